@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Builds dist/azure-provisioning: one executable file, byte for byte the same for the same tree.
+
+Stored and not compressed, because small Pythons have no zlib; names sorted and times fixed, because people attest it.
+"""
+
+import io
+import os
+import sys
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = "azure_provisioning"
+SHEBANG = b"#!/usr/bin/env python3\n"
+OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
+
+
+def main() -> int:
+    """Build, and say what was built."""
+    target = os.path.join(HERE, "dist", "azure-provisioning")
+    data = build(HERE)
+    write(target, data)
+    print("%s: %d bytes" % (os.path.relpath(target), len(data)))
+    return 0
+
+
+def build(top: str) -> bytes:
+    """The file's bytes, made from the checkout at `top`."""
+    buffer = io.BytesIO()
+    buffer.write(SHEBANG)  # first, so that the offsets in the archive count it
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, path in sorted(contents(top)):
+            entry = zipfile.ZipInfo(name, OLDEST_DATE)
+            entry.create_system = 3  # Unix, also where this is not
+            entry.external_attr = 0o100644 << 16
+            with open(path, "rb") as file:
+                archive.writestr(entry, file.read())
+    return buffer.getvalue()
+
+
+def contents(top):
+    # type: (str) -> list[tuple[str, str]]
+    """(name in the archive, path) of every module and every unit; the package's __main__ is the archive's."""
+    source = os.path.join(top, "src")
+    found = []
+    for folder in (os.path.join(source, PACKAGE), os.path.join(top, "units")):
+        base = source if folder.startswith(source) else top
+        for here, _, names in os.walk(folder):
+            for name in names:
+                path = os.path.join(here, name)
+                if base == source and not name.endswith(".py"):
+                    continue
+                inside = os.path.relpath(path, base).replace(os.sep, "/")
+                found.append(("__main__.py" if inside == PACKAGE + "/__main__.py" else inside, path))
+    return found
+
+
+def write(target: str, data: bytes) -> None:
+    """Put the file in place, executable, in one step."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    spare = target + ".new"
+    with open(spare, "wb") as file:
+        file.write(data)
+    os.chmod(spare, 0o755)
+    os.replace(spare, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+"""Brings a Linux VM up on Azure without an agent. See provision.py for the story of a first boot."""
+
+__version__ = "0.1.0"

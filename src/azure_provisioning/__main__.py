@@ -1,0 +1,36 @@
+"""The file's entry: refuses a Python that is too old, and turns what the command line left into an exit code.
+
+This one module must parse on every Python since 2.7, to be able to say that it is too old.
+"""
+
+import sys
+
+OLDEST = (3, 6)
+
+
+def main():
+    # type: () -> int
+    """Run the command line; returns the process's exit code (see the table in README.md)."""
+    if sys.version_info < OLDEST:
+        sys.stderr.write(
+            "azure-provisioning: Python %d.%d or newer is needed, and %s is %d.%d\n"
+            % (OLDEST + (sys.executable,) + tuple(sys.version_info[:2]))
+        )
+        return 1
+    try:
+        from azure_provisioning import cli
+
+        return cli.main(sys.argv[1:])
+    except ImportError as error:
+        module = getattr(error, "name", None) or ""
+        if not module or module.split(".")[0] == "azure_provisioning":
+            raise
+        sys.stderr.write(
+            "azure-provisioning: the module %r is missing from the standard library of %s:"
+            " install the distro's full python3 package\n" % (module, sys.executable)
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""One HTTP exchange over TCP, bounded in bytes and, as a whole, in time; and how often to try.
+
+Not `http.client`: its timeout is for each read, so that a peer which drips a byte now and then holds it for ever, and
+it needs `email` and `ssl`, which cost every boot 20 ms and which small Pythons lack. No redirect is followed and no
+proxy is used, because there is no code for either.
+"""
+
+from typing import Callable, Dict, NamedTuple, Optional, TypeVar
+
+from ..errors import BadReply, ProvisionError, Unreachable
+from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+CONNECT_SECONDS = 5.0
+TRY_SECONDS = 15.0  # one try: connecting, asking, and the whole answer
+HEAD_LIMIT = 64 << 10  # bytes
+BODY_LIMIT = 1 << 20  # bytes
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries
+LONGEST_RETRY_AFTER = 30.0  # seconds, whatever the peer asks for
+
+Answer = TypeVar("Answer")
+
+
+class Peer(NamedTuple):
+    """Whom we talk to: a name for people, an IPv4 address and a port."""
+
+    name: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return "%s at %s:%d" % self
+
+
+class Reply(NamedTuple):
+    """An HTTP answer; header names are lower-case."""
+
+    status: int
+    reason: str
+    headers: Dict[str, str]
+    body: bytes
+
+
+def exchange(
+    system: System, peer: Peer, request: str, headers: Dict[str, str], body: bytes = b"", seconds: float = TRY_SECONDS
+) -> Reply:
+    """Send `request` ("GET /path") and return the answer, whatever its status, within `seconds`.
+
+    Raises Unreachable if nobody answers in time, BadReply if the answer is not HTTP or too large.
+    """
+    ends = system.monotonic() + min(seconds, TRY_SECONDS)
+    lines = [request + " HTTP/1.1", "Host: %s" % host_header(peer), "Connection: close"]
+    lines += ["%s: %s" % item for item in headers.items()]
+    if body:
+        lines.append("Content-Length: %d" % len(body))
+    message = "\r\n".join(lines + ["", ""]).encode("ascii") + body
+    try:
+        connection = system.connect(peer.host, peer.port, min(seconds, CONNECT_SECONDS))
+    except OSError as error:
+        raise unreachable("connection", peer, error) from error
+    try:
+        connection.settimeout(max(0.001, ends - system.monotonic()))
+        connection.sendall(message)
+        return receive(Stream(system, connection, ends))
+    except OSError as error:
+        raise unreachable("read", peer, error) from error
+    except ValueError as error:
+        raise BadReply("unusable answer from %s" % peer.name, problem=str(error)) from error
+    finally:
+        connection.close()
+
+
+def is_reachable(system: System, peer: Peer, seconds: float) -> bool:
+    """Does the peer accept a TCP connection within `seconds`? Sends no request."""
+    try:
+        system.connect(peer.host, peer.port, min(seconds, CONNECT_SECONDS)).close()
+    except OSError:
+        return False
+    return True
+
+
+def accept(reply: Reply, peer: Peer) -> Reply:
+    """The reply if its status is 2xx; else raises BadReply."""
+    if 200 <= reply.status < 300:
+        return reply
+    raise BadReply(
+        "http error %d querying %s" % (reply.status, peer.name),
+        retry_after=parse_retry_after(reply.headers.get("retry-after", "")),
+        http_code=reply.status,
+    )
+
+
+def persist(
+    system: System, attempt: "Callable[[float], Answer]", until: float, notice: "Callable[[ProvisionError], None]"
+) -> Answer:
+    """Call `attempt` with the seconds that it has, again and again, until it returns; then return what it returned.
+
+    Between tries the pause grows from 0.1 to 2 seconds, or is what the peer asked for. `notice` hears of every failed
+    try. When the next one would come after `until` (monotonic), raises the last failure.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return attempt(min(TRY_SECONDS, max(0.5, until - system.monotonic())))
+        except (Unreachable, BadReply) as error:
+            asked = error.retry_after if isinstance(error, BadReply) else None
+            wait = pause if asked is None else max(asked, FIRST_PAUSE)
+            if system.monotonic() + wait >= until:
+                raise
+            notice(error)
+            system.sleep(wait)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+class Stream:
+    """What a peer sends, read within one deadline. Reading on when it is over raises OSError (a timeout)."""
+
+    def __init__(self, system: System, connection: "socket.socket", ends: float) -> None:
+        self.system = system
+        self.connection = connection
+        self.ends = ends
+        self.rest = b""
+
+    def more(self) -> bytes:
+        """The next bytes; empty when the peer has closed."""
+        left = self.ends - self.system.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer is not complete in time")
+        self.connection.settimeout(left)
+        return self.connection.recv(64 << 10)
+
+    def line(self) -> str:
+        """One line, without its end."""
+        while b"\n" not in self.rest:
+            if len(self.rest) > HEAD_LIMIT:
+                raise ValueError("a line of more than %d bytes" % HEAD_LIMIT)
+            chunk = self.more()
+            if not chunk:
+                raise ValueError("the answer ends in its head" if self.rest else "an empty answer")
+            self.rest += chunk
+        line, _, self.rest = self.rest.partition(b"\n")
+        return line.decode("latin-1").rstrip("\r")
+
+    def take(self, count: int) -> bytes:
+        """Exactly `count` bytes."""
+        if count > BODY_LIMIT:
+            raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
+        chunks, got = [self.rest], len(self.rest)
+        while got < count:
+            chunk = self.more()
+            if not chunk:
+                raise ValueError("%d of %d bytes of the body came" % (got, count))
+            chunks.append(chunk)
+            got += len(chunk)
+        data = b"".join(chunks)
+        self.rest = data[count:]
+        return data[:count]
+
+    def all(self) -> bytes:
+        """Everything until the peer closes."""
+        chunks, got = [self.rest], len(self.rest)
+        while got <= BODY_LIMIT:
+            chunk = self.more()
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+            got += len(chunk)
+        raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
+
+
+def receive(stream: Stream) -> Reply:
+    """Read one answer; raises ValueError if it is not HTTP (RFC 7230) or too large."""
+    status = 100
+    while 100 <= status < 200:  # an interim answer, such as 100 Continue, comes before the real one
+        version, _, rest = stream.line().partition(" ")
+        code, _, reason = rest.strip().partition(" ")
+        if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isdigit():
+            raise ValueError("not an HTTP answer")
+        status = int(code)
+        headers = read_headers(stream)
+    if status in (204, 304):
+        return Reply(status, reason, headers, b"")
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return Reply(status, reason, headers, read_chunks(stream))
+    length = headers.get("content-length")
+    if length is None:
+        return Reply(status, reason, headers, stream.all())
+    if not length.isdigit() or len(length) > 18:
+        raise ValueError("a Content-Length of %r" % length[:40])
+    return Reply(status, reason, headers, stream.take(int(length)))
+
+
+def read_headers(stream: Stream) -> Dict[str, str]:
+    """The header lines up to the empty one. Of a name that comes twice, the last counts."""
+    headers, size = {}, 0
+    while True:
+        line = stream.line()
+        size += len(line)
+        if size > HEAD_LIMIT:
+            raise ValueError("a head of more than %d bytes" % HEAD_LIMIT)
+        if not line:
+            return headers
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name.strip().lower()] = value.strip()
+
+
+def read_chunks(stream: Stream) -> bytes:
+    """A body in chunked transfer coding; its trailers are not read."""
+    chunks, got = [], 0
+    while True:
+        size = stream.line().partition(";")[0].strip()
+        if not size or len(size) > 8 or set(size.lower()) - set("0123456789abcdef"):
+            raise ValueError("a chunk size of %r" % size[:40])
+        if int(size, 16) == 0:
+            return b"".join(chunks)
+        got += int(size, 16)
+        if got > BODY_LIMIT:
+            raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
+        chunks.append(stream.take(int(size, 16)))
+        stream.line()
+
+
+def parse_retry_after(value: str) -> Optional[float]:
+    """The seconds of a Retry-After header, at most 30. A date says nothing at a boot whose clock may be off."""
+    if not value.isdigit() or len(value) > 9:
+        return None
+    return min(float(value), LONGEST_RETRY_AFTER)
+
+
+def host_header(peer: Peer) -> str:
+    return peer.host if peer.port == 80 else "%s:%d" % (peer.host, peer.port)
+
+
+def unreachable(stage: str, peer: Peer, error: OSError) -> Unreachable:
+    """The expected failure for a connection that did not come about or broke."""
+    slow = isinstance(error, TimeoutError) or "timed out" in str(error)
+    return Unreachable(
+        "%s %s querying %s" % (stage, "timeout" if slow else "error", peer.name),
+        endpoint="%s:%d" % (peer.host, peer.port),
+        error=error.strerror or str(error),
+    )

@@ -1,0 +1,91 @@
+"""This boot: on Azure or not, which VM, done or not. All that the boot of a VM that is Ready ever runs."""
+
+from . import config
+from .azure.identity import identify
+from .console import Console
+from .errors import GuestError
+from .init import manifest, notify
+from .state import State
+from .system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+LOCK = "/run/azure-provisioning.lock"
+REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
+
+
+class Boot:
+    """What every stage of a boot needs to know."""
+
+    def __init__(self, system: System, console: Console) -> None:
+        self.system = system
+        self.console = console
+        self.started = system.monotonic()
+        self.options, self.problems = config.load(system)
+        self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
+        self.state = State(system)
+
+    @property
+    def ends(self) -> float:
+        """When (monotonic) this boot gives up, whatever it is doing."""
+        return self.started + self.options.deadline
+
+    @property
+    def report_from(self) -> float:
+        """When (monotonic) it stops trying anything but to report that it failed."""
+        return self.ends - min(REPORT_RESERVE, self.options.deadline / 4)
+
+    def is_done(self, fact: str) -> bool:
+        """Is `fact` ("configured_at", "ready_at") known of this very VM?"""
+        return self.state.has(fact, self.vm_id)
+
+    def release(self) -> None:
+        """Let the rest of the boot go on, if a manager waits for our word."""
+        try:
+            notify.release_boot()
+        except GuestError as error:
+            self.console.warn(str(error))
+
+
+def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":
+    """This boot, if it has work to do; None if this is not Azure, or Azure has accepted Ready from this VM before.
+
+    `force`: although not on Azure, although already done.
+    """
+    boot = Boot(system, console)
+    for problem in boot.problems:
+        console.warn(problem)
+    if boot.state.problem:
+        console.warn("the state file is not usable (%s): kept aside, and treated as not done" % boot.state.problem)
+        try:
+            boot.state.set_aside()
+        except GuestError as error:
+            console.warn(str(error))
+    if force:
+        boot.state.facts = {}
+        return boot
+    if not boot.on_azure:
+        console.say("not on Azure, nothing to do (%s)" % boot.told_by)
+    elif boot.is_done("ready_at"):
+        retire_left_over(boot)
+    else:
+        return boot
+    boot.release()
+    return None
+
+
+def retire_left_over(boot: Boot) -> None:
+    """Ready was accepted in an earlier boot. If the hook is still there and should not be, it goes now."""
+    system = boot.system
+    try:
+        if boot.options.every_boot:
+            return
+        if any(system.stat(link, follow=False) is not None for link in manifest.values(system, "link")):
+            from .init import table
+
+            for link in table.disable(system):
+                boot.console.say("removed %s: Ready was accepted at %s" % (link, boot.state.facts["ready_at"]))
+    except GuestError as error:
+        boot.console.warn(str(error))

@@ -1,0 +1,153 @@
+"""The command line: verbs, each one function that returns its exit code."""
+
+import sys
+
+from .boot import begin
+from .console import Console
+from .errors import ProvisionError, UsageError
+from .system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import List
+
+# What the boot hooks say, at every boot that has one: not worth the 10 ms that argparse takes to load.
+BOOT_HOOK = (["run"], ["run", "--detach"])
+
+
+def main(argv: "List[str]") -> int:
+    """Run the command line `argv` (without the program's name); returns the exit code."""
+    console = Console()
+    try:
+        if argv in BOOT_HOOK:
+            return run(console, detach="--detach" in argv)
+        from . import usage
+
+        arguments = usage.parse(argv)
+        return int(VERBS[arguments.verb](console, arguments))
+    except ProvisionError as error:
+        console.announce(str(error))
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        console.announce("interrupted; the next boot goes on from here")
+        return 130
+
+
+def run(console: Console, *, force: bool = False, detach: bool = False) -> int:
+    """The story of a boot (see provision.py)."""
+    system = System()
+    console.serial = system.root == "/"
+    boot = begin(system, console, force=force)
+    if boot is None:
+        return 0
+    from .provision import provision
+
+    return provision(boot, detach=detach)
+
+
+def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`run`, with options that no boot hook uses."""
+    return run(console, force=arguments.force, detach=arguments.detach)
+
+
+def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`install`: each touched path on stdout."""
+    from .image.install import install
+
+    system = System(arguments.root)
+    name = install(
+        system,
+        console,
+        own_file(),
+        prefix=arguments.prefix,
+        init_name=arguments.init,
+        every_boot=arguments.every_boot,
+        python=arguments.python,
+    )
+    show(system.touched)
+    if not system.touched:
+        console.say("installed for %s already" % name)
+    console.say("installed for %s: the next boot uses this up; power off and capture now" % name)
+    return 0
+
+
+def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`uninstall`: each removed path on stdout."""
+    from .image.install import uninstall
+
+    system = System(arguments.root)
+    uninstall(system)
+    show(system.touched)
+    console.say("uninstalled" if system.touched else "nothing was installed")
+    return 0
+
+
+def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
+    """`status`."""
+    from .image import status
+
+    system = System(arguments.root)
+    if arguments.wait:
+        status.wait_for_end(system)
+    found = status.read_status(system)
+    print(status.as_json(found) if arguments.json else status.as_text(found))
+    return 0
+
+
+def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`report ready` and `report failure`: for people who configure the machine by other means."""
+    from .azure.description import describe_failure
+    from .boot import Boot
+    from .provision import remember, report
+
+    boot = Boot(System(), console)
+    if not boot.on_azure:
+        raise ProvisionError("not on Azure, nobody to report to (%s)" % boot.told_by)
+    if arguments.outcome == "failure":
+        report(boot, describe_failure(ProvisionError(arguments.reason), boot.vm_id, boot.system.time()), boot.ends)
+    else:
+        report(boot, "", boot.ends)
+        remember(boot, "ready_at")
+    return 0
+
+
+def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`rehearse`: the story on stderr; requests and diff on stdout."""
+    from .image.fake_azure import FAULTS
+    from .image.rehearse import rehearse
+
+    if "list" in arguments.fault:
+        show(sorted(FAULTS))
+        return 0
+    unknown = [name for name in arguments.fault if name not in FAULTS]
+    if unknown:
+        raise UsageError("no such fault", advice="`rehearse --fault list` prints the names", fault=unknown[0])
+    code, lines = rehearse(own_file(), console, tuple(arguments.fault))
+    show(lines)
+    return code
+
+
+VERBS = {
+    "run": run_verb,
+    "install": install_verb,
+    "uninstall": uninstall_verb,
+    "status": status_verb,
+    "report": report_verb,
+    "rehearse": rehearse_verb,
+}
+
+
+def show(lines: "List[str]") -> None:
+    """The lines that were asked for, on stdout, whatever encoding that has."""
+    for line in lines:
+        sys.stdout.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+
+
+def own_file() -> bytes:
+    """The bytes of the file that this runs from."""
+    archive = getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
+    if archive is None:
+        raise ProvisionError("only the built file can install itself", advice="run build_zipapp.py, then dist/azure-provisioning")
+    with open(archive, "rb") as file:
+        return file.read()

@@ -1,0 +1,96 @@
+"""The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
+
+from .errors import GuestError
+from .system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Tuple
+
+PATH = "/etc/azure-provisioning.conf"
+
+
+class Options:
+    """The options with their defaults; seconds where a time is meant."""
+
+    deadline = 900.0
+    wireserver = ("168.63.129.16", 80)
+    imds = ("169.254.169.254", 80)
+    platform = "auto"
+    every_boot = False
+    host_keys = "new"
+
+
+def load(system: System) -> "Tuple[Options, List[str]]":
+    """Read the options file, and say what in it was not understood: those keys keep their defaults."""
+    options, problems = Options(), []
+    try:
+        lines = (system.read_text(PATH) or "").splitlines()
+    except GuestError as error:
+        return options, [str(error)]
+    for number, line in enumerate(lines, 1):
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not key or key.startswith("#"):
+            continue
+        try:
+            if not equals:
+                raise ValueError("no '='")
+            if key not in PARSERS:
+                raise ValueError("unknown key")
+            setattr(options, key, PARSERS[key](value))
+        except ValueError as error:
+            problems.append("%s line %d, %s: %s; the default is used" % (PATH, number, key, error))
+    return options, problems
+
+
+def set_option(system: System, key: str, value: str) -> None:
+    """Write `key = value` into the options file, in place of the line that sets `key` now. Raises GuestError."""
+    lines = (system.read_text(PATH) or "").splitlines()
+    kept = [line for line in lines if line.partition("=")[0].strip() != key]
+    system.write(PATH, "".join(line + "\n" for line in kept + ["%s = %s" % (key, value)]))
+
+
+def seconds(value: str) -> float:
+    """A whole number of seconds, from 10 to a day."""
+    if not value.isdigit() or not 10 <= int(value) <= 86400:
+        raise ValueError("%r is no number of seconds from 10 to 86400" % value)
+    return float(value)
+
+
+def endpoint(value: str) -> "Tuple[str, int]":
+    """An IPv4 address and perhaps a port: `10.0.0.4` or `127.0.0.1:8080`. No name: it would ask a network."""
+    host, colon, port = value.partition(":")
+    numbers = host.split(".")
+    if len(numbers) != 4 or not all(number.isdigit() and int(number) < 256 for number in numbers):
+        raise ValueError("%r is no IPv4 address" % host)
+    if colon and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("%r is no port" % port)
+    return host, int(port) if colon else 80
+
+
+def yes_or_no(value: str) -> bool:
+    """`yes` or `no`."""
+    if value not in ("yes", "no"):
+        raise ValueError("%r is neither yes nor no" % value)
+    return value == "yes"
+
+
+def one_of(*words: str) -> "Callable[[str], str]":
+    """A parser for a choice of words."""
+
+    def choose(value: str) -> str:
+        if value not in words:
+            raise ValueError("%r is none of: %s" % (value, ", ".join(words)))
+        return value
+
+    return choose
+
+
+PARSERS = {
+    "deadline": seconds,
+    "wireserver": endpoint,
+    "imds": endpoint,
+    "platform": one_of("auto", "azure"),
+    "every_boot": yes_or_no,
+    "host_keys": one_of("new", "keep"),
+}  # type: Dict[str, Callable[[str], object]]

@@ -1,0 +1,96 @@
+"""The one place that writes the story, the log and the serial console: what a person reads of a boot."""
+
+import os
+import stat
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, TextIO
+
+DEVICE = "/dev/console"
+PREFIX = "azure-provisioning: "
+
+
+class Console:
+    """The story goes to `stream` (standard error), and to a log file once there is one.
+
+    `announce` also reaches the serial console, because that is all that an Azure user sees of a machine that they
+    cannot log in to. It is switched on only for the boot of the running machine.
+    """
+
+    def __init__(self, stream: "Optional[TextIO]" = None) -> None:
+        self.stream = stream or sys.stderr
+        self.serial = False
+        self._log = None  # type: Optional[int]
+
+    def keep_log(self, place: str, limit: int) -> None:
+        """Write every further line to the file at `place` too, begun anew when it has more than `limit` bytes.
+
+        A machine without a place for a log boots all the same.
+        """
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            self._log = os.open(place, flags, 0o600)
+            if os.fstat(self._log).st_size > limit:
+                os.ftruncate(self._log, 0)
+        except OSError:
+            self._log = None
+
+    def say(self, line: str) -> None:
+        """One line of the story."""
+        line = printable(line)
+        try:
+            self.stream.write(PREFIX + line + "\n")
+            self.stream.flush()
+        except (OSError, ValueError):
+            pass  # whoever read it has gone; the boot goes on
+        if self._log is not None:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime())
+            write_all(self._log, stamp + line + "\n")
+
+    def warn(self, line: str) -> None:
+        """Something is not as it should be, and the boot goes on."""
+        self.say("warning: " + line)
+
+    def announce(self, line: str) -> None:
+        """A line of the story that the serial console shows too, once."""
+        self.say(line)
+        if self.serial and not is_console(2):
+            try:  # never wait for a terminal, never become its owner
+                device = os.open(DEVICE, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                return
+            write_all(device, PREFIX + printable(line) + "\r\n")
+            os.close(device)
+
+
+def write_all(descriptor: int, line: str) -> None:
+    """Write a line if it can be written; a full disk or a dead terminal must not end the boot."""
+    try:
+        os.write(descriptor, line.encode("utf-8", "replace"))
+    except OSError:
+        return
+
+
+def is_console(descriptor: int) -> bool:
+    """Is `descriptor` the device that the kernel calls its console, or a terminal behind it?"""
+    try:
+        here = os.fstat(descriptor)
+    except OSError:
+        return False
+    if not stat.S_ISCHR(here.st_mode):
+        return False
+    devices = [DEVICE]
+    try:
+        with open("/sys/class/tty/console/active") as active:
+            devices += ["/dev/" + name for name in active.read().split()]
+    except OSError:
+        pass  # no sysfs: then only by the name that every kernel has
+    return any(os.stat(device).st_rdev == here.st_rdev for device in devices if os.path.exists(device))
+
+
+def printable(line: str) -> str:
+    """The line without control characters and lone surrogates: what came from the network must not drive a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

@@ -1,0 +1,44 @@
+"""The failures that the program expects. Anything else that is raised is a bug and ends with a traceback."""
+
+TYPE_CHECKING = False  # here and in every module of a Ready VM's boot: `typing` alone would cost it 8 ms
+if TYPE_CHECKING:
+    from typing import Optional
+
+
+class ProvisionError(Exception):
+    """An expected failure.
+
+    `reason` is a stable, lower-case phrase without a full stop: Azure, the console and `status` show it.
+    `details` are the nouns and values of this one case. `advice` is what a person can do about it.
+    """
+
+    def __init__(self, reason: str, advice: str = "", **details: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.advice = advice
+        self.details = {key: str(value) for key, value in details.items()}
+
+    def __str__(self) -> str:
+        facts = ", ".join("%s=%s" % item for item in self.details.items())
+        text = "%s (%s)" % (self.reason, facts) if facts else self.reason
+        return "%s: %s" % (text, self.advice) if self.advice else text
+
+
+class UsageError(ProvisionError):
+    """The command line asks for something that does not exist: exit code 2."""
+
+
+class Unreachable(ProvisionError):
+    """Nobody answered: no route, refused, reset, or too slow. Worth another try."""
+
+
+class BadReply(ProvisionError):
+    """Somebody answered, but not usefully. Worth another try, after `retry_after` seconds if that is known."""
+
+    def __init__(self, reason: str, retry_after: "Optional[float]" = None, **details: object) -> None:
+        super().__init__(reason, **details)
+        self.retry_after = retry_after
+
+
+class GuestError(ProvisionError):
+    """A file of the guest could not be read or written, or one of its commands failed."""

@@ -1,0 +1,85 @@
+"""The machine's name: now, and for the next boot in every file that this image reads it from."""
+
+import re
+
+from ..errors import GuestError
+from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, List, Optional, Tuple
+
+LABEL_LIMIT = 63  # RFC 1123
+NAME_LIMIT = 64  # bytes; the kernel's __NEW_UTS_LEN
+STORES = ("/nix/", "/gnu/", "/run/")  # where a declarative distro keeps its /etc/hostname
+
+# The files that some distros read the name from, besides /etc/hostname: changed where they exist and have the key.
+KEYED = (
+    ("/etc/conf.d/hostname", "hostname"),  # OpenRC before 0.22, Gentoo
+    ("/etc/sysconfig/network", "HOSTNAME"),  # chkconfig distros
+    ("/etc/rc.conf", "HOSTNAME"),  # old Void and Arch
+)
+
+
+def choose_name(candidates: "Iterable[str]") -> "Tuple[Optional[str], List[str]]":
+    """(the first candidate that makes a valid name, the candidates that were no use)."""
+    refused = []
+    for candidate in candidates:
+        name = valid_name(candidate)
+        if name:
+            return name, refused
+        refused.append(candidate)
+    return None, refused
+
+
+def valid_name(wanted: str) -> str:
+    """The host name that `wanted` comes nearest to; empty if nothing of it is left.
+
+    Case and dots are kept; a run of other characters becomes one `-`; labels are cut at 63, the whole at 64 bytes.
+    """
+    labels = []
+    for label in re.sub(r"[^A-Za-z0-9.]+", "-", wanted[:1024]).split("."):
+        label = label.strip("-")[:LABEL_LIMIT].strip("-")
+        if label:
+            labels.append(label)
+    while len(".".join(labels)) > NAME_LIMIT:
+        labels.pop()
+    return ".".join(labels)
+
+
+def set_name(system: System, name: str) -> str:
+    """Write the name for the next boot, then give it to the running kernel; returns what was done.
+
+    Raises GuestError if the name cannot be written.
+    """
+    written = write_name(system, name)
+    if system.hostname() == name:
+        return "already %s, %s" % (name, written)
+    if not system.set_hostname(name):
+        return "%s from the next boot on, %s" % (name, written)
+    return "%s, %s" % (name, written)
+
+
+def write_name(system: System, name: str) -> str:
+    """Every file that this image reads its name from; returns which of them had to be changed."""
+    changed = []
+    target = system.readlink("/etc/hostname") or ""
+    if target.startswith(STORES):
+        raise GuestError("the hostname belongs to the distro's configuration", path="/etc/hostname", target=target)
+    if system.write("/etc/hostname", name + "\n"):
+        changed.append("/etc/hostname")
+    if system.exists("/etc/HOSTNAME") or system.exists("/etc/slackware-version"):
+        if system.write("/etc/HOSTNAME", name + "\n"):
+            changed.append("/etc/HOSTNAME")
+    for path, key in KEYED:
+        text = system.read_text(path)
+        if text is not None and system.write(path, assign(text, key, name)):
+            changed.append(path)
+    return "written to " + " ".join(changed) if changed else "nothing to write"
+
+
+def assign(text: str, key: str, value: str) -> str:
+    """A shell-like file with `key=value` in place of every line that sets `key`; quotes and comments stay."""
+    return re.sub(
+        r"(?m)^([ \t]*(?:export[ \t]+)?%s=)([\"']?)[^\s\"'#]*\2" % re.escape(key), r"\g<1>\g<2>%s\g<2>" % value, text
+    )

@@ -1,0 +1,41 @@
+"""`/etc/hosts`: one line for the machine's own name, where nothing else resolves it. `sudo` waits for that."""
+
+import re
+
+from ..system import System
+
+PATH = "/etc/hosts"
+ADDRESS = "127.0.1.1"  # what Debian, Alpine and SUSE use for the name of the machine itself
+
+
+def resolve_own_name(system: System, name: str, old_name: str) -> str:
+    """Have `name` resolved by `/etc/hosts`, unless it is already, there or by nss-myhostname; returns what was done.
+
+    The line for `old_name` is replaced; 127.0.0.1 and ::1 are never touched. No look-up is made: it would ask the
+    network. Raises GuestError.
+    """
+    lines = (system.read_text(PATH) or "").splitlines()
+    if any(name.lower() in names_in(line) for line in lines):
+        return "in %s already" % PATH
+    if has_myhostname(system):
+        return "left to nss-myhostname"
+    short = name.partition(".")[0]
+    own = "%s\t%s" % (ADDRESS, name if short == name else "%s %s" % (name, short))
+    kept = [line for line in lines if not (line.split("#")[0].split()[:1] == [ADDRESS] and old_name.lower() in names_in(line))]
+    place = next((index for index, line in enumerate(lines) if line not in kept), len(kept))
+    kept.insert(place, own)
+    system.write(PATH, "\n".join(kept) + "\n")
+    return "written to %s" % PATH
+
+
+def names_in(line: str) -> "list[str]":
+    """The names that a line of `/etc/hosts` gives to its address."""
+    return line.split("#")[0].lower().split()[1:]
+
+
+def has_myhostname(system: System) -> bool:
+    """Does the C library find the machine's own name without any file?"""
+    for line in (system.read_text("/etc/nsswitch.conf") or "").splitlines():
+        if re.match(r"\s*hosts\s*:.*\bmyhostname\b", line.split("#")[0]):
+            return True
+    return False

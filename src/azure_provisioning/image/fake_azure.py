@@ -1,0 +1,328 @@
+"""An Azure on loopback: IMDS and WireServer as a VM meets them, with trouble on request.
+
+It is as strict as the real one where the real one is known to be: IMDS wants its header, a report must quote the goal
+state that is current. Every request is kept, so that a rehearsal or a test can look at it.
+"""
+
+import json
+import socket
+import struct
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
+from typing import Callable, Dict, List, NamedTuple, Tuple
+
+VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
+CONTAINER_ID = "7b324f53-983a-43bc-b919-1775d6077608"
+INSTANCE_ID = "fbb84507-46cd-4f4e-bd78-a2edaa9d059b._rehearsal"
+
+INSTANCE = {
+    "compute": {
+        "azEnvironment": "AzurePublicCloud",
+        "location": "westeurope",
+        "name": "rehearsal_0",
+        "osProfile": {
+            "adminUsername": "azureuser",
+            "computerName": "rehearsal",
+            "disablePasswordAuthentication": "true",
+        },
+        "osType": "Linux",
+        "publicKeys": [],
+        "userData": "",
+        "vmId": VM_ID,
+    },
+    "extended": {"compute": {"hasCustomData": False, "ppsType": "None"}},
+}  # type: Dict[str, Dict[str, object]]
+
+GOAL_STATE = """<?xml version="1.0" encoding="utf-8"?>
+<GoalState xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="goalstate10.xsd">\r
+  <Version>2012-11-30</Version>\r
+  <Incarnation>%(incarnation)s</Incarnation>\r
+  <Machine><ExpectedState>Started</ExpectedState></Machine>\r
+  <Container>\r
+    <ContainerId>%(container_id)s</ContainerId>\r
+    <RoleInstanceList>\r
+      <RoleInstance><InstanceId>%(instance_id)s</InstanceId><State>Started</State></RoleInstance>\r
+    </RoleInstanceList>\r
+  </Container>\r
+</GoalState>
+"""
+
+
+class Request(NamedTuple):
+    """One request, and the status that it was answered with (0: none)."""
+
+    method: str
+    target: str
+    headers: Dict[str, str]
+    body: str
+    status: int
+
+
+class FakeAzure(ThreadingMixIn, HTTPServer):
+    """Both services on one port of loopback. Use as a context manager.
+
+    `faults` are names of FAULTS; each spoils as many answers as it says, in the order given.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.instance = json.loads(json.dumps(INSTANCE))  # type: Dict[str, Dict[str, object]]
+        self.incarnation = 1
+        self.goal_state = GOAL_STATE
+        self.requests = []  # type: List[Request]
+        self.reports = []  # type: List[str]  # the bodies of the reports that were accepted
+        self.closing = threading.Event()
+        self.troubles = {"imds": [], "goalstate": [], "health": []}  # type: Dict[str, List[Trouble]]
+        for name in faults:
+            kind, times, trouble = FAULTS[name]
+            self.troubles[kind] += [trouble] * times
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "FakeAzure":
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def endpoint(self) -> str:
+        """The address and port, as the options `imds` and `wireserver` take it."""
+        return "127.0.0.1:%d" % self.server_address[1]
+
+    def next_trouble(self, kind: str) -> "Trouble":
+        """What spoils the next answer of this kind; nothing, mostly."""
+        with self._lock:
+            return self.troubles[kind].pop(0) if self.troubles[kind] else no_trouble
+
+    def keep(self, request: Request) -> None:
+        with self._lock:
+            self.requests.append(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up in the middle of trouble is what was wanted."""
+
+    def current_goal_state(self) -> bytes:
+        text = self.goal_state % {
+            "incarnation": self.incarnation,
+            "container_id": CONTAINER_ID,
+            "instance_id": INSTANCE_ID,
+        }
+        return text.encode("utf-8")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server = None  # type: FakeAzure  # type: ignore[assignment]
+
+    def do_GET(self) -> None:
+        """IMDS and the goal state."""
+        if self.path.startswith("/metadata/instance?"):
+            self.answer("imds", self.imds)
+        elif self.path in ("/machine?comp=goalstate", "/machine/?comp=goalstate"):
+            self.answer("goalstate", self.goal_state)
+        else:
+            self.send(404, b"")
+
+    def do_POST(self) -> None:
+        """The health report."""
+        self.body = self.rfile.read(min(int(self.headers.get("Content-Length", "0")), 1 << 20)).decode("utf-8")
+        if self.path in ("/machine?comp=health", "/machine/?comp=health"):
+            self.answer("health", self.health)
+        else:
+            self.send(404, b"")
+
+    def answer(self, kind: str, right: "Callable[[], None]") -> None:
+        if not self.server.next_trouble(kind)(self):
+            right()
+
+    def imds(self) -> None:
+        """The instance document; strict about its header, as the real one is."""
+        if self.headers.get("Metadata", "") != "true":
+            self.send(400, b'{"error": "Bad request. Required metadata header not specified"}')
+        else:
+            self.send(200, json.dumps(self.server.instance).encode("utf-8"), "application/json; charset=utf-8")
+
+    def goal_state(self) -> None:
+        if "x-ms-version" not in self.headers:
+            self.send(400, b"")
+        else:
+            self.send(200, self.server.current_goal_state(), "text/xml; charset=utf-8")
+
+    def health(self) -> None:
+        """Accepts a report that quotes what is current; 410 Gone for another incarnation."""
+        quoted = [
+            ("GoalStateIncarnation", str(self.server.incarnation), 410),
+            ("ContainerId", CONTAINER_ID, 400),
+            ("InstanceId", INSTANCE_ID, 400),
+        ]
+        for element, value, status in quoted:
+            if "<%s>%s</%s>" % (element, value, element) not in self.body:
+                self.send(status, b"")
+                return
+        self.server.reports.append(self.body)
+        self.send(200, b"")
+
+    def send(self, status: int, body: bytes, kind: str = "text/html", **headers: str) -> None:
+        """One whole answer."""
+        self.note(status)
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def note(self, status: int) -> None:
+        """Keep the request with the status that it got."""
+        body = getattr(self, "body", "")
+        self.server.keep(Request(self.command, self.path, dict(self.headers.items()), body, status))
+
+    def raw(self, data: bytes, status: int = 0) -> bool:
+        """Bytes as they are, then the end of the connection."""
+        self.note(status)
+        self.close_connection = True
+        try:
+            self.wfile.write(data)
+        except OSError:
+            pass  # hung up: what was wanted
+        return True
+
+    def log_message(self, format: str, *_: object) -> None:
+        """Not on standard error: the requests are kept."""
+
+
+Trouble = Callable[[Handler], bool]
+
+
+def no_trouble(_handler: Handler) -> bool:
+    return False
+
+
+def status(code: int, **headers: str) -> "Trouble":
+    """Answer with this status and an empty body."""
+
+    def trouble(handler: Handler) -> bool:
+        handler.send(code, b"", **headers)
+        return True
+
+    return trouble
+
+
+def document(body: bytes, kind: str = "text/xml") -> "Trouble":
+    """Answer 200 with this body."""
+
+    def trouble(handler: Handler) -> bool:
+        handler.send(200, body, kind)
+        return True
+
+    return trouble
+
+
+def changed(change: "Callable[[bytes], bytes]") -> "Trouble":
+    """Answer with the goal state, changed."""
+    return lambda handler: bool(document(change(handler.server.current_goal_state()))(handler))
+
+
+def bytes_only(data: bytes) -> "Trouble":
+    """Answer with these bytes, whatever they mean."""
+    return lambda handler: handler.raw(data)
+
+
+def reset(handler: Handler) -> bool:
+    """Break the connection the hard way."""
+    handler.note(0)
+    handler.close_connection = True
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    return True
+
+
+def silence(handler: Handler) -> bool:
+    """Take the request and never answer."""
+    handler.note(0)
+    handler.close_connection = True
+    handler.server.closing.wait(120)
+    return True
+
+
+def drip(handler: Handler) -> bool:
+    """One byte of the head now and then, for ever."""
+    handler.note(0)
+    handler.close_connection = True
+    try:
+        for byte in b"HTTP/1.1 200 OK\r\nX-Drip: " + b"x" * 4096:
+            handler.connection.sendall(bytes([byte]))
+            if handler.server.closing.wait(1):
+                break
+    except OSError:
+        pass  # hung up: what was wanted
+    return True
+
+
+def flood(handler: Handler) -> bool:
+    """Eight gigabytes, or as much of them as the client takes."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    handler.note(200)
+    handler.close_connection = True
+    try:
+        handler.connection.sendall(head)
+        for _ in range(8 << 10):
+            handler.connection.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n")
+    except OSError:
+        pass  # hung up: what was wanted
+    return True
+
+
+def move_on(handler: Handler) -> bool:
+    """The goal state changes between the question and the report."""
+    handler.server.incarnation += 1
+    return False
+
+
+PORTAL = b"<!DOCTYPE html><html><body>Please log in to the guest network</body></html>"
+DOCTYPE = b'<!DOCTYPE GoalState [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+
+# name: (which answer, how often, what happens to it)
+FAULTS = {
+    "imds-not-yet": ("imds", 2, status(404)),
+    "imds-throttled": ("imds", 1, status(429, Retry_After="1")),
+    "imds-broken": ("imds", 1, status(500)),
+    "imds-old-api": ("imds", 1, status(400)),
+    "imds-redirect": ("imds", 1, status(302, Location="http://127.0.0.1:1/")),
+    "imds-portal": ("imds", 1, document(PORTAL, "text/html")),
+    "imds-portal-for-ever": ("imds", 1 << 16, document(PORTAL, "text/html")),
+    "imds-cut-off": ("imds", 1, bytes_only(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"compute":')),
+    "imds-not-http": ("imds", 1, bytes_only(b"SSH-2.0-OpenSSH_9.6\r\n")),
+    "imds-deep": ("imds", 1, document(b"[" * 500000, "application/json")),
+    "imds-reset": ("imds", 1, reset),
+    "imds-silent": ("imds", 1, silence),
+    "imds-drips": ("imds", 1, drip),
+    "imds-flood": ("imds", 1, flood),
+    "goal-state-not-yet": ("goalstate", 2, status(503)),
+    "goal-state-no-role": ("goalstate", 2, changed(lambda xml: xml.replace(b"RoleInstance>", b"Other>"))),
+    "goal-state-no-ids": ("goalstate", 1, changed(lambda xml: xml.replace(CONTAINER_ID.encode("ascii"), b"  "))),
+    "goal-state-doctype": ("goalstate", 1, changed(lambda xml: xml.replace(b"?>", b"?>" + DOCTYPE, 1))),
+    "goal-state-portal": ("goalstate", 1, document(PORTAL, "text/html")),
+    "goal-state-empty": ("goalstate", 1, document(b"")),
+    "goal-state-reset": ("goalstate", 1, reset),
+    "goal-state-silent": ("goalstate", 1, silence),
+    "goal-state-drips": ("goalstate", 1, drip),
+    "goal-state-flood": ("goalstate", 1, flood),
+    "goal-state-bom": ("goalstate", 1, changed(lambda xml: b"\xef\xbb\xbf" + xml)),
+    "goal-state-namespace": ("goalstate", 1, changed(lambda xml: xml.replace(b"<GoalState ", b'<GoalState xmlns="urn:x" '))),
+    "report-stale": ("health", 1, move_on),
+    "report-throttled": ("health", 1, status(429, Retry_After="1")),
+    "report-unavailable": ("health", 2, status(503)),
+    "report-refused": ("health", 1 << 16, status(403)),
+    "report-reset": ("health", 1, reset),
+}  # type: Dict[str, Tuple[str, int, Trouble]]

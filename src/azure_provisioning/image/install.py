@@ -1,0 +1,90 @@
+"""Put the program and its boot hook into a guest, whole or not at all, and take them out again."""
+
+import os
+
+from .. import config, state
+from ..console import Console
+from ..errors import GuestError, ProvisionError
+from ..init import manifest, rivals, table
+from ..init.unit import DEFAULT
+from ..records import Hook
+from ..system import System
+from .python import find_python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+NAME = "azure-provisioning"
+
+
+def install(
+    system: System,
+    console: Console,
+    program: bytes,
+    *,
+    prefix: str = "/usr/local",
+    init_name: "Optional[str]" = None,
+    every_boot: bool = False,
+    python: "Optional[str]" = None,
+) -> str:
+    """Copy the `program` to PREFIX/sbin and have the next boot run it; returns the name of the init system.
+
+    `system.touched` then lists what was changed. Raises ProvisionError, and then nothing is changed.
+    """
+    check_root(system)
+    name, init_system = table.choose(system, init_name)
+    hook = Hook(find_python(system, python), os.path.normpath(prefix) + "/sbin/" + NAME)
+    complete = False
+    system.begin()
+    try:
+        system.make_dirs(state.FOLDER)
+        system.write(hook.program, program, mode=0o755)
+        for other, module in table.SYSTEMS.items():
+            if other != name and module.present(system):
+                module.remove(system)
+        init_system.enable(system, hook)
+        if every_boot:
+            config.set_option(system, "every_boot", "yes")
+        links = init_system.links(system)
+        if not links:
+            raise GuestError("the hook was written, but nothing would start it", init=name)
+        folders = manifest.values(system, "folder")
+        folders += [folder for folder in system.made if folder not in folders]
+        facts = [("init", name), ("python", hook.python), ("program", hook.program)]
+        facts += [("link", link) for link in links] + [("folder", folder) for folder in folders]
+        manifest.write(system, facts)
+        complete = True
+    finally:
+        if complete:
+            system.commit()
+        else:
+            system.roll_back()
+    for line in rivals.find_rivals(system):
+        console.warn(line)
+    kind = system.volatile(state.FOLDER)
+    if kind:
+        console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))
+    return name
+
+
+def check_root(system: System) -> None:
+    """Raises ProvisionError unless there is a Linux system in the root."""
+    if not system.is_dir("/etc") or not (system.is_dir("/usr") or system.is_dir("/bin")):
+        raise ProvisionError("%s is not the root of a Linux system" % system.root, advice="mount the image there first")
+
+
+def uninstall(system: System) -> None:
+    """Take out what `install` put in, and the state; options, log and ready.d stay. Raises ProvisionError."""
+    check_root(system)
+    programs = manifest.values(system, "program") or [DEFAULT.program]
+    folders = manifest.values(system, "folder")
+    for module in table.SYSTEMS.values():
+        if module.present(system) or module.links(system):
+            module.remove(system)
+    for name in system.list(state.FOLDER):
+        system.unlink(state.FOLDER + "/" + name)
+    for path in programs:
+        system.unlink(path)
+    for folder in reversed(folders or [state.FOLDER]):
+        system.remove_dir(folder)

@@ -1,0 +1,87 @@
+"""What is known of this machine, or of an image: for people, and as JSON for their scripts."""
+
+import json
+
+from .. import __version__, boot, config
+from ..azure.identity import identify
+from ..init import table
+from ..state import State, same_vm
+from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional
+
+PAUSE = 0.5  # seconds between two looks, with --wait
+
+
+def read_status(system: System) -> "Dict[str, object]":
+    """The status; its keys and their meaning are in the README. Raises GuestError."""
+    options, _ = config.load(system)
+    azure, vm_id, _ = identify(system, options.platform)
+    state = State(system)
+    facts = state.facts
+    if vm_id and facts.get("vm_id") and not same_vm(vm_id, facts["vm_id"]):
+        facts = {}  # another VM's: this one is new
+    mechanism, links = table.find_hook(system)
+    return {
+        "version": __version__,
+        "azure": azure,
+        "vm_id": vm_id or facts.get("vm_id"),
+        "hook": {"enabled": bool(links), "mechanism": mechanism, "path": links[0] if links else None},
+        "configured": "configured_at" in facts or "ready_at" in facts,
+        "configured_at": facts.get("configured_at"),
+        "ready": "ready_at" in facts,
+        "ready_at": facts.get("ready_at"),
+        "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()] if facts else [],
+        "last_error": read_error(facts),
+    }
+
+
+def read_error(facts: "Dict[str, str]") -> "Optional[Dict[str, object]]":
+    """Why the last boot failed; None if it did not."""
+    if "error_reason" not in facts:
+        return None
+    details = {key[len("error.") :]: value for key, value in facts.items() if key.startswith("error.")}
+    return {"reason": facts["error_reason"], "details": details, "at": facts.get("error_at")}
+
+
+def wait_for_end(system: System) -> None:
+    """Return when Ready is accepted or this boot has failed, at the latest when a boot would have given up."""
+    options, _ = config.load(system)
+    ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
+    while system.monotonic() < ends:
+        facts = State(system).facts
+        if "ready_at" in facts or (facts.get("error_boot") and facts["error_boot"] == system.boot_id()):
+            return
+        system.sleep(PAUSE)
+
+
+def as_json(status: "Dict[str, object]") -> str:
+    return json.dumps(status, indent=2)
+
+
+def as_text(status: "Dict[str, object]") -> str:
+    """The status for a person."""
+    hook, error = status["hook"], status["last_error"]
+    assert isinstance(hook, dict)
+    azure = {True: "yes", False: "no", None: "unknown"}[status["azure"]]  # type: ignore[index]
+    enabled = "runs at the next boot (%s: %s)" % (hook["mechanism"], hook["path"]) if hook["enabled"] else "off"
+    lines = [
+        "version     %s" % status["version"],
+        "on Azure    %s" % azure,
+        "VM          %s" % (status["vm_id"] or "unknown"),
+        "boot hook   %s" % enabled,
+        "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
+        "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
+    ]
+    lines += steps_as_text(status["steps"])
+    if isinstance(error, dict):
+        details = ", ".join("%s=%s" % item for item in error["details"].items())
+        lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
+    return "\n".join(lines)
+
+
+def steps_as_text(steps: object) -> "List[str]":
+    assert isinstance(steps, list)
+    return ["step        %-10s %-8s %.3f s" % (step["name"], step["result"], step["seconds"]) for step in steps]

@@ -1,0 +1,168 @@
+"""Which init system starts services here? Told by files and links alone, so that it works on an image as well.
+
+PID 1 is not the answer: OpenRC runs under sysvinit, busybox and its own init, and `/sbin/init` is the same name for
+all of them. So first the kind of `/sbin/init`, then who reads the service lists under it.
+"""
+
+from ..errors import GuestError
+from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+INIT_PATHS = ("/sbin/init", "/usr/sbin/init", "/usr/bin/init", "/etc/init", "/bin/init")
+INIT_BYTES = 4 << 20
+
+# The name of a file in the chain of links that starts at /sbin/init, and what it says.
+BY_NAME = {
+    "systemd": "systemd",
+    "openrc-init": "openrc",
+    "runit": "runit",
+    "runit-init": "runit",
+    "dinit": "dinit",
+    "dinit-init": "dinit",
+    "s6-init": "s6",
+    "s6-linux-init": "s6",
+    "finit": "finit",
+    "busybox": "busybox",
+    "upstart": "sysvinit",
+}
+# What only the one program has among its strings.
+BY_CONTENT = (
+    (b"INIT_VERSION=sysvinit", "sysvinit"),
+    (b"BusyBox v", "busybox"),
+    (b"/etc/finit.conf", "finit"),
+    (b"com.ubuntu.Upstart", "sysvinit"),
+    (b"systemd.unit=", "systemd"),
+)
+# An init that is a script ends by starting the real one.
+BY_SCRIPT = ((b"dinit", "dinit"), (b"s6-linux-init", "s6"), (b"runit", "runit"), (b"openrc", "openrc"))
+
+# What a running manager leaves in /run, before any guess from files.
+RUNNING = (
+    ("/run/systemd/system", "systemd"),
+    ("/run/openrc/softlevel", "openrc"),
+    ("/run/dinitctl", "dinit"),
+    ("/run/finit", "finit"),
+    ("/run/s6-rc", "s6"),
+    ("/run/runit", "runit"),
+)
+
+
+def find_init(system: System) -> "Optional[str]":
+    """The name of the init system (see `init.NAMES`, and `nixos` and `guix`), or None if no sign of one is found."""
+    if system.live:
+        for marker, name in RUNNING:
+            if system.exists(marker):
+                return name
+    if system.exists("/etc/NIXOS") or (system.is_dir("/nix/store") and system.is_link("/etc/static")):
+        return "nixos"
+    if system.is_dir("/gnu/store") and (system.exists("/run/current-system") or system.is_dir("/var/guix")):
+        return "guix"
+    base = find_base(system)
+    if base in ("systemd", "dinit", "finit"):
+        return base
+    if has_openrc(system, base):
+        return "openrc"
+    if base == "s6":
+        return s6_flavour(system)
+    if base == "sysvinit":
+        return sysvinit_flavour(system)
+    if base == "busybox":
+        return busybox_flavour(system)
+    return base
+
+
+def find_base(system: System) -> "Optional[str]":
+    """What `/sbin/init` is: by the names in its chain of links, else by what is in the file."""
+    for path in INIT_PATHS:
+        chain = system.chain(path)
+        for step in chain[1:] or chain:
+            name = step.rpartition("/")[2]
+            if name in BY_NAME:
+                return BY_NAME[name]
+        found = find_in_file(system, path)
+        if found:
+            return found
+    if system.is_program("/etc/runit/1") and system.is_program("/etc/runit/2"):
+        return "runit"
+    if system.exists("/etc/inittab"):
+        return "sysvinit" if ":initdefault:" in (system.read_text("/etc/inittab") or "") else "busybox"
+    return None
+
+
+def find_in_file(system: System, path: str) -> "Optional[str]":
+    try:
+        content = system.read(path, limit=INIT_BYTES, head=True)
+    except GuestError:
+        return None
+    if not content:
+        return None
+    if content.startswith(b"#!"):
+        content = without_comments(content)
+        return next((name for mark, name in BY_SCRIPT if mark in content), None)
+    return next((name for mark, name in BY_CONTENT if mark in content), None)
+
+
+def without_comments(script: bytes) -> bytes:
+    """The lines that do something: several init systems ship scripts with the other ones' lines as comments."""
+    return b"\n".join(line for line in script.splitlines() if not line.lstrip().startswith(b"#"))
+
+
+def active_lines(system: System, path: str) -> bytes:
+    try:
+        return without_comments(system.read(path) or b"")
+    except GuestError:
+        return b""
+
+
+def has_openrc(system: System, base: "Optional[str]") -> bool:
+    """Does OpenRC read the service lists? Its files alone do not say so: Slackware and Arch can have them unused."""
+    if not system.find_program("openrc-run") or not system.is_dir("/etc/runlevels/default"):
+        return False
+    if base == "openrc":
+        return True
+    if b"openrc " in active_lines(system, "/etc/inittab"):  # Gentoo, Alpine: `openrc sysinit`
+        return True
+    callers = ["/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]  # Debian has wrappers
+    callers += [folder + "/rc.init" for folder in s6_script_folders()]
+    return any(b"openrc" in active_lines(system, caller) for caller in callers)
+
+
+def s6_script_folders() -> "list[str]":
+    return ["/etc/s6-linux-init/current/scripts", "/etc/s6/current/scripts"]
+
+
+def s6_flavour(system: System) -> str:
+    """s6-rc, unless the scripts of s6-linux-init start System V's runlevels."""
+    for folder in s6_script_folders():
+        script = active_lines(system, folder + "/rc.init") + active_lines(system, folder + "/runlevel")
+        if b"s6-rc" not in script and b"/etc/init.d/rc" in script:
+            return sysvinit_flavour(system)
+    return "s6"
+
+
+def sysvinit_flavour(system: System) -> str:
+    """Who runs the scripts under a System V init."""
+    if system.exists("/etc/slackware-version") or system.exists("/etc/rc.d/rc.M"):
+        return "slackware"
+    if is_buildroot(system):
+        return "buildroot"
+    if any(system.is_dir(folder) for folder in ("/etc/rc3.d", "/etc/rc5.d", "/etc/rc.d/rc3.d")):
+        return "sysvinit"
+    return "rc-local" if system.exists("/etc/rc") or system.exists("/etc/rc.d/rc") else "busybox"
+
+
+def busybox_flavour(system: System) -> str:
+    """Who runs the scripts under busybox init: Buildroot's rcS, Yocto's, or nobody."""
+    if is_buildroot(system):
+        return "buildroot"
+    if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") or b"/etc/init.d/rc " in active_lines(system, "/etc/inittab"):
+        return "sysvinit"
+    return "busybox"
+
+
+def is_buildroot(system: System) -> bool:
+    """Does rcS run `/etc/init.d/S??*`?"""
+    return b"/etc/init.d/S??" in active_lines(system, "/etc/init.d/rcS")

@@ -1,0 +1,22 @@
+"""The word to a manager that holds the boot until we say that it may go on."""
+
+import os
+
+from ..errors import GuestError
+
+
+def release_boot() -> None:
+    """Tell a systemd that waits for us (Type=notify) to go on. See sd_notify(3)."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")  # taken out, so that no program that we start sees it
+    if not address:
+        return
+    import socket
+
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.connect(address)
+            manager.send(b"READY=1")
+    except OSError as error:
+        raise GuestError("systemd cannot be told that the boot may go on", error=error.strerror) from error

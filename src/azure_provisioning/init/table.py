@@ -1,0 +1,76 @@
+"""The init systems, one module each, all with the same functions:
+
+    present(system) -> bool      is there any file of our hook, enabled or not?
+    enable(system, hook) -> None write the hook and have the next boot start it
+    links(system) -> list        the paths that make a boot start it, as they are now
+    remove(system) -> None       every trace of the hook
+
+The once-only mechanism is the same everywhere: unlink what `links` finds. Every one of these systems has read its list
+of services before it starts us, so that nothing needs to be reloaded, and a reload from inside could lose jobs.
+"""
+
+from ..errors import ProvisionError
+from ..system import System
+from . import buildroot, openrc, systemd, sysvinit
+from .detection import find_init
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Protocol, Tuple
+
+    from ..records import Hook
+
+    class InitSystem(Protocol):
+        """What a module of this folder offers."""
+
+        def present(self, system: System) -> bool: ...
+        def enable(self, system: System, hook: Hook) -> None: ...
+        def links(self, system: System) -> List[str]: ...
+        def remove(self, system: System) -> None: ...
+
+
+SYSTEMS = {
+    "systemd": systemd,
+    "sysvinit": sysvinit,
+    "buildroot": buildroot,
+    "openrc": openrc,
+}  # type: Dict[str, InitSystem]
+
+# What `--init` knows. Those that have no module yet are refused by name.
+NAMES = ("systemd", "sysvinit", "buildroot", "openrc", "runit", "s6", "dinit", "finit", "busybox", "slackware", "rc-local")
+
+
+def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
+    """The init system called `name`, or the one that this guest has. Raises ProvisionError if there is no help for it."""
+    found = name or find_init(system)
+    if found is None:
+        raise ProvisionError("no init system was found in %s" % system.root, advice="name one with --init")
+    if found not in SYSTEMS:
+        raise ProvisionError(
+            "the init system of this image is not supported yet",
+            advice="supported are %s; --init overrides" % ", ".join(SYSTEMS),
+            found=found,
+        )
+    return found, SYSTEMS[found]
+
+
+def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
+    """(the init system that has a hook of ours, the links that enable it); enabled ones first."""
+    found = None
+    for name, module in SYSTEMS.items():
+        links = module.links(system)
+        if links:
+            return name, links
+        if found is None and module.present(system):
+            found = name
+    return found, []
+
+
+def disable(system: System) -> "List[str]":
+    """Take the hook out of the boot sequence, whichever init system has it; returns what was unlinked."""
+    gone = []
+    for module in SYSTEMS.values():
+        for link in module.links(system):
+            if system.unlink(link):
+                gone.append(link)
+    return gone

@@ -1,0 +1,28 @@
+"""The files of `units/`, with the interpreter and the program of this guest written into them."""
+
+import os
+
+from ..errors import GuestError
+from ..records import Hook
+
+DEFAULT = Hook(python="/usr/bin/python3", program="/usr/local/sbin/azure-provisioning")
+SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+-")
+
+
+def unit(name: str, hook: Hook) -> str:
+    """The unit or script called `name` ("systemd/azure-provisioning.service"), for `hook`.
+
+    Raises GuestError for a path that would need quoting in a unit or a script.
+    """
+    for path in hook:
+        if not path.startswith("/") or set(path) - SAFE:
+            raise GuestError("this path cannot be written into a boot script", path=path)
+    text = load(name).decode("utf-8")
+    return text.replace(DEFAULT.python, hook.python).replace(DEFAULT.program, hook.program)
+
+
+def load(name: str) -> bytes:
+    """The file called `name` of `units/`: from the zip that this runs from, else from the checkout."""
+    loader = __loader__  # type: ignore[name-defined] # the zip's or the file system's, both can
+    top = getattr(loader, "archive", None) or os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)
+    return bytes(loader.get_data(os.path.join(top, "units", *name.split("/"))))

@@ -1,0 +1,106 @@
+"""What is known to be done, per VM: `key=value` lines in one small file, so that reading it costs a boot nothing."""
+
+from .errors import GuestError
+from .system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple
+
+    from .errors import ProvisionError
+
+FOLDER = "/var/lib/azure-provisioning"
+PATH = FOLDER + "/state"
+LIMIT = 64 << 10  # bytes
+
+
+class State:
+    """The facts about one VM. `configured_at` and `ready_at` are the two truths; neither is written before it is true."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.facts = {}  # type: Dict[str, str]
+        self.problem = ""  # why the file could not be used: it is then treated as not done
+        try:
+            self.facts = parse(system.read(PATH, limit=LIMIT) or b"")
+        except (ValueError, GuestError) as error:
+            self.problem = str(error)
+
+    def is_about(self, vm_id: "Optional[str]") -> bool:
+        """Do these facts belong to the VM with this id?"""
+        known = self.facts.get("vm_id")
+        return bool(known and vm_id) and same_vm(known or "", vm_id or "")
+
+    def has(self, fact: str, vm_id: "Optional[str]") -> bool:
+        """Is `fact` ("configured_at", "ready_at") known of this very VM?"""
+        return self.is_about(vm_id) and fact in self.facts
+
+    def adopt(self, vm_id: "Optional[str]") -> None:
+        """From now on this is about `vm_id`: the facts about another VM go, but for that VM's id."""
+        if vm_id and not self.is_about(vm_id):
+            other = self.facts.get("vm_id") or self.facts.get("previous_vm_id")
+            self.facts = {"vm_id": vm_id}
+            if other:
+                self.facts["previous_vm_id"] = other
+
+    def save(self) -> None:
+        """Write the facts; they are on disk when this returns. Raises GuestError."""
+        lines = ["%s=%s\n" % (key, " ".join(value.split())[:1024]) for key, value in self.facts.items()]
+        self.system.write(PATH, "".join(lines), mode=0o644)
+
+    def set_aside(self) -> None:
+        """Keep the file that cannot be used as `state.corrupt`, for whoever wants to know. Raises GuestError."""
+        self.system.write(PATH + ".corrupt", self.system.read(PATH, limit=LIMIT, head=True) or b"", mode=0o600)
+        self.system.unlink(PATH)
+
+    def note_step(self, name: str, result: str, seconds: float) -> None:
+        """Note how a step went ("ok", "warning", "failed"), for `status`. Written with the next fact."""
+        self.facts["step." + name] = "%s %.3f" % (result, seconds)
+
+    def steps(self) -> "List[Tuple[str, str, float]]":
+        """(name, result, seconds) of each step that was noted."""
+        found = []
+        for key, value in self.facts.items():
+            result, _, seconds = value.partition(" ")
+            if key.startswith("step.") and seconds.replace(".", "", 1).isdigit():
+                found.append((key[len("step.") :], result, float(seconds)))
+        return found
+
+    def note_error(self, error: "ProvisionError", at: str, boot_id: str) -> None:
+        """Note why this boot failed, for `status`."""
+        self.forget_error()
+        self.facts.update({"error_reason": error.reason, "error_at": at, "error_boot": boot_id})
+        self.facts.update({"error." + key: value for key, value in error.details.items()})
+
+    def forget_error(self) -> None:
+        """What failed before is over."""
+        self.facts = {key: value for key, value in self.facts.items() if not key.startswith(("error_", "error."))}
+
+
+def parse(data: bytes) -> "Dict[str, str]":
+    """The facts in a state file; raises ValueError if it is none. An empty file, left by a crash, holds no fact."""
+    facts = {}
+    for number, line in enumerate(data.decode("utf-8").splitlines(), 1):
+        key, equals, value = line.partition("=")
+        if not equals or not key.replace("_", "").replace(".", "").replace("-", "").isalnum():
+            raise ValueError("line %d" % number)
+        facts[key] = value
+    if facts and "vm_id" not in facts and "error_reason" not in facts:
+        raise ValueError("no vm_id")
+    return facts
+
+
+def same_vm(one: str, other: str) -> bool:
+    """Do two ids name the same VM? Generation 1 firmware swaps the bytes of the first three fields, and old kernels
+    print upper case (cloud-init, DataSourceAzure.py)."""
+    one, other = one.lower(), other.lower()
+    return one == other or swap(one) == other
+
+
+def swap(vm_id: str) -> str:
+    """The id in the other byte order: `33221100-5544-7766-...` for `00112233-4455-6677-...`."""
+    fields = vm_id.split("-")
+    for index in range(min(3, len(fields))):
+        field = fields[index]
+        fields[index] = "".join(field[place : place + 2] for place in range(len(field) - 2, -1, -2))
+    return "-".join(fields)
