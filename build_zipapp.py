@@ -61,7 +61,7 @@ def write(target: str, data: bytes) -> None:
     spare = target + ".new"
     with open(spare, "wb") as file:
         file.write(data)
-    os.chmod(spare, 0o755)
+    os.chmod(spare, 0o755)  # noqa: S103
     os.replace(spare, target)
 
 

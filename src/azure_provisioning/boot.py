@@ -1,16 +1,14 @@
-"""This boot: on Azure or not, which VM, done or not. All that the boot of a VM that is Ready ever runs."""
+"""This boot: on Azure or not, which VM, done or not, and how long it may take."""
+
+from typing import Optional
 
 from . import config
 from .azure.identity import identify
 from .console import Console
 from .errors import GuestError
-from .init import manifest, notify
+from .init import notify, table
 from .state import State
 from .system import System
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Optional
 
 LOCK = "/run/azure-provisioning.lock"
 REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
@@ -49,7 +47,7 @@ class Boot:
             self.console.warn(str(error))
 
 
-def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":
+def begin(system: System, console: Console, *, force: bool = False) -> Optional[Boot]:
     """This boot, if it has work to do; None if this is not Azure, or Azure has accepted Ready from this VM before.
 
     `force`: although not on Azure, although already done.
@@ -60,7 +58,7 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
     if boot.state.problem:
         console.warn("the state file is not usable (%s): kept aside, and treated as not done" % boot.state.problem)
         try:
-            boot.state.set_aside()
+            boot.state.set_aside(system)
         except GuestError as error:
             console.warn(str(error))
     if force:
@@ -77,15 +75,11 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
 
 
 def retire_left_over(boot: Boot) -> None:
-    """Ready was accepted in an earlier boot. If the hook is still there and should not be, it goes now."""
-    system = boot.system
+    """Ready was accepted before. If the hook is still there and should not be, it goes now."""
+    if boot.options.every_boot:
+        return
     try:
-        if boot.options.every_boot:
-            return
-        if any(system.stat(link, follow=False) is not None for link in manifest.values(system, "link")):
-            from .init import table
-
-            for link in table.disable(system):
-                boot.console.say("removed %s: Ready was accepted at %s" % (link, boot.state.facts["ready_at"]))
+        for link in table.disable(boot.system):
+            boot.console.say("removed %s: Ready was accepted at %s" % (link, boot.state.facts["ready_at"]))
     except GuestError as error:
         boot.console.warn(str(error))

@@ -1,29 +1,20 @@
 """The command line: verbs, each one function that returns its exit code."""
 
+import argparse
 import sys
+from typing import List
 
+from . import usage
 from .boot import begin
 from .console import Console
 from .errors import ProvisionError, UsageError
 from .system import System
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
-    from typing import List
 
-# What the boot hooks say, at every boot that has one: not worth the 10 ms that argparse takes to load.
-BOOT_HOOK = (["run"], ["run", "--detach"])
-
-
-def main(argv: "List[str]") -> int:
+def main(argv: List[str]) -> int:
     """Run the command line `argv` (without the program's name); returns the exit code."""
     console = Console()
     try:
-        if argv in BOOT_HOOK:
-            return run(console, detach="--detach" in argv)
-        from . import usage
-
         arguments = usage.parse(argv)
         return int(VERBS[arguments.verb](console, arguments))
     except ProvisionError as error:
@@ -34,24 +25,16 @@ def main(argv: "List[str]") -> int:
         return 130
 
 
-def run(console: Console, *, force: bool = False, detach: bool = False) -> int:
-    """The story of a boot (see provision.py)."""
-    system = System()
-    console.serial = system.root == "/"
-    boot = begin(system, console, force=force)
-    if boot is None:
-        return 0
+def run_verb(console: Console, arguments: argparse.Namespace) -> int:
+    """`run`: the story of a boot (see provision.py)."""
     from .provision import provision
 
-    return provision(boot, detach=detach)
+    console.serial = True
+    boot = begin(System(), console, force=arguments.force)
+    return provision(boot, detach=arguments.detach) if boot else 0
 
 
-def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`run`, with options that no boot hook uses."""
-    return run(console, force=arguments.force, detach=arguments.detach)
-
-
-def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
+def install_verb(console: Console, arguments: argparse.Namespace) -> int:
     """`install`: each touched path on stdout."""
     from .image.install import install
 
@@ -72,7 +55,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
-def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
+def uninstall_verb(console: Console, arguments: argparse.Namespace) -> int:
     """`uninstall`: each removed path on stdout."""
     from .image.install import uninstall
 
@@ -83,7 +66,7 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
-def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
+def status_verb(_console: Console, arguments: argparse.Namespace) -> int:
     """`status`."""
     from .image import status
 
@@ -95,7 +78,7 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
-def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
+def report_verb(console: Console, arguments: argparse.Namespace) -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
     from .boot import Boot
@@ -112,7 +95,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
-def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
+def rehearse_verb(console: Console, arguments: argparse.Namespace) -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
     from .image.fake_azure import FAULTS
     from .image.rehearse import rehearse
@@ -138,7 +121,7 @@ VERBS = {
 }
 
 
-def show(lines: "List[str]") -> None:
+def show(lines: List[str]) -> None:
     """The lines that were asked for, on stdout, whatever encoding that has."""
     for line in lines:
         sys.stdout.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
@@ -148,6 +131,8 @@ def own_file() -> bytes:
     """The bytes of the file that this runs from."""
     archive = getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
     if archive is None:
-        raise ProvisionError("only the built file can install itself", advice="run build_zipapp.py, then dist/azure-provisioning")
+        raise ProvisionError(
+            "only the built file can install itself", advice="run build_zipapp.py, then dist/azure-provisioning"
+        )
     with open(archive, "rb") as file:
         return file.read()

@@ -1,11 +1,13 @@
 """The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
 
 from .errors import GuestError
-from .system import System
+from .tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Tuple
+
+    from .system import System
 
 PATH = "/etc/azure-provisioning.conf"
 
@@ -21,11 +23,11 @@ class Options:
     host_keys = "new"
 
 
-def load(system: System) -> "Tuple[Options, List[str]]":
+def load(tree: Tree) -> "Tuple[Options, List[str]]":
     """Read the options file, and say what in it was not understood: those keys keep their defaults."""
     options, problems = Options(), []
     try:
-        lines = (system.read_text(PATH) or "").splitlines()
+        lines = (tree.read_text(PATH) or "").splitlines()
     except GuestError as error:
         return options, [str(error)]
     for number, line in enumerate(lines, 1):
@@ -43,7 +45,7 @@ def load(system: System) -> "Tuple[Options, List[str]]":
     return options, problems
 
 
-def set_option(system: System, key: str, value: str) -> None:
+def set_option(system: "System", key: str, value: str) -> None:
     """Write `key = value` into the options file, in place of the line that sets `key` now. Raises GuestError."""
     lines = (system.read_text(PATH) or "").splitlines()
     kept = [line for line in lines if line.partition("=")[0].strip() != key]
@@ -86,11 +88,11 @@ def one_of(*words: str) -> "Callable[[str], str]":
     return choose
 
 
-PARSERS = {
+PARSERS: "Dict[str, Callable[[str], object]]" = {
     "deadline": seconds,
     "wireserver": endpoint,
     "imds": endpoint,
     "platform": one_of("auto", "azure"),
     "every_boot": yes_or_no,
     "host_keys": one_of("new", "keep"),
-}  # type: Dict[str, Callable[[str], object]]
+}

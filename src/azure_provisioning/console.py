@@ -23,7 +23,7 @@ class Console:
     def __init__(self, stream: "Optional[TextIO]" = None) -> None:
         self.stream = stream or sys.stderr
         self.serial = False
-        self._log = None  # type: Optional[int]
+        self._log: "Optional[int]" = None
 
     def keep_log(self, place: str, limit: int) -> None:
         """Write every further line to the file at `place` too, begun anew when it has more than `limit` bytes.

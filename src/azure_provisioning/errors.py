@@ -36,7 +36,7 @@ class BadReply(ProvisionError):
     """Somebody answered, but not usefully. Worth another try, after `retry_after` seconds if that is known."""
 
     def __init__(self, reason: str, retry_after: "Optional[float]" = None, **details: object) -> None:
-        super().__init__(reason, **details)
+        super().__init__(reason, "", **details)
         self.retry_after = retry_after
 
 

@@ -5,7 +5,7 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 """
 
 import signal
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Tuple
 
 from .azure import imds, wireserver
 from .azure.description import describe_failure, timestamp
@@ -25,7 +25,7 @@ LOG_LIMIT = 256 << 10  # bytes
 
 
 def provision(boot: Boot, *, detach: bool = False) -> int:
-    """Bring this VM up and report it; returns the exit code. With `detach` a child goes on, and this returns at once."""
+    """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     others = rivals.find_rivals(boot.system)
     if others:
@@ -66,7 +66,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
     return 0
 
 
-# -- prepare ------------------------------------------------------------------------------------------------------------
+# -- prepare ---------------------------------------------------------------------------------------------------------
 
 
 def prepare(boot: Boot) -> None:
@@ -90,7 +90,7 @@ def wait_for_other_run(boot: Boot) -> bool:
     return False
 
 
-# -- wait, fetch --------------------------------------------------------------------------------------------------------
+# -- wait, fetch -----------------------------------------------------------------------------------------------------
 
 
 class Patience:
@@ -103,6 +103,7 @@ class Patience:
         self.reason = ""
 
     def __call__(self, error: ProvisionError) -> None:
+        """Hear of a failed try."""
         now = self.boot.system.monotonic()
         if now - self.last >= NOTICE_SECONDS:
             self.last = now
@@ -160,7 +161,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
         boot.state.adopt(boot.vm_id)
 
 
-# -- apply --------------------------------------------------------------------------------------------------------------
+# -- apply -----------------------------------------------------------------------------------------------------------
 
 
 class Step(NamedTuple):
@@ -172,11 +173,13 @@ class Step(NamedTuple):
 
 
 def set_hosts(boot: Boot, name: str) -> str:
+    """The step of guest/hosts.py."""
     old_name = (boot.system.read_text("/etc/hostname") or "").strip() or boot.system.hostname()
     return hosts.resolve_own_name(boot.system, name, old_name)
 
 
 def set_hostname(boot: Boot, name: str) -> str:
+    """The step of guest/hostname.py."""
     return hostname.set_name(boot.system, name)
 
 
@@ -190,7 +193,9 @@ STEPS = (
 def apply(boot: Boot, instance: Instance) -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
     if not instance.has_profile and boot.state.facts.get("previous_vm_id"):
-        boot.console.say("this disk belongs to a VM that was set up before, and Azure has no profile for it: left as it is")
+        boot.console.say(
+            "this disk belongs to a VM that was set up before, and Azure has no profile for it: left as it is"
+        )
         return
     warn_if_volatile(boot)
     name, refused = hostname.choose_name(instance.names)
@@ -233,7 +238,7 @@ def warn_if_volatile(boot: Boot) -> None:
         boot.console.warn("%s is on a %s, which forgets: the next boot will set this VM up again" % (FOLDER, kind))
 
 
-# -- remember, report, disable ------------------------------------------------------------------------------------------
+# -- remember, report, disable ---------------------------------------------------------------------------------------
 
 
 def remember(boot: Boot, fact: str) -> None:
@@ -248,8 +253,9 @@ def remember(boot: Boot, fact: str) -> None:
 
 
 def save(boot: Boot) -> None:
+    """Write the state. A machine that cannot keep it is set up all the same."""
     try:
-        boot.state.save()
+        boot.state.save(boot.system)
     except GuestError as error:
         boot.console.warn("what is done cannot be remembered: %s" % error)
 

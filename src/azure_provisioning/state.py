@@ -1,13 +1,14 @@
 """What is known to be done, per VM: `key=value` lines in one small file, so that reading it costs a boot nothing."""
 
 from .errors import GuestError
-from .system import System
+from .tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Tuple
 
     from .errors import ProvisionError
+    from .system import System
 
 FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
@@ -15,14 +16,13 @@ LIMIT = 64 << 10  # bytes
 
 
 class State:
-    """The facts about one VM. `configured_at` and `ready_at` are the two truths; neither is written before it is true."""
+    """The facts about one VM. `configured_at` and `ready_at` are the two truths; neither is written too early."""
 
-    def __init__(self, system: System) -> None:
-        self.system = system
-        self.facts = {}  # type: Dict[str, str]
+    def __init__(self, tree: Tree) -> None:
+        self.facts: "Dict[str, str]" = {}
         self.problem = ""  # why the file could not be used: it is then treated as not done
         try:
-            self.facts = parse(system.read(PATH, limit=LIMIT) or b"")
+            self.facts = parse(tree.read(PATH, limit=LIMIT) or b"")
         except (ValueError, GuestError) as error:
             self.problem = str(error)
 
@@ -43,15 +43,15 @@ class State:
             if other:
                 self.facts["previous_vm_id"] = other
 
-    def save(self) -> None:
+    def save(self, system: "System") -> None:
         """Write the facts; they are on disk when this returns. Raises GuestError."""
         lines = ["%s=%s\n" % (key, " ".join(value.split())[:1024]) for key, value in self.facts.items()]
-        self.system.write(PATH, "".join(lines), mode=0o644)
+        system.write(PATH, "".join(lines), mode=0o644)
 
-    def set_aside(self) -> None:
+    def set_aside(self, system: "System") -> None:
         """Keep the file that cannot be used as `state.corrupt`, for whoever wants to know. Raises GuestError."""
-        self.system.write(PATH + ".corrupt", self.system.read(PATH, limit=LIMIT, head=True) or b"", mode=0o600)
-        self.system.unlink(PATH)
+        system.write(PATH + ".corrupt", system.read(PATH, limit=LIMIT, head=True) or b"", mode=0o600)
+        system.unlink(PATH)
 
     def note_step(self, name: str, result: str, seconds: float) -> None:
         """Note how a step went ("ok", "warning", "failed"), for `status`. Written with the next fact."""

@@ -1,171 +1,40 @@
 """The guest: the only door to its files, its commands, its clock and its network.
 
-A guest is the running machine (root `/`) or an image that is mounted somewhere. Paths are always those that the guest
-itself would use; symlinks are followed inside the root, so that an absolute one in an image never leads out of it.
+What only looks is in tree.py. Nothing here is needed by the boot of a VM that is Ready.
 """
 
 import errno
 import os
 import stat
+import subprocess
+import tempfile
 import time
 from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Callable, List, Optional, Sequence, Union
 
 from .errors import GuestError
+from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import BinaryIO, Callable, List, Optional, Sequence, Union
-
-SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-FILE_LIMIT = 1 << 20  # bytes; no file that is read whole is larger on a healthy system
-LINKS_LIMIT = 40  # as the kernel's
-ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """Something is mounted on the file that was to be replaced; it can only be written in place."""
 
 
-class System:
-    """One guest. Every method that writes is atomic, fsynced, and does no harm when it is repeated."""
+class System(Tree):
+    """One guest, to be changed. Every method that writes is atomic, fsynced, and does no harm when it is repeated."""
 
     def __init__(self, root: str = "/") -> None:
-        self.root = os.path.realpath(root)
-        self.touched = []  # type: List[str]  # what was changed, in order, as the guest names it
-        self.made = []  # type: List[str]  # the folders that were made, outermost first
-        self._undo = None  # type: Optional[List[Callable[[], None]]]
-
-    # -- where ----------------------------------------------------------------------------------------------------
-
-    @property
-    def live(self) -> bool:
-        """Is this the running machine, and not an image or a chroot on another one? Without /proc: no."""
-        if self.root != "/":
-            return False
-        try:
-            first, here = os.stat("/proc/1/root/."), os.stat("/.")
-        except OSError:
-            return False
-        return (first.st_dev, first.st_ino) == (here.st_dev, here.st_ino)
-
-    def path(self, path: str, follow: bool = True) -> str:
-        """Where `path` of the guest lies on this machine. `follow`: also through a symlink in the last place."""
-        if self.root == "/" and not follow:
-            return path
-        inside = "/"  # the part that is resolved, as the guest sees it
-        todo = [part for part in path.split("/") if part not in ("", ".")]
-        links = 0
-        while todo:
-            part = todo.pop(0)
-            if part == "..":
-                inside = os.path.dirname(inside)
-                continue
-            here = self._outside(os.path.join(inside, part))
-            if (todo or follow) and os.path.islink(here):
-                links += 1
-                if links > LINKS_LIMIT:
-                    raise GuestError("too many levels of symbolic links", path=path)
-                target = os.readlink(here)
-                if target.startswith("/"):
-                    inside = "/"
-                todo[:0] = [part for part in target.split("/") if part not in ("", ".")]
-                continue
-            inside = os.path.join(inside, part)
-        return self._outside(inside)
-
-    def _outside(self, inside: str) -> str:
-        return inside if self.root == "/" else self.root + inside.rstrip("/")
-
-    # -- questions ------------------------------------------------------------------------------------------------
-
-    def stat(self, path: str, follow: bool = True) -> "Optional[os.stat_result]":
-        """What lies at `path`, or None. Raises GuestError if that cannot be known (a folder one may not enter)."""
-        try:
-            return os.lstat(self.path(path, follow=follow))
-        except OSError as error:
-            if error.errno in ABSENT:
-                return None
-            raise broken("look at", path, error) from error
-
-    def exists(self, path: str) -> bool:
-        """Is there anything at the end of `path`, through all symlinks?"""
-        return self.stat(path) is not None
-
-    def is_link(self, path: str) -> bool:
-        """Is there a symlink at `path`, wherever it leads?"""
-        found = self.stat(path, follow=False)
-        return found is not None and stat.S_ISLNK(found.st_mode)
-
-    def is_dir(self, path: str) -> bool:
-        """Is there a folder at the end of `path`?"""
-        found = self.stat(path)
-        return found is not None and stat.S_ISDIR(found.st_mode)
-
-    def is_program(self, path: str) -> bool:
-        """Is there a regular file at the end of `path` that somebody may execute?"""
-        found = self.stat(path)
-        return found is not None and stat.S_ISREG(found.st_mode) and bool(found.st_mode & 0o111)
-
-    def list(self, path: str) -> "List[str]":
-        """The names in the folder at `path`, sorted; none if there is no such folder."""
-        try:
-            return sorted(os.listdir(self.path(path)))
-        except OSError as error:
-            if error.errno in ABSENT:
-                return []
-            raise broken("list", path, error) from error
-
-    def readlink(self, path: str) -> "Optional[str]":
-        """The text of the symlink at `path`; None if there is none."""
-        return os.readlink(self.path(path, follow=False)) if self.is_link(path) else None
-
-    def chain(self, path: str) -> "List[str]":
-        """`path` and what the symlinks at its end lead to, one after another, as the guest names them."""
-        steps = [path]
-        while len(steps) <= LINKS_LIMIT:
-            target = self.readlink(steps[-1])
-            if target is None:
-                break
-            steps.append(os.path.normpath(os.path.join(os.path.dirname(steps[-1]), target)))
-        return steps
-
-    def find_program(self, *names: str) -> "Optional[str]":
-        """The first of `names` that the guest can run: an absolute path, or a name looked up in the usual folders."""
-        for name in names:
-            for path in [name] if name.startswith("/") else [folder + "/" + name for folder in SEARCH]:
-                if self.is_program(path):
-                    return path
-        return None
-
-    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False) -> "Optional[bytes]":
-        """The content of the regular file at `path`; None if there is none.
-
-        Raises GuestError for what is no regular file, may not be read, or has more than `limit` bytes; with `head` a
-        larger file gives its first `limit` bytes.
-        """
-        found = self.stat(path)
-        if found is None:
-            return None
-        if not stat.S_ISREG(found.st_mode):  # never open a device or a pipe that an image puts in our way
-            raise GuestError("not a regular file", path=path)
-        try:
-            with open(self.path(path), "rb") as file:
-                data = file.read(limit + (0 if head else 1))
-        except OSError as error:
-            raise broken("read", path, error) from error
-        if len(data) > limit:
-            raise GuestError("file too large", path=path, limit=limit)
-        return data
-
-    def read_text(self, path: str) -> "Optional[str]":
-        """The content as text. Bytes that are no UTF-8 survive a `write` of the same text."""
-        data = self.read(path)
-        return None if data is None else data.decode("utf-8", "surrogateescape")
+        super().__init__(root)
+        self.touched: "List[str]" = []  # what was changed, in order, as the guest names it
+        self.made: "List[str]" = []  # the folders that were made, outermost first
+        self._undo: "Optional[List[Callable[[], None]]]" = None
 
     # -- changes --------------------------------------------------------------------------------------------------
 
-    def write(self, path: str, data: "Union[bytes, str]", mode: "Optional[int]" = None) -> bool:
+    def write(self, path: str, data: Union[bytes, str], mode: Optional[int] = None) -> bool:
         """Put `data` at `path`, whole or not at all; True if that changed anything.
 
         Mode, owner and extended attributes of a file that is replaced stay, but `mode` wins; a new file gets `mode` or
@@ -191,7 +60,7 @@ class System:
 
         try:
             self._replace("write", path, make, follow=True)
-        except Busy:
+        except BusyError:
             try:
                 with open(self.path(path), "r+b") as file:
                     file.truncate()
@@ -210,7 +79,7 @@ class System:
         self._label(path)
         return True
 
-    def _replace(self, verb: str, path: str, make: "Callable[[str], None]", *, follow: bool) -> None:
+    def _replace(self, verb: str, path: str, make: Callable[[str], None], *, follow: bool) -> None:
         """Let `make` fill a spare place, then give it the name `path` in one step."""
         self.make_dirs(os.path.dirname(path))
         place = self.path(path, follow=follow)
@@ -227,7 +96,7 @@ class System:
             sync_folder(place)
         except OSError as error:
             if error.errno == errno.EBUSY and os.path.ismount(place):
-                raise Busy() from error
+                raise BusyError() from error
             raise broken(verb, path, error) from error
         finally:
             discard(spare)
@@ -318,15 +187,12 @@ class System:
 
     # -- the running machine --------------------------------------------------------------------------------------
 
-    def run(self, argv: "Sequence[str]", seconds: float = 60.0, check: bool = True) -> int:
+    def run(self, argv: Sequence[str], seconds: float = 60.0, check: bool = True) -> int:
         """Run a program of the guest, without a shell and without input; returns its exit code.
 
         Raises GuestError if it cannot be started, takes longer than `seconds`, or (with `check`) fails; the last line
         that it printed is in the details. Nothing that lies in an image is ever run.
         """
-        import subprocess  # here, because a boot that finds everything done must not pay for it
-        import tempfile
-
         if self.root != "/":
             raise GuestError("nothing in an image is executed", command=argv[0])
         environment = {"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}
@@ -346,7 +212,7 @@ class System:
             raise GuestError("command failed", command=argv[0], code=code, output=lines[-1] if lines else "")
         return code
 
-    def lock(self, path: str) -> "Optional[int]":
+    def lock(self, path: str) -> Optional[int]:
         """Take the lock file at `path`: its descriptor, to be kept open, or None if another process has it."""
         import fcntl
 
@@ -442,11 +308,6 @@ class System:
         time.sleep(seconds)
 
 
-def broken(verb: str, path: str, error: OSError) -> GuestError:
-    """The expected failure that says which file it was and what the kernel said."""
-    return GuestError("cannot %s %s" % (verb, path), error=error.strerror or str(error))
-
-
 def has_own_uts() -> bool:
     """Does this process have another hostname namespace than PID 1?"""
     try:
@@ -476,7 +337,7 @@ def ignore(_changed: bool) -> None:
     """Nobody asks an undo whether it changed anything."""
 
 
-def fill(file: "BinaryIO", content: bytes) -> None:
+def fill(file: BinaryIO, content: bytes) -> None:
     """Write, and wait until the disk has it."""
     file.write(content)
     file.flush()
@@ -496,6 +357,7 @@ def sync_folder(place: str) -> None:
 
 
 def copy_owner(old: os.stat_result, descriptor: int) -> None:
+    """The owner of the file that is replaced."""
     new = os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(descriptor, old.st_uid, old.st_gid)

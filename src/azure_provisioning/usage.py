@@ -14,7 +14,7 @@ ROOT_HELP = "work on the image that is mounted at DIR; nothing in it is executed
 
 
 def parse(argv: "List[str]") -> argparse.Namespace:
-    """The arguments; `verb` says which function takes them. Exits with 2, and help on stderr, for what makes no sense."""
+    """The arguments; `verb` says which function takes them. Exits with 2 for what makes no sense."""
     return parser().parse_args(argv)
 
 
@@ -54,5 +54,7 @@ def parser() -> argparse.ArgumentParser:
     failure.add_argument("--reason", metavar="TEXT", required=True, help="what the portal shows")
 
     rehearse = verbs.add_parser("rehearse", help="a first boot in a scratch root, with an Azure inside this command")
-    rehearse.add_argument("--fault", metavar="NAME", action="append", default=[], help="trouble; `list` prints the names")
+    rehearse.add_argument(
+        "--fault", metavar="NAME", action="append", default=[], help="trouble; `list` prints the names"
+    )
     return top

@@ -1,7 +1,7 @@
 """Are we on Azure, and which VM are we? Read from the firmware's DMI tables, without a network."""
 
 from ..errors import GuestError
-from ..system import System
+from ..tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,26 +13,26 @@ AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"  # cloud-init, sources/azur
 FIELDS = (8, 4, 4, 4, 12)  # hexadecimal digits
 
 
-def identify(system: System, platform: str) -> "Tuple[Optional[bool], Optional[str], str]":
+def identify(tree: Tree, platform: str) -> "Tuple[Optional[bool], Optional[str], str]":
     """(on Azure? or None if nothing tells, the VM's id as the firmware writes it but in lower case or None, by what).
 
     A kernel without DMI cannot tell: then a Hyper-V bus, or the option `platform = azure`, makes it yes.
     """
-    tag = read_line(system, DMI + "/chassis_asset_tag")
-    vm_id = read_vm_id(system)
+    tag = read_line(tree, DMI + "/chassis_asset_tag")
+    vm_id = read_vm_id(tree)
     if tag is not None:
         return tag == AZURE_ASSET_TAG, vm_id, "the chassis asset tag is %r" % tag
     if platform == "azure":
         return True, vm_id, "the option platform = azure"
-    if system.is_dir(VMBUS):
+    if tree.is_dir(VMBUS):
         return True, vm_id, "no readable DMI, but a Hyper-V bus"
     return None, vm_id, "no readable DMI and no Hyper-V bus"
 
 
-def read_vm_id(system: System) -> "Optional[str]":
+def read_vm_id(tree: Tree) -> "Optional[str]":
     """The firmware's id of this VM, raw and lower-case; None if there is none that tells VMs apart, or only root may
     read it."""
-    vm_id = (read_line(system, DMI + "/product_uuid") or "").lower()
+    vm_id = (read_line(tree, DMI + "/product_uuid") or "").lower()
     fields = vm_id.split("-")
     if tuple(len(field) for field in fields) != FIELDS or set(vm_id) - set("0123456789abcdef-"):
         return None
@@ -40,10 +40,10 @@ def read_vm_id(system: System) -> "Optional[str]":
     return None if digits in ({"0"}, {"f"}) else vm_id
 
 
-def read_line(system: System, path: str) -> "Optional[str]":
+def read_line(tree: Tree, path: str) -> "Optional[str]":
     """The stripped text of a sysfs file; None if it is missing, unreadable or no text."""
     try:
-        data = system.read(path, limit=4096)
+        data = tree.read(path, limit=4096)
     except GuestError:
         return None
     return None if data is None else data.decode("ascii", "replace").strip()

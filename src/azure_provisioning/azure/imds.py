@@ -22,6 +22,7 @@ def fetch_instance(system: System, peer: Peer, seconds: float) -> Instance:
 
 
 def request(version: str, extra: str = "") -> str:
+    """The request line for one version of the API."""
     return "GET /metadata/instance?api-version=%s%s" % (version, extra)
 
 

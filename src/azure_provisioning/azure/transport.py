@@ -5,7 +5,7 @@ it needs `email` and `ssl`, which cost every boot 20 ms and which small Pythons 
 proxy is used, because there is no code for either.
 """
 
-from typing import Callable, Dict, NamedTuple, Optional, TypeVar
+from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from ..errors import BadReply, ProvisionError, Unreachable
 from ..system import System
@@ -195,7 +195,8 @@ def receive(stream: Stream) -> Reply:
 
 def read_headers(stream: Stream) -> Dict[str, str]:
     """The header lines up to the empty one. Of a name that comes twice, the last counts."""
-    headers, size = {}, 0
+    headers: "Dict[str, str]" = {}
+    size = 0
     while True:
         line = stream.line()
         size += len(line)
@@ -210,7 +211,8 @@ def read_headers(stream: Stream) -> Dict[str, str]:
 
 def read_chunks(stream: Stream) -> bytes:
     """A body in chunked transfer coding; its trailers are not read."""
-    chunks, got = [], 0
+    chunks: "List[bytes]" = []
+    got = 0
     while True:
         size = stream.line().partition(";")[0].strip()
         if not size or len(size) > 8 or set(size.lower()) - set("0123456789abcdef"):
@@ -232,6 +234,7 @@ def parse_retry_after(value: str) -> Optional[float]:
 
 
 def host_header(peer: Peer) -> str:
+    """The peer as HTTP names it: the port only where it is not the usual one."""
     return peer.host if peer.port == 80 else "%s:%d" % (peer.host, peer.port)
 
 

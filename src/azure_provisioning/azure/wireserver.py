@@ -66,8 +66,8 @@ def parse_goal_state(document: bytes) -> GoalState:
     """
     import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
 
-    found = {}  # type: Dict[Tuple[str, ...], List[str]]
-    open_elements = []  # type: List[str]
+    found: "Dict[Tuple[str, ...], List[str]]" = {}
+    open_elements: "List[str]" = []
     complete = set()
 
     def start(name: str, _attributes: "Dict[str, str]") -> None:
@@ -129,7 +129,9 @@ def health_document(goal_state: GoalState, problem: str = "") -> str:
 def escape(text: str) -> str:
     """Text for an XML element; what XML 1.0 cannot hold (control characters, lone surrogates) becomes `?`."""
     fit = "".join(
-        char if char in "\t\n\r" or (char >= " " and not "\ud800" <= char <= "\udfff" and char not in "\ufffe\uffff") else "?"
+        char
+        if char in "\t\n\r" or (char >= " " and not "\ud800" <= char <= "\udfff" and char not in "\ufffe\uffff")
+        else "?"
         for char in text
     )
     return fit.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

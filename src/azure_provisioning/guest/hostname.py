@@ -23,7 +23,7 @@ KEYED = (
 
 def choose_name(candidates: "Iterable[str]") -> "Tuple[Optional[str], List[str]]":
     """(the first candidate that makes a valid name, the candidates that were no use)."""
-    refused = []
+    refused: "List[str]" = []
     for candidate in candidates:
         name = valid_name(candidate)
         if name:
@@ -38,8 +38,8 @@ def valid_name(wanted: str) -> str:
     Case and dots are kept; a run of other characters becomes one `-`; labels are cut at 63, the whole at 64 bytes.
     """
     labels = []
-    for label in re.sub(r"[^A-Za-z0-9.]+", "-", wanted[:1024]).split("."):
-        label = label.strip("-")[:LABEL_LIMIT].strip("-")
+    for part in re.sub(r"[^A-Za-z0-9.]+", "-", wanted[:1024]).split("."):
+        label = part.strip("-")[:LABEL_LIMIT].strip("-")
         if label:
             labels.append(label)
     while len(".".join(labels)) > NAME_LIMIT:

@@ -4,6 +4,10 @@ import re
 
 from ..system import System
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
 PATH = "/etc/hosts"
 ADDRESS = "127.0.1.1"  # what Debian, Alpine and SUSE use for the name of the machine itself
 
@@ -21,14 +25,18 @@ def resolve_own_name(system: System, name: str, old_name: str) -> str:
         return "left to nss-myhostname"
     short = name.partition(".")[0]
     own = "%s\t%s" % (ADDRESS, name if short == name else "%s %s" % (name, short))
-    kept = [line for line in lines if not (line.split("#")[0].split()[:1] == [ADDRESS] and old_name.lower() in names_in(line))]
+    kept = [
+        line
+        for line in lines
+        if not (line.split("#")[0].split()[:1] == [ADDRESS] and old_name.lower() in names_in(line))
+    ]
     place = next((index for index, line in enumerate(lines) if line not in kept), len(kept))
     kept.insert(place, own)
     system.write(PATH, "\n".join(kept) + "\n")
     return "written to %s" % PATH
 
 
-def names_in(line: str) -> "list[str]":
+def names_in(line: str) -> "List[str]":
     """The names that a line of `/etc/hosts` gives to its address."""
     return line.split("#")[0].lower().split()[1:]
 

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Callable, Dict, List, NamedTuple, Tuple
@@ -16,7 +17,7 @@ VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
 CONTAINER_ID = "7b324f53-983a-43bc-b919-1775d6077608"
 INSTANCE_ID = "fbb84507-46cd-4f4e-bd78-a2edaa9d059b._rehearsal"
 
-INSTANCE = {
+INSTANCE: "Dict[str, Dict[str, object]]" = {
     "compute": {
         "azEnvironment": "AzurePublicCloud",
         "location": "westeurope",
@@ -32,7 +33,7 @@ INSTANCE = {
         "vmId": VM_ID,
     },
     "extended": {"compute": {"hasCustomData": False, "ppsType": "None"}},
-}  # type: Dict[str, Dict[str, object]]
+}
 
 GOAL_STATE = """<?xml version="1.0" encoding="utf-8"?>
 <GoalState xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="goalstate10.xsd">\r
@@ -70,13 +71,13 @@ class FakeAzure(ThreadingMixIn, HTTPServer):
 
     def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.instance = json.loads(json.dumps(INSTANCE))  # type: Dict[str, Dict[str, object]]
+        self.instance: "Dict[str, Dict[str, object]]" = json.loads(json.dumps(INSTANCE))
         self.incarnation = 1
         self.goal_state = GOAL_STATE
-        self.requests = []  # type: List[Request]
-        self.reports = []  # type: List[str]  # the bodies of the reports that were accepted
+        self.requests: "List[Request]" = []
+        self.reports: "List[str]" = []  # the bodies of the reports that were accepted
         self.closing = threading.Event()
-        self.troubles = {"imds": [], "goalstate": [], "health": []}  # type: Dict[str, List[Trouble]]
+        self.troubles: "Dict[str, List[Trouble]]" = {"imds": [], "goalstate": [], "health": []}
         for name in faults:
             kind, times, trouble = FAULTS[name]
             self.troubles[kind] += [trouble] * times
@@ -102,6 +103,7 @@ class FakeAzure(ThreadingMixIn, HTTPServer):
             return self.troubles[kind].pop(0) if self.troubles[kind] else no_trouble
 
     def keep(self, request: Request) -> None:
+        """Remember a request."""
         with self._lock:
             self.requests.append(request)
 
@@ -109,6 +111,7 @@ class FakeAzure(ThreadingMixIn, HTTPServer):
         """A client that hangs up in the middle of trouble is what was wanted."""
 
     def current_goal_state(self) -> bytes:
+        """The goal state as it is now."""
         text = self.goal_state % {
             "incarnation": self.incarnation,
             "container_id": CONTAINER_ID,
@@ -121,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    server = None  # type: FakeAzure  # type: ignore[assignment]
+    server: "FakeAzure"  # type: ignore[assignment]
 
     def do_GET(self) -> None:
         """IMDS and the goal state."""
@@ -141,6 +144,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(404, b"")
 
     def answer(self, kind: str, right: "Callable[[], None]") -> None:
+        """The right answer, or trouble."""
         if not self.server.next_trouble(kind)(self):
             right()
 
@@ -152,6 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, json.dumps(self.server.instance).encode("utf-8"), "application/json; charset=utf-8")
 
     def goal_state(self) -> None:
+        """The goal state; strict about its header."""
         if "x-ms-version" not in self.headers:
             self.send(400, b"")
         else:
@@ -191,10 +196,8 @@ class Handler(BaseHTTPRequestHandler):
         """Bytes as they are, then the end of the connection."""
         self.note(status)
         self.close_connection = True
-        try:
+        with suppress(OSError):  # hung up: what was wanted
             self.wfile.write(data)
-        except OSError:
-            pass  # hung up: what was wanted
         return True
 
     def log_message(self, format: str, *_: object) -> None:
@@ -205,6 +208,7 @@ Trouble = Callable[[Handler], bool]
 
 
 def no_trouble(_handler: Handler) -> bool:
+    """Leave the answer to the handler."""
     return False
 
 
@@ -259,13 +263,11 @@ def drip(handler: Handler) -> bool:
     """One byte of the head now and then, for ever."""
     handler.note(0)
     handler.close_connection = True
-    try:
+    with suppress(OSError):  # hung up: what was wanted
         for byte in b"HTTP/1.1 200 OK\r\nX-Drip: " + b"x" * 4096:
             handler.connection.sendall(bytes([byte]))
             if handler.server.closing.wait(1):
                 break
-    except OSError:
-        pass  # hung up: what was wanted
     return True
 
 
@@ -274,12 +276,10 @@ def flood(handler: Handler) -> bool:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     handler.note(200)
     handler.close_connection = True
-    try:
+    with suppress(OSError):  # hung up: what was wanted
         handler.connection.sendall(head)
         for _ in range(8 << 10):
             handler.connection.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n")
-    except OSError:
-        pass  # hung up: what was wanted
     return True
 
 
@@ -293,7 +293,7 @@ PORTAL = b"<!DOCTYPE html><html><body>Please log in to the guest network</body><
 DOCTYPE = b'<!DOCTYPE GoalState [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 
 # name: (which answer, how often, what happens to it)
-FAULTS = {
+FAULTS: "Dict[str, Tuple[str, int, Trouble]]" = {
     "imds-not-yet": ("imds", 2, status(404)),
     "imds-throttled": ("imds", 1, status(429, Retry_After="1")),
     "imds-broken": ("imds", 1, status(500)),
@@ -319,10 +319,14 @@ FAULTS = {
     "goal-state-drips": ("goalstate", 1, drip),
     "goal-state-flood": ("goalstate", 1, flood),
     "goal-state-bom": ("goalstate", 1, changed(lambda xml: b"\xef\xbb\xbf" + xml)),
-    "goal-state-namespace": ("goalstate", 1, changed(lambda xml: xml.replace(b"<GoalState ", b'<GoalState xmlns="urn:x" '))),
+    "goal-state-namespace": (
+        "goalstate",
+        1,
+        changed(lambda xml: xml.replace(b"<GoalState ", b'<GoalState xmlns="urn:x" ')),
+    ),
     "report-stale": ("health", 1, move_on),
     "report-throttled": ("health", 1, status(429, Retry_After="1")),
     "report-unavailable": ("health", 2, status(503)),
     "report-refused": ("health", 1 << 16, status(403)),
     "report-reset": ("health", 1, reset),
-}  # type: Dict[str, Tuple[str, int, Trouble]]
+}

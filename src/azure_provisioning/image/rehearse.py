@@ -53,7 +53,9 @@ def rehearse(program: bytes, console: Console, faults: "Tuple[str, ...]") -> "Tu
             system.unlink(OPTIONS)
             requests = ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in azure.requests]
             reports = ["    " + report for report in azure.reports]
-            return code, ["What Azure was asked:"] + requests + reports + ["", "What changed:"] + diff(before, snapshot(system))
+            return code, ["What Azure was asked:"] + requests + reports + ["", "What changed:"] + diff(
+                before, snapshot(system)
+            )
     finally:
         shutil.rmtree(scratch)
 
@@ -72,6 +74,7 @@ def snapshot(system: System) -> "Dict[str, List[str]]":
 
 
 def read_lines(system: System, path: str) -> "List[str]":
+    """The lines of a file; one that only gives the size of what is no text."""
     data = system.read(path) or b""
     if b"\0" in data:
         return ["(binary, %d bytes)\n" % len(data)]
@@ -80,7 +83,7 @@ def read_lines(system: System, path: str) -> "List[str]":
 
 def diff(before: "Dict[str, List[str]]", after: "Dict[str, List[str]]") -> "List[str]":
     """Both snapshots compared, in the form of `diff -u`."""
-    lines = []  # type: List[str]
+    lines: "List[str]" = []
     for path in sorted(set(before) | set(after)):
         old, new = before.get(path), after.get(path)
         if old != new:

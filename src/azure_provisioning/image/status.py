@@ -10,7 +10,7 @@ from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Any, Dict, Optional
 
 PAUSE = 0.5  # seconds between two looks, with --wait
 
@@ -58,14 +58,14 @@ def wait_for_end(system: System) -> None:
 
 
 def as_json(status: "Dict[str, object]") -> str:
+    """The status for a script."""
     return json.dumps(status, indent=2)
 
 
-def as_text(status: "Dict[str, object]") -> str:
+def as_text(status: "Dict[str, Any]") -> str:
     """The status for a person."""
     hook, error = status["hook"], status["last_error"]
-    assert isinstance(hook, dict)
-    azure = {True: "yes", False: "no", None: "unknown"}[status["azure"]]  # type: ignore[index]
+    azure = {True: "yes", False: "no", None: "unknown"}[status["azure"]]
     enabled = "runs at the next boot (%s: %s)" % (hook["mechanism"], hook["path"]) if hook["enabled"] else "off"
     lines = [
         "version     %s" % status["version"],
@@ -75,13 +75,8 @@ def as_text(status: "Dict[str, object]") -> str:
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
-    lines += steps_as_text(status["steps"])
-    if isinstance(error, dict):
+    lines += ["step        %(name)-10s %(result)-8s %(seconds).3f s" % step for step in status["steps"]]
+    if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())
         lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
     return "\n".join(lines)
-
-
-def steps_as_text(steps: object) -> "List[str]":
-    assert isinstance(steps, list)
-    return ["step        %-10s %-8s %.3f s" % (step["name"], step["result"], step["seconds"]) for step in steps]

@@ -1,4 +1,4 @@
-"""Buildroot's rcS, which runs `/etc/init.d/S??*` in order: the LSB script, and a link to it that sorts before sshd's."""
+"""Buildroot's rcS, which runs `/etc/init.d/S??*` in order: the LSB script, and a link that sorts before sshd's."""
 
 from ..system import System
 from . import sysvinit

@@ -39,6 +39,8 @@ BY_CONTENT = (
 # An init that is a script ends by starting the real one.
 BY_SCRIPT = ((b"dinit", "dinit"), (b"s6-linux-init", "s6"), (b"runit", "runit"), (b"openrc", "openrc"))
 
+S6_SCRIPTS = ("/etc/s6-linux-init/current/scripts", "/etc/s6/current/scripts")  # upstream, Artix
+
 # What a running manager leaves in /run, before any guess from files.
 RUNNING = (
     ("/run/systemd/system", "systemd"),
@@ -93,6 +95,7 @@ def find_base(system: System) -> "Optional[str]":
 
 
 def find_in_file(system: System, path: str) -> "Optional[str]":
+    """What the file itself says that it is."""
     try:
         content = system.read(path, limit=INIT_BYTES, head=True)
     except GuestError:
@@ -111,6 +114,7 @@ def without_comments(script: bytes) -> bytes:
 
 
 def active_lines(system: System, path: str) -> bytes:
+    """A script's lines that do something; none if it cannot be read."""
     try:
         return without_comments(system.read(path) or b"")
     except GuestError:
@@ -126,17 +130,13 @@ def has_openrc(system: System, base: "Optional[str]") -> bool:
     if b"openrc " in active_lines(system, "/etc/inittab"):  # Gentoo, Alpine: `openrc sysinit`
         return True
     callers = ["/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]  # Debian has wrappers
-    callers += [folder + "/rc.init" for folder in s6_script_folders()]
+    callers += [folder + "/rc.init" for folder in S6_SCRIPTS]
     return any(b"openrc" in active_lines(system, caller) for caller in callers)
-
-
-def s6_script_folders() -> "list[str]":
-    return ["/etc/s6-linux-init/current/scripts", "/etc/s6/current/scripts"]
 
 
 def s6_flavour(system: System) -> str:
     """s6-rc, unless the scripts of s6-linux-init start System V's runlevels."""
-    for folder in s6_script_folders():
+    for folder in S6_SCRIPTS:
         script = active_lines(system, folder + "/rc.init") + active_lines(system, folder + "/runlevel")
         if b"s6-rc" not in script and b"/etc/init.d/rc" in script:
             return sysvinit_flavour(system)
@@ -158,7 +158,9 @@ def busybox_flavour(system: System) -> str:
     """Who runs the scripts under busybox init: Buildroot's rcS, Yocto's, or nobody."""
     if is_buildroot(system):
         return "buildroot"
-    if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") or b"/etc/init.d/rc " in active_lines(system, "/etc/inittab"):
+    if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") or b"/etc/init.d/rc " in active_lines(
+        system, "/etc/inittab"
+    ):
         return "sysvinit"
     return "busybox"
 

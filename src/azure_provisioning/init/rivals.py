@@ -5,7 +5,7 @@ from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, List, Tuple
 
 WAAGENT = ("waagent", "walinuxagent")
 CLOUD_INIT = ("cloud-init", "cloud-init-local", "cloud-init-main", "cloud-init-network")
@@ -23,7 +23,7 @@ def find_rivals(system: System) -> "List[str]":
     return found
 
 
-def is_enabled(system: System, services: "tuple[str, ...]") -> bool:
+def is_enabled(system: System, services: "Tuple[str, ...]") -> bool:
     """Does any init system of this guest start one of the services at boot?"""
     folders = {"/etc/systemd/system/multi-user.target.wants": ".service"}
     for folder in ("/etc/systemd/system", "/run/systemd/generator", "/run/systemd/generator.early"):
@@ -52,7 +52,8 @@ def waagent_provisions(system: System) -> bool:
         return False
     options = read_options(system, WAAGENT_CONF)
     agent = options.get("provisioning.agent", "auto").lower()
-    return agent != "disabled" and options.get("provisioning.enabled", "y").lower().startswith("y")
+    enabled = options.get("provisioning.enabled", "y").lower()
+    return agent != "disabled" and enabled.startswith("y")
 
 
 def cloud_init_provisions(system: System) -> bool:
@@ -66,7 +67,7 @@ def cloud_init_provisions(system: System) -> bool:
     return True
 
 
-def read_options(system: System, path: str) -> "dict[str, str]":
+def read_options(system: System, path: str) -> "Dict[str, str]":
     """The `Key=value` lines of a file, keys in lower case."""
     pairs = (line.split("#")[0].partition("=") for line in text(system, path).splitlines())
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}

@@ -4,6 +4,8 @@ One LSB script serves them all. On the running system, or inside a chroot, the d
 the same links, and the same lines in startpar's file, are written by hand.
 """
 
+from contextlib import suppress
+
 from ..errors import GuestError
 from ..system import System
 
@@ -31,10 +33,8 @@ def enable(system: System, hook: "Hook") -> None:
     write_script(system, hook)
     command = tool(system)
     if command:
-        try:
+        with suppress(GuestError):  # a tool that is broken: what it should have done is done below
             system.run(command)
-        except GuestError:
-            pass  # a tool that is broken or finds no /proc: what it should have done is done below
     if not links(system):
         for folder in runlevel_folders(system):
             link_into(system, folder)
@@ -92,6 +92,7 @@ def runlevel_folders(system: System) -> "List[str]":
 
 
 def numbered_links(system: System, letter: str) -> "List[str]":
+    """Our start (S) or kill (K) links."""
     found = []
     for folder in runlevel_folders(system):
         names = [name for name in system.list(folder) if name[:1] == letter and name[3:] == NAME]
@@ -110,6 +111,7 @@ def link_into(system: System, folder: str) -> None:
 
 
 def is_ssh_link(name: str) -> bool:
+    """Is this the start link of an SSH server?"""
     return name[:1] == "S" and name[1:3].isdigit() and name[3:] in SSH_SERVERS
 
 
@@ -127,27 +129,24 @@ def is_debian(system: System) -> bool:
     return b"perl" in update.split(b"\n", 1)[0]
 
 
-# -- startpar: `.depend.start` as insserv writes it. What is not named there is not started, link or no link. ------------
+# -- startpar: `.depend.start` as insserv writes it. What is not named there is not started, link or no link. --------
 
 
 def order_before_ssh(system: System) -> None:
     """Name us in startpar's file if there is one: after what sshd waits for now, and sshd after us."""
     lines = read_depend(system)
-    if not lines or any(NAME in words for _, words in lines if _ == "TARGETS ="):
+    if not lines or any(NAME in words for key, words in lines if key == "TARGETS ="):
         return
     lines = without(lines)
     servers = [key for key, _ in lines if key in [name + ":" for name in SSH_SERVERS]]
-    awaited = []  # type: List[str]
+    awaited: "List[str]" = []
     for key, words in lines:
         if key in servers:
             awaited += [word for word in words if word not in awaited and word + ":" not in servers]
     ordered = []
     for key, words in lines:
-        if key == "TARGETS =":
-            words = [NAME] + words
-        elif key in servers:
-            words = words + [NAME]
-        ordered.append((key, words))
+        first, last = [NAME] * (key == "TARGETS ="), [NAME] * (key in servers)
+        ordered.append((key, first + words + last))
     targets = [words for key, words in ordered if key == "TARGETS ="]
     for server in SSH_SERVERS:  # a server that waited for nothing had no line
         if targets and server in targets[0] and server + ":" not in servers:
@@ -170,6 +169,7 @@ def read_depend(system: System) -> "List[Tuple[str, List[str]]]":
 
 
 def write_depend(lines: "List[Tuple[str, List[str]]]") -> str:
+    """The text of startpar's file."""
     return "".join(" ".join([key] + words) + "\n" for key, words in lines)
 
 

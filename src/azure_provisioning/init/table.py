@@ -29,19 +29,31 @@ if TYPE_CHECKING:
         def remove(self, system: System) -> None: ...
 
 
-SYSTEMS = {
+SYSTEMS: "Dict[str, InitSystem]" = {
     "systemd": systemd,
     "sysvinit": sysvinit,
     "buildroot": buildroot,
     "openrc": openrc,
-}  # type: Dict[str, InitSystem]
+}
 
 # What `--init` knows. Those that have no module yet are refused by name.
-NAMES = ("systemd", "sysvinit", "buildroot", "openrc", "runit", "s6", "dinit", "finit", "busybox", "slackware", "rc-local")
+NAMES = (
+    "systemd",
+    "sysvinit",
+    "buildroot",
+    "openrc",
+    "runit",
+    "s6",
+    "dinit",
+    "finit",
+    "busybox",
+    "slackware",
+    "rc-local",
+)
 
 
 def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
-    """The init system called `name`, or the one that this guest has. Raises ProvisionError if there is no help for it."""
+    """The init system called `name`, or the one that this guest has. Raises ProvisionError."""
     found = name or find_init(system)
     if found is None:
         raise ProvisionError("no init system was found in %s" % system.root, advice="name one with --init")
