@@ -1,0 +1,11 @@
+"""The suite: `python3 -m tests` runs all of it, with any Python from 3.6 on and nothing installed.
+
+Tests assert on files, argv and bytes on the wire. Nothing here changes the machine, and no packet leaves loopback.
+"""
+
+import os
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "src"))
+sys.path.insert(0, TOP)
