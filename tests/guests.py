@@ -1,4 +1,4 @@
-"""Guests for the tests: scratch roots with the files that a story needs, and a clock that runs faster than the wall's."""
+"""Guests for the tests: scratch roots with the files that a story needs, and a clock faster than the wall's."""
 
 import io
 import shutil
@@ -68,7 +68,7 @@ class GuestTest(unittest.TestCase):
         return self.stream.getvalue()
 
     def fill(self, files: "Dict[str, str]") -> None:
-        """Write files into the root; a text that begins with "-> " makes a symlink, a path under a bin folder a program."""
+        """Write files into the root. "-> target" makes a symlink, a path under a bin folder a program."""
         for path, text in files.items():
             if text.startswith("-> "):
                 self.system.link(text[3:], path)

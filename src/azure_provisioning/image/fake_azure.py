@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    server: "FakeAzure"  # type: ignore[assignment]
+    server: "FakeAzure"
 
     def do_GET(self) -> None:
         """IMDS and the goal state."""

@@ -1,0 +1,56 @@
+# `make` alone lists what there is. Recipes have no logic: what needs some is in tests/ or build_zipapp.py.
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+ONLY ?=
+FILE = dist/azure-provisioning
+SOURCES := build_zipapp.py $(shell find src units -type f -not -name '*.pyc')
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: build
+build: $(FILE) ## Write dist/azure-provisioning, the one file
+
+$(FILE): $(SOURCES)
+	$(PYTHON) build_zipapp.py
+
+.PHONY: demo
+demo: $(FILE) ## Build, and rehearse a first boot against an Azure on loopback: no root, no network
+	$(PYTHON) -I $(FILE) rehearse
+
+.PHONY: test
+test: ## The whole suite, with one Python and nothing installed: no root, no network
+	$(PYTHON) -m tests
+
+.PHONY: test-pythons
+test-pythons: ## The suite on every Python 3.6+ that is found
+	$(PYTHON) -m tests.pythons
+
+.PHONY: lint
+lint: ## ruff, mypy, shellcheck and a check of the units, in a throw-away environment
+	$(PYTHON) -m tests.lint
+
+.PHONY: distro-test
+distro-test: $(FILE) ## Install into Debian trees, and ask the distro's own tools (root, Debian packages)
+	$(PYTHON) -m tests.distro $(ONLY)
+
+.PHONY: boot-test
+boot-test: $(FILE) ## Boot real machines in a sealed Azure (root, Debian packages); ONLY=name for one
+	$(PYTHON) -m tests.boot $(ONLY)
+
+.PHONY: bench
+bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root, Debian packages)
+	$(PYTHON) -m tests.bench $(ONLY)
+
+.PHONY: install
+install: $(FILE) ## For packagers: DESTDIR= PREFIX=; enables nothing, `azure-provisioning install` does
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/doc/azure-provisioning
+	install -m 0755 $(FILE) $(DESTDIR)$(PREFIX)/sbin/azure-provisioning
+	install -m 0644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/azure-provisioning
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf dist
