@@ -309,9 +309,9 @@ class System(Tree):
 
 
 def has_own_uts() -> bool:
-    """Does this process have another hostname namespace than PID 1?"""
+    """Is this another hostname namespace than the one that the kernel began with (include/linux/proc_ns.h)?"""
     try:
-        return os.readlink("/proc/self/ns/uts") != os.readlink("/proc/1/ns/uts")
+        return os.readlink("/proc/self/ns/uts") != "uts:[%d]" % 0xEFFFFFFE
     except OSError:
         return False
 
