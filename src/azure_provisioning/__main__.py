@@ -30,15 +30,28 @@ def main():
         from azure_provisioning import cli
 
         return cli.main(sys.argv[1:])
-    except ImportError as error:
-        module = getattr(error, "name", None) or ""
-        if not module or module.split(".")[0] == "azure_provisioning":
-            raise
-        sys.stderr.write(
-            "azure-provisioning: the module %r is missing from the standard library of %s:"
-            " install the distro's full python3 package\n" % (module, sys.executable)
-        )
-        return 1
+    except Exception as error:  # one of the program's two broad handlers; the other reports to Azure (provision.py)
+        module = getattr(error, "name", None) if isinstance(error, ImportError) else None
+        if module and module.split(".")[0] != "azure_provisioning":
+            tell_missing(module)
+            return 1
+        import traceback
+
+        traceback.print_exc()
+        return 3
+
+
+def tell_missing(module):
+    # type: (str) -> None
+    """Say which module of the standard library this Python lacks; at a boot the serial console shows it too."""
+    from azure_provisioning.console import Console
+
+    console = Console()
+    console.serial = sys.argv[1:2] == ["run"]
+    console.announce(
+        "the module %r is missing from the standard library of %s: install the distro's full python3 package"
+        % (module, sys.executable)
+    )
 
 
 if __name__ == "__main__":

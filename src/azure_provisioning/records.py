@@ -5,6 +5,20 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from .errors import BadReply
 
 
+class Secret:
+    """A text that must not be seen: in no log, no argv, no report and no traceback."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def reveal(self) -> str:
+        """The text, for the one place that it is meant for."""
+        return self._text
+
+
 class Instance(NamedTuple):
     """What Azure knows of this VM."""
 

@@ -5,12 +5,14 @@ What only looks is in tree.py. Nothing here is needed by the boot of a VM that i
 
 import errno
 import os
+import signal
 import stat
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, List, Optional, Sequence, Tuple, Union
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
@@ -187,30 +189,42 @@ class System(Tree):
 
     # -- the running machine --------------------------------------------------------------------------------------
 
-    def run(self, argv: Sequence[str], seconds: float = 60.0, check: bool = True) -> int:
-        """Run a program of the guest, without a shell and without input; returns its exit code.
+    def run(self, argv: Sequence[str], seconds: float = 60.0, check: bool = True, secret: bytes = b"") -> int:
+        """Run a program of the guest, without a shell; returns its exit code.
 
-        Raises GuestError if it cannot be started, takes longer than `seconds`, or (with `check`) fails; the last line
-        that it printed is in the details. Nothing that lies in an image is ever run.
+        `secret` is what it reads on standard input, which is otherwise empty. Raises GuestError if it cannot be
+        started, takes longer than `seconds`, or (with `check`) fails; the last line that it printed is in the details.
         """
+        return self._run(argv, seconds, check, secret)[0]
+
+    def ask(self, argv: Sequence[str], seconds: float = 60.0) -> str:
+        """Run a program as `run` does, and return what it printed. Raises GuestError."""
+        return self._run(argv, seconds, True, b"")[1]
+
+    def _run(self, argv: Sequence[str], seconds: float, check: bool, secret: bytes) -> Tuple[int, str]:
         if self.root != "/":
             raise GuestError("nothing in an image is executed", command=argv[0])
         environment = {"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}
-        # A file and not a pipe: a grandchild that keeps a pipe open would hold us.
+        # Files and not pipes: a grandchild that keeps a pipe open would hold us.
         with tempfile.TemporaryFile() as output:
             try:
-                code = subprocess.call(
-                    argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, timeout=seconds
+                child = subprocess.Popen(
+                    argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, start_new_session=True
                 )
-            except subprocess.TimeoutExpired as error:
-                raise GuestError("command took too long", command=argv[0], seconds=seconds) from error
             except OSError as error:
                 raise GuestError("command cannot be started", command=argv[0], error=error.strerror) from error
+            try:
+                child.communicate(secret, timeout=seconds)
+            except subprocess.TimeoutExpired as error:
+                raise GuestError("command took too long", command=argv[0], seconds=seconds) from error
+            finally:
+                end_group(child)
             output.seek(0)
-            lines = output.read(FILE_LIMIT).decode("utf-8", "replace").strip().splitlines()
-        if check and code != 0:
-            raise GuestError("command failed", command=argv[0], code=code, output=lines[-1] if lines else "")
-        return code
+            printed = output.read(FILE_LIMIT).decode("utf-8", "replace")
+        if check and child.returncode != 0:
+            last = (printed.strip().splitlines() or [""])[-1]
+            raise GuestError("command failed", command=argv[0], code=child.returncode, output=last)
+        return child.returncode, printed
 
     def lock(self, path: str) -> Optional[int]:
         """Take the lock file at `path`: its descriptor, to be kept open, or None if another process has it."""
@@ -306,6 +320,14 @@ class System(Tree):
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def end_group(child: "subprocess.Popen[bytes]") -> None:
+    """End a program that is still there, and all that it started."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def has_own_uts() -> bool:
