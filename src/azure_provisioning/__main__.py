@@ -30,7 +30,7 @@ def main():
         from azure_provisioning import cli
 
         return cli.main(sys.argv[1:])
-    except Exception as error:  # one of the program's two broad handlers; the other reports to Azure (provision.py)
+    except Exception as error:  # noqa: BLE001 # one of the two broad handlers; the other reports to Azure
         module = getattr(error, "name", None) if isinstance(error, ImportError) else None
         if module and module.split(".")[0] != "azure_provisioning":
             tell_missing(module)
