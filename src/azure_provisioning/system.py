@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
@@ -195,21 +195,38 @@ class System(Tree):
         `secret` is what it reads on standard input, which is otherwise empty. Raises GuestError if it cannot be
         started, takes longer than `seconds`, or (with `check`) fails; the last line that it printed is in the details.
         """
-        return self._run(argv, seconds, check, secret)[0]
+        code, printed = self.execute(argv, seconds, secret)
+        if check and code != 0:
+            raise GuestError("command failed", command=argv[0], code=code, output=last_line(printed))
+        return code
 
     def ask(self, argv: Sequence[str], seconds: float = 60.0) -> str:
         """Run a program as `run` does, and return what it printed. Raises GuestError."""
-        return self._run(argv, seconds, True, b"")[1]
+        code, printed = self.execute(argv, seconds)
+        if code != 0:
+            raise GuestError("command failed", command=argv[0], code=code, output=last_line(printed))
+        return printed
 
-    def _run(self, argv: Sequence[str], seconds: float, check: bool, secret: bytes) -> Tuple[int, str]:
+    def execute(
+        self,
+        argv: Sequence[str],
+        seconds: float = 60.0,
+        secret: bytes = b"",
+        environment: Optional[Dict[str, str]] = None,
+    ) -> Tuple[int, str]:
+        """Run a program of the guest: (its exit code, the last MiB that it printed).
+
+        It has a session of its own, which is ended after `seconds`, and knows nothing of our environment but what is
+        given. Raises GuestError if it cannot be started or takes too long.
+        """
         if self.root != "/":
             raise GuestError("nothing in an image is executed", command=argv[0])
-        environment = {"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}
+        surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
         # Files and not pipes: a grandchild that keeps a pipe open would hold us.
         with tempfile.TemporaryFile() as output:
             try:
                 child = subprocess.Popen(
-                    argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, start_new_session=True
+                    argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=surroundings, start_new_session=True
                 )
             except OSError as error:
                 raise GuestError("command cannot be started", command=argv[0], error=error.strerror) from error
@@ -219,12 +236,8 @@ class System(Tree):
                 raise GuestError("command took too long", command=argv[0], seconds=seconds) from error
             finally:
                 end_group(child)
-            output.seek(0)
-            printed = output.read(FILE_LIMIT).decode("utf-8", "replace")
-        if check and child.returncode != 0:
-            last = (printed.strip().splitlines() or [""])[-1]
-            raise GuestError("command failed", command=argv[0], code=child.returncode, output=last)
-        return child.returncode, printed
+            output.seek(max(0, output.seek(0, os.SEEK_END) - FILE_LIMIT))
+            return child.returncode, output.read(FILE_LIMIT).decode("utf-8", "replace")
 
     def lock(self, path: str) -> Optional[int]:
         """Take the lock file at `path`: its descriptor, to be kept open, or None if another process has it."""
@@ -320,6 +333,11 @@ class System(Tree):
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def last_line(printed: str) -> str:
+    """The last line that a program printed: where it says why it failed."""
+    return (printed.strip().splitlines() or [""])[-1]
 
 
 def end_group(child: "subprocess.Popen[bytes]") -> None:
