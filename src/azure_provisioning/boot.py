@@ -39,6 +39,10 @@ class Boot:
         """Is `fact` ("configured_at", "ready_at") known of this very VM?"""
         return self.state.has(fact, self.vm_id)
 
+    def note_step(self, name: str, result: str, started: float) -> None:
+        """Note for `status` how a step went that began at `started` (monotonic)."""
+        self.state.note_step(name, result, self.system.monotonic() - started)
+
     def release(self) -> None:
         """Let the rest of the boot go on, if a manager waits for our word."""
         try:

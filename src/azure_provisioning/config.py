@@ -21,6 +21,19 @@ class Options:
     platform = "auto"
     every_boot = False
     host_keys = "new"
+    protocol = "auto"
+    custom_data = "keep"
+    user_data = "keep"
+    hosts = True
+    hostname = True
+    entropy = True
+    account = True
+    password = True
+    ssh_keys = True
+    sudo = True
+    password_login = True
+    grow_root = True
+    publish_name = True
 
 
 def load(tree: Tree) -> "Tuple[Options, List[str]]":
@@ -95,4 +108,17 @@ PARSERS: "Dict[str, Callable[[str], object]]" = {
     "platform": one_of("auto", "azure"),
     "every_boot": yes_or_no,
     "host_keys": one_of("new", "keep"),
+    "protocol": one_of("auto", "goalstate", "json"),
+    "custom_data": one_of("no", "keep", "run"),
+    "user_data": one_of("no", "keep", "run"),
+    "hosts": yes_or_no,
+    "hostname": yes_or_no,
+    "entropy": yes_or_no,
+    "account": yes_or_no,
+    "password": yes_or_no,
+    "ssh_keys": yes_or_no,
+    "sudo": yes_or_no,
+    "password_login": yes_or_no,
+    "grow_root": yes_or_no,
+    "publish_name": yes_or_no,
 }

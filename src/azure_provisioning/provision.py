@@ -5,20 +5,19 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 """
 
 import signal
-from typing import Callable, NamedTuple, Tuple
+from typing import Tuple
 
 from .azure import imds, wireserver
 from .azure.description import describe_failure, timestamp
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
 from .boot import LOCK, Boot
 from .errors import GuestError, ProvisionError, Unreachable
-from .guest import hostname, hosts
 from .init import rivals, table
-from .records import Instance
+from .records import Instance, Profile
 from .state import FOLDER, State
+from .steps import take_steps
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
-STEP_TRIES, STEP_PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock
 NOTICE_SECONDS = 30.0  # between two lines on the console that say what is awaited
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
@@ -161,81 +160,33 @@ def take_identity(boot: Boot, instance: Instance) -> None:
         boot.state.adopt(boot.vm_id)
 
 
-# -- apply -----------------------------------------------------------------------------------------------------------
-
-
-class Step(NamedTuple):
-    """One change of the guest; `take` makes it, may be repeated, and returns what it did. A fatal one is reported."""
-
-    name: str
-    take: "Callable[[Boot, str], str]"
-    fatal: bool
-
-
-def set_hosts(boot: Boot, name: str) -> str:
-    """The step of guest/hosts.py."""
-    old_name = (boot.system.read_text("/etc/hostname") or "").strip() or boot.system.hostname()
-    return hosts.resolve_own_name(boot.system, name, old_name)
-
-
-def set_hostname(boot: Boot, name: str) -> str:
-    """The step of guest/hostname.py."""
-    return hostname.set_name(boot.system, name)
-
-
-# /etc/hosts comes first, because after the name is written the old one is not known any more.
-STEPS = (
-    Step("hosts", set_hosts, fatal=False),
-    Step("hostname", set_hostname, fatal=True),
-)
+# -- apply -------------------------------------------------------------------------------------------------------------
 
 
 def apply(boot: Boot, instance: Instance) -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
     if not instance.has_profile and boot.state.facts.get("previous_vm_id"):
-        boot.console.say(
-            "this disk belongs to a VM that was set up before, and Azure has no profile for it: left as it is"
-        )
+        boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
         return
-    warn_if_volatile(boot)
-    name, refused = hostname.choose_name(instance.names)
-    for candidate in refused:
-        boot.console.warn("%s makes no host name" % ascii(candidate[:80]))
-    if name is None:
-        boot.console.warn("Azure told no usable name: the image's own, %s, stays" % boot.system.hostname())
-        return
-    for step in STEPS:
-        take_step(boot, step, name)
-    boot.system.sync()
-
-
-def take_step(boot: Boot, step: Step, name: str) -> None:
-    """Take one step, if need be three times, and note for `status` how it went."""
-    started = boot.system.monotonic()
-    for left in reversed(range(STEP_TRIES if step.fatal else 1)):
-        try:
-            done = step.take(boot, name)
-        except GuestError as error:
-            if left:
-                boot.console.warn("%s: %s; trying again" % (step.name, error))
-                boot.system.sleep(STEP_PAUSE)
-                continue
-            result = "failed" if step.fatal else "warning"
-            boot.state.note_step(step.name, result, boot.system.monotonic() - started)
-            if step.fatal:
-                raise
-            boot.console.warn("%s: %s" % (step.name, error))
-        else:
-            boot.state.note_step(step.name, "ok", boot.system.monotonic() - started)
-            boot.console.say("%s: %s" % (step.name, done))
-        return
-
-
-def warn_if_volatile(boot: Boot) -> None:
-    """A state that a reboot forgets makes every boot a first one: that must be known, and is no reason to fail."""
     kind = boot.system.volatile(FOLDER)
     if kind:
         boot.console.warn("%s is on a %s, which forgets: the next boot will set this VM up again" % (FOLDER, kind))
+    take_steps(boot, make_profile(instance))
+    boot.system.sync()
+
+
+def make_profile(instance: Instance) -> Profile:
+    """What this VM is to become."""
+    return Profile(
+        names=tuple(name for name in (instance.computer_name, instance.resource_name) if name),
+        user=instance.user,
+        password=None,
+        ssh_keys=instance.ssh_keys,
+        password_login=instance.password_login,
+        custom_data=None,
+        promises_custom_data=instance.promises_custom_data,
+        user_data=instance.user_data,
+    )
 
 
 # -- remember, report, disable ---------------------------------------------------------------------------------------

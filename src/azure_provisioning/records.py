@@ -1,5 +1,6 @@
 """What the wings hand one another: plain records, built where the bytes come in, without any dict from outside."""
 
+import binascii
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from .errors import BadReply
@@ -20,12 +21,17 @@ class Secret:
 
 
 class Instance(NamedTuple):
-    """What Azure knows of this VM."""
+    """What IMDS knows of this VM."""
 
-    vm_id: Optional[str]  # as IMDS writes it, lower-case
-    names: Tuple[str, ...]  # what the VM could be called, best first, as they came; the last may be unfit for a host
-    has_profile: bool  # False for a VM that was made from a specialised disk
+    vm_id: Optional[str]  # lower-case
+    computer_name: str  # what the user typed; empty if there is no profile
+    resource_name: str  # what Azure calls the VM: may be unfit for a host
     pool: str  # "" or the kind of pre-provisioning that Azure has in mind ("Running", "Savable", ...)
+    user: str
+    ssh_keys: Tuple[str, ...]
+    password_login: Optional[bool]  # None: IMDS does not say
+    promises_custom_data: bool  # it comes on the DVD
+    user_data: Optional[bytes]
 
     @classmethod
     def from_json(cls, document: object) -> "Instance":
@@ -38,14 +44,38 @@ class Instance(NamedTuple):
             raise BadReply("error parsing IMDS metadata", problem="no compute section")
         profile = section(compute, "osProfile")
         extended = section(section(document, "extended"), "compute")
-        names = (text(profile, "computerName"), text(compute, "name"))
+        keys = compute.get("publicKeys")
         pool = text(extended, "ppsType")
+        disabled = flag(profile, "disablePasswordAuthentication")
         return cls(
             vm_id=usable_id(text(compute, "vmId")),
-            names=tuple(name for name in names if name),
-            has_profile=bool(text(profile, "computerName") or text(profile, "adminUsername")),
+            computer_name=text(profile, "computerName"),
+            resource_name=text(compute, "name"),
             pool="" if pool in ("None", "Unknown") else pool,
+            user=text(profile, "adminUsername"),
+            ssh_keys=tuple(text(section({"": key}, ""), "keyData") for key in keys) if isinstance(keys, list) else (),
+            password_login=None if disabled is None else not disabled,
+            promises_custom_data=flag(extended, "hasCustomData") is True,
+            user_data=decode(text(compute, "userData")),
         )
+
+    @property
+    def has_profile(self) -> bool:
+        """False for a VM that was made from a specialised disk."""
+        return bool(self.computer_name or self.user)
+
+
+class Profile(NamedTuple):
+    """What this VM is to become: IMDS and the DVD, put together. Whatever is empty or None is left as it is."""
+
+    names: Tuple[str, ...]  # best first, as they came
+    user: str
+    password: Optional[Secret]
+    ssh_keys: Tuple[str, ...]
+    password_login: Optional[bool]
+    custom_data: Optional[bytes]
+    promises_custom_data: bool
+    user_data: Optional[bytes]
 
 
 class GoalState(NamedTuple):
@@ -66,6 +96,22 @@ def section(value: object, key: str) -> "Dict[str, object]":
     """The object under `key` of a JSON object; empty if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def flag(value: "Dict[str, object]", key: str) -> Optional[bool]:
+    """The truth under `key`: IMDS writes most of them as strings. None if there is none."""
+    found = value.get(key)
+    if isinstance(found, str):
+        return {"true": True, "false": False}.get(found.strip().lower())
+    return found if isinstance(found, bool) else None
+
+
+def decode(encoded: str) -> Optional[bytes]:
+    """The bytes of a base64 text, which may be broken into lines; None if there are none, or it is no base64."""
+    try:
+        return binascii.a2b_base64("".join(encoded.split()).encode("ascii")) or None
+    except ValueError:
+        return None
 
 
 def text(value: "Dict[str, object]", key: str) -> str:
