@@ -62,7 +62,7 @@ class State:
         found = []
         for key, value in self.facts.items():
             result, _, seconds = value.partition(" ")
-            if key.startswith("step.") and seconds.replace(".", "", 1).isdigit():
+            if key.startswith("step.") and seconds.replace(".", "", 1).isdecimal():
                 found.append((key[len("step.") :], result, float(seconds)))
         return found
 
