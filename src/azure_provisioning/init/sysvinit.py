@@ -23,6 +23,11 @@ SSH_SERVERS = ("ssh", "sshd", "dropbear")
 
 
 def present(system: System) -> bool:
+    """Is there a script of ours that is not OpenRC's, and runlevel folders that it could be for?"""
+    return has_script(system) and bool(runlevel_folders(system))
+
+
+def has_script(system: System) -> bool:
     """Is there a script of ours that is not OpenRC's?"""
     head = (system.read(SCRIPT) or b"").split(b"\n", 1)[0]
     return bool(head) and b"openrc-run" not in head
