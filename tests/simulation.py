@@ -9,7 +9,7 @@ import io
 import os
 import random
 import socket
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from azure_provisioning.image.fake_azure import FAULTS, Handler, Platform
 from azure_provisioning.system import System
@@ -194,14 +194,3 @@ def answer(platform: Platform, request: bytes) -> List[Tuple[float, bytes]]:
     Handler(client, ("127.0.0.1", 1), platform)  # type: ignore[arg-type]
     client.events.append((client.delay, b""))
     return client.events
-
-
-def snapshot(system: System, without: Dict[str, str]) -> Dict[str, str]:
-    """Every file and link of the guest: path to content or target. `without` maps a path to a line prefix to leave out."""
-    from azure_provisioning.image.rehearse import snapshot as lines_of
-
-    found = {}
-    for path, lines in lines_of(system).items():
-        left_out = without.get(path)
-        found[path] = "".join(line for line in lines if not left_out or not line.startswith(left_out))
-    return found
