@@ -95,7 +95,7 @@ def parse_goal_state(document: bytes) -> GoalState:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(document, True)
-    except pyexpat.ExpatError as error:
+    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: an encoding that nobody knows
         raise BadReply("unusable goal state", problem=str(error)) from error
     ids = {where: "".join(parts).strip() for where, parts in found.items()}
     for where in (INCARNATION, CONTAINER_ID, INSTANCE_ID):
