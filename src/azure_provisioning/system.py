@@ -5,6 +5,7 @@ What only looks is in tree.py. Nothing here is needed by the boot of a VM that i
 
 import errno
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -12,13 +13,27 @@ import tempfile
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
 
 if TYPE_CHECKING:
     import socket
+
+
+LOCK_SECONDS = 10.0  # for another program to let go of a file
+REAP_SECONDS = 5.0  # for a killed program to end
+
+
+class Mount(NamedTuple):
+    """A line of /proc/self/mountinfo."""
+
+    device: str  # "8:1": major and minor number
+    inside: str  # which folder of the file system is mounted: "/" but for bind mounts
+    point: str  # where
+    kind: str  # "ext4"
+    source: str  # "/dev/sda1", or any other word
 
 
 class BusyError(Exception):
@@ -102,6 +117,51 @@ class System(Tree):
             raise broken(verb, path, error) from error
         finally:
             discard(spare)
+
+    def amend(self, path: str, change: "Callable[[bytes], bytes]", limit: int = FILE_LIMIT) -> bool:
+        """Give the file at `path` the content that `change` makes of the old one, in place; True if it is another.
+
+        For a file that another program keeps open, so that its inode must stay. Both kinds of lock that such a program
+        may know are held meanwhile. Power loss may leave it half written. Raises GuestError: also if there is no such
+        regular file, if it has more than `limit` bytes, or if its lock is not free within 10 seconds.
+        """
+        old = self.stat(path)
+        if old is None or not stat.S_ISREG(old.st_mode):
+            raise GuestError("not a regular file", path=path)
+        try:
+            with open(self.path(path), "r+b") as file:
+                self._hold(file, path)
+                content = file.read(limit + 1)
+                if len(content) > limit:
+                    raise GuestError("file too large", path=path, limit=limit)
+                new = change(content)
+                if new == content:
+                    return False
+                file.seek(0)
+                file.write(new)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise broken("write", path, error) from error
+        self.touched.append(path)
+        return True
+
+    def _hold(self, file: BinaryIO, path: str) -> None:
+        """Lock an open file until it is closed, by flock and by fcntl: the two do not see one another."""
+        import fcntl
+
+        until = self.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:  # EACCES, as POSIX lets fcntl say
+                if self.monotonic() >= until:
+                    raise GuestError("file is locked", path=path, seconds=LOCK_SECONDS) from error
+                self.sleep(0.1)
+            else:
+                return
 
     def unlink(self, path: str) -> bool:
         """Remove the file or symlink at `path`; True if there was one. Raises GuestError."""
@@ -290,6 +350,16 @@ class System(Tree):
             return ""
         return kind if kind in ("tmpfs", "ramfs") else ""
 
+    def mounts(self) -> List[Mount]:
+        """What is mounted, in the kernel's order: of two at one point, the later hides the earlier."""
+        found = []
+        for line in (self.read_text("/proc/self/mountinfo") or "").splitlines():
+            left, _, right = line.partition(" - ")
+            words, ends = left.split(" "), right.split(" ")
+            if len(words) >= 6 and len(ends) >= 2:
+                found.append(Mount(words[2], plain(words[3]), plain(words[4]), ends[0], plain(ends[1])))
+        return found
+
     def hostname(self) -> str:
         """The name that the running kernel has."""
         return os.uname().nodename
@@ -335,6 +405,11 @@ class System(Tree):
         time.sleep(seconds)
 
 
+def plain(word: str) -> str:
+    """A word of /proc/self/mountinfo, in which blanks and backslashes are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), word)
+
+
 def last_line(printed: str) -> str:
     """The last line that a program printed: where it says why it failed."""
     return (printed.strip().splitlines() or [""])[-1]
@@ -345,7 +420,8 @@ def end_group(child: "subprocess.Popen[bytes]") -> None:
     if child.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends when it can
+            child.wait(REAP_SECONDS)
 
 
 def has_own_uts() -> bool:

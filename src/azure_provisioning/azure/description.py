@@ -1,4 +1,4 @@
-"""How a boot failed, in the one form that Azure's tools read: `result=error|reason=...|key=value|...`.
+"""How a boot went, in the one form that Azure's tools read: `result=error|reason=...|key=value|...`.
 
 The portal shows it in "OS Provisioning failed ...: result=error|reason=..." (cloud-init, sources/azure/errors.py).
 """
@@ -10,21 +10,40 @@ from ..errors import ProvisionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Iterable, List, Optional, Tuple
 
 AGENT = "azure-provisioning"
+LIMIT = 512  # characters of a health report's description
+DOCUMENTATION = ("documentation_url", "https://aka.ms/linuxprovisioningerror")  # as cloud-init has it
+
+
+def describe_success(vm_id: "Optional[str]", now: float) -> str:
+    """The report of a boot that went well; Azure's health report has no place for it, the key-value pool has."""
+    return join([("result", "success")] + origin(vm_id, now))
 
 
 def describe_failure(error: ProvisionError, vm_id: "Optional[str]", now: float) -> str:
-    """The report of `error`; what tells VMs apart comes before details, which may be long and are cut first."""
-    fields = [
-        ("result", "error"),
-        ("reason", error.reason),
+    """The report of `error`; what tells VMs apart comes before details, which may be long and are cut first.
+
+    Where to read on is added if the whole still fits into a health report.
+    """
+    fields = [("result", "error"), ("reason", error.reason)] + origin(vm_id, now) + list(error.details.items())
+    complete = join(fields + [DOCUMENTATION])
+    return complete if len(complete) <= LIMIT else join(fields)
+
+
+def origin(vm_id: "Optional[str]", now: float) -> "List[Tuple[str, str]]":
+    """Who reports, for which VM, and when."""
+    return [
         ("agent", "%s/%s" % (AGENT, __version__)),
         ("vm_id", vm_id or "unknown"),
         ("timestamp", timestamp(now)),
     ]
-    return "|".join(quote("%s=%s" % field) for field in fields + list(error.details.items()))
+
+
+def join(fields: "Iterable[Tuple[str, str]]") -> str:
+    """The fields as one line."""
+    return "|".join(quote("%s=%s" % field) for field in fields)
 
 
 def quote(field: str) -> str:

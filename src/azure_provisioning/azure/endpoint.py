@@ -1,0 +1,181 @@
+"""DHCP option 245: the address of the WireServer, as the lease files of the guest's DHCP clients have it.
+
+Files only: no client is asked, and no packet is sent. NetworkManager's own lease files and udhcpc keep no option 245
+(coreos/afterburn issue 146, canonical/cloud-init issue 4765). The address that everybody knows is not here: a lease may
+be of another cloud, so whoever asks has to alternate.
+"""
+
+import calendar
+import re
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from ..errors import GuestError
+from ..system import System
+
+LEASE_LIMIT = 256 << 10  # bytes: hundreds of leases
+FILES_LIMIT = 64  # lease files that are read, newest first
+
+COOKIE = b"\x63\x82\x53\x63"  # RFC 2131, section 3; the options of a BOOTP packet begin behind it
+COOKIE_AT = 236  # bytes
+PAD, END, AZURE = 0, 255, 245
+
+PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|#[^\n]*|[{};]|[^\s{};"#]+', re.DOTALL)
+ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|(.))", re.DOTALL)
+NETWORKD = re.compile(r"(?m)^OPTION_245=([0-9A-Fa-f]{8})\s*$")
+WICKED = re.compile(r"<unknown-245>\s{0,99}<code>245</code>\s{0,99}<data>([0-9A-Fa-f:]{7,11})</data>")
+
+
+class Source(NamedTuple):
+    """Where one client keeps its leases: a folder, what its files are called, and how one is read."""
+
+    folder: str
+    name: str  # a regular expression for the whole name
+    read: "Callable[[bytes, float], Optional[bytes]]"
+
+
+def find_endpoint(system: System) -> Optional[str]:
+    """The IPv4 address that the newest lease with a usable option 245 gives; None if there is none.
+
+    Never raises: a lease file is written by others, and what cannot be read says nothing.
+    """
+    found: "List[Tuple[float, str, Source]]" = []
+    for source in SOURCES:
+        for name in list_or_none(system, source.folder):
+            path = "%s/%s" % (source.folder, name)
+            age = changed_at(system, path) if re.match(source.name + r"\Z", name) else None
+            if age is not None:
+                found.append((age, path, source))
+    found.sort(key=lambda item: item[:2], reverse=True)
+    for _, path, source in found[:FILES_LIMIT]:
+        try:
+            data = system.read(path, limit=LEASE_LIMIT) or b""
+        except GuestError:
+            continue
+        address = to_address(source.read(data, system.time()))
+        if address:
+            return address
+    return None
+
+
+def list_or_none(system: System, folder: str) -> "List[str]":
+    """The names in a folder; none if it cannot be looked into."""
+    try:
+        return system.list(folder)
+    except GuestError:
+        return []
+
+
+def changed_at(system: System, path: str) -> Optional[float]:
+    """When a file was changed, in seconds since 1970; None if that cannot be known."""
+    try:
+        found = system.stat(path)
+    except GuestError:
+        return None
+    return None if found is None else found.st_mtime
+
+
+def to_address(value: Optional[bytes]) -> Optional[str]:
+    """Four bytes as an IPv4 address, if one host can have it: not 0/8, loopback, multicast or above."""
+    if value is None or len(value) != 4 or value[0] in (0, 127) or value[0] >= 224:
+        return None
+    return "%d.%d.%d.%d" % tuple(value)
+
+
+# -- one function a form: the bytes of a file and the time of day in, the value of the option or None out -------------
+
+
+def read_networkd(data: bytes, _now: float) -> Optional[bytes]:
+    """systemd-networkd: a line `OPTION_245=a83f8110` (sd-dhcp-lease.c)."""
+    found = NETWORKD.findall(data.decode("latin-1"))
+    return bytes.fromhex(found[-1]) if found else None
+
+
+def read_wicked(data: bytes, _now: float) -> Optional[bytes]:
+    """wicked: an element `unknown-245` (leasefile.c)."""
+    found = WICKED.findall(data.decode("latin-1"))
+    return from_colons(found[-1]) if found else None
+
+
+def read_dhcpcd(data: bytes, _now: float) -> Optional[bytes]:
+    """dhcpcd: the packet as it came, with its options as RFC 2132 has them: code, length, value."""
+    if data[COOKIE_AT : COOKIE_AT + 4] != COOKIE:
+        return None
+    at = COOKIE_AT + 4
+    while at < len(data) and data[at] != END:
+        if data[at] == PAD:  # it and END have no length
+            at += 1
+            continue
+        length = data[at + 1] if at + 1 < len(data) else 0
+        if data[at] == AZURE:
+            return data[at + 2 : at + 2 + length]
+        at += 2 + length
+    return None
+
+
+def read_dhclient(data: bytes, now: float) -> Optional[bytes]:
+    """ISC dhclient: of the leases that have not expired, the last (WALinuxAgent takes that one too)."""
+    value: "Optional[bytes]" = None
+    lease: "Dict[str, List[str]]" = {}
+    words: "List[str]" = []
+    for piece in PIECE.findall(data.decode("latin-1")):
+        if piece.startswith("#"):
+            continue
+        if piece not in ("{", "}", ";"):
+            words.append(piece)
+            continue
+        if piece == ";":
+            lease[" ".join(words[: 2 if words[:1] == ["option"] else 1])] = words
+        elif piece == "{":
+            lease = {}
+        elif not has_expired(lease.get("expire", []), now):
+            option = lease.get("option unknown-245", [])
+            value = from_dhclient(option[2]) if len(option) == 3 else value
+        words = []
+    return value
+
+
+def has_expired(statement: "List[str]", now: float) -> bool:
+    """Is this `expire N YYYY/MM/DD HH:MM:SS` (UTC) or `expire epoch N` of the past? `never`, or anything else: no."""
+    words = statement[1:]
+    try:
+        if words[:1] == ["epoch"]:
+            return float(words[1]) < now
+        if len(words) == 3:
+            return calendar.timegm(time.strptime(" ".join(words[1:]), "%Y/%m/%d %H:%M:%S")) < now
+    except (ValueError, IndexError, OverflowError):
+        return False
+    return False
+
+
+def from_dhclient(token: str) -> Optional[bytes]:
+    """`a8:3f:81:10`, or what dhclient writes when all four bytes can be printed: `"bL6 "`, with escapes."""
+    if not token.startswith('"'):
+        return from_colons(token)
+
+    def unescape(match: "re.Match[str]") -> str:
+        octal, char = match.groups()
+        return chr(int(octal, 8) & 0xFF) if octal else str(char)
+
+    return ESCAPE.sub(unescape, token[1:-1]).encode("latin-1")
+
+
+def from_colons(text: str) -> Optional[bytes]:
+    """Hexadecimal numbers of one or two digits with colons between."""
+    parts = text.split(":")
+    if not all(re.match(r"[0-9A-Fa-f]{1,2}\Z", part) for part in parts):
+        return None
+    return bytes(int(part, 16) for part in parts)
+
+
+SOURCES = (
+    Source("/run/systemd/netif/leases", r"[0-9]+", read_networkd),
+    Source("/var/lib/dhcp", r"dhclient.*\.leases?", read_dhclient),  # Debian
+    Source("/var/lib/dhclient", r"dhclient.*\.leases?", read_dhclient),  # chkconfig distros
+    Source("/var/lib/NetworkManager", r"dhclient-.*\.lease", read_dhclient),
+    Source("/var/lib/dhcpcd", r".*\.lease", read_dhcpcd),
+    Source("/var/lib/dhcpcd5", r".*\.lease", read_dhcpcd),  # older Debian
+    Source("/var/db/dhcpcd", r".*\.lease", read_dhcpcd),  # dhcpcd as its makers build it
+    Source("/var/lib/wicked", r"lease-.*-dhcp-ipv4\.xml", read_wicked),
+    Source("/run/wicked", r"lease-.*-dhcp-ipv4\.xml", read_wicked),
+)
