@@ -1,12 +1,14 @@
 """The WireServer: goal state and health report, as in Microsoft's "Creating generalized images without a provisioning
 agent". No versions are negotiated: that would cost a request and tell nothing."""
 
-from itertools import cycle
+from itertools import cycle, product
 from typing import Callable, Dict, List, Sequence, Tuple
 
 from ..errors import BadReply, ProvisionError
 from ..records import GoalState
 from ..system import System
+from .description import LIMIT
+from .health import report_health_json
 from .transport import Peer, Reply, accept, exchange, persist
 
 GOAL_STATE = "GET /machine?comp=goalstate"
@@ -17,7 +19,6 @@ REPORT = {
     "x-ms-agent-name": "azure-provisioning",
     "Content-Type": "text/xml;charset=utf-8",
 }
-DESCRIPTION_LIMIT = 512  # characters before escaping: the platform takes 4096 bytes (WALinuxAgent, wire.py)
 ID_LIMIT = 512  # characters; real ones have less than 120
 
 INCARNATION = ("GoalState", "Incarnation")
@@ -33,25 +34,45 @@ def report_health(
     until: float,
     say: "Callable[[str], None]",
     notice: "Callable[[ProvisionError], None]",
+    protocol: str = "auto",
 ) -> None:
     """Report Ready, or with a `problem` NotReady, and return when Azure accepted it (2xx).
 
-    Each try asks one of `peers` in turn for a new goal state and quotes it, because 410 Gone means that the quoted one
-    is of yesterday, and an early goal state may lack its ids. Raises the last failure at `until` (monotonic).
+    Each try asks the next of `peers`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at first,
+    and both in turn when a third of the time is over. Raises the last failure at `until` (monotonic).
     """
-    turns = cycle(peers)
+    roads = {"goalstate": report_by_goal_state, "json": report_by_json}
+    both = system.monotonic() + (until - system.monotonic()) / 3
+    first = cycle((roads.get(protocol, report_by_goal_state), peer) for peer in peers)
+    then = cycle(product((report_by_json, report_by_goal_state), peers))
 
     def attempt(seconds: float) -> Reply:
-        peer, ends = next(turns), system.monotonic() + seconds
-        goal_state = fetch_goal_state(system, peer, seconds)
-        say("ContainerId: %s" % goal_state.container_id)
-        say("InstanceId: %s" % goal_state.instance_id)
-        document = health_document(goal_state, problem).encode("utf-8")
-        reply = exchange(system, peer, HEALTH, REPORT, document, seconds=max(0.5, ends - system.monotonic()))
-        say("Response: %d %s" % (reply.status, reply.reason))
-        return accept(reply, peer)
+        road, peer = next(then if protocol == "auto" and system.monotonic() >= both else first)
+        return road(system, peer, problem, seconds, say)
 
     persist(system, attempt, until, notice)
+
+
+def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
+    """One try without a goal state. Raises Unreachable or BadReply."""
+    reply = report_health_json(system, peer, problem, seconds)
+    say("Response: %d %s (JSON)" % (reply.status, reply.reason))
+    return reply
+
+
+def report_by_goal_state(
+    system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]"
+) -> Reply:
+    """One try, with a new goal state to quote, because 410 Gone means that the quoted one is of yesterday, and an early
+    one may lack its ids. Raises Unreachable or BadReply."""
+    ends = system.monotonic() + seconds
+    goal_state = fetch_goal_state(system, peer, seconds)
+    say("ContainerId: %s" % goal_state.container_id)
+    say("InstanceId: %s" % goal_state.instance_id)
+    document = health_document(goal_state, problem).encode("utf-8")
+    reply = exchange(system, peer, HEALTH, REPORT, document, seconds=max(0.5, ends - system.monotonic()))
+    say("Response: %d %s" % (reply.status, reply.reason))
+    return accept(reply, peer)
 
 
 def fetch_goal_state(system: System, peer: Peer, seconds: float) -> GoalState:
@@ -110,7 +131,7 @@ def health_document(goal_state: GoalState, problem: str = "") -> str:
     if problem:
         state = "NotReady"
         details = "<Details><SubStatus>ProvisioningFailed</SubStatus><Description>%s</Description></Details>" % escape(
-            problem[:DESCRIPTION_LIMIT]
+            problem[:LIMIT]  # before escaping: the platform takes 4096 bytes (WALinuxAgent, wire.py)
         )
     return (
         "<Health><GoalStateIncarnation>%s</GoalStateIncarnation><Container><ContainerId>%s</ContainerId>"

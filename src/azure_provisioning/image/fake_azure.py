@@ -73,7 +73,7 @@ class Platform:
         self.requests: "List[Request]" = []
         self.reports: "List[str]" = []  # the bodies of the reports that were accepted
         self.closing = threading.Event()
-        self.troubles: "Dict[str, List[Trouble]]" = {"imds": [], "goalstate": [], "health": []}
+        self.troubles: "Dict[str, List[Trouble]]" = {"imds": [], "goalstate": [], "health": [], "json": []}
         for name in faults:
             kind, times, trouble = FAULTS[name]
             self.troubles[kind] += [trouble] * times
@@ -147,6 +147,8 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(min(int(self.headers.get("Content-Length", "0")), 1 << 20)).decode("utf-8")
         if self.path in ("/machine?comp=health", "/machine/?comp=health"):
             self.answer("health", self.health)
+        elif self.path == "/provisioning/health":
+            self.answer("json", self.json_health)
         else:
             self.send(404, b"")
 
@@ -183,6 +185,19 @@ class Handler(BaseHTTPRequestHandler):
         self.server.reports.append(self.body)
         self.send(200, b"")
 
+    def json_health(self) -> None:
+        """Accepts a report without ids; strict about its headers and its form."""
+        headers = (self.headers.get("Content-Type", ""), "x-ms-guest-agent-name" in self.headers)
+        try:
+            report = json.loads(self.body)
+        except ValueError:
+            report = None
+        if headers != ("application/json", True) or not is_json_report(report):
+            self.send(400, b"")
+            return
+        self.server.reports.append(self.body)
+        self.send(201, b"")
+
     def send(self, status: int, body: bytes, kind: str = "text/html", **headers: str) -> None:
         """One whole answer."""
         self.note(status)
@@ -209,6 +224,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *_: object) -> None:
         """Not on standard error: the requests are kept."""
+
+
+def is_json_report(report: object) -> bool:
+    """Ready alone, or NotReady with a sub-status and a description."""
+    if not isinstance(report, dict):
+        return False
+    details = report.get("details")
+    if report.get("state") == "Ready":
+        return details is None
+    return (
+        report.get("state") == "NotReady"
+        and isinstance(details, dict)
+        and details.get("subStatus") in ("ProvisioningFailed", "Provisioning")
+        and isinstance(details.get("description"), str)
+    )
 
 
 Trouble = Callable[[Handler], bool]
@@ -299,6 +329,8 @@ def move_on(handler: Handler) -> bool:
 PORTAL = b"<!DOCTYPE html><html><body>Please log in to the guest network</body></html>"
 DOCTYPE = b'<!DOCTYPE GoalState [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 
+FOR_EVER = 1 << 16
+
 # name: (which answer, how often, what happens to it)
 FAULTS: "Dict[str, Tuple[str, int, Trouble]]" = {
     "imds-not-yet": ("imds", 2, status(404)),
@@ -307,7 +339,7 @@ FAULTS: "Dict[str, Tuple[str, int, Trouble]]" = {
     "imds-old-api": ("imds", 1, status(400)),
     "imds-redirect": ("imds", 1, status(302, Location="http://127.0.0.1:1/")),
     "imds-portal": ("imds", 1, document(PORTAL, "text/html")),
-    "imds-portal-for-ever": ("imds", 1 << 16, document(PORTAL, "text/html")),
+    "imds-portal-for-ever": ("imds", FOR_EVER, document(PORTAL, "text/html")),
     "imds-cut-off": ("imds", 1, bytes_only(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"compute":')),
     "imds-not-http": ("imds", 1, bytes_only(b"SSH-2.0-OpenSSH_9.6\r\n")),
     "imds-deep": ("imds", 1, document(b"[" * 500000, "application/json")),
@@ -331,9 +363,16 @@ FAULTS: "Dict[str, Tuple[str, int, Trouble]]" = {
         1,
         changed(lambda xml: xml.replace(b"<GoalState ", b'<GoalState xmlns="urn:x" ')),
     ),
+    "goal-state-for-ever-404": ("goalstate", FOR_EVER, status(404)),
+    "goal-state-for-ever-410": ("goalstate", FOR_EVER, status(410)),
+    "goal-state-for-ever-unusable": ("goalstate", FOR_EVER, document(PORTAL, "text/html")),
+    "goal-state-no-encoding": ("goalstate", 1, changed(lambda xml: xml.replace(b'"utf-8"', b'"no-such"', 1))),
+    "report-gone-for-ever": ("health", FOR_EVER, status(410)),
+    "json-health-503": ("json", 2, status(503)),
+    "json-health-refused": ("json", FOR_EVER, status(404)),
     "report-stale": ("health", 1, move_on),
     "report-throttled": ("health", 1, status(429, Retry_After="1")),
     "report-unavailable": ("health", 2, status(503)),
-    "report-refused": ("health", 1 << 16, status(403)),
+    "report-refused": ("health", FOR_EVER, status(403)),
     "report-reset": ("health", 1, reset),
 }

@@ -1,0 +1,38 @@
+"""The second road for the health report: JSON, without any goal state, hence without ids that could be stale.
+
+Microsoft's azure-init reports so and in no other way (libazureinit/src/health.rs); that 201 is the usual answer and
+503 means "not yet" is in its issue 186.
+"""
+
+import json
+from typing import Dict
+
+from .. import __version__
+from ..system import System
+from .description import AGENT, LIMIT
+from .transport import Peer, Reply, accept, exchange
+
+REQUEST = "POST /provisioning/health"
+HEADERS = {
+    "Content-Type": "application/json",
+    "User-Agent": "%s/%s" % (AGENT, __version__),
+    "x-ms-guest-agent-name": "%s/%s" % (AGENT, __version__),
+}
+
+
+def report_health_json(system: System, peer: Peer, problem: str, seconds: float) -> Reply:
+    """Report Ready, or with a `problem` NotReady, once and within `seconds`; the reply is one of acceptance (2xx).
+
+    Raises Unreachable or BadReply, both worth another try.
+    """
+    document = health_json(problem).encode("ascii")
+    return accept(exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds), peer)
+
+
+def health_json(problem: str) -> str:
+    """The report; its description is cut to 512 characters, and has no lone surrogates, which are no text."""
+    report: "Dict[str, object]" = {"state": "Ready"}
+    if problem:
+        description = problem[:LIMIT].encode("utf-8", "replace").decode("utf-8")
+        report = {"state": "NotReady", "details": {"subStatus": "ProvisioningFailed", "description": description}}
+    return json.dumps(report)
