@@ -1,7 +1,7 @@
 """The records, built from documents in which anything may be anything."""
 
 import copy
-from typing import Iterator, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from azure_provisioning.errors import BadReply
 from azure_provisioning.image.fake_azure import INSTANCE
@@ -59,9 +59,11 @@ class InstanceTest(GuestTest):
                         self.assertEqual(place, ["compute"])
                         continue
                     self.assertIsInstance(instance.has_profile, bool)
-                    for text in instance.names + (instance.pool, instance.vm_id or ""):
+                    texts = (instance.computer_name, instance.resource_name, instance.user, instance.pool)
+                    for text in texts + instance.ssh_keys + (instance.vm_id or "",):
                         self.assertIsInstance(text, str)
-                    self.assertTrue(all(instance.names))
+                    self.assertIn(instance.password_login, (None, True, False))
+                    self.assertIsInstance(instance.user_data or b"", bytes)
                 tried += 1
         self.assertGreater(tried, 100)
 
@@ -76,6 +78,49 @@ class InstanceTest(GuestTest):
                 self.assertRaises(BadReply, Instance.from_json, document)
             else:
                 Instance.from_json(document)
+
+    def test_keys_of_any_kind(self) -> None:
+        for keys, expected in (
+            ([{"keyData": "ssh-rsa A\r\n", "path": "/x"}, {"keyData": "ssh-rsa B"}], ("ssh-rsa A", "ssh-rsa B")),
+            ([], ()),
+            (None, ()),
+            ("ssh-rsa A", ()),
+            ({"keyData": "ssh-rsa A"}, ()),
+        ):
+            self.assertEqual(Instance.from_json({"compute": {"x": 1, "publicKeys": keys}}).ssh_keys, expected)
+        odd = [None, 1, "x", [], {}, {"keyData": 1}, {"keyData": "k"}, [{"keyData": "x"}]]
+        found = Instance.from_json({"compute": {"publicKeys": odd}}).ssh_keys
+        self.assertEqual([key for key in found if key], ["k"])
+
+    def test_password_login(self) -> None:
+        for value, expected in (
+            ("true", False),
+            ("false", True),
+            ("True", False),
+            (" FALSE ", True),
+            (True, False),
+            (False, True),
+            ("", None),
+            ("no", None),
+            (None, None),
+            (0, None),
+            ([], None),
+        ):
+            profile: "Dict[str, object]" = {"disablePasswordAuthentication": value}
+            self.assertIs(Instance.from_json({"compute": {"osProfile": profile}}).password_login, expected, value)
+
+    def test_user_data(self) -> None:
+        for value, expected in (
+            ("aGVsbG8=", b"hello"),
+            ("aGVs\r\n bG8=\n", b"hello"),
+            ("AP8=", b"\0\xff"),
+            ("", None),
+            ("a", None),
+            ("\xe4", None),
+            ("\ud800", None),
+            (17, None),
+        ):
+            self.assertEqual(Instance.from_json({"compute": {"userData": value, "x": 1}}).user_data, expected, value)
 
     def test_profile(self) -> None:
         for profile, expected in (
