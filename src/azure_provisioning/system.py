@@ -177,6 +177,13 @@ class System(Tree):
         self.touched.append(path)
         return True
 
+    def adopt(self, path: str) -> None:
+        """Count what a tool of the guest has just made at `path` among our own changes."""
+        place = self.path(path, follow=False)
+        if self._undo is not None:
+            self._undo.append(lambda: remove_if_there(place))
+        self.touched.append(path)
+
     def make_dirs(self, path: str, mode: int = 0o755) -> None:
         """Make the folder `path` and those above it that are missing. Raises GuestError."""
         parts = [part for part in path.split("/") if part]
