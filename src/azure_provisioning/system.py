@@ -11,9 +11,9 @@ import stat
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
@@ -85,7 +85,7 @@ class System(Tree):
             except OSError as error:
                 raise broken("write", path, error) from error
         if old is None:
-            self._label(path)
+            self.relabel(path)
         return True
 
     def link(self, target: str, path: str) -> bool:
@@ -93,7 +93,7 @@ class System(Tree):
         if self.readlink(path) == target:
             return False
         self._replace("link", path, lambda spare: os.symlink(target, spare), follow=False)
-        self._label(path)
+        self.relabel(path)
         return True
 
     def _replace(self, verb: str, path: str, make: Callable[[str], None], *, follow: bool) -> None:
@@ -253,14 +253,19 @@ class System(Tree):
             os.unlink(place)
         self.write(inside, data, mode)
 
-    def _label(self, path: str) -> None:
-        """Give a new file the SELinux label that the policy wants, where there is a policy."""
+    def relabel(self, path: str, below: bool = False) -> None:
+        """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
         if self.live and self.exists("/sys/fs/selinux/enforce"):
             restorecon = self.find_program("restorecon")
             if restorecon:
-                self.run([restorecon, path], check=False)
+                self.run([restorecon] + (["-R"] if below else []) + [path], check=False)
 
     # -- the running machine --------------------------------------------------------------------------------------
+
+    @property
+    def can_run(self) -> bool:
+        """May the guest's programs be run? Not those of an image: it may be of another machine's kind, or hostile."""
+        return self.root == "/"
 
     def run(self, argv: Sequence[str], seconds: float = 60.0, check: bool = True, secret: bytes = b"") -> int:
         """Run a program of the guest, without a shell; returns its exit code.
@@ -292,7 +297,7 @@ class System(Tree):
         It has a session of its own, which is ended after `seconds`, and knows nothing of our environment but what is
         given. Raises GuestError if it cannot be started or takes too long.
         """
-        if self.root != "/":
+        if not self.can_run:
             raise GuestError("nothing in an image is executed", command=argv[0])
         surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
         # Files and not pipes: a grandchild that keeps a pipe open would hold us.
@@ -327,6 +332,53 @@ class System(Tree):
         except OSError as error:
             raise broken("lock", path, error) from error
         return lock
+
+    @contextmanager
+    def lock_record(self, path: str, seconds: float) -> Iterator[None]:
+        """Hold the lock that lckpwdf(3) takes: a POSIX one on the file at `path`. Raises GuestError after `seconds`."""
+        import fcntl
+
+        self.make_dirs(os.path.dirname(path))
+        ends = self.monotonic() + seconds
+        try:
+            lock = os.open(self.path(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise broken("lock", path, error) from error
+        try:
+            while True:
+                try:
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EACCES, errno.EAGAIN) or self.monotonic() >= ends:
+                        raise broken("lock", path, error) from error
+                self.sleep(0.1)
+            yield
+        finally:
+            os.close(lock)
+
+    def hang_up(self, pid: int) -> bool:
+        """Tell a process of the running machine to read its files again (SIGHUP); False if it is not this guest's."""
+        if not self.live:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGHUP)
+        return True
+
+    def feed_random(self, data: bytes) -> bool:
+        """Mix `data` into the kernel's random numbers; False if the kernel is not this guest's. Raises GuestError."""
+        if self.root != "/":
+            return False
+        path = "/dev/urandom"
+        found = self.stat(path)
+        if found is None or not stat.S_ISCHR(found.st_mode):  # a chroot without devices: never make a file of it
+            raise GuestError("no random device", path=path)
+        try:
+            with open(path, "wb", buffering=0) as device:
+                device.write(data)
+        except OSError as error:
+            raise broken("write", path, error) from error
+        return True
 
     def detach(self) -> bool:
         """Go on in a child with a session of its own and no terminal, pipe or file of the caller; True in the child."""
@@ -492,7 +544,7 @@ def copy_owner(old: os.stat_result, descriptor: int) -> None:
         os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
-def copy_attributes(place: str, descriptor: int) -> None:
+def copy_attributes(place: Union[str, int], descriptor: int) -> None:
     """Extended attributes: SELinux labels, ACLs, capabilities. A file system without them is no error."""
     unsupported = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)
     try:
