@@ -112,7 +112,7 @@ class System(Tree):
             os.rename(spare, place)
             sync_folder(place)
         except OSError as error:
-            if error.errno == errno.EBUSY and os.path.ismount(place):
+            if error.errno == errno.EBUSY and follow:
                 raise BusyError() from error
             raise broken(verb, path, error) from error
         finally:
@@ -238,7 +238,13 @@ class System(Tree):
             self._undo.append(lambda: ignore(self.link(target, inside)))
         elif stat.S_ISREG(old.st_mode):
             data, mode = self.read(inside, limit=16 * FILE_LIMIT) or b"", stat.S_IMODE(old.st_mode)
-            self._undo.append(lambda: ignore(self.write(inside, data, mode)))
+            self._undo.append(lambda: self._put_back(place, inside, data, mode))
+
+    def _put_back(self, place: str, inside: str, data: bytes, mode: int) -> None:
+        """Bring a file back, also where a link has taken its place: a write would go through that."""
+        if os.path.islink(place):
+            os.unlink(place)
+        self.write(inside, data, mode)
 
     def _label(self, path: str) -> None:
         """Give a new file the SELinux label that the policy wants, where there is a policy."""
