@@ -259,7 +259,7 @@ class BuiltTest(GuestTest):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        cls.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
         cls.program = os.path.join(cls.folder, "azure-provisioning")
         build_zipapp.write(cls.program, build_zipapp.build(TOP))
 

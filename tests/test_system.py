@@ -219,10 +219,12 @@ class WriteTest(GuestTest):
             before = snapshot(self.root)
             started = time.monotonic()
             for path in paths + ["/etc/link"]:
-                for use in (lambda: self.system.read(path), lambda: self.system.write(path, "x")):
-                    with self.subTest(path), self.assertRaises(GuestError) as caught:
-                        use()
-                    self.assertEqual(caught.exception.reason, "not a regular file")
+                with self.subTest(path), self.assertRaises(GuestError) as caught:
+                    self.system.read(path)
+                self.assertEqual(caught.exception.reason, "not a regular file")
+                with self.subTest(path), self.assertRaises(GuestError) as caught:
+                    self.system.write(path, "x")
+                self.assertEqual(caught.exception.reason, "not a regular file")
             self.assertEqual(snapshot(self.root), before)
             self.assertLess(time.monotonic() - started, 2)
 
