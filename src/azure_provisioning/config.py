@@ -17,6 +17,7 @@ class Options:
 
     deadline = 900.0
     wireserver = ("168.63.129.16", 80)
+    sets_wireserver = False  # then no lease is asked
     imds = ("169.254.169.254", 80)
     platform = "auto"
     every_boot = False
@@ -53,6 +54,7 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
             if key not in PARSERS:
                 raise ValueError("unknown key")
             setattr(options, key, PARSERS[key](value))
+            options.sets_wireserver = options.sets_wireserver or key == "wireserver"
         except ValueError as error:
             problems.append("%s line %d, %s: %s; the default is used" % (PATH, number, key, error))
     return options, problems

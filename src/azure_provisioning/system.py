@@ -34,6 +34,7 @@ class Mount(NamedTuple):
     point: str  # where
     kind: str  # "ext4"
     source: str  # "/dev/sda1", or any other word
+    options: str  # of the file system, separated by commas
 
 
 class BusyError(Exception):
@@ -402,18 +403,21 @@ class System(Tree):
             os.sync()
 
     def volatile(self, path: str) -> str:
-        """The kind of file system under `path` if a reboot forgets it ("tmpfs"); empty if it lasts, or nobody knows."""
-        place, best, kind = self.path(path), "", ""
-        try:
-            with open("/proc/self/mounts") as mounts:
-                for line in mounts:
-                    _, point, fstype = line.split(" ")[:3]
-                    inside = place == point or place.startswith(point.rstrip("/") + "/")
-                    if inside and len(point) >= len(best):
-                        best, kind = point, fstype
-        except (OSError, ValueError):
+        """The kind of file system under `path` if a reboot forgets it ("tmpfs"); empty if it lasts, or nobody knows.
+
+        An image may well be built on one that forgets: only the running system is asked.
+        """
+        if self.root != "/":
             return ""
-        return kind if kind in ("tmpfs", "ramfs") else ""
+        place = self.path(path)
+        above = [mount for mount in self.mounts() if (place + "/").startswith(mount.point.rstrip("/") + "/")]
+        if not above:
+            return ""
+        found = max(above, key=lambda mount: len(mount.point))
+        if found.kind == "overlay":  # as lasting as its upper layer: Yocto's read-only images have theirs on a tmpfs
+            upper = [word[len("upperdir=") :] for word in found.options.split(",") if word.startswith("upperdir=")]
+            return self.volatile(upper[0]) if upper and upper[0] != path else ""
+        return found.kind if found.kind in ("tmpfs", "ramfs") else ""
 
     def mounts(self) -> List[Mount]:
         """What is mounted, in the kernel's order: of two at one point, the later hides the earlier."""
@@ -421,8 +425,8 @@ class System(Tree):
         for line in (self.read_text("/proc/self/mountinfo") or "").splitlines():
             left, _, right = line.partition(" - ")
             words, ends = left.split(" "), right.split(" ")
-            if len(words) >= 6 and len(ends) >= 2:
-                found.append(Mount(words[2], plain(words[3]), plain(words[4]), ends[0], plain(ends[1])))
+            if len(words) >= 6 and len(ends) >= 3:
+                found.append(Mount(words[2], plain(words[3]), plain(words[4]), ends[0], plain(ends[1]), ends[2]))
         return found
 
     def hostname(self) -> str:

@@ -1,6 +1,7 @@
 """The WireServer: goal state and health report, as in Microsoft's "Creating generalized images without a provisioning
 agent". No versions are negotiated: that would cost a request and tell nothing."""
 
+import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
 from itertools import cycle, product
 from typing import Callable, Dict, List, Sequence, Tuple
 
@@ -85,8 +86,6 @@ def parse_goal_state(document: bytes) -> GoalState:
 
     Namespaces do not matter. A document type is refused: goal states have none, and entities could blow up.
     """
-    import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
-
     found: "Dict[Tuple[str, ...], List[str]]" = {}
     open_elements: "List[str]" = []
     complete = set()

@@ -15,6 +15,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
 CONTAINER_ID = "7b324f53-983a-43bc-b919-1775d6077608"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJlaGVhcnNhbCBrZXksIG5vYm9keSBoYXMgaXQhISEh rehearsal"
 INSTANCE_ID = "fbb84507-46cd-4f4e-bd78-a2edaa9d059b._rehearsal"
 
 INSTANCE: "Dict[str, Dict[str, object]]" = {
@@ -28,7 +29,7 @@ INSTANCE: "Dict[str, Dict[str, object]]" = {
             "disablePasswordAuthentication": "true",
         },
         "osType": "Linux",
-        "publicKeys": [],
+        "publicKeys": [{"keyData": KEY + "\r\n", "path": "/home/azureuser/.ssh/authorized_keys"}],
         "userData": "",
         "vmId": VM_ID,
     },
