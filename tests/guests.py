@@ -36,6 +36,12 @@ AZURE_VM = {
     DMI + "/product_uuid": VM_ID.upper() + "\n",
     "/etc/hostname": "image\n",
     "/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/group": "root:x:0:\nsudo:x:27:\n",
+    "/etc/shadow": "root:*:19000:0:99999:7:::\n",
+    "/etc/sudoers": "@includedir /etc/sudoers.d\n",
+    "/usr/bin/sudo": "",
+    "/bin/sh": "",
 }
 HOOK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
 STATE = "/var/lib/azure-provisioning/state"
