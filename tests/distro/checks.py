@@ -183,12 +183,12 @@ def kept(bench: Bench) -> None:
     script = root / "etc/init.d" / DUMMY
     script.write_text(HEADER % DUMMY)
     script.chmod(0o755)
-    for arguments in ((DUMMY, "defaults"), (DUMMY, "remove")):
-        if arguments[1] == "remove":
+    for verb in ("defaults", "remove"):
+        if verb == "remove":
             script.unlink()
-        bench.in_offline("update-rc.d", *arguments)
+        bench.in_offline("update-rc.d", DUMMY, verb)
         now = our_links(root)
-        check({unnumbered(link) for link in links} <= {unnumbered(link) for link in now}, arguments, "leaves", now)
+        check({unnumbered(link) for link in links} <= {unnumbered(link) for link in now}, verb, "leaves", now)
         if bench.kind == "insserv":
             check_startpar(root)
         elif bench.kind == "plain":
