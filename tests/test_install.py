@@ -266,7 +266,7 @@ class RivalTest(ImageTest):
         self.image("systemd")
         for some in files:
             self.fill(some)
-        return [line for line in self.install().err.splitlines() if "warning: " in line]
+        return [line for line in self.install().err.splitlines() if "would provision too" in line]
 
     def test_none(self) -> None:
         self.assertEqual(self.warnings(), [])
