@@ -120,7 +120,8 @@ def seen(bench: Bench) -> None:
         code, out, err = run(["systemd-analyze", "verify", "--man=no", "--root=" + root, UNIT])
         check(code == 0 and NAME not in out + err, out, err)
         code, out, err = run(inside(bench.offline, "systemd-analyze", "verify", "--man=no", UNIT))
-        check(code == 0 and NAME not in out + err, out, err)
+        able = "Failed to initialize manager" not in err  # the one of bullseye wants control groups for the question
+        check((code == 0 or not able) and NAME not in out + err, out, err)
         # disabled and enabled by systemctl itself, the same link is there
         links = our_links(bench.offline)
         bench.in_offline("systemctl", "disable", UNIT)
