@@ -116,11 +116,12 @@ def seen(bench: Bench) -> None:
         for enabled in (run(["systemctl", "--root=" + root, "is-enabled", UNIT]),
                         run(inside(bench.offline, "systemctl", "is-enabled", UNIT))):  # fmt: skip
             check(enabled[:2] == (0, "enabled\n"), enabled)
-        stub_python(bench.offline)
-        code, out, err = run(["systemd-analyze", "verify", "--man=no", "--root=" + root, UNIT])
-        check(code == 0 and NAME not in out + err, out, err)
-        code, out, err = run(inside(bench.offline, "systemd-analyze", "verify", "--man=no", UNIT))
-        check(code == 0 and NAME not in out + err, out, err)
+        verify = ["systemd-analyze", "verify", "--man=no"]
+        for argv in (verify + ["--root=" + root], inside(bench.offline, *verify)):
+            code, out, err = run(argv + [UNIT, "multi-user.target"])
+            # Tools of one release find much to say of another's units, and the one of bullseye wants control groups.
+            said = [line for line in (out + err).splitlines() if UNIT in line or "cycle" in line]
+            check(not said, *said)
         # disabled and enabled by systemctl itself, the same link is there
         links = our_links(bench.offline)
         bench.in_offline("systemctl", "disable", UNIT)
@@ -183,12 +184,12 @@ def kept(bench: Bench) -> None:
     script = root / "etc/init.d" / DUMMY
     script.write_text(HEADER % DUMMY)
     script.chmod(0o755)
-    for arguments in ((DUMMY, "defaults"), (DUMMY, "remove")):
-        if arguments[1] == "remove":
+    for verb in ("defaults", "remove"):
+        if verb == "remove":
             script.unlink()
-        bench.in_offline("update-rc.d", *arguments)
+        bench.in_offline("update-rc.d", DUMMY, verb)
         now = our_links(root)
-        check({unnumbered(link) for link in links} <= {unnumbered(link) for link in now}, arguments, "leaves", now)
+        check({unnumbered(link) for link in links} <= {unnumbered(link) for link in now}, verb, "leaves", now)
         if bench.kind == "insserv":
             check_startpar(root)
         elif bench.kind == "plain":
