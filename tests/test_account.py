@@ -143,6 +143,15 @@ class FilesTest(AccountTest):
         self.assertEqual(self.line("/etc/passwd"), "azureuser:*:1000:1000::/home/azureuser:/bin/sh")
         self.assertIsNone(self.text("/etc/shadow"))
 
+    def test_malformed_line_of_the_same_name(self) -> None:
+        self.system.write("/etc/passwd", IMAGE["/etc/passwd"] + "azureuser:x:7\n")
+        ensure_account(self.system, NAME)
+        self.assertTrue(
+            (self.text("/etc/passwd") or "").endswith(
+                "\nazureuser:x:7\n" + NAME + ":x:1000:1000::/home/azureuser:/bin/sh\n"
+            )
+        )
+
     def test_before_nis(self) -> None:
         self.system.write("/etc/passwd", IMAGE["/etc/passwd"] + "+::::::\n")
         ensure_account(self.system, NAME)

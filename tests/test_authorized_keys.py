@@ -217,14 +217,25 @@ class AuthorizeTest(ToolTest):
 
     def test_sshd_is_asked(self) -> None:
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
-            if "-G" in argv:
-                return 1, "sshd: unknown option -- G"
+            if argv[1] != "-T":
+                return 255, "unknown"
             return 0, "port 22\nauthorizedkeysfile .ssh/told .ssh/more\npasswordauthentication no\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        spec = " -C user=azureuser,host=localhost,addr=127.0.0.1"
-        self.assertEqual(self.tools.ran_words(), ["sshd -G" + spec, "sshd -T" + spec])
+        self.assertEqual(self.tools.ran_words(), ["sshd -T -C user=azureuser,host=localhost,addr=127.0.0.1"])
+        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+
+    def test_sshd_without_host_keys(self) -> None:
+        """9.3 and later tell with -G, but then not for a user: -C is an error with it."""
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if argv[1:] != ["-G"]:
+                return 1, "sshd: no hostkeys available -- exiting."
+            return 0, "authorizedkeysfile .ssh/told\n"
+
+        self.tools.add("sshd", sshd)
+        authorize(self.system, "azureuser", [ED])
         self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
 
     def test_sshd_cannot_tell(self) -> None:

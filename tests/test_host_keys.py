@@ -98,7 +98,10 @@ class HostKeysTest(ToolTest):
         real = tool
 
         def keygen(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
-            return subprocess.call([real, "-A", "-f", self.root], stdout=subprocess.DEVNULL), ""
+            command = [real, "-A", "-f", self.root]
+            if subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+                self.skipTest("ssh-keygen does not work here")  # for one: a uid without a name
+            return 0, ""
 
         self.fill(IMAGE)
         self.tools.add("ssh-keygen", keygen)

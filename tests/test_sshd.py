@@ -69,6 +69,13 @@ class SshdTest(ToolTest):
             set_password_login(self.system, False)
         self.assertIsNone(self.text(DROP_IN))
 
+    def test_no_host_keys_yet(self) -> None:
+        """Where the start of sshd makes them, it cannot be asked before: the files are read."""
+        self.fill({CONFIG: INCLUDE})
+        self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting.\n"))
+        set_password_login(self.system, False)
+        self.assertEqual(self.text(DROP_IN), OFF)
+
     def test_running_sshd(self) -> None:
         self.fill({CONFIG: INCLUDE, "/run/sshd.pid": "123\n", "/proc/123/comm": "sshd\n"})
 

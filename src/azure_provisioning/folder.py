@@ -11,7 +11,7 @@ from typing import Iterator, List, NamedTuple, Optional
 
 from .errors import GuestError
 from .system import System, copy_attributes, fill
-from .tree import FILE_LIMIT, LINKS_LIMIT, broken
+from .tree import FILE_LIMIT, LINKS_LIMIT, broken, check_path
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 DEPTH_LIMIT = 32  # of a tree that is removed
@@ -43,6 +43,7 @@ class Folder:
     def _name(self, name: str) -> str:
         if not name or "/" in name or name in (".", ".."):
             raise GuestError("not the name of a file", name=ascii(name))
+        check_path(name)
         return self.path.rstrip("/") + "/" + name
 
     # -- questions ------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class Tree:
 
     def path(self, path: str, follow: bool = True) -> str:
         """Where `path` of the guest lies on this machine. `follow`: also through a symlink in the last place."""
+        check_path(path)
         if self.root == "/" and not follow:
             return path
         inside = "/"  # the part that is resolved, as the guest sees it
@@ -152,6 +153,16 @@ class Tree:
         """The content as text. Bytes that are no UTF-8 survive a `write` of the same text."""
         data = self.read(path)
         return None if data is None else data.decode("utf-8", "surrogateescape")
+
+
+def check_path(path: str) -> None:
+    """Raises GuestError for what the kernel takes for no path: the guest's files name others, and may say anything."""
+    try:
+        fit = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # 3.6: only with LC_ALL=C
+        fit = False
+    if not fit:
+        raise GuestError("not a path", path=ascii(path))
 
 
 def broken(verb: str, path: str, error: OSError) -> GuestError:

@@ -241,7 +241,7 @@ def join_groups(system: System, name: str) -> "List[str]":
 def add_member(table: Table, group: str, name: str) -> bool:
     """Put `name` into the fourth field of the line about `group`; False if there is no such line or it is there."""
     fields = table.find(group)
-    if fields is None or len(fields) < 3:
+    if fields is None:
         return False
     fields += [""] * (4 - len(fields))
     members = [member for member in fields[3].split(",") if member]

@@ -17,6 +17,7 @@ LOCK_SECONDS = 30.0
 UID_MIN, UID_MAX = 1000, 60000  # where login.defs does not say otherwise
 NOBODY = 65534
 ID_LIMIT = 1 << 32
+WIDTHS = {PASSWD: 7, GROUP: 3}  # fields that a line must have to be one
 LOCKED = ("!", "!!", "!*")  # what the tools leave for "no password"; sshd without PAM then refuses keys too
 
 
@@ -45,6 +46,7 @@ class Table:
 
     def __init__(self, system: System, path: str) -> None:
         self.path = path
+        self.width = WIDTHS.get(path, 2)
         self.present = system.exists(path)
         text = system.read_text(path) or ""
         self.lines = text.split("\n")
@@ -57,13 +59,13 @@ class Table:
 
     def find(self, name: str) -> "Optional[List[str]]":
         """The fields of the first line about `name`; None if there is none. The C library takes the first too."""
-        return next((fields for fields in self.rows() if fields[0] == name and len(fields) > 1), None)
+        return next((fields for fields in self.rows() if fields[0] == name and len(fields) >= self.width), None)
 
     def put(self, fields: "List[str]") -> None:
         """Replace the first line about the same name, or add one: before `+`, where NIS begins."""
         line = ":".join(fields)
         for index, old in enumerate(self.rows()):
-            if old[0] == fields[0] and len(old) > 1:
+            if old[0] == fields[0] and len(old) >= self.width:
                 self.lines[index] = line
                 return
         end = next((index for index, old in enumerate(self.lines) if old.startswith("+")), len(self.lines))

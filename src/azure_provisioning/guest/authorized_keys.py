@@ -99,7 +99,7 @@ def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey
         text += "\n"
     text += "".join(key.line() for key in new)
     if found is not None:
-        mode = stat.S_IMODE(found.st_mode) & 0o755 | (mode & 0o600)
+        mode = stat.S_IMODE(found.st_mode) & 0o755 | mode
     folder.write(name, text.encode("utf-8", "surrogateescape"), mode, owner)
     return len(new)
 

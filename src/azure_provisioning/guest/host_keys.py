@@ -90,6 +90,6 @@ def fingerprint(kind: str, blob: str) -> str:
     """A key's fingerprint as ssh shows it; empty for what is no key."""
     try:
         digest = hashlib.sha256(binascii.a2b_base64(blob)).digest()
-    except binascii.Error:
+    except ValueError:
         return ""
     return "SHA256:%s (%s)" % (binascii.b2a_base64(digest).decode().strip().rstrip("="), kind)

@@ -9,6 +9,7 @@ from ..system import System
 
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
 FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
+NO_KEYS = "no hostkeys available"
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
 
 
@@ -20,12 +21,13 @@ def find_config(system: System) -> "Optional[str]":
 def settings(system: System, user: str = "") -> "Dict[str, str]":
     """Every setting by its lower-case keyword, as it counts for `user`; only what is set, if sshd cannot be asked.
 
-    `sshd -G` (9.3 and later) needs nothing; `-T` needs host keys. Raises GuestError if the files cannot be read.
+    `sshd -T` knows what a Match block says of the user, but needs host keys; `-G` (9.3 and later) needs nothing.
+    Raises GuestError if the files cannot be read.
     """
-    spec = ["-C", "user=%s,host=localhost,addr=127.0.0.1" % user] if user else []
-    for option in ("-G", "-T"):
+    spec = ["-T", "-C", "user=%s,host=localhost,addr=127.0.0.1" % user]
+    for options in (spec, ["-G"]) if user else (["-G"], ["-T"]):
         try:
-            lines = ask_sshd(system, [option] + spec).splitlines()
+            lines = ask_sshd(system, options).splitlines()
         except GuestError:
             continue
         return first_of(line.partition(" ")[::2] for line in lines)
