@@ -1,0 +1,118 @@
+"""Who is asked to send the new name, and how; the clients are functions that note what they were given."""
+
+from typing import List, Tuple
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.dns import find_interfaces, publish_name
+from tests.tools import ToolTest
+
+ROUTES = (
+    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+    "eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
+    "eth1\t00000000\t0100010A\t0002\t0\t0\t200\t00000000\t0\t0\t0\n"
+    "eth0\t10813FA8\t0100000A\t0007\t0\t0\t100\tFFFFFFFF\t0\t0\t0\n"
+    "eth2\t00000000\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+)
+
+
+class PublishTest(ToolTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill({"/proc/net/route": ROUTES, "/sys/class/net/eth0/ifindex": "2\n", "/bin/true": ""})
+        for name in ("networkctl", "nmcli", "dhcpcd", "dhclient", "udhcpc", "busybox"):
+            self.tools.add(name)
+        self.pid = 100
+
+    def start(self, *argv: str, comm: str = "") -> None:
+        """A process that runs in the guest."""
+        self.pid += 1
+        comm = comm or argv[0].rpartition("/")[2][:15]
+        self.fill({"/proc/%d/comm" % self.pid: comm + "\n", "/proc/%d/cmdline" % self.pid: "\0".join(argv) + "\0"})
+
+    def publish(self) -> "List[str]":
+        """Publish, and return what was run."""
+        del self.tools.ran[:]
+        publish_name(self.system, "new.name")
+        return self.tools.ran_words()
+
+    def test_interfaces(self) -> None:
+        self.assertEqual(find_interfaces(self.system), ["eth0"])
+        self.system.write("/proc/net/route", "short\nline\n")
+        self.assertEqual(find_interfaces(self.system), [])
+        with self.assertRaises(GuestError):
+            publish_name(self.system, "new")
+
+    def test_networkd(self) -> None:
+        self.start("/usr/lib/systemd/systemd-networkd")
+        self.fill({"/run/systemd/netif/leases/2": ""})
+        self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
+        self.assertEqual(publish_name(self.system, "new"), "eth0 by systemd-networkd")
+
+    def test_network_manager_even_with_a_dhclient_of_its_own(self) -> None:
+        self.start("/usr/sbin/NetworkManager", "--no-daemon")
+        self.start("/usr/lib/systemd/systemd-networkd")
+        self.start("/sbin/dhclient", "-d", "-q", "eth0")
+        self.fill({"/run/NetworkManager/devices/2": ""})
+        self.assertEqual(self.publish(), ["nmcli --wait 25 device modify eth0 ipv4.dhcp-hostname new.name"])
+
+    def test_dhcpcd(self) -> None:
+        self.start("dhcpcd: [manager] [ip4] [ip6]", comm="dhcpcd")
+        self.fill({"/etc/dhcpcd.conf": "#hostname\nduid\n"})
+        with self.assertRaises(GuestError):  # no pid file: `-n` would start another
+            self.publish()
+        self.fill({"/run/dhcpcd/eth0-4.pid": "101\n"})
+        with self.assertRaises(GuestError) as caught:
+            self.publish()
+        self.assertEqual(caught.exception.reason, "dhcpcd sends no host name")
+        self.fill({"/etc/dhcpcd.conf": "duid\nhostname\n"})
+        self.assertEqual(self.publish(), ["dhcpcd -n -4 eth0"])
+        self.fill({"/run/dhcpcd/eth0.pid": "101\n"})
+        self.assertEqual(self.publish(), ["dhcpcd -n eth0"])
+        self.fill({"/run/dhcpcd/pid": "101\n"})
+        self.assertEqual(self.publish(), ["dhcpcd -n"])
+
+    def test_dhclient(self) -> None:
+        self.start("/sbin/dhclient", "-4", "-v", "-i", "-pf", "/run/dhclient.eth0.pid", "eth0")
+        seen: "List[str]" = []
+
+        def dhclient(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            seen.append(self.text(argv[argv.index("-cf") + 1]) or "")
+            return 0, ""
+
+        self.tools.add("dhclient", dhclient)
+        folder = "/run/azure-provisioning/dhclient"
+        files = "-cf %s.conf -lf %s.leases -pf %s.pid -sf /bin/true eth0" % (folder, folder, folder)
+        self.assertEqual(self.publish(), ["dhclient -4 -1 " + files, "dhclient -4 -x " + files])
+        self.assertIn('send host-name "new.name";\n', seen[0])
+        self.assertEqual(self.system.list("/run/azure-provisioning"), [])
+
+    def test_dhclient_gets_no_answer(self) -> None:
+        self.start("/sbin/dhclient", "eth0")
+        self.tools.add("dhclient", lambda argv, stdin: (2, "No DHCPOFFERS received.\n"))
+        with self.assertRaises(GuestError):
+            self.publish()
+        self.assertEqual(self.system.list("/run/azure-provisioning"), [])
+
+    def test_udhcpc(self) -> None:
+        asked = "-i eth0 -x hostname:new.name -s /bin/true -f -n -q -t 3 -T 3"
+        self.start("udhcpc", "-b", "-p", "/var/run/udhcpc.eth0.pid", "-i", "eth0", "-x", "hostname:old")
+        self.assertEqual(self.publish(), ["udhcpc " + asked])
+        self.system.unlink("/proc/101/comm")
+        self.start("/bin/busybox", "udhcpc", "-i", "eth0", comm="busybox")
+        self.system.unlink("/sbin/udhcpc")
+        self.assertEqual(self.publish(), ["busybox udhcpc " + asked])
+
+    def test_client_of_another_interface(self) -> None:
+        self.start("/sbin/dhclient", "eth1")
+        self.start("udhcpc", "-i", "eth1")
+        self.start("/usr/lib/systemd/systemd-networkd")
+        self.start("connmand")
+        self.fill({"/run/systemd/netif/leases/3": ""})
+        with self.assertRaises(GuestError) as caught:
+            self.publish()
+        self.assertEqual(caught.exception.details, {"interface": "eth0"})
+
+    def test_only_names(self) -> None:
+        for name in ('a"; b', "", "x" * 65, "a b", "caf\u00e9", "a\n"):
+            with self.assertRaises(GuestError):
+                publish_name(self.system, name)
