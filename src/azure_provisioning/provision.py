@@ -13,7 +13,7 @@ from .azure.endpoint import find_endpoint
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
 from .boot import LOCK, Boot, attempt
 from .errors import BadReply, GuestError, ProvisionError, Unreachable
-from .guest import entropy, gates, host_keys
+from .guest import dns, entropy, gates, host_keys
 from .init import rivals, table
 from .records import Instance, Profile
 from .state import FOLDER, State
@@ -263,7 +263,9 @@ def remember(boot: Boot, fact: str) -> None:
 
 
 def pass_gates(boot: Boot) -> None:
-    """Run the user's own gates. Raises the failure of a gate."""
+    """Publish the name, and run the user's own gates. Raises the failure of a gate."""
+    if boot.renamed and boot.options.publish_name:
+        attempt(boot, "publish_name", lambda: dns.publish_name(boot.system, boot.system.hostname()))
     environment = {
         "AZURE_VM_ID": boot.vm_id or "",
         "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
