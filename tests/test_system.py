@@ -271,7 +271,7 @@ class WriteTest(GuestTest):
             "except Exception as error:\n    print(type(error).__name__, error)\n",
         )
         self.assertEqual(done.stderr, "")
-        self.assertIn("GuestError cannot write /etc/file", done.stdout)
+        self.assertIn("GuestError failure to write file", done.stdout)
         self.assertEqual(snapshot(self.root), before)
 
     def test_mounted_file_is_written_in_place(self) -> None:

@@ -144,6 +144,7 @@ def take(boot: Boot, step: Step, profile: Profile) -> None:
                 continue
             boot.note_step(step.name, "failed" if step.fatal else "warning", started)
             if step.fatal:
+                error.details["step"] = step.name
                 raise
             boot.console.warn("%s: %s" % (step.name, error))
             return

@@ -77,14 +77,14 @@ class System(Tree):
                 fill(file, content)
 
         try:
-            self._replace("write", path, make, follow=True)
+            self._replace("write file", path, make, follow=True)
         except BusyError:
             try:
                 with open(self.path(path), "r+b") as file:
                     file.truncate()
                     fill(file, content)
             except OSError as error:
-                raise broken("write", path, error) from error
+                raise broken("write file", path, error) from error
         if old is None:
             self.relabel(path)
         return True
@@ -93,7 +93,7 @@ class System(Tree):
         """Make `path` a symlink to `target` (kept as written); True if that changed anything. Raises GuestError."""
         if self.readlink(path) == target:
             return False
-        self._replace("link", path, lambda spare: os.symlink(target, spare), follow=False)
+        self._replace("make link", path, lambda spare: os.symlink(target, spare), follow=False)
         self.relabel(path)
         return True
 
@@ -144,7 +144,7 @@ class System(Tree):
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise broken("write", path, error) from error
+            raise broken("write file", path, error) from error
         self.touched.append(path)
         return True
 
@@ -174,7 +174,7 @@ class System(Tree):
             os.unlink(place)
             sync_folder(place)
         except OSError as error:
-            raise broken("remove", path, error) from error
+            raise broken("remove file", path, error) from error
         self.touched.append(path)
         return True
 
@@ -200,7 +200,7 @@ class System(Tree):
                     raise GuestError("not a folder", path=folder)
                 continue
             except OSError as error:
-                raise broken("make the folder", folder, error) from error
+                raise broken("make folder", folder, error) from error
             self.made.append(folder)
             if self._undo is not None:
                 self._undo.append(partial(os.rmdir, place))
@@ -212,7 +212,7 @@ class System(Tree):
         except OSError as error:
             if error.errno in ABSENT + (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 return False
-            raise broken("remove", path, error) from error
+            raise broken("remove file", path, error) from error
         return True
 
     def begin(self) -> None:
@@ -331,7 +331,7 @@ class System(Tree):
                 os.close(lock)
                 return None
         except OSError as error:
-            raise broken("lock", path, error) from error
+            raise broken("lock file", path, error) from error
         return lock
 
     @contextmanager
@@ -344,7 +344,7 @@ class System(Tree):
         try:
             lock = os.open(self.path(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise broken("lock", path, error) from error
+            raise broken("lock file", path, error) from error
         try:
             while True:
                 try:
@@ -352,7 +352,7 @@ class System(Tree):
                     break
                 except OSError as error:
                     if error.errno not in (errno.EACCES, errno.EAGAIN) or self.monotonic() >= ends:
-                        raise broken("lock", path, error) from error
+                        raise broken("lock file", path, error) from error
                 self.sleep(0.1)
             yield
         finally:
@@ -378,7 +378,7 @@ class System(Tree):
             with open(path, "wb", buffering=0) as device:
                 device.write(data)
         except OSError as error:
-            raise broken("write", path, error) from error
+            raise broken("write file", path, error) from error
         return True
 
     def detach(self) -> bool:

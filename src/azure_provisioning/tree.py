@@ -77,7 +77,7 @@ class Tree:
         except OSError as error:
             if error.errno in ABSENT:
                 return None
-            raise broken("look at", path, error) from error
+            raise broken("read file", path, error) from error
 
     def exists(self, path: str) -> bool:
         """Is there anything at the end of `path`, through all symlinks?"""
@@ -105,7 +105,7 @@ class Tree:
         except OSError as error:
             if error.errno in ABSENT:
                 return []
-            raise broken("list", path, error) from error
+            raise broken("list folder", path, error) from error
 
     def readlink(self, path: str) -> "Optional[str]":
         """The text of the symlink at `path`; None if there is none."""
@@ -144,7 +144,7 @@ class Tree:
             with open(self.path(path), "rb") as file:
                 data = file.read(limit + (0 if head else 1))
         except OSError as error:
-            raise broken("read", path, error) from error
+            raise broken("read file", path, error) from error
         if len(data) > limit:
             raise GuestError("file too large", path=path, limit=limit)
         return data
@@ -166,5 +166,5 @@ def check_path(path: str) -> None:
 
 
 def broken(verb: str, path: str, error: OSError) -> GuestError:
-    """The expected failure that says which file it was and what the kernel said."""
-    return GuestError("cannot %s %s" % (verb, path), error=error.strerror or str(error))
+    """The expected failure of what was to be done to `path`, and what the kernel said."""
+    return GuestError("failure to %s" % verb, path=path, error=error.strerror or str(error))
