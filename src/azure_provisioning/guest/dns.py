@@ -68,7 +68,7 @@ def find_processes(system: System) -> Running:
     return found
 
 
-# -- one function a client: True if it has the interface and sent the name -----------------------------------------------
+# -- one function a client: True if it has the interface and sent the name ---------------------------------------
 
 
 def by_networkd(system: System, interface: str, _name: str, running: Running) -> bool:
@@ -133,7 +133,7 @@ def by_dhclient(system: System, interface: str, name: str, running: Running) -> 
 
 def by_udhcpc(system: System, interface: str, name: str, running: Running) -> bool:
     """udhcpc, which sends what it was started with for as long as it lives. As with dhclient, a second one."""
-    if not any(interface in " ".join(argv) for argv in running.get("udhcpc", [])):
+    if not any(word.endswith(interface) for argv in running.get("udhcpc", []) for word in argv):
         return False
     program = [system.find_program("udhcpc") or "udhcpc"]
     if not system.is_program(program[0]):
