@@ -4,6 +4,8 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 ONLY ?=
+BOOTS ?= 10000
+SEED ?= 1
 FILE = dist/azure-provisioning
 SOURCES := build_zipapp.py $(shell find src units -type f -not -name '*.pyc')
 
@@ -28,6 +30,10 @@ test: ## The whole suite, with one Python and nothing installed: no root, no net
 .PHONY: test-pythons
 test-pythons: ## The suite on every Python 3.6+ that is found
 	$(PYTHON) -m tests.pythons
+
+.PHONY: chaos
+chaos: ## First boots with random trouble, in virtual time: BOOTS=10000 SEED=1
+	$(PYTHON) -m tests.chaos $(BOOTS) $(SEED)
 
 .PHONY: lint
 lint: ## ruff, mypy, shellcheck and a check of the units, in a throw-away environment

@@ -1,18 +1,32 @@
-"""Guests for the tests: scratch roots with the files that a story needs, and a clock faster than the wall's."""
+"""Guests for the tests: scratch roots with the files that a story needs, and a clock that runs faster than the wall's.
+
+Also what a guest may meet: an Azure on loopback, a peer that says exactly what a test tells it to, and a sealed room.
+"""
 
 import io
+import os
+import re
 import shutil
 import socket
+import stat
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 import unittest
-from typing import Dict, Optional, Tuple
+from contextlib import suppress
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
+import build_zipapp
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.boot import begin
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.console import Console
 from azure_provisioning.image.fake_azure import VM_ID, FakeAzure
+from azure_provisioning.provision import provision
 from azure_provisioning.system import System
+from tests import TOP
 
 OTHER_VM_ID = "aaaaaaaa-9f02-4cfe-b1f4-a4da7ebac2cf"
 
@@ -22,7 +36,18 @@ AZURE_VM = {
     DMI + "/product_uuid": VM_ID.upper() + "\n",
     "/etc/hostname": "image\n",
     "/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/group": "root:x:0:\nsudo:x:27:\n",
+    "/etc/shadow": "root:*:19000:0:99999:7:::\n",
+    "/etc/sudoers": "@includedir /etc/sudoers.d\n",
+    "/usr/bin/sudo": "",
+    "/bin/sh": "",
 }
+HOOK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
+STATE = "/var/lib/azure-provisioning/state"
+
+# Memory where there is some: everything that a guest writes is fsynced, and a busy disk would make minutes of that.
+SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
 
 
 class FastSystem(System):
@@ -31,6 +56,18 @@ class FastSystem(System):
     def __init__(self, root: str, speed: float = 20.0) -> None:
         super().__init__(root)
         self.speed = speed
+        self.locks: "List[int]" = []
+
+    def lock(self, path: str) -> "Optional[int]":
+        lock = super().lock(path)
+        if lock is not None:
+            self.locks.append(lock)
+        return lock
+
+    def release_locks(self) -> None:
+        """What the end of a process does: the next boot in this one is not held up."""
+        while self.locks:
+            os.close(self.locks.pop())
 
     def monotonic(self) -> float:
         return time.monotonic() * self.speed
@@ -57,9 +94,10 @@ class GuestTest(unittest.TestCase):
     """Has a scratch root, `self.system`, and what was written to the console, `self.story`."""
 
     def setUp(self) -> None:
-        self.root = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.root = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
         self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
         self.system = FastSystem(self.root)
+        self.addCleanup(self.system.release_locks)
         self.stream = io.StringIO()
         self.console = Console(self.stream)
 
@@ -68,7 +106,7 @@ class GuestTest(unittest.TestCase):
         return self.stream.getvalue()
 
     def fill(self, files: "Dict[str, str]") -> None:
-        """Write files into the root. "-> target" makes a symlink, a path under a bin folder a program."""
+        """Write files into the root; a text that begins with "-> " is a symlink, one in bin a program."""
         for path, text in files.items():
             if text.startswith("-> "):
                 self.system.link(text[3:], path)
@@ -91,6 +129,30 @@ class GuestTest(unittest.TestCase):
         """Write the options file."""
         self.system.write(OPTIONS, "".join("%s = %s\n" % option for option in sorted(options.items())))
 
+    def boot(self, *, force: bool = False) -> int:
+        """One boot of the guest: the exit code that `run` would have."""
+        try:
+            boot = begin(self.system, self.console, force=force)
+            return provision(boot) if boot else 0
+        finally:
+            self.system.release_locks()
+
+    def install_hook(self) -> None:
+        """The hook of systemd, as `install` leaves it, with the unit that it starts."""
+        unit = "/etc/systemd/system/azure-provisioning.service"
+        self.fill({unit: "[Service]\n", HOOK: "-> " + unit})
+
+    def facts(self) -> "Dict[str, str]":
+        """The state file's lines."""
+        lines = (self.text(STATE) or "").splitlines()
+        return {key: value for key, _, value in (line.partition("=") for line in lines)}
+
+    def peer(self, *answers: "Answer") -> "ScriptedPeer":
+        """A peer on loopback that answers one connection after another with these; the last one is repeated."""
+        peer = ScriptedPeer(answers)
+        self.addCleanup(peer.close)
+        return peer
+
 
 def asked(azure: FakeAzure) -> "Tuple[str, ...]":
     """What was asked of Azure, in short: `imds 200`, `goalstate 200`, `health 410`."""
@@ -100,3 +162,160 @@ def asked(azure: FakeAzure) -> "Tuple[str, ...]":
         kind = next(kind for target, kind in kinds.items() if request.target.startswith(target))
         found.append("%s %d" % (kind, request.status))
     return tuple(found)
+
+
+Answer = Union[bytes, Callable[[socket.socket], None]]
+
+
+class ScriptedPeer:
+    """Takes connections on loopback, keeps what was asked, and answers with bytes or by calling a function."""
+
+    def __init__(self, answers: "Tuple[Answer, ...]", late: float = 0.0) -> None:
+        self.late = late  # seconds until it listens; before, it refuses
+        self.answers = list(answers)
+        self.requests: "List[bytes]" = []
+        self.connections = 0
+        self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.listener.bind(("127.0.0.1", 0))
+        self.port = int(self.listener.getsockname()[1])
+        if not late:
+            self.listener.listen(16)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
+        self.listener.close()
+
+    def _serve(self) -> None:
+        time.sleep(self.late)
+        if self.late:
+            self.listener.listen(16)
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0) if self.answers else b""
+            threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
+
+    def _answer(self, connection: socket.socket, answer: Answer) -> None:
+        connection.settimeout(10)
+        with connection, suppress(OSError):
+            request = read_request(connection)
+            if not request:
+                return  # somebody only looked whether we are there
+            self.requests.append(request)
+            if callable(answer):
+                answer(connection)
+            else:
+                connection.sendall(answer)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """A whole HTTP request: head, and as much body as it promises."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(4096)
+        if not chunk:
+            return data
+        data += chunk
+    match = re.search(rb"(?i)\r\ncontent-length: *(\d+)", data)
+    length = data.index(b"\r\n\r\n") + 4 + (int(match.group(1)) if match else 0)
+    while len(data) < length:
+        chunk = connection.recv(4096)
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def http(body: bytes = b"", status: str = "200 OK", *headers: str) -> bytes:
+    """A well-formed answer."""
+    lines = ["HTTP/1.1 " + status, "Content-Length: %d" % len(body)] + list(headers) + ["", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def snapshot(root: str) -> "Dict[str, Tuple[str, int, bytes]]":
+    """Everything under a root: path -> (kind, mode, content or target)."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            place = os.path.join(folder, name)
+            status = os.lstat(place)
+            kind, content = "other", b""
+            if stat.S_ISLNK(status.st_mode):
+                kind, content = "link", os.fsencode(os.readlink(place))
+            elif stat.S_ISDIR(status.st_mode):
+                kind = "folder"
+            elif stat.S_ISREG(status.st_mode):
+                kind = "file"
+                with open(place, "rb") as file:
+                    content = file.read()
+            found[place[len(root) :]] = (kind, stat.S_IMODE(status.st_mode), content)
+    return found
+
+
+class BuiltTest(GuestTest):
+    """Has the built program, at `self.program`."""
+
+    folder = program = ""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
+        cls.program = os.path.join(cls.folder, "azure-provisioning")
+        build_zipapp.write(cls.program, build_zipapp.build(TOP))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        super().tearDownClass()
+
+
+STORY = """
+import sys
+sys.path.insert(0, %(top)r)
+import tests
+from azure_provisioning import console, system
+from tests.guests import FastSystem
+
+
+class Here(FastSystem):
+    def __init__(self, _root="/"):
+        super().__init__(%(root)r, %(speed)r)
+
+
+system.System = Here
+console.DEVICE = %(root)r + "/dev/console"
+from azure_provisioning import cli
+
+sys.exit(cli.main(%(argv)r))
+"""
+
+
+def start_story(
+    root: str, *argv: str, speed: float = 20.0, prepare: "Optional[Callable[[], None]]" = None
+) -> "subprocess.Popen[str]":
+    """The command line `argv` in a process of its own, for which the scratch root is the running machine."""
+    code = STORY % {"top": TOP, "root": root, "speed": speed, "argv": list(argv)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        preexec_fn=prepare,
+    )
+
+
+def wait_until(condition: "Callable[[], object]", seconds: float = 10.0) -> bool:
+    """Wait for a condition; False if it did not come true in time."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.005)
+    return True

@@ -1,28 +1,611 @@
 """The story of a first boot, told by what Azure was asked and what is on the disk."""
 
-from azure_provisioning.boot import begin
-from azure_provisioning.provision import provision
-from tests.guests import AZURE_VM, GuestTest, asked
+import json
+import os
+import resource
+import signal
+import socket
+import time
+import unittest
+from typing import List
+from xml.dom import minidom
+
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.image.fake_azure import CONTAINER_ID, FAULTS, GOAL_STATE, INSTANCE, INSTANCE_ID, VM_ID
+from tests.guests import (
+    AZURE_VM,
+    HOOK,
+    OTHER_VM_ID,
+    STATE,
+    FastSystem,
+    GuestTest,
+    ScriptedPeer,
+    asked,
+    http,
+    snapshot,
+    start_story,
+    wait_until,
+)
+
+GOOD = ("imds 200", "goalstate 200", "health 200")
+SWAPPED_VM_ID = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"  # what generation 1 firmware makes of VM_ID
+HOPELESS = {"imds-portal-for-ever", "report-refused"}
 
 
 class StoryTest(GuestTest):
-    def boot(self) -> int:
-        """One boot of the guest: the exit code that `run` would have."""
-        boot = begin(self.system, self.console)
-        return provision(boot) if boot else 0
-
-    def test_first_boot(self) -> None:
+    def setUp(self) -> None:
+        super().setUp()
         self.fill(AZURE_VM)
+        self.install_hook()
+
+    def assert_ready(self, code: int, name: str = "rehearsal") -> None:
+        """The whole end of a first boot that went well."""
+        self.assertEqual(code, 0, self.story)
+        self.assertEqual(self.text("/etc/hostname"), name + "\n")
+        self.assertIn("ready_at", self.facts(), self.story)
+        self.assertIn("configured_at", self.facts())
+        self.assertNotIn("error_reason", self.facts())
+        self.assertFalse(self.system.is_link(HOOK), self.story)
+        self.assertEqual([path for path in snapshot(self.root) if path.endswith(".azure-provisioning")], [])
+
+    def assert_failed(self, code: int) -> None:
+        """The end of a boot that another one has to go on from."""
+        self.assertEqual(code, 1, self.story)
+        self.assertTrue(self.system.is_link(HOOK), self.story)
+        self.assertNotIn("ready_at", self.facts())
+        self.assertIn("FAILED: ", self.story)
+
+    def description(self, report: str) -> str:
+        """What the portal would show of a NotReady report."""
+        parsed = minidom.parseString(report.encode("utf-8"))
+        self.assertEqual(parsed.getElementsByTagName("State")[0].firstChild.nodeValue, "NotReady")  # type: ignore
+        self.assertEqual(parsed.getElementsByTagName("SubStatus")[0].firstChild.nodeValue, "ProvisioningFailed")  # type: ignore
+        return "".join(str(child.nodeValue) for child in parsed.getElementsByTagName("Description")[0].childNodes)
+
+
+class FirstBootTest(StoryTest):
+    def test_first_boot(self) -> None:
         azure = self.azure()
-        self.assertEqual(self.boot(), 0, self.story)
-        self.assertEqual(asked(azure), ("imds 200", "goalstate 200", "health 200"))
-        self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
+        self.assert_ready(self.boot())
+        self.assertEqual(asked(azure), GOOD)
         self.assertEqual(self.text("/etc/hosts"), "127.0.0.1\tlocalhost\n127.0.1.1\trehearsal\n")
+        self.assertEqual(self.facts()["vm_id"], VM_ID)
+        self.assertEqual(len(azure.reports), 1)
+        self.assertIn("<State>Ready</State></Health>", azure.reports[0])
+        self.assertRegex(self.story, r"(?m)^azure-provisioning: Azure accepted Ready after [0-9.]+ s$")
 
     def test_second_boot_asks_nothing(self) -> None:
-        self.fill(AZURE_VM)
         azure = self.azure()
-        self.assertEqual(self.boot(), 0, self.story)
+        self.boot()
         del azure.requests[:]
+        before, told = snapshot(self.root), len(self.story)
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(asked(azure), ())
+        self.assertEqual(snapshot(self.root), before)
+        self.assertEqual(self.story[told:], "")
+
+    def test_headers_on_the_wire(self) -> None:
+        azure = self.azure()
+        self.boot()
+        host = {"Host": azure.endpoint, "Connection": "close"}
+        self.assertEqual(azure.requests[0].headers, dict(host, Metadata="true"))
+        self.assertEqual(azure.requests[1].headers, dict(host, **{"x-ms-version": "2012-11-30"}))
+        report = {"x-ms-version": "2012-11-30", "x-ms-agent-name": "azure-provisioning"}
+        report.update({"Content-Type": "text/xml;charset=utf-8", "Content-Length": str(len(azure.reports[0]))})
+        self.assertEqual(azure.requests[2].headers, dict(host, **report))
+
+    def test_order(self) -> None:
+        """When the report arrives, the name is set and *configured* remembered; not *ready*, and the hook is there."""
+        seen: "List[object]" = []
+
+        def health(connection: socket.socket) -> None:
+            seen.append(self.text("/etc/hostname"))
+            seen.append("configured_at" in self.facts())
+            seen.append("ready_at" in self.facts())
+            seen.append(self.system.is_link(HOOK))
+            connection.sendall(http())
+
+        goal_state = GOAL_STATE % {"incarnation": 5, "container_id": CONTAINER_ID, "instance_id": INSTANCE_ID}
+        wireserver = self.peer(http(goal_state.encode("ascii")), health)
+        imds = self.peer(http(json.dumps(INSTANCE).encode("ascii")))
+        self.options(imds="127.0.0.1:%d" % imds.port, wireserver="127.0.0.1:%d" % wireserver.port)
+        self.assert_ready(self.boot())
+        self.assertEqual(seen, ["rehearsal\n", True, False, True])
+        self.assertEqual(len(wireserver.requests), 2)
+        self.assertIn(b"<GoalStateIncarnation>5</GoalStateIncarnation>", wireserver.requests[1])
+
+    def test_network_comes_late(self) -> None:
+        goal_state = GOAL_STATE % {"incarnation": 1, "container_id": CONTAINER_ID, "instance_id": INSTANCE_ID}
+        answers = (b"", http(json.dumps(INSTANCE).encode("ascii")), http(goal_state.encode("ascii")), http())
+        late = ScriptedPeer(answers, late=0.4)
+        self.addCleanup(late.close)
+        self.options(imds="127.0.0.1:%d" % late.port, wireserver="127.0.0.1:%d" % late.port)
+        self.assert_ready(self.boot())
+        self.assertIn("waiting for the network: no answer from Azure", self.story)
+
+
+class FaultTest(StoryTest):
+    def test_every_fault(self) -> None:
+        """Each ends in one accepted Ready, and in time; none holds a boot for longer than its deadline."""
+        for name in sorted(set(FAULTS) - HOPELESS):
+            with self.subTest(name):
+                self.setUp()
+                self.system = FastSystem(self.root, speed=40.0)
+                azure = self.azure(name, deadline=180)
+                started = self.system.monotonic()
+                self.assert_ready(self.boot())
+                self.assertLess(self.system.monotonic() - started, 60, self.story)
+                self.assertEqual(len(azure.reports), 1)
+                self.assertIn("<State>Ready</State>", azure.reports[0])
+                if name not in ("goal-state-bom", "goal-state-namespace"):
+                    self.assertGreater(len(azure.requests), 3, "the fault was not met")
+
+    def test_all_at_once(self) -> None:
+        quick = {name for name in FAULTS if not name.endswith(("-silent", "-drips", "-flood"))} - HOPELESS
+        azure = self.azure(*sorted(quick), deadline=600)
+        self.assert_ready(self.boot())
+        self.assertEqual(len(azure.reports), 1)
+
+    def test_refused_for_ever(self) -> None:
+        azure = self.azure("report-refused", deadline=20)
+        started = self.system.monotonic()
+        self.assert_failed(self.boot())
+        self.assertLess(self.system.monotonic() - started, 40)
+        self.assertEqual(azure.reports, [])
+        self.assertIn("configured_at", self.facts())
+        self.assertEqual(self.facts()["error_reason"], "http error 403 querying WireServer")
+        self.assertIn("FAILED: http error 403 querying WireServer (http_code=403). The next boot", self.story)
+
+        azure.troubles["health"] = []
+        del azure.requests[:]
+        self.assert_ready(self.boot())
+        self.assertEqual(asked(azure), ("goalstate 200", "health 200"))  # what is configured is not asked for again
+
+    def test_portal_for_ever(self) -> None:
+        azure = self.azure("imds-portal-for-ever", deadline=30)
+        self.assert_failed(self.boot())
+        self.assertEqual(len(azure.reports), 1)
+        text = self.description(azure.reports[0])
+        self.assertRegex(
+            text,
+            r"^result=error\|reason=error parsing IMDS metadata\|agent=azure-provisioning/[0-9.]+\|vm_id=%s"
+            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=JSONDecodeError$" % VM_ID,
+        )
+        self.assertEqual(self.text("/etc/hostname"), "image\n")
+        self.assertNotIn("configured_at", self.facts())
+        self.assertEqual(self.facts()["error_reason"], "error parsing IMDS metadata")
+
+        azure.troubles["imds"] = []
+        self.assert_ready(self.boot())
+        self.assertEqual(len(azure.reports), 2)
+
+    def test_unreachable(self) -> None:
+        self.system = FastSystem(self.root, speed=100.0)
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:%d" % nobody.getsockname()[1]
+            self.options(imds=address, wireserver=address, deadline=120)
+            started = self.system.monotonic()
+            self.assert_failed(self.boot())
+        took = self.system.monotonic() - started
+        self.assertTrue(60 < took < 150, took)
+        self.assertEqual(self.story.count("FAILED: no answer from Azure"), 1)
+        self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
+        self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
+        self.assertEqual(self.text("/etc/hostname"), "image\n")
+
+    def test_only_imds_is_away(self) -> None:
+        azure = self.azure()
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            self.options(imds="127.0.0.1:%d" % nobody.getsockname()[1], wireserver=azure.endpoint, deadline=20)
+            self.assert_failed(self.boot())
+        self.assertEqual(len(azure.reports), 1)
+        self.assertIn("|reason=connection error querying IMDS|", self.description(azure.reports[0]))
+
+
+class FailureTest(StoryTest):
+    def break_hostname(self, target: str) -> None:
+        """Have the hostname belong to the distro's configuration: its step fails for good."""
+        self.system.link(target, "/etc/hostname")
+
+    def repair(self) -> None:
+        self.system.unlink("/etc/hostname")
+        self.fill({"/etc/hostname": "image\n"})
+
+    def test_failed_step_is_reported(self) -> None:
+        azure = self.azure()
+        self.break_hostname("/nix/store/a|b'c<d>&e")
+        self.assert_failed(self.boot())
+        self.assertEqual(asked(azure), GOOD)
+        text = self.description(azure.reports[0])
+        self.assertTrue(
+            text.startswith("result=error|'reason=the hostname belongs to the distro''s configuration'|"), text
+        )
+        self.assertTrue(text.endswith("|path=/etc/hostname|'target=/nix/store/a|b''c<d>&e'"), text)
+        self.assertIn("c&lt;d&gt;&amp;e", azure.reports[0])
+        self.assertEqual(self.story.count("trying again"), 2)
+        self.assertNotIn("configured_at", self.facts())
+        self.assertTrue(self.facts()["step.hostname"].startswith("failed "))
+
+        self.repair()
+        self.assert_ready(self.boot())
+        self.assertEqual(len(azure.reports), 2)
+
+    def test_description_is_cut(self) -> None:
+        azure = self.azure()
+        self.break_hostname("/nix/store/" + "&" * 2000)
+        self.assert_failed(self.boot())
+        self.assertEqual(len(self.description(azure.reports[0])), 512)
+        self.assertGreater(azure.reports[0].count("&amp;"), 200)
+
+    def test_failed_report_masks_nothing(self) -> None:
+        self.azure("report-refused", deadline=15)
+        self.break_hostname("/nix/store/x")
+        self.assert_failed(self.boot())
+        self.assertEqual(self.facts()["error_reason"], "the hostname belongs to the distro's configuration")
+        self.assertIn("FAILED: the hostname belongs to", self.story)
+        self.assertIn("warning: the failure could not be reported: http error 403", self.story)
+
+    def test_bug_is_reported_and_raised(self) -> None:
+        class Broken(FastSystem):
+            def hostname(self) -> str:
+                raise ZeroDivisionError("a bug")
+
+        azure = self.azure()
+        self.system = Broken(self.root)
+        with self.assertRaises(ZeroDivisionError):
+            self.boot()
+        self.assertIn("reason=unhandled exception|", self.description(azure.reports[0]))
+        self.assertIn("ZeroDivisionError", self.description(azure.reports[0]))
+        self.assertTrue(self.system.is_link(HOOK))
+
+    def test_hosts_that_cannot_be_written_are_a_warning(self) -> None:
+        azure = self.azure()
+        self.system.unlink("/etc/hosts")
+        os.mkdir(self.system.path("/etc/hosts"))
+        self.assert_ready(self.boot())
+        self.assertIn("warning: hosts: ", self.story)
+        self.assertEqual(asked(azure), GOOD)
+
+    def test_full_disk(self) -> None:
+        """Nothing can be written: a truthful report, and every file as it was."""
+        azure = self.azure()
+        before = snapshot(self.root)
+
+        def fill_disk() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+        story = start_story(self.root, "run", prepare=fill_disk)
+        _, told = story.communicate()
+        self.assertEqual(story.returncode, 1, told)
+        self.assertIn("reason=cannot write /etc/hostname", self.description(azure.reports[0]))
+        self.assertIn("what is done cannot be remembered", told)
+        self.assertNotIn("Traceback", told)
+        after = snapshot(self.root)
+        for path, content in before.items():
+            self.assertEqual(after[path], content, path)
+        self.assertEqual([path for path in after if path.endswith(".azure-provisioning")], [])
+
+    @unittest.skipIf(os.getuid() == 0, "as root no folder is read-only: a plain user's run of the suite tests it")
+    def test_read_only_etc(self) -> None:
+        azure = self.azure()
+        etc = self.system.path("/etc")
+        os.chmod(etc, 0o555)
+        self.addCleanup(os.chmod, etc, 0o755)
+        self.assert_failed(self.boot())
+        self.assertIn("reason=cannot write /etc/hostname", self.description(azure.reports[0]))
+        os.chmod(etc, 0o755)
+        self.assert_ready(self.boot())
+
+
+class WhichMachineTest(StoryTest):
+    def test_not_azure(self) -> None:
+        azure = self.azure()
+        for tag in ("No Asset Tag\n", "\n", AZURE_ASSET_TAG[:-1] + "\n", "7783-7084-3265-9085-8269-3286-77x", "\xff\0"):
+            self.fill({DMI + "/chassis_asset_tag": tag})
+            before = snapshot(self.root)
+            with self.subTest(tag):
+                self.assertEqual(self.boot(), 0)
+                self.assertEqual(snapshot(self.root), before)
+        self.assertEqual(asked(azure), ())
+        self.assertIn("not on Azure, nothing to do (the chassis asset tag is 'No Asset Tag')", self.story)
+
+    def test_not_azure_but_forced(self) -> None:
+        self.azure()
+        self.fill({DMI + "/chassis_asset_tag": "No Asset Tag\n"})
+        self.assert_ready(self.boot(force=True))
+
+    def test_done_but_forced(self) -> None:
+        azure = self.azure()
+        self.boot()
+        self.install_hook()
+        self.assert_ready(self.boot(force=True))
+        self.assertEqual(asked(azure), GOOD + GOOD)
+
+    def without_dmi(self) -> None:
+        for name in ("chassis_asset_tag", "product_uuid"):
+            self.system.unlink(DMI + "/" + name)
+
+    def test_no_dmi_is_not_azure(self) -> None:
+        azure = self.azure()
+        self.without_dmi()
+        before = snapshot(self.root)
+        self.assertEqual(self.boot(), 0)
+        self.assertEqual(snapshot(self.root), before)
+        self.assertEqual(asked(azure), ())
+
+    def test_no_dmi_but_hyperv(self) -> None:
+        azure = self.azure()
+        self.without_dmi()
+        self.system.make_dirs("/sys/bus/vmbus/devices")
+        self.assert_ready(self.boot())
+        self.assertEqual(self.facts()["vm_id"], VM_ID)  # as IMDS told it
+        self.assertEqual(asked(azure), GOOD)
+
+    def test_no_dmi_but_option(self) -> None:
+        azure = self.azure(platform="azure")
+        self.without_dmi()
+        self.assert_ready(self.boot())
+        del azure.requests[:]
+        self.install_hook()
+        self.assert_ready(self.boot())
+        self.assertEqual(asked(azure), ("imds 200",))  # to learn who it is, and then it knows
+
+    def test_ids_that_are_none(self) -> None:
+        for vm_id in ("0" * 8 + "-0000-0000-0000-" + "0" * 12, "F" * 8 + "-FFFF-FFFF-FFFF-" + "F" * 12, "None", ""):
+            with self.subTest(vm_id):
+                self.setUp()
+                azure = self.azure()
+                self.fill({DMI + "/product_uuid": vm_id + "\n"})
+                self.assert_ready(self.boot())
+                self.assertEqual(self.facts()["vm_id"], VM_ID)
+                self.assertEqual(asked(azure), GOOD)
+
+    def test_no_id_at_all(self) -> None:
+        azure = self.azure()
+        self.system.unlink(DMI + "/product_uuid")
+        del azure.instance["compute"]["vmId"]
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
+        self.assertEqual(len(azure.reports), 1)
+        self.assertIn("cannot be remembered", self.story)
+
+    def test_same_vm_by_another_spelling(self) -> None:
+        for spelling in (VM_ID, VM_ID.upper(), SWAPPED_VM_ID, SWAPPED_VM_ID.upper()):
+            with self.subTest(spelling):
+                self.setUp()
+                azure = self.azure()
+                self.fill({STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % spelling})
+                self.assertEqual(self.boot(), 0)
+                self.assertEqual(asked(azure), ())
+                self.assertFalse(self.system.is_link(HOOK))  # was left over
+                self.assertEqual(self.text("/etc/hostname"), "image\n")
+
+    def test_state_of_another_vm(self) -> None:
+        azure = self.azure()
+        self.fill({STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\nstep.hostname=ok 1.0\n" % OTHER_VM_ID})
+        self.assert_ready(self.boot())
+        self.assertEqual(asked(azure), GOOD)
+        self.assertEqual(self.facts()["previous_vm_id"], OTHER_VM_ID)
+        self.assertNotEqual(self.facts()["ready_at"], "y")
+
+    def test_specialised_disk(self) -> None:
+        azure = self.azure()
+        del azure.instance["compute"]["osProfile"]
+        self.fill({STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % OTHER_VM_ID})
+        self.assert_ready(self.boot(), name="image")
+        self.assertEqual(self.text("/etc/hosts"), AZURE_VM["/etc/hosts"])
+        self.assertEqual(len(azure.reports), 1)
+
+    def test_no_profile_on_a_new_disk(self) -> None:
+        azure = self.azure()
+        del azure.instance["compute"]["osProfile"]
+        self.assert_ready(self.boot(), name="rehearsal-0")
+
+    def test_configured_before_and_not_reported(self) -> None:
+        azure = self.azure()
+        self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
+        self.assert_ready(self.boot(), name="image")
+        self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
+
+    def test_pre_provisioned(self) -> None:
+        for pool in ("Running", "Savable", "PreprovisionedOSDisk", "Something\x1b[2J"):
+            with self.subTest(pool):
+                self.setUp()
+                azure = self.azure()
+                azure.instance["extended"]["compute"] = {"ppsType": pool}
+                self.assertEqual(self.boot(), 1)
+                self.assertEqual(asked(azure), ("imds 200",))
+                self.assertEqual(self.text("/etc/hostname"), "image\n")
+                self.assertTrue(self.system.is_link(HOOK))
+                self.assertNotIn("configured_at", self.facts())
+                self.assertIn("this VM is pre-provisioned (%s" % pool[:9], self.story)
+                self.assertNotIn("\x1b", self.story)
+
+    def test_every_boot(self) -> None:
+        azure = self.azure(every_boot="yes")
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(asked(azure), GOOD)
+        self.assertTrue(self.system.is_link(HOOK))
+        self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})  # an image of this VM
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(asked(azure), GOOD + GOOD)
+        self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
+
+    def test_unusable_state(self) -> None:
+        for content in (b"\0" * 512, b"\xff\xfe", b"nonsense\n", b"ready_at=now\n", b"vm_id=\n" + b"x" * (1 << 20)):
+            with self.subTest(content[:20]):
+                self.setUp()
+                azure = self.azure()
+                self.system.write(STATE, content)
+                self.assert_ready(self.boot())
+                self.assertEqual(asked(azure), GOOD)
+                self.assertEqual(self.system.read(STATE + ".corrupt"), content[: 64 << 10])
+                self.assertIn("kept aside, and treated as not done", self.story)
+
+    def test_empty_state(self) -> None:
+        self.azure()
+        self.fill({STATE: ""})
+        self.assert_ready(self.boot())
+        self.assertIsNone(self.text(STATE + ".corrupt"))
+
+    def test_state_that_is_a_folder(self) -> None:
+        azure = self.azure()
+        self.system.make_dirs(STATE)
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(len(azure.reports), 1)
+        self.assertIn("what is done cannot be remembered", self.story)
+
+    def test_another_provisioner(self) -> None:
+        azure = self.azure()
+        wants = os.path.dirname(HOOK)
+        self.fill({"/usr/sbin/waagent": "", wants + "/waagent.service": "-> /lib/systemd/system/waagent.service"})
+        before = snapshot(self.root)
+        self.assertEqual(self.boot(), 1)
+        self.assertEqual(snapshot(self.root), before)
+        self.assertEqual(asked(azure), ())
+        self.assertIn("nothing was done: waagent would provision too", self.story)
+
+
+class NameTest(StoryTest):
+    def name_from(self, computer_name: object, resource_name: object) -> "str":
+        self.setUp()
+        azure = self.azure()
+        azure.instance["compute"]["osProfile"] = {"computerName": computer_name, "adminUsername": "a"}
+        azure.instance["compute"]["name"] = resource_name
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(len(azure.reports), 1, self.story)
+        self.assertIn("ready_at", self.facts())
+        return (self.text("/etc/hostname") or "").rstrip("\n")
+
+    def test_names(self) -> None:
+        emoji = "\U0001f600" * 300
+        table = [
+            ("web-1", "vm_0", "web-1"),
+            ("Web-1.Example", "vm_0", "Web-1.Example"),
+            (" web-1\n", "vm_0", "web-1"),
+            ("", "vm_0", "vm-0"),
+            (None, "vm_0", "vm-0"),
+            (17, "vm_0", "vm-0"),
+            ({"a": 1}, "vm_0", "vm-0"),
+            (emoji, "vm_0", "vm-0"),
+            (emoji, emoji, "image"),
+            ("...", "---", "image"),
+            ("", "", "image"),
+            ("\ud800", "\udfff", "image"),
+            ("a\ud800b", "vm", "a-b"),
+            ("a" * 64, "vm", "a" * 63),
+            ("; rm -rf /", "vm", "rm-rf"),
+            ("../../etc/passwd", "vm", "etc-passwd"),
+            ("a\nb", "vm", "a-b"),
+        ]
+        for computer_name, resource_name, expected in table:
+            with self.subTest("%r, %r" % (computer_name, resource_name)):
+                self.assertEqual(self.name_from(computer_name, resource_name), expected)
+
+    def test_refused_names_are_told(self) -> None:
+        self.name_from("\U0001f600" * 300, "\x1b[2J")
+        self.assertIn("makes no host name", self.story)
+        self.assertEqual(self.name_from("...", "..."), "image")
+        self.assertIn("warning: Azure told no usable name: the image's own", self.story)
+        self.assertTrue(self.story.isascii() if hasattr(self.story, "isascii") else True)
+        self.assertNotIn("\x1b", self.story)
+
+
+class ProcessTest(StoryTest):
+    def test_two_at_once(self) -> None:
+        azure = self.azure("imds-silent")
+        first = start_story(self.root, "run")
+        self.assertTrue(wait_until(lambda: azure.requests))
+        second = start_story(self.root, "run")
+        told = first.communicate()[1], second.communicate()[1]
+        self.assertEqual((first.returncode, second.returncode), (0, 0), told)
+        self.assertIn("another run is at work: waiting for it", told[1])
+        self.assertEqual(len(azure.reports), 1)
+        self.assertEqual(asked(azure), ("imds 0",) + GOOD)
+
+    def test_the_other_failed(self) -> None:
+        """Then this one does the work."""
+        azure = self.azure("imds-silent")
+        first = start_story(self.root, "run")
+        self.assertTrue(wait_until(lambda: azure.requests))
+        second = start_story(self.root, "run")
+        assert second.stderr is not None
+        self.assertIn("another run", second.stderr.readline())
+        first.kill()
+        first.communicate()
+        told = second.communicate()[1]
+        self.assertEqual(second.returncode, 0, told)
+        self.assertEqual(len(azure.reports), 1)
+        self.assert_ready(0)
+
+    def test_the_other_never_ends(self) -> None:
+        azure = self.azure(deadline=10)
+        self.system.lock("/run/azure-provisioning.lock")
+        self.assertEqual(self.boot(), 0)
+        self.assertIn("the other run is still at work: leaving it to that one", self.story)
+        self.assertEqual(asked(azure), ())
+
+    def test_terminated(self) -> None:
+        azure = self.azure("imds-silent")
+        os.mkdir(self.system.path("/dev"))
+        self.fill({"/dev/console": ""})
+        story = start_story(self.root, "run")
+        self.assertTrue(wait_until(lambda: azure.requests))
+        story.send_signal(signal.SIGTERM)
+        out, told = story.communicate()
+        self.assertEqual(story.returncode, 130, told)
+        self.assertEqual(out, "")
+        self.assertTrue(told.endswith("azure-provisioning: interrupted; the next boot goes on from here\n"), told)
+        self.assertNotIn("Traceback", told)
+        self.assertEqual(
+            self.text("/dev/console"), "azure-provisioning: interrupted; the next boot goes on from here\r\n"
+        )
+        self.assertTrue(self.system.is_link(HOOK))
+        self.assert_ready(self.boot())
+
+    def test_one_line_on_the_console(self) -> None:
+        self.azure()
+        os.mkdir(self.system.path("/dev"))
+        self.fill({"/dev/console": ""})
+        told = start_story(self.root, "run").communicate()[1]
+        self.assertRegex(
+            self.text("/dev/console") or "", r"^azure-provisioning: Azure accepted Ready [^\n]*\r\n$", told
+        )
+
+    def test_detached(self) -> None:
+        """The caller goes on at once, even one that reads all output; the work is done in another session."""
+        azure = self.azure("imds-silent", "goal-state-silent")
+        started = time.monotonic()
+        story = start_story(self.root, "run", "--detach")
+        told = story.communicate()[1]
+        took = time.monotonic() - started
+        self.assertEqual(story.returncode, 0, told)
+        self.assertEqual(azure.reports, [], "it returned after %.2f s, when all was done" % took)
+        children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]
+        self.assertEqual(len(children), 1)
+        self.assertEqual(os.getsid(children[0]), children[0])
+        for descriptor in range(3):
+            self.assertEqual(os.readlink("/proc/%d/fd/%d" % (children[0], descriptor)), "/dev/null")
+        self.assertTrue(wait_until(lambda: not self.system.is_link(HOOK)))
+        self.assertTrue(wait_until(lambda: not runs(children[0], self.root)))
+        self.assert_ready(0)
+        self.assertEqual(len(azure.reports), 1)
+
+    def test_detached_and_done(self) -> None:
+        self.azure()
+        self.boot()
+        story = start_story(self.root, "run", "--detach")
+        self.assertEqual(story.communicate(), ("", ""))
+        self.assertEqual(story.returncode, 0)
+
+
+def runs(pid: int, root: str) -> bool:
+    """Does the process run a story for this root?"""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return root.encode() in file.read()
+    except OSError:
+        return False

@@ -1,6 +1,6 @@
 """This boot: on Azure or not, which VM, done or not, and how long it may take."""
 
-from typing import Optional
+from typing import Callable, Optional
 
 from . import config
 from .azure.identity import identify
@@ -24,6 +24,8 @@ class Boot:
         self.options, self.problems = config.load(system)
         self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
         self.state = State(system)
+        self.renamed = False  # did the running kernel's name change in this boot?
+        self.reporting = False  # has the report of Ready begun?
 
     @property
     def ends(self) -> float:
@@ -43,12 +45,30 @@ class Boot:
         """Note for `status` how a step went that began at `started` (monotonic)."""
         self.state.note_step(name, result, self.system.monotonic() - started)
 
+    def save(self) -> None:
+        """Write the state. A machine that cannot keep it is set up all the same."""
+        try:
+            self.state.save(self.system)
+        except GuestError as error:
+            self.console.warn("what is done cannot be remembered: %s" % error)
+
     def release(self) -> None:
         """Let the rest of the boot go on, if a manager waits for our word."""
         try:
             notify.release_boot()
         except GuestError as error:
             self.console.warn(str(error))
+
+
+def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> None:
+    """A change whose failure is a warning; `change` returns what it did, in words."""
+    started = boot.system.monotonic()
+    try:
+        done, result = change(), "ok"
+    except GuestError as error:
+        done, result = "warning: %s" % error, "warning"
+    boot.note_step(name, result, started)
+    boot.console.say("%s: %s" % (name, done))
 
 
 def begin(system: System, console: Console, *, force: bool = False) -> Optional[Boot]:

@@ -74,7 +74,7 @@ def status_verb(_console: Console, arguments: argparse.Namespace) -> int:
     if arguments.wait:
         status.wait_for_end(system)
     found = status.read_status(system)
-    print(status.as_json(found) if arguments.json else status.as_text(found))
+    show([status.as_json(found)] if arguments.json else status.as_text(found))
     return 0
 
 

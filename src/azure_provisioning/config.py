@@ -17,6 +17,7 @@ class Options:
 
     deadline = 900.0
     wireserver = ("168.63.129.16", 80)
+    sets_wireserver = False  # then no lease is asked
     imds = ("169.254.169.254", 80)
     platform = "auto"
     every_boot = False
@@ -45,7 +46,7 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
         return options, [str(error)]
     for number, line in enumerate(lines, 1):
         key, equals, value = (part.strip() for part in line.partition("="))
-        if not key or key.startswith("#"):
+        if not line.strip() or key.startswith("#"):
             continue
         try:
             if not equals:
@@ -53,6 +54,7 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
             if key not in PARSERS:
                 raise ValueError("unknown key")
             setattr(options, key, PARSERS[key](value))
+            options.sets_wireserver = options.sets_wireserver or key == "wireserver"
         except ValueError as error:
             problems.append("%s line %d, %s: %s; the default is used" % (PATH, number, key, error))
     return options, problems
@@ -67,7 +69,7 @@ def set_option(system: "System", key: str, value: str) -> None:
 
 def seconds(value: str) -> float:
     """A whole number of seconds, from 10 to a day."""
-    if not value.isdigit() or not 10 <= int(value) <= 86400:
+    if not is_number(value, 10, 86400):
         raise ValueError("%r is no number of seconds from 10 to 86400" % value)
     return float(value)
 
@@ -76,11 +78,16 @@ def endpoint(value: str) -> "Tuple[str, int]":
     """An IPv4 address and perhaps a port: `10.0.0.4` or `127.0.0.1:8080`. No name: it would ask a network."""
     host, colon, port = value.partition(":")
     numbers = host.split(".")
-    if len(numbers) != 4 or not all(number.isdigit() and int(number) < 256 for number in numbers):
+    if len(numbers) != 4 or not all(is_number(number, 0, 255) for number in numbers):
         raise ValueError("%r is no IPv4 address" % host)
-    if colon and not (port.isdigit() and 0 < int(port) < 65536):
+    if colon and not is_number(port, 1, 65535):
         raise ValueError("%r is no port" % port)
     return host, int(port) if colon else 80
+
+
+def is_number(text: str, least: int, most: int) -> bool:
+    """Is it a whole number in that range, written in the digits of ASCII? `str.isdigit` knows hundreds more."""
+    return 0 < len(text) < 10 and not set(text) - set("0123456789") and least <= int(text) <= most
 
 
 def yes_or_no(value: str) -> bool:

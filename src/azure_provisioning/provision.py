@@ -1,23 +1,26 @@
 """THE STORY of a first boot:
 
-identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember configured -> report -> remember ready
--> disable. `boot.begin` has identified the VM when this starts.
+identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember configured -> gates -> report
+-> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
 import signal
-from typing import Tuple
+from typing import List, Optional, Tuple
 
-from .azure import imds, wireserver
-from .azure.description import describe_failure, timestamp
+from .azure import imds, kvp, media, wireserver
+from .azure.description import describe_failure, describe_success, timestamp
+from .azure.endpoint import find_endpoint
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
-from .boot import LOCK, Boot
-from .errors import GuestError, ProvisionError, Unreachable
+from .boot import LOCK, Boot, attempt
+from .errors import BadReply, GuestError, ProvisionError, Unreachable
+from .guest import dns, entropy, gates, host_keys
 from .init import rivals, table
 from .records import Instance, Profile
 from .state import FOLDER, State
 from .steps import take_steps
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
+MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
 NOTICE_SECONDS = 30.0  # between two lines on the console that say what is awaited
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
@@ -44,16 +47,18 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
     try:
         if not boot.is_done("configured_at"):
             wait_for_azure(boot)
-            instance = fetch(boot)
-            if instance.pool:
-                boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % instance.pool)
+            instance, disc = fetch(boot)
+            pool = instance.pool or (disc.pool if disc else "")
+            if pool:
+                boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % pool)
                 return 1
             take_identity(boot, instance)
             if not boot.is_done("ready_at"):
-                apply(boot, instance)
+                apply(boot, instance, disc)
                 remember(boot, "configured_at")
         if not boot.is_done("ready_at"):
-            report(boot, "", boot.ends)
+            pass_gates(boot)
+            report_ready(boot)
             remember(boot, "ready_at")
     except ProvisionError as error:
         return fail(boot, error)
@@ -61,7 +66,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
         fail(boot, ProvisionError("unhandled exception", exception=repr(error)))
         raise
     disable(boot)
-    boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))
+    tell_end(boot)
     return 0
 
 
@@ -72,9 +77,19 @@ def prepare(boot: Boot) -> None:
     """The local part, which holds back sshd: from here on the state is about this VM. No network, over in a moment."""
     if boot.system.root == "/":
         boot.console.keep_log(LOG, LOG_LIMIT)
-    if boot.vm_id and not boot.state.is_about(boot.vm_id):
+    if not boot.vm_id:
+        return  # without an id from the firmware nobody knows whose the host keys are
+    if not boot.state.is_about(boot.vm_id):
         boot.state.adopt(boot.vm_id)
-        save(boot)
+        boot.save()
+    if "prepared_at" in boot.state.facts or not boot.system.live:
+        return
+    if boot.options.entropy:
+        attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
+    if boot.options.host_keys == "new":
+        attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system))
+    boot.state.facts["prepared_at"] = timestamp(boot.system.time())
+    boot.save()
 
 
 def wait_for_other_run(boot: Boot) -> bool:
@@ -112,9 +127,17 @@ class Patience:
         self.reason = str(error)
 
 
-def peers(boot: Boot) -> "Tuple[Peer, Peer]":
-    """(IMDS, WireServer)."""
-    return Peer("IMDS", *boot.options.imds), Peer("WireServer", *boot.options.wireserver)
+def imds_peer(boot: Boot) -> Peer:
+    """IMDS, where the options have it."""
+    return Peer("IMDS", *boot.options.imds)
+
+
+def wireservers(boot: Boot) -> List[Peer]:
+    """The WireServer: where the options have it, else where the lease has it, and the constant."""
+    constant = boot.options.wireserver
+    told = None if boot.options.sets_wireserver else find_endpoint(boot.system)
+    places = [(told, 80)] if told and told != constant[0] else []
+    return [Peer("WireServer", host, port) for host, port in [*places, constant]]
 
 
 def wait_for_azure(boot: Boot) -> None:
@@ -123,10 +146,12 @@ def wait_for_azure(boot: Boot) -> None:
     Raises Unreachable when it is time to give up. No target of any init system says that there is a lease, so we ask.
     """
     system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
+    started = system.monotonic()
     while True:
-        for peer in peers(boot):
+        for peer in [imds_peer(boot), *wireservers(boot)]:
             left = boot.report_from - system.monotonic()
             if left > 0 and is_reachable(system, peer, left):
+                boot.note_step("wait", "ok", started)
                 return
         missing = Unreachable(
             "no answer from Azure",
@@ -134,23 +159,48 @@ def wait_for_azure(boot: Boot) -> None:
             seconds=int(system.monotonic() - boot.started),
         )
         if system.monotonic() + pause >= boot.report_from:
+            boot.note_step("wait", "failed", started)
             raise missing
         notice(missing)
         system.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def fetch(boot: Boot) -> Instance:
-    """What IMDS knows of this VM. Raises the last failure when it has had its time."""
-    imds_peer, _ = peers(boot)
-    now = boot.system.monotonic()
-    until = min(now + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
-    return persist(
-        boot.system,
-        lambda seconds: imds.fetch_instance(boot.system, imds_peer, seconds),
-        until,
-        Patience(boot, "IMDS"),
-    )
+def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
+    """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
+    system, started = boot.system, boot.system.monotonic()
+    disc = read_disc(boot)
+    until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
+    try:
+        instance = persist(
+            system, lambda seconds: imds.fetch_instance(system, imds_peer(boot), seconds), until, Patience(boot, "IMDS")
+        )
+    except (Unreachable, BadReply) as error:
+        if disc is None:
+            boot.note_step("fetch", "failed", started)
+            raise
+        boot.console.warn("%s: the DVD alone has to do" % error)
+        instance = Instance.from_json({"compute": {"name": disc.hostname}})
+    until = min(system.monotonic() + MEDIA_SECONDS, boot.report_from)
+    while disc is None and (instance.password_login or instance.promises_custom_data) and system.live:
+        if system.monotonic() >= until:
+            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % MEDIA_SECONDS)
+            break
+        system.sleep(LONGEST_PAUSE)
+        disc = read_disc(boot, quiet=True)
+    boot.note_step("fetch", "ok", started)
+    return instance, disc
+
+
+def read_disc(boot: Boot, quiet: bool = False) -> Optional[media.Media]:
+    """The DVD, or None, and one line that says why."""
+    try:
+        disc, why = media.read_media(boot.system)
+    except (BadReply, GuestError) as error:
+        disc, why = None, str(error)
+    if not quiet:
+        boot.console.say("DVD: read from %s" % why if disc else "IMDS alone has to do: %s" % why)
+    return disc
 
 
 def take_identity(boot: Boot, instance: Instance) -> None:
@@ -160,30 +210,39 @@ def take_identity(boot: Boot, instance: Instance) -> None:
         boot.state.adopt(boot.vm_id)
 
 
-# -- apply -------------------------------------------------------------------------------------------------------------
+# -- apply -----------------------------------------------------------------------------------------------------------
 
 
-def apply(boot: Boot, instance: Instance) -> None:
+def apply(boot: Boot, instance: Instance, disc: Optional[media.Media]) -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
-    if not instance.has_profile and boot.state.facts.get("previous_vm_id"):
+    if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
         return
     kind = boot.system.volatile(FOLDER)
     if kind:
         boot.console.warn("%s is on a %s, which forgets: the next boot will set this VM up again" % (FOLDER, kind))
-    take_steps(boot, make_profile(instance))
+    profile = make_profile(instance, disc)
+    if boot.state.facts.get("previous_user"):
+        boot.console.warn("the account %s is of another VM, and stays" % boot.state.facts["previous_user"])
+    if profile.user:
+        boot.state.facts["user"] = profile.user
+    take_steps(boot, profile)
     boot.system.sync()
 
 
-def make_profile(instance: Instance) -> Profile:
-    """What this VM is to become."""
+def make_profile(instance: Instance, disc: Optional[media.Media]) -> Profile:
+    """What this VM is to become: IMDS first, and the DVD for what IMDS does not say."""
+    names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
+    login = instance.password_login
+    if login is None and disc:
+        login = disc.password_login
     return Profile(
-        names=tuple(name for name in (instance.computer_name, instance.resource_name) if name),
-        user=instance.user,
-        password=None,
-        ssh_keys=instance.ssh_keys,
-        password_login=instance.password_login,
-        custom_data=None,
+        names=tuple(name for name in names if name),
+        user=instance.user or (disc.user if disc else ""),
+        password=disc.password if disc else None,
+        ssh_keys=instance.ssh_keys or (disc.ssh_keys if disc else ()),
+        password_login=login,
+        custom_data=disc.custom_data if disc else None,
         promises_custom_data=instance.promises_custom_data,
         user_data=instance.user_data,
     )
@@ -200,31 +259,60 @@ def remember(boot: Boot, fact: str) -> None:
     boot.state.adopt(boot.vm_id)
     boot.state.forget_error()
     boot.state.facts[fact] = timestamp(boot.system.time())
-    save(boot)
+    boot.save()
 
 
-def save(boot: Boot) -> None:
-    """Write the state. A machine that cannot keep it is set up all the same."""
-    try:
-        boot.state.save(boot.system)
-    except GuestError as error:
-        boot.console.warn("what is done cannot be remembered: %s" % error)
+def pass_gates(boot: Boot) -> None:
+    """Publish the name, and run the user's own gates. Raises the failure of a gate."""
+    if boot.renamed and boot.options.publish_name:
+        attempt(boot, "publish_name", lambda: dns.publish_name(boot.system, boot.system.hostname()))
+    environment = {
+        "AZURE_VM_ID": boot.vm_id or "",
+        "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
+        "AZURE_ADMIN_USER": boot.state.facts.get("user", ""),
+    }
+    for gate in gates.find_gates(boot.system):
+        started, name = boot.system.monotonic(), gate.rpartition("/")[2]
+        boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))
+        boot.note_step("gate-" + name, "ok", started)
+
+
+def report_ready(boot: Boot) -> None:
+    """Report Ready until Azure accepts it. Raises the last failure if it does not in time."""
+    started = boot.system.monotonic()
+    boot.reporting = True
+    write_to_pool(boot, describe_success(boot.vm_id, boot.system.time()))
+    report(boot, "", boot.ends)
+    boot.note_step("report", "ok", started)
 
 
 def report(boot: Boot, problem: str, until: float) -> None:
     """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
     wireserver.report_health(
-        boot.system, peers(boot)[1:], problem, until, boot.console.say, Patience(boot, "the WireServer")
+        boot.system,
+        wireservers(boot),
+        problem,
+        until,
+        boot.console.say,
+        Patience(boot, "the WireServer"),
+        protocol=boot.options.protocol,
     )
+
+
+def write_to_pool(boot: Boot, line: str) -> None:
+    """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
+    attempt(boot, "kvp", lambda: kvp.write_report(boot.system, line))
 
 
 def fail(boot: Boot, error: ProvisionError) -> int:
     """Tell of a failure everywhere it can be told: state, Azure, console. The hook stays for the next boot."""
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
-    save(boot)
-    if not boot.is_done("configured_at"):  # else the failure is that of the report itself
+    boot.save()
+    line = describe_failure(error, boot.vm_id, boot.system.time())
+    write_to_pool(boot, line)
+    if not boot.reporting:  # else it is the report itself that failed
         try:
-            report(boot, describe_failure(error, boot.vm_id, boot.system.time()), boot.ends)
+            report(boot, line, boot.ends)
         except ProvisionError as second:
             boot.console.warn("the failure could not be reported: %s" % second)
     boot.console.announce("FAILED: %s. The next boot tries again" % error)
@@ -240,3 +328,11 @@ def disable(boot: Boot) -> None:
             boot.console.say("removed %s" % link)
     except GuestError as error:
         boot.console.warn("the boot hook could not be removed: %s" % error)
+
+
+def tell_end(boot: Boot) -> None:
+    """On the console: that it is done, and the host keys by which a first login can be verified."""
+    if boot.system.live:
+        for line in host_keys.fingerprints(boot.system):
+            boot.console.announce("host key %s" % line)
+    boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))

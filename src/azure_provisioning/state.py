@@ -36,12 +36,13 @@ class State:
         return self.is_about(vm_id) and fact in self.facts
 
     def adopt(self, vm_id: "Optional[str]") -> None:
-        """From now on this is about `vm_id`: the facts about another VM go, but for that VM's id."""
+        """From now on this is about `vm_id`: of another VM only its id and its account are kept in mind."""
         if vm_id and not self.is_about(vm_id):
-            other = self.facts.get("vm_id") or self.facts.get("previous_vm_id")
-            self.facts = {"vm_id": vm_id}
-            if other:
-                self.facts["previous_vm_id"] = other
+            old, self.facts = self.facts, {"vm_id": vm_id}
+            for fact in ("vm_id", "user"):
+                other = old.get(fact) or old.get("previous_" + fact)
+                if other:
+                    self.facts["previous_" + fact] = other
 
     def save(self, system: "System") -> None:
         """Write the facts; they are on disk when this returns. Raises GuestError."""
@@ -62,7 +63,7 @@ class State:
         found = []
         for key, value in self.facts.items():
             result, _, seconds = value.partition(" ")
-            if key.startswith("step.") and seconds.replace(".", "", 1).isdigit():
+            if key.startswith("step.") and seconds.replace(".", "", 1).isdecimal():
                 found.append((key[len("step.") :], result, float(seconds)))
         return found
 

@@ -1,14 +1,15 @@
 """What is applied, in order: each step changes one thing of the guest, may be repeated, and says what it did.
 
 A step that is switched off in the options, or has nothing to do, is not taken. The failure of a fatal step is reported
-to Azure; that of another is a warning.
+to Azure; that of another is a warning. A source that is gone (the DVD, at a second boot) never erases what is there.
 """
 
-from typing import Callable, NamedTuple, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
+from .azure.description import timestamp
 from .boot import Boot
 from .errors import GuestError
-from .guest import hostname, hosts
+from .guest import account, authorized_keys, custom_data, hostname, hosts, password, privilege, sshd
 from .records import Profile
 
 TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock; seconds between tries
@@ -37,19 +38,96 @@ def set_hostname(boot: Boot, profile: Profile) -> str:
     if name is None:
         boot.console.warn("Azure told no usable name: the image's own, %s, stays" % boot.system.hostname())
         return ""
-    return hostname.set_name(boot.system, name)
+    before = boot.system.hostname()
+    done = hostname.set_name(boot.system, name)
+    boot.renamed = boot.renamed or (boot.system.live and boot.system.hostname() != before)
+    return done
+
+
+def make_account(boot: Boot, profile: Profile) -> str:
+    """The administrator's account."""
+    return account.ensure_account(boot.system, profile.user) if profile.user else ""
+
+
+def set_password(boot: Boot, profile: Profile) -> str:
+    """The password, if the DVD has one."""
+    if not profile.user or profile.password is None:
+        return ""
+    return password.set_password(boot.system, profile.user, profile.password)
+
+
+def authorize_keys(boot: Boot, profile: Profile) -> str:
+    """The administrator's SSH keys."""
+    if not profile.user or not profile.ssh_keys:
+        return ""
+    return authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys)
+
+
+def grant_privilege(boot: Boot, profile: Profile) -> str:
+    """The right to become root."""
+    return privilege.grant(boot.system, profile.user) if profile.user else ""
+
+
+def set_password_login(boot: Boot, profile: Profile) -> str:
+    """Whether sshd takes passwords. Off only after a key is on disk."""
+    if profile.password_login is None or (not profile.password_login and not profile.ssh_keys):
+        return ""
+    return sshd.set_password_login(boot.system, profile.password_login)
+
+
+def keep_custom_data(boot: Boot, profile: Profile) -> str:
+    """customData, from the DVD, which Azure takes away after Ready."""
+    if profile.custom_data is None and profile.promises_custom_data and "custom_data_at" not in boot.state.facts:
+        raise GuestError("failure to read customData while hasCustomData=true")
+    return keep_data(boot, "custom_data", "customData", profile.custom_data)
+
+
+def keep_user_data(boot: Boot, profile: Profile) -> str:
+    """userData, from IMDS."""
+    return keep_data(boot, "user_data", "userData", profile.user_data)
+
+
+def keep_data(boot: Boot, option: str, name: str, data: Optional[bytes]) -> str:
+    """Keep the data for this VM, and run it if the options say so: at least once until its exit is recorded."""
+    facts = boot.state.facts
+    if data is not None:
+        done = custom_data.save_data(boot.system, name, data)
+        facts[option + "_at"] = timestamp(boot.system.time())
+        boot.save()
+    elif option + "_at" not in facts:
+        return ""
+    else:
+        done = "kept from an earlier boot"
+    if getattr(boot.options, option) != "run" or not boot.system.live:
+        return done
+    if option + "_exit" not in facts:
+        code, lines = custom_data.run_data(boot.system, name)
+        for line in lines:
+            boot.console.say("%s: %s" % (name, line))
+        facts[option + "_exit"] = str(code)
+        boot.save()
+    if facts[option + "_exit"] != "0":
+        raise GuestError("%s failed" % name, code=facts[option + "_exit"])
+    return done + ", and run"
 
 
 STEPS: Tuple[Step, ...] = (
     Step("hosts", set_hosts, fatal=False),
     Step("hostname", set_hostname, fatal=True),
+    Step("account", make_account, fatal=True),
+    Step("password", set_password, fatal=True),
+    Step("ssh_keys", authorize_keys, fatal=True),
+    Step("sudo", grant_privilege, fatal=False),
+    Step("password_login", set_password_login, fatal=False),
+    Step("custom_data", keep_custom_data, fatal=True),
+    Step("user_data", keep_user_data, fatal=True),
 )
 
 
 def take_steps(boot: Boot, profile: Profile) -> None:
     """Take all of them. Raises the failure of a fatal one."""
     for step in STEPS:
-        if getattr(boot.options, step.name):
+        if getattr(boot.options, step.name) not in (False, "no"):
             take(boot, step, profile)
 
 
@@ -66,6 +144,7 @@ def take(boot: Boot, step: Step, profile: Profile) -> None:
                 continue
             boot.note_step(step.name, "failed" if step.fatal else "warning", started)
             if step.fatal:
+                error.details["step"] = step.name
                 raise
             boot.console.warn("%s: %s" % (step.name, error))
             return

@@ -11,9 +11,9 @@ import stat
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
@@ -34,6 +34,7 @@ class Mount(NamedTuple):
     point: str  # where
     kind: str  # "ext4"
     source: str  # "/dev/sda1", or any other word
+    options: str  # of the file system, separated by commas
 
 
 class BusyError(Exception):
@@ -76,24 +77,24 @@ class System(Tree):
                 fill(file, content)
 
         try:
-            self._replace("write", path, make, follow=True)
+            self._replace("write file", path, make, follow=True)
         except BusyError:
             try:
                 with open(self.path(path), "r+b") as file:
                     file.truncate()
                     fill(file, content)
             except OSError as error:
-                raise broken("write", path, error) from error
+                raise broken("write file", path, error) from error
         if old is None:
-            self._label(path)
+            self.relabel(path)
         return True
 
     def link(self, target: str, path: str) -> bool:
         """Make `path` a symlink to `target` (kept as written); True if that changed anything. Raises GuestError."""
         if self.readlink(path) == target:
             return False
-        self._replace("link", path, lambda spare: os.symlink(target, spare), follow=False)
-        self._label(path)
+        self._replace("make link", path, lambda spare: os.symlink(target, spare), follow=False)
+        self.relabel(path)
         return True
 
     def _replace(self, verb: str, path: str, make: Callable[[str], None], *, follow: bool) -> None:
@@ -112,7 +113,7 @@ class System(Tree):
             os.rename(spare, place)
             sync_folder(place)
         except OSError as error:
-            if error.errno == errno.EBUSY and os.path.ismount(place):
+            if error.errno == errno.EBUSY and follow:
                 raise BusyError() from error
             raise broken(verb, path, error) from error
         finally:
@@ -143,7 +144,7 @@ class System(Tree):
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise broken("write", path, error) from error
+            raise broken("write file", path, error) from error
         self.touched.append(path)
         return True
 
@@ -173,9 +174,16 @@ class System(Tree):
             os.unlink(place)
             sync_folder(place)
         except OSError as error:
-            raise broken("remove", path, error) from error
+            raise broken("remove file", path, error) from error
         self.touched.append(path)
         return True
+
+    def adopt(self, path: str) -> None:
+        """Count what a tool of the guest has just made at `path` among our own changes."""
+        place = self.path(path, follow=False)
+        if self._undo is not None:
+            self._undo.append(lambda: remove_if_there(place))
+        self.touched.append(path)
 
     def make_dirs(self, path: str, mode: int = 0o755) -> None:
         """Make the folder `path` and those above it that are missing. Raises GuestError."""
@@ -192,7 +200,7 @@ class System(Tree):
                     raise GuestError("not a folder", path=folder)
                 continue
             except OSError as error:
-                raise broken("make the folder", folder, error) from error
+                raise broken("make folder", folder, error) from error
             self.made.append(folder)
             if self._undo is not None:
                 self._undo.append(partial(os.rmdir, place))
@@ -204,7 +212,7 @@ class System(Tree):
         except OSError as error:
             if error.errno in ABSENT + (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 return False
-            raise broken("remove", path, error) from error
+            raise broken("remove file", path, error) from error
         return True
 
     def begin(self) -> None:
@@ -238,16 +246,27 @@ class System(Tree):
             self._undo.append(lambda: ignore(self.link(target, inside)))
         elif stat.S_ISREG(old.st_mode):
             data, mode = self.read(inside, limit=16 * FILE_LIMIT) or b"", stat.S_IMODE(old.st_mode)
-            self._undo.append(lambda: ignore(self.write(inside, data, mode)))
+            self._undo.append(lambda: self._put_back(place, inside, data, mode))
 
-    def _label(self, path: str) -> None:
-        """Give a new file the SELinux label that the policy wants, where there is a policy."""
+    def _put_back(self, place: str, inside: str, data: bytes, mode: int) -> None:
+        """Bring a file back, also where a link has taken its place: a write would go through that."""
+        if os.path.islink(place):
+            os.unlink(place)
+        self.write(inside, data, mode)
+
+    def relabel(self, path: str, below: bool = False) -> None:
+        """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
         if self.live and self.exists("/sys/fs/selinux/enforce"):
             restorecon = self.find_program("restorecon")
             if restorecon:
-                self.run([restorecon, path], check=False)
+                self.run([restorecon] + (["-R"] if below else []) + [path], check=False)
 
     # -- the running machine --------------------------------------------------------------------------------------
+
+    @property
+    def can_run(self) -> bool:
+        """May the guest's programs be run? Not those of an image: it may be of another machine's kind, or hostile."""
+        return self.root == "/"
 
     def run(self, argv: Sequence[str], seconds: float = 60.0, check: bool = True, secret: bytes = b"") -> int:
         """Run a program of the guest, without a shell; returns its exit code.
@@ -279,7 +298,7 @@ class System(Tree):
         It has a session of its own, which is ended after `seconds`, and knows nothing of our environment but what is
         given. Raises GuestError if it cannot be started or takes too long.
         """
-        if self.root != "/":
+        if not self.can_run:
             raise GuestError("nothing in an image is executed", command=argv[0])
         surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
         # Files and not pipes: a grandchild that keeps a pipe open would hold us.
@@ -312,8 +331,55 @@ class System(Tree):
                 os.close(lock)
                 return None
         except OSError as error:
-            raise broken("lock", path, error) from error
+            raise broken("lock file", path, error) from error
         return lock
+
+    @contextmanager
+    def lock_record(self, path: str, seconds: float) -> Iterator[None]:
+        """Hold the lock that lckpwdf(3) takes: a POSIX one on the file at `path`. Raises GuestError after `seconds`."""
+        import fcntl
+
+        self.make_dirs(os.path.dirname(path))
+        ends = self.monotonic() + seconds
+        try:
+            lock = os.open(self.path(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise broken("lock file", path, error) from error
+        try:
+            while True:
+                try:
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EACCES, errno.EAGAIN) or self.monotonic() >= ends:
+                        raise broken("lock file", path, error) from error
+                self.sleep(0.1)
+            yield
+        finally:
+            os.close(lock)
+
+    def hang_up(self, pid: int) -> bool:
+        """Tell a process of the running machine to read its files again (SIGHUP); False if it is not this guest's."""
+        if not self.live:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGHUP)
+        return True
+
+    def feed_random(self, data: bytes) -> bool:
+        """Mix `data` into the kernel's random numbers; False if the kernel is not this guest's. Raises GuestError."""
+        if self.root != "/":
+            return False
+        path = "/dev/urandom"
+        found = self.stat(path)
+        if found is None or not stat.S_ISCHR(found.st_mode):  # a chroot without devices: never make a file of it
+            raise GuestError("no random device", path=path)
+        try:
+            with open(path, "wb", buffering=0) as device:
+                device.write(data)
+        except OSError as error:
+            raise broken("write file", path, error) from error
+        return True
 
     def detach(self) -> bool:
         """Go on in a child with a session of its own and no terminal, pipe or file of the caller; True in the child."""
@@ -337,18 +403,21 @@ class System(Tree):
             os.sync()
 
     def volatile(self, path: str) -> str:
-        """The kind of file system under `path` if a reboot forgets it ("tmpfs"); empty if it lasts, or nobody knows."""
-        place, best, kind = self.path(path), "", ""
-        try:
-            with open("/proc/self/mounts") as mounts:
-                for line in mounts:
-                    _, point, fstype = line.split(" ")[:3]
-                    inside = place == point or place.startswith(point.rstrip("/") + "/")
-                    if inside and len(point) >= len(best):
-                        best, kind = point, fstype
-        except (OSError, ValueError):
+        """The kind of file system under `path` if a reboot forgets it ("tmpfs"); empty if it lasts, or nobody knows.
+
+        An image may well be built on one that forgets: only the running system is asked.
+        """
+        if self.root != "/":
             return ""
-        return kind if kind in ("tmpfs", "ramfs") else ""
+        place = self.path(path)
+        above = [mount for mount in self.mounts() if (place + "/").startswith(mount.point.rstrip("/") + "/")]
+        if not above:
+            return ""
+        found = max(above, key=lambda mount: len(mount.point))
+        if found.kind == "overlay":  # as lasting as its upper layer: Yocto's read-only images have theirs on a tmpfs
+            upper = [word[len("upperdir=") :] for word in found.options.split(",") if word.startswith("upperdir=")]
+            return self.volatile(upper[0]) if upper and upper[0] != path else ""
+        return found.kind if found.kind in ("tmpfs", "ramfs") else ""
 
     def mounts(self) -> List[Mount]:
         """What is mounted, in the kernel's order: of two at one point, the later hides the earlier."""
@@ -356,8 +425,8 @@ class System(Tree):
         for line in (self.read_text("/proc/self/mountinfo") or "").splitlines():
             left, _, right = line.partition(" - ")
             words, ends = left.split(" "), right.split(" ")
-            if len(words) >= 6 and len(ends) >= 2:
-                found.append(Mount(words[2], plain(words[3]), plain(words[4]), ends[0], plain(ends[1])))
+            if len(words) >= 6 and len(ends) >= 3:
+                found.append(Mount(words[2], plain(words[3]), plain(words[4]), ends[0], plain(ends[1]), ends[2]))
         return found
 
     def hostname(self) -> str:
@@ -479,7 +548,7 @@ def copy_owner(old: os.stat_result, descriptor: int) -> None:
         os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
-def copy_attributes(place: str, descriptor: int) -> None:
+def copy_attributes(place: Union[str, int], descriptor: int) -> None:
     """Extended attributes: SELinux labels, ACLs, capabilities. A file system without them is no error."""
     unsupported = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)
     try:

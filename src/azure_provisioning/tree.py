@@ -41,6 +41,7 @@ class Tree:
 
     def path(self, path: str, follow: bool = True) -> str:
         """Where `path` of the guest lies on this machine. `follow`: also through a symlink in the last place."""
+        check_path(path)
         if self.root == "/" and not follow:
             return path
         inside = "/"  # the part that is resolved, as the guest sees it
@@ -76,7 +77,7 @@ class Tree:
         except OSError as error:
             if error.errno in ABSENT:
                 return None
-            raise broken("look at", path, error) from error
+            raise broken("read file", path, error) from error
 
     def exists(self, path: str) -> bool:
         """Is there anything at the end of `path`, through all symlinks?"""
@@ -104,7 +105,7 @@ class Tree:
         except OSError as error:
             if error.errno in ABSENT:
                 return []
-            raise broken("list", path, error) from error
+            raise broken("list folder", path, error) from error
 
     def readlink(self, path: str) -> "Optional[str]":
         """The text of the symlink at `path`; None if there is none."""
@@ -143,7 +144,7 @@ class Tree:
             with open(self.path(path), "rb") as file:
                 data = file.read(limit + (0 if head else 1))
         except OSError as error:
-            raise broken("read", path, error) from error
+            raise broken("read file", path, error) from error
         if len(data) > limit:
             raise GuestError("file too large", path=path, limit=limit)
         return data
@@ -154,6 +155,16 @@ class Tree:
         return None if data is None else data.decode("utf-8", "surrogateescape")
 
 
+def check_path(path: str) -> None:
+    """Raises GuestError for what the kernel takes for no path: the guest's files name others, and may say anything."""
+    try:
+        fit = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # 3.6: only with LC_ALL=C
+        fit = False
+    if not fit:
+        raise GuestError("not a path", path=ascii(path))
+
+
 def broken(verb: str, path: str, error: OSError) -> GuestError:
-    """The expected failure that says which file it was and what the kernel said."""
-    return GuestError("cannot %s %s" % (verb, path), error=error.strerror or str(error))
+    """The expected failure of what was to be done to `path`, and what the kernel said."""
+    return GuestError("failure to %s" % verb, path=path, error=error.strerror or str(error))

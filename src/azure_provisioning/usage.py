@@ -7,7 +7,7 @@ from .init.table import NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Any, List
 
 PROGRAM = "azure-provisioning"
 ROOT_HELP = "work on the image that is mounted at DIR; nothing in it is executed"
@@ -18,13 +18,18 @@ def parse(argv: "List[str]") -> argparse.Namespace:
     return parser().parse_args(argv)
 
 
+class Whole(argparse.ArgumentParser):
+    """A parser that takes no abbreviated option: a later option could give it another meaning."""
+
+    def __init__(self, **settings: "Any") -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+
 def parser() -> argparse.ArgumentParser:
     """One sub-command a verb."""
-    top = argparse.ArgumentParser(
-        prog=PROGRAM, allow_abbrev=False, description="Brings a Linux VM up on Azure without an agent."
-    )
+    top = Whole(prog=PROGRAM, description="Brings a Linux VM up on Azure without an agent.")
     top.add_argument("--version", action="version", version="%s %s" % (PROGRAM, __version__))
-    verbs = top.add_subparsers(dest="verb", metavar="VERB")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=Whole)
     verbs.required = True  # 3.6: no keyword for it
 
     run = verbs.add_parser("run", help="what the boot hook calls: set this VM up, report Ready, leave the boot")

@@ -29,8 +29,8 @@ def request(version: str, extra: str = "") -> str:
 def parse_instance(body: bytes) -> Instance:
     """The instance that a JSON document describes; raises BadReply for anything else."""
     try:
-        # Numbers stay text: none is needed, and a number of a million digits would take minutes.
-        document = json.loads(body.decode("utf-8-sig"), parse_int=str, parse_float=str)
+        # No number is needed, and as an integer one of a million digits would take minutes.
+        document = json.loads(body.decode("utf-8-sig"), parse_int=float)
     except (ValueError, RecursionError) as error:
         raise BadReply("error parsing IMDS metadata", problem=type(error).__name__) from error
     return Instance.from_json(document)

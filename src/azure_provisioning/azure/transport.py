@@ -228,7 +228,7 @@ def read_chunks(stream: Stream) -> bytes:
 
 def parse_retry_after(value: str) -> Optional[float]:
     """The seconds of a Retry-After header, at most 30. A date says nothing at a boot whose clock may be off."""
-    if not value.isdigit() or len(value) > 9:
+    if not value.isdecimal() or len(value) > 9:  # isdigit() also takes a superscript two
         return None
     return min(float(value), LONGEST_RETRY_AFTER)
 

@@ -1,6 +1,7 @@
 """The WireServer: goal state and health report, as in Microsoft's "Creating generalized images without a provisioning
 agent". No versions are negotiated: that would cost a request and tell nothing."""
 
+import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
 from itertools import cycle, product
 from typing import Callable, Dict, List, Sequence, Tuple
 
@@ -85,8 +86,6 @@ def parse_goal_state(document: bytes) -> GoalState:
 
     Namespaces do not matter. A document type is refused: goal states have none, and entities could blow up.
     """
-    import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
-
     found: "Dict[Tuple[str, ...], List[str]]" = {}
     open_elements: "List[str]" = []
     complete = set()
@@ -116,7 +115,7 @@ def parse_goal_state(document: bytes) -> GoalState:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(document, True)
-    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: an encoding that nobody knows
+    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: of an encoding that it names
         raise BadReply("unusable goal state", problem=str(error)) from error
     ids = {where: "".join(parts).strip() for where, parts in found.items()}
     for where in (INCARNATION, CONTAINER_ID, INSTANCE_ID):

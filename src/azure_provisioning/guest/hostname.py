@@ -38,7 +38,7 @@ def valid_name(wanted: str) -> str:
     Case and dots are kept; a run of other characters becomes one `-`; labels are cut at 63, the whole at 64 bytes.
     """
     labels = []
-    for part in re.sub(r"[^A-Za-z0-9.]+", "-", wanted[:1024]).split("."):
+    for part in re.sub(r"-*[^A-Za-z0-9.-][^A-Za-z0-9.]*", "-", wanted[:1024]).split("."):
         label = part.strip("-")[:LABEL_LIMIT].strip("-")
         if label:
             labels.append(label)

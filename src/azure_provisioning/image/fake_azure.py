@@ -15,6 +15,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
 CONTAINER_ID = "7b324f53-983a-43bc-b919-1775d6077608"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJlaGVhcnNhbCBrZXksIG5vYm9keSBoYXMgaXQhISEh rehearsal"
 INSTANCE_ID = "fbb84507-46cd-4f4e-bd78-a2edaa9d059b._rehearsal"
 
 INSTANCE: "Dict[str, Dict[str, object]]" = {
@@ -28,7 +29,7 @@ INSTANCE: "Dict[str, Dict[str, object]]" = {
             "disablePasswordAuthentication": "true",
         },
         "osType": "Linux",
-        "publicKeys": [],
+        "publicKeys": [{"keyData": KEY + "\r\n", "path": "/home/azureuser/.ssh/authorized_keys"}],
         "userData": "",
         "vmId": VM_ID,
     },
@@ -60,17 +61,13 @@ class Request(NamedTuple):
     status: int
 
 
-class FakeAzure(ThreadingMixIn, HTTPServer):
-    """Both services on one port of loopback. Use as a context manager.
+class Platform:
+    """What this Azure knows and has seen.
 
     `faults` are names of FAULTS; each spoils as many answers as it says, in the order given.
     """
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.instance: "Dict[str, Dict[str, object]]" = json.loads(json.dumps(INSTANCE))
         self.incarnation = 1
         self.goal_state = GOAL_STATE
@@ -82,6 +79,36 @@ class FakeAzure(ThreadingMixIn, HTTPServer):
             kind, times, trouble = FAULTS[name]
             self.troubles[kind] += [trouble] * times
         self._lock = threading.Lock()
+
+    def next_trouble(self, kind: str) -> "Trouble":
+        """What spoils the next answer of this kind; nothing, mostly."""
+        with self._lock:
+            return self.troubles[kind].pop(0) if self.troubles[kind] else no_trouble
+
+    def keep(self, request: Request) -> None:
+        """Remember a request."""
+        with self._lock:
+            self.requests.append(request)
+
+    def current_goal_state(self) -> bytes:
+        """The goal state as it is now."""
+        text = self.goal_state % {
+            "incarnation": self.incarnation,
+            "container_id": CONTAINER_ID,
+            "instance_id": INSTANCE_ID,
+        }
+        return text.encode("utf-8")
+
+
+class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
+    """Both services of a platform, on one port of loopback. Use as a context manager."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
+        Platform.__init__(self, faults)
+        HTTPServer.__init__(self, ("127.0.0.1", 0), Handler)
 
     def __enter__(self) -> "FakeAzure":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -97,27 +124,8 @@ class FakeAzure(ThreadingMixIn, HTTPServer):
         """The address and port, as the options `imds` and `wireserver` take it."""
         return "127.0.0.1:%d" % self.server_address[1]
 
-    def next_trouble(self, kind: str) -> "Trouble":
-        """What spoils the next answer of this kind; nothing, mostly."""
-        with self._lock:
-            return self.troubles[kind].pop(0) if self.troubles[kind] else no_trouble
-
-    def keep(self, request: Request) -> None:
-        """Remember a request."""
-        with self._lock:
-            self.requests.append(request)
-
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up in the middle of trouble is what was wanted."""
-
-    def current_goal_state(self) -> bytes:
-        """The goal state as it is now."""
-        text = self.goal_state % {
-            "incarnation": self.incarnation,
-            "container_id": CONTAINER_ID,
-            "instance_id": INSTANCE_ID,
-        }
-        return text.encode("utf-8")
 
 
 class Handler(BaseHTTPRequestHandler):

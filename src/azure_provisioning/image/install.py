@@ -34,12 +34,15 @@ def install(
     """
     check_root(system)
     name, init_system = table.choose(system, init_name)
-    hook = Hook(find_python(system, python), os.path.normpath(prefix) + "/sbin/" + NAME)
+    hook = Hook(find_python(system, python), os.path.normpath(prefix).rstrip("/") + "/sbin/" + NAME)
     complete = False
     system.begin()
     try:
         system.make_dirs(state.FOLDER)
         system.write(hook.program, program, mode=0o755)
+        for older in manifest.values(system, "program"):
+            if older != hook.program:
+                system.unlink(older)
         for other, module in table.SYSTEMS.items():
             if other != name and module.present(system):
                 module.remove(system)

@@ -24,12 +24,20 @@ IMAGE = {
     "/etc/hostname": "image\n",
     "/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n",
     "/etc/nsswitch.conf": "hosts: files dns\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/group": "root:x:0:\nadm:x:4:\nsudo:x:27:\n",
+    "/etc/shadow": "root:*:19000:0:99999:7:::\n",
+    "/etc/shells": "/bin/sh\n",
+    "/usr/bin/sudo": "",
+    "/etc/sudoers": "@includedir /etc/sudoers.d\n",
+    "/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n",
+    "/bin/sh": "",
     "/usr/lib/systemd/systemd": "",
     "/usr/bin/python3": "",
     DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
     DMI + "/product_uuid": VM_ID + "\n",
 }
-SHOWN = ("/etc", "/usr/local", "/var")
+SHOWN = ("/etc", "/home", "/usr/local", "/var")
 DEADLINE = 60  # seconds; a rehearsal is watched by somebody
 
 

@@ -4,13 +4,14 @@ import json
 
 from .. import __version__, boot, config
 from ..azure.identity import identify
+from ..console import printable
 from ..init import table
 from ..state import State, same_vm
 from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
+    from typing import Any, Dict, List, Optional
 
 PAUSE = 0.5  # seconds between two looks, with --wait
 
@@ -62,7 +63,7 @@ def as_json(status: "Dict[str, object]") -> str:
     return json.dumps(status, indent=2)
 
 
-def as_text(status: "Dict[str, Any]") -> str:
+def as_text(status: "Dict[str, Any]") -> "List[str]":
     """The status for a person."""
     hook, error = status["hook"], status["last_error"]
     azure = {True: "yes", False: "no", None: "unknown"}[status["azure"]]
@@ -79,4 +80,4 @@ def as_text(status: "Dict[str, Any]") -> str:
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())
         lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
-    return "\n".join(lines)
+    return [printable(line) for line in lines]

@@ -15,7 +15,7 @@ LINK = FOLDER + "/S45azure-provisioning"  # after S40network and S41dhcpcd, befo
 
 def present(system: System) -> bool:
     """Is there a script of ours, and no runlevel folder that it could be for?"""
-    return sysvinit.present(system) and not sysvinit.runlevel_folders(system)
+    return sysvinit.has_script(system) and not sysvinit.runlevel_folders(system)
 
 
 def enable(system: System, hook: "Hook") -> None:

@@ -34,7 +34,7 @@ BY_CONTENT = (
     (b"BusyBox v", "busybox"),
     (b"/etc/finit.conf", "finit"),
     (b"com.ubuntu.Upstart", "sysvinit"),
-    (b"systemd.unit=", "systemd"),
+    (b"running in %ssystem mode", "systemd"),
 )
 # An init that is a script ends by starting the real one.
 BY_SCRIPT = ((b"dinit", "dinit"), (b"s6-linux-init", "s6"), (b"runit", "runit"), (b"openrc", "openrc"))

@@ -23,6 +23,11 @@ SSH_SERVERS = ("ssh", "sshd", "dropbear")
 
 
 def present(system: System) -> bool:
+    """Is there a script of ours that is not OpenRC's, and runlevel folders that it could be for?"""
+    return has_script(system) and bool(runlevel_folders(system))
+
+
+def has_script(system: System) -> bool:
     """Is there a script of ours that is not OpenRC's?"""
     head = (system.read(SCRIPT) or b"").split(b"\n", 1)[0]
     return bool(head) and b"openrc-run" not in head
@@ -31,10 +36,13 @@ def present(system: System) -> bool:
 def enable(system: System, hook: "Hook") -> None:
     """Write the script, and have runlevels 2 to 5 start it before sshd."""
     write_script(system, hook)
-    command = tool(system)
+    command, before = tool(system), links(system)
     if command:
         with suppress(GuestError):  # a tool that is broken: what it should have done is done below
             system.run(command)
+    for link in links(system):
+        if link not in before:
+            system.adopt(link)
     if not links(system):
         for folder in runlevel_folders(system):
             link_into(system, folder)

@@ -1,0 +1,252 @@
+"""The administrator's account: made by the tool that the image has, then completed by editing the files."""
+
+import re
+from typing import Callable, List, Optional, Tuple
+
+from ..errors import GuestError
+from ..system import System
+from .accounts import (
+    GROUP,
+    GSHADOW,
+    LOCKED,
+    NOBODY,
+    PASSWD,
+    SHADOW,
+    Account,
+    Table,
+    all_accounts,
+    all_groups,
+    find_account,
+    find_group,
+    locked,
+    password_field,
+    set_password_field,
+    uid_max,
+    uid_min,
+)
+from .busybox import find_applet, find_tool
+from .home import ensure_home
+from .leftovers import clear_leftovers
+
+GROUPS = ("wheel", "sudo", "adm", "systemd-journal")  # joined where they exist
+SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/ash", "/bin/sh", "/run/current-system/sw/bin/bash")
+NO_SHELLS = ("nologin", "false", "sync", "true")
+UNSUPPORTED = "unsupported admin username"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")  # what Azure allows and useradd takes
+
+
+def ensure_account(system: System, name: str) -> str:
+    """See to it that `name` is an account that one can log in to with a key; returns what was done.
+
+    One that exists is completed and not replaced. Raises GuestError: `unsupported admin username` for a name that
+    makes no account or belongs to the system, anything else if the files could not be brought there.
+    """
+    check_name(name)
+    clear_leftovers(system)
+    account = find_account(system, name)
+    done = []
+    if account is None:
+        done.append(create(system, name))
+        account = find_account(system, name)
+        if account is None:
+            raise GuestError("the account is not there after it was made", name=name)
+    check_uid(system, account)
+    with locked(system):
+        done += complete(system, account)
+    done.append(ensure_home(system, account))
+    verify(system, name)
+    return "%s: %s" % (name, ", ".join(filter(None, done)) or "complete already")
+
+
+def check_name(name: str) -> None:
+    """Raises GuestError for what is no user name, or root's."""
+    problem = ""
+    if not NAME.match(name):
+        problem = "1 to 64 letters, digits, dots, dashes and underscores are allowed, not beginning with a dot or dash"
+    elif name.isdigit():
+        problem = "digits alone are a uid"
+    elif name == "root":
+        problem = "root is the system's"
+    if problem:
+        raise GuestError(UNSUPPORTED, name=ascii(name[:80])[1:-1], problem=problem)
+
+
+def check_uid(system: System, account: Account) -> None:
+    """Raises GuestError for an account of the system."""
+    first = uid_min(system)
+    if account.uid < first or account.uid == NOBODY:
+        problem = "an account of the system has this name"
+        raise GuestError(UNSUPPORTED, name=account.name, problem=problem, uid=account.uid, uid_min=first)
+
+
+def verify(system: System, name: str) -> None:
+    """Raises GuestError unless a fresh look finds an account that sshd lets in."""
+    account = find_account(system, name)
+    if account is None:
+        raise GuestError("the account is not there after it was made", name=name)
+    if password_field(system, name) in LOCKED:
+        raise GuestError("the account is still locked", name=name)
+    if not system.is_dir(account.home):
+        raise GuestError("the home folder is missing", name=name, path=account.home)
+
+
+# -- made ------------------------------------------------------------------------------------------------------------
+
+
+def create(system: System, name: str) -> str:
+    """Make the account on the first road that leads there; returns which it was. Raises GuestError with every failure.
+
+    The tools are asked for the account alone: groups, home and shadow field are the same for all roads afterwards.
+    """
+    failures: "List[str]" = []
+    for title, road in ROADS:
+        try:
+            if road(system, name) and find_account(system, name):
+                return "made by " + title if not failures else "made by %s (%s)" % (title, "; ".join(failures))
+        except GuestError as error:
+            failures.append(str(error))
+            clear_leftovers(system)
+            if find_account(system, name):  # it failed, but later
+                return "made by %s (%s)" % (title, "; ".join(failures))
+    raise GuestError("the account cannot be made", name=name, tried="; ".join(failures))
+
+
+def by_useradd(system: System, name: str) -> bool:
+    """The shadow suite. A group of that name, which an interrupted useradd leaves, would make it fail without -g."""
+    tool = find_tool(system, "useradd")
+    if not system.can_run or tool is None:
+        return False
+    group = ["-g", name] if find_group(system, name) else []
+    system.run([tool, "-M", "-s", choose_shell(system)] + group + [name])
+    return True
+
+
+def by_adduser(system: System, name: str) -> bool:
+    """Busybox's adduser, and no other: Debian's asks questions."""
+    tool = find_applet(system, "adduser")
+    if not system.can_run or tool is None:
+        return False
+    group = ["-G", name] if find_group(system, name) else []
+    system.run([tool, "-D", "-H", "-h", "/home/" + name, "-s", choose_shell(system)] + group + [name])
+    return True
+
+
+def by_files(system: System, name: str) -> bool:
+    """The files themselves. passwd comes last: without its line there is no account, and the next run begins anew."""
+    with locked(system):
+        group = find_group(system, name)
+        uid = free_id(system, group.gid if group else None)
+        gid = group.gid if group else uid
+        if group is None:
+            add_group(system, name, gid)
+        shadow = Table(system, SHADOW)
+        shadow.lines = [line for line in shadow.lines if not line.startswith(name + ":")]  # some deleted account's
+        shadow.save(system)
+        set_password_field(system, name, "*")
+        passwd = Table(system, PASSWD)
+        password = "x" if shadow.present else "*"
+        passwd.put([name, password, str(uid), str(gid), "", "/home/" + name, choose_shell(system)])
+        if not passwd.save(system):
+            raise GuestError("no accounts file", path=PASSWD)
+    return True
+
+
+ROADS: "Tuple[Tuple[str, Callable[[System, str], bool]], ...]" = (
+    ("useradd", by_useradd),
+    ("busybox adduser", by_adduser),
+    ("editing the files", by_files),
+)
+
+
+def free_id(system: System, wanted: "Optional[int]") -> int:
+    """The number for a new user: that of the group which is there for it, else the first that neither table uses."""
+    uids = {account.uid for account in all_accounts(system)}
+    taken = uids | {group.gid for group in all_groups(system)}
+    first, last = uid_min(system), uid_max(system)
+    if wanted is not None and first <= wanted <= last and wanted not in uids:
+        return wanted
+    for number in range(first, last + 1):
+        if number not in taken:
+            return number
+    raise GuestError("no uid is free", first=first, last=last)
+
+
+def add_group(system: System, name: str, gid: int) -> None:
+    """A line in group, and in gshadow where there is one."""
+    gshadow, group = Table(system, GSHADOW), Table(system, GROUP)
+    if gshadow.find(name) is None:
+        gshadow.put([name, "!", "", ""])
+        gshadow.save(system)
+    group.put([name, "x", str(gid), ""])
+    group.save(system)
+
+
+def choose_shell(system: System) -> str:
+    """A shell that is there, and that /etc/shells knows if one of them does: dropbear and su insist on that."""
+    lines = (system.read_text("/etc/shells") or "").split("\n")
+    listed = [line.strip() for line in lines if line.startswith("/")]
+    there = [shell for shell in SHELLS if system.is_program(shell)]
+    others = [shell for shell in listed if system.is_program(shell) and is_shell(shell)]
+    best = [shell for shell in there if shell in listed] + others + there
+    if not best:
+        raise GuestError("no shell", tried=" ".join(SHELLS))
+    return best[0]
+
+
+def is_shell(path: str) -> bool:
+    """Is this a program that one can work in?"""
+    return path.rpartition("/")[2] not in NO_SHELLS
+
+
+# -- completed -------------------------------------------------------------------------------------------------------
+
+
+def complete(system: System, account: Account) -> "List[str]":
+    """Give the account what is missing of group, groups, password field and shell; returns what that was."""
+    done = []
+    if all(group.gid != account.gid for group in all_groups(system)):
+        if find_group(system, account.name):
+            raise GuestError("the account's group is missing, and its name is taken", name=account.name)
+        add_group(system, account.name, account.gid)
+        done.append("group made")
+    joined = join_groups(system, account.name)
+    if joined:
+        done.append("joined " + " ".join(joined))
+    if password_field(system, account.name) in LOCKED + ("x",):  # "x" if shadow has no line for it
+        if set_password_field(system, account.name, "*"):
+            done.append("unlocked for keys")
+    if not system.is_program(account.shell) or not is_shell(account.shell):
+        passwd = Table(system, PASSWD)
+        fields = passwd.find(account.name) or []
+        fields[6] = choose_shell(system)
+        passwd.put(fields)
+        passwd.save(system)
+        done.append("shell %s" % fields[6])
+    return done
+
+
+def join_groups(system: System, name: str) -> "List[str]":
+    """Make `name` a member of those of GROUPS that exist; returns which are new."""
+    group, gshadow = Table(system, GROUP), Table(system, GSHADOW)
+    joined = []
+    for wanted in GROUPS:
+        if add_member(group, wanted, name):
+            joined.append(wanted)
+        add_member(gshadow, wanted, name)
+    gshadow.save(system)
+    group.save(system)
+    return joined
+
+
+def add_member(table: Table, group: str, name: str) -> bool:
+    """Put `name` into the fourth field of the line about `group`; False if there is no such line or it is there."""
+    fields = table.find(group)
+    if fields is None:
+        return False
+    fields += [""] * (4 - len(fields))
+    members = [member for member in fields[3].split(",") if member]
+    if name in members:
+        return False
+    fields[3] = ",".join(members + [name])
+    table.put(fields)
+    return True

@@ -1,0 +1,173 @@
+"""The guest's accounts as its files have them: passwd, group, shadow. Not `pwd`, which would read this machine's.
+
+Lines that are not understood survive every edit unchanged.
+"""
+
+import re
+from contextlib import contextmanager
+from typing import Iterator, List, NamedTuple, Optional, Tuple
+
+from ..errors import GuestError
+from ..system import System
+
+PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"
+LOGIN_DEFS = "/etc/login.defs"
+LOCK = "/etc/.pwd.lock"  # lckpwdf(3), which the shadow tools take too
+LOCK_SECONDS = 30.0
+UID_MIN, UID_MAX = 1000, 60000  # where login.defs does not say otherwise
+NOBODY = 65534
+ID_LIMIT = 1 << 32
+WIDTHS = {PASSWD: 7, GROUP: 3}  # fields that a line must have to be one
+LOCKED = ("!", "!!", "!*")  # what the tools leave for "no password"; sshd without PAM then refuses keys too
+
+
+class Account(NamedTuple):
+    """A line of passwd."""
+
+    name: str
+    password: str
+    uid: int
+    gid: int
+    gecos: str
+    home: str
+    shell: str
+
+
+class Group(NamedTuple):
+    """A line of group."""
+
+    name: str
+    gid: int
+    members: Tuple[str, ...]
+
+
+class Table:
+    """One of the files, to be edited: lines of fields with a name in front."""
+
+    def __init__(self, system: System, path: str) -> None:
+        self.path = path
+        self.width = WIDTHS.get(path, 2)
+        self.present = system.exists(path)
+        text = system.read_text(path) or ""
+        self.lines = text.split("\n")
+        if self.lines[-1] == "":
+            self.lines.pop()
+
+    def rows(self) -> "Iterator[List[str]]":
+        """The fields of every line."""
+        return (line.split(":") for line in self.lines)
+
+    def find(self, name: str) -> "Optional[List[str]]":
+        """The fields of the first line about `name`; None if there is none. The C library takes the first too."""
+        return next((fields for fields in self.rows() if fields[0] == name and len(fields) >= self.width), None)
+
+    def put(self, fields: "List[str]") -> None:
+        """Replace the first line about the same name, or add one: before `+`, where NIS begins."""
+        line = ":".join(fields)
+        for index, old in enumerate(self.rows()):
+            if old[0] == fields[0] and len(old) >= self.width:
+                self.lines[index] = line
+                return
+        end = next((index for index, old in enumerate(self.lines) if old.startswith("+")), len(self.lines))
+        self.lines.insert(end, line)
+
+    def save(self, system: System) -> bool:
+        """Write the file, if it exists; True if that changed anything. Raises GuestError."""
+        return self.present and system.write(self.path, "".join(line + "\n" for line in self.lines))
+
+
+@contextmanager
+def locked(system: System) -> "Iterator[None]":
+    """Keep the distro's own tools from editing at the same time. Raises GuestError if they do not let go in time."""
+    with system.lock_record(LOCK, LOCK_SECONDS):
+        yield
+
+
+def all_accounts(system: System) -> "List[Account]":
+    """Every line of passwd that is one."""
+    found = []
+    for fields in Table(system, PASSWD).rows():
+        if len(fields) >= 7 and fields[0] and is_id(fields[2]) and is_id(fields[3]):
+            name, password, uid, gid, gecos, home, shell = fields[:7]
+            found.append(Account(name, password, int(uid), int(gid), gecos, home, shell))
+    return found
+
+
+def find_account(system: System, name: str) -> "Optional[Account]":
+    """The account of that name; None if there is none. Raises GuestError if passwd cannot be read."""
+    return next((account for account in all_accounts(system) if account.name == name), None)
+
+
+def all_groups(system: System) -> "List[Group]":
+    """Every line of group that is one."""
+    found = []
+    for fields in Table(system, GROUP).rows():
+        if len(fields) >= 3 and fields[0] and is_id(fields[2]):
+            members = fields[3].split(",") if len(fields) > 3 else []
+            found.append(Group(fields[0], int(fields[2]), tuple(member for member in members if member)))
+    return found
+
+
+def find_group(system: System, name: str) -> "Optional[Group]":
+    """The group of that name; None if there is none. Raises GuestError if the file cannot be read."""
+    return next((group for group in all_groups(system) if group.name == name), None)
+
+
+def is_id(text: str) -> bool:
+    """Is this a number that the kernel takes for a uid or gid?"""
+    return bool(re.match(r"[0-9]{1,10}\Z", text)) and int(text) < ID_LIMIT - 1
+
+
+def login_setting(system: System, key: str) -> str:
+    """The value of `key` in login.defs; empty if it is not set or there is no such file (Alpine, busybox)."""
+    try:
+        lines = (system.read_text(LOGIN_DEFS) or "").split("\n")
+    except GuestError:
+        return ""
+    values = [words[1] for words in (line.split() for line in lines) if len(words) > 1 and words[0] == key]
+    return values[-1] if values else ""
+
+
+def uid_min(system: System) -> int:
+    """The first uid that is a person's: below it are the accounts of the system."""
+    value = login_setting(system, "UID_MIN")
+    return int(value) if is_id(value) and int(value) > 0 else UID_MIN
+
+
+def uid_max(system: System) -> int:
+    """The last uid that is given to a person."""
+    value = login_setting(system, "UID_MAX")
+    return int(value) if is_id(value) and int(value) >= uid_min(system) else max(UID_MAX, uid_min(system) + 1000)
+
+
+def password_field(system: System, name: str) -> str:
+    """What stands for the password of `name`, wherever this image keeps it; empty if nothing does."""
+    fields = Table(system, SHADOW).find(name) or Table(system, PASSWD).find(name) or ["", ""]
+    return fields[1]
+
+
+def set_password_field(system: System, name: str, value: str) -> bool:
+    """Put `value` where the password of `name` belongs; True if that changed anything. To be called `locked`.
+
+    That is shadow if there is one. The day of the change is noted, but never as 0, which would demand a new password
+    at the next login: a machine without a clock believes to be in 1970. Raises GuestError.
+    """
+    day = int(system.time() // 86400)
+    today = str(day) if day > 0 else ""
+    shadow, passwd = Table(system, SHADOW), Table(system, PASSWD)
+    changed = False
+    line = passwd.find(name)
+    if shadow.present:
+        fields = shadow.find(name)
+        if fields is None:
+            fields = [name, value, today, "0", "99999", "7", "", "", ""]
+        elif fields[1] != value:
+            fields[1:3] = [value, today]
+        shadow.put(fields)
+        changed = shadow.save(system)
+        value = "x"
+    if line is not None and line[1] != value:
+        line[1] = value
+        passwd.put(line)
+        changed = passwd.save(system) or changed
+    return changed

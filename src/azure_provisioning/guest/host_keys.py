@@ -1,0 +1,95 @@
+"""The keys by which the machine proves who it is: new ones for each VM, made before sshd comes up."""
+
+import binascii
+import hashlib
+from fnmatch import fnmatchcase
+from typing import List
+
+from ..errors import GuestError
+from ..system import System
+from .sshd import reload_sshd
+
+OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # also what an interrupted ssh-keygen leaves
+DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
+DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
+MAKE_SECONDS = 120.0  # RSA on a slow machine
+
+
+def renew_host_keys(system: System) -> str:
+    """Replace the host keys of OpenSSH and dropbear; returns what was done. Raises GuestError.
+
+    The image's go first, so that sshd never comes up with them; whoever is interrupted here must call it again.
+    """
+    done = [renew_openssh(system), renew_dropbear(system)]
+    return "; ".join(filter(None, done)) or "no ssh server here"
+
+
+def renew_openssh(system: System) -> str:
+    """New keys for OpenSSH; empty if it is not here."""
+    tool = system.find_program("ssh-keygen")
+    if not keys_of(system, OPENSSH, OPENSSH_KEYS) and not system.find_program("sshd"):
+        return ""
+    if tool is None:
+        raise GuestError("host keys cannot be made", problem="ssh-keygen is missing")
+    removed = remove_keys(system, OPENSSH, OPENSSH_KEYS)
+    if not system.can_run:
+        return "%d of OpenSSH removed, the next boot makes new ones" % removed
+    system.run([tool, "-A"], seconds=MAKE_SECONDS)
+    made = keys_of(system, OPENSSH, "ssh_host_*_key")
+    if not made:
+        raise GuestError("host keys cannot be made", problem="ssh-keygen -A made none")
+    running = ", sshd reads its files again" if reload_sshd(system) else ""
+    return "%d made for OpenSSH%s" % (len(made), running)
+
+
+def renew_dropbear(system: System) -> str:
+    """New keys for dropbear; empty if it is not here. Without dropbearkey they are left to `dropbear -R`."""
+    if not keys_of(system, DROPBEAR, DROPBEAR_KEYS) and not system.find_program("dropbear"):
+        return ""
+    removed = remove_keys(system, DROPBEAR, DROPBEAR_KEYS)
+    tool = system.find_program("dropbearkey")
+    if tool is None or not system.can_run:
+        return "%d of dropbear removed, it makes new ones with -R" % removed
+    system.make_dirs(DROPBEAR)
+    for kind in DROPBEAR_KINDS:  # one that this dropbear does not know is no failure
+        path = "%s/dropbear_%s_host_key" % (DROPBEAR, kind)
+        system.run([tool, "-t", kind, "-f", path], seconds=MAKE_SECONDS, check=False)
+    made = keys_of(system, DROPBEAR, "dropbear_*_host_key")
+    if not made:
+        raise GuestError("host keys cannot be made", problem="dropbearkey made none")
+    return "%d made for dropbear" % len(made)
+
+
+def keys_of(system: System, folder: str, pattern: str) -> "List[str]":
+    """The paths of the files in a folder that match."""
+    return ["%s/%s" % (folder, name) for name in system.list(folder) if fnmatchcase(name, pattern)]
+
+
+def remove_keys(system: System, folder: str, pattern: str) -> int:
+    """Remove them; returns how many there were."""
+    return sum(system.unlink(path) for path in keys_of(system, folder, pattern))
+
+
+def fingerprints(system: System) -> "List[str]":
+    """`SHA256:... (kind)` of each host key, for whoever wants to check the first connection. Raises GuestError."""
+    publics = [system.read_text(path) or "" for path in keys_of(system, OPENSSH, "ssh_host_*_key.pub")]
+    tool = system.find_program("dropbearkey") if system.can_run else None
+    for path in keys_of(system, DROPBEAR, "dropbear_*_host_key") if tool else []:
+        publics.append(system.ask([tool or "", "-y", "-f", path]))
+    found = []
+    for line in "\n".join(publics).split("\n"):
+        words = line.split()
+        if len(words) > 1 and words[0].startswith(("ssh-", "ecdsa-")):
+            shown = fingerprint(words[0], words[1])
+            if shown and shown not in found:
+                found.append(shown)
+    return found
+
+
+def fingerprint(kind: str, blob: str) -> str:
+    """A key's fingerprint as ssh shows it; empty for what is no key."""
+    try:
+        digest = hashlib.sha256(binascii.a2b_base64(blob)).digest()
+    except ValueError:
+        return ""
+    return "SHA256:%s (%s)" % (binascii.b2a_base64(digest).decode().strip().rstrip("="), kind)

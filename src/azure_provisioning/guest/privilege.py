@@ -1,0 +1,97 @@
+"""Leave to become root without a password, by sudo or doas, whichever the image has."""
+
+import re
+import stat
+
+from ..errors import GuestError
+from ..system import System
+
+# A fixed name, because sudo ignores files whose names contain a dot, and user names may.
+SUDO_RULE = "/etc/sudoers.d/90-azure-provisioning"
+CANDIDATE = SUDO_RULE + ".candidate"
+SUDOERS = ("/etc/sudoers", "/usr/etc/sudoers")
+# doas takes the last rule that matches, and Alpine's reads the files of doas.d in order: ours must follow doas.conf.
+DOAS_FOLDER = "/etc/doas.d"
+DOAS_RULE = DOAS_FOLDER + "/zz-azure-provisioning.conf"
+DOAS_CONF = "/etc/doas.conf"
+DOAS_WORDS = ("permit", "deny", "as", "cmd", "args", "nopass", "persist", "nolog", "keepenv", "setenv")
+DOAS_LIMIT = 4 << 20  # bytes of the program that are searched
+SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+
+
+def grant(system: System, name: str) -> str:
+    """Let `name` become root without a password; returns by what. Raises GuestError, also if nothing here can do it."""
+    if not SAFE.match(name):
+        raise GuestError("not a name for sudo or doas", name=ascii(name[:80]))
+    if system.find_program("sudo"):
+        return grant_sudo(system, name)
+    if system.find_program("doas"):
+        return grant_doas(system, name)
+    raise GuestError("neither sudo nor doas is installed", name=name)
+
+
+# -- sudo ------------------------------------------------------------------------------------------------------------
+
+
+def grant_sudo(system: System, name: str) -> str:
+    """Write the rule, after visudo has read it, and see to it that sudo reads its folder."""
+    rule = "%s ALL=(ALL) NOPASSWD:ALL\n" % sudo_user(name)
+    if system.read_text(SUDO_RULE) != rule:
+        check_sudoers(system, rule)
+    system.unlink(CANDIDATE)  # what a killed run left
+    if not reads_folder(system):
+        main = next((path for path in SUDOERS if system.exists(path)), SUDOERS[0])
+        text = system.read_text(main) or ""
+        if text and not text.endswith("\n"):
+            text += "\n"
+        system.write(SUDOERS[0], text + "#includedir /etc/sudoers.d\n", mode=0o440)  # the form that every sudo reads
+    system.write(SUDO_RULE, rule, mode=0o440)
+    return "sudo for %s" % name
+
+
+def sudo_user(name: str) -> str:
+    """The name as sudoers takes it literally: capitals alone are an alias there, and ALL is everybody."""
+    return '"%s"' % name if re.match(r"[A-Z][A-Z0-9_]*\Z", name) else name
+
+
+def check_sudoers(system: System, rule: str) -> None:
+    """Raises GuestError if visudo is there and does not like the rule: a bad file would end sudo for everybody."""
+    visudo = system.find_program("visudo")
+    if visudo is None or not system.can_run:
+        return
+    try:
+        system.write(CANDIDATE, rule, mode=0o440)  # the dot keeps sudo from reading it
+        system.run([visudo, "-cf", CANDIDATE])
+    finally:
+        system.unlink(CANDIDATE)
+
+
+def reads_folder(system: System) -> bool:
+    """Does sudoers include its folder? `#includedir` is no comment."""
+    text = next(filter(None, (system.read_text(path) for path in SUDOERS)), "")
+    return bool(re.search(r"(?m)^\s*[#@]includedir\s+\"?/etc/sudoers\.d/?\"?\s*$", text))
+
+
+# -- doas ------------------------------------------------------------------------------------------------------------
+
+
+def grant_doas(system: System, name: str) -> str:
+    """Add the rule where this doas looks for it; every file of its must be root's and end with a newline."""
+    if name in DOAS_WORDS:
+        raise GuestError("not a name for doas", name=name)
+    rule = "permit nopass %s\n" % name
+    if system.is_dir(DOAS_FOLDER) and knows_folder(system):
+        system.write(DOAS_RULE, rule, mode=0o600)
+        return "doas for %s" % name
+    old = system.stat(DOAS_CONF)
+    lines = (system.read_text(DOAS_CONF) or "").splitlines()
+    kept = [line for line in lines if line.split() != rule.split()]  # it must be the last, and once
+    mode = 0o600 if old is None else stat.S_IMODE(old.st_mode) & 0o755  # doas refuses what others may write
+    system.write(DOAS_CONF, "".join(line + "\n" for line in kept) + rule, mode=mode)
+    return "doas for %s" % name
+
+
+def knows_folder(system: System) -> bool:
+    """Does this doas read /etc/doas.d? Alpine's does, and then nothing else; others have never heard of it."""
+    program = system.find_program("doas")
+    return program is not None and DOAS_FOLDER.encode() in (system.read(program, limit=DOAS_LIMIT, head=True) or b"")

@@ -1,0 +1,126 @@
+"""What this sshd goes by: asked of itself where it can tell, else read from its configuration."""
+
+import re
+from fnmatch import fnmatchcase
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from ..errors import GuestError
+from ..system import System
+
+PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
+FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
+NO_KEYS = "no hostkeys available"
+RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
+
+
+def find_config(system: System) -> "Optional[str]":
+    """The path of sshd's configuration; None if there is no OpenSSH server to speak of."""
+    return next((path for path in PATHS if system.exists(path)), None)
+
+
+def settings(system: System, user: str = "") -> "Dict[str, str]":
+    """Every setting by its lower-case keyword, as it counts for `user`; only what is set, if sshd cannot be asked.
+
+    `sshd -T` knows what a Match block says of the user, but needs host keys; `-G` (9.3 and later) needs nothing.
+    Raises GuestError if the files cannot be read.
+    """
+    spec = ["-T", "-C", "user=%s,host=localhost,addr=127.0.0.1" % user]
+    for options in (spec, ["-G"]) if user else (["-G"], ["-T"]):
+        try:
+            lines = ask_sshd(system, options).splitlines()
+        except GuestError:
+            continue
+        return first_of(line.partition(" ")[::2] for line in lines)
+    return first_of(walk(system))
+
+
+def ask_sshd(system: System, options: "List[str]") -> str:
+    """What `sshd` prints for `options`. Raises GuestError with its complaint, or because there is none to be asked.
+
+    The folder that sshd insists on is on a tmpfs, and made by whatever starts sshd: we are earlier.
+    """
+    sshd = system.find_program("sshd") if system.can_run else None
+    if sshd is None:
+        raise GuestError("no sshd to be asked")
+    try:
+        return system.ask([sshd] + options)
+    except GuestError as error:
+        missing = RUN_FOLDER.search(error.details.get("output", ""))
+        if not missing:
+            raise
+        system.make_dirs(missing.group(1))
+    return system.ask([sshd] + options)
+
+
+def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
+    """The first value of each keyword is the one that counts."""
+    found: "Dict[str, str]" = {}
+    for key, value in pairs:
+        found.setdefault(key.lower(), value.strip())
+    return found
+
+
+def walk(system: System) -> "Iterator[Tuple[str, str]]":
+    """(keyword, value) of every line that counts for everybody, in sshd's order, through all Includes."""
+    path = find_config(system)
+    if path:
+        yield from walk_file(system, path, [FILES_LIMIT])
+
+
+def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[str, str]]":
+    """The same for one file, and at most `left[0]` that it includes. `Match` blocks but `Match all` are left out."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise GuestError("sshd's configuration includes too many files", path=path)
+    active = True
+    for line in (system.read_text(path) or "").split("\n"):
+        match = re.match(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*\Z", line)
+        if not match:
+            continue
+        key, value = match.group(1).lower(), match.group(2)
+        if key == "match":
+            active = value.lower() == "all"
+        elif active:
+            yield key, " ".join(arguments(value))
+            if key == "include":
+                for pattern in arguments(value):
+                    for included in matching(system, absolute(pattern)):
+                        yield from walk_file(system, included, left)
+
+
+def arguments(value: str) -> "List[str]":
+    """The words of a value: quoted ones whole, up to a comment."""
+    found = []
+    for quoted, word in re.findall(r'"([^"]*)"|(\S+)', value):
+        if word.startswith("#"):
+            break
+        found.append(quoted or word)
+    return found
+
+
+def absolute(pattern: str) -> str:
+    """Relative names of an Include are in /etc/ssh."""
+    return pattern if pattern.startswith("/") else "/etc/ssh/" + pattern
+
+
+def matching(system: System, pattern: str) -> "List[str]":
+    """The paths that a shell pattern stands for, sorted as sshd takes them."""
+    places = [""]
+    for part in pattern.split("/")[1:]:
+        if any(char in part for char in "*?["):
+            places = [place + "/" + name for place in places for name in visible(system, place, part)]
+        else:
+            places = [place + "/" + part for place in places]
+    return [place for place in places if system.exists(place) and not system.is_dir(place)]
+
+
+def visible(system: System, folder: str, pattern: str) -> "List[str]":
+    """The names in a folder that match; hidden ones only if the pattern begins with a dot too."""
+    hidden = pattern.startswith(".")
+    return [name for name in system.list(folder) if fnmatchcase(name, pattern) and (hidden or name[0] != ".")]
+
+
+def includes(system: System, path: str) -> bool:
+    """Would sshd read a file at `path`, because its configuration includes the folder?"""
+    patterns = (word for key, value in walk(system) if key == "include" for word in value.split())
+    return any(fnmatchcase(path, absolute(pattern)) for pattern in patterns)

@@ -1,0 +1,123 @@
+"""First boots with random trouble, in virtual time: `python3 -m tests.chaos [BOOTS [SEED]]`.
+
+Each VM lives until a boot ends well. Every boot must end in the promised state, or in a failure that is told and keeps
+the hook; and once the trouble is over the VM must come up. A failing seed is printed, and can be replayed alone.
+"""
+
+import collections
+import io
+import os
+import shutil
+import sys
+import tempfile
+import time
+from typing import Counter, List
+
+from azure_provisioning.boot import begin
+from azure_provisioning.console import Console
+from azure_provisioning.image.fake_azure import Platform
+from azure_provisioning.image.install import install
+from azure_provisioning.image.rehearse import IMAGE
+from azure_provisioning.provision import provision
+from azure_provisioning.state import State
+from azure_provisioning.system import System
+from tests.simulation import Killed, Trouble, VirtualSystem
+
+LINK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
+LONGEST_LIFE = 6  # boots; the trouble ends before
+GRACE = 20.0  # virtual seconds over the deadline: one last try
+
+
+class Broken(Exception):
+    """The program did not keep its promise."""
+
+
+def live(root: str, seed: int, counts: "Counter[str]") -> None:
+    """One VM, from its image to a boot that ends well. Raises Broken."""
+    trouble = Trouble(seed)
+    platform = Platform(trouble.faults)
+    make_image(root)
+    kills = 0
+    for number in range(LONGEST_LIFE):
+        accepted = len(platform.reports)
+        system = VirtualSystem(root, platform, trouble, number)
+        stream = io.StringIO()
+        counts["boots"] += 1
+        try:
+            boot = begin(system, Console(stream))
+            code = provision(boot) if boot else 0
+        except Killed:
+            kills += 1
+            counts["killed"] += 1
+            continue
+        finally:
+            system.power_off()
+        reports = platform.reports[accepted:]
+        if system.now > 900 + GRACE:
+            raise Broken("boot %d took %d s\n%s" % (number, system.now, stream.getvalue()))
+        counts["exit %d" % code] += 1
+        problem = judge_end(System(root), platform, reports, code, kills)
+        if problem:
+            raise Broken("boot %d: %s\n%s" % (number, problem, stream.getvalue()))
+        if code == 0 and not System(root).is_link(LINK):
+            return
+    raise Broken("did not come up in %d boots" % LONGEST_LIFE)
+
+
+def judge_end(system: System, platform: Platform, reports: List[str], code: int, kills: int) -> str:
+    """What is wrong with how a boot ended; empty if nothing is."""
+    ready = [report for report in platform.reports if "<State>Ready" in report]
+    failed = [report for report in reports if "NotReady" in report]
+    if len(ready) > 1 + kills and State(system).facts.get("ready_at"):
+        return "Ready was accepted %d times, with %d kills" % (len(ready), kills)
+    if code == 0:
+        if not ready:
+            return "exit 0, but Azure never accepted Ready"
+        if failed:
+            return "exit 0, but a failure was reported"
+        if system.read("/etc/hostname") != b"rehearsal\n":
+            return "exit 0, but the name is %r" % system.read("/etc/hostname")
+        return ""
+    if not system.is_link(LINK):
+        return "exit %d, but the hook is gone" % code
+    return ""
+
+
+def make_image(root: str) -> None:
+    """An image with us in it."""
+    system = System(root)
+    for path, text in IMAGE.items():
+        system.write(path, text, mode=0o755 if "/bin/" in path or "/lib/" in path else 0o644)
+    system.link("/usr/lib/systemd/systemd", "/sbin/init")
+    install(system, Console(io.StringIO()), b"#!/usr/bin/env python3\n")
+
+
+def run(boots: int, first_seed: int) -> int:
+    """At least so many boots; returns the exit code, and prints the figures."""
+    started = time.monotonic()
+    counts: Counter[str] = collections.Counter()
+    seed = first_seed
+    scratch = tempfile.mkdtemp(
+        prefix="azure-provisioning-chaos-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
+    )
+    try:
+        while counts["boots"] < boots:
+            root = os.path.join(scratch, "root")
+            os.mkdir(root)
+            try:
+                live(root, seed, counts)
+            except Broken as broken:
+                print("seed %d: %s" % (seed, broken))
+                counts["broken"] += 1
+            shutil.rmtree(root)
+            counts["VMs"] += 1
+            seed += 1
+    finally:
+        shutil.rmtree(scratch)
+    print("%.0f s: %s" % (time.monotonic() - started, ", ".join("%s %d" % item for item in sorted(counts.items()))))
+    print("%d passed, %d failed" % (counts["VMs"] - counts["broken"], counts["broken"]))
+    return 1 if counts["broken"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(int((sys.argv[1:2] or ["10000"])[0]), int((sys.argv[2:3] or ["1"])[0])))

@@ -1,0 +1,391 @@
+"""What is asked of each tree. A check raises `Wrong`; every one works on scratch copies, in a sealed chroot."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Set, Tuple
+
+from .trees import KINDS, inside
+
+NAME = "azure-provisioning"
+UNIT = NAME + ".service"
+DUMMY = "zz-another"
+HEADER = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides:          %s
+# Required-Start:    $remote_fs $network
+# Required-Stop:
+# Default-Start:     2 3 4 5
+# Default-Stop:      0 1 6
+# Short-Description: Another package's service
+### END INIT INFO
+exit 0
+"""
+
+Listing = Dict[str, Tuple[str, int, int, int, str]]
+
+
+class Wrong(Exception):
+    """The distro disagrees with us."""
+
+
+class Bench:
+    """One tree, the built file, and scratch copies."""
+
+    def __init__(self, name: str, kind: str, pristine: Path, scratch: Path, program: Path) -> None:
+        self.name, self.kind, self.pristine, self.program = name, kind, pristine, program
+        self.init = KINDS[kind].init
+        self.offline, self.chrooted = scratch / "offline", scratch / "chrooted"
+        for root in (self.offline, self.chrooted):
+            subprocess.run(["cp", "-a", "--reflink=auto", str(pristine), str(root)], check=True)
+
+    def ours(self, *arguments: str) -> "Tuple[int, str, str]":
+        """Run the file from outside, as a plain program."""
+        return run([sys.executable, "-I", "-S", str(self.program)] + list(arguments))
+
+    def install(self, *arguments: str) -> str:
+        """Install into the offline copy; what it said."""
+        return must(self.ours("install", "--root", str(self.offline), *arguments))
+
+    def in_offline(self, *argv: str) -> str:
+        """Run a program of the offline copy in a chroot; what it printed."""
+        return must(run(inside(self.offline, *argv)))
+
+
+def run(argv: List[str]) -> "Tuple[int, str, str]":
+    """(exit code, stdout, stderr) of a program without input."""
+    child = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, cwd="/"
+    )
+    return child.returncode, child.stdout.decode("utf-8", "replace"), child.stderr.decode("utf-8", "replace")
+
+
+def must(result: "Tuple[int, str, str]") -> str:
+    """The output of a program that has to succeed."""
+    if result[0]:
+        raise Wrong("exit code %d: %s" % (result[0], (result[2] or result[1]).strip()[-500:]))
+    return result[1]
+
+
+def check(condition: object, *facts: object) -> None:
+    """Raise Wrong with the facts unless the condition holds."""
+    if not condition:
+        raise Wrong(" ".join(str(fact) for fact in facts))
+
+
+# -- the checks, in their order -------------------------------------------------------------------------------------
+
+
+def uninstalled(bench: Bench) -> None:
+    """Install and uninstall from outside: the tree is byte for byte, mode for mode, link for link what it was."""
+    before = listing(bench.offline)
+    said = bench.install()
+    after = listing(bench.offline)
+    check(set(said.split()) <= set(after), "says it touched what is not there:", said)
+    check(changes(before, after), "nothing was changed")
+    must(bench.ours("install", "--root", str(bench.offline)))
+    check(listing(bench.offline) == after, "the second install changed:", changes(after, listing(bench.offline)))
+    must(bench.ours("uninstall", "--root", str(bench.offline)))
+    check(listing(bench.offline) == before, "left behind or changed:", changes(before, listing(bench.offline)))
+
+
+def own_python(bench: Bench) -> None:
+    """The tree's own Python, in a chroot, runs the file as the hooks do."""
+    copy = bench.offline / "azure-provisioning"
+    shutil.copy(str(bench.program), str(copy))
+    try:
+        status = json.loads(bench.in_offline("python3", "-I", "-S", "/azure-provisioning", "status", "--json"))
+        check(status["hook"]["enabled"] is False and status["ready"] is False, status)
+        told = must(run(loopback(bench.offline, "python3", "-I", "-S", "/azure-provisioning", "rehearse")))
+        check("POST /machine?comp=health -> 200" in told, told)
+    finally:
+        copy.unlink()
+
+
+def seen(bench: Bench) -> None:
+    """The distro's own tool takes us for enabled, and its check has nothing to say of us."""
+    bench.install()
+    root = str(bench.offline)
+    if bench.init == "systemd":
+        for enabled in (run(["systemctl", "--root=" + root, "is-enabled", UNIT]),
+                        run(inside(bench.offline, "systemctl", "is-enabled", UNIT))):  # fmt: skip
+            check(enabled[:2] == (0, "enabled\n"), enabled)
+        verify = ["systemd-analyze", "verify", "--man=no"]
+        for argv in (verify + ["--root=" + root], inside(bench.offline, *verify)):
+            code, out, err = run(argv + [UNIT, "multi-user.target"])
+            # Tools of one release find much to say of another's units, and the one of bullseye wants control groups.
+            said = [line for line in (out + err).splitlines() if UNIT in line or "cycle" in line]
+            check(not said, *said)
+        # disabled and enabled by systemctl itself, the same link is there
+        links = our_links(bench.offline)
+        bench.in_offline("systemctl", "disable", UNIT)
+        check(not our_links(bench.offline), "systemctl does not disable us:", our_links(bench.offline))
+        bench.in_offline("systemctl", "enable", UNIT)
+        check(our_links(bench.offline) == links, "systemctl enables us by", our_links(bench.offline), "and not", links)
+    elif bench.init == "openrc":
+        shown = bench.in_offline("rc-update", "show", "default")
+        check(re.search(r"^ *%s \| *default" % NAME, shown, re.M), shown)
+        links = our_links(bench.offline)
+        bench.in_offline("rc-update", "del", NAME, "default")
+        check(not our_links(bench.offline), "rc-update does not remove us:", our_links(bench.offline))
+        bench.in_offline("rc-update", "add", NAME, "default")
+        check(our_links(bench.offline) == links, "rc-update adds us by", our_links(bench.offline), "and not", links)
+    elif bench.kind == "insserv":
+        warned = run(inside(bench.offline, "/sbin/insserv", "-n", "-v"))
+        check(NAME not in "".join(line for line in warned[2].splitlines() if "warning" in line), warned[2])
+        check(len(our_links(bench.offline)) == 4, our_links(bench.offline))
+
+
+def ordered(bench: Bench) -> None:
+    """Started by the distro's own means, with a stand-in for Python, we run once, with the right argv, before sshd."""
+    root = bench.offline
+    bench.install("--python", stub_python(root))
+    if bench.init == "systemd":
+        order = run(["systemctl", "--root=" + str(root), "cat", UNIT])[1]
+        check("network-online" not in directives(order), order)
+        return
+    stub_services(root)
+    if bench.init == "openrc":
+        script = "mount -t tmpfs none /run && mkdir -p /run/openrc && touch /run/openrc/softlevel && openrc default"
+        output = run(inside(root, "/bin/sh", "-c", script))
+    else:
+        script = "RUNLEVEL=2 PREVLEVEL=N runlevel=2 previous=N /etc/init.d/rc 2"
+        output = run(inside(root, "/bin/sh", "-c", script))
+    started = (root / "started").read_text().splitlines() if (root / "started").exists() else []
+    ours = [line for line in started if line.startswith("python ")]
+    check(ours == ["python -I -S /usr/local/sbin/azure-provisioning run --detach"], started, output)
+    check("ssh" in started, "ssh was not started:", started, output)
+    check(started.index(ours[0]) < started.index("ssh"), "after ssh:", started)
+
+
+def kept(bench: Bench) -> None:
+    """Another package's service is installed and removed, presets are applied: we stay enabled, before ssh."""
+    root = bench.offline
+    bench.install()
+    links = our_links(root)
+    if bench.init == "systemd":
+        (root / "etc/systemd/system/zz.service").write_text(
+            "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=a.target\n"
+        )
+        bench.in_offline("systemctl", "enable", "zz.service")
+        for preset in ("", "disable *\n"):
+            (root / "etc/systemd/system-preset/90-all.preset").write_text(preset)
+            bench.in_offline("systemctl", "preset-all")
+            check(our_links(root) == links, "preset-all with %r leaves" % preset, our_links(root))
+        must(run(["systemctl", "--root=" + str(root), "preset-all"]))
+        check(our_links(root) == links, "preset-all --root leaves", our_links(root))
+        return
+    script = root / "etc/init.d" / DUMMY
+    script.write_text(HEADER % DUMMY)
+    script.chmod(0o755)
+    for verb in ("defaults", "remove"):
+        if verb == "remove":
+            script.unlink()
+        bench.in_offline("update-rc.d", DUMMY, verb)
+        now = our_links(root)
+        check({unnumbered(link) for link in links} <= {unnumbered(link) for link in now}, verb, "leaves", now)
+        if bench.kind == "insserv":
+            check_startpar(root)
+        elif bench.kind == "plain":
+            check_numbers(root)
+    if bench.kind == "insserv":
+        bench.in_offline("/sbin/insserv")
+        check({unnumbered(link) for link in our_links(root)} == {unnumbered(link) for link in links}, our_links(root))
+        check_startpar(root)
+
+
+def not_back(bench: Bench) -> None:
+    """Unlinked as a boot does, we are out, and no later run of the tools brings us back; `install` does."""
+    root = bench.offline
+    bench.install()
+    links = our_links(root)
+    for link in links:
+        (root / link.lstrip("/")).unlink()
+    if bench.init == "systemd":
+        check(run(["systemctl", "--root=" + str(root), "is-enabled", UNIT])[1] == "disabled\n", "still enabled")
+    else:
+        script = root / "etc/init.d" / DUMMY
+        script.write_text(HEADER % DUMMY)
+        script.chmod(0o755)
+        bench.in_offline("update-rc.d", DUMMY, "defaults")
+        check(not our_links(root), "the tool brought us back:", our_links(root))
+    bench.install()
+    check({unnumbered(link) for link in our_links(root)} == {unnumbered(link) for link in links}, our_links(root))
+    if bench.kind == "insserv":
+        check_startpar(root)
+
+
+def same_as_tool(bench: Bench) -> None:
+    """`install` inside a chroot, with the distro's tools, makes the same files and links as from outside."""
+    copy = bench.chrooted / "azure-provisioning"
+    shutil.copy(str(bench.program), str(copy))
+    before = listing(bench.chrooted)
+    said = must(run(inside(bench.chrooted, "python3", "-I", "-S", "/azure-provisioning", "install")))
+    after = listing(bench.chrooted)
+    new = {path for path in after if path not in before and after[path][0] != "folder"}
+    check(
+        NAME in said and new - renumbered(new) <= set(said.split()),
+        "not said:",
+        new - renumbered(new) - set(said.split()),
+    )
+    # The other half, in a fresh offline copy.
+    shutil.rmtree(str(bench.offline))
+    subprocess.run(["cp", "-a", "--reflink=auto", str(bench.pristine), str(bench.offline)], check=True)
+    bench.install()
+    there = {path: what for path, what in listing(bench.offline).items() if NAME in path}
+    here = {path: what for path, what in after.items() if NAME in path and path != "/azure-provisioning"}
+    check(there == here, changes(there, here))
+    if bench.kind == "insserv":
+        check_startpar(bench.offline)
+        check_startpar(bench.chrooted)
+        mine, its = before_us(bench.offline), before_us(bench.chrooted)
+        check(its <= mine, "insserv starts", its, "before us, and our own edit only", mine)
+    must(run(inside(bench.chrooted, "python3", "-I", "-S", "/azure-provisioning", "uninstall")))
+    left = {path for path in listing(bench.chrooted) if NAME in path} - {"/azure-provisioning"}
+    check(not left, "left behind in the chroot:", left)
+    if bench.kind == "insserv":
+        check(NAME not in (bench.chrooted / "etc/init.d/.depend.start").read_text(), "still in .depend.start")
+
+
+CHECKS: Dict[str, Callable[[Bench], None]] = {
+    "undo": uninstalled,
+    "python": own_python,
+    "seen": seen,
+    "kept": kept,
+    "not back": not_back,
+    "chroot": same_as_tool,
+    "order": ordered,  # last: it puts stand-ins in the place of every service
+}
+
+
+# -- looking at a tree ----------------------------------------------------------------------------------------------
+
+
+def listing(root: Path) -> Listing:
+    """Every path: kind, mode, owner, group, and a hash of the content or the target."""
+    found: Listing = {}
+    for folder, folders, files in os.walk(str(root)):
+        for name in folders + files:
+            place = os.path.join(folder, name)
+            what = os.lstat(place)
+            kind, content = "other", ""
+            if stat.S_ISLNK(what.st_mode):
+                kind, content = "link", os.readlink(place)
+            elif stat.S_ISDIR(what.st_mode):
+                kind = "folder"
+            elif stat.S_ISREG(what.st_mode):
+                with open(place, "rb") as file:
+                    kind, content = "file", hashlib.sha256(file.read()).hexdigest()
+            found[place[len(str(root)) :]] = (kind, stat.S_IMODE(what.st_mode), what.st_uid, what.st_gid, content)
+    return found
+
+
+def changes(one: Listing, other: Listing) -> List[str]:
+    """The paths in which two listings differ."""
+    return sorted(path for path in set(one) | set(other) if one.get(path) != other.get(path))
+
+
+def our_links(root: Path) -> List[str]:
+    """Every path by which a boot could start us."""
+    folders = [
+        folder
+        for shape in ("etc/rc?.d", "etc/runlevels/*", "etc/systemd/system/*.wants")
+        for folder in root.glob(shape)
+    ]
+    paths = [folder / name for folder in folders for name in os.listdir(str(folder))]  # glob leaves dangling links out
+    ours = [path for path in paths if re.match(r"(S\d\d)?%s(\.service)?$" % NAME, path.name)]
+    return sorted("/" + str(path.relative_to(root)) for path in ours)
+
+
+def unnumbered(link: str) -> str:
+    """The link without its number, which insserv may change at any time."""
+    return re.sub(r"/[SK]\d\d", "/", link)
+
+
+def renumbered(paths: Set[str]) -> Set[str]:
+    """Links of others that insserv gave other numbers."""
+    return {path for path in paths if re.search(r"/rc.\.d/[SK]\d\d(?!%s$)" % NAME, path)}
+
+
+def depends(root: Path) -> Dict[str, List[str]]:
+    """startpar's file as insserv or we wrote it."""
+    lines = (root / "etc/init.d/.depend.start").read_text().splitlines()
+    return {
+        key.strip(): words.split()
+        for key, _, words in (re.sub("[:=]", "\0", line, count=1).partition("\0") for line in lines)
+    }
+
+
+def check_startpar(root: Path) -> None:
+    """We are a target, ssh waits for us, and nothing waits in a circle."""
+    rules = depends(root)
+    check(rules["TARGETS"].count(NAME) == 1, "not a target of startpar:", rules)
+    check(NAME in rules.get("ssh", []), "ssh does not wait for us:", rules)
+    for name in rules:
+        check(name not in closure(rules, name), name, "waits for itself:", rules)
+    for name, words in rules.items():
+        if name not in ("TARGETS", "INTERACTIVE"):
+            check({name} | set(words) <= set(rules["TARGETS"]), "what is no target:", name, words, rules)
+
+
+def closure(rules: Dict[str, List[str]], name: str, found: Optional[Set[str]] = None) -> Set[str]:
+    """Everything that has to be started before `name`."""
+    found = set() if found is None else found
+    for word in rules.get(name, []):
+        if word not in found:
+            found.add(word)
+            closure(rules, word, found)
+    return found
+
+
+def before_us(root: Path) -> Set[str]:
+    """What startpar starts before us."""
+    return closure(depends(root), NAME)
+
+
+def check_numbers(root: Path) -> None:
+    """In the order of names, as a plain rc reads them, our link is before ssh's."""
+    for runlevel in "2345":
+        names = sorted(path.name for path in root.glob("etc/rc%s.d/S*" % runlevel))
+        ours = [index for index, name in enumerate(names) if name[3:] == NAME]
+        ssh = [index for index, name in enumerate(names) if name[3:] == "ssh"]
+        check(len(ours) == 1 and len(ssh) == 1 and ours < ssh, "runlevel", runlevel, names)
+
+
+def directives(unit: str) -> str:
+    """A unit without its comments."""
+    return "\n".join(line for line in unit.splitlines() if not line.startswith("#"))
+
+
+def stub_python(root: Path) -> str:
+    """An interpreter that only notes how it was called."""
+    path = root / "opt/python3"
+    path.write_text('#!/bin/sh\necho "python $*" >>/started\n')
+    path.chmod(0o755)
+    return "/opt/python3"
+
+
+def stub_services(root: Path) -> None:
+    """In the place of every LSB script but ours: its header, and a note that it was started."""
+    for path in (root / "etc/init.d").iterdir():
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        if path.name in (NAME, "rc", "rcS", "README") or path.name.startswith(".") or "openrc-run" in text[:80]:
+            continue
+        header = [line for line in text.splitlines() if line.startswith("#")]
+        path.write_text(
+            "\n".join(["#!/bin/sh"] + header[1:] + ['[ "$1" != start ] || echo %s >>/started' % path.name, ""])
+        )
+
+
+def loopback(root: Path, *argv: str) -> List[str]:
+    """Like `inside`, with a loopback interface: `rehearse` talks to itself."""
+    sealed = inside(root, *argv)
+    script = sealed.index("-c") + 1
+    sealed[script] = "ip link set lo up; " + sealed[script]
+    return sealed

@@ -1,0 +1,364 @@
+"""Images for the tests: what each init system puts into one as far as we look at it, and the built file run on them."""
+
+import atexit
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import build_zipapp
+from tests import TOP
+from tests.guests import GuestTest
+
+PYTHON = {"/usr/bin/python3": "-> python3.11", "/usr/bin/python3.11": "python"}
+
+DEBIAN_RC = '#!/bin/sh\n. /lib/init/vars.sh\nstartpar -p 4 -t 20 -T 3 -M start -P N -R "$1"\n'
+DEBIAN_OPENRC = "#!/bin/sh\n# rc: runs the scripts of a runlevel\nexec /sbin/openrc default\n"
+DEBIAN_INITTAB = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl2:2:wait:/etc/init.d/rc 2\n"
+GENTOO_INITTAB = "id:3:initdefault:\nsi::sysinit:/sbin/openrc sysinit\nl3:3:wait:/sbin/openrc default\n"
+ALPINE_INITTAB = "::sysinit:/sbin/openrc sysinit\n::wait:/sbin/openrc default\n"
+BUILDROOT_INITTAB = "::sysinit:/bin/mount -t proc proc /proc\n::sysinit:/etc/init.d/rcS\n"
+BUILDROOT_RCS = '#!/bin/sh\nfor i in /etc/init.d/S??* ;do\n  [ ! -f "$i" ] && continue\n  $i start\ndone\n'
+YOCTO_RCS = "#!/bin/sh\nfor i in /etc/rcS.d/S??* /etc/rc5.d/S??*; do\n  $i start\ndone\n"
+SYSVINIT = "\x7fELF INIT_VERSION=sysvinit-3.06 "
+BUSYBOX = "\x7fELF BusyBox v1.36.1 (2024-06-10) multi-call binary. /etc/inittab "
+SCRIPT = "#!/bin/sh\nexit 0\n"
+LINK = "-> ../init.d/"
+
+# As insserv of Debian 12 writes it.
+DEPEND_START = (
+    "TARGETS = killprocs networking rsyslog dbus ssh rc.local\n"
+    "INTERACTIVE =\n"
+    "dbus: rsyslog\n"
+    "ssh: rsyslog dbus\n"
+    "rc.local: networking rsyslog dbus ssh\n"
+)
+
+IMAGES: Dict[str, Dict[str, str]] = {
+    "systemd": {
+        "/usr/lib/systemd/systemd": "\x7fELF",
+        "/lib": "-> usr/lib",
+        "/sbin": "-> usr/sbin",
+        "/usr/sbin/init": "-> /lib/systemd/systemd",
+        "/etc/systemd/system/multi-user.target.wants/ssh.service": "-> /lib/systemd/system/ssh.service",
+    },
+    "insserv": {
+        "/sbin/init": SYSVINIT,
+        "/sbin/openrc-run": "",  # installed, and in charge of nothing
+        "/usr/sbin/insserv": "\x7fELF",
+        "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
+        "/etc/inittab": DEBIAN_INITTAB,
+        "/etc/init.d/rc": DEBIAN_RC,
+        "/etc/init.d/ssh": SCRIPT,
+        "/etc/init.d/.depend.start": DEPEND_START,
+        "/etc/rc0.d/K01ssh": LINK + "ssh",
+        "/etc/rc2.d/S03ssh": LINK + "ssh",
+        "/etc/rc3.d/S03ssh": LINK + "ssh",
+        "/etc/rc4.d/S03ssh": LINK + "ssh",
+        "/etc/rc5.d/S03ssh": LINK + "ssh",
+    },
+    "debian without insserv": {
+        "/sbin/init": SYSVINIT,
+        "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
+        "/etc/inittab": DEBIAN_INITTAB,
+        "/etc/init.d/rc": DEBIAN_RC,
+        "/etc/rc2.d/S01ssh": LINK + "ssh",
+        "/etc/rc3.d/S01ssh": LINK + "ssh",
+        "/etc/rc4.d/README": "",
+        "/etc/rc5.d/README": "",
+    },
+    "chkconfig": {
+        "/sbin/init": "\x7fELF com.ubuntu.Upstart ",  # RHEL 6
+        "/sbin/chkconfig": "\x7fELF",
+        "/etc/init/rc.conf": "start on runlevel [0123456]\ntask\nexec /etc/rc.d/rc $RUNLEVEL\n",
+        "/etc/inittab": "id:3:initdefault:\n",
+        "/etc/init.d": "-> rc.d/init.d",
+        "/etc/rc.d/init.d/sshd": SCRIPT,
+        "/etc/rc.d/rc": "#!/bin/bash\n",
+        "/etc/rc.d/rc2.d/S55sshd": LINK + "sshd",
+        "/etc/rc.d/rc3.d/S55sshd": LINK + "sshd",
+        "/etc/rc.d/rc4.d/S55sshd": LINK + "sshd",
+        "/etc/rc.d/rc5.d/S55sshd": LINK + "sshd",
+        "/etc/rc3.d": "-> rc.d/rc3.d",
+    },
+    "yocto": {
+        "/sbin/init": "-> /sbin/init.sysvinit",
+        "/sbin/init.sysvinit": SYSVINIT,
+        "/usr/sbin/update-rc.d": "#! /bin/sh\n",
+        "/etc/inittab": "id:5:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl5:5:wait:/etc/init.d/rc 5\n",
+        "/etc/init.d/rc": '#!/bin/sh\nfor i in /etc/rc$runlevel.d/S*; do\n  startup "$i"\ndone\n',
+        "/etc/rc2.d/S09sshd": LINK + "sshd",
+        "/etc/rc3.d/S09sshd": LINK + "sshd",
+        "/etc/rc4.d/S09sshd": LINK + "sshd",
+        "/etc/rc5.d/S01networking": LINK + "networking",
+        "/etc/rc5.d/S09sshd": LINK + "sshd",
+        "/etc/rc5.d/S10dropbear": LINK + "dropbear",
+    },
+    "yocto busybox": {
+        "/sbin/init": "-> /bin/busybox.nosuid",
+        "/bin/busybox.nosuid": BUSYBOX,
+        "/etc/inittab": "::sysinit:/etc/init.d/rcS\n",
+        "/etc/init.d/rcS": YOCTO_RCS,
+        "/etc/rc5.d/S10dropbear": LINK + "dropbear",
+    },
+    "openrc on sysvinit": {
+        "/sbin/init": SYSVINIT,
+        "/sbin/openrc-run": "\x7fELF",
+        "/etc/inittab": GENTOO_INITTAB,
+        "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
+        "/etc/init.d/sshd": "#!/sbin/openrc-run\n",
+    },
+    "openrc on busybox": {
+        "/sbin/init": "-> /bin/busybox",
+        "/bin/busybox": BUSYBOX,
+        "/sbin/openrc-run": "\x7fELF",
+        "/etc/inittab": ALPINE_INITTAB,
+        "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
+        "/etc/runlevels/boot/hostname": "-> /etc/init.d/hostname",
+        "/etc/init.d/sshd": "#!/sbin/openrc-run\n",
+    },
+    "openrc of debian": {
+        "/sbin": "-> usr/sbin",
+        "/usr/sbin/init": SYSVINIT,
+        "/usr/sbin/openrc-run": "\x7fELF",
+        "/usr/sbin/insserv": "\x7fELF",
+        "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
+        "/etc/inittab": DEBIAN_INITTAB,
+        "/etc/init.d/rc": DEBIAN_OPENRC,
+        "/etc/init.d/ssh": SCRIPT,
+        "/etc/rc2.d/S03ssh": LINK + "ssh",
+        "/etc/runlevels/default/ssh": "-> /etc/init.d/ssh",
+    },
+    "openrc-init": {
+        "/sbin/init": "-> openrc-init",
+        "/sbin/openrc-init": "\x7fELF",
+        "/usr/bin/openrc-run": "\x7fELF",  # where Artix has it
+        "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
+    },
+    "buildroot": {
+        "/sbin/init": "-> ../bin/busybox",
+        "/bin/busybox": BUSYBOX,
+        "/etc/inittab": BUILDROOT_INITTAB,
+        "/etc/init.d/rcS": BUILDROOT_RCS,
+        "/etc/init.d/S40network": SCRIPT,
+        "/etc/init.d/S50sshd": SCRIPT,
+    },
+    "buildroot on sysvinit": {
+        "/sbin/init": SYSVINIT,
+        "/etc/inittab": "id:1:initdefault:\nsi0::sysinit:/etc/init.d/rcS\n",
+        "/etc/init.d/rcS": BUILDROOT_RCS,
+        "/etc/init.d/S50dropbear": SCRIPT,
+    },
+}
+
+# Which module of init/ each of them is for.
+SUPPORTED = {
+    "systemd": "systemd",
+    "insserv": "sysvinit",
+    "debian without insserv": "sysvinit",
+    "chkconfig": "sysvinit",
+    "yocto": "sysvinit",
+    "yocto busybox": "sysvinit",
+    "openrc on sysvinit": "openrc",
+    "openrc on busybox": "openrc",
+    "openrc of debian": "openrc",
+    "openrc-init": "openrc",
+    "buildroot": "buildroot",
+    "buildroot on sysvinit": "buildroot",
+}
+
+Result = NamedTuple("Result", [("code", int), ("out", str), ("err", str)])
+
+_built: List[str] = []
+
+
+def built_file() -> str:
+    """The product, built once for this run of the suite, outside the checkout."""
+    if not _built:
+        folder = tempfile.mkdtemp(prefix="azure-provisioning-built-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = os.path.join(folder, "azure-provisioning")
+        build_zipapp.write(path, build_zipapp.build(TOP))
+        _built.append(path)
+    return _built[0]
+
+
+def call(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Result:
+    """Run a program without input and with next to no environment."""
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}, **environment),
+        cwd="/",
+    )
+    try:
+        out, err = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        raise
+    return Result(child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+# The built file, loaded once and forked for each command line: a test may run it a hundred times. Its modules come from
+# the zip, its `__main__.py` is run anew, and the answer is the exit code.
+SERVER = """
+import json, os, sys, zipimport
+file = sys.argv[1]
+sys.path.insert(0, file)
+code = zipimport.zipimporter(file).get_code("__main__")
+import azure_provisioning.cli, azure_provisioning.image.install, azure_provisioning.image.status
+for line in sys.stdin:
+    umask, out, err, arguments = json.loads(line)
+    child = os.fork()
+    if child:
+        print(os.WEXITSTATUS(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    os.umask(0)
+    for descriptor, path in enumerate(("/dev/null", out, err)):
+        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.umask(umask)
+    sys.argv[1:] = arguments
+    exec(code, {"__name__": "__main__"})
+"""
+_servers: "List[subprocess.Popen[str]]" = []
+
+
+def cli(*arguments: str) -> Result:
+    """Run the built file with these arguments."""
+    if not _servers:
+        argv = [sys.executable, "-I", "-S", "-c", SERVER, built_file()]
+        pipe, environment = subprocess.PIPE, {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+        server = subprocess.Popen(
+            argv,
+            stdin=pipe,
+            stdout=pipe,
+            universal_newlines=True,
+            env=environment,
+            cwd="/",
+        )
+        atexit.register(stop, server)
+        _servers.append(server)
+    server = _servers[0]
+    assert server.stdin and server.stdout
+    umask = os.umask(0)
+    os.umask(umask)
+    texts = [os.path.join(os.path.dirname(built_file()), name) for name in ("out", "err")]
+    server.stdin.write(json.dumps([umask] + texts + [list(arguments)]) + "\n")
+    server.stdin.flush()
+    code = int(server.stdout.readline())
+    out, err = (open_and_read(path) for path in texts)
+    return Result(code, out, err)
+
+
+def stop(server: "subprocess.Popen[str]") -> None:
+    """No more command lines."""
+    server.communicate()
+
+
+def open_and_read(path: str) -> str:
+    """The text of a file of this machine."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def listing(root: str) -> "Dict[str, Tuple[str, int, bytes]]":
+    """Everything below a root: path to (kind, mode, content or target)."""
+    found: Dict[str, Tuple[str, int, bytes]] = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            place = os.path.join(folder, name)
+            what = os.lstat(place)
+            kind, content = "other", b""
+            if stat.S_ISLNK(what.st_mode):
+                kind, content = "link", os.readlink(place).encode("utf-8", "surrogateescape")
+            elif stat.S_ISDIR(what.st_mode):
+                kind = "folder"
+            elif stat.S_ISREG(what.st_mode):
+                with open(place, "rb") as file:
+                    kind, content = "file", file.read()
+            found[place[len(root) :]] = (kind, stat.S_IMODE(what.st_mode), content)
+    return found
+
+
+class ImageTest(GuestTest):
+    """Has an image in its scratch root, and runs the built file on it."""
+
+    maxDiff: Optional[int] = None
+
+    def fill(self, files: "Dict[str, str]") -> None:
+        """As in every test, but without waiting for the disk: images have many files."""
+        for path, text in files.items():
+            place = self.system.path(path, follow=not text.startswith("-> "))
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            if text.startswith("-> "):
+                if os.path.lexists(place):
+                    os.unlink(place)
+                os.symlink(text[3:], place)
+            else:
+                with open(place, "w", encoding="utf-8") as file:
+                    file.write(text)
+                os.chmod(place, 0o755 if "bin/" in path or "/init.d/" in path else 0o644)
+
+    def image(self, name: str, python: bool = True) -> None:
+        """Fill the root with the image called `name`."""
+        self.fill(PYTHON if python else {"/usr/bin/env": ""})
+        self.fill(IMAGES[name])
+
+    def empty(self) -> None:
+        """Remove all that is in the root."""
+        shutil.rmtree(self.root)
+        os.mkdir(self.root)
+
+    def install(self, *arguments: str) -> Result:
+        """Install into the root; must succeed."""
+        result = self.refused_or_not("install", *arguments)
+        self.assertEqual(result.code, 0, result.err)
+        return result
+
+    def uninstall(self) -> Result:
+        """Uninstall from the root; must succeed."""
+        result = self.refused_or_not("uninstall")
+        self.assertEqual(result.code, 0, result.err)
+        return result
+
+    def refused(self, *arguments: str) -> str:
+        """The one line with which a command on the root is refused, with exit code 1 and nothing changed."""
+        before = listing(self.root)
+        result = self.refused_or_not(*arguments)
+        self.assertEqual(result.code, 1, result)
+        self.assertEqual(result.out, "")
+        self.assertRegex(result.err, r"\Aazure-provisioning: [^\n]+\n\Z")
+        self.assertEqual(listing(self.root), before)
+        return result.err
+
+    def refused_or_not(self, verb: str, *arguments: str) -> Result:
+        result = cli(verb, "--root", self.root, *arguments)
+        self.assertNotIn("Traceback", result.err)
+        return result
+
+    def bytes_at(self, path: str) -> "Optional[bytes]":
+        """The content of a file in the root, without a limit."""
+        return self.system.read(path, limit=1 << 24)
+
+    def make_program(self, path: str) -> None:
+        """Let everybody execute the file at a path in the root."""
+        os.chmod(self.system.path(path), 0o755)
+
+    def mode_at(self, path: str) -> int:
+        """The mode of what lies at a path in the root."""
+        found = self.system.stat(path)
+        assert found is not None, path
+        return stat.S_IMODE(found.st_mode)
+
+    def hook(self) -> "Tuple[Optional[str], List[str]]":
+        """(mechanism, links) as `status` would tell."""
+        from azure_provisioning.init.table import find_hook
+
+        return find_hook(self.system)

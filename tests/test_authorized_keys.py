@@ -1,0 +1,257 @@
+"""SSH keys: what is read from a text, which file they go to, and that nobody leads the way elsewhere."""
+
+import base64
+import os
+import stat
+import struct
+from typing import Dict, List, Tuple
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.authorized_keys import authorize
+from azure_provisioning.guest.ssh_key import read_keys
+from tests.tools import ToolTest
+
+
+def blob(kind: str, *fields: bytes) -> str:
+    """The base64 of a public key."""
+    parts = [kind.encode()] + list(fields)
+    return base64.b64encode(b"".join(struct.pack(">I", len(part)) + part for part in parts)).decode()
+
+
+ED = "ssh-ed25519 " + blob("ssh-ed25519", b"e" * 32)
+RSA = "ssh-rsa " + blob("ssh-rsa", b"\1\0\1", b"\0" + b"n" * 256)
+ECDSA = "ecdsa-sha2-nistp256 " + blob("ecdsa-sha2-nistp256", b"nistp256", b"q" * 65)
+SK = "sk-ecdsa-sha2-nistp256@openssh.com " + blob("sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"q" * 65, b"ssh:")
+FILE = "/home/azureuser/.ssh/authorized_keys"
+
+
+def wrap(key: str, width: int, end: str) -> str:
+    """The key with line ends inside its blob, as some editors and templates leave it."""
+    kind, text = key.split()
+    return kind + " " + end.join(text[place : place + width] for place in range(0, len(text), width))
+
+
+class KeyTest(ToolTest):
+    def lines(self, text: str) -> "List[str]":
+        return [key.line().rstrip("\n") for key in read_keys(text)[0]]
+
+    def test_kinds(self) -> None:
+        for key in (ED, RSA, ECDSA, SK):
+            self.assertEqual(read_keys(key)[1], [])
+            self.assertEqual(self.lines(key), [key])
+            self.assertEqual(self.lines("  %s  Ann B\r\n\r\n" % key), [key + " Ann B"])
+
+    def test_wrapped(self) -> None:
+        for end in ("\r\n", "\n", "\r", "\r\n  ", " "):
+            for width in (1, 5, 64, 72, 371):
+                with self.subTest(end=end, width=width):
+                    self.assertEqual(self.lines(wrap(RSA, width, end) + " ann@host\r\n"), [RSA + " ann@host"])
+
+    def test_several_in_one_text(self) -> None:
+        text = "# mine\r\n%s one\r\n%s\r\n%s three\n" % (wrap(RSA, 70, "\r\n"), ED, wrap(ECDSA, 64, "\n"))
+        self.assertEqual(self.lines(text), [RSA + " one", ED, ECDSA + " three"])
+
+    def test_rfc_4716(self) -> None:
+        body = "\n".join(RSA.split()[1][place : place + 70] for place in range(0, 400, 70))
+        head = '---- BEGIN SSH2 PUBLIC KEY ----\nComment: "a \\\nlong one"\n'
+        self.assertEqual(self.lines(head + body + "\n---- END SSH2 PUBLIC KEY ----\n"), [RSA])
+
+    def test_refused(self) -> None:
+        kind, text = RSA.split()
+        for bad in (
+            "",
+            "ssh-rsa",
+            "ssh-rsa ????",
+            kind + " " + text[:-8],
+            kind + " " + text[:-4] + "!!!!",
+            kind + " " + ED.split()[1],
+            "ssh-ed25519 " + blob("ssh-ed25519", b""),
+            "ssh-ed25519 " + blob("ssh-ed25519", b"x", b"y"),
+            "ssh-dss " + text,
+            'command="reboot" ' + RSA,
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "ssh-rsa " + "A" * 100000,
+            "ssh-rsa " + "A " * 50000,
+        ):
+            with self.subTest(bad=bad[:40]):
+                keys, problems = read_keys(bad)
+                self.assertEqual(keys, [])
+                self.assertEqual(bool(problems), bool(bad.strip("- ")))
+
+    def test_comment_makes_no_line(self) -> None:
+        self.assertEqual(self.lines(ED + " a\x1b[2J\x0bb\x85c"), [ED + " a[2J b c"])
+
+
+class AuthorizeTest(ToolTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.uid, self.gid = (1000, 1000) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        line = "azureuser:x:%d:%d::/home/azureuser:/bin/sh\n" % (self.uid, self.gid)
+        self.fill({"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" + line})
+        self.system.make_dirs("/home/azureuser")
+        self.own("/home/azureuser")
+
+    def own(self, path: str) -> None:
+        if os.geteuid() == 0:
+            os.chown(self.root + path, self.uid, self.gid)
+
+    def looks(self, path: str) -> "Tuple[int, int]":
+        """(mode, owner) of a file."""
+        found = os.lstat(self.root + path)
+        return stat.S_IMODE(found.st_mode), found.st_uid
+
+    def test_new_file(self) -> None:
+        said = authorize(self.system, "azureuser", [RSA + " ann\r\n", wrap(ED, 20, "\r\n"), RSA])
+        self.assertEqual(said, "2 added to " + FILE)
+        self.assertEqual(self.text(FILE), "%s ann\n%s\n" % (RSA, ED))
+        self.assertEqual(self.looks(FILE), (0o600, self.uid))
+        self.assertEqual(self.looks("/home/azureuser/.ssh"), (0o700, self.uid))
+        self.assertEqual(authorize(self.system, "azureuser", [RSA, ED]), "0 added to " + FILE)
+        self.assertEqual(self.text(FILE), "%s ann\n%s\n" % (RSA, ED))
+
+    def test_merged(self) -> None:
+        old = '# my keys\nfrom="10.0.0.0/8" %s x\nnonsense \xff\n%s' % (ED, ECDSA)
+        self.fill({FILE: old})
+        self.own("/home/azureuser/.ssh")
+        os.chmod(self.root + FILE, 0o664)
+        os.chmod(self.root + "/home/azureuser/.ssh", 0o777)
+        os.chmod(self.root + "/home/azureuser", 0o775)
+        self.assertEqual(authorize(self.system, "azureuser", [ED, RSA, ECDSA]), "1 added to " + FILE)
+        self.assertEqual(self.text(FILE), old + "\n" + RSA + "\n")
+        self.assertEqual(self.looks(FILE), (0o644, self.uid))
+        self.assertEqual(self.looks("/home/azureuser/.ssh"), (0o755, self.uid))
+        self.assertEqual(self.looks("/home/azureuser"), (0o755, self.uid))
+
+    def test_some_are_refused(self) -> None:
+        said = authorize(self.system, "azureuser", ["ssh-rsa AAAA", ED])
+        self.assertEqual(said, "1 added to %s; refused: an ssh-rsa key is damaged" % FILE)
+
+    def test_none_is_usable(self) -> None:
+        for keys in ([], ["ssh-rsa AAAA"], [""]):
+            with self.assertRaisesRegex(GuestError, "no usable ssh key"):
+                authorize(self.system, "azureuser", keys)
+        self.assertIsNone(self.text(FILE))
+        with self.assertRaisesRegex(GuestError, "no such account"):
+            authorize(self.system, "ann", [ED])
+
+    def test_symlinks_of_the_user(self) -> None:
+        self.fill({"/root/.ssh/authorized_keys": "root's\n", "/root/own": "x\n"})
+        for link, target in (
+            (".ssh", "/root/.ssh"),
+            (".ssh", "../../root/.ssh"),
+            (".ssh/authorized_keys", "/root/own"),
+        ):
+            with self.subTest(link=link, target=target):
+                path = self.root + "/home/azureuser/" + link
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.symlink(target, path)
+                with self.assertRaises(GuestError):
+                    authorize(self.system, "azureuser", [ED])
+                self.assertEqual(self.text("/root/.ssh/authorized_keys"), "root's\n")
+                self.assertEqual(self.text("/root/own"), "x\n")
+                os.unlink(path)
+
+    def test_hard_link_and_pipe(self) -> None:
+        self.fill({"/etc/shadow": "root:$6$secret\n", "/home/azureuser/.ssh/x": ""})
+        os.link(self.root + "/etc/shadow", self.root + FILE)
+        with self.assertRaisesRegex(GuestError, "not a plain file"):
+            authorize(self.system, "azureuser", [ED])
+        os.unlink(self.root + FILE)
+        os.mkfifo(self.root + FILE)
+        with self.assertRaisesRegex(GuestError, "not a plain file"):
+            authorize(self.system, "azureuser", [ED])
+
+    def test_home_elsewhere(self) -> None:
+        """A link that root made is followed, inside the root; one in a folder that others may write to is not."""
+        os.rename(self.root + "/home", self.root + "/data")
+        os.symlink("/data", self.root + "/home")
+        authorize(self.system, "azureuser", [ED])
+        self.assertEqual(self.text("/data/azureuser/.ssh/authorized_keys"), ED + "\n")
+        os.chmod(self.root, 0o777)
+        with self.assertRaisesRegex(GuestError, "symlink is in the way"):
+            authorize(self.system, "azureuser", [ED])
+
+    def test_file_that_sshd_reads(self) -> None:
+        own = "/home/azureuser/.ssh/"
+        table: "Tuple[Tuple[Dict[str, str], str], ...]" = (
+            ({}, FILE),
+            (
+                {"sshd_config": "#AuthorizedKeysFile no\nAuthorizedKeysFile .ssh/%u.keys .ssh/2\n"},
+                own + "azureuser.keys",
+            ),
+            ({"sshd_config": "authorizedkeysfile = none\t.ssh/k%%\nAuthorizedKeysFile x\n"}, own + "k%"),
+            ({"sshd_config": 'AuthorizedKeysFile "%h/.ssh/k" # comment\n'}, own + "k"),
+            ({"sshd_config": "AuthorizedKeysFile /etc/ssh/keys.d/%u/%U\n"}, "/etc/ssh/keys.d/azureuser/%d" % self.uid),
+            (
+                {
+                    "sshd_config": "Include sshd_config.d/*.conf\nAuthorizedKeysFile last\n",
+                    "sshd_config.d/10-a.conf": "Match User bob\nAuthorizedKeysFile bob\nMatch all\nUseDNS no\n",
+                    "sshd_config.d/20-b.conf": "AuthorizedKeysFile .ssh/b\n",
+                    "sshd_config.d/.0.conf": "AuthorizedKeysFile hidden\n",
+                    "sshd_config.d/00-c": "AuthorizedKeysFile c\n",
+                },
+                own + "b",
+            ),
+            ({"sshd_config": "Match User azureuser\nAuthorizedKeysFile m\n"}, FILE),
+        )
+        for files, expected in table:
+            with self.subTest(files=files):
+                self.setUp()
+                self.fill({"/etc/ssh/" + name: text for name, text in files.items()})
+                self.assertEqual(authorize(self.system, "azureuser", [ED]), "1 added to " + expected)
+                self.assertEqual(self.text(expected), ED + "\n")
+                inside = expected.startswith("/home/")
+                owner = self.uid if inside or os.geteuid() else 0
+                self.assertEqual(self.looks(expected), (0o600 if inside else 0o644, owner))
+                self.assertEqual(self.looks(os.path.dirname(expected))[0], 0o700 if inside else 0o755)
+
+    def test_no_key_file(self) -> None:
+        self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile none\n"})
+        with self.assertRaisesRegex(GuestError, "sshd reads no key file"):
+            authorize(self.system, "azureuser", [ED])
+
+    def test_endless_include(self) -> None:
+        self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config\n"})
+        with self.assertRaisesRegex(GuestError, "too many files"):
+            authorize(self.system, "azureuser", [ED])
+
+    def test_sshd_is_asked(self) -> None:
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if argv[1] != "-T":
+                return 255, "unknown"
+            return 0, "port 22\nauthorizedkeysfile .ssh/told .ssh/more\npasswordauthentication no\n"
+
+        self.tools.add("sshd", sshd)
+        authorize(self.system, "azureuser", [ED])
+        self.assertEqual(self.tools.ran_words(), ["sshd -T -C user=azureuser,host=localhost,addr=127.0.0.1"])
+        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+
+    def test_sshd_without_host_keys(self) -> None:
+        """9.3 and later tell with -G, but then not for a user: -C is an error with it."""
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if argv[1:] != ["-G"]:
+                return 1, "sshd: no hostkeys available -- exiting."
+            return 0, "authorizedkeysfile .ssh/told\n"
+
+        self.tools.add("sshd", sshd)
+        authorize(self.system, "azureuser", [ED])
+        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+
+    def test_sshd_cannot_tell(self) -> None:
+        self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting."))
+        self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/k\n"})
+        authorize(self.system, "azureuser", [ED])
+        self.assertEqual(self.text("/home/azureuser/.ssh/k"), ED + "\n")
+
+    def test_folder_that_sshd_misses(self) -> None:
+        """It is on a tmpfs, and made by whatever starts sshd after us."""
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if not self.system.is_dir("/run/sshd"):
+                return 255, "Missing privilege separation directory: /run/sshd\n"
+            return 0, "authorizedkeysfile .ssh/told\n"
+
+        self.tools.add("sshd", sshd)
+        authorize(self.system, "azureuser", [ED])
+        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")

@@ -1,0 +1,339 @@
+"""The command line of the built file: exit codes, what goes where, and a real `run` in a sealed room."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Dict, List, Optional, Tuple
+
+from azure_provisioning import __version__
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.image.fake_azure import FAULTS, VM_ID
+from tests import TOP
+from tests.guests import HOOK, OTHER_VM_ID, STATE, BuiltTest, snapshot
+
+KEYS = ["version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps", "last_error"]
+
+
+class CommandTest(BuiltTest):
+    def command(self, *argv: str, environment: "Optional[Dict[str, str]]" = None) -> "subprocess.CompletedProcess[str]":
+        """Run the built file. Never with `run`, which is about this very machine."""
+        assert "run" not in argv
+        return subprocess.run(
+            [sys.executable, "-I", self.program] + list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env=environment,
+        )
+
+
+class UsageTest(CommandTest):
+    def test_what_makes_no_sense_is_2(self) -> None:
+        for argv in (
+            [],
+            ["--no-such"],
+            ["fly"],
+            ["ru"],
+            ["install", "extra"],
+            ["install", "--no-such"],
+            ["install", "--roo", "/x"],
+            ["install", "--init", "launchd"],
+            ["install", "--root"],
+            ["status", "--jso"],
+            ["report"],
+            ["report", "perhaps"],
+            ["report", "failure"],
+            ["report", "failure", "--reason"],
+            ["rehearse", "--fault"],
+            ["rehearse", "--fault", "no-such-fault"],
+            [""],
+        ):
+            with self.subTest(argv):
+                done = self.command(*argv)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertEqual(done.stdout, "")
+                self.assertNotEqual(done.stderr, "")
+                self.assertNotIn("Traceback", done.stderr)
+
+    def test_version_and_help(self) -> None:
+        done = self.command("--version")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "azure-provisioning %s\n" % __version__, ""))
+        done = self.command("--help")
+        self.assertEqual(done.returncode, 0)
+        for verb in ("run", "install", "uninstall", "status", "report", "rehearse"):
+            self.assertRegex(done.stdout, r"(?m)^    %s\b" % verb)
+        for verb in ("install", "status", "report", "rehearse"):
+            self.assertEqual(self.command(verb, "--help").returncode, 0)
+
+    def test_expected_failures_are_1(self) -> None:
+        self.fill({"/etc/hostname": "x\n", "/usr/bin/x": ""})
+        for argv in (
+            ["install", "--root", self.root + "/etc"],
+            ["install", "--root", self.root + "/no/such"],
+            ["install", "--root", self.root],
+            ["uninstall", "--root", self.root + "/etc"],
+        ):
+            with self.subTest(argv):
+                done = self.command(*argv)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                self.assertTrue(done.stderr.startswith("azure-provisioning: "), done.stderr)
+        self.assertEqual(sorted(self.system.list("/etc")), ["hostname"])
+
+    def test_missing_module_is_named(self) -> None:
+        code = (
+            "import runpy, sys\n"
+            "sys.modules[%r] = None\n"
+            "sys.argv = [%r, 'status', '--root', %r]\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        )
+        for module in ("argparse", "subprocess", "typing"):
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", "-c", code % (module, self.program, self.root)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+            )
+            if "runpy" in done.stderr:
+                continue  # this Python's own runpy needs it
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("the module %r is missing from the standard library" % module, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_old_python_is_told(self) -> None:
+        code = (
+            "import runpy, sys\n"
+            "sys.version_info = (3, 5, 9)\n"
+            "sys.argv = [%r, 'status']\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')\n" % self.program
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^azure-provisioning: Python 3\.6 or newer is needed, and .* is 3\.5\.9\n$")
+
+    def test_locale_does_not_matter(self) -> None:
+        self.fill({STATE: "vm_id=a\nerror_reason=m\xfcller\nerror_at=x\n"})
+        for locale in ("C", "POSIX", "C.UTF-8", "de_DE.ISO-8859-1"):
+            done = self.command("status", "--root", self.root, environment={"LC_ALL": locale})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = self.command("status", "--json", "--root", self.root, environment={"LC_ALL": locale})
+            self.assertEqual(json.loads(done.stdout)["last_error"]["reason"], "m\xfcller")
+
+
+class StatusTest(CommandTest):
+    def status(self) -> "Dict[str, object]":
+        done = self.command("status", "--json", "--root", self.root)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found: "Dict[str, object]" = json.loads(done.stdout)
+        self.assertEqual(sorted(found), sorted(KEYS))
+        self.assertEqual(self.command("status", "--root", self.root).returncode, 0)
+        return found
+
+    def test_empty_root(self) -> None:
+        found = self.status()
+        self.assertIsNone(found["azure"])
+        self.assertEqual((found["configured"], found["ready"], found["steps"]), (False, False, []))
+        self.assertEqual(found["hook"], {"enabled": False, "mechanism": None, "path": None})
+        self.assertIsNone(found["last_error"])
+
+    def test_ready(self) -> None:
+        self.fill({DMI + "/chassis_asset_tag": AZURE_ASSET_TAG, DMI + "/product_uuid": VM_ID})
+        self.fill({STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\nstep.hostname=ok 0.5\n" % VM_ID})
+        self.install_hook()
+        found = self.status()
+        self.assertIs(found["azure"], True)
+        self.assertEqual(found["vm_id"], VM_ID)
+        self.assertEqual((found["configured"], found["ready"]), (True, True))
+        self.assertEqual((found["configured_at"], found["ready_at"]), ("x", "y"))
+        self.assertEqual(found["steps"], [{"name": "hostname", "result": "ok", "seconds": 0.5}])
+        self.assertEqual(found["hook"], {"enabled": True, "mechanism": "systemd", "path": HOOK})
+
+    def test_state_of_another_vm_is_not_ours(self) -> None:
+        self.fill({DMI + "/product_uuid": VM_ID, STATE: "vm_id=%s\nready_at=y\n" % OTHER_VM_ID})
+        found = self.status()
+        self.assertEqual((found["vm_id"], found["ready"], found["ready_at"]), (VM_ID, False, None))
+
+    def test_error(self) -> None:
+        self.fill({STATE: "error_reason=a reason\nerror_at=then\nerror.path=/x\n"})
+        self.assertEqual(self.status()["last_error"], {"reason": "a reason", "details": {"path": "/x"}, "at": "then"})
+
+    def test_nothing_is_changed(self) -> None:
+        self.fill({STATE: "corrupt", DMI + "/chassis_asset_tag": AZURE_ASSET_TAG})
+        before = snapshot(self.root)
+        self.assertEqual((self.status()["configured"], self.status()["ready"]), (False, False))
+        self.assertEqual(snapshot(self.root), before)
+
+
+class RehearseTest(CommandTest):
+    def test_rehearse(self) -> None:
+        done = self.command("rehearse")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for line in (
+            "GET /metadata/instance?api-version=2021-08-01&extended=true -> 200",
+            "GET /machine?comp=goalstate -> 200",
+            "POST /machine?comp=health -> 200",
+            "-image",
+            "+rehearsal",
+            "+++ " + STATE,
+        ):
+            self.assertIn("\n%s\n" % line, done.stdout)
+        for line in done.stderr.splitlines():
+            self.assertTrue(line.startswith("azure-provisioning: "), line)
+        self.assertIn("Azure accepted Ready", done.stderr)
+
+    def test_fault(self) -> None:
+        done = self.command("rehearse", "--fault", "report-stale", "--fault", "goal-state-empty")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("POST /machine?comp=health -> 410\n", done.stdout)
+
+    def test_list(self) -> None:
+        done = self.command("rehearse", "--fault", "list")
+        self.assertEqual((done.returncode, done.stdout.split(), done.stderr), (0, sorted(FAULTS), ""))
+
+    def test_interrupted(self) -> None:
+        story = subprocess.Popen(
+            [sys.executable, "-I", self.program, "rehearse", "--fault", "imds-silent"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        assert story.stderr is not None
+        while "first boot" not in story.stderr.readline():
+            self.assertIsNone(story.poll())
+        time.sleep(0.2)
+        story.send_signal(signal.SIGINT)
+        out, told = story.communicate()
+        self.assertEqual((story.returncode, out), (130, ""))
+        self.assertNotIn("Traceback", told)
+        self.assertTrue(told.endswith("interrupted; the next boot goes on from here\n"), told)
+
+
+# Makes a machine out of the scratch root: its files over this one's, which become read-only; no network but loopback.
+ROOM = """
+set -e
+mount --rbind / {room}
+mount --make-rprivate {room} 2>/dev/null || :
+for place in etc var run; do mount --bind {root}/$place {room}/$place; done
+mount -t tmpfs none {room}/sys
+mount -o remount,bind,ro,nosuid,nodev {room}
+mkdir -p {room}{dmi}
+cp {root}{dmi}/* {room}{dmi}/
+exec chroot {room} {python} -I {root}/inside.py
+"""
+
+# Runs inside: an Azure on loopback, then each command line of the list; prints what came of it as JSON.
+INSIDE = """
+import fcntl, json, os, socket, struct, subprocess, sys, time
+sys.path.insert(0, {top!r})
+import tests
+from azure_provisioning.image.fake_azure import FakeAzure
+from tests.guests import asked
+with socket.socket() as any_socket:  # loopback up
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
+found = []
+for argv, faults in {commands!r}:
+    with FakeAzure(tuple(faults)) as azure:
+        with open("/etc/azure-provisioning.conf", "w") as options:
+            options.write("imds = %s\\nwireserver = %s\\n" % (azure.endpoint, azure.endpoint))
+        started = time.monotonic()
+        done = subprocess.run([sys.executable, "-I", "-S", {program!r}] + argv, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        took = time.monotonic() - started
+        while "--detach" in argv and time.monotonic() < started + 10 and not azure.reports:
+            time.sleep(0.02)
+        time.sleep(0.1 if "--detach" in argv else 0)
+        found.append([done.returncode, done.stdout, done.stderr, took, list(asked(azure)), os.uname().nodename])
+print(json.dumps(found))
+"""
+
+
+class SealedRunTest(BuiltTest):
+    """`run` itself, as root of a machine of its own: the name spaces make sure that it is not this one."""
+
+    def run_sealed(self, *commands: "Tuple[List[str], List[str]]") -> "List[List[object]]":
+        """Run the command lines one after another in the room: [code, stdout, stderr, seconds, asked, hostname]."""
+        for folder in ("etc", "var/log", "var/tmp", "run", "room"):
+            os.makedirs(os.path.join(self.root, folder), exist_ok=True)
+        inside = INSIDE.format(top=TOP, commands=[list(command) for command in commands], program=self.program)
+        self.fill({"/inside.py": inside})
+        script = ROOM.format(room=self.root + "/room", root=self.root, dmi=DMI, python=sys.executable)
+        spaces = ["--user", "--map-root-user", "--mount", "--net", "--uts", "--pid", "--ipc", "--fork"]
+        try:
+            done = subprocess.run(
+                ["unshare"] + spaces + ["sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+                timeout=60,
+            )
+        except OSError as error:
+            self.skipTest("no unshare here, so the built file's `run` was not run: %s" % error)
+        if not done.stdout:
+            self.skipTest("no sealed room here, so the built file's `run` was not run: %s" % done.stderr.strip()[-200:])
+        found: "List[List[object]]" = json.loads(done.stdout)
+        return found
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill({DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n", DMI + "/product_uuid": VM_ID + "\n"})
+        self.fill({"/etc/hostname": "image\n", "/etc/hosts": "127.0.0.1\tlocalhost\n"})
+        self.install_hook()
+
+    def test_first_and_second_boot(self) -> None:
+        before = os.uname().nodename
+        first, second = self.run_sealed((["run"], []), (["run"], []))
+        self.assertEqual(first[0], 0, first)
+        self.assertEqual(first[1], "")
+        self.assertIn("Azure accepted Ready", str(first[2]))
+        self.assertEqual(first[4], ["imds 200", "goalstate 200", "health 200"])
+        self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
+        self.assertFalse(self.system.is_link(HOOK))
+        self.assertIn("Azure accepted Ready", self.text("/var/log/azure-provisioning.log") or "")
+        self.assertEqual(second[:3], [0, "", ""])
+        self.assertEqual(second[4], [])
+        self.assertEqual(os.uname().nodename, before)
+
+    def test_detach_returns_at_once(self) -> None:
+        (done,) = self.run_sealed((["run", "--detach"], ["imds-throttled"]))
+        self.assertEqual(done[0], 0, done)
+        self.assertLess(float(str(done[3])), 1.0)
+        self.assertEqual(done[4], ["imds 429", "imds 200", "goalstate 200", "health 200"])
+        self.assertIn("ready_at=", self.text(STATE) or "")
+
+    def test_not_on_azure(self) -> None:
+        self.fill({DMI + "/chassis_asset_tag": "none\n"})
+        before = self.text("/etc/hostname")
+        done, forced = self.run_sealed((["run"], []), (["run", "--force"], []))
+        self.assertEqual((done[0], done[1], done[4]), (0, "", []))
+        self.assertIn("not on Azure, nothing to do", str(done[2]))
+        self.assertEqual((forced[0], forced[4]), (0, ["imds 200", "goalstate 200", "health 200"]))
+        self.assertNotEqual(self.text("/etc/hostname"), before)
+
+    def test_report(self) -> None:
+        ready, failure, done = self.run_sealed(
+            (["report", "failure", "--reason", "a <b> | 'c'"], []), (["report", "ready"], []), (["run"], [])
+        )
+        self.assertEqual((ready[0], ready[4]), (0, ["goalstate 200", "health 200"]))
+        self.assertEqual((failure[0], failure[4]), (0, ["goalstate 200", "health 200"]))
+        self.assertEqual(done[0], 0)
+        self.assertEqual(done[4], [])
+        self.assertIn("ready_at=", self.text(STATE) or "")
+        self.assertNotIn("configured_at=", self.text(STATE) or "")
+
+    def test_proxies_are_not_used(self) -> None:
+        """Nothing listens where they lead to, so that any use of one would fail."""
+        url = "http://127.0.0.1:9"
+        old = dict(os.environ)
+        self.addCleanup(os.environ.update, old)
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+            self.addCleanup(os.environ.pop, name, None)
+            os.environ[name] = url
+        (done,) = self.run_sealed((["run"], []))
+        self.assertEqual(done[0], 0, done)

@@ -1,0 +1,92 @@
+"""What a person reads of a boot: one line each, whatever the network put into it, and whoever has stopped reading."""
+
+import io
+import os
+import time
+from contextlib import suppress
+
+from azure_provisioning import console
+from azure_provisioning.console import Console
+from tests.guests import GuestTest
+
+
+class ConsoleTest(GuestTest):
+    def test_lines(self) -> None:
+        self.console.say("one")
+        self.console.warn("two")
+        self.console.announce("three")
+        expected = "azure-provisioning: one\nazure-provisioning: warning: two\nazure-provisioning: three\n"
+        self.assertEqual(self.story, expected)
+
+    def test_nothing_drives_a_terminal(self) -> None:
+        self.console.say("a\x1b[2Jb\nc\rd\0e\x9bf\u202eg\ud800h m\xfcller")
+        self.assertEqual(self.story, "azure-provisioning: a\\x1b[2Jb\\nc\\rd\\x00e\\x9bf\\u202eg\\ud800h m\xfcller\n")
+
+    def test_readers_that_have_gone(self) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        stream = io.TextIOWrapper(io.FileIO(write, "w"))
+        Console(stream).say("to nobody")
+        with suppress(OSError):
+            stream.close()
+        closed = io.StringIO()
+        closed.close()
+        Console(closed).say("to a closed file")
+
+    def test_ascii_stream(self) -> None:
+        raw = io.BytesIO()
+        stream = io.TextIOWrapper(raw, encoding="ascii")
+        Console(stream).say("m\xfcller")
+        Console(stream).say("goes on")
+        stream.flush()
+        self.assertIn(b"goes on", raw.getvalue())
+
+    def test_log(self) -> None:
+        log = self.root + "/log"
+        self.console.keep_log(log, 1000)
+        self.console.say("m\xfcller")
+        with open(log, encoding="utf-8") as file:
+            self.assertRegex(file.read(), "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ m\xfcller\n$")
+        self.assertEqual(os.stat(log).st_mode & 0o7777, 0o600)
+        again = Console(self.stream)
+        again.keep_log(log, 1000)
+        again.say("x" * 2000)
+        self.assertGreater(os.path.getsize(log), 2000)
+        Console(self.stream).keep_log(log, 1000)
+        self.assertEqual(os.path.getsize(log), 0)
+
+    def test_log_in_hostile_places(self) -> None:
+        self.fill({"/target": "precious", "/link": "-> target"})
+        os.mkfifo(self.root + "/fifo")
+        started = time.monotonic()
+        for place in ("/link", "/fifo", "/no/such/folder/log", "/"):
+            screen = Console(self.stream)
+            screen.keep_log(self.root + place, 1)
+            screen.say("goes on")
+        self.assertEqual(self.story.count("goes on"), 4)
+        self.assertEqual(self.text("/target"), "precious")
+        self.assertLess(time.monotonic() - started, 2)
+
+    def test_serial_console(self) -> None:
+        device, console.DEVICE = console.DEVICE, self.root + "/console"
+        self.addCleanup(setattr, console, "DEVICE", device)
+        self.fill({"/console": ""})
+        self.console.announce("not switched on")
+        self.assertEqual(self.text("/console"), "")
+        self.console.serial = True
+        self.console.say("only the story")
+        self.console.announce("for the user\x1b")
+        self.assertEqual(self.text("/console"), "azure-provisioning: for the user\\x1b\r\n")
+
+    def test_serial_console_that_nobody_reads(self) -> None:
+        device, console.DEVICE = console.DEVICE, self.root + "/console"
+        self.addCleanup(setattr, console, "DEVICE", device)
+        os.mkfifo(console.DEVICE)
+        self.console.serial = True
+        started = time.monotonic()
+        self.console.announce("no reader")
+        reader = os.open(console.DEVICE, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        for _ in range(2000):  # more than a pipe holds
+            self.console.announce("x" * 100)
+        self.assertLess(time.monotonic() - started, 5)

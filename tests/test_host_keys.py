@@ -1,0 +1,114 @@
+"""Host keys: the image's are gone before anything else can fail, and new ones come from the guest's own tools."""
+
+import os
+import shutil
+import subprocess
+from typing import List, Tuple
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys
+from tests.guests import FastSystem
+from tests.tools import ToolTest
+
+IMAGE = {
+    "/usr/sbin/sshd": "",
+    "/etc/ssh/sshd_config": "x\n",
+    "/etc/ssh/ssh_host_rsa_key": "old\n",
+    "/etc/ssh/ssh_host_rsa_key.pub": "old\n",
+    "/etc/ssh/ssh_host_rsa_key.Ab12": "left by a killed ssh-keygen\n",
+    "/etc/ssh/ssh_host_ecdsa_key": "-> /media/keys/ecdsa",
+    "/media/keys/ecdsa": "old\n",
+}
+
+
+class HostKeysTest(ToolTest):
+    def keygen(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+        self.seen = self.system.list("/etc/ssh")
+        self.fill({"/etc/ssh/ssh_host_ed25519_key": "new\n", "/etc/ssh/ssh_host_ed25519_key.pub": "new\n"})
+        return 0, ""
+
+    def test_openssh(self) -> None:
+        self.fill(IMAGE)
+        self.tools.add("ssh-keygen", self.keygen)
+        for _ in range(2):
+            self.assertEqual(renew_host_keys(self.system), "1 made for OpenSSH")
+            self.assertEqual(self.seen, ["sshd_config"])
+        self.assertEqual(self.tools.ran_words(), ["ssh-keygen -A"] * 2)
+        self.assertEqual(self.text("/media/keys/ecdsa"), "old\n")
+
+    def test_killed_in_between(self) -> None:
+        self.fill(IMAGE)
+
+        def killed(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            raise KeyboardInterrupt
+
+        self.tools.add("ssh-keygen", killed)
+        with self.assertRaises(KeyboardInterrupt):
+            renew_host_keys(self.system)
+        self.assertEqual(self.system.list("/etc/ssh"), ["sshd_config"])
+        self.tools.add("ssh-keygen", self.keygen)
+        self.assertEqual(renew_host_keys(self.system), "1 made for OpenSSH")
+
+    def test_no_tool(self) -> None:
+        self.fill(IMAGE)
+        with self.assertRaisesRegex(GuestError, "host keys cannot be made"):
+            renew_host_keys(self.system)
+        self.assertIsNotNone(self.text("/etc/ssh/ssh_host_rsa_key"))
+
+    def test_tool_makes_none(self) -> None:
+        self.fill(IMAGE)
+        self.tools.add("ssh-keygen")
+        with self.assertRaisesRegex(GuestError, "made none"):
+            renew_host_keys(self.system)
+
+    def test_image(self) -> None:
+        self.fill(IMAGE)
+        self.fill({"/usr/bin/ssh-keygen": "", "/etc/dropbear/dropbear_rsa_host_key": "old"})
+        said = renew_host_keys(FastSystem(self.root))
+        self.assertIn("4 of OpenSSH removed", said)
+        self.assertIn("1 of dropbear removed", said)
+        self.assertEqual(self.system.list("/etc/ssh"), ["sshd_config"])
+
+    def test_no_server(self) -> None:
+        self.tools.add("ssh-keygen")
+        self.assertEqual(renew_host_keys(self.system), "no ssh server here")
+        self.assertEqual(self.tools.ran, [])
+
+    def test_dropbear(self) -> None:
+        self.fill({"/usr/sbin/dropbear": "", "/etc/dropbear/dropbear_dss_host_key": "old", "/etc/dropbear/other": "x"})
+        self.assertIn("with -R", renew_host_keys(self.system))
+        self.assertEqual(self.system.list("/etc/dropbear"), ["other"])
+
+        def dropbearkey(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if "-y" in argv:
+                return 0, "Public key portion is:\nssh-rsa QUJD root@vm\nFingerprint: sha1!! 00:11\n"
+            if argv[2] == "ed25519":
+                return 1, "Unknown key type"
+            self.fill({argv[4]: "new"})
+            return 0, ""
+
+        self.tools.add("dropbearkey", dropbearkey)
+        self.assertEqual(renew_host_keys(self.system), "2 made for dropbear")
+        self.assertEqual(fingerprints(self.system), ["SHA256:tdQEXD9Gb6kf4sxqvnkjKhpXzfEE96JucW4KHieJ33g (ssh-rsa)"])
+
+    def test_real_tool(self) -> None:
+        tool = shutil.which("ssh-keygen")
+        if tool is None:
+            self.skipTest("no ssh-keygen on this machine")
+        real = tool
+
+        def keygen(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            command = [real, "-A", "-f", self.root]
+            if subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+                self.skipTest("ssh-keygen does not work here")  # for one: a uid without a name
+            return 0, ""
+
+        self.fill(IMAGE)
+        self.tools.add("ssh-keygen", keygen)
+        renew_host_keys(self.system)
+        found = fingerprints(self.system)
+        self.assertGreaterEqual(len(found), 2)
+        for name in os.listdir(self.root + "/etc/ssh"):
+            if name.endswith(".pub"):
+                shown = subprocess.check_output([real, "-l", "-f", self.root + "/etc/ssh/" + name]).decode().split()
+                self.assertIn(shown[1], [line.split()[0] for line in found])

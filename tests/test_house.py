@@ -1,0 +1,257 @@
+"""The house as DESIGN has it: who may know whom, who may touch what, and how little a Ready VM's boot loads."""
+
+import ast
+import os
+import subprocess
+import sys
+from typing import Dict, Iterator, List, Set, Tuple
+
+from azure_provisioning.azure.identity import DMI
+from azure_provisioning.image.fake_azure import VM_ID
+from tests import TOP
+from tests.guests import HOOK, STATE, BuiltTest, GuestTest
+
+SOURCE = os.path.join(TOP, "src", "azure_provisioning")
+WINGS = ("azure", "guest", "init")
+
+# Who may use what, from the top down; a wing or module may use itself and what comes after it.
+FLOORS = ("__main__", "cli", "usage", "image", "provision", "steps", "boot", "settled", "azure", "guest", "init")
+
+# What lets a module touch files, programs or the network by itself.
+DOORS = {"subprocess", "tempfile", "shutil", "glob", "pathlib", "fileinput", "ctypes", "fcntl"}
+FILE_CALLS = {
+    "open",
+    "mkdir",
+    "makedirs",
+    "rename",
+    "replace",
+    "unlink",
+    "remove",
+    "rmdir",
+    "symlink",
+    "chmod",
+    "chown",
+}
+
+# The rehearsal makes its own scratch root and its own Azure; these are no files of a guest.
+OWN_FILES = {"system.py", "tree.py", "console.py", "image/rehearse.py", "cli.py", "init/unit.py"}
+
+
+def modules() -> "Iterator[Tuple[str, ast.Module]]":
+    """(path inside the package, syntax tree) of every module."""
+    for folder, _, names in os.walk(SOURCE):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                with open(path, encoding="utf-8") as file:
+                    yield os.path.relpath(path, SOURCE).replace(os.sep, "/"), ast.parse(file.read())
+
+
+def imports(path: str, tree: ast.AST) -> "Set[str]":
+    """What a module imports, anywhere in it, with our own modules as `azure_provisioning.x.y`."""
+    package = ["azure_provisioning"] + path.split("/")[:-1]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join(base + (node.module.split(".") if node.module else []))
+            found |= {"%s.%s" % (name, alias.name) for alias in node.names} | {name}
+    return found
+
+
+def ours(names: "Set[str]") -> "Set[str]":
+    """The first part inside our package of each of our own modules among the names: `azure`, `system`, `cli`."""
+    return {name.split(".")[1] for name in names if name.startswith("azure_provisioning.")}
+
+
+class ArrowsTest(GuestTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.imports: "Dict[str, Set[str]]" = {path: imports(path, tree) for path, tree in modules()}
+
+    def test_there_is_something_to_look_at(self) -> None:
+        self.assertGreater(len(self.imports), 30)
+        self.assertIn("azure_provisioning.azure.transport", self.imports["azure/wireserver.py"])
+        self.assertIn("subprocess", self.imports["system.py"])
+
+    def test_wings_do_not_know_one_another(self) -> None:
+        for path, names in self.imports.items():
+            wing = path.split("/")[0]
+            if wing in WINGS:
+                others = set(WINGS) - {wing}
+                self.assertEqual(ours(names) & (others | {"provision", "boot", "cli", "image", "usage"}), set(), path)
+
+    def test_arrows_point_down(self) -> None:
+        for path, names in self.imports.items():
+            here = path.split("/")[0].replace(".py", "")
+            if here in FLOORS:
+                above = set(FLOORS[: FLOORS.index(here)])
+                self.assertEqual(ours(names) & above, set(), path)
+            else:
+                self.assertEqual(ours(names) & set(FLOORS), set(), "%s lies below all floors" % path)
+
+    def test_one_door_to_programs(self) -> None:
+        users = [path for path, names in self.imports.items() if "subprocess" in names]
+        self.assertEqual(users, ["system.py"])
+
+    def test_one_door_to_the_network(self) -> None:
+        calls = {path: calls_of(tree) for path, tree in modules()}
+        connecting = {path for path, found in calls.items() if "connect" in found}
+        self.assertEqual(connecting, {"system.py", "azure/transport.py", "init/notify.py"})  # the last: AF_UNIX
+        for name in ("http.client", "urllib.request", "urllib", "ssl", "requests", "asyncio"):
+            self.assertEqual([path for path, names in self.imports.items() if name in names], [])
+
+    def test_one_door_to_files(self) -> None:
+        for path, tree in modules():
+            if path in OWN_FILES:
+                continue
+            self.assertEqual(self.imports[path] & DOORS, set(), path)
+            self.assertEqual({call for call in os_calls(tree) if call in FILE_CALLS}, set(), path)
+
+    def test_broad_excepts(self) -> None:
+        found: "List[str]" = []
+        for path, tree in modules():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ExceptHandler):
+                    kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                    names = {getattr(kind, "id", None) for kind in kinds}
+                    if names & {None, "Exception", "BaseException"} and not any(
+                        isinstance(kind, ast.Attribute) for kind in kinds
+                    ):
+                        found.append(path)
+        self.assertLessEqual(set(found), {"provision.py", "__main__.py"})
+        self.assertIn("provision.py", found)
+        self.assertEqual(len(found), len(set(found)))
+
+    def test_no_name_from_outside_the_standard_library(self) -> None:
+        for path, names in self.imports.items():
+            for name in names:
+                top = name.split(".")[0]
+                self.assertIn(top, KNOWN, path)
+
+    def test_no_environment_variable_is_obeyed(self) -> None:
+        users = set()
+        for path, tree in modules():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
+                    users.add(path)
+        self.assertEqual(users, {"init/notify.py", "settled.py"})  # systemd's NOTIFY_SOCKET
+
+
+KNOWN = set(
+    """
+    __future__ argparse array azure_provisioning base64 binascii calendar codecs collections contextlib copy csv
+    datetime difflib email enum errno fcntl functools hashlib hmac http importlib io itertools json os platform pyexpat
+    random re select shlex shutil signal socket socketserver stat string struct subprocess sys tempfile termios textwrap
+    threading time traceback types typing uuid zipfile zlib
+    """.split()  # noqa: SIM905
+)
+
+
+def calls_of(tree: ast.AST) -> "Set[str]":
+    """The names of all methods and functions that a module calls."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                found.add(node.func.attr)
+            elif isinstance(node.func, ast.Name):
+                found.add(node.func.id)
+    return found
+
+
+def os_calls(tree: ast.AST) -> "Set[str]":
+    """The built-in `open`, and the functions of `os`, that a module calls."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id == "open":
+                found.add("open")
+            elif (
+                isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "os"
+            ):
+                found.add(node.func.attr)
+    return found
+
+
+class FastPathTest(BuiltTest):
+    """What the built file loads on a VM that is Ready: this costs every boot of every VM."""
+
+    CODE = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from azure_provisioning import settled, tree\n"
+        "found = settled.is_settled(tree.Tree(sys.argv[2]))\n"
+        "settled.release_boot()\n"
+        "print(found)\n"
+        "print(' '.join(sorted(set(sys.modules) - before)))\n"
+    )
+    HEAVY = set(
+        """
+        typing re socket json subprocess argparse tempfile signal threading http urllib email ssl xml pyexpat
+        collections functools enum shutil random hashlib zlib logging traceback contextlib datetime struct select fcntl
+        """.split()  # noqa: SIM905
+    )
+
+    def look(self) -> "Tuple[str, Set[str]]":
+        """(is it settled, the modules that were loaded to tell)."""
+        printed = subprocess.check_output(
+            [sys.executable, "-I", "-S", "-c", self.CODE, self.program, self.root], universal_newlines=True
+        ).splitlines()
+        return printed[0], set(printed[1].split())
+
+    def make_ready(self) -> None:
+        self.fill({DMI + "/product_uuid": VM_ID, STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % VM_ID})
+
+    def test_ready(self) -> None:
+        self.make_ready()
+        settled, loaded = self.look()
+        self.assertEqual(settled, "True")
+        # What zipimport itself needs (struct, and re on old Pythons) is loaded before any line of ours is.
+        own = subprocess.check_output(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                "import sys; b = set(sys.modules); sys.path.insert(0, sys.argv[1]); import azure_provisioning;"
+                "print(' '.join(set(sys.modules) - b))",
+                self.program,
+            ],
+            universal_newlines=True,
+        ).split()
+        loaded -= set(own)
+        self.assertEqual(loaded & self.HEAVY, set())
+        few = ("settled", "tree", "errors", "state", "azure", "azure.identity", "init", "init.manifest")
+        mine = {name for name in loaded if name.startswith("azure_provisioning.")}
+        self.assertLessEqual(mine, {"azure_provisioning." + name for name in few})
+        self.assertLess(len(loaded), 20, sorted(loaded))
+
+    def test_not_ready(self) -> None:
+        self.make_ready()
+        for files in (
+            {STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID},
+            {STATE: ""},
+            {STATE: "nonsense"},
+            {STATE: "vm_id=aaaaaaaa-9f02-4cfe-b1f4-a4da7ebac2cf\nready_at=y\n"},
+        ):
+            self.make_ready()
+            self.assertEqual(self.look()[0], "True")
+            self.fill(files)
+            self.assertEqual(self.look()[0], "False", files)
+        self.make_ready()
+        self.fill({DMI + "/product_uuid": "none"})
+        self.assertEqual(self.look()[0], "False")
+
+    def test_hook_that_is_left_over(self) -> None:
+        self.make_ready()
+        self.install_hook()
+        self.fill({"/var/lib/azure-provisioning/install": "init=systemd\nlink=%s\n" % HOOK})
+        self.assertEqual(self.look()[0], "False")  # there is something to do: it is to go
+        self.options(every_boot="yes")
+        self.assertEqual(self.look()[0], "True")

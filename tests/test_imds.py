@@ -1,0 +1,115 @@
+"""What IMDS is asked, and what becomes of its answer, whatever that is."""
+
+import json
+import time
+from typing import Optional, Tuple
+
+from azure_provisioning.azure import imds
+from azure_provisioning.azure.transport import Peer
+from azure_provisioning.errors import BadReply, ProvisionError
+from azure_provisioning.image.fake_azure import INSTANCE, VM_ID
+from azure_provisioning.records import Instance
+from tests.guests import GuestTest, http
+
+BODY = json.dumps(INSTANCE).encode("ascii")
+RIGHT = (VM_ID, "rehearsal", "rehearsal_0")
+
+
+def told(instance: Instance) -> "Tuple[Optional[str], str, str]":
+    """What an instance is known by; the rest is looked at in test_records.py."""
+    return instance.vm_id, instance.computer_name, instance.resource_name
+
+
+class ParseTest(GuestTest):
+    def test_understood(self) -> None:
+        table = [
+            (BODY, RIGHT),
+            (b"\xef\xbb\xbf" + BODY, RIGHT),
+            (b" \r\n" + BODY + b"\n", RIGHT),
+            (b'{"compute": {"name": "a"}}', (None, "", "a")),
+            (b'{"compute": {"x": 1}}', (None, "", "")),
+            (b'{"compute": {"name": "a", "name": "b"}}', (None, "", "b")),
+            (b'{"compute": {"name": "a", "n": %s}}' % (b"9" * 900000), (None, "", "a")),
+            (
+                b'{"compute": {"name": "a", "n": 1e%s, "m": NaN, "o": -Infinity}}' % (b"9" * 9),
+                (None, "", "a"),
+            ),
+            (b'{"compute": {"name": "\\ud800"}}', (None, "", "\ud800")),
+            ('{"compute": {"name": "m\xfcller"}}'.encode("utf-8"), (None, "", "m\xfcller")),
+        ]
+        for body, expected in table:
+            started = time.monotonic()
+            with self.subTest(body[:80]):
+                self.assertEqual(told(imds.parse_instance(body)), expected)
+            self.assertLess(time.monotonic() - started, 2)
+
+    def test_refused(self) -> None:
+        table = [
+            b"",
+            b" ",
+            b"null",
+            b"[]",
+            b'"compute"',
+            b"17",
+            b"{}",
+            b'{"compute": null}',
+            b'{"compute": {}}',
+            b'{"compute": []}',
+            b'{"compute": "x"}',
+            b'{"Compute": {"name": "a"}}',
+            b'[{"compute": {"name": "a"}}]',
+            b'{"error": "Bad request"}',
+            b"<!DOCTYPE html><html><body>Please log in</body></html>",
+            BODY[:-1],
+            BODY[: len(BODY) // 2],
+            BODY + b"x",
+            BODY + BODY,
+            b"\0" + BODY,
+            BODY.decode("ascii").encode("utf-16"),
+            BODY.decode("ascii").encode("utf-32"),
+            b'{"compute": {"name": "m\xfcller"}}',
+            b"[" * 1000000,
+            b'{"a":' * 200000,
+            b'{"compute": {"name": "a\nb"}}',
+            bytes(range(256)) * 100,
+        ]
+        for body in table:
+            started = time.monotonic()
+            with self.subTest(body[:80]), self.assertRaises(BadReply) as caught:
+                imds.parse_instance(body)
+            self.assertEqual(caught.exception.reason, "error parsing IMDS metadata")
+            self.assertLess(time.monotonic() - started, 2)
+
+
+class FetchTest(GuestTest):
+    def fetch(self, *answers: bytes) -> Instance:
+        self.scripted = self.peer(*answers)
+        return imds.fetch_instance(self.system, Peer("IMDS", "127.0.0.1", self.scripted.port), 10.0)
+
+    def expect(self, *targets: str) -> None:
+        head = "%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\nMetadata: true\r\n\r\n"
+        expected = [(head % (target, self.scripted.port)).encode("ascii") for target in targets]
+        self.assertEqual(self.scripted.requests, expected)
+
+    def test_bytes_on_the_wire(self) -> None:
+        self.assertEqual(told(self.fetch(http(BODY))), RIGHT)
+        self.expect("GET /metadata/instance?api-version=2021-08-01&extended=true")
+
+    def test_older_version_after_400(self) -> None:
+        self.assertEqual(told(self.fetch(http(b"", "400 Bad Request"), http(BODY))), RIGHT)
+        self.expect(
+            "GET /metadata/instance?api-version=2021-08-01&extended=true",
+            "GET /metadata/instance?api-version=2019-06-01",
+        )
+
+    def test_no_other_status_changes_the_version(self) -> None:
+        for status in ("404 Not Found", "429 Too Many", "500 Oops", "503 Busy", "302 Found", "410 Gone"):
+            with self.subTest(status), self.assertRaises(BadReply):
+                self.fetch(http(BODY, status), http(BODY))
+            self.assertEqual(len(self.scripted.requests), 1)
+
+    def test_both_versions_refused(self) -> None:
+        with self.assertRaises(ProvisionError) as caught:
+            self.fetch(http(b"", "400 Bad Request"))
+        self.assertEqual(str(caught.exception), "http error 400 querying IMDS (http_code=400)")
+        self.assertEqual(len(self.scripted.requests), 2)

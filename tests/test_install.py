@@ -1,0 +1,504 @@
+"""Installed whole or not at all, twice the same as once, and out again without a trace."""
+
+import os
+import shutil
+import sys
+import unittest
+from typing import Dict, List, Optional
+
+from tests import TOP, images
+from tests.images import IMAGES, SUPPORTED, ImageTest, built_file, call, cli, listing
+
+PROGRAM = "/usr/local/sbin/azure-provisioning"
+MANIFEST = "/var/lib/azure-provisioning/install"
+UNIT = "/etc/systemd/system/azure-provisioning.service"
+SCRIPT = "/etc/init.d/azure-provisioning"
+
+
+class InstallTest(ImageTest):
+    def test_in_every_kind_of_image(self) -> None:
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.empty()
+                self.image(name)
+                before = listing(self.root)
+                once = self.install()
+                after = listing(self.root)
+                changed = {path for path in after if after[path] != before.get(path) and after[path][0] != "folder"}
+                said = {self.system.path(path, follow=False)[len(self.root) :] for path in once.out.splitlines()}
+                self.assertEqual(said, changed)
+                self.assertEqual(set(before) - set(after), set())
+                with open(built_file(), "rb") as file:
+                    self.assertEqual(after[PROGRAM], ("file", 0o755, file.read()))
+                self.assertIn("installed for %s: the next boot uses this up" % SUPPORTED[name], once.err)
+                mechanism, links = self.hook()
+                self.assertEqual(mechanism, SUPPORTED[name])
+                self.assertTrue(links)
+
+                twice = self.install()
+                self.assertEqual(twice.out, "")
+                self.assertEqual(listing(self.root), after)
+
+                gone = self.uninstall()
+                self.assertTrue(set(once.out.splitlines()) <= set(gone.out.splitlines()), gone.out)
+                self.assertEqual(listing(self.root), before)
+
+                nothing = self.uninstall()
+                self.assertEqual((nothing.code, nothing.out), (0, ""))
+                self.assertIn("nothing was installed", nothing.err)
+                self.assertEqual(listing(self.root), before)
+
+    def test_modes_do_not_depend_on_the_umask(self) -> None:
+        for umask in (0o000, 0o077):
+            with self.subTest("%03o" % umask):
+                self.empty()
+                self.image("systemd")
+                before = listing(self.root)
+                old = os.umask(umask)
+                try:
+                    self.install()
+                finally:
+                    os.umask(old)
+                for path, (kind, mode, _) in listing(self.root).items():
+                    if path not in before and kind != "link":
+                        self.assertEqual(mode, 0o755 if kind == "folder" or path == PROGRAM else 0o644, path)
+
+    def test_folders_that_were_there_stay_with_their_modes(self) -> None:
+        self.image("systemd")
+        for folder, mode in (("/etc/systemd/system-preset", 0o700), ("/usr/local/sbin", 0o2775), ("/var/lib", 0o711)):
+            os.makedirs(self.root + folder)
+            os.chmod(self.root + folder, mode)
+        before = listing(self.root)
+        self.install()
+        self.uninstall()
+        self.assertEqual(listing(self.root), before)
+
+    def test_newer_over_older(self) -> None:
+        """Replaced in one step: whoever has the old one open goes on reading the old one, and no name is ever empty."""
+        self.image("systemd")
+        self.install()
+        place = self.root + PROGRAM
+        with open(place, "rb") as file:
+            newest = file.read()
+        with open(place, "wb") as file:
+            file.write(b"#!older\n" * 1000)
+        os.chmod(place, 0o700)
+        with open(place, "rb") as reader:
+            number = os.stat(place).st_ino
+            result = self.install()
+            self.assertEqual(reader.read(), b"#!older\n" * 1000)
+        self.assertNotEqual(os.stat(place).st_ino, number)
+        self.assertEqual(self.bytes_at(PROGRAM), newest)
+        self.assertEqual(self.mode_at(PROGRAM), 0o755)
+        self.assertEqual(result.out.split(), [PROGRAM])
+        self.assertEqual(os.listdir(os.path.dirname(place)), ["azure-provisioning"])
+
+    def test_remains_of_a_killed_install_are_replaced(self) -> None:
+        self.image("systemd")
+        self.fill({"/usr/local/sbin/.azure-provisioning.azure-provisioning": "half a fi"})
+        self.install()
+        self.assertEqual(os.listdir(self.root + "/usr/local/sbin"), ["azure-provisioning"])
+
+    def test_prefix(self) -> None:
+        self.image("insserv")
+        before = listing(self.root)
+        self.install("--prefix", "/opt/azure/")
+        self.assertIsNotNone(self.bytes_at("/opt/azure/sbin/azure-provisioning"))
+        self.assertIsNone(self.bytes_at(PROGRAM))
+        self.assertIn("\nPROGRAM=/opt/azure/sbin/azure-provisioning\n", self.text(SCRIPT) or "")
+        self.assertNotIn(PROGRAM, self.text(SCRIPT) or "")
+        self.uninstall()
+        self.assertEqual(listing(self.root), before)
+
+    def test_another_prefix_takes_the_place_of_the_first(self) -> None:
+        self.image("systemd")
+        before = listing(self.root)
+        self.install("--prefix", "/opt")
+        self.install("--prefix", "/usr")
+        self.assertIsNone(self.bytes_at("/opt/sbin/azure-provisioning"))
+        self.assertIn("ExecStart=/usr/bin/python3 -I -S /usr/sbin/azure-provisioning run\n", self.text(UNIT) or "")
+        self.uninstall()
+        self.assertEqual(listing(self.root), before)
+
+    def test_prefix_of_the_root_itself(self) -> None:
+        self.image("systemd")
+        self.install("--prefix", "/")
+        self.assertIn(" /sbin/azure-provisioning run\n", self.text(UNIT) or "")
+
+    def test_prefix_that_no_boot_script_could_name(self) -> None:
+        self.image("systemd")
+        for prefix in ("/opt/with space", "/opt/$HOME", "/opt/%n", "/opt/;reboot", "relative", "", "/opt/\n"):
+            with self.subTest(prefix):
+                self.refused("install", "--prefix", prefix)
+
+    def test_every_boot(self) -> None:
+        self.image("systemd")
+        self.fill({"/etc/azure-provisioning.conf": "# mine\ndeadline = 600\nevery_boot = no\n"})
+        self.install("--every-boot")
+        self.assertEqual(self.text("/etc/azure-provisioning.conf"), "# mine\ndeadline = 600\nevery_boot = yes\n")
+        self.uninstall()
+        self.assertIn("deadline = 600", self.text("/etc/azure-provisioning.conf") or "")
+
+    def test_uninstall_takes_the_state_and_leaves_what_is_the_users(self) -> None:
+        self.image("systemd")
+        kept = {
+            "/etc/azure-provisioning.conf": "deadline = 600\n",
+            "/etc/azure-provisioning/ready.d/10-mine": "#!/bin/sh\n",
+            "/var/log/azure-provisioning.log": "yesterday\n",
+        }
+        self.fill(kept)
+        before = listing(self.root)
+        self.install()
+        self.fill({"/var/lib/azure-provisioning/state": "vm_id=x\n", "/var/lib/azure-provisioning/state.corrupt": "?"})
+        self.uninstall()
+        self.assertEqual(listing(self.root), before)
+
+    def test_uninstall_after_the_boot_has_disabled_it(self) -> None:
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.empty()
+                self.image(name)
+                before = listing(self.root)
+                self.install()
+                for link in self.hook()[1]:
+                    self.system.unlink(link)
+                self.assertEqual(self.hook(), (SUPPORTED[name], []))
+                self.uninstall()
+                self.assertEqual(listing(self.root), before)
+
+    def test_install_after_the_boot_has_disabled_it(self) -> None:
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.empty()
+                self.image(name)
+                self.install()
+                installed = listing(self.root)
+                for link in self.hook()[1]:
+                    self.system.unlink(link)
+                self.assertNotEqual(listing(self.root), installed)
+                self.install()
+                self.assertEqual(listing(self.root), installed)
+
+
+class ChoiceTest(ImageTest):
+    """Which init system, and whose business it is."""
+
+    def test_init_overrides(self) -> None:
+        self.image("systemd")
+        self.fill({"/etc/runlevels/default/x": "", "/sbin/openrc-run": ""})
+        self.install("--init", "openrc")
+        self.assertEqual(self.hook()[0], "openrc")
+
+    def test_init_that_is_not_supported_yet(self) -> None:
+        self.image("systemd")
+        for name in ("runit", "s6", "dinit", "finit", "busybox", "slackware", "rc-local"):
+            with self.subTest(name):
+                self.assertIn("found=" + name, self.refused("install", "--init", name))
+
+    def test_init_that_does_not_exist(self) -> None:
+        self.image("systemd")
+        before = listing(self.root)
+        for arguments in (["--init", "upstart"], ["--init", ""], ["--init"], ["--everyboot"], ["more"]):
+            with self.subTest(" ".join(arguments)):
+                result = cli("install", "--root", self.root, *arguments)
+                self.assertEqual((result.code, result.out), (2, ""))
+                self.assertNotIn("Traceback", result.err)
+        self.assertEqual(listing(self.root), before)
+
+    def test_init_with_nothing_that_could_start_it(self) -> None:
+        """The image of another init system: an enabled hook that no boot would look at is refused."""
+        self.image("buildroot")
+        self.assertIn("nothing would start it", self.refused("install", "--init", "sysvinit"))
+
+    def test_another_init_system(self) -> None:
+        """An image that is converted: one hook at a time, and still no trace at the end."""
+        self.image("insserv")
+        self.fill({"/etc/runlevels/default/ssh": "-> /etc/init.d/ssh", "/etc/init.d/rcS": images.BUILDROOT_RCS})
+        before = listing(self.root)
+        names = ("sysvinit", "openrc", "systemd", "sysvinit", "systemd", "openrc", "sysvinit")
+        for name in names:
+            self.install("--init", name)
+            mechanism, links = self.hook()
+            self.assertEqual(mechanism, name)
+            paths = [path for path in listing(self.root) if "azure-provisioning" in path.rpartition("/")[2]]
+            ours = [path for path in paths if path not in (PROGRAM, "/var/lib/azure-provisioning")]
+            rest = {"systemd": [UNIT, "/etc/systemd/system-preset/10-azure-provisioning.preset"]}.get(name, [SCRIPT])
+            self.assertEqual(sorted(ours), sorted(links + rest), name)
+        self.uninstall()
+        self.assertEqual(listing(self.root), before)
+
+    def test_masked_unit(self) -> None:
+        self.image("systemd")
+        self.fill({UNIT: "-> /dev/null"})
+        self.assertEqual(self.hook(), ("systemd", []))
+        self.install()
+        self.assertFalse(self.system.is_link(UNIT))
+        self.assertIn("ExecStart=", self.text(UNIT) or "")
+        self.assertTrue(self.hook()[1])
+        self.fill({UNIT: "-> /dev/null"})
+        self.assertEqual(self.hook(), ("systemd", []))  # masked by a person later, with its links still there
+
+    def test_no_linux_image(self) -> None:
+        self.refused("install")
+        self.refused("uninstall")
+        self.fill({"/EFI/BOOT/BOOTX64.EFI": ""})
+        self.assertIn("not the root of a Linux system", self.refused("install"))
+        for root in (self.root + "/missing", self.root + "/EFI/BOOT/BOOTX64.EFI"):
+            result = cli("install", "--root", root)
+            self.assertEqual((result.code, result.out), (1, ""), result)
+            self.assertIn("not the root of a Linux system", result.err)
+
+
+class RivalTest(ImageTest):
+    """Another provisioner would do its work too: said, and installed all the same."""
+
+    WAAGENT = {
+        "/usr/sbin/waagent": "",
+        "/etc/systemd/system/multi-user.target.wants/walinuxagent.service": "-> /lib/systemd/system/x",
+    }
+    CLOUD_INIT = {
+        "/usr/bin/cloud-init": "",
+        "/etc/systemd/system/cloud-init.target.wants/cloud-init-local.service": "-> /lib/x",
+    }
+
+    def warnings(self, *files: "Dict[str, str]") -> "List[str]":
+        self.empty()
+        self.image("systemd")
+        for some in files:
+            self.fill(some)
+        return [line for line in self.install().err.splitlines() if "would provision too" in line]
+
+    def test_none(self) -> None:
+        self.assertEqual(self.warnings(), [])
+
+    def test_waagent(self) -> None:
+        (line,) = self.warnings(self.WAAGENT)
+        self.assertIn("waagent would provision too", line)
+        (line,) = self.warnings(self.WAAGENT, {"/etc/waagent.conf": "Provisioning.Agent=auto\n"})
+        for conf in ("Provisioning.Agent=disabled\n", "# x\nProvisioning.Enabled=n # no\n"):
+            self.assertEqual(self.warnings(self.WAAGENT, {"/etc/waagent.conf": conf}), [])
+        self.assertEqual(self.warnings({"/usr/sbin/waagent": ""}), [])  # installed, and not enabled
+
+    def test_waagent_under_other_inits(self) -> None:
+        for name, path in (
+            ("insserv", "/etc/rc2.d/S05waagent"),
+            ("openrc on busybox", "/etc/runlevels/default/waagent"),
+        ):
+            self.empty()
+            self.image(name)
+            self.fill({"/usr/sbin/waagent": "", path: "-> /etc/init.d/waagent"})
+            self.assertIn("waagent would provision too", self.install().err)
+
+    def test_cloud_init(self) -> None:
+        (line,) = self.warnings(self.CLOUD_INIT)
+        self.assertIn("cloud-init would provision too", line)
+        self.assertEqual(self.warnings(self.CLOUD_INIT, {"/etc/cloud/cloud-init.disabled": ""}), [])
+        none = {"/etc/cloud/cloud.cfg.d/90_dpkg.cfg": "datasource_list: [ NoCloud, None ]\n"}
+        self.assertEqual(self.warnings(self.CLOUD_INIT, none), [])
+
+    def test_both(self) -> None:
+        self.assertEqual(len(self.warnings(self.WAAGENT, self.CLOUD_INIT)), 2)
+
+
+class PythonTest(ImageTest):
+    """The interpreter is found by names: nothing in an image is executed."""
+
+    def written(self, files: "Dict[str, str]", *arguments: str) -> "Optional[str]":
+        """The interpreter in the hook of an image with these files; None if it was refused."""
+        self.empty()
+        self.image("insserv", python=False)
+        self.fill(files)
+        for path in files:
+            if "libexec/" in path and self.system.exists(path):
+                self.make_program(path)
+        result = self.refused_or_not("install", *arguments)
+        if result.code:
+            self.assertEqual(result.code, 1)
+            self.assertIsNone(self.bytes_at(PROGRAM))
+            return None
+        lines = (self.text(SCRIPT) or "").splitlines()
+        (path,) = [line[len("PYTHON=") :] for line in lines if line.startswith("PYTHON=")]
+        return path
+
+    def test_where_it_is_found(self) -> None:
+        old, new, usual = "/usr/bin/python3.4", "/usr/bin/python3.11", "/usr/bin/python3"
+        rhel8, rhel8_real = "/usr/libexec/platform-python", "/usr/libexec/platform-python3.6"
+        alternatives = {usual: "-> /etc/alternatives/python3", "/etc/alternatives/python3": "-> " + new, new: ""}
+        cases = [
+            ({usual: "-> python3.11", new: ""}, usual),
+            (alternatives, usual),
+            ({usual: "", new: ""}, usual),
+            ({new: ""}, new),
+            ({"/usr/bin/python3.9": "", new: "", "/usr/bin/python3.6": ""}, new),
+            (
+                {"/usr/bin/python3.12-config": "", "/usr/bin/python3-x": "", "/usr/bin/python3.7": ""},
+                "/usr/bin/python3.7",
+            ),
+            ({"/usr/bin/python36": ""}, "/usr/bin/python36"),
+            ({"/usr/local/bin/python3": ""}, "/usr/local/bin/python3"),
+            ({"/bin/python3": ""}, "/bin/python3"),
+            ({rhel8: "-> platform-python3.6", rhel8_real: ""}, rhel8),
+            ({usual: "-> python3.4", old: "", new: ""}, new),
+            ({usual: "-> python3.4", old: "", "/usr/bin/python34": "-> python3.4", rhel8: ""}, rhel8),
+            ({"/usr/bin/python34": "-> python3.4", old: ""}, None),  # EPEL 6
+            ({"/usr/bin/python34": ""}, None),
+            ({usual: "-> python3.4", old: ""}, None),
+            ({"/usr/bin/python2.7": "", "/usr/bin/python": "-> python2.7"}, None),
+            ({usual: "-> python3.11"}, None),  # a link without its interpreter
+            ({}, None),
+        ]
+        for files, expected in cases:
+            with self.subTest(sorted(files)):
+                self.assertEqual(self.written({path: text or "x" for path, text in files.items()}), expected)
+
+    def test_no_python_says_what_to_do(self) -> None:
+        self.image("systemd", python=False)
+        line = self.refused("install")
+        self.assertIn("no Python 3.6 or newer was found", line)
+        self.assertIn("--python", line)
+
+    def test_named(self) -> None:
+        new, old, unknown = "/opt/new/bin/python3.8", "/opt/old/bin/python3.5", "/opt/bin/py"
+        python = {"/usr/bin/python3": "x", new: "x", old: "x", unknown: "x"}
+        self.assertEqual(self.written(python, "--python", new), new)
+        self.assertEqual(self.written(python, "--python", unknown), unknown)
+        for path in (old, "/opt/missing", "python3", "/etc/inittab", "/usr/bin", "", built_file()):
+            with self.subTest(path):
+                self.assertIsNone(self.written(python, "--python", path))
+
+    def test_named_too_old_or_missing_says_so(self) -> None:
+        self.image("systemd")
+        self.fill({"/opt/bin/python3.5": "x"})
+        self.assertIn("too old", self.refused("install", "--python", "/opt/bin/python3.5"))
+        self.assertIn("path=/opt/none", self.refused("install", "--python", "/opt/none"))
+
+    def test_named_with_a_path_that_no_boot_script_could_have(self) -> None:
+        self.image("systemd")
+        for path in ("/opt/bin/my python", "/opt/bin/$(reboot)", "/opt/bin/%i"):
+            self.fill({path: "x"})
+            self.refused("install", "--python", path)
+
+    def test_in_the_unit_too(self) -> None:
+        self.image("systemd", python=False)
+        self.fill({"/usr/bin/python3.13": "x"})
+        self.install()
+        self.assertIn("ExecStart=/usr/bin/python3.13 -I -S " + PROGRAM + " run\n", self.text(UNIT) or "")
+
+
+class FailureTest(ImageTest):
+    """An image that takes only some of it is left as it was."""
+
+    def test_folder_that_is_a_file(self) -> None:
+        self.image("systemd")
+        self.fill({"/etc/systemd/system-preset": "a file"})
+        self.assertIn("not a folder", self.refused("install"))
+
+    def test_read_only_folder(self) -> None:
+        if os.geteuid() == 0:
+            self.skipTest("root may write anywhere: a folder without write permission was not tried")
+        for folder in ("/etc/systemd/system", "", "/usr", "/etc/systemd/system/multi-user.target.wants"):
+            with self.subTest(folder):
+                self.empty()
+                self.image("systemd")
+                os.chmod(self.root + folder, 0o555)
+                try:
+                    self.assertIn("Permission denied", self.refused("install"))
+                finally:
+                    os.chmod(self.root + folder, 0o755)
+
+    def test_older_install_comes_back(self) -> None:
+        """The newer file is written first; where the rest fails, the older one is there again."""
+        self.image("insserv")
+        self.install()
+        self.system.write(PROGRAM, b"older", mode=0o750)
+        self.system.write(SCRIPT, "#!/bin/sh\nolder\n", mode=0o700)
+        for folder in ("rc2.d", "rc3.d", "rc4.d", "rc5.d"):
+            self.system.unlink("/etc/%s/S01azure-provisioning" % folder)
+        os.unlink(self.root + "/etc/init.d/.depend.start")
+        os.mkfifo(self.root + "/etc/init.d/.depend.start")
+        self.refused("install")
+
+
+class MountTest(ImageTest):
+    """On a file system of its own, in a mount namespace that ends with the test."""
+
+    # For every room: fill the disk but for that much, install, and compare with what was there.
+    AT_EACH_SIZE = """
+refused=0
+before=$(find "$1" ! -name ballast | sort | cksum)
+for room in %s; do
+    dd if=/dev/zero of="$1/ballast" bs=4096 2>/dev/null || true
+    %s
+    code=0
+    "$2" -I -S "$3" install --root "$1" >/dev/null || code=$?
+    rm "$1/ballast"
+    %s
+    case $code in
+    0) "$2" -I -S "$3" uninstall --root "$1" >/dev/null ;;
+    1) refused=$((refused + 1)) ;;
+    *) exit $code ;;
+    esac
+    [ "$before" = "$(find "$1" | sort | cksum)" ] || { echo "not as before: room $room, code $code"; exit 9; }
+done
+echo "$refused refused"
+"""
+
+    def on_tmpfs(self, script: str, size: str = "4m") -> "images.Result":
+        """Run a shell script with the image on a small file system. $1: the image, $2: Python, $3: the built file."""
+        prepare = 'set -e; mount -t tmpfs -o size=%s none "$1"; cp -a "$4"/. "$1"; ' % size
+        self.image("systemd")
+        source = self.root + ".source"
+        os.rename(self.root, source)
+        os.mkdir(self.root)
+        self.addCleanup(shutil.rmtree, source, ignore_errors=True)
+        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        try:
+            able = call(unshare + ["mount", "-t", "tmpfs", "none", self.root])
+        except FileNotFoundError:
+            able = images.Result(1, "", "no unshare")
+        if able.code:
+            self.skipTest("no mount namespace (%s): a full and a read-only disk were not tried" % able.err.strip())
+        return call(unshare + ["sh", "-c", prepare + script, "sh", self.root, sys.executable, built_file(), source])
+
+    def test_read_only(self) -> None:
+        result = self.on_tmpfs('mount -o remount,ro none "$1"; exec "$2" -I -S "$3" install --root "$1"')
+        self.assertEqual((result.code, result.out), (1, ""))
+        self.assertRegex(result.err, r"\Aazure-provisioning: [^\n]*Read-only file system[^\n]*\n\Z")
+
+    def test_read_only_etc(self) -> None:
+        result = self.on_tmpfs(
+            'mount --bind "$1/etc" "$1/etc"; mount -o remount,bind,ro "$1/etc"; '
+            'find "$1" | sort >"$1.before"; "$2" -I -S "$3" install --root "$1" && exit 9; '
+            'find "$1" | sort | cmp - "$1.before"; rm "$1.before"'
+        )
+        self.assertEqual((result.code, result.out), (0, ""))
+        self.assertRegex(result.err, r"\Aazure-provisioning: [^\n]*Read-only file system[^\n]*\n\Z")
+
+    def test_full_disk(self) -> None:
+        """From no room at all to just enough for everything: at each size it is in, or all is as it was."""
+        program = -(-os.path.getsize(built_file()) // 4096)
+        sizes = [0, program - 1, program, program + 1, program + 2, program + 3]
+        result = self.on_tmpfs(
+            self.AT_EACH_SIZE % (" ".join(map(str, sizes)), 'truncate -s -$((room * 4096)) "$1/ballast"', "")
+        )
+        self.assertEqual((result.code, result.out), (0, "5 refused\n"))
+        self.assertIn("No space left on device", result.err)
+
+    def test_no_more_inodes(self) -> None:
+        free = ': >"$1/ballast"; mount -o remount,nr_inodes=$(($(df --output=iused "$1" | tail -n 1) + room)) none "$1"'
+        result = self.on_tmpfs(
+            self.AT_EACH_SIZE % ("0 1 2 3 4 5 6 7 8 9 10 11", free, 'mount -o remount,nr_inodes=999 none "$1"')
+        )
+        self.assertEqual(result.code, 0, result)
+        self.assertRegex(result.out, r"\A([5-9]|10|11) refused\n\Z")
+        self.assertIn("No space left on device", result.err)
+
+
+class OwnFileTest(unittest.TestCase):
+    def test_the_checkout_cannot_install_itself(self) -> None:
+        """Only the built file has a hash that somebody published."""
+        argv = [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; "
+                "runpy.run_module('azure_provisioning', run_name='__main__')"]  # fmt: skip
+        result = call(argv + [os.path.join(TOP, "src"), "install", "--root", "/nonexistent"])
+        self.assertEqual((result.code, result.out), (1, ""), result)
+        self.assertIn("only the built file can install itself", result.err)

@@ -1,0 +1,100 @@
+"""sudo and doas: the rule, where it lies, and what checks it first."""
+
+import os
+import stat
+from typing import List, Tuple
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.privilege import CANDIDATE, DOAS_CONF, DOAS_RULE, SUDO_RULE, grant
+from tests.tools import ToolTest
+
+SUDOERS = "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n"
+
+
+class PrivilegeTest(ToolTest):
+    def mode(self, path: str) -> int:
+        return stat.S_IMODE(os.stat(self.root + path).st_mode)
+
+    def test_sudo(self) -> None:
+        self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS})
+        for _ in range(2):
+            grant(self.system, "azure.user")
+            self.assertEqual(self.text(SUDO_RULE), "azure.user ALL=(ALL) NOPASSWD:ALL\n")
+            self.assertEqual(self.mode(SUDO_RULE), 0o440)
+            self.assertEqual(self.text("/etc/sudoers"), SUDOERS)
+
+    def test_capitals_are_no_alias(self) -> None:
+        self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS})
+        for name, expected in (("ALL", '"ALL" '), ("ADMIN_1", '"ADMIN_1" '), ("Admin", "Admin ")):
+            grant(self.system, name)
+            self.assertTrue((self.text(SUDO_RULE) or "").startswith(expected))
+
+    def test_visudo_reads_it_first(self) -> None:
+        self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS, CANDIDATE: "left by a killed run\n"})
+        seen = []
+
+        def visudo(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            seen.append(self.text(argv[-1]))
+            return 0, ""
+
+        self.tools.add("visudo", visudo)
+        grant(self.system, "azureuser")
+        self.assertEqual(self.tools.ran_words(), ["visudo -cf " + CANDIDATE])
+        self.assertEqual(seen, ["azureuser ALL=(ALL) NOPASSWD:ALL\n"])
+        self.assertIsNone(self.text(CANDIDATE))
+        self.assertIsNotNone(self.text(SUDO_RULE))
+
+    def test_visudo_refuses(self) -> None:
+        self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS})
+        self.tools.add("visudo", lambda argv, stdin: (1, "parse error in line 1"))
+        with self.assertRaisesRegex(GuestError, "parse error"):
+            grant(self.system, "azureuser")
+        self.assertEqual(self.system.list("/etc/sudoers.d"), [])
+
+    def test_folder_is_not_read(self) -> None:
+        for text in ("root ALL=(ALL) ALL", "# includedir /etc/sudoers.d\n", "#includedir /etc/other\n", ""):
+            with self.subTest(text=text):
+                self.fill({"/usr/bin/sudo": "", "/etc/sudoers": text})
+                grant(self.system, "azureuser")
+                grant(self.system, "azureuser")
+                first = text if text.endswith("\n") or not text else text + "\n"
+                self.assertEqual(self.text("/etc/sudoers"), first + "#includedir /etc/sudoers.d\n")
+
+    def test_usr_etc(self) -> None:
+        self.fill({"/usr/bin/sudo": "", "/usr/etc/sudoers": '#includedir "/etc/sudoers.d"\n'})
+        grant(self.system, "azureuser")
+        self.assertIsNone(self.text("/etc/sudoers"))
+
+    def test_doas(self) -> None:
+        self.fill({"/usr/bin/doas": "doas.conf"})
+        grant(self.system, "azureuser")
+        self.assertEqual((self.text(DOAS_CONF), self.mode(DOAS_CONF)), ("permit nopass azureuser\n", 0o600))
+        self.system.write(DOAS_CONF, "permit  nopass azureuser\npermit persist :wheel", mode=0o664)
+        for _ in range(2):
+            grant(self.system, "azureuser")
+            self.assertEqual(self.text(DOAS_CONF), "permit persist :wheel\npermit nopass azureuser\n")
+            self.assertEqual(self.mode(DOAS_CONF), 0o644)
+
+    def test_doas_folder(self) -> None:
+        self.fill(
+            {"/usr/bin/doas": "\0/etc/doas.d\0/etc/doas.conf", "/etc/doas.d/doas.conf": "permit persist :wheel\n"}
+        )
+        grant(self.system, "azureuser")
+        self.assertEqual((self.text(DOAS_RULE), self.mode(DOAS_RULE)), ("permit nopass azureuser\n", 0o600))
+        self.assertEqual(self.system.list("/etc/doas.d")[-1], os.path.basename(DOAS_RULE))
+        self.assertIsNone(self.text(DOAS_CONF))
+
+    def test_folder_that_this_doas_does_not_know(self) -> None:
+        self.fill({"/usr/bin/doas": "doas.conf", "/etc/doas.d/x": ""})
+        grant(self.system, "azureuser")
+        self.assertIsNone(self.text(DOAS_RULE))
+        self.assertIsNotNone(self.text(DOAS_CONF))
+
+    def test_refused(self) -> None:
+        with self.assertRaisesRegex(GuestError, "neither sudo nor doas"):
+            grant(self.system, "azureuser")
+        self.fill({"/usr/bin/doas": "doas.conf"})
+        for name in ("nopass", "a b", "%wheel", "#0", "", "a\n", "a=b"):
+            with self.subTest(name=name), self.assertRaisesRegex(GuestError, "not a name"):
+                grant(self.system, name)
+        self.assertIsNone(self.text(DOAS_CONF))

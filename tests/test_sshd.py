@@ -1,0 +1,95 @@
+"""Password login: the drop-in stays only where sshd reads it and does what it says."""
+
+from typing import List, Tuple
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.sshd import DROP_IN, set_password_login
+from tests.tools import ToolTest
+
+CONFIG = "/etc/ssh/sshd_config"
+INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf\n"
+OFF = "PasswordAuthentication no\nChallengeResponseAuthentication no\n"
+
+
+class SshdTest(ToolTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.hung_up: "List[int]" = []
+        self.system.hang_up = lambda pid: self.hung_up.append(pid) or True  # type: ignore[method-assign, func-returns-value]
+
+    def test_without_sshd(self) -> None:
+        """As in an image, where the files are all there is."""
+        self.fill({CONFIG: INCLUDE + "PasswordAuthentication yes\n"})
+        for _ in range(2):
+            self.assertEqual(set_password_login(self.system, False), "password login: no")
+            self.assertEqual(self.text(DROP_IN), OFF)
+        self.assertEqual(set_password_login(self.system, True), "password login: yes")
+        self.assertEqual(self.text(DROP_IN), "PasswordAuthentication yes\n")
+        self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
+
+    def test_said_before(self) -> None:
+        """The first value counts: a setting before the Include, or an earlier file."""
+        for files in (
+            {CONFIG: "PasswordAuthentication yes\n" + INCLUDE},
+            {CONFIG: INCLUDE, "/etc/ssh/sshd_config.d/00-a.conf": "passwordauthentication yes\n"},
+        ):
+            self.setUp()
+            self.fill(files)
+            with self.assertRaisesRegex(GuestError, "password login cannot be set.*says yes before"):
+                set_password_login(self.system, False)
+            self.assertIsNone(self.text(DROP_IN))
+
+    def test_no_include(self) -> None:
+        for text in (
+            "PasswordAuthentication no\n",
+            "Match user x\n" + INCLUDE,
+            "#" + INCLUDE + "PasswordAuthentication no",
+        ):
+            self.fill({CONFIG: text})
+            word, allowed = ("yes", True) if "Match" in text else ("no", False)
+            self.assertEqual(set_password_login(self.system, allowed), "password login: %s, as the image has it" % word)
+            with self.assertRaisesRegex(GuestError, "includes no sshd_config.d"):
+                set_password_login(self.system, not allowed)
+        self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
+
+    def test_no_openssh(self) -> None:
+        self.assertEqual(set_password_login(self.system, False), "no OpenSSH server is configured here")
+
+    def test_sshd_refuses(self) -> None:
+        self.fill({CONFIG: INCLUDE})
+        self.tools.add("sshd", lambda argv, stdin: (255, "Bad configuration option: X\n" if "-t" in argv else ""))
+        with self.assertRaisesRegex(GuestError, "problem=Bad configuration option: X"):
+            set_password_login(self.system, False)
+        self.assertIsNone(self.text(DROP_IN))
+
+    def test_sshd_does_otherwise(self) -> None:
+        self.fill({CONFIG: INCLUDE})
+        self.tools.add("sshd", lambda argv, stdin: (0, "passwordauthentication yes\n"))
+        with self.assertRaisesRegex(GuestError, "says yes before"):
+            set_password_login(self.system, False)
+        self.assertIsNone(self.text(DROP_IN))
+
+    def test_no_host_keys_yet(self) -> None:
+        """Where the start of sshd makes them, it cannot be asked before: the files are read."""
+        self.fill({CONFIG: INCLUDE})
+        self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting.\n"))
+        set_password_login(self.system, False)
+        self.assertEqual(self.text(DROP_IN), OFF)
+
+    def test_running_sshd(self) -> None:
+        self.fill({CONFIG: INCLUDE, "/run/sshd.pid": "123\n", "/proc/123/comm": "sshd\n"})
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            return (0, "passwordauthentication no\n") if argv[1] in ("-t", "-T") else (1, "usage")
+
+        self.tools.add("sshd", sshd)
+        self.assertEqual(set_password_login(self.system, False), "password login: no, sshd reads its files again")
+        self.assertEqual(self.hung_up, [123])
+        self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
+
+    def test_number_of_another_process(self) -> None:
+        self.fill({CONFIG: INCLUDE, "/run/sshd.pid": "123\n", "/proc/123/comm": "cron\n"})
+        set_password_login(self.system, False)
+        self.system.write("/run/sshd.pid", "-1\n")
+        set_password_login(self.system, False)
+        self.assertEqual(self.hung_up, [])

@@ -1,0 +1,153 @@
+"""The state file: what is believed of it, and what becomes of one that cannot be believed."""
+
+import os
+
+from azure_provisioning.errors import ProvisionError
+from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.state import State, same_vm
+from tests.guests import OTHER_VM_ID, STATE, GuestTest
+
+SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
+
+
+class StateTest(GuestTest):
+    def written(self, content: bytes) -> State:
+        """What is made of a state file with this content."""
+        self.system.write(STATE, content)
+        return State(self.system)
+
+    def test_round_trip(self) -> None:
+        state = State(self.system)
+        self.assertEqual((state.facts, state.problem), ({}, ""))
+        state.adopt(VM_ID)
+        state.facts["configured_at"] = "2026-01-01T00:00:00Z"
+        state.note_step("hostname", "ok", 0.0123)
+        state.note_error(ProvisionError("a reason", path="/x=y", text=" two\nlines\t\x85"), "then", "boot")
+        state.save(self.system)
+        self.assertEqual(
+            self.text(STATE),
+            "vm_id=%s\nconfigured_at=2026-01-01T00:00:00Z\nstep.hostname=ok 0.012\nerror_reason=a reason\n"
+            "error_at=then\nerror_boot=boot\nerror.path=/x=y\nerror.text=two lines\n" % VM_ID,
+        )
+        again = State(self.system)
+        self.assertEqual(again.facts, dict(state.facts, **{"error.text": "two lines"}))
+        self.assertEqual(again.steps(), [("hostname", "ok", 0.012)])
+        self.assertEqual(os.stat(self.root + STATE).st_mode & 0o7777, 0o644)
+        self.assertEqual(os.stat(os.path.dirname(self.root + STATE)).st_mode & 0o7777, 0o755)
+
+    def test_long_values_are_cut(self) -> None:
+        state = State(self.system)
+        state.adopt(VM_ID)
+        for number in range(40):
+            state.facts["error.%d" % number] = "x" * 100000
+        state.save(self.system)
+        self.assertEqual(State(self.system).problem, "")
+
+    def test_believed(self) -> None:
+        for content, key, value in (
+            (b"", "vm_id", None),
+            (b"vm_id=a\n", "vm_id", "a"),
+            (b"vm_id=a", "vm_id", "a"),
+            (b"vm_id=a\r\nready_at=b\r\n", "ready_at", "b"),
+            (b"vm_id=a\nready_at=b=c\n", "ready_at", "b=c"),
+            (b"vm_id=a\nfrom_the_future=1\nready_at=b\n", "ready_at", "b"),
+            (b"vm_id=a\nready_at=\n", "ready_at", ""),
+            (b"vm_id=a\nvm_id=b\n", "vm_id", "b"),
+            (b"vm_id=a\nerror.text=m\xc3\xbcller\n", "error.text", "m\xfcller"),
+            (b"error_reason=no answer from Azure\n", "error_reason", "no answer from Azure"),
+        ):
+            with self.subTest(content):
+                state = self.written(content)
+                self.assertEqual((state.problem, state.facts.get(key)), ("", value))
+
+    def test_not_believed(self) -> None:
+        for content in (
+            b"\n",
+            b"\0",
+            b"\0" * 4096,
+            b"vm_id=a\n\0\0\0\0",
+            b"vm_id=a\nready_at",
+            b"vm_id",
+            b"=\n",
+            b"=x\n",
+            b"vm id=a\n",
+            b"ready_at=now\n",
+            b"configured_at=now\nready_at=now\n",
+            b"vm_id=\xff\n",
+            b"\xef\xbb\xbfvm_id=a\n",
+            "vm_id=a\n".encode("utf-16"),
+            b"{}",
+            b"<html>",
+            b"# vm_id=a\n",
+            os.urandom(64).replace(b"=", b"") + b"\xff",
+            b"vm_id=a\n" * 100000,
+        ):
+            with self.subTest(content[:40]):
+                state = self.written(content)
+                self.assertNotEqual(state.problem, "")
+                self.assertEqual(state.facts, {})
+                self.assertFalse(state.has("ready_at", "a"))
+
+    def test_set_aside(self) -> None:
+        state = self.written(b"nonsense\n")
+        state.set_aside(self.system)
+        self.assertEqual(self.text(STATE + ".corrupt"), "nonsense\n")
+        self.assertIsNone(self.text(STATE))
+        self.assertEqual(os.stat(self.root + STATE + ".corrupt").st_mode & 0o7777, 0o600)
+        self.written(b"other nonsense\n").set_aside(self.system)
+        self.assertEqual(self.text(STATE + ".corrupt"), "other nonsense\n")
+
+    def test_steps_that_are_none(self) -> None:
+        values = ["ok", "ok x", "", "ok 1.2.3", "ok .", "ok \xb2", "ok -1", "ok 2"]
+        lines = ["step.%s=%s\n" % pair for pair in zip("abcdefgh", values)]
+        state = self.written(("vm_id=a\n" + "".join(lines)).encode("utf-8"))
+        self.assertEqual(state.steps(), [("h", "ok", 2.0)])
+
+    def test_whose_facts(self) -> None:
+        state = self.written(("vm_id=%s\nready_at=x\n" % VM_ID).encode("ascii"))
+        for vm_id, known in (
+            (VM_ID, True),
+            (VM_ID.upper(), True),
+            (SWAPPED, True),
+            (SWAPPED.upper(), True),
+            (OTHER_VM_ID, False),
+            (VM_ID[:-1], False),
+            ("", False),
+            (None, False),
+        ):
+            self.assertEqual(state.has("ready_at", vm_id), known, vm_id)
+            self.assertFalse(state.has("configured_at", vm_id), vm_id)
+
+    def test_adopt(self) -> None:
+        state = self.written(("vm_id=%s\nready_at=x\nstep.a=ok 1\n" % VM_ID).encode("ascii"))
+        state.adopt(SWAPPED)
+        self.assertEqual(state.facts["ready_at"], "x")
+        state.adopt(None)
+        self.assertEqual(state.facts["ready_at"], "x")
+        state.adopt(OTHER_VM_ID)
+        self.assertEqual(state.facts, {"vm_id": OTHER_VM_ID, "previous_vm_id": VM_ID})
+
+    def test_a_newer_error_replaces_the_older(self) -> None:
+        state = State(self.system)
+        state.note_error(ProvisionError("one", a="1"), "then", "boot")
+        state.note_error(ProvisionError("two", b="2"), "now", "boot")
+        self.assertEqual(state.facts, {"error_reason": "two", "error_at": "now", "error_boot": "boot", "error.b": "2"})
+        state.forget_error()
+        self.assertEqual(state.facts, {})
+
+
+class SameVmTest(GuestTest):
+    def test_same(self) -> None:
+        first = "00112233-4455-6677-8899-aabbccddeeff"
+        for second, same in (
+            (first, True),
+            ("33221100-5544-7766-8899-aabbccddeeff", True),
+            ("33221100-5544-7766-8899-AABBCCDDEEFF", True),
+            ("33221100-4455-6677-8899-aabbccddeeff", False),
+            ("33221100-5544-7766-9988-aabbccddeeff", False),
+            ("00112233-4455-6677-8899-aabbccddeefe", False),
+            ("", False),
+            ("00112233", False),
+        ):
+            self.assertEqual(same_vm(first, second), same, second)
+            self.assertEqual(same_vm(second, first), same, second)

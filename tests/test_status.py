@@ -1,0 +1,191 @@
+"""`status`: what a script reads, and what a person does."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any, Dict
+
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.image import status
+from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.state import PATH as STATE
+from tests.guests import OTHER_VM_ID, FastSystem
+from tests.images import ImageTest, built_file, cli, listing
+
+KEYS = {
+    "version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps", "last_error",
+}  # fmt: skip
+CONFIGURED = "vm_id=%s\nconfigured_at=2026-11-24T20:00:00Z\nstep.hostname=ok 0.123\nstep.keys=warning 1.000\n" % VM_ID
+READY = CONFIGURED + "ready_at=2026-11-24T20:00:05Z\n"
+FAILED = (
+    "vm_id=%s\nerror_reason=no such key\nerror_at=2026-11-24T20:00:07Z\nerror_boot=this-boot\nerror.path=/etc/x\n"
+    "error.text=a=b \x1b[31m\n" % VM_ID
+)
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class StatusTest(ImageTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.image("systemd")
+
+    def on_azure(self, vm_id: str = VM_ID) -> None:
+        """Put the firmware of a VM on Azure into the root."""
+        self.fill({DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n", DMI + "/product_uuid": vm_id.upper() + "\n"})
+
+    def status(self) -> "Dict[str, Any]":
+        """The JSON, which is all that is said; nothing is written."""
+        before = listing(self.root)
+        result = cli("status", "--root", self.root, "--json")
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(listing(self.root), before)
+        found = json.loads(result.out)
+        self.assertEqual(set(found), KEYS)
+        return dict(found)
+
+    def text_status(self) -> str:
+        """The same for a person."""
+        result = cli("status", "--root", self.root)
+        self.assertEqual((result.code, result.err), (0, ""))
+        return result.out
+
+    def test_nothing_known(self) -> None:
+        found = self.status()
+        self.assertRegex(found.pop("version"), r"^\d+\.\d+")
+        expected: Dict[str, object] = {
+            "azure": None, "vm_id": None, "hook": {"enabled": False, "mechanism": None, "path": None}, "steps": [],
+            "configured": False, "configured_at": None, "ready": False, "ready_at": None, "last_error": None,
+        }  # fmt: skip
+        self.assertEqual(found, expected)
+
+    def test_platform(self) -> None:
+        self.on_azure()
+        self.assertEqual((self.status()["azure"], self.status()["vm_id"]), (True, VM_ID))
+        self.fill({DMI + "/chassis_asset_tag": "No Asset Tag\n"})
+        self.assertIs(self.status()["azure"], False)
+        self.assertIn("on Azure    no\n", self.text_status())
+        os.unlink(self.root + DMI + "/chassis_asset_tag")
+        self.assertIsNone(self.status()["azure"])
+        self.fill({"/etc/azure-provisioning.conf": "platform = azure\n"})
+        self.assertIs(self.status()["azure"], True)
+
+    def test_hook(self) -> None:
+        self.install()
+        link = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
+        self.assertEqual(self.status()["hook"], {"enabled": True, "mechanism": "systemd", "path": link})
+        self.assertIn("runs at the next boot (systemd: %s)" % link, self.text_status())
+        self.system.unlink(link)
+        self.assertEqual(self.status()["hook"], {"enabled": False, "mechanism": "systemd", "path": None})
+        self.assertIn("boot hook   off\n", self.text_status())
+
+    def test_configured(self) -> None:
+        self.on_azure()
+        self.fill({STATE: CONFIGURED})
+        found = self.status()
+        self.assertEqual((found["configured"], found["configured_at"]), (True, "2026-11-24T20:00:00Z"))
+        self.assertEqual((found["ready"], found["ready_at"]), (False, None))
+        steps = [
+            {"name": "hostname", "result": "ok", "seconds": 0.123},
+            {"name": "keys", "result": "warning", "seconds": 1.0},
+        ]
+        self.assertEqual(found["steps"], steps)
+        self.assertIn("not accepted yet", self.text_status())
+
+    def test_ready(self) -> None:
+        self.on_azure()
+        self.fill({STATE: READY})
+        found = self.status()
+        self.assertEqual((found["configured"], found["ready"]), (True, True))
+        self.assertEqual(found["ready_at"], "2026-11-24T20:00:05Z")
+        self.assertIn("accepted at 2026-11-24T20:00:05Z", self.text_status())
+
+    def test_times_are_rfc_3339(self) -> None:
+        self.on_azure()
+        self.fill({STATE: READY})
+        for key in ("configured_at", "ready_at"):
+            self.assertRegex(self.status()[key], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+
+    def test_failed(self) -> None:
+        self.on_azure()
+        self.fill({STATE: FAILED})
+        self.assertEqual(
+            self.status()["last_error"],
+            {
+                "reason": "no such key",
+                "details": {"path": "/etc/x", "text": "a=b \x1b[31m"},
+                "at": "2026-11-24T20:00:07Z",
+            },
+        )
+        self.assertIn("2026-11-24T20:00:07Z: no such key (path=/etc/x", self.text_status())
+        self.assertNotIn("\x1b", self.text_status())
+
+    def test_another_vm(self) -> None:
+        """What is known is of the VM that this image was made from: of this one, nothing."""
+        self.on_azure(OTHER_VM_ID)
+        self.fill({STATE: READY})
+        found = self.status()
+        self.assertEqual((found["vm_id"], found["ready"], found["configured"]), (OTHER_VM_ID, False, False))
+        self.assertEqual((found["steps"], found["last_error"]), ([], None))
+
+    def test_same_vm_in_the_other_byte_order(self) -> None:
+        fields = VM_ID.split("-")
+        for index in range(3):
+            fields[index] = "".join(reversed([fields[index][at : at + 2] for at in range(0, len(fields[index]), 2)]))
+        self.assertNotEqual("-".join(fields), VM_ID)
+        self.on_azure("-".join(fields))
+        self.fill({STATE: READY})
+        self.assertIs(self.status()["ready"], True)
+
+    def test_an_image_tells_of_the_vm_that_it_was(self) -> None:
+        """Mounted elsewhere, there is no firmware to ask."""
+        self.fill({STATE: READY})
+        self.assertEqual((self.status()["vm_id"], self.status()["ready"]), (VM_ID, True))
+
+    def test_state_that_is_not_usable(self) -> None:
+        self.on_azure()
+        for text in ("", "\0" * 4096, "ready_at", "ready_at=now\n", "<html>", "vm_id=%s\nready_at=x" % ("9" * 100000)):
+            with self.subTest(text[:20]):
+                self.fill({STATE: text})
+                self.assertIs(self.status()["ready"], False)
+
+    def test_files_that_are_none(self) -> None:
+        """A pipe in the place of a file: no answer takes for ever."""
+        paths = (STATE, DMI + "/chassis_asset_tag", DMI + "/product_uuid", "/etc/azure-provisioning.conf")
+        for path in paths:
+            os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
+            os.mkfifo(self.root + path)
+        result = cli("status", "--root", self.root, "--json")
+        self.assertEqual((result.code, json.loads(result.out)["azure"]), (0, None))
+
+    def test_wait_ends_when_it_is_over(self) -> None:
+        self.on_azure()
+        for facts in (READY, FAILED):
+            self.fill({STATE: facts, BOOT_ID: "this-boot\n"})
+            started = time.monotonic()
+            self.assertEqual(cli("status", "--root", self.root, "--wait").code, 0)
+            self.assertLess(time.monotonic() - started, 5)
+
+    def test_wait_waits(self) -> None:
+        """Not for a failure of an earlier boot, and not longer than a boot takes."""
+        self.on_azure()
+        self.fill({STATE: FAILED, BOOT_ID: "another-boot\n"})
+        argv = [sys.executable, "-I", "-S", built_file(), "status", "--root", self.root, "--wait", "--json"]
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, universal_newlines=True)
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                child.wait(0.8)
+            self.system.write(STATE, READY)
+            out, _ = child.communicate(timeout=10)
+        finally:
+            child.kill()
+            child.wait()
+        self.assertEqual((child.returncode, json.loads(out)["ready"]), (0, True))
+
+    def test_wait_gives_up(self) -> None:
+        self.fill({"/etc/azure-provisioning.conf": "deadline = 300\n"})
+        system = FastSystem(self.root, speed=1000)
+        started = system.monotonic()
+        status.wait_for_end(system)
+        self.assertTrue(300 <= system.monotonic() - started <= 3000)

@@ -1,0 +1,448 @@
+"""The door to the guest: paths that stay inside the root, writes that are whole or not at all, programs that end."""
+
+import errno
+import os
+import resource
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from typing import Callable, List, Optional
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.system import System
+from tests import TOP
+from tests.guests import GuestTest, snapshot
+
+
+class InsideTest(GuestTest):
+    """A hostile image: its links must not lead to this machine."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.outside = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(os.rmdir, self.outside)
+        for folder in ("etc", "real", "usr/lib"):
+            os.makedirs(os.path.join(self.root, folder))
+
+    def link(self, target: str, path: str) -> None:
+        os.symlink(target, self.root + path)
+
+    def test_paths(self) -> None:
+        self.link("/", "/slash")
+        self.link("../../../../..", "/up")
+        self.link("/etc/../../../real", "/absolute")
+        self.link("usr/lib", "/lib")
+        self.link("/lib/loader", "/etc/chained")
+        self.link("nowhere/at/all", "/etc/dangling")
+        self.link(self.outside, "/etc/outside")
+        self.link("//etc//.//x", "/etc/slashes")
+        for path, expected in (
+            ("/", ""),
+            ("", ""),
+            ("/etc", "/etc"),
+            ("etc", "/etc"),
+            ("/..", ""),
+            ("/../../etc/../etc/./x", "/etc/x"),
+            ("/slash/etc", "/etc"),
+            ("/slash/slash/slash", ""),
+            ("/up/up/etc", "/etc"),
+            ("/absolute/x", "/real/x"),
+            ("/lib/x", "/usr/lib/x"),
+            ("/lib/../x", "/usr/x"),
+            ("/etc/chained", "/usr/lib/loader"),
+            ("/etc/dangling", "/etc/nowhere/at/all"),
+            ("/etc/outside/x", self.outside + "/x"),
+            ("/etc/slashes", "/etc/x"),
+        ):
+            with self.subTest(path):
+                self.assertEqual(self.system.path(path), self.root + expected)
+        self.assertEqual(self.system.path("/lib", follow=False), self.root + "/lib")
+        self.assertEqual(self.system.path("/slash/etc/chained", follow=False), self.root + "/etc/chained")
+
+    def test_loops_end(self) -> None:
+        self.link("b", "/a")
+        self.link("a", "/b")
+        self.link("self/deeper", "/self")
+        for path in ("/a", "/a/x", "/self"):
+            for use in (self.system.read, self.system.exists, self.system.list):
+                with self.subTest(path), self.assertRaises(GuestError):
+                    use(path)
+        with self.assertRaises(GuestError):
+            self.system.write("/a", "x")
+        self.assertEqual(len(self.system.chain("/a")), 41)
+
+    def test_writes_stay_inside(self) -> None:
+        self.link(self.outside, "/etc/evil")
+        self.link(self.outside + "/file", "/etc/hostname")
+        self.link("/../../.." + self.outside + "/file", "/etc/hosts")
+        os.makedirs(self.root + self.outside)
+        self.system.write("/etc/evil/a", "x")
+        self.system.write("/etc/hostname", "x")
+        self.system.write("/etc/hosts", "y")
+        self.system.link("/x", "/etc/evil/link")
+        self.system.make_dirs("/etc/evil/folder")
+        self.system.unlink("/etc/evil/a")
+        self.assertEqual(os.listdir(self.outside), [])
+        inside = snapshot(self.root)
+        self.assertEqual(inside[self.outside + "/file"][2], b"y")
+        self.assertEqual(inside["/etc/hostname"][0], "link")
+
+    def test_reads_stay_inside(self) -> None:
+        self.link("/etc/passwd", "/etc/stolen")
+        self.link("../../../../../../etc/passwd", "/etc/stolen2")
+        for path in ("/etc/stolen", "/etc/stolen2", "/../../../etc/passwd"):
+            self.assertIsNone(self.system.read(path))
+            self.assertFalse(self.system.exists(path))
+        self.assertEqual(self.system.list("/etc/passwd"), [])
+
+    def test_root_that_is_reached_by_a_link(self) -> None:
+        alias = self.root + "-alias"
+        os.symlink(self.root, alias)
+        self.addCleanup(os.unlink, alias)
+        system = System(alias + "/.")
+        system.write("/etc/x", "y")
+        self.assertEqual(self.text("/etc/x"), "y")
+
+    def test_nothing_is_executed(self) -> None:
+        self.fill({"/bin/sh": "#!/bin/sh\ntouch %s/file\n" % self.outside})
+        with self.assertRaises(GuestError) as caught:
+            self.system.run(["/bin/sh"])
+        self.assertEqual(caught.exception.reason, "nothing in an image is executed")
+        self.assertFalse(self.system.set_hostname("azure-provisioning-test"))
+        self.assertNotEqual(os.uname().nodename, "azure-provisioning-test")
+        self.assertFalse(self.system.live)
+
+    def test_programs(self) -> None:
+        self.fill({"/usr/bin/tool": "", "/usr/local/bin/tool": "", "/etc/tool": ""})
+        os.chmod(self.root + "/usr/local/bin/tool", 0o644)
+        self.link("/usr/bin/tool", "/usr/bin/alias")
+        self.link("/usr/bin", "/bin")
+        self.assertEqual(self.system.find_program("no-such", "tool"), "/usr/bin/tool")
+        self.assertEqual(self.system.find_program("/bin/alias"), "/bin/alias")
+        self.assertIsNone(self.system.find_program("/etc/tool", "no-such", "/usr/bin"))
+
+
+class WriteTest(GuestTest):
+    def test_new_and_same(self) -> None:
+        self.assertTrue(self.system.write("/a/b/c", "text"))
+        self.assertFalse(self.system.write("/a/b/c", "text"))
+        self.assertFalse(self.system.write("/a/b/c", b"text", mode=0o644))
+        self.assertTrue(self.system.write("/a/b/c", "text", mode=0o600))
+        self.assertTrue(self.system.write("/a/b/c", "texx"))
+        self.assertEqual(self.text("/a/b/c"), "texx")
+        self.assertEqual(snapshot(self.root)["/a/b/c"][1], 0o600)
+        self.assertEqual(snapshot(self.root)["/a/b"][1], 0o755)
+
+    def test_umask_does_not_matter(self) -> None:
+        old = os.umask(0o077)
+        self.addCleanup(os.umask, old)
+        self.system.write("/a/b", "x")
+        self.system.write("/a/c", "x", mode=0o666)
+        found = snapshot(self.root)
+        self.assertEqual([found[path][1] for path in ("/a", "/a/b", "/a/c")], [0o755, 0o644, 0o666])
+
+    def test_mode_is_kept(self) -> None:
+        for mode in (0o600, 0o640, 0o664, 0o444, 0o755, 0o4755, 0o000):
+            if mode == 0 and os.getuid() != 0:
+                continue  # what may not be read cannot be compared
+            self.fill({"/etc/file": "old %o" % mode})
+            os.chmod(self.root + "/etc/file", mode)
+            self.system.write("/etc/file", "new %o" % mode)
+            self.assertEqual(oct(os.stat(self.root + "/etc/file").st_mode & 0o7777), oct(mode))
+
+    @unittest.skipUnless(
+        os.getuid() == 0, "only root can give files away: the suite as root tests that owners are kept"
+    )
+    def test_owner_is_kept(self) -> None:
+        self.fill({"/etc/file": "old"})
+        os.chown(self.root + "/etc/file", 12345, 54321)
+        os.chmod(self.root + "/etc/file", 0o4750)  # a chown clears the upper bits: the order counts
+        self.system.write("/etc/file", "new")
+        found = os.stat(self.root + "/etc/file")
+        self.assertEqual((found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)), (12345, 54321, 0o4750))
+
+    def test_extended_attributes_are_kept(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="azure-provisioning-test-") as root:
+            system = System(root)
+            system.write("/file", "old")
+            try:
+                os.setxattr(root + "/file", "user.one", b"\0value")
+                os.setxattr(root + "/file", "user.two", b"")
+            except OSError as error:
+                self.skipTest("the temporary folder holds no extended attributes: %s" % error)
+            system.write("/file", "new")
+            self.assertEqual(sorted(os.listxattr(root + "/file")), ["user.one", "user.two"])
+            self.assertEqual(os.getxattr(root + "/file", "user.one"), b"\0value")
+
+    def test_links_are_written_through(self) -> None:
+        self.fill({"/run/real": "old", "/etc/file": "-> ../run/real", "/etc/new": "-> /run/made"})
+        self.system.write("/etc/file", "new")
+        self.system.write("/etc/new", "new")
+        self.assertEqual(self.system.readlink("/etc/file"), "../run/real")
+        self.assertEqual((self.text("/run/real"), self.text("/run/made")), ("new", "new"))
+
+    def test_a_reader_sees_the_old_or_the_new(self) -> None:
+        self.fill({"/etc/file": "old"})
+        with open(self.root + "/etc/file") as reader:
+            self.system.write("/etc/file", "new")
+            self.assertEqual(reader.read(), "old")
+
+    def test_any_bytes(self) -> None:
+        data = bytes(range(256))
+        self.system.write("/etc/file", data)
+        self.assertEqual(self.system.read("/etc/file"), data)
+        text = self.text("/etc/file") or ""
+        self.system.write("/etc/copy", text)
+        self.assertEqual(self.system.read("/etc/copy"), data)
+
+    def test_what_is_no_file(self) -> None:
+        self.system.make_dirs("/etc/folder")
+        os.mkfifo(self.root + "/etc/fifo")
+        with socket.socket(socket.AF_UNIX) as server:
+            here = os.getcwd()
+            os.chdir(self.root)  # the path of a socket is short
+            try:
+                server.bind("socket")
+            finally:
+                os.chdir(here)
+            paths = ["/etc/folder", "/etc/fifo", "/socket"]
+            try:
+                os.mknod(self.root + "/etc/device", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+                paths.append("/etc/device")
+            except OSError:
+                pass  # a plain user has none
+            self.system.link("fifo", "/etc/link")
+            before = snapshot(self.root)
+            started = time.monotonic()
+            for path in paths + ["/etc/link"]:
+                with self.subTest(path), self.assertRaises(GuestError) as caught:
+                    self.system.read(path)
+                self.assertEqual(caught.exception.reason, "not a regular file")
+                with self.subTest(path), self.assertRaises(GuestError) as caught:
+                    self.system.write(path, "x")
+                self.assertEqual(caught.exception.reason, "not a regular file")
+            self.assertEqual(snapshot(self.root), before)
+            self.assertLess(time.monotonic() - started, 2)
+
+    def test_large_files(self) -> None:
+        self.system.write("/etc/file", b"x" * (1 << 20))
+        self.assertEqual(len(self.system.read("/etc/file") or b""), 1 << 20)
+        self.system.write("/etc/file", b"x" * ((1 << 20) + 1))
+        with self.assertRaises(GuestError):
+            self.system.read("/etc/file")
+        self.assertEqual(self.system.read("/etc/file", limit=10, head=True), b"x" * 10)
+        self.assertFalse(self.system.write("/etc/file", b"x" * ((1 << 20) + 1)))
+
+    def test_a_file_in_the_place_of_a_folder(self) -> None:
+        self.fill({"/etc/file": "x"})
+        for use in (
+            lambda: self.system.write("/etc/file/below", "y"),
+            lambda: self.system.make_dirs("/etc/file/below"),
+        ):
+            with self.assertRaises(GuestError):
+                use()
+        self.assertFalse(self.system.exists("/etc/file/below"))
+        self.assertIsNone(self.system.read("/etc/file/below"))
+        self.assertFalse(self.system.unlink("/etc/file/below"))
+
+    def in_child(self, prepare: "Callable[[], None]", code: str) -> "subprocess.CompletedProcess[str]":
+        """Run code that has `system` for the root, in a process that is prepared."""
+        head = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.system import System\n" % TOP
+        return subprocess.run(
+            [sys.executable, "-c", head + "system = System(%r)\n" % self.root + code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            preexec_fn=prepare,
+        )
+
+    def test_full_disk_leaves_the_old(self) -> None:
+        self.fill({"/etc/file": "old"})
+        before = snapshot(self.root)
+        done = self.in_child(
+            lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+            "system.write('/etc/file', 'fits')\n"
+            "system.write('/etc/file', 'old')\n"
+            "try:\n    system.write('/etc/file', 'x' * 5000)\n"
+            "except Exception as error:\n    print(type(error).__name__, error)\n",
+        )
+        self.assertEqual(done.stderr, "")
+        self.assertIn("GuestError failure to write file", done.stdout)
+        self.assertEqual(snapshot(self.root), before)
+
+    def test_mounted_file_is_written_in_place(self) -> None:
+        self.fill({"/etc/resolv.conf": "a longer old text\n", "/mounted": "something else and longer\n"})
+        inside = "mount --bind %s/mounted %s/etc/resolv.conf && exec %s -c " % (self.root, self.root, sys.executable)
+        code = (
+            "import sys; sys.path.insert(0, '%s'); import tests; from azure_provisioning.system import System; "
+            "print(System('%s').write('/etc/resolv.conf', 'new'))" % (TOP, self.root)
+        )
+        try:
+            done = subprocess.run(
+                ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside + '"%s"' % code],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+            )
+        except OSError as error:
+            self.skipTest("no unshare here, so no file was mounted on: %s" % error)
+        if "unshare:" in done.stderr or "mount:" in done.stderr:
+            self.skipTest("no name space may be made here, so no file was mounted on: %s" % done.stderr.strip())
+        self.assertEqual((done.stdout, done.stderr), ("True\n", ""), done.stderr)
+        self.assertEqual(self.text("/mounted"), "new")
+        self.assertEqual(self.text("/etc/resolv.conf"), "a longer old text\n")
+        self.assertEqual(self.system.list("/etc"), ["resolv.conf"])
+
+    @unittest.skipIf(os.getuid() == 0, "as root no folder is closed: a plain user's run of the suite tests it")
+    def test_closed_folder(self) -> None:
+        self.fill({"/etc/file": "old"})
+        os.chmod(self.root + "/etc", 0)
+        self.addCleanup(os.chmod, self.root + "/etc", 0o755)
+        for use in (self.system.read, self.system.exists, self.system.list, self.system.unlink):
+            with self.assertRaises(GuestError) as caught:
+                use("/etc/file" if use != self.system.list else "/etc")
+            self.assertEqual(caught.exception.details["error"], os.strerror(errno.EACCES))
+
+
+class ChangeTest(GuestTest):
+    def test_link(self) -> None:
+        self.fill({"/etc/file": "x"})
+        self.assertTrue(self.system.link("/nowhere", "/etc/link"))
+        self.assertFalse(self.system.link("/nowhere", "/etc/link"))
+        self.assertTrue(self.system.link("elsewhere", "/etc/link"))
+        self.assertTrue(self.system.link("elsewhere", "/etc/file"))  # takes the place of a file
+        self.assertEqual(self.system.readlink("/etc/link"), "elsewhere")
+        self.assertEqual(self.system.readlink("/etc/file"), "elsewhere")
+        self.assertEqual(self.system.list("/etc"), ["file", "link"])
+
+    def test_unlink(self) -> None:
+        self.fill({"/etc/file": "x", "/etc/link": "-> file"})
+        self.assertTrue(self.system.unlink("/etc/link"))
+        self.assertFalse(self.system.unlink("/etc/link"))
+        self.assertEqual(self.text("/etc/file"), "x")
+        self.system.make_dirs("/etc/folder")
+        with self.assertRaises(GuestError):
+            self.system.unlink("/etc/folder")
+
+    def test_roll_back(self) -> None:
+        self.fill({"/etc/changed": "old", "/etc/gone": "old", "/etc/relinked": "-> old", "/etc/replaced": "old"})
+        self.fill({"/etc/untouched": "old", "/etc/lost": "-> old", "/etc/twice": "old"})
+        os.chmod(self.root + "/etc/changed", 0o640)
+        os.chmod(self.root + "/etc/gone", 0o755)
+        before = snapshot(self.root)
+        self.system.begin()
+        self.system.write("/etc/changed", "new", mode=0o600)
+        self.system.write("/etc/twice", "new")
+        self.system.write("/etc/twice", "newer")
+        self.system.write("/var/lib/deep/new", "new")
+        self.system.link("new", "/etc/relinked")
+        self.system.link("new", "/etc/replaced")
+        self.system.link("new", "/etc/added")
+        self.system.unlink("/etc/gone")
+        self.system.unlink("/etc/lost")
+        self.system.write("/etc/gone", "again")
+        self.assertNotEqual(snapshot(self.root), before)
+        self.system.roll_back()
+        self.assertEqual(snapshot(self.root), before)
+
+    def test_commit(self) -> None:
+        self.fill({"/etc/file": "old"})
+        self.system.begin()
+        self.system.write("/etc/file", "new")
+        self.system.write("/etc/file", "new")
+        self.system.make_dirs("/var/lib")
+        self.assertEqual(self.system.touched, ["/etc/file"])
+        self.assertEqual(self.system.made, ["/var", "/var/lib"])
+        self.system.commit()
+        self.system.roll_back()
+        self.assertEqual(self.text("/etc/file"), "new")
+
+    def test_remove_dir(self) -> None:
+        self.system.make_dirs("/a/b")
+        self.assertFalse(self.system.remove_dir("/a"))
+        self.assertFalse(self.system.remove_dir("/nowhere"))
+        self.assertTrue(self.system.remove_dir("/a/b"))
+        self.assertTrue(self.system.remove_dir("/a"))
+
+    def test_lock(self) -> None:
+        first = self.system.lock("/run/x.lock")
+        self.assertIsNotNone(first)
+        self.assertIsNone(System(self.root).lock("/run/x.lock"))
+        self.system.release_locks()
+        self.assertIsNotNone(self.system.lock("/run/x.lock"))
+
+    def test_lock_through_a_link_is_refused(self) -> None:
+        self.fill({"/etc/file": "x", "/run/x.lock": "-> /etc/file"})
+        try:
+            self.assertIsNotNone(self.system.lock("/run/x.lock"))  # resolved inside the root, and nothing is written
+        finally:
+            self.assertEqual(self.text("/etc/file"), "x")
+
+
+class RunTest(GuestTest):
+    """Programs of the running machine; these only print."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.here = System()
+
+    def run_code(self, code: str, seconds: float = 20.0, check: bool = True) -> int:
+        return self.here.run([sys.executable, "-I", "-S", "-c", code], seconds=seconds, check=check)
+
+    def failure(self, code: str, seconds: float = 20.0) -> GuestError:
+        with self.assertRaises(GuestError) as caught:
+            self.run_code(code, seconds)
+        return caught.exception
+
+    def test_exit_code(self) -> None:
+        self.assertEqual(self.run_code("print('x')"), 0)
+        self.assertEqual(self.run_code("raise SystemExit(7)", check=False), 7)
+        error = self.failure("print('first'); print('the reason'); print(); raise SystemExit(7)")
+        self.assertEqual((error.details["code"], error.details["output"]), ("7", "the reason"))
+
+    def test_no_such_program(self) -> None:
+        with self.assertRaises(GuestError) as caught:
+            self.here.run(["/no/such/program"])
+        self.assertEqual(caught.exception.reason, "command cannot be started")
+
+    def test_too_slow(self) -> None:
+        started = time.monotonic()
+        error = self.failure("import time; time.sleep(60)", seconds=0.3)
+        self.assertEqual(error.reason, "command took too long")
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_grandchild_that_keeps_the_output_open(self) -> None:
+        started = time.monotonic()
+        self.run_code("import os, time; os.fork() or time.sleep(10)")
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_flood(self) -> None:
+        error = self.failure("import sys; sys.stdout.write('x' * (3 << 20)); print(); print('last'); sys.exit(1)")
+        self.assertEqual(error.details["output"], "last")
+
+    def test_surroundings(self) -> None:
+        seen = (
+            "import os, sys; assert sys.stdin.read() == '';"
+            "assert sorted(set(os.environ) - {'LC_CTYPE'}) == ['HOME', 'LC_ALL', 'PATH'], os.environ;"
+            "assert os.environ['PATH'].split(':')[-1] == '/bin' and '/sbin' in os.environ['PATH'].split(':')"
+        )
+        self.assertEqual(self.run_code(seen), 0)
+
+    def test_volatile(self) -> None:
+        found: "Optional[str]" = None
+        points: "List[str]" = []
+        with open("/proc/self/mounts") as mounts:
+            for line in mounts:
+                _, point, kind = line.split(" ")[:3]
+                points.append(point)
+                if kind == "tmpfs" and os.path.isdir(point) and "\\" not in point:
+                    found = point
+        if found is None:
+            self.skipTest("nothing here is a tmpfs, so none was told from a disk")
+        self.assertEqual(self.here.volatile(found), "tmpfs")
+        self.assertEqual(self.here.volatile(found + "/below"), "tmpfs")
+        self.assertEqual(self.here.volatile("/proc/self"), "")

@@ -1,0 +1,243 @@
+"""What is in `units/`: understood by the tools that read it, and what a boot calls, word for word."""
+
+import os
+import re
+import shutil
+import subprocess
+import unittest
+from typing import Dict, List
+
+from azure_provisioning.init.unit import DEFAULT, unit
+from azure_provisioning.records import Hook
+from tests import TOP
+from tests.guests import GuestTest
+from tests.images import Result, call
+
+UNITS = os.path.join(TOP, "units")
+PROGRAM = "/usr/local/sbin/azure-provisioning"
+OPENRC = "openrc/azure-provisioning"
+SYSVINIT = "sysvinit/azure-provisioning"
+SYSTEMD = "systemd/azure-provisioning.service"
+
+
+def shipped(name: str) -> str:
+    """A file of `units/` as it is in the checkout."""
+    with open(os.path.join(UNITS, *name.split("/")), encoding="utf-8") as file:
+        return file.read()
+
+
+def names() -> "List[str]":
+    """Every file in `units/`."""
+    return [
+        "%s/%s" % (folder, name) for folder in os.listdir(UNITS) for name in os.listdir(os.path.join(UNITS, folder))
+    ]
+
+
+def active(text: str) -> str:
+    """The text without its comments."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+
+
+class EveryUnitTest(unittest.TestCase):
+    def test_there_are_some(self) -> None:
+        self.assertLessEqual({OPENRC, SYSVINIT, SYSTEMD}, set(names()))
+
+    def test_none_waits_for_an_online_network(self) -> None:
+        for name in names():
+            self.assertNotRegex(active(shipped(name)), r"network-online|net-online|wait-online", name)
+
+    def test_each_is_plain_text(self) -> None:
+        for name in names():
+            text = shipped(name)
+            self.assertTrue(text.endswith("\n") and "\r" not in text and text.isprintable() is False, name)
+            self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"), name)
+
+    def test_shipped_paths_are_what_install_replaces(self) -> None:
+        """A packager ships them unchanged; `install` writes the paths of the image, all of them."""
+        hook = Hook("/opt/python3.9", "/opt/sbin/azure")
+        for name in (OPENRC, SYSVINIT, SYSTEMD):
+            self.assertEqual(unit(name, DEFAULT), shipped(name))
+            text = active(unit(name, hook))
+            self.assertNotIn(DEFAULT.python, text)
+            self.assertNotIn(DEFAULT.program, text)
+            self.assertEqual((text.count(hook.python), text.count(hook.program)), (1, 1), name)
+
+    def test_nobody_is_told_of_another_program(self) -> None:
+        """Whether a VM is done is the program's business alone: it knows the VM's id."""
+        for name in names():
+            self.assertNotRegex(active(shipped(name)), r"Condition|/var/lib|\[ -[ef] ", name)
+
+
+class SystemdUnitTest(GuestTest):
+    def directives(self) -> "Dict[str, List[str]]":
+        """`Section.Key` to the words of all its lines."""
+        found: Dict[str, List[str]] = {}
+        section = ""
+        for line in active(shipped(SYSTEMD)).splitlines():
+            if line.startswith("["):
+                section = line.strip("[]")
+            elif line:
+                key, _, value = line.partition("=")
+                found.setdefault(section + "." + key, []).extend(value.split())
+        return found
+
+    def test_order(self) -> None:
+        found = self.directives()
+        for server in ("ssh", "sshd", "dropbear"):
+            self.assertIn(server + ".service", found["Unit.Before"])
+        self.assertNotIn("Unit.Wants", found)
+        self.assertNotIn("Unit.Requires", found)
+        self.assertFalse(set(found["Unit.After"]) & set(found["Unit.Before"]))
+
+    def test_the_boot_is_held_for_ready_1_only(self) -> None:
+        found = self.directives()
+        self.assertEqual(found["Service.Type"], ["notify"])
+        self.assertEqual(found["Service.RemainAfterExit"], ["yes"])
+        self.assertLessEqual(int(found["Service.TimeoutStartSec"][0]), 300)
+        argv = ["/usr/bin/python3", "-I", "-S", PROGRAM, "run"]
+        self.assertEqual(found["Service.ExecStart"], argv)
+
+    def test_systemd_analyze(self) -> None:
+        analyze = shutil.which("systemd-analyze")
+        if analyze is None:
+            self.skipTest("no systemd-analyze: the unit was not checked by systemd itself")
+        for path in ("/usr/bin/python3", PROGRAM):
+            self.system.write(path, "#!/bin/sh\n", mode=0o755)
+        hook = Hook(self.system.path("/usr/bin/python3"), self.system.path(PROGRAM))
+        folder = self.system.path("/etc/systemd/system")
+        os.makedirs(folder)
+        for line, good in (("", True), ("NoSuchDirective=1\n", False)):
+            place = os.path.join(folder, "azure-provisioning.service")
+            with open(place, "w") as file:
+                file.write(unit(SYSTEMD, hook).replace("[Install]\n", line + "[Install]\n"))
+            result = call([analyze, "verify", "--man=no", place])
+            said = [text for text in (result.out + result.err).splitlines() if "azure-provisioning" in text]
+            self.assertEqual(said == [], good, said)
+
+
+class ScriptTest(GuestTest):
+    """The shell scripts, run by the shells that are here, with a stand-in for Python that notes what it is given."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stub = self.system.path("/python3")
+        self.note = self.system.path("/note")
+        self.exit_with(0)
+        self.shells = [shell for shell in ("sh", "dash", "bash", "ksh", "mksh") if shutil.which(shell)]
+        if shutil.which("busybox"):
+            self.shells.append("busybox sh")
+
+    def exit_with(self, code: int) -> None:
+        """Let the stand-in note its argv, stdin, umask and PATH, and exit."""
+        script = '#!/bin/sh\n{ echo "$#:$*"; readlink -f /proc/self/fd/0; umask; echo "$PATH"; } >"%s"\nexit %d\n'
+        self.system.write("/python3", script % (self.note, code), mode=0o755)
+
+    def script(self, name: str) -> str:
+        """A script of `units/`, installed for the stand-in."""
+        self.system.write("/script", unit(name, Hook(self.stub, PROGRAM)), mode=0o755)
+        return self.system.path("/script")
+
+    def run_shell(self, shell: str, *arguments: str) -> Result:
+        """Run a shell with a terminal-like stdin that is open, a poor PATH and a bad umask."""
+        if os.path.exists(self.note):
+            os.unlink(self.note)
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", "umask 077; exec " + shell + ' "$@"', "sh"] + list(arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": "/bin:/usr/bin"},
+            universal_newlines=True,
+        )
+        out, err = child.communicate(timeout=30)
+        return Result(child.returncode, out, err)
+
+    def noted(self) -> "List[str]":
+        """argv, stdin, umask and PATH that the stand-in saw."""
+        with open(self.note) as file:
+            return file.read().splitlines()
+
+    def test_parsed_by_every_shell(self) -> None:
+        for name in (OPENRC, SYSVINIT):
+            for shell in self.shells:
+                with self.subTest(name=name, shell=shell):
+                    result = self.run_shell(shell, "-n", self.script(name))
+                    self.assertEqual(result, Result(0, "", ""))
+
+    def test_sysvinit_start(self) -> None:
+        script = self.script(SYSVINIT)
+        for shell in self.shells:
+            with self.subTest(shell):
+                self.assertEqual(self.run_shell(shell, script, "start"), Result(0, "", ""))
+                argv, stdin, umask, path = self.noted()
+                self.assertEqual(argv, "5:-I -S %s run --detach" % PROGRAM)
+                self.assertEqual(stdin, "/dev/null")
+                self.assertEqual(umask[-3:], "022")
+                folders = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+                self.assertEqual(set(path.split(":")), folders)
+
+    def test_sysvinit_tells_a_failure(self) -> None:
+        self.exit_with(1)
+        self.assertEqual(self.run_shell("sh", self.script(SYSVINIT), "start").code, 1)
+
+    def test_sysvinit_other_verbs(self) -> None:
+        script = self.script(SYSVINIT)
+        for verb in ("stop", "restart", "reload", "force-reload", "condrestart", "try-restart"):
+            self.assertEqual(self.run_shell("sh", script, verb), Result(0, "", ""))
+            self.assertFalse(os.path.exists(self.note), verb)
+        self.assertEqual(self.run_shell("sh", script, "status").code, 0)
+        self.assertEqual(self.noted()[0], "4:-I -S %s status" % PROGRAM)
+        for arguments in ([], ["nonsense"]):
+            result = self.run_shell("sh", script, *arguments)
+            self.assertEqual(result.code, 2)
+            self.assertIn("Usage:", result.err)
+
+    def test_sysvinit_header(self) -> None:
+        """As the LSB has it: one block, a `# Key: value` a line, nothing unknown; and chkconfig's two lines."""
+        lines = shipped(SYSVINIT).splitlines()
+        self.assertEqual(lines[0], "#!/bin/sh")
+        block = lines[lines.index("### BEGIN INIT INFO") + 1 : lines.index("### END INIT INFO")]
+        found = {}
+        for line in block:
+            match = re.match(r"# ([A-Z][A-Za-z-]+):(?:\s+(.*))?$", line)
+            if match is None:
+                self.assertRegex(line, r"^#(  |\t)\s*\S", "neither a key nor a continuation")
+                continue
+            found[match.group(1)] = (match.group(2) or "").split()
+        self.assertEqual(found["Provides"], ["azure-provisioning"])
+        self.assertEqual(found["Required-Start"], ["$local_fs", "$remote_fs", "$network"])
+        self.assertEqual(found["X-Start-Before"], ["ssh", "sshd", "dropbear"])
+        self.assertEqual(found["Default-Start"], ["2", "3", "4", "5"])
+        self.assertEqual((found["Default-Stop"], found["Required-Stop"]), ([], []))
+        self.assertLessEqual({"Short-Description", "Description"}, set(found))
+        self.assertIn("# chkconfig: 2345 50 50", lines)
+        self.assertTrue(any(line.startswith("# description: ") for line in lines))
+
+    def openrc(self, shell: str, function: str) -> Result:
+        """Call a function of OpenRC's script, as openrc-run does: sourced, with its helpers and its verbs noted."""
+        helpers = "need() { :; }; ebegin() { echo begin; }; eend() { echo end; return $1; }; "
+        for word in ("need", "use", "after", "before", "keyword", "provide", "want"):
+            helpers += '%s() { echo %s "$*"; }; ' % (word, word)
+        return self.run_shell(shell, "-c", helpers + ". %s && %s" % (self.script(OPENRC), function))
+
+    def test_openrc_start(self) -> None:
+        for shell in self.shells:
+            with self.subTest(shell):
+                self.assertEqual(self.openrc(shell, "start"), Result(0, "begin\nend\n", ""))
+                argv, stdin, umask, _ = self.noted()
+                self.assertEqual(argv, "5:-I -S %s run --detach" % PROGRAM)
+                self.assertEqual((stdin, umask[-3:]), ("/dev/null", "022"))
+        self.exit_with(1)
+        self.assertEqual(self.openrc("sh", "start").code, 1)
+
+    def test_openrc_dependencies(self) -> None:
+        said = dict(line.split(" ", 1) for line in self.openrc("sh", "depend").out.splitlines())
+        self.assertEqual(set(said), {"use", "after", "before", "keyword"})  # what is needed by name may not exist
+        self.assertLessEqual({"sshd", "dropbear"}, set(said["before"].split()))
+        self.assertLessEqual({"localmount", "mountall", "networking"}, set(said["after"].split()))
+        self.assertIn("-timeout", said["keyword"].split())
+
+    def test_openrc_script_is_no_lsb_script(self) -> None:
+        """Debian's OpenRC never calls start() of a script that has an LSB header."""
+        self.assertNotIn("INIT INFO", shipped(OPENRC))
+        self.assertEqual(shipped(OPENRC).splitlines()[0], "#!/sbin/openrc-run")

@@ -1,0 +1,254 @@
+"""Goal states, good and bad; the report's bytes; and who is asked what when Azure is not of one mind."""
+
+import time
+from typing import List, Tuple, Union
+from xml.dom import minidom
+
+from azure_provisioning.azure import wireserver
+from azure_provisioning.azure.transport import Peer
+from azure_provisioning.errors import BadReply, ProvisionError
+from azure_provisioning.image.fake_azure import CONTAINER_ID, GOAL_STATE, INSTANCE_ID, FakeAzure
+from azure_provisioning.records import GoalState
+from tests.guests import GuestTest, asked, http
+
+PLAIN = GOAL_STATE % {"incarnation": 7, "container_id": CONTAINER_ID, "instance_id": INSTANCE_ID}
+RIGHT = GoalState("7", CONTAINER_ID, INSTANCE_ID)
+
+
+def small(incarnation: str = "7", container: str = "c", roles: str = "") -> str:
+    """A goal state with nothing in it that is not needed."""
+    roles = roles or "<RoleInstance><InstanceId>i</InstanceId></RoleInstance>"
+    return (
+        "<GoalState><Incarnation>%s</Incarnation><Container><ContainerId>%s</ContainerId><RoleInstanceList>%s"
+        "</RoleInstanceList></Container></GoalState>" % (incarnation, container, roles)
+    )
+
+
+def role(instance_id: str) -> str:
+    return "<RoleInstance><InstanceId>%s</InstanceId><State>Started</State></RoleInstance>" % instance_id
+
+
+class ParseTest(GuestTest):
+    def test_understood(self) -> None:
+        many = "".join(role("i%d" % number) for number in range(3000))
+        table: "List[Tuple[Union[bytes, str], GoalState]]" = [
+            (PLAIN.encode("ascii"), RIGHT),
+            (b"\xef\xbb\xbf" + PLAIN.encode("ascii"), RIGHT),
+            (PLAIN.replace('encoding="utf-8"', 'encoding="utf-16"').encode("utf-16"), RIGHT),
+            (PLAIN.replace("<GoalState ", '<GoalState xmlns="urn:x" ').encode("ascii"), RIGHT),
+            (
+                PLAIN.replace("Incarnation>", "a:Incarnation>").replace("<GoalState ", '<GoalState xmlns:a="urn:x" '),
+                RIGHT,
+            ),
+            (
+                PLAIN.replace(
+                    "<Container>", "<Container><RemoteAccessInfo><ContainerId>x</ContainerId></RemoteAccessInfo>"
+                ),
+                RIGHT,
+            ),
+            (PLAIN.replace("<Machine>", "<Machine><Incarnation>99</Incarnation>"), RIGHT),
+            (small(" \r\n 7\t", "\n c \n", role("  i\r\n")), GoalState("7", "c", "i")),
+            (small(roles=role("first") + role("second")), GoalState("7", "c", "first")),
+            (small(roles=many), GoalState("7", "c", "i0")),
+            (
+                small(roles="<RoleInstance><InstanceId>a</InstanceId><InstanceId>b</InstanceId></RoleInstance>"),
+                GoalState("7", "c", "a"),
+            ),
+            (small(container="<![CDATA[c&<d]]>"), GoalState("7", "c&<d", "i")),
+            (small(container="a<!-- not this -->b<?nor this?>c"), GoalState("7", "abc", "i")),
+            (small(container="a&amp;b&#228;&lt;"), GoalState("7", "a&b\xe4<", "i")),
+            (small(incarnation="18446744073709551616"), GoalState("18446744073709551616", "c", "i")),
+            (small(incarnation="0"), GoalState("0", "c", "i")),
+            (small(roles=role("_.-" + "x" * 509)), GoalState("7", "c", "_.-" + "x" * 509)),
+            ("<!-- first a comment -->" + small() + "\n\n<!-- and a last one -->\n", GoalState("7", "c", "i")),
+        ]
+        for document, expected in table:
+            data = document if isinstance(document, bytes) else document.encode("utf-8")
+            with self.subTest(data[:200]):
+                self.assertEqual(wireserver.parse_goal_state(data), expected)
+
+    def test_refused(self) -> None:
+        bomb = "<!DOCTYPE a [<!ENTITY a0 'ha'>%s]>" % "".join(
+            "<!ENTITY a%d '%s'>" % (number, ("&a%d;" % (number - 1)) * 10) for number in range(1, 12)
+        )
+        deep = "<a>" * 100000
+        table = [
+            ("", ""),
+            (" ", ""),
+            ("\0" * 100, ""),
+            ("{}", ""),
+            ("<html><body>log in</body></html>", "no usable Incarnation"),
+            ("<GoalState/>", "no usable Incarnation"),
+            (PLAIN[:-10], ""),
+            (PLAIN[: len(PLAIN) // 2], ""),
+            (PLAIN + "\0", ""),
+            ("\n" + PLAIN, ""),
+            (PLAIN + PLAIN, ""),
+            (PLAIN.replace("RoleInstance>", "Other>"), "no usable InstanceId"),
+            (PLAIN.replace(CONTAINER_ID, ""), "no usable ContainerId"),
+            (PLAIN.replace(CONTAINER_ID, " \r\n\t "), "no usable ContainerId"),
+            (PLAIN.replace(CONTAINER_ID, "<!-- c -->"), "no usable ContainerId"),
+            (
+                PLAIN.replace("<ContainerId>", "<ContainerID>").replace("</ContainerId>", "</ContainerID>"),
+                "no usable ContainerId",
+            ),
+            (PLAIN.replace(CONTAINER_ID, "<b>%s</b>" % CONTAINER_ID), "no usable ContainerId"),
+            (PLAIN.replace("<Incarnation>7</Incarnation>", ""), "no usable Incarnation"),
+            (PLAIN.replace("<Incarnation>7</Incarnation>", "<Incarnation/>"), "no usable Incarnation"),
+            (small(roles=role("") + role("second")), "no usable InstanceId"),
+            (small(roles="<RoleInstance/>" + role("second")), "no usable InstanceId"),
+            (small(container="x" * 513), "no usable ContainerId"),
+            (small(container="x" * 1000000), "no usable ContainerId"),
+            (small(container="&undefined;"), ""),
+            (small(container="&#0;"), ""),
+            (small(container="a\x01b"), ""),
+            ("<!DOCTYPE GoalState>" + small(), "it has a document type"),
+            ('<!DOCTYPE GoalState SYSTEM "http://127.0.0.1:1/x">' + small(), "it has a document type"),
+            (
+                "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>" + small(container="&x;"),
+                "it has a document type",
+            ),
+            (bomb + small(container="&a11;"), "it has a document type"),
+            (deep, ""),
+            (deep + "</a>" * 100000, "no usable Incarnation"),
+            (small(container=deep + "</a>" * 100000), "no usable ContainerId"),
+            ('<?xml version="1.0" encoding="no-such-one"?>' + small(), "unknown encoding"),
+            ('<?xml version="1.0" encoding="utf-7"?>' + small(), ""),
+            ('<?xml version="1.0" encoding="hex"?>' + small(), ""),
+            ('<?xml version="1.0" encoding="idna"?>' + small(), ""),
+        ]
+        for document, problem in table:
+            started = time.monotonic()
+            with self.subTest(document[:200]), self.assertRaises(BadReply) as caught:
+                wireserver.parse_goal_state(document.encode("utf-8"))
+            self.assertEqual(caught.exception.reason, "unusable goal state")
+            self.assertIn(problem, caught.exception.details["problem"])
+            self.assertLess(time.monotonic() - started, 5, document[:200])
+        with self.assertRaises(BadReply):
+            wireserver.parse_goal_state(small(container="\xe4").encode("latin-1"))
+
+
+class DocumentTest(GuestTest):
+    def test_ready(self) -> None:
+        self.assertEqual(
+            wireserver.health_document(GoalState("7", "c", "i")),
+            "<Health><GoalStateIncarnation>7</GoalStateIncarnation><Container><ContainerId>c</ContainerId>"
+            "<RoleInstanceList><Role><InstanceId>i</InstanceId><Health><State>Ready</State></Health></Role>"
+            "</RoleInstanceList></Container></Health>",
+        )
+
+    def test_not_ready(self) -> None:
+        self.assertIn(
+            "<Health><State>NotReady</State><Details><SubStatus>ProvisioningFailed</SubStatus>"
+            "<Description>a &lt;b&gt; &amp; c</Description></Details></Health>",
+            wireserver.health_document(GoalState("7", "c", "i"), "a <b> & c"),
+        )
+
+    def description(self, problem: str) -> str:
+        """The description of a report, as an XML parser reads its bytes."""
+        document = wireserver.health_document(GoalState("1", "c", "i"), problem).encode("utf-8")
+        parsed = minidom.parseString(document)
+        return "".join(str(child.nodeValue) for child in parsed.getElementsByTagName("Description")[0].childNodes)
+
+    def test_cut_to_512_before_escaping(self) -> None:
+        for char in ("x", "&", "<", ">", "]", "\xe4", "\U0001f600"):
+            self.assertEqual(self.description(char * 5000), char * 512)
+            self.assertEqual(self.description(char * 512), char * 512)
+        longest = wireserver.health_document(GoalState("1", "c", "i"), "&" * 600)
+        self.assertEqual(longest.count("&amp;"), 512)
+
+    def test_what_xml_cannot_hold(self) -> None:
+        self.assertEqual(self.description("a\0b\x01c\x1bd\ud800e\udfff\ufffe\uffff\x7f"), "a?b?c?d?e???\x7f")
+        self.assertEqual(self.description("tab\tline\nend"), "tab\tline\nend")
+        self.assertEqual(self.description("]]> -- <![CDATA["), "]]> -- <![CDATA[")
+
+    def test_ids_are_escaped(self) -> None:
+        document = wireserver.health_document(GoalState("<1>", "a&b", "</Role>"))
+        self.assertIn("<GoalStateIncarnation>&lt;1&gt;<", document)
+        self.assertIn("<ContainerId>a&amp;b<", document)
+        self.assertIn("<InstanceId>&lt;/Role&gt;<", document)
+
+
+class ReportTest(GuestTest):
+    def report(self, *peers: Peer, problem: str = "", seconds: float = 60.0) -> None:
+        """Report, with everything that is said kept in `self.said`."""
+        self.said: "List[str]" = []
+        self.heard: "List[ProvisionError]" = []
+        until = self.system.monotonic() + seconds
+        wireserver.report_health(self.system, peers, problem, until, self.said.append, self.heard.append)
+
+    def at(self, azure: FakeAzure) -> Peer:
+        return Peer("WireServer", "127.0.0.1", azure.server_address[1])
+
+    def test_bytes_on_the_wire(self) -> None:
+        goal_state = http(small(container="a&amp;b").encode("ascii"))
+        peer = self.peer(goal_state, http(b"", "201 Created"))
+        self.report(Peer("WireServer", "127.0.0.1", peer.port))
+        host = b"Host: 127.0.0.1:%d\r\nConnection: close\r\n" % peer.port
+        body = (
+            b"<Health><GoalStateIncarnation>7</GoalStateIncarnation><Container><ContainerId>a&amp;b</ContainerId>"
+            b"<RoleInstanceList><Role><InstanceId>i</InstanceId><Health><State>Ready</State></Health></Role>"
+            b"</RoleInstanceList></Container></Health>"
+        )
+        self.assertEqual(
+            peer.requests,
+            [
+                b"GET /machine?comp=goalstate HTTP/1.1\r\n" + host + b"x-ms-version: 2012-11-30\r\n\r\n",
+                b"POST /machine?comp=health HTTP/1.1\r\n"
+                + host
+                + b"x-ms-version: 2012-11-30\r\nx-ms-agent-name: azure-provisioning\r\n"
+                + b"Content-Type: text/xml;charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(body)
+                + body,
+            ],
+        )
+
+    def test_said_as_the_origin_does(self) -> None:
+        azure = self.azure()
+        self.report(self.at(azure))
+        self.assertEqual(self.said, ["ContainerId: " + CONTAINER_ID, "InstanceId: " + INSTANCE_ID, "Response: 200 OK"])
+
+    def test_stale_incarnation_is_asked_for_anew(self) -> None:
+        azure = self.azure("report-stale")
+        self.report(self.at(azure))
+        self.assertEqual(asked(azure), ("goalstate 200", "health 410", "goalstate 200", "health 200"))
+        self.assertIn("<GoalStateIncarnation>1<", azure.requests[1].body)
+        self.assertIn("<GoalStateIncarnation>2<", azure.requests[3].body)
+
+    def test_every_status_but_2xx_is_tried_again(self) -> None:
+        for status in ("199 x", "300 x", "302 Found", "400 x", "401 x", "403 x", "404 x", "410 Gone", "429 x", "500 x"):
+            with self.subTest(status):
+                goal_state = http(small().encode("ascii"))
+                first = http(b"", status) if status[0] != "1" else http(b"", status) + http(b"", "503 x")
+                peer = self.peer(goal_state, first, goal_state, http())
+                self.report(Peer("WireServer", "127.0.0.1", peer.port))
+                self.assertEqual(len(peer.requests), 4)
+                self.assertEqual(len(self.heard), 1)
+
+    def test_accepted_statuses(self) -> None:
+        for status in ("200 OK", "201 Created", "202 Accepted", "204 No Content", "299 x"):
+            peer = self.peer(http(small().encode("ascii")), http(b"", status))
+            self.report(Peer("WireServer", "127.0.0.1", peer.port))
+            self.assertEqual(len(peer.requests), 2, status)
+
+    def test_peers_take_turns(self) -> None:
+        dead, azure = self.peer(b""), self.azure("goal-state-not-yet")
+        self.report(Peer("WireServer", "127.0.0.1", dead.port), self.at(azure))
+        self.assertEqual(len(dead.requests), 3)
+        self.assertEqual(asked(azure), ("goalstate 503", "goalstate 503", "goalstate 200", "health 200"))
+
+    def test_one_try_is_timed_as_a_whole(self) -> None:
+        """Goal state and report of one try share its 15 seconds: a peer that is slow in both costs no more."""
+        azure = self.azure("goal-state-silent")
+        started = time.monotonic()
+        with self.assertRaises(ProvisionError):
+            self.report(self.at(azure), seconds=10.0)
+        self.assertLess(time.monotonic() - started, 3)  # 10 of the guest's are 0.5
+
+    def test_gives_up_in_time(self) -> None:
+        azure = self.azure("report-refused")
+        before = self.system.monotonic()
+        with self.assertRaises(BadReply) as caught:
+            self.report(self.at(azure), seconds=15.0)
+        self.assertEqual(caught.exception.reason, "http error 403 querying WireServer")
+        self.assertLess(self.system.monotonic() - before, 25)
+        self.assertEqual(azure.reports, [])

@@ -1,0 +1,237 @@
+"""The one file, as a file: the same bytes from any Python and any checkout, and started on every kind of Python."""
+
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+import unittest
+import zipfile
+from typing import Dict, List, Tuple
+
+import build_zipapp
+from tests import TOP
+from tests.images import built_file, call
+from tests.pythons import find_pythons
+
+VERBS = ("run", "install", "uninstall", "status", "report", "rehearse")
+
+
+def pythons() -> "Dict[Tuple[int, ...], str]":
+    """One interpreter for each version that is found here, the paths in the variable PYTHONS first."""
+    found = {}
+    for path in os.environ.get("PYTHONS", "").split():
+        answer = call([path, "-c", "import sys; print('%d %d' % sys.version_info[:2])"])
+        found[tuple(int(word) for word in answer.out.split())] = path
+    for version, path in find_pythons().items():
+        found.setdefault(version, path)
+    return found
+
+
+class BuildTest(unittest.TestCase):
+    def checkout(self) -> str:
+        """A copy of what the build needs, somewhere else."""
+        folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        for name in ("src", "units"):
+            shutil.copytree(os.path.join(TOP, name), os.path.join(folder, name))
+        shutil.copy(os.path.join(TOP, "build_zipapp.py"), folder)
+        return folder
+
+    def build(self, folder: str, python: str = sys.executable) -> bytes:
+        result = call([python, os.path.join(folder, "build_zipapp.py")], PYTHONDONTWRITEBYTECODE="1")
+        self.assertEqual(result.code, 0, result)
+        with open(os.path.join(folder, "dist", "azure-provisioning"), "rb") as file:
+            return file.read()
+
+    def test_same_bytes_from_every_python(self) -> None:
+        with open(built_file(), "rb") as file:
+            expected = file.read()
+        folder = self.checkout()
+        for version, python in sorted(pythons().items()):
+            with self.subTest(version):
+                self.assertEqual(self.build(folder, python), expected)
+
+    def test_same_bytes_from_another_checkout(self) -> None:
+        """Other times, modes, order of creation and umask; with what Python and editors leave behind."""
+        folder = self.checkout()
+        for here, folders, names in os.walk(folder):
+            for name in names:
+                os.chmod(os.path.join(here, name), 0o777)
+                os.utime(os.path.join(here, name), (2e9, 2e9))
+            for name in folders:
+                os.chmod(os.path.join(here, name), 0o700)
+        package = os.path.join(folder, "src", "azure_provisioning")
+        os.makedirs(os.path.join(package, "__pycache__"), exist_ok=True)
+        for name in ("__pycache__/cli.cpython-39.pyc", "cli.pyc", "cli.py.orig", "notes.txt"):
+            with open(os.path.join(package, name), "w") as file:
+                file.write("left over")
+        old = os.umask(0o077)
+        try:
+            data = self.build(folder)
+        finally:
+            os.umask(old)
+        with open(built_file(), "rb") as file:
+            self.assertEqual(data, file.read())
+        place = os.path.join(folder, "dist", "azure-provisioning")
+        self.assertEqual(os.stat(place).st_mode & 0o777, 0o755)
+        self.assertEqual(os.listdir(os.path.dirname(place)), ["azure-provisioning"])
+
+    def test_other_bytes_from_another_source(self) -> None:
+        folder = self.checkout()
+        with open(os.path.join(folder, "units", "systemd", "azure-provisioning.service"), "a") as file:
+            file.write("# changed\n")
+        with open(built_file(), "rb") as file:
+            self.assertNotEqual(self.build(folder), file.read())
+
+
+class ContentTest(unittest.TestCase):
+    def setUp(self) -> None:
+        with open(built_file(), "rb") as file:
+            self.data = file.read()
+        self.archive = zipfile.ZipFile(io.BytesIO(self.data))
+        self.addCleanup(self.archive.close)
+
+    def test_nothing_but_modules_and_units(self) -> None:
+        names = self.archive.namelist()
+        self.assertEqual(names, sorted(set(names)))
+        for name in names:
+            module = re.match(r"(azure_provisioning(/\w+)+|__main__)\.py$", name)
+            unit = re.match(r"units/\w+/[\w.-]*azure-provisioning[\w.-]*$", name)
+            self.assertTrue(module or unit, name)
+            with open(os.path.join(TOP, *self.source(name))) as file:
+                self.assertEqual(self.archive.read(name).decode("utf-8"), file.read())
+
+    def source(self, name: str) -> "List[str]":
+        """Where in the checkout an entry comes from."""
+        if name == "__main__.py":
+            return ["src", "azure_provisioning", "__main__.py"]
+        return ([] if name.startswith("units/") else ["src"]) + name.split("/")
+
+    def test_all_modules_and_units(self) -> None:
+        expected = set()
+        for top, base in (("src/azure_provisioning", "src"), ("units", ".")):
+            for folder, _, names in os.walk(os.path.join(TOP, top)):
+                relative = os.path.relpath(folder, os.path.join(TOP, base))
+                expected |= {os.path.join(relative, name) for name in names if top == "units" or name.endswith(".py")}
+        expected.remove("azure_provisioning/__main__.py")
+        self.assertEqual(set(self.archive.namelist()), expected | {"__main__.py"})
+
+    def test_stored_and_free_of_this_machine(self) -> None:
+        for entry in self.archive.infolist():
+            self.assertEqual(entry.compress_type, zipfile.ZIP_STORED, entry.filename)
+            self.assertEqual(entry.date_time, (1980, 1, 1, 0, 0, 0))
+            self.assertEqual((entry.create_system, entry.external_attr >> 16), (3, 0o100644))
+            self.assertEqual((entry.extra, entry.comment), (b"", b""))
+        self.assertEqual(self.archive.comment, b"")  # 3.6 and 3.7 refuse a file that has one
+        self.assertNotIn(os.fsencode(TOP), self.data)
+
+    def test_whole(self) -> None:
+        self.assertIsNone(self.archive.testzip())
+        self.assertTrue(self.data.startswith(b"#!/usr/bin/env python3\nPK\x03\x04"))
+        for entry in self.archive.infolist():  # the offsets count the first line: `unzip -t` is content too
+            self.assertEqual(self.data[entry.header_offset : entry.header_offset + 4], b"PK\x03\x04", entry.filename)
+
+    def test_size(self) -> None:
+        self.assertLess(len(self.data), 500000)
+
+
+class StartTest(unittest.TestCase):
+    def test_on_every_python(self) -> None:
+        """Without a warning: also not of the kind that a newer Python hides by default."""
+        for version, python in sorted(pythons().items()):
+            with self.subTest(version=version):
+                result = call([python, "-W", "error", "-I", "-S", built_file(), "rehearse", "--fault", "list"])
+                self.assertEqual((result.code, result.err), (0, ""))
+                self.assertIn("imds-silent\n", result.out)
+
+    def test_with_the_site_module_too(self) -> None:
+        result = call([sys.executable, "-I", built_file(), "--version"])
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertRegex(result.out, r"\Aazure-provisioning \d+\.\d+[^\n]*\n\Z")
+
+    def test_as_a_program(self) -> None:
+        result = call([built_file(), "--version"], PATH=os.path.dirname(sys.executable) + ":/usr/bin:/bin")
+        self.assertEqual(result.code, 0, result)
+
+    def test_usage(self) -> None:
+        for arguments in (
+            [],
+            ["nonsense"],
+            ["run", "now"],
+            ["report"],
+            ["report", "failure"],
+            ["rehearse", "--fault", "x"],
+        ):
+            with self.subTest(arguments):
+                result = call([sys.executable, "-I", "-S", built_file()] + arguments)
+                self.assertEqual((result.code, result.out), (2, ""))
+                self.assertNotIn("Traceback", result.err)
+                self.assertNotEqual(result.err, "")
+
+    def test_help_names_every_verb(self) -> None:
+        result = call([sys.executable, "-I", "-S", built_file(), "--help"])
+        self.assertEqual(result.code, 0)
+        for verb in VERBS:
+            self.assertIn(verb, result.out)
+
+    def test_python_2(self) -> None:
+        python = next((path for path in old_pythons() if os.access(path, os.X_OK)), None)
+        if python is None:
+            self.skipTest("no Python 2.7: what a Python that is too old says was not tried")
+        result = call([python, built_file(), "run"])
+        self.assertEqual((result.code, result.out), (1, ""), result)
+        self.assertRegex(
+            result.err, r"\Aazure-provisioning: Python 3\.6 or newer is needed, and [^\n]* is 2\.7[^\n]*\n\Z"
+        )
+
+    def test_main_has_nothing_that_an_old_python_cannot_parse(self) -> None:
+        """No f-string, annotation or keyword-only argument, even where no old Python is found."""
+        with open(os.path.join(TOP, "src", "azure_provisioning", "__main__.py"), encoding="utf-8") as file:
+            text = re.sub(r"#.*", "", file.read())
+        self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"))
+        self.assertIsNone(re.search(r"\bf['\"]|->|def \w+\([^)]*:|\*,|\bnonlocal\b|\bfrom None\b|\bprint\b", text))
+
+    def test_module_that_is_missing(self) -> None:
+        """A small Python: the message names the module that the verb needs, whichever it is."""
+        needed = {
+            "argparse": ["status"],
+            "json": ["status", "--json"],
+            "subprocess": ["install", "--root", "/nonexistent"],
+            "socketserver": ["rehearse", "--fault", "list"],
+            "tempfile": ["uninstall", "--root", "/nonexistent"],
+        }
+        hide = "import sys, runpy; name = sys.argv.pop(1); sys.modules[name] = None; sys.argv.pop(0); "
+        for module, arguments in sorted(needed.items()):
+            with self.subTest(module):
+                script = hide + "runpy.run_path(sys.argv[0], run_name='__main__')"
+                result = call([sys.executable, "-I", "-S", "-c", script, module, built_file()] + arguments)
+                self.assertEqual((result.code, result.out), (1, ""), result)
+                self.assertRegex(result.err, r"\Aazure-provisioning: the module '%s' is missing[^\n]*\n\Z" % module)
+
+    def test_our_own_module_that_is_missing_is_a_bug(self) -> None:
+        data = io.BytesIO()
+        with zipfile.ZipFile(built_file()) as whole, zipfile.ZipFile(data, "w") as broken:
+            for name in whole.namelist():
+                if name != "azure_provisioning/image/status.py":
+                    broken.writestr(name, whole.read(name))
+        folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "broken")
+        build_zipapp.write(path, data.getvalue())
+        result = call([sys.executable, "-I", "-S", path, "status"])
+        self.assertEqual(result.code, 3)
+        self.assertIn("Traceback", result.err)
+
+
+def old_pythons() -> "List[str]":
+    """Where a Python 2.7 may be."""
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    versions = os.path.join(os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv")), "versions")
+    if os.path.isdir(versions):
+        folders = [
+            os.path.join(versions, name, "bin") for name in os.listdir(versions) if name.startswith("2.7")
+        ] + folders
+    found = [os.path.join(folder, "python2.7") for folder in folders]
+    return [path for path in found if os.path.exists(path) and call([path, "-c", "0"]).code == 0]
