@@ -29,7 +29,9 @@ from tests.guests import (
 
 GOOD = ("imds 200", "goalstate 200", "health 200")
 SWAPPED_VM_ID = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"  # what generation 1 firmware makes of VM_ID
-HOPELESS = {"imds-portal-for-ever", "report-refused"}
+HOPELESS = {"imds-portal-for-ever"}
+NO_REPORT = ("report-refused", "json-health-refused")  # neither road to report is open
+UNSEEN = {"goal-state-bom", "goal-state-namespace", "json-health-refused"}  # faults that cost no further request
 
 
 class StoryTest(GuestTest):
@@ -130,31 +132,35 @@ class FaultTest(StoryTest):
         for name in sorted(set(FAULTS) - HOPELESS):
             with self.subTest(name):
                 self.setUp()
-                self.system = FastSystem(self.root, speed=40.0)
-                azure = self.azure(name, deadline=180)
+                self.system = FastSystem(self.root, speed=60.0)
+                others = ("goal-state-for-ever-404",) if name == "json-health-503" else ()
+                azure = self.azure(name, *others, deadline=90)
                 started = self.system.monotonic()
                 self.assert_ready(self.boot())
                 self.assertLess(self.system.monotonic() - started, 60, self.story)
                 self.assertEqual(len(azure.reports), 1)
-                self.assertIn("<State>Ready</State>", azure.reports[0])
-                if name not in ("goal-state-bom", "goal-state-namespace"):
+                self.assertRegex(azure.reports[0], '<State>Ready</State>|"state": "Ready"')
+                if name not in UNSEEN:
                     self.assertGreater(len(azure.requests), 3, "the fault was not met")
 
     def test_all_at_once(self) -> None:
-        quick = {name for name in FAULTS if not name.endswith(("-silent", "-drips", "-flood"))} - HOPELESS
+        slow = {name for name in FAULTS if name.endswith(("-silent", "-drips", "-flood")) or "ever" in name}
+        quick = set(FAULTS) - slow - set(NO_REPORT)
         azure = self.azure(*sorted(quick), deadline=600)
         self.assert_ready(self.boot())
         self.assertEqual(len(azure.reports), 1)
 
     def test_refused_for_ever(self) -> None:
-        azure = self.azure("report-refused", deadline=20)
+        azure = self.azure(*NO_REPORT, deadline=20)
         started = self.system.monotonic()
         self.assert_failed(self.boot())
         self.assertLess(self.system.monotonic() - started, 40)
         self.assertEqual(azure.reports, [])
         self.assertIn("configured_at", self.facts())
-        self.assertEqual(self.facts()["error_reason"], "http error 403 querying WireServer")
-        self.assertIn("FAILED: http error 403 querying WireServer (http_code=403). The next boot", self.story)
+        self.assertRegex(self.facts()["error_reason"], "^http error 40[34] querying WireServer$")
+        self.assertRegex(
+            self.story, r"FAILED: http error 40[34] querying WireServer \(http_code=40[34]\)\. The next boot"
+        )
 
         azure.troubles["health"] = []
         del azure.requests[:]
@@ -169,7 +175,7 @@ class FaultTest(StoryTest):
         self.assertRegex(
             text,
             r"^result=error\|reason=error parsing IMDS metadata\|agent=azure-provisioning/[0-9.]+\|vm_id=%s"
-            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=JSONDecodeError$" % VM_ID,
+            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=JSONDecodeError\|" % VM_ID,
         )
         self.assertEqual(self.text("/etc/hostname"), "image\n")
         self.assertNotIn("configured_at", self.facts())
@@ -222,7 +228,7 @@ class FailureTest(StoryTest):
         self.assertTrue(
             text.startswith("result=error|'reason=the hostname belongs to the distro''s configuration'|"), text
         )
-        self.assertTrue(text.endswith("|path=/etc/hostname|'target=/nix/store/a|b''c<d>&e'"), text)
+        self.assertIn("|path=/etc/hostname|'target=/nix/store/a|b''c<d>&e'|", text)
         self.assertIn("c&lt;d&gt;&amp;e", azure.reports[0])
         self.assertEqual(self.story.count("trying again"), 2)
         self.assertNotIn("configured_at", self.facts())
@@ -240,12 +246,12 @@ class FailureTest(StoryTest):
         self.assertGreater(azure.reports[0].count("&amp;"), 200)
 
     def test_failed_report_masks_nothing(self) -> None:
-        self.azure("report-refused", deadline=15)
+        self.azure(*NO_REPORT, deadline=15)
         self.break_hostname("/nix/store/x")
         self.assert_failed(self.boot())
         self.assertEqual(self.facts()["error_reason"], "the hostname belongs to the distro's configuration")
         self.assertIn("FAILED: the hostname belongs to", self.story)
-        self.assertIn("warning: the failure could not be reported: http error 403", self.story)
+        self.assertIn("warning: the failure could not be reported: http error 40", self.story)
 
     def test_bug_is_reported_and_raised(self) -> None:
         class Broken(FastSystem):
@@ -279,7 +285,7 @@ class FailureTest(StoryTest):
         story = start_story(self.root, "run", prepare=fill_disk)
         _, told = story.communicate()
         self.assertEqual(story.returncode, 1, told)
-        self.assertIn("reason=cannot write /etc/hostname", self.description(azure.reports[0]))
+        self.assertRegex(self.description(azure.reports[0]), r"reason=.*\bwrite\b.*\|path=/etc/hostname\|")
         self.assertIn("what is done cannot be remembered", told)
         self.assertNotIn("Traceback", told)
         after = snapshot(self.root)
@@ -294,7 +300,7 @@ class FailureTest(StoryTest):
         os.chmod(etc, 0o555)
         self.addCleanup(os.chmod, etc, 0o755)
         self.assert_failed(self.boot())
-        self.assertIn("reason=cannot write /etc/hostname", self.description(azure.reports[0]))
+        self.assertRegex(self.description(azure.reports[0]), r"reason=.*\bwrite\b.*\|path=/etc/hostname\|")
         os.chmod(etc, 0o755)
         self.assert_ready(self.boot())
 

@@ -18,9 +18,14 @@ from tests.pythons import find_pythons
 VERBS = ("run", "install", "uninstall", "status", "report", "rehearse")
 
 
+_found: "Dict[Tuple[int, ...], str]" = {}
+
+
 def pythons() -> "Dict[Tuple[int, ...], str]":
     """One interpreter for each version that is found here, the paths in the variable PYTHONS first."""
-    found = {}
+    if _found:
+        return _found
+    found = _found
     for path in os.environ.get("PYTHONS", "").split():
         answer = call([path, "-c", "import sys; print('%d %d' % sys.version_info[:2])"])
         found[tuple(int(word) for word in answer.out.split())] = path
@@ -40,7 +45,7 @@ class BuildTest(unittest.TestCase):
         return folder
 
     def build(self, folder: str, python: str = sys.executable) -> bytes:
-        result = call([python, os.path.join(folder, "build_zipapp.py")], PYTHONDONTWRITEBYTECODE="1")
+        result = call([python, "-I", "-S", os.path.join(folder, "build_zipapp.py")])
         self.assertEqual(result.code, 0, result)
         with open(os.path.join(folder, "dist", "azure-provisioning"), "rb") as file:
             return file.read()
