@@ -112,6 +112,12 @@ class PublishTest(ToolTest):
             self.publish()
         self.assertEqual(caught.exception.details, {"interface": "eth0"})
 
+    def test_one_of_two_interfaces(self) -> None:
+        self.fill({"/proc/net/route": ROUTES + ROUTES.splitlines()[1].replace("eth0", "static0") + "\n"})
+        self.start("udhcpc", "-i", "eth0")
+        told = publish_name(self.system, "new")
+        self.assertRegex(told, r"^eth0 by udhcpc, no DHCP client is known .*\(interface=static0\)$")
+
     def test_only_names(self) -> None:
         for name in ('a"; b', "", "x" * 65, "a b", "caf\u00e9", "a\n"):
             with self.assertRaises(GuestError):

@@ -20,7 +20,7 @@ Running = Dict[str, List[List[str]]]  # the command lines of the processes that 
 def publish_name(system: System, name: str) -> str:
     """Have the DHCP client of each interface with a default route send `name`; returns who was asked.
 
-    Raises GuestError if that cannot be done here.
+    Raises GuestError if that cannot be done on any of them.
     """
     if not re.match(r"[A-Za-z0-9.-]{1,64}\Z", name):
         raise GuestError("not a host name", name=ascii(name))
@@ -28,7 +28,16 @@ def publish_name(system: System, name: str) -> str:
     if not interfaces:
         raise GuestError("no interface has a default route")
     running = find_processes(system)
-    return ", ".join("%s by %s" % (each, publish_on(system, each, name, running)) for each in interfaces)
+    done: "List[str]" = []
+    problems: "List[GuestError]" = []
+    for interface in interfaces:
+        try:
+            done.append("%s by %s" % (interface, publish_on(system, interface, name, running)))
+        except GuestError as error:
+            problems.append(error)
+    if not done:
+        raise problems[0]
+    return ", ".join(done + [str(error) for error in problems])
 
 
 def publish_on(system: System, interface: str, name: str, running: Running) -> str:
@@ -68,7 +77,7 @@ def find_processes(system: System) -> Running:
     return found
 
 
-# -- one function a client: True if it has the interface and sent the name -----------------------------------------------
+# -- one function a client: True if it has the interface and sent the name ---------------------------------------
 
 
 def by_networkd(system: System, interface: str, _name: str, running: Running) -> bool:
@@ -133,7 +142,7 @@ def by_dhclient(system: System, interface: str, name: str, running: Running) -> 
 
 def by_udhcpc(system: System, interface: str, name: str, running: Running) -> bool:
     """udhcpc, which sends what it was started with for as long as it lives. As with dhclient, a second one."""
-    if not any(interface in " ".join(argv) for argv in running.get("udhcpc", [])):
+    if not any(word.endswith(interface) for argv in running.get("udhcpc", []) for word in argv):
         return False
     program = [system.find_program("udhcpc") or "udhcpc"]
     if not system.is_program(program[0]):

@@ -1,0 +1,139 @@
+"""The root partition and its file system, grown to the disk that the VM got: images are smaller than their disks.
+
+Only where root is a file system on the last partition of a disk. Nothing is ever made smaller, and done again it finds
+nothing to do.
+"""
+
+from typing import NamedTuple, Optional
+
+from ..errors import GuestError
+from ..system import Mount, System
+
+SECTOR = 512  # bytes: the unit of every size in sysfs, whatever the disk's own
+LEAST_GAIN = 16 << 20  # bytes; less is what partitioning tools leave for alignment and GPT's second table
+SECONDS = 300.0  # for a tool
+
+# What grows a mounted file system. ext2 cannot be grown while it is mounted, nor can f2fs.
+GROWERS = {
+    "ext3": ("resize2fs", "DEVICE"),
+    "ext4": ("resize2fs", "DEVICE"),
+    "xfs": ("xfs_growfs", "/"),
+    "btrfs": ("btrfs", "filesystem", "resize", "max", "/"),
+}
+
+
+class Partition(NamedTuple):
+    """A partition of a disk, in sectors of 512 bytes."""
+
+    name: str  # "sda1", as the kernel calls it
+    disk: str  # "sda"
+    number: str
+    end: int
+    room: int  # behind it, up to the end of the disk; 0 if another partition is there
+
+
+def grow_root(system: System) -> str:
+    """Grow the partition of `/` if there is room behind it, then the file system; returns what was done, or why not.
+
+    Raises GuestError if a tool is missing or fails.
+    """
+    root = find_root(system)
+    if root is None:
+        return "the root file system is not known"
+    if root.kind not in GROWERS:
+        return "a root of kind %s is left as it is" % root.kind
+    partition = find_partition(system, root)
+    if partition is None:
+        return "the root file system is not on a partition of a disk: left as it is"
+    done = []
+    if partition.room * SECTOR > LEAST_GAIN:
+        grow_partition(system, partition)
+        after = find_partition(system, root)
+        gain = after.end - partition.end if after else 0
+        if gain <= 0:
+            raise GuestError("the kernel does not see the larger partition", partition=partition.name)
+        done.append("/dev/%s grew by %d MiB" % (partition.name, gain * SECTOR >> 20))
+    done.append(grow_file_system(system, root, partition))
+    return ", ".join(done)
+
+
+def find_root(system: System) -> Optional[Mount]:
+    """What is mounted at `/`: the last of them, which hides the others."""
+    return next((mount for mount in reversed(system.mounts()) if mount.point == "/"), None)
+
+
+def find_partition(system: System, root: Mount) -> Optional[Partition]:
+    """The partition that `root` is on; None if it is on anything else (LVM, dm-crypt, a whole disk, no disk).
+
+    btrfs mounts have a device number of their own; theirs is found by the name of the source.
+    """
+    number = root.device
+    if root.kind == "btrfs" and root.source.startswith("/dev/"):
+        name = system.chain(root.source)[-1].rpartition("/")[2]
+        number = read_line(system, "/sys/class/block/%s/dev" % name)
+    for disk in system.list("/sys/block"):
+        parts = [name for name in system.list("/sys/block/" + disk) if is_partition(system, disk, name)]
+        ends = {name: read_end(system, disk, name) for name in parts}
+        for name in parts:
+            if read_line(system, "/sys/block/%s/%s/dev" % (disk, name)) == number:
+                size = read_number(system, "/sys/block/%s/size" % disk)
+                room = size - ends[name] if ends[name] == max(ends.values()) else 0
+                index = read_line(system, "/sys/block/%s/%s/partition" % (disk, name))
+                return Partition(name, disk, index, ends[name], max(0, room))
+    return None
+
+
+def is_partition(system: System, disk: str, name: str) -> bool:
+    """Is this folder in the disk's one of its partitions?"""
+    return name.startswith(disk) and system.exists("/sys/block/%s/%s/partition" % (disk, name))
+
+
+def read_end(system: System, disk: str, name: str) -> int:
+    """The sector behind a partition."""
+    folder = "/sys/block/%s/%s/" % (disk, name)
+    return read_number(system, folder + "start") + read_number(system, folder + "size")
+
+
+def grow_partition(system: System, partition: Partition) -> None:
+    """Give the partition all the room behind it, and tell the kernel. Raises GuestError."""
+    disk, number = "/dev/" + partition.disk, partition.number
+    growpart = system.find_program("growpart")
+    if growpart:
+        system.run([growpart, disk, number], SECONDS)
+        return
+    sfdisk = system.find_program("sfdisk")
+    if sfdisk is None:
+        raise GuestError("neither growpart nor sfdisk is here", partition=partition.name, room=partition.room * SECTOR)
+    system.run([sfdisk, "--no-reread", "--force", "-N", number, disk], SECONDS, secret=b", +\n")
+    partx = system.find_program("partx")
+    if partx:
+        system.run([partx, "--update", "--nr", number, disk], SECONDS)
+        return
+    blockdev = system.find_program("blockdev")
+    if blockdev is None:
+        raise GuestError("the partition grows at the next boot: neither partx nor blockdev is here", disk=disk)
+    system.run([blockdev, "--rereadpt", disk], SECONDS)
+
+
+def grow_file_system(system: System, root: Mount, partition: Partition) -> str:
+    """Have the file system take its whole partition; returns what was done. Raises GuestError."""
+    tool, words = GROWERS[root.kind][0], GROWERS[root.kind][1:]
+    program = system.find_program(tool)
+    if program is None:
+        raise GuestError("%s is not here: the file system keeps its size" % tool, kind=root.kind)
+    device = "/dev/" + partition.name
+    system.run([program] + [device if word == "DEVICE" else word for word in words], SECONDS)
+    return "the file system fills /dev/%s" % partition.name
+
+
+def read_line(system: System, path: str) -> str:
+    """The stripped text of a sysfs file; empty if there is none."""
+    return (system.read(path, limit=4096) or b"").decode("ascii", "replace").strip()
+
+
+def read_number(system: System, path: str) -> int:
+    """The number in a sysfs file. Raises GuestError if there is none."""
+    text = read_line(system, path)
+    if not text.isdigit():
+        raise GuestError("no number in %s" % path)
+    return int(text)
