@@ -60,8 +60,8 @@ class Boot:
             self.console.warn(str(error))
 
 
-def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> None:
-    """A change whose failure is a warning; `change` returns what it did, in words."""
+def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> bool:
+    """A change whose failure is a warning; `change` returns what it did, in words. True if it did not fail."""
     started = boot.system.monotonic()
     try:
         done, result = change(), "ok"
@@ -69,6 +69,7 @@ def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> None:
         done, result = "warning: %s" % error, "warning"
     boot.note_step(name, result, started)
     boot.console.say("%s: %s" % (name, done))
+    return result == "ok"
 
 
 def begin(system: System, console: Console, *, force: bool = False) -> Optional[Boot]:

@@ -87,7 +87,8 @@ def prepare(boot: Boot) -> None:
     if boot.options.entropy:
         attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
     if boot.options.host_keys == "new":
-        attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system))
+        if not attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)):
+            return  # the next boot tries again
     boot.state.facts["prepared_at"] = timestamp(boot.system.time())
     boot.save()
 

@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 from .azure.description import timestamp
 from .boot import Boot
 from .errors import GuestError
-from .guest import account, authorized_keys, custom_data, hostname, hosts, password, privilege, sshd
+from .guest import account, authorized_keys, custom_data, hostname, hosts, password, privilege, root_disk, sshd
 from .records import Profile
 
 TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock; seconds between tries
@@ -42,6 +42,11 @@ def set_hostname(boot: Boot, profile: Profile) -> str:
     done = hostname.set_name(boot.system, name)
     boot.renamed = boot.renamed or (boot.system.live and boot.system.hostname() != before)
     return done
+
+
+def grow_root(boot: Boot, _profile: Profile) -> str:
+    """The root file system, up to the end of the OS disk."""
+    return root_disk.grow_root(boot.system) if boot.system.live else ""
 
 
 def make_account(boot: Boot, profile: Profile) -> str:
@@ -114,6 +119,7 @@ def keep_data(boot: Boot, option: str, name: str, data: Optional[bytes]) -> str:
 STEPS: Tuple[Step, ...] = (
     Step("hosts", set_hosts, fatal=False),
     Step("hostname", set_hostname, fatal=True),
+    Step("grow_root", grow_root, fatal=False),
     Step("account", make_account, fatal=True),
     Step("password", set_password, fatal=True),
     Step("ssh_keys", authorize_keys, fatal=True),
