@@ -48,7 +48,7 @@ def contents(top):
         for here, _, names in os.walk(folder):
             for name in names:
                 path = os.path.join(here, name)
-                if base == source and not name.endswith(".py"):
+                if (base == source and not name.endswith(".py")) or name.startswith(".") or name.endswith("~"):
                     continue
                 inside = os.path.relpath(path, base).replace(os.sep, "/")
                 found.append(("__main__.py" if inside == PACKAGE + "/__main__.py" else inside, path))

@@ -85,8 +85,9 @@ def uninstall(system: System) -> None:
     for module in table.SYSTEMS.values():
         if module.present(system) or module.links(system):
             module.remove(system)
-    for name in system.list(state.FOLDER):
-        system.unlink(state.FOLDER + "/" + name)
+    for path in (state.FOLDER + "/" + name for name in system.list(state.FOLDER)):
+        if not system.is_dir(path):  # a folder in there is not ours
+            system.unlink(path)
     for path in programs:
         system.unlink(path)
     for folder in reversed(folders or [state.FOLDER]):
