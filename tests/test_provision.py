@@ -541,6 +541,7 @@ class ProcessTest(StoryTest):
         self.assertEqual(len(self.fake.reports), 1)
         self.assertEqual(asked(self.fake)[-3:], GOOD)
         self.assertNotIn("imds 200", asked(self.fake)[:-3])
+        self.assertNotIn("accepted Ready", told[1])
 
     def test_the_other_failed(self) -> None:
         """Then this one does the work."""
