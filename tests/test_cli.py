@@ -104,6 +104,19 @@ class UsageTest(CommandTest):
             self.assertIn("the module %r is missing from the standard library" % module, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
 
+    def test_bug_is_3(self) -> None:
+        code = (
+            "import runpy, sys\n"
+            "sys.modules['azure_provisioning.usage'] = None\n"
+            "sys.argv = [%r, 'status', '--root', %r]\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')\n" % (self.program, self.root)
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
+        )
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("Traceback", done.stderr)
+
     def test_old_python_is_told(self) -> None:
         code = (
             "import runpy, sys\n"
