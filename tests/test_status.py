@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import unittest
 from typing import Any, Dict
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
@@ -189,3 +190,18 @@ class StatusTest(ImageTest):
         started = system.monotonic()
         status.wait_for_end(system)
         self.assertTrue(300 <= system.monotonic() - started <= 3000)
+
+
+class TimelineTest(unittest.TestCase):
+    def test_bars_are_in_proportion(self) -> None:
+        steps = [
+            {"name": "wait", "result": "ok", "seconds": 2.0},
+            {"name": "fetch", "result": "ok", "seconds": 1.0},
+            {"name": "sudo", "result": "warning", "seconds": 0.0},
+        ]
+        bars = [line.count("#") for line in status.timeline(steps)]
+        self.assertEqual(bars, [status.BAR_WIDTH, status.BAR_WIDTH // 2, 0])
+        self.assertIn("warning", status.timeline(steps)[2])
+
+    def test_no_step(self) -> None:
+        self.assertEqual(status.timeline([]), [])

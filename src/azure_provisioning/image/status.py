@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
+BAR_WIDTH = 24  # columns of the longest step in the timeline
 PAUSE = 0.5  # seconds between two looks, with --wait
 
 
@@ -76,8 +77,19 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
-    lines += ["step        %(name)-10s %(result)-8s %(seconds).3f s" % step for step in status["steps"]]
+    lines += timeline(status["steps"])
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())
         lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
     return [printable(line) for line in lines]
+
+
+def timeline(steps: "List[Dict[str, Any]]") -> "List[str]":
+    """One line a step, with a bar as long as it took in proportion to the longest."""
+    longest = max([step["seconds"] for step in steps] + [0.001])
+    lines = []
+    for step in steps:
+        bar = "#" * int(BAR_WIDTH * step["seconds"] / longest + 0.5)
+        line = "step        %-15s %-8s %8.3f s  %s" % (step["name"], step["result"], step["seconds"], bar)
+        lines.append(line.rstrip())
+    return lines
