@@ -67,6 +67,8 @@ class StoryTest(GuestTest):
 
 
 class FirstBootTest(StoryTest):
+    speed = 4.0
+
     def test_first_boot(self) -> None:
         azure = self.azure()
         self.assert_ready(self.boot())
@@ -308,6 +310,8 @@ class FailureTest(StoryTest):
 
 
 class WhichMachineTest(StoryTest):
+    speed = 4.0
+
     def test_not_azure(self) -> None:
         azure = self.azure()
         for tag in ("No Asset Tag\n", "\n", AZURE_ASSET_TAG[:-1] + "\n", "7783-7084-3265-9085-8269-3286-77x", "\xff\0"):
@@ -478,6 +482,8 @@ class WhichMachineTest(StoryTest):
 
 
 class NameTest(StoryTest):
+    speed = 4.0
+
     def name_from(self, computer_name: object, resource_name: object) -> "str":
         self.setUp()
         azure = self.azure()
