@@ -66,7 +66,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
 
 def judge_end(system: System, platform: Platform, reports: List[str], code: int, kills: int) -> str:
     """What is wrong with how a boot ended; empty if nothing is."""
-    ready = [report for report in platform.reports if "<State>Ready" in report]
+    ready = [report for report in platform.reports if "<State>Ready" in report or '"state": "Ready"' in report]
     failed = [report for report in reports if "NotReady" in report]
     if len(ready) > 1 + kills and State(system).facts.get("ready_at"):
         return "Ready was accepted %d times, with %d kills" % (len(ready), kills)

@@ -205,7 +205,6 @@ class StartTest(unittest.TestCase):
             "json": ["status", "--json"],
             "subprocess": ["install", "--root", "/nonexistent"],
             "socketserver": ["rehearse", "--fault", "list"],
-            "tempfile": ["uninstall", "--root", "/nonexistent"],
         }
         hide = "import sys, runpy; name = sys.argv.pop(1); sys.modules[name] = None; sys.argv.pop(0); "
         for module, arguments in sorted(needed.items()):

@@ -16,7 +16,7 @@ from .errors import BadReply, GuestError, ProvisionError, Unreachable
 from .guest import dns, entropy, gates, host_keys
 from .init import rivals, table
 from .records import Instance, Profile
-from .state import FOLDER, State
+from .state import FOLDER
 from .steps import take_steps
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
@@ -37,6 +37,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
 
     lock = boot.system.lock(LOCK)
     if lock is not None:
+        boot.reread()  # another run may have ended since
         prepare(boot)
     boot.release()
     if detach and not boot.system.detach():
@@ -66,7 +67,8 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
         fail(boot, ProvisionError("unhandled exception", exception=repr(error)))
         raise
     disable(boot)
-    tell_end(boot)
+    if boot.reporting:
+        tell_end(boot)
     return 0
 
 
@@ -98,7 +100,8 @@ def wait_for_other_run(boot: Boot) -> bool:
     boot.console.say("another run is at work: waiting for it")
     while boot.system.monotonic() < boot.ends:
         if boot.system.lock(LOCK) is not None:
-            boot.state = State(boot.system)
+            boot.reread()
+            prepare(boot)  # the other may have died before it was so far
             return not boot.is_done("ready_at")
         boot.system.sleep(LONGEST_PAUSE)
     boot.console.say("the other run is still at work: leaving it to that one")

@@ -73,8 +73,10 @@ class System(Tree):
                     copy_owner(old, file.fileno())
                     copy_attributes(self.path(path), file.fileno())
                 kept = 0o644 if old is None else stat.S_IMODE(old.st_mode)
+                file.write(content)
+                file.flush()  # before the mode: a write takes the setuid bit away
                 os.fchmod(file.fileno(), kept if mode is None else mode)
-                fill(file, content)
+                os.fsync(file.fileno())
 
         try:
             self._replace("write file", path, make, follow=True)
