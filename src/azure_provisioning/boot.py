@@ -6,7 +6,7 @@ from . import config
 from .azure.identity import identify
 from .console import Console
 from .errors import GuestError
-from .init import notify, table
+from .init import notify
 from .state import State
 from .system import System
 
@@ -109,6 +109,8 @@ def retire_left_over(boot: Boot) -> None:
     """Ready was accepted before. If the hook is still there and should not be, it goes now."""
     if boot.options.every_boot:
         return
+    from .init import table
+
     try:
         for link in table.disable(boot.system):
             boot.console.say("removed %s: Ready was accepted at %s" % (link, boot.state.facts["ready_at"]))

@@ -13,8 +13,8 @@ from .azure.endpoint import find_endpoint
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
 from .boot import LOCK, Boot, attempt
 from .errors import BadReply, GuestError, ProvisionError, Unreachable
-from .guest import dns, entropy, gates, host_keys
-from .init import rivals, table
+from .guest import gates
+from .init import rivals
 from .records import Instance, Profile
 from .state import FOLDER
 from .steps import take_steps
@@ -86,6 +86,8 @@ def prepare(boot: Boot) -> None:
         boot.save()
     if "prepared_at" in boot.state.facts or not boot.system.live:
         return
+    from .guest import entropy, host_keys
+
     if boot.options.entropy:
         attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
     if boot.options.host_keys == "new":
@@ -269,6 +271,8 @@ def remember(boot: Boot, fact: str) -> None:
 def pass_gates(boot: Boot) -> None:
     """Publish the name, and run the user's own gates. Raises the failure of a gate."""
     if boot.renamed and boot.options.publish_name:
+        from .guest import dns
+
         attempt(boot, "publish_name", lambda: dns.publish_name(boot.system, boot.system.hostname()))
     environment = {
         "AZURE_VM_ID": boot.vm_id or "",
@@ -327,6 +331,8 @@ def disable(boot: Boot) -> None:
     """Take the hook out of the boot. That it cannot be is a warning: the state already protects."""
     if boot.options.every_boot:
         return
+    from .init import table
+
     try:
         for link in table.disable(boot.system):
             boot.console.say("removed %s" % link)
@@ -337,6 +343,8 @@ def disable(boot: Boot) -> None:
 def tell_end(boot: Boot) -> None:
     """On the console: that it is done, and the host keys by which a first login can be verified."""
     if boot.system.live:
+        from .guest import host_keys
+
         for line in host_keys.fingerprints(boot.system):
             boot.console.announce("host key %s" % line)
     boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))

@@ -5,14 +5,11 @@ it needs `email` and `ssl`, which cost every boot 20 ms and which small Pythons 
 proxy is used, because there is no code for either.
 """
 
+import socket
 from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from ..errors import BadReply, ProvisionError, Unreachable
 from ..system import System
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
 
 CONNECT_SECONDS = 5.0
 TRY_SECONDS = 15.0  # one try: connecting, asking, and the whole answer
