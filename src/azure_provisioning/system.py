@@ -13,7 +13,20 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
@@ -23,6 +36,7 @@ if TYPE_CHECKING:
 
 
 LOCK_SECONDS = 10.0  # for another program to let go of a file
+SCRATCH = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108 # for files without names, so that nobody can guess them
 REAP_SECONDS = 5.0  # for a killed program to end
 
 
@@ -302,7 +316,7 @@ class System(Tree):
             raise GuestError("nothing in an image is executed", command=argv[0])
         surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
         # Files and not pipes: a grandchild that keeps a pipe open would hold us.
-        with tempfile.TemporaryFile() as output:
+        with open_unseen() as output:
             try:
                 child = subprocess.Popen(
                     argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=surroundings, start_new_session=True
@@ -477,6 +491,17 @@ class System(Tree):
 def plain(word: str) -> str:
     """A word of /proc/self/mountinfo, in which blanks and backslashes are octal."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), word)
+
+
+def open_unseen() -> "IO[bytes]":
+    """A file without a name. The folder is given, because `tempfile` would try out folders, with files that have names
+    and that a killed run leaves behind. Raises GuestError."""
+    for folder in SCRATCH:
+        try:
+            return tempfile.TemporaryFile(dir=folder)
+        except OSError as error:
+            last = error
+    raise broken("write file", folder, last) from last
 
 
 def last_line(printed: str) -> str:
