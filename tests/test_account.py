@@ -200,6 +200,41 @@ class StoppingSystem(FastSystem):
         return super().read(path, limit, head)
 
 
+class HalfMadeTest(AccountTest):
+    """What useradd writes after passwd, when it was interrupted in between."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill({"/etc/subuid": "other:100000:65536\n", "/etc/subgid": ""})
+
+    def test_completed_as_if_it_had_not_been(self) -> None:
+        self.fill({"/etc/passwd": IMAGE["/etc/passwd"] + "azureuser:x:1000:1000::/home/azureuser:/bin/sh\n"})
+        self.fill({"/etc/group": IMAGE["/etc/group"] + "azureuser:x:1000:\n"})
+        for _ in range(2):
+            ensure_account(self.system, NAME)
+            self.assertEqual(self.line("/etc/gshadow"), "azureuser:!::")
+            self.assertEqual(self.shadow_field(), "*")
+            self.assertEqual(self.text("/etc/subuid"), "other:100000:65536\nazureuser:165536:65536\n")
+            self.assertEqual(self.text("/etc/subgid"), "azureuser:100000:65536\n")
+
+    def test_ids_that_are_there(self) -> None:
+        self.fill({"/etc/subuid": "azureuser:5:5\n"})
+        ensure_account(self.system, NAME)
+        self.assertEqual(self.text("/etc/subuid"), "azureuser:5:5\n")
+
+    def test_login_defs(self) -> None:
+        settings = "SUB_UID_MIN 300000\nSUB_UID_COUNT 10\nSUB_GID_COUNT 0\n"
+        self.fill({"/etc/login.defs": settings})
+        ensure_account(self.system, NAME)
+        self.assertEqual(self.line("/etc/subuid"), "azureuser:300000:10")
+        self.assertEqual(self.text("/etc/subgid"), "")
+
+    def test_no_room(self) -> None:
+        self.fill({"/etc/login.defs": "SUB_UID_MAX 200000\n"})
+        ensure_account(self.system, NAME)
+        self.assertEqual(self.text("/etc/subuid"), "other:100000:65536\n")
+
+
 class ExistingTest(AccountTest):
     """Completed, not replaced."""
 
@@ -211,7 +246,10 @@ class ExistingTest(AccountTest):
 
     def test_completed(self) -> None:
         self.existing("!")
-        self.assertEqual(ensure_account(self.system, NAME), "azureuser: joined sudo adm, unlocked for keys, home made")
+        self.assertEqual(
+            ensure_account(self.system, NAME),
+            "azureuser: gshadow completed, joined sudo adm, unlocked for keys, home made",
+        )
         self.assertEqual(self.line("/etc/passwd"), "azureuser:x:1234:1234:Ann,,:/srv/ann:/bin/sh")
         self.assertEqual(self.text("/srv/ann/.profile"), "# profile\n")
 
@@ -374,12 +412,26 @@ class LeftoversTest(AccountTest):
             ("/etc/shadow.lock", "78\n", 1.0),  # nobody has that number
             ("/etc/gshadow.lock", "77", -3600.0),  # from a time when the clock was wrong
             ("/etc/passwd+", "half of it", 2000.0),
+            ("/etc/group+", "half of it", 3.0),  # nobody has it open
+            ("/etc/nshadow", "half of it", 3.0),
+            ("/etc/subgid.78", "78", 1.0),
         ):
             with self.subTest(path=path):
                 self.leave(path, text, age)
                 ensure_account(self.system, NAME)
                 self.assertIsNone(self.text(path))
         self.assertIsNotNone(find_account(self.system, NAME))
+
+    def test_open_and_claimed(self) -> None:
+        """A half-written file that somebody has open, and the claim of a process that lives, are left alone."""
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/fd/3": "-> /etc/group+"})
+        self.leave("/etc/passwd.77", "77", 5.0)
+        ensure_account(self.system, NAME)
+        self.assertEqual(self.text("/etc/passwd.77"), "77")
+        self.leave("/etc/group+", "half of it", 5.0)
+        with self.assertRaisesRegex(GuestError, "the accounts are locked"):
+            ensure_account(self.system, NAME)
+        self.assertEqual(self.text("/etc/group+"), "half of it")
 
     def test_held(self) -> None:
         self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/comm": "useradd\n"})

@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 from typing import List, Tuple
+from unittest import mock
 
+from azure_provisioning.boot import begin
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys
-from tests.guests import FastSystem
-from tests.tools import ToolTest
+from azure_provisioning.provision import prepare
+from tests.guests import AZURE_VM, FastSystem
+from tests.tools import ToolSystem, ToolTest
 
 IMAGE = {
     "/usr/sbin/sshd": "",
@@ -60,6 +63,19 @@ class HostKeysTest(ToolTest):
         self.tools.add("ssh-keygen")
         with self.assertRaisesRegex(GuestError, "made none"):
             renew_host_keys(self.system)
+
+    def test_the_tool_dies_once(self) -> None:
+        """A VM does not become Ready without host keys because one ssh-keygen was killed."""
+        self.fill(dict(AZURE_VM, **IMAGE))
+        deaths = [(-9, "")]
+        self.tools.add("ssh-keygen", lambda argv, stdin: deaths.pop() if deaths else self.keygen(argv, stdin))
+        with mock.patch.object(ToolSystem, "live", True):
+            boot = begin(self.system, self.console)
+            assert boot is not None
+            prepare(boot)
+        self.assertIn("prepared_at", self.facts(), self.story)
+        self.assertEqual(self.text("/etc/ssh/ssh_host_ed25519_key"), "new\n")
+        self.assertEqual(self.story.count("host_keys: "), 2)
 
     def test_image(self) -> None:
         self.fill(IMAGE)

@@ -83,6 +83,21 @@ class PasswordTest(ToolTest):
         said = set_password(self.system, "azureuser", Secret("another"))
         self.assertEqual(said, "written to shadow (chpasswd set nothing)")
 
+    def test_chpasswd_is_killed(self) -> None:
+        """PAM's copy of shadow, with the hash of the password in it, does not stay."""
+        self.fill({"/proc/1/comm": "init\n"})
+
+        def killed(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            self.fill({"/etc/nshadow": IMAGE["/etc/shadow"]})
+            os.utime(self.root + "/etc/nshadow", (0, 0))
+            return -9, ""
+
+        self.tools.add("chpasswd", killed)
+        self.assertEqual(
+            set_password(self.system, "azureuser", Secret(PASSWORD)), "written to shadow (chpasswd failed with -9)"
+        )
+        self.assertIsNone(self.text("/etc/nshadow"))
+
     def test_a_locked_hash_is_replaced(self) -> None:
         self.system.write("/etc/shadow", IMAGE["/etc/shadow"].replace("azureuser:*", "azureuser:!$6$a$b"))
         set_password(self.system, "azureuser", Secret(PASSWORD))

@@ -62,6 +62,18 @@ class SshdTest(ToolTest):
             set_password_login(self.system, False)
         self.assertIsNone(self.text(DROP_IN))
 
+    def test_sshd_dies_once(self) -> None:
+        self.fill({CONFIG: INCLUDE})
+        deaths = [(-9, "")]
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            return deaths.pop() if "-t" in argv and deaths else (0, "passwordauthentication no\n")
+
+        self.tools.add("sshd", sshd)
+        self.assertEqual(set_password_login(self.system, False), "password login: no")
+        self.assertEqual(deaths, [])
+        self.assertEqual(self.text(DROP_IN), OFF)
+
     def test_sshd_does_otherwise(self) -> None:
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (0, "passwordauthentication yes\n"))

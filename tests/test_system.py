@@ -11,7 +11,9 @@ import tempfile
 import time
 import unittest
 from typing import Callable, List, Optional
+from unittest import mock
 
+from azure_provisioning import system as system_module
 from azure_provisioning.errors import GuestError
 from azure_provisioning.system import System
 from tests import TOP
@@ -414,6 +416,22 @@ class RunTest(GuestTest):
         error = self.failure("import time; time.sleep(60)", seconds=0.3)
         self.assertEqual(error.reason, "command took too long")
         self.assertLess(time.monotonic() - started, 5)
+
+    def test_no_named_file_at_any_time(self) -> None:
+        """A killed run leaves no file in the folders for temporary ones, not one of those that `tempfile` tries."""
+        with tempfile.TemporaryDirectory() as folder:
+            code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning import system\n" % TOP
+            code += "system.SCRATCH = ('/no/such/folder', %r)\n" % folder
+            code += "import os; os.unlink = lambda *_, **__: os._exit(99)\n"
+            code += "print(system.System().ask(['/bin/echo', 'said']))"
+            done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stdout.strip()), (0, b"said"))
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_nowhere_to_keep_what_it_prints(self) -> None:
+        refused = self.assertRaisesRegex(GuestError, "failure to write file.*/no/such/folder")
+        with mock.patch.object(system_module, "SCRATCH", ("/no/such/folder",)), refused:
+            self.run_code("print(1)")
 
     def test_grandchild_that_keeps_the_output_open(self) -> None:
         started = time.monotonic()

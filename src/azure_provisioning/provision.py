@@ -17,7 +17,7 @@ from .guest import gates
 from .init import rivals
 from .records import Instance, Profile
 from .state import FOLDER
-from .steps import take_steps
+from .steps import TRIES, take_steps
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
 MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
@@ -91,7 +91,8 @@ def prepare(boot: Boot) -> None:
     if boot.options.entropy:
         attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
     if boot.options.host_keys == "new":
-        if not attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)):
+        tries = (attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)) for _ in range(TRIES))
+        if not any(tries):
             return  # the next boot tries again
     boot.state.facts["prepared_at"] = timestamp(boot.system.time())
     boot.save()

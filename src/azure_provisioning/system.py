@@ -12,7 +12,19 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from .errors import GuestError
 from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
@@ -21,7 +33,7 @@ if TYPE_CHECKING:
     import socket
 
 
-SCRATCH = ("/run", "/tmp", "/var/tmp")  # noqa: S108 # opened so that nobody's link is followed
+SCRATCH = ("/run", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 # for files that never have a name
 LOCK_SECONDS = 10.0  # for another program to let go of a file
 REAP_SECONDS = 5.0  # for a killed program to end
 
@@ -483,13 +495,10 @@ def plain(word: str) -> str:
 def nameless_file() -> BinaryIO:
     """A file that nobody else can open, gone when it is closed. (`tempfile` would cost every boot 10 ms to load.)"""
     for folder in SCRATCH:
-        place = "%s/.azure-provisioning.%d" % (folder, os.getpid())
         try:
-            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            os.unlink(place)
+            return os.fdopen(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600), "w+b")
         except OSError:
-            continue  # not there, not ours, or full: perhaps the next is
-        return os.fdopen(descriptor, "w+b")
+            continue  # not there, not ours, or a file system without such files: perhaps the next is one
     raise GuestError("no folder takes a temporary file", tried=" ".join(SCRATCH))
 
 

@@ -12,13 +12,17 @@ from .accounts import (
     NOBODY,
     PASSWD,
     SHADOW,
+    SUBGID,
+    SUBUID,
     Account,
     Table,
     all_accounts,
     all_groups,
     find_account,
     find_group,
+    is_id,
     locked,
+    login_setting,
     password_field,
     set_password_field,
     uid_max,
@@ -173,12 +177,42 @@ def free_id(system: System, wanted: "Optional[int]") -> int:
 
 def add_group(system: System, name: str, gid: int) -> None:
     """A line in group, and in gshadow where there is one."""
-    gshadow, group = Table(system, GSHADOW), Table(system, GROUP)
-    if gshadow.find(name) is None:
-        gshadow.put([name, "!", "", ""])
-        gshadow.save(system)
+    shadow_group(system, name)
+    group = Table(system, GROUP)
     group.put([name, "x", str(gid), ""])
     group.save(system)
+
+
+def shadow_group(system: System, name: str) -> bool:
+    """A line in gshadow, where there is one; an interrupted useradd writes it last. True if that changed anything."""
+    gshadow = Table(system, GSHADOW)
+    if gshadow.find(name) is None:
+        gshadow.put([name, "!", "", ""])
+        return gshadow.save(system)
+    return False
+
+
+def add_subordinates(system: System, name: str) -> bool:
+    """The ids that containers of `name` may use, as useradd gives them and no other road does, and not one that was
+    interrupted; True if that changed anything. Where there are no such files, nobody has any."""
+    changed = False
+    for path, kind in ((SUBUID, "UID"), (SUBGID, "GID")):
+        table = Table(system, path)
+        first, count = sub_setting(system, kind, "MIN", 100000), sub_setting(system, kind, "COUNT", 65536)
+        if not count or any(fields[0] == name for fields in table.rows()):
+            continue
+        taken = [fields for fields in table.rows() if len(fields) > 2 and is_id(fields[1]) and is_id(fields[2])]
+        first = max([first] + [int(fields[1]) + int(fields[2]) for fields in taken])
+        if first + count - 1 <= sub_setting(system, kind, "MAX", 600100000):
+            table.put([name, str(first), str(count)])
+            changed = table.save(system) or changed
+    return changed
+
+
+def sub_setting(system: System, kind: str, what: str, default: int) -> int:
+    """A number of login.defs about subordinate ids."""
+    value = login_setting(system, "SUB_%s_%s" % (kind, what))
+    return int(value) if is_id(value) else default
 
 
 def choose_shell(system: System) -> str:
@@ -202,13 +236,17 @@ def is_shell(path: str) -> bool:
 
 
 def complete(system: System, account: Account) -> "List[str]":
-    """Give the account what is missing of group, groups, password field and shell; returns what that was."""
+    """Give the account what is missing of group, groups, ids, password field and shell; returns what that was."""
     done = []
     if all(group.gid != account.gid for group in all_groups(system)):
         if find_group(system, account.name):
             raise GuestError("the account's group is missing, and its name is taken", name=account.name)
         add_group(system, account.name, account.gid)
         done.append("group made")
+    elif shadow_group(system, account.name):
+        done.append("gshadow completed")
+    if add_subordinates(system, account.name):
+        done.append("subordinate ids added")
     joined = join_groups(system, account.name)
     if joined:
         done.append("joined " + " ".join(joined))

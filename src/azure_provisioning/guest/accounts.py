@@ -11,6 +11,7 @@ from ..errors import GuestError
 from ..system import System
 
 PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"
+SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
 LOGIN_DEFS = "/etc/login.defs"
 LOCK = "/etc/.pwd.lock"  # lckpwdf(3), which the shadow tools take too
 LOCK_SECONDS = 30.0

@@ -61,9 +61,11 @@ def by_chpasswd(system: System, name: str, text: bytes) -> str:
     try:
         code = system.run([tool], check=False, secret=b"%s:%s\n" % (name.encode("utf-8", "surrogateescape"), text))
     except GuestError as error:
+        clear_leftovers(system)
         return error.reason  # never its output, which we do not know
     after = password_field(system, name)
     if code != 0:
+        clear_leftovers(system)
         return "chpasswd failed with %d" % code
     return "" if after != before and after[:1] not in ("", "!", "*") else "chpasswd set nothing"
 
