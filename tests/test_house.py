@@ -16,7 +16,22 @@ SOURCE = os.path.join(TOP, "src", "azure_provisioning")
 WINGS = ("azure", "guest", "init")
 
 # Who may use what, from the top down; a wing or module may use itself and what comes after it.
-FLOORS = ("__main__", "cli", "usage", "image", "provision", "steps", "boot", "settled", "azure", "guest", "init")
+FLOORS = (
+    "__main__",
+    "cli",
+    "usage",
+    "image",
+    "provision",
+    "fetch",
+    "report",
+    "patience",
+    "steps",
+    "boot",
+    "settled",
+    "azure",
+    "guest",
+    "init",
+)
 
 # What lets a module touch files, programs or the network by itself.
 DOORS = {"subprocess", "tempfile", "shutil", "glob", "pathlib", "fileinput", "ctypes", "fcntl"}

@@ -429,7 +429,7 @@ class RunTest(GuestTest):
             self.assertEqual(os.listdir(folder), [])
 
     def test_nowhere_to_keep_what_it_prints(self) -> None:
-        refused = self.assertRaisesRegex(GuestError, "failure to write file.*/no/such/folder")
+        refused = self.assertRaisesRegex(GuestError, "no folder takes a temporary file.*/no/such/folder")
         with mock.patch.object(system_module, "SCRATCH", ("/no/such/folder",)), refused:
             self.run_code("print(1)")
 

@@ -92,7 +92,8 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
     from .boot import Boot
-    from .provision import remember, report
+    from .provision import remember
+    from .report import report
 
     boot = Boot(System(), console)
     if not boot.on_azure:

@@ -5,23 +5,21 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 """
 
 import signal
-from typing import List, Optional, Tuple
+from typing import Optional
 
-from .azure import imds, kvp, media, wireserver
-from .azure.description import describe_failure, describe_success, timestamp
-from .azure.endpoint import find_endpoint
-from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
+from .azure.description import describe_failure, timestamp
+from .azure.media import Media
+from .azure.transport import LONGEST_PAUSE
 from .boot import LOCK, Boot, attempt
-from .errors import BadReply, GuestError, ProvisionError, Unreachable
+from .errors import GuestError, ProvisionError
+from .fetch import fetch, wait_for_azure
 from .guest import gates
 from .init import rivals
 from .records import Instance, Profile
+from .report import report, report_ready, write_to_pool
 from .state import FOLDER
 from .steps import TRIES, take_steps
 
-FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
-MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
-NOTICE_SECONDS = 30.0  # between two lines on the console that say what is awaited
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
 
@@ -111,105 +109,6 @@ def wait_for_other_run(boot: Boot) -> bool:
     return False
 
 
-# -- wait, fetch -----------------------------------------------------------------------------------------------------
-
-
-class Patience:
-    """Says why the boot is still waiting: each new reason once, and every 30 s a line on the console."""
-
-    def __init__(self, boot: Boot, awaited: str) -> None:
-        self.boot = boot
-        self.awaited = awaited
-        self.since = self.last = boot.system.monotonic()
-        self.reason = ""
-
-    def __call__(self, error: ProvisionError) -> None:
-        """Hear of a failed try."""
-        now = self.boot.system.monotonic()
-        if now - self.last >= NOTICE_SECONDS:
-            self.last = now
-            self.boot.console.announce("waiting for %s since %d s: %s" % (self.awaited, now - self.since, error))
-        elif str(error) != self.reason:
-            self.boot.console.say("waiting for %s: %s" % (self.awaited, error))
-        self.reason = str(error)
-
-
-def imds_peer(boot: Boot) -> Peer:
-    """IMDS, where the options have it."""
-    return Peer("IMDS", *boot.options.imds)
-
-
-def wireservers(boot: Boot) -> List[Peer]:
-    """The WireServer: where the options have it, else where the lease has it, and the constant."""
-    constant = boot.options.wireserver
-    told = None if boot.options.sets_wireserver else find_endpoint(boot.system)
-    places = [(told, 80)] if told and told != constant[0] else []
-    return [Peer("WireServer", host, port) for host, port in [*places, constant]]
-
-
-def wait_for_azure(boot: Boot) -> None:
-    """Return as soon as IMDS or the WireServer takes a connection.
-
-    Raises Unreachable when it is time to give up. No target of any init system says that there is a lease, so we ask.
-    """
-    system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
-    started = system.monotonic()
-    while True:
-        for peer in [imds_peer(boot), *wireservers(boot)]:
-            left = boot.report_from - system.monotonic()
-            if left > 0 and is_reachable(system, peer, left):
-                boot.note_step("wait", "ok", started)
-                return
-        missing = Unreachable(
-            "no answer from Azure",
-            advice="is there a DHCP lease and a route to %s?" % boot.options.wireserver[0],
-            seconds=int(system.monotonic() - boot.started),
-        )
-        if system.monotonic() + pause >= boot.report_from:
-            boot.note_step("wait", "failed", started)
-            raise missing
-        notice(missing)
-        system.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
-    """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
-    system, started = boot.system, boot.system.monotonic()
-    disc = read_disc(boot)
-    until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
-    try:
-        instance = persist(
-            system, lambda seconds: imds.fetch_instance(system, imds_peer(boot), seconds), until, Patience(boot, "IMDS")
-        )
-    except (Unreachable, BadReply) as error:
-        if disc is None:
-            boot.note_step("fetch", "failed", started)
-            raise
-        boot.console.warn("%s: the DVD alone has to do" % error)
-        instance = Instance.from_json({"compute": {"name": disc.hostname}})
-    until = min(system.monotonic() + MEDIA_SECONDS, boot.report_from)
-    while disc is None and (instance.password_login or instance.promises_custom_data) and system.live:
-        if system.monotonic() >= until:
-            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % MEDIA_SECONDS)
-            break
-        system.sleep(LONGEST_PAUSE)
-        disc = read_disc(boot, quiet=True)
-    boot.note_step("fetch", "ok", started)
-    return instance, disc
-
-
-def read_disc(boot: Boot, quiet: bool = False) -> Optional[media.Media]:
-    """The DVD, or None, and one line that says why."""
-    try:
-        disc, why = media.read_media(boot.system)
-    except (BadReply, GuestError) as error:
-        disc, why = None, str(error)
-    if not quiet:
-        boot.console.say("DVD: read from %s" % why if disc else "IMDS alone has to do: %s" % why)
-    return disc
-
-
 def take_identity(boot: Boot, instance: Instance) -> None:
     """Without an id from the firmware this VM goes by the one that IMDS told."""
     if boot.vm_id is None:
@@ -220,7 +119,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
 # -- apply -----------------------------------------------------------------------------------------------------------
 
 
-def apply(boot: Boot, instance: Instance, disc: Optional[media.Media]) -> None:
+def apply(boot: Boot, instance: Instance, disc: Optional[Media]) -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
     if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
@@ -237,7 +136,7 @@ def apply(boot: Boot, instance: Instance, disc: Optional[media.Media]) -> None:
     boot.system.sync()
 
 
-def make_profile(instance: Instance, disc: Optional[media.Media]) -> Profile:
+def make_profile(instance: Instance, disc: Optional[Media]) -> Profile:
     """What this VM is to become: IMDS first, and the DVD for what IMDS does not say."""
     names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
     login = instance.password_login
@@ -284,33 +183,6 @@ def pass_gates(boot: Boot) -> None:
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))
         boot.note_step("gate-" + name, "ok", started)
-
-
-def report_ready(boot: Boot) -> None:
-    """Report Ready until Azure accepts it. Raises the last failure if it does not in time."""
-    started = boot.system.monotonic()
-    boot.reporting = True
-    write_to_pool(boot, describe_success(boot.vm_id, boot.system.time()))
-    report(boot, "", boot.ends)
-    boot.note_step("report", "ok", started)
-
-
-def report(boot: Boot, problem: str, until: float) -> None:
-    """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
-    wireserver.report_health(
-        boot.system,
-        wireservers(boot),
-        problem,
-        until,
-        boot.console.say,
-        Patience(boot, "the WireServer"),
-        protocol=boot.options.protocol,
-    )
-
-
-def write_to_pool(boot: Boot, line: str) -> None:
-    """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
-    attempt(boot, "kvp", lambda: kvp.write_report(boot.system, line))
 
 
 def fail(boot: Boot, error: ProvisionError) -> int:
