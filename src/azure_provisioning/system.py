@@ -206,8 +206,11 @@ class System(Tree):
             folder = "/" + "/".join(parts[:count])
             place = self.path(folder)
             try:
-                os.mkdir(place)
-                os.chmod(place, mode)  # whatever the umask of a boot script is
+                before = os.umask(0)  # whatever that of a boot script is; and never, killed in between, another mode
+                try:
+                    os.mkdir(place, mode)
+                finally:
+                    os.umask(before)
                 sync_folder(place)
             except FileExistsError:
                 if not self.is_dir(folder):
@@ -404,6 +407,7 @@ class System(Tree):
             os.dup2(nothing, descriptor)
         if nothing > 2:
             os.close(nothing)
+        close_inherited()
         return True
 
     def boot_id(self) -> str:
@@ -514,6 +518,14 @@ def end_group(child: "subprocess.Popen[bytes]") -> None:
             os.killpg(child.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends when it can
             child.wait(REAP_SECONDS)
+
+
+def close_inherited() -> None:
+    """Close what the caller had open above 2, such as debconf's 3. Nothing that this program opens is inheritable."""
+    for descriptor in range(3, 256):
+        with suppress(OSError):  # not open
+            if os.get_inheritable(descriptor):
+                os.close(descriptor)
 
 
 def has_own_uts() -> bool:
