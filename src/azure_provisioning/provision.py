@@ -50,7 +50,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
                 boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % pool)
                 return 1
             take_identity(boot, instance)
-            if not boot.is_done("ready_at"):
+            if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
                 apply(boot, instance, disc)
                 remember(boot, "configured_at")
         if not boot.is_done("ready_at"):
