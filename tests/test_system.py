@@ -443,6 +443,20 @@ class RunTest(GuestTest):
             self.assertEqual((done.returncode, done.stdout.strip()), (0, b"said"))
             self.assertEqual(os.listdir(folder), [])
 
+    def test_a_kernel_without_nameless_files(self) -> None:
+        """Those before 3.11 take the flag for O_DIRECTORY: programs run there too, or the host keys would be lost."""
+        real = os.open
+
+        def old(path: str, flags: int, *rest: int, **options: int) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise IsADirectoryError(errno.EISDIR, "Is a directory")
+            return real(path, flags, *rest, **options)
+
+        with tempfile.TemporaryDirectory() as folder:
+            with mock.patch.object(os, "open", old), mock.patch.object(system_module, "SCRATCH", (folder,)):
+                self.assertEqual(self.here.ask(["/bin/echo", "said"]).strip(), "said")
+            self.assertEqual(os.listdir(folder), [])
+
     def test_nowhere_to_keep_what_it_prints(self) -> None:
         refused = self.assertRaisesRegex(GuestError, "no folder takes a temporary file.*/no/such/folder")
         with mock.patch.object(system_module, "SCRATCH", ("/no/such/folder",)), refused:

@@ -24,6 +24,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    cast,
 )
 
 from .errors import GuestError
@@ -503,6 +504,11 @@ def nameless_file() -> BinaryIO:
             return os.fdopen(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600), "w+b")
         except OSError:
             continue  # not there, not ours, or a file system without such files: perhaps the next is one
+    import tempfile  # a kernel before 3.11 has no such files at all
+
+    for folder in SCRATCH:
+        with suppress(OSError):
+            return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
     raise GuestError("no folder takes a temporary file", tried=" ".join(SCRATCH))
 
 
