@@ -345,6 +345,11 @@ class PersistTest(GuestTest):
                 self.refuse({"retry-after": value}, 1)
                 self.assertEqual(self.virtual.slept, [pause])
 
+    def test_pauses_grow_although_none_is_asked_for(self) -> None:
+        """`Retry-After: 0` at every try must not make it a hundred tries in ten seconds."""
+        self.refuse({"retry-after": "0"}, 7)
+        self.assertEqual(self.virtual.slept, [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
+
     def test_other_failures_are_not_tried_again(self) -> None:
         def attempt(_seconds: float) -> None:
             self.heard.append("tried")
