@@ -224,7 +224,7 @@ class RehearseTest(CommandTest):
         out, told = story.communicate()
         self.assertEqual((story.returncode, out), (130, ""))
         self.assertNotIn("Traceback", told)
-        self.assertTrue(told.endswith("interrupted; the next boot goes on from here\n"), told)
+        self.assertTrue(told.endswith("azure-provisioning: interrupted\n"), told)
 
 
 # Makes a machine out of the scratch root: its files over this one's, which become read-only; no network but loopback.

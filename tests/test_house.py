@@ -238,6 +238,18 @@ class FastPathTest(BuiltTest):
         self.assertLessEqual(mine, {"azure_provisioning." + name for name in few})
         self.assertLess(len(loaded), 20, sorted(loaded))
 
+    def test_manager_that_cannot_be_told(self) -> None:
+        """A socket that nobody reads costs a line, and not the boot of a VM that works."""
+        self.make_ready()
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", self.CODE, self.program, self.root],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"NOTIFY_SOCKET": self.root + "/nobody"},
+        )
+        self.assertEqual((done.returncode, done.stdout.split()[0]), (0, b"True"))
+        self.assertRegex(done.stderr, b"^azure-provisioning: warning: systemd cannot be told[^\n]*\n$")
+
     def test_not_ready(self) -> None:
         self.make_ready()
         for files in (

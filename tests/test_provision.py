@@ -201,6 +201,7 @@ class FaultTest(StoryTest):
         self.assertTrue(60 < took < 150, took)
         self.assertEqual(self.story.count("FAILED: no answer from Azure"), 1)
         self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
+        self.assertEqual(self.story.count("waiting for the network: "), 1)
         self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
         self.assertEqual(self.text("/etc/hostname"), "image\n")
 
@@ -420,6 +421,14 @@ class WhichMachineTest(StoryTest):
         self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
         self.assert_ready(self.boot(), name="image")
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
+
+    def test_configured_before_and_no_dmi(self) -> None:
+        """Who it is, it learns from IMDS; what it has applied to this VM, it does not apply again."""
+        azure = self.azure(platform="azure")
+        self.without_dmi()
+        self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
+        self.assert_ready(self.boot(), name="image")
+        self.assertEqual(asked(azure), GOOD)
 
     def test_pre_provisioned(self) -> None:
         for pool in ("Running", "Savable", "PreprovisionedOSDisk", "Something\x1b[2J"):

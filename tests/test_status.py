@@ -184,6 +184,29 @@ class StatusTest(ImageTest):
             child.wait()
         self.assertEqual((child.returncode, json.loads(out)["ready"]), (0, True))
 
+    def test_wait_is_for_this_vm(self) -> None:
+        """In an image that was captured from a Ready VM, Ready is the other one's."""
+        self.on_azure()
+        self.fill({STATE: READY.replace("vm_id=", "vm_id=0")})
+        system = FastSystem(self.root, speed=10000)
+        started = system.monotonic()
+        status.wait_for_end(system)
+        self.assertGreater(system.monotonic() - started, 900)
+
+    def test_wait_is_interrupted(self) -> None:
+        self.on_azure()
+        argv = [sys.executable, "-I", "-S", built_file(), "status", "--root", self.root, "--wait"]
+        child = subprocess.Popen(argv, stderr=subprocess.PIPE, universal_newlines=True)
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                child.wait(0.8)
+            child.terminate()
+            _, told = child.communicate(timeout=10)
+        finally:
+            child.kill()
+            child.wait()
+        self.assertEqual((child.returncode, told), (130, "azure-provisioning: interrupted\n"))
+
     def test_wait_gives_up(self) -> None:
         self.fill({"/etc/azure-provisioning.conf": "deadline = 300\n"})
         system = FastSystem(self.root, speed=1000)

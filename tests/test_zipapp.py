@@ -41,6 +41,9 @@ class BuildTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         for name in ("src", "units"):
             shutil.copytree(os.path.join(TOP, name), os.path.join(folder, name))
+            for here, _, files in os.walk(os.path.join(folder, name)):
+                for path in [here] + [os.path.join(here, file) for file in files]:
+                    os.chmod(path, 0o755)  # the checkout may be read-only
         shutil.copy(os.path.join(TOP, "build_zipapp.py"), folder)
         return folder
 

@@ -1,5 +1,6 @@
 """The command line: verbs, each one function that returns its exit code."""
 
+import signal
 import sys
 from typing import TYPE_CHECKING, List
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def main(argv: List[str]) -> int:
     """Run the command line `argv` (without the program's name); returns the exit code."""
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was begun is taken back or cleaned up
     try:
         if argv in (["run"], ["run", "--detach"]):  # a boot, which should not pay for argparse
             return run(console, detach="--detach" in argv)
@@ -26,7 +28,7 @@ def main(argv: List[str]) -> int:
         console.announce(str(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        console.announce("interrupted; the next boot goes on from here")
+        console.announce("interrupted" + ("; the next boot goes on from here" if argv[:1] == ["run"] else ""))
         return 130
 
 

@@ -34,11 +34,11 @@ def wait_for_azure(boot: Boot) -> None:
                 return
         missing = Unreachable(
             "no answer from Azure",
-            advice="is there a DHCP lease and a route to %s?" % boot.options.wireserver[0],
-            seconds=int(system.monotonic() - boot.started),
+            advice="see to a DHCP lease, and a route to %s" % boot.options.wireserver[0],
         )
         if system.monotonic() + pause >= boot.report_from:
             boot.note_step("wait", "failed", started)
+            missing.details["seconds"] = str(int(system.monotonic() - boot.started))
             raise missing
         notice(missing)
         system.sleep(pause)
@@ -60,10 +60,11 @@ def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
             raise
         boot.console.warn("%s: the DVD alone has to do" % error)
         instance = Instance.from_json({"compute": {"name": disc.hostname}})
-    until = min(system.monotonic() + MEDIA_SECONDS, boot.report_from)
+    began = system.monotonic()
+    until = min(began + MEDIA_SECONDS, boot.report_from)
     while disc is None and (instance.password_login or instance.promises_custom_data) and system.live:
         if system.monotonic() >= until:
-            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % MEDIA_SECONDS)
+            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % (until - began))
             break
         system.sleep(LONGEST_PAUSE)
         disc = read_disc(boot, quiet=True)

@@ -4,7 +4,6 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
-import signal
 from typing import Optional
 
 from .azure.description import describe_failure, timestamp
@@ -26,7 +25,6 @@ LOG_LIMIT = 256 << 10  # bytes
 
 def provision(boot: Boot, *, detach: bool = False) -> int:
     """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     others = rivals.find_rivals(boot.system)
     if others:
         boot.release()
@@ -52,7 +50,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
                 boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % pool)
                 return 1
             take_identity(boot, instance)
-            if not boot.is_done("ready_at"):
+            if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
                 apply(boot, instance, disc)
                 remember(boot, "configured_at")
         if not boot.is_done("ready_at"):

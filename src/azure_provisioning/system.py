@@ -24,6 +24,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    cast,
 )
 
 from .errors import GuestError
@@ -206,8 +207,11 @@ class System(Tree):
             folder = "/" + "/".join(parts[:count])
             place = self.path(folder)
             try:
-                os.mkdir(place)
-                os.chmod(place, mode)  # whatever the umask of a boot script is
+                before = os.umask(0)  # whatever that of a boot script is; and never, killed in between, another mode
+                try:
+                    os.mkdir(place, mode)
+                finally:
+                    os.umask(before)
                 sync_folder(place)
             except FileExistsError:
                 if not self.is_dir(folder):
@@ -404,6 +408,7 @@ class System(Tree):
             os.dup2(nothing, descriptor)
         if nothing > 2:
             os.close(nothing)
+        close_inherited()
         return True
 
     def boot_id(self) -> str:
@@ -499,6 +504,11 @@ def nameless_file() -> BinaryIO:
             return os.fdopen(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600), "w+b")
         except OSError:
             continue  # not there, not ours, or a file system without such files: perhaps the next is one
+    import tempfile  # a kernel before 3.11 has no such files at all
+
+    for folder in SCRATCH:
+        with suppress(OSError):
+            return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
     raise GuestError("no folder takes a temporary file", tried=" ".join(SCRATCH))
 
 
@@ -514,6 +524,14 @@ def end_group(child: "subprocess.Popen[bytes]") -> None:
             os.killpg(child.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends when it can
             child.wait(REAP_SECONDS)
+
+
+def close_inherited() -> None:
+    """Close what the caller had open above 2, such as debconf's 3. Nothing that this program opens is inheritable."""
+    for descriptor in range(3, 256):
+        with suppress(OSError):  # not open
+            if os.get_inheritable(descriptor):
+                os.close(descriptor)
 
 
 def has_own_uts() -> bool:
