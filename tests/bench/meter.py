@@ -1,7 +1,7 @@
 """Runs inside the guest: what does one provisioning pass cost? Prints ``METER wall cpu rss`` (s, s, KiB).
 
 meter.py [--until FILE] COMMAND... : each COMMAND is a shell line, run one after another in a control group of its own.
-With --until the pass is over when FILE is there, and what still runs is killed.
+With --until the pass is over when FILE is there and no CPU has been used for two seconds; what still runs is killed.
 """
 
 import os
@@ -17,6 +17,16 @@ def main(arguments):  # type: (list[str]) -> None
     group = "/sys/fs/cgroup/bench-%d" % os.getpid()
     os.mkdir(group)
 
+    def used():  # type: () -> float
+        with open(group + "/cpu.stat") as handle:
+            return int(dict(line.split() for line in handle)["usage_usec"]) / 1e6
+
+    def idle():  # type: () -> bool
+        """Waits two seconds."""
+        before = used()
+        time.sleep(2)
+        return used() - before < 0.05
+
     def enter():  # type: () -> None
         with open(group + "/cgroup.procs", "w") as handle:
             handle.write(str(os.getpid()))
@@ -28,13 +38,14 @@ def main(arguments):  # type: (list[str]) -> None
             ["/bin/sh", "-c", "exec " + command], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         if until:
-            while not os.path.exists(until) and process.poll() is None and time.monotonic() < started + 300:
+            while process.poll() is None and time.monotonic() < started + 300:
                 time.sleep(0.05)
+                if os.path.exists(until) and idle():
+                    break
             break
         process.wait()
-    wall = time.monotonic() - started
-    with open(group + "/cpu.stat") as handle:
-        cpu = int(dict(line.split() for line in handle)["usage_usec"]) / 1e6
+    wall = time.monotonic() - started - (2 if until else 0)
+    cpu = used()
     if until:
         with open(group + "/cgroup.kill", "w") as handle:
             handle.write("1")

@@ -77,12 +77,8 @@ class Azure:
     def start(self) -> None:
         """Hold the addresses and answer from now on."""
         self.sealed.hold(IMDS + "/32", WIRESERVER + "/32")
-        for to, address, port in (
-            ("imds", IMDS, 80),
-            ("wireserver", self.wireserver, 80),
-            ("host plugin", self.wireserver, 32526),
-        ):
-            self._servers.append(_serve(self, to, address, port))
+        for to, address in (("imds", IMDS), ("wireserver", self.wireserver)):
+            self._servers.append(_serve(self, to, address))
 
     def stop(self) -> None:
         """Answer no more; the addresses stay, so that a connection is refused."""
@@ -113,8 +109,6 @@ class Azure:
 
     def answer(self, seen: Seen, headers: Dict[str, str]) -> Tuple[int, str, bytes]:
         """Status, content type and body for one request."""
-        if seen.to == "host plugin":
-            return 404, "text/plain", b""
         if seen.to == "imds":
             if headers.get("metadata", "").lower() != "true":
                 return 400, "application/json", b'{"error": "Bad request. Required metadata header not specified"}'
@@ -255,7 +249,7 @@ def _health(seen: Seen) -> Dict[str, str]:
     return {re.sub(r"^\{.*\}", "", element.tag): (element.text or "").strip() for element in elements}
 
 
-def _serve(azure: Azure, to: str, address: str, port: int) -> ThreadingHTTPServer:
+def _serve(azure: Azure, to: str, address: str) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 60
@@ -291,9 +285,9 @@ def _serve(azure: Azure, to: str, address: str, port: int) -> ThreadingHTTPServe
         def handle_error(self, request: object, client_address: object) -> None:
             pass
 
-    server = Server((address, port), Handler, bind_and_activate=False)
+    server = Server((address, 80), Handler, bind_and_activate=False)
     server.socket.close()
-    server.socket = azure.sealed.listen(address, port)
+    server.socket = azure.sealed.listen(address, 80)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server
 

@@ -181,6 +181,10 @@ class Image:
     enabled: Tuple[str, ...]
     ask: str
 
+    def keeps_option_245(self) -> bool:
+        """Does its DHCP client write the WireServer's address, as DHCP told it, where it can be read?"""
+        return self.dhcp in ("networkd", "dhclient", "dhcpcd")
+
 
 SYSTEMD_ENABLED = ("/etc/systemd/system/*.wants/azure-provisioning.service",)
 SYSTEMD_ASK = "systemctl is-enabled azure-provisioning.service | grep -qx enabled && echo yes"

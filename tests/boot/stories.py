@@ -184,13 +184,13 @@ def never(scene: Scene) -> None:
 
 
 def late(scene: Scene) -> None:
-    """DHCP answers 45 s after power-on, and names a WireServer at another address; the usual address is not there."""
+    """DHCP answers 45 s after power-on, and names a WireServer at another address, if its client keeps that."""
     same = vm(6, generation=1)
-    azure = Azure(scene.sealed, same, wireserver=ELSEWHERE)
+    azure = Azure(scene.sealed, same, wireserver=ELSEWHERE if scene.image.keeps_option_245() else WIRESERVER)
     with scene.boot(same, azure, dhcp=False) as boot:
         _until(boot, 45)
         must(not azure.connections, "a request before there was a lease")
-        scene.sealed.start_dhcp(ELSEWHERE)
+        scene.sealed.start_dhcp(azure.wireserver)
         scene.figures["ready"] = boot.ready(BOOT)
         boot.shell(BOOT)
         boot.out_of_the_boot()
