@@ -38,6 +38,7 @@ from tests.guests import AZURE_VM, SCRATCH, STATE
 
 CASE_SECONDS = 10.0  # of the clock on the wall: a slow machine must not fail, an endless loop must
 MEMORY = 512 << 20  # bytes more than at the beginning
+SIZE = 3 << 20  # bytes of an input
 SHOWN = 4000  # bytes of a failing input
 USER = "azureuser"
 PASSWORD = "correct horse battery"
@@ -97,8 +98,8 @@ ODD = (
 def damage(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> bytes:
     """The input with one to eight things changed in it."""
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
-        data = rng.choice(CHANGES)(data, words, rng)
-    return data[: 3 << 20]
+        data = rng.choice(CHANGES)(data, words, rng)[:SIZE]
+    return data
 
 
 def spot(data: bytes, rng: random.Random) -> Tuple[int, int]:
@@ -126,14 +127,19 @@ def put_in(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> bytes:
 
 def repeat(data: bytes, _words: Tuple[bytes, ...], rng: random.Random) -> bytes:
     start, end = spot(data, rng)
-    return data[:start] + data[start:end] * rng.choice((2, 2, 3, 10, 100, 1000)) + data[end:]
+    return (
+        data[:start]
+        + data[start:end] * min(rng.choice((2, 2, 3, 10, 100, 1000)), SIZE // (end - start + 1))
+        + data[end:]
+    )
 
 
 def many(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> bytes:
     if rng.random() > 0.05:
         return put_in(data, words, rng)
     start, _ = spot(data, rng)
-    return data[:start] + rng.choice(words + ODD) * rng.choice((1000, 30000, 300000)) + data[start:]
+    word = rng.choice(words + ODD)
+    return data[:start] + word * min(rng.choice((1000, 30000, 300000)), SIZE // (len(word) + 1)) + data[start:]
 
 
 def shuffle(data: bytes, _words: Tuple[bytes, ...], rng: random.Random) -> bytes:

@@ -215,6 +215,12 @@ class AuthorizeTest(ToolTest):
         with self.assertRaisesRegex(GuestError, "too many files"):
             authorize(self.system, "azureuser", [ED])
 
+    def test_include_that_is_no_path(self) -> None:
+        """Found by tests.fuzz: to match it would have taken minutes."""
+        self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/%s*\n" % ("[" * 300000), "/etc/ssh/x": ""})
+        authorize(self.system, "azureuser", [ED])
+        self.assertIn(ED, self.text("/home/azureuser/.ssh/authorized_keys") or "")
+
     def test_sshd_is_asked(self) -> None:
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if argv[1] != "-T":

@@ -61,7 +61,8 @@ def check_sudoers(system: System, rule: str) -> None:
         return
     try:
         system.write(CANDIDATE, rule, mode=0o440)  # the dot keeps sudo from reading it
-        system.run([visudo, "-cf", CANDIDATE])
+        if system.run([visudo, "-cf", CANDIDATE], check=False) != 0:
+            system.run([visudo, "-cf", CANDIDATE])  # the first may have been killed, which says nothing of the rule
     finally:
         system.unlink(CANDIDATE)
 

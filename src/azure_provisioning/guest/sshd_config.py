@@ -8,6 +8,7 @@ from ..errors import GuestError
 from ..system import System
 
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
+PATTERN_LIMIT = 1024  # characters: the time that a pattern takes grows with their square
 FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
 NO_KEYS = "no hostkeys available"
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
@@ -99,7 +100,9 @@ def arguments(value: str) -> "List[str]":
 
 
 def absolute(pattern: str) -> str:
-    """Relative names of an Include are in /etc/ssh."""
+    """Relative names of an Include are in /etc/ssh. One that is longer than any path stands for none."""
+    if len(pattern) > PATTERN_LIMIT:
+        return "/"
     return pattern if pattern.startswith("/") else "/etc/ssh/" + pattern
 
 
