@@ -91,9 +91,9 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
 
 def arguments(value: str) -> "List[str]":
     """The words of a value: quoted ones whole, up to a comment."""
-    found = []
+    found: "List[str]" = []
     for quoted, word in re.findall(r'"([^"]*)"|(\S+)', value):
-        if word.startswith("#"):
+        if word.startswith("#") or len(found) == FILES_LIMIT:
             break
         found.append(quoted or word)
     return found
