@@ -63,9 +63,9 @@ bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root
 
 .PHONY: install
 install: $(FILE) ## For packagers: DESTDIR= PREFIX=; enables nothing, `azure-provisioning install` does
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/doc/azure-provisioning
-	install -m 0755 $(FILE) $(DESTDIR)$(PREFIX)/sbin/azure-provisioning
-	install -m 0644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/azure-provisioning
+	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(PREFIX)/share/doc/azure-provisioning"
+	install -m 0755 $(FILE) "$(DESTDIR)$(PREFIX)/sbin/azure-provisioning"
+	install -m 0644 README.md LICENSE "$(DESTDIR)$(PREFIX)/share/doc/azure-provisioning"
 
 .PHONY: clean
 clean: ## Remove what was built

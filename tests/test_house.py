@@ -16,7 +16,22 @@ SOURCE = os.path.join(TOP, "src", "azure_provisioning")
 WINGS = ("azure", "guest", "init")
 
 # Who may use what, from the top down; a wing or module may use itself and what comes after it.
-FLOORS = ("__main__", "cli", "usage", "image", "provision", "steps", "boot", "settled", "azure", "guest", "init")
+FLOORS = (
+    "__main__",
+    "cli",
+    "usage",
+    "image",
+    "provision",
+    "fetch",
+    "report",
+    "patience",
+    "steps",
+    "boot",
+    "settled",
+    "azure",
+    "guest",
+    "init",
+)
 
 # What lets a module touch files, programs or the network by itself.
 DOORS = {"subprocess", "tempfile", "shutil", "glob", "pathlib", "fileinput", "ctypes", "fcntl"}
@@ -222,6 +237,18 @@ class FastPathTest(BuiltTest):
         mine = {name for name in loaded if name.startswith("azure_provisioning.")}
         self.assertLessEqual(mine, {"azure_provisioning." + name for name in few})
         self.assertLess(len(loaded), 20, sorted(loaded))
+
+    def test_manager_that_cannot_be_told(self) -> None:
+        """A socket that nobody reads costs a line, and not the boot of a VM that works."""
+        self.make_ready()
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", self.CODE, self.program, self.root],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"NOTIFY_SOCKET": self.root + "/nobody"},
+        )
+        self.assertEqual((done.returncode, done.stdout.split()[0]), (0, b"True"))
+        self.assertRegex(done.stderr, b"^azure-provisioning: warning: systemd cannot be told[^\n]*\n$")
 
     def test_not_ready(self) -> None:
         self.make_ready()

@@ -5,9 +5,10 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import time
 import unittest
-from typing import List
+from typing import List, Tuple
 from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
@@ -66,6 +67,8 @@ class StoryTest(GuestTest):
 
 
 class FirstBootTest(StoryTest):
+    speed = 4.0
+
     def test_first_boot(self) -> None:
         azure = self.azure()
         self.assert_ready(self.boot())
@@ -132,12 +135,13 @@ class FaultTest(StoryTest):
         for name in sorted(set(FAULTS) - HOPELESS):
             with self.subTest(name):
                 self.setUp()
-                self.system = FastSystem(self.root, speed=60.0)
+                for_ever = FAULTS[name][1] > 100 or name == "json-health-503"
+                self.system = FastSystem(self.root, speed=30.0)
                 others = ("goal-state-for-ever-404",) if name == "json-health-503" else ()
-                azure = self.azure(name, *others, deadline=90)
+                azure = self.azure(name, *others, deadline=75 if for_ever else 300)
                 started = self.system.monotonic()
                 self.assert_ready(self.boot())
-                self.assertLess(self.system.monotonic() - started, 60, self.story)
+                self.assertLess(self.system.monotonic() - started, 75, self.story)
                 self.assertEqual(len(azure.reports), 1)
                 self.assertRegex(azure.reports[0], '<State>Ready</State>|"state": "Ready"')
                 if name not in UNSEEN:
@@ -154,10 +158,10 @@ class FaultTest(StoryTest):
         azure = self.azure(*NO_REPORT, deadline=20)
         started = self.system.monotonic()
         self.assert_failed(self.boot())
-        self.assertLess(self.system.monotonic() - started, 40)
+        self.assertLess(self.system.monotonic() - started, 80)
         self.assertEqual(azure.reports, [])
         self.assertIn("configured_at", self.facts())
-        self.assertRegex(self.facts()["error_reason"], "^http error 40[34] querying WireServer$")
+        self.assertRegex(self.facts()["error_reason"], " querying WireServer$")
         self.assertRegex(
             self.story, r"FAILED: http error 40[34] querying WireServer \(http_code=40[34]\)\. The next boot"
         )
@@ -197,6 +201,7 @@ class FaultTest(StoryTest):
         self.assertTrue(60 < took < 150, took)
         self.assertEqual(self.story.count("FAILED: no answer from Azure"), 1)
         self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
+        self.assertEqual(self.story.count("waiting for the network: "), 1)
         self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
         self.assertEqual(self.text("/etc/hostname"), "image\n")
 
@@ -306,6 +311,8 @@ class FailureTest(StoryTest):
 
 
 class WhichMachineTest(StoryTest):
+    speed = 4.0
+
     def test_not_azure(self) -> None:
         azure = self.azure()
         for tag in ("No Asset Tag\n", "\n", AZURE_ASSET_TAG[:-1] + "\n", "7783-7084-3265-9085-8269-3286-77x", "\xff\0"):
@@ -415,6 +422,14 @@ class WhichMachineTest(StoryTest):
         self.assert_ready(self.boot(), name="image")
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
 
+    def test_configured_before_and_no_dmi(self) -> None:
+        """Who it is, it learns from IMDS; what it has applied to this VM, it does not apply again."""
+        azure = self.azure(platform="azure")
+        self.without_dmi()
+        self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
+        self.assert_ready(self.boot(), name="image")
+        self.assertEqual(asked(azure), GOOD)
+
     def test_pre_provisioned(self) -> None:
         for pool in ("Running", "Savable", "PreprovisionedOSDisk", "Something\x1b[2J"):
             with self.subTest(pool):
@@ -476,6 +491,8 @@ class WhichMachineTest(StoryTest):
 
 
 class NameTest(StoryTest):
+    speed = 4.0
+
     def name_from(self, computer_name: object, resource_name: object) -> "str":
         self.setUp()
         azure = self.azure()
@@ -521,30 +538,34 @@ class NameTest(StoryTest):
 
 
 class ProcessTest(StoryTest):
-    def test_two_at_once(self) -> None:
-        azure = self.azure("imds-silent")
+    def start_two(self) -> "Tuple[subprocess.Popen[str], subprocess.Popen[str]]":
+        """Two runs, the first of which is at work and the second of which waits for it."""
+        self.fake = self.azure(*["imds-silent"] * 20)
         first = start_story(self.root, "run")
-        self.assertTrue(wait_until(lambda: azure.requests))
+        self.assertTrue(wait_until(lambda: self.fake.requests))
         second = start_story(self.root, "run")
+        assert second.stderr is not None
+        self.assertIn("another run is at work: waiting for it", second.stderr.readline())
+        self.fake.troubles["imds"] = []
+        return first, second
+
+    def test_two_at_once(self) -> None:
+        first, second = self.start_two()
         told = first.communicate()[1], second.communicate()[1]
         self.assertEqual((first.returncode, second.returncode), (0, 0), told)
-        self.assertIn("another run is at work: waiting for it", told[1])
-        self.assertEqual(len(azure.reports), 1)
-        self.assertEqual(asked(azure), ("imds 0",) + GOOD)
+        self.assertEqual(len(self.fake.reports), 1)
+        self.assertEqual(asked(self.fake)[-3:], GOOD)
+        self.assertNotIn("imds 200", asked(self.fake)[:-3])
+        self.assertNotIn("accepted Ready", told[1])
 
     def test_the_other_failed(self) -> None:
         """Then this one does the work."""
-        azure = self.azure("imds-silent")
-        first = start_story(self.root, "run")
-        self.assertTrue(wait_until(lambda: azure.requests))
-        second = start_story(self.root, "run")
-        assert second.stderr is not None
-        self.assertIn("another run", second.stderr.readline())
+        first, second = self.start_two()
         first.kill()
         first.communicate()
         told = second.communicate()[1]
         self.assertEqual(second.returncode, 0, told)
-        self.assertEqual(len(azure.reports), 1)
+        self.assertEqual(len(self.fake.reports), 1)
         self.assert_ready(0)
 
     def test_the_other_never_ends(self) -> None:
@@ -555,11 +576,12 @@ class ProcessTest(StoryTest):
         self.assertEqual(asked(azure), ())
 
     def test_terminated(self) -> None:
-        azure = self.azure("imds-silent")
+        azure = self.azure(*["imds-silent"] * 20)
         os.mkdir(self.system.path("/dev"))
         self.fill({"/dev/console": ""})
         story = start_story(self.root, "run")
         self.assertTrue(wait_until(lambda: azure.requests))
+        azure.troubles["imds"] = []
         story.send_signal(signal.SIGTERM)
         out, told = story.communicate()
         self.assertEqual(story.returncode, 130, told)
@@ -583,13 +605,14 @@ class ProcessTest(StoryTest):
 
     def test_detached(self) -> None:
         """The caller goes on at once, even one that reads all output; the work is done in another session."""
-        azure = self.azure("imds-silent", "goal-state-silent")
+        azure = self.azure(*["imds-silent"] * 20)
         started = time.monotonic()
         story = start_story(self.root, "run", "--detach")
         told = story.communicate()[1]
         took = time.monotonic() - started
         self.assertEqual(story.returncode, 0, told)
         self.assertEqual(azure.reports, [], "it returned after %.2f s, when all was done" % took)
+        azure.troubles["imds"] = []
         children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]
         self.assertEqual(len(children), 1)
         self.assertEqual(os.getsid(children[0]), children[0])

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import unittest
 from typing import Any, Dict
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
@@ -183,9 +184,47 @@ class StatusTest(ImageTest):
             child.wait()
         self.assertEqual((child.returncode, json.loads(out)["ready"]), (0, True))
 
+    def test_wait_is_for_this_vm(self) -> None:
+        """In an image that was captured from a Ready VM, Ready is the other one's."""
+        self.on_azure()
+        self.fill({STATE: READY.replace("vm_id=", "vm_id=0")})
+        system = FastSystem(self.root, speed=10000)
+        started = system.monotonic()
+        status.wait_for_end(system)
+        self.assertGreater(system.monotonic() - started, 900)
+
+    def test_wait_is_interrupted(self) -> None:
+        self.on_azure()
+        argv = [sys.executable, "-I", "-S", built_file(), "status", "--root", self.root, "--wait"]
+        child = subprocess.Popen(argv, stderr=subprocess.PIPE, universal_newlines=True)
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                child.wait(0.8)
+            child.terminate()
+            _, told = child.communicate(timeout=10)
+        finally:
+            child.kill()
+            child.wait()
+        self.assertEqual((child.returncode, told), (130, "azure-provisioning: interrupted\n"))
+
     def test_wait_gives_up(self) -> None:
         self.fill({"/etc/azure-provisioning.conf": "deadline = 300\n"})
         system = FastSystem(self.root, speed=1000)
         started = system.monotonic()
         status.wait_for_end(system)
         self.assertTrue(300 <= system.monotonic() - started <= 3000)
+
+
+class TimelineTest(unittest.TestCase):
+    def test_bars_are_in_proportion(self) -> None:
+        steps = [
+            {"name": "wait", "result": "ok", "seconds": 2.0},
+            {"name": "fetch", "result": "ok", "seconds": 1.0},
+            {"name": "sudo", "result": "warning", "seconds": 0.0},
+        ]
+        bars = [line.count("#") for line in status.timeline(steps)]
+        self.assertEqual(bars, [status.BAR_WIDTH, status.BAR_WIDTH // 2, 0])
+        self.assertIn("warning", status.timeline(steps)[2])
+
+    def test_no_step(self) -> None:
+        self.assertEqual(status.timeline([]), [])

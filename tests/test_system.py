@@ -17,7 +17,7 @@ from azure_provisioning import system as system_module
 from azure_provisioning.errors import GuestError
 from azure_provisioning.system import System
 from tests import TOP
-from tests.guests import GuestTest, snapshot
+from tests.guests import GuestTest, snapshot, wait_until
 
 
 class InsideTest(GuestTest):
@@ -139,6 +139,21 @@ class WriteTest(GuestTest):
         self.assertEqual(snapshot(self.root)["/a/b/c"][1], 0o600)
         self.assertEqual(snapshot(self.root)["/a/b"][1], 0o755)
 
+    def test_a_folder_never_has_another_mode(self) -> None:
+        """A run that is killed after mkdir(2) must not leave a /home that only root can enter."""
+        self.addCleanup(os.umask, os.umask(0o077))
+        make, modes = os.mkdir, []
+
+        def watched(place: str, mode: int = 0o777) -> None:
+            make(place, mode)
+            modes.append(stat.S_IMODE(os.stat(place).st_mode))
+
+        with mock.patch.object(os, "mkdir", watched):
+            self.system.make_dirs("/a/b")
+            self.system.make_dirs("/a/c", mode=0o700)
+        self.assertEqual(modes, [0o755, 0o755, 0o700])
+        self.assertEqual(os.umask(0o077), 0o077)
+
     def test_umask_does_not_matter(self) -> None:
         old = os.umask(0o077)
         self.addCleanup(os.umask, old)
@@ -149,8 +164,8 @@ class WriteTest(GuestTest):
 
     def test_mode_is_kept(self) -> None:
         for mode in (0o600, 0o640, 0o664, 0o444, 0o755, 0o4755, 0o000):
-            if mode == 0 and os.getuid() != 0:
-                continue  # what may not be read cannot be compared
+            if mode in (0, 0o4755) and os.getuid() != 0:
+                continue  # a plain user cannot read the one to compare it, nor write the other without losing the bit
             self.fill({"/etc/file": "old %o" % mode})
             os.chmod(self.root + "/etc/file", mode)
             self.system.write("/etc/file", "new %o" % mode)
@@ -428,8 +443,22 @@ class RunTest(GuestTest):
             self.assertEqual((done.returncode, done.stdout.strip()), (0, b"said"))
             self.assertEqual(os.listdir(folder), [])
 
+    def test_a_kernel_without_nameless_files(self) -> None:
+        """Those before 3.11 take the flag for O_DIRECTORY: programs run there too, or the host keys would be lost."""
+        real = os.open
+
+        def old(path: str, flags: int, *rest: int, **options: int) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise IsADirectoryError(errno.EISDIR, "Is a directory")
+            return real(path, flags, *rest, **options)
+
+        with tempfile.TemporaryDirectory() as folder:
+            with mock.patch.object(os, "open", old), mock.patch.object(system_module, "SCRATCH", (folder,)):
+                self.assertEqual(self.here.ask(["/bin/echo", "said"]).strip(), "said")
+            self.assertEqual(os.listdir(folder), [])
+
     def test_nowhere_to_keep_what_it_prints(self) -> None:
-        refused = self.assertRaisesRegex(GuestError, "failure to write file.*/no/such/folder")
+        refused = self.assertRaisesRegex(GuestError, "no folder takes a temporary file.*/no/such/folder")
         with mock.patch.object(system_module, "SCRATCH", ("/no/such/folder",)), refused:
             self.run_code("print(1)")
 
@@ -441,6 +470,25 @@ class RunTest(GuestTest):
     def test_flood(self) -> None:
         error = self.failure("import sys; sys.stdout.write('x' * (3 << 20)); print(); print('last'); sys.exit(1)")
         self.assertEqual(error.details["output"], "last")
+
+    def test_detached_keeps_nothing_of_the_caller(self) -> None:
+        """Also what it has open besides the usual three, such as debconf's descriptor 3: its reader would wait."""
+        told = self.root + "/told"
+        code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning import system\n" % TOP
+        code += "import os; mine = os.open('/', os.O_RDONLY)\n"
+        code += "if system.System().detach():\n os.fstat(mine)\n with open(%r, 'w') as file:\n" % (told + ".new")
+        code += "  links = ['/proc/self/fd/' + name for name in os.listdir('/proc/self/fd')]\n"
+        code += "  file.write(' '.join(os.readlink(link) for link in links if os.path.lexists(link)))\n"
+        code += " os.rename(%r, %r)" % (told + ".new", told)
+        pipe = os.pipe()
+        try:
+            subprocess.check_call([sys.executable, "-c", code], pass_fds=pipe)
+        finally:
+            for descriptor in pipe:
+                os.close(descriptor)
+        self.assertTrue(wait_until(lambda: os.path.exists(told)))
+        self.assertRegex(self.text("/told") or "", "^/dev/null ")
+        self.assertNotIn("pipe:", self.text("/told") or "")
 
     def test_surroundings(self) -> None:
         seen = (

@@ -13,6 +13,7 @@ from azure_provisioning.system import System
 from tests.guests import Answer, GuestTest, ScriptedPeer, http
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
+PATIENCE = 6.0  # seconds of a busy machine for what takes less than one on an idle one, and for ever if it is broken
 ENOUGH = 16 << 20  # bytes; a client that took more than this of a flood has no bound (sockets buffer some of it)
 
 
@@ -171,7 +172,7 @@ class ExchangeTest(GuestTest):
         started = time.monotonic()
         with self.assertRaises(ProvisionError):
             self.ask(Flood(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 512), seconds=0.4)
-        self.assertLess(time.monotonic() - started, 2)
+        self.assertLess(time.monotonic() - started, PATIENCE)
 
     def test_slow_peers_are_timed_as_a_whole(self) -> None:
         table = {
@@ -187,7 +188,7 @@ class ExchangeTest(GuestTest):
                 self.ask(answer, seconds=0.3)
             took = time.monotonic() - started
             self.assertEqual(caught.exception.reason, "read timeout querying WireServer", name)
-            self.assertTrue(0.25 < took < 1.5, "%s took %.2f s" % (name, took))
+            self.assertTrue(0.25 < took < PATIENCE, "%s took %.2f s" % (name, took))
 
     def test_peer_that_reads_nothing_costs_one_try(self) -> None:
         with socket.socket() as listener:  # takes the connection into its queue, and that is all
@@ -198,14 +199,14 @@ class ExchangeTest(GuestTest):
             started = time.monotonic()
             with self.assertRaises(Unreachable):
                 exchange(self.plain, peer, "POST /", {}, b"x" * (32 << 20), seconds=0.3)
-            self.assertLess(time.monotonic() - started, 1.5)
+            self.assertLess(time.monotonic() - started, PATIENCE)
 
     def test_a_try_is_never_longer_than_15_seconds(self) -> None:
         peer = self.peer(silent)
         started = time.monotonic()
         with self.assertRaises(Unreachable):
             exchange(self.system, Peer("IMDS", "127.0.0.1", peer.port), "GET /", {}, seconds=600)
-        self.assertLess(time.monotonic() - started, 3)  # of the wall; 15 of the guest are 0.75
+        self.assertLess(time.monotonic() - started, PATIENCE)  # 15 seconds of the guest are 0.75
 
     def test_nobody_there(self) -> None:
         with socket.socket() as listener:
@@ -234,7 +235,7 @@ class ExchangeTest(GuestTest):
             with self.assertRaises(Unreachable) as caught:
                 exchange(self.plain, Peer("IMDS", *address), "GET /", {}, seconds=0.3)
             self.assertEqual(caught.exception.reason, "connection timeout querying IMDS")
-            self.assertLess(time.monotonic() - started, 1.5)
+            self.assertLess(time.monotonic() - started, PATIENCE)
 
     def test_reset(self) -> None:
         def reset(connection: socket.socket) -> None:
@@ -343,6 +344,11 @@ class PersistTest(GuestTest):
                 self.setUp()
                 self.refuse({"retry-after": value}, 1)
                 self.assertEqual(self.virtual.slept, [pause])
+
+    def test_pauses_grow_although_none_is_asked_for(self) -> None:
+        """`Retry-After: 0` at every try must not make it a hundred tries in ten seconds."""
+        self.refuse({"retry-after": "0"}, 7)
+        self.assertEqual(self.virtual.slept, [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
 
     def test_other_failures_are_not_tried_again(self) -> None:
         def attempt(_seconds: float) -> None:

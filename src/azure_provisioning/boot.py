@@ -6,7 +6,7 @@ from . import config
 from .azure.identity import identify
 from .console import Console
 from .errors import GuestError
-from .init import notify, table
+from .init import notify
 from .state import State
 from .system import System
 
@@ -24,6 +24,7 @@ class Boot:
         self.options, self.problems = config.load(system)
         self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
         self.state = State(system)
+        self.forced = False  # although already done
         self.renamed = False  # did the running kernel's name change in this boot?
         self.reporting = False  # has the report of Ready begun?
 
@@ -44,6 +45,11 @@ class Boot:
     def note_step(self, name: str, result: str, started: float) -> None:
         """Note for `status` how a step went that began at `started` (monotonic)."""
         self.state.note_step(name, result, self.system.monotonic() - started)
+
+    def reread(self) -> None:
+        """Read the state anew, now that nobody else writes it."""
+        if not self.forced:
+            self.state = State(self.system)
 
     def save(self) -> None:
         """Write the state. A machine that cannot keep it is set up all the same."""
@@ -87,7 +93,7 @@ def begin(system: System, console: Console, *, force: bool = False) -> Optional[
         except GuestError as error:
             console.warn(str(error))
     if force:
-        boot.state.facts = {}
+        boot.forced, boot.state.facts = True, {}
         return boot
     if not boot.on_azure:
         console.say("not on Azure, nothing to do (%s)" % boot.told_by)
@@ -103,6 +109,8 @@ def retire_left_over(boot: Boot) -> None:
     """Ready was accepted before. If the hook is still there and should not be, it goes now."""
     if boot.options.every_boot:
         return
+    from .init import table
+
     try:
         for link in table.disable(boot.system):
             boot.console.say("removed %s: Ready was accepted at %s" % (link, boot.state.facts["ready_at"]))

@@ -1,40 +1,52 @@
 """The command line: verbs, each one function that returns its exit code."""
 
-import argparse
+import signal
 import sys
-from typing import List
+from typing import TYPE_CHECKING, List
 
-from . import usage
 from .boot import begin
 from .console import Console
 from .errors import ProvisionError, UsageError
 from .system import System
 
+if TYPE_CHECKING:
+    import argparse
+
 
 def main(argv: List[str]) -> int:
     """Run the command line `argv` (without the program's name); returns the exit code."""
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was begun is taken back or cleaned up
     try:
+        if argv in (["run"], ["run", "--detach"]):  # a boot, which should not pay for argparse
+            return run(console, detach="--detach" in argv)
+        from . import usage
+
         arguments = usage.parse(argv)
         return int(VERBS[arguments.verb](console, arguments))
     except ProvisionError as error:
         console.announce(str(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        console.announce("interrupted; the next boot goes on from here")
+        console.announce("interrupted" + ("; the next boot goes on from here" if argv[:1] == ["run"] else ""))
         return 130
 
 
-def run_verb(console: Console, arguments: argparse.Namespace) -> int:
-    """`run`: the story of a boot (see provision.py)."""
+def run(console: Console, *, detach: bool, force: bool = False) -> int:
+    """The story of a boot (see provision.py)."""
     from .provision import provision
 
     console.serial = True
-    boot = begin(System(), console, force=arguments.force)
-    return provision(boot, detach=arguments.detach) if boot else 0
+    boot = begin(System(), console, force=force)
+    return provision(boot, detach=detach) if boot else 0
 
 
-def install_verb(console: Console, arguments: argparse.Namespace) -> int:
+def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`run`, as a person says it."""
+    return run(console, detach=arguments.detach, force=arguments.force)
+
+
+def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
     from .image.install import install
 
@@ -55,7 +67,7 @@ def install_verb(console: Console, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def uninstall_verb(console: Console, arguments: argparse.Namespace) -> int:
+def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`uninstall`: each removed path on stdout."""
     from .image.install import uninstall
 
@@ -66,7 +78,7 @@ def uninstall_verb(console: Console, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def status_verb(_console: Console, arguments: argparse.Namespace) -> int:
+def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     """`status`."""
     from .image import status
 
@@ -78,11 +90,12 @@ def status_verb(_console: Console, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def report_verb(console: Console, arguments: argparse.Namespace) -> int:
+def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
     from .boot import Boot
-    from .provision import remember, report
+    from .provision import remember
+    from .report import report
 
     boot = Boot(System(), console)
     if not boot.on_azure:
@@ -95,7 +108,7 @@ def report_verb(console: Console, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def rehearse_verb(console: Console, arguments: argparse.Namespace) -> int:
+def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
     from .image.fake_azure import FAULTS
     from .image.rehearse import rehearse

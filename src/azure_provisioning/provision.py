@@ -4,31 +4,27 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
-import signal
-from typing import List, Optional, Tuple
+from typing import Optional
 
-from .azure import imds, kvp, media, wireserver
-from .azure.description import describe_failure, describe_success, timestamp
-from .azure.endpoint import find_endpoint
-from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
+from .azure.description import describe_failure, timestamp
+from .azure.media import Media
+from .azure.transport import LONGEST_PAUSE
 from .boot import LOCK, Boot, attempt
-from .errors import BadReply, GuestError, ProvisionError, Unreachable
-from .guest import dns, entropy, gates, host_keys
-from .init import rivals, table
+from .errors import GuestError, ProvisionError
+from .fetch import fetch, wait_for_azure
+from .guest import gates
+from .init import rivals
 from .records import Instance, Profile
-from .state import FOLDER, State
+from .report import report, report_ready, write_to_pool
+from .state import FOLDER
 from .steps import TRIES, take_steps
 
-FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
-MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
-NOTICE_SECONDS = 30.0  # between two lines on the console that say what is awaited
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
 
 
 def provision(boot: Boot, *, detach: bool = False) -> int:
     """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     others = rivals.find_rivals(boot.system)
     if others:
         boot.release()
@@ -37,6 +33,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
 
     lock = boot.system.lock(LOCK)
     if lock is not None:
+        boot.reread()  # another run may have ended since
         prepare(boot)
     boot.release()
     if detach and not boot.system.detach():
@@ -53,7 +50,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
                 boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % pool)
                 return 1
             take_identity(boot, instance)
-            if not boot.is_done("ready_at"):
+            if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
                 apply(boot, instance, disc)
                 remember(boot, "configured_at")
         if not boot.is_done("ready_at"):
@@ -66,7 +63,8 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
         fail(boot, ProvisionError("unhandled exception", exception=repr(error)))
         raise
     disable(boot)
-    tell_end(boot)
+    if boot.reporting:
+        tell_end(boot)
     return 0
 
 
@@ -84,6 +82,8 @@ def prepare(boot: Boot) -> None:
         boot.save()
     if "prepared_at" in boot.state.facts or not boot.system.live:
         return
+    from .guest import entropy, host_keys
+
     if boot.options.entropy:
         attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
     if boot.options.host_keys == "new":
@@ -99,110 +99,12 @@ def wait_for_other_run(boot: Boot) -> bool:
     boot.console.say("another run is at work: waiting for it")
     while boot.system.monotonic() < boot.ends:
         if boot.system.lock(LOCK) is not None:
-            boot.state = State(boot.system)
+            boot.reread()
+            prepare(boot)  # the other may have died before it was so far
             return not boot.is_done("ready_at")
         boot.system.sleep(LONGEST_PAUSE)
     boot.console.say("the other run is still at work: leaving it to that one")
     return False
-
-
-# -- wait, fetch -----------------------------------------------------------------------------------------------------
-
-
-class Patience:
-    """Says why the boot is still waiting: each new reason once, and every 30 s a line on the console."""
-
-    def __init__(self, boot: Boot, awaited: str) -> None:
-        self.boot = boot
-        self.awaited = awaited
-        self.since = self.last = boot.system.monotonic()
-        self.reason = ""
-
-    def __call__(self, error: ProvisionError) -> None:
-        """Hear of a failed try."""
-        now = self.boot.system.monotonic()
-        if now - self.last >= NOTICE_SECONDS:
-            self.last = now
-            self.boot.console.announce("waiting for %s since %d s: %s" % (self.awaited, now - self.since, error))
-        elif str(error) != self.reason:
-            self.boot.console.say("waiting for %s: %s" % (self.awaited, error))
-        self.reason = str(error)
-
-
-def imds_peer(boot: Boot) -> Peer:
-    """IMDS, where the options have it."""
-    return Peer("IMDS", *boot.options.imds)
-
-
-def wireservers(boot: Boot) -> List[Peer]:
-    """The WireServer: where the options have it, else where the lease has it, and the constant."""
-    constant = boot.options.wireserver
-    told = None if boot.options.sets_wireserver else find_endpoint(boot.system)
-    places = [(told, 80)] if told and told != constant[0] else []
-    return [Peer("WireServer", host, port) for host, port in [*places, constant]]
-
-
-def wait_for_azure(boot: Boot) -> None:
-    """Return as soon as IMDS or the WireServer takes a connection.
-
-    Raises Unreachable when it is time to give up. No target of any init system says that there is a lease, so we ask.
-    """
-    system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
-    started = system.monotonic()
-    while True:
-        for peer in [imds_peer(boot), *wireservers(boot)]:
-            left = boot.report_from - system.monotonic()
-            if left > 0 and is_reachable(system, peer, left):
-                boot.note_step("wait", "ok", started)
-                return
-        missing = Unreachable(
-            "no answer from Azure",
-            advice="is there a DHCP lease and a route to %s?" % boot.options.wireserver[0],
-            seconds=int(system.monotonic() - boot.started),
-        )
-        if system.monotonic() + pause >= boot.report_from:
-            boot.note_step("wait", "failed", started)
-            raise missing
-        notice(missing)
-        system.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
-    """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
-    system, started = boot.system, boot.system.monotonic()
-    disc = read_disc(boot)
-    until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
-    try:
-        instance = persist(
-            system, lambda seconds: imds.fetch_instance(system, imds_peer(boot), seconds), until, Patience(boot, "IMDS")
-        )
-    except (Unreachable, BadReply) as error:
-        if disc is None:
-            boot.note_step("fetch", "failed", started)
-            raise
-        boot.console.warn("%s: the DVD alone has to do" % error)
-        instance = Instance.from_json({"compute": {"name": disc.hostname}})
-    until = min(system.monotonic() + MEDIA_SECONDS, boot.report_from)
-    while disc is None and (instance.password_login or instance.promises_custom_data) and system.live:
-        if system.monotonic() >= until:
-            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % MEDIA_SECONDS)
-            break
-        system.sleep(LONGEST_PAUSE)
-        disc = read_disc(boot, quiet=True)
-    boot.note_step("fetch", "ok", started)
-    return instance, disc
-
-
-def read_disc(boot: Boot, quiet: bool = False) -> Optional[media.Media]:
-    """The DVD, or None, and one line that says why."""
-    try:
-        disc, why = media.read_media(boot.system)
-    except (BadReply, GuestError) as error:
-        disc, why = None, str(error)
-    if not quiet:
-        boot.console.say("DVD: read from %s" % why if disc else "IMDS alone has to do: %s" % why)
-    return disc
 
 
 def take_identity(boot: Boot, instance: Instance) -> None:
@@ -215,7 +117,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
 # -- apply -----------------------------------------------------------------------------------------------------------
 
 
-def apply(boot: Boot, instance: Instance, disc: Optional[media.Media]) -> None:
+def apply(boot: Boot, instance: Instance, disc: Optional[Media]) -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
     if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
@@ -232,7 +134,7 @@ def apply(boot: Boot, instance: Instance, disc: Optional[media.Media]) -> None:
     boot.system.sync()
 
 
-def make_profile(instance: Instance, disc: Optional[media.Media]) -> Profile:
+def make_profile(instance: Instance, disc: Optional[Media]) -> Profile:
     """What this VM is to become: IMDS first, and the DVD for what IMDS does not say."""
     names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
     login = instance.password_login
@@ -267,6 +169,8 @@ def remember(boot: Boot, fact: str) -> None:
 def pass_gates(boot: Boot) -> None:
     """Publish the name, and run the user's own gates. Raises the failure of a gate."""
     if boot.renamed and boot.options.publish_name:
+        from .guest import dns
+
         attempt(boot, "publish_name", lambda: dns.publish_name(boot.system, boot.system.hostname()))
     environment = {
         "AZURE_VM_ID": boot.vm_id or "",
@@ -277,33 +181,6 @@ def pass_gates(boot: Boot) -> None:
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))
         boot.note_step("gate-" + name, "ok", started)
-
-
-def report_ready(boot: Boot) -> None:
-    """Report Ready until Azure accepts it. Raises the last failure if it does not in time."""
-    started = boot.system.monotonic()
-    boot.reporting = True
-    write_to_pool(boot, describe_success(boot.vm_id, boot.system.time()))
-    report(boot, "", boot.ends)
-    boot.note_step("report", "ok", started)
-
-
-def report(boot: Boot, problem: str, until: float) -> None:
-    """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
-    wireserver.report_health(
-        boot.system,
-        wireservers(boot),
-        problem,
-        until,
-        boot.console.say,
-        Patience(boot, "the WireServer"),
-        protocol=boot.options.protocol,
-    )
-
-
-def write_to_pool(boot: Boot, line: str) -> None:
-    """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
-    attempt(boot, "kvp", lambda: kvp.write_report(boot.system, line))
 
 
 def fail(boot: Boot, error: ProvisionError) -> int:
@@ -325,6 +202,8 @@ def disable(boot: Boot) -> None:
     """Take the hook out of the boot. That it cannot be is a warning: the state already protects."""
     if boot.options.every_boot:
         return
+    from .init import table
+
     try:
         for link in table.disable(boot.system):
             boot.console.say("removed %s" % link)
@@ -335,6 +214,8 @@ def disable(boot: Boot) -> None:
 def tell_end(boot: Boot) -> None:
     """On the console: that it is done, and the host keys by which a first login can be verified."""
     if boot.system.live:
+        from .guest import host_keys
+
         for line in host_keys.fingerprints(boot.system):
             boot.console.announce("host key %s" % line)
     boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))

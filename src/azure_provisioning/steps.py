@@ -2,6 +2,8 @@
 
 A step that is switched off in the options, or has nothing to do, is not taken. The failure of a fatal step is reported
 to Azure; that of another is a warning. A source that is gone (the DVD, at a second boot) never erases what is there.
+
+A step loads its part of `guest/` when it has something to do: Python compiles what it reads from a zip at every start.
 """
 
 from typing import Callable, NamedTuple, Optional, Tuple
@@ -9,7 +11,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 from .azure.description import timestamp
 from .boot import Boot
 from .errors import GuestError
-from .guest import account, authorized_keys, custom_data, hostname, hosts, password, privilege, root_disk, sshd
+from .guest import hostname, hosts
 from .records import Profile
 
 TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock; seconds between tries
@@ -46,18 +48,28 @@ def set_hostname(boot: Boot, profile: Profile) -> str:
 
 def grow_root(boot: Boot, _profile: Profile) -> str:
     """The root file system, up to the end of the OS disk."""
-    return root_disk.grow_root(boot.system) if boot.system.live else ""
+    if not boot.system.live:
+        return ""
+    from .guest import root_disk
+
+    return root_disk.grow_root(boot.system)
 
 
 def make_account(boot: Boot, profile: Profile) -> str:
     """The administrator's account."""
-    return account.ensure_account(boot.system, profile.user) if profile.user else ""
+    if not profile.user:
+        return ""
+    from .guest import account
+
+    return account.ensure_account(boot.system, profile.user)
 
 
 def set_password(boot: Boot, profile: Profile) -> str:
     """The password, if the DVD has one."""
     if not profile.user or profile.password is None:
         return ""
+    from .guest import password
+
     return password.set_password(boot.system, profile.user, profile.password)
 
 
@@ -65,18 +77,26 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
     """The administrator's SSH keys."""
     if not profile.user or not profile.ssh_keys:
         return ""
+    from .guest import authorized_keys
+
     return authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys)
 
 
 def grant_privilege(boot: Boot, profile: Profile) -> str:
     """The right to become root."""
-    return privilege.grant(boot.system, profile.user) if profile.user else ""
+    if not profile.user:
+        return ""
+    from .guest import privilege
+
+    return privilege.grant(boot.system, profile.user)
 
 
 def set_password_login(boot: Boot, profile: Profile) -> str:
     """Whether sshd takes passwords. Off only after a key is on disk."""
     if profile.password_login is None or (not profile.password_login and not profile.ssh_keys):
         return ""
+    from .guest import sshd
+
     return sshd.set_password_login(boot.system, profile.password_login)
 
 
@@ -95,14 +115,15 @@ def keep_user_data(boot: Boot, profile: Profile) -> str:
 def keep_data(boot: Boot, option: str, name: str, data: Optional[bytes]) -> str:
     """Keep the data for this VM, and run it if the options say so: at least once until its exit is recorded."""
     facts = boot.state.facts
+    if data is None and option + "_at" not in facts:
+        return ""
+    from .guest import custom_data
+
+    done = "kept from an earlier boot"
     if data is not None:
         done = custom_data.save_data(boot.system, name, data)
         facts[option + "_at"] = timestamp(boot.system.time())
         boot.save()
-    elif option + "_at" not in facts:
-        return ""
-    else:
-        done = "kept from an earlier boot"
     if getattr(boot.options, option) != "run" or not boot.system.live:
         return done
     if option + "_exit" not in facts:

@@ -9,12 +9,10 @@ import re
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import (
-    IO,
     TYPE_CHECKING,
     BinaryIO,
     Callable,
@@ -26,6 +24,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    cast,
 )
 
 from .errors import GuestError
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
     import socket
 
 
+SCRATCH = ("/run", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 # for files that never have a name
 LOCK_SECONDS = 10.0  # for another program to let go of a file
-SCRATCH = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108 # for files without names, so that nobody can guess them
 REAP_SECONDS = 5.0  # for a killed program to end
 
 
@@ -87,8 +86,10 @@ class System(Tree):
                     copy_owner(old, file.fileno())
                     copy_attributes(self.path(path), file.fileno())
                 kept = 0o644 if old is None else stat.S_IMODE(old.st_mode)
+                file.write(content)
+                file.flush()  # before the mode: a write takes the setuid bit away
                 os.fchmod(file.fileno(), kept if mode is None else mode)
-                fill(file, content)
+                os.fsync(file.fileno())
 
         try:
             self._replace("write file", path, make, follow=True)
@@ -206,8 +207,11 @@ class System(Tree):
             folder = "/" + "/".join(parts[:count])
             place = self.path(folder)
             try:
-                os.mkdir(place)
-                os.chmod(place, mode)  # whatever the umask of a boot script is
+                before = os.umask(0)  # whatever that of a boot script is; and never, killed in between, another mode
+                try:
+                    os.mkdir(place, mode)
+                finally:
+                    os.umask(before)
                 sync_folder(place)
             except FileExistsError:
                 if not self.is_dir(folder):
@@ -315,8 +319,7 @@ class System(Tree):
         if not self.can_run:
             raise GuestError("nothing in an image is executed", command=argv[0])
         surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
-        # Files and not pipes: a grandchild that keeps a pipe open would hold us.
-        with open_unseen() as output:
+        with nameless_file() as output:  # not a pipe: a grandchild that keeps one open would hold us
             try:
                 child = subprocess.Popen(
                     argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=surroundings, start_new_session=True
@@ -405,6 +408,7 @@ class System(Tree):
             os.dup2(nothing, descriptor)
         if nothing > 2:
             os.close(nothing)
+        close_inherited()
         return True
 
     def boot_id(self) -> str:
@@ -493,15 +497,19 @@ def plain(word: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), word)
 
 
-def open_unseen() -> "IO[bytes]":
-    """A file without a name. The folder is given, because `tempfile` would try out folders, with files that have names
-    and that a killed run leaves behind. Raises GuestError."""
+def nameless_file() -> BinaryIO:
+    """A file that nobody else can open, gone when it is closed. (`tempfile` would cost every boot 10 ms to load.)"""
     for folder in SCRATCH:
         try:
-            return tempfile.TemporaryFile(dir=folder)
-        except OSError as error:
-            last = error
-    raise broken("write file", folder, last) from last
+            return os.fdopen(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600), "w+b")
+        except OSError:
+            continue  # not there, not ours, or a file system without such files: perhaps the next is one
+    import tempfile  # a kernel before 3.11 has no such files at all
+
+    for folder in SCRATCH:
+        with suppress(OSError):
+            return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
+    raise GuestError("no folder takes a temporary file", tried=" ".join(SCRATCH))
 
 
 def last_line(printed: str) -> str:
@@ -516,6 +524,14 @@ def end_group(child: "subprocess.Popen[bytes]") -> None:
             os.killpg(child.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends when it can
             child.wait(REAP_SECONDS)
+
+
+def close_inherited() -> None:
+    """Close what the caller had open above 2, such as debconf's 3. Nothing that this program opens is inheritable."""
+    for descriptor in range(3, 256):
+        with suppress(OSError):  # not open
+            if os.get_inheritable(descriptor):
+                os.close(descriptor)
 
 
 def has_own_uts() -> bool:

@@ -26,7 +26,7 @@ def report_health_json(system: System, peer: Peer, problem: str, seconds: float)
     Raises Unreachable or BadReply, both worth another try.
     """
     document = health_json(problem).encode("ascii")
-    return accept(exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds), peer)
+    return accept(exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds, status_only=True), peer)
 
 
 def health_json(problem: str) -> str:

@@ -5,14 +5,11 @@ it needs `email` and `ssl`, which cost every boot 20 ms and which small Pythons 
 proxy is used, because there is no code for either.
 """
 
+import socket
 from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from ..errors import BadReply, ProvisionError, Unreachable
 from ..system import System
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
 
 CONNECT_SECONDS = 5.0
 TRY_SECONDS = 15.0  # one try: connecting, asking, and the whole answer
@@ -45,10 +42,17 @@ class Reply(NamedTuple):
 
 
 def exchange(
-    system: System, peer: Peer, request: str, headers: Dict[str, str], body: bytes = b"", seconds: float = TRY_SECONDS
+    system: System,
+    peer: Peer,
+    request: str,
+    headers: Dict[str, str],
+    body: bytes = b"",
+    seconds: float = TRY_SECONDS,
+    status_only: bool = False,
 ) -> Reply:
     """Send `request` ("GET /path") and return the answer, whatever its status, within `seconds`.
 
+    With `status_only` a 2xx is all that is wanted: what comes after its first line is not read, and cannot spoil it.
     Raises Unreachable if nobody answers in time, BadReply if the answer is not HTTP or too large.
     """
     ends = system.monotonic() + min(seconds, TRY_SECONDS)
@@ -64,7 +68,7 @@ def exchange(
     try:
         connection.settimeout(max(0.001, ends - system.monotonic()))
         connection.sendall(message)
-        return receive(Stream(system, connection, ends))
+        return receive(Stream(system, connection, ends), status_only)
     except OSError as error:
         raise unreachable("read", peer, error) from error
     except ValueError as error:
@@ -98,8 +102,8 @@ def persist(
 ) -> Answer:
     """Call `attempt` with the seconds that it has, again and again, until it returns; then return what it returned.
 
-    Between tries the pause grows from 0.1 to 2 seconds, or is what the peer asked for. `notice` hears of every failed
-    try. When the next one would come after `until` (monotonic), raises the last failure.
+    Between tries the pause grows from 0.1 to 2 seconds, and is not shorter than what the peer asked for. `notice` hears
+    of every failed try. When the next one would come after `until` (monotonic), raises the last failure.
     """
     pause = FIRST_PAUSE
     while True:
@@ -107,7 +111,7 @@ def persist(
             return attempt(min(TRY_SECONDS, max(0.5, until - system.monotonic())))
         except (Unreachable, BadReply) as error:
             asked = error.retry_after if isinstance(error, BadReply) else None
-            wait = pause if asked is None else max(asked, FIRST_PAUSE)
+            wait = max(asked or 0.0, pause)
             if system.monotonic() + wait >= until:
                 raise
             notice(error)
@@ -171,8 +175,11 @@ class Stream:
         raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
 
 
-def receive(stream: Stream) -> Reply:
-    """Read one answer; raises ValueError if it is not HTTP (RFC 7230) or too large."""
+def receive(stream: Stream, status_only: bool = False) -> Reply:
+    """Read one answer, or with `status_only` the first line of a 2xx.
+
+    Raises ValueError if it is not HTTP (RFC 7230) or too large.
+    """
     status = 100
     while 100 <= status < 200:  # an interim answer, such as 100 Continue, comes before the real one
         version, _, rest = stream.line().partition(" ")
@@ -180,6 +187,8 @@ def receive(stream: Stream) -> Reply:
         if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isdigit():
             raise ValueError("not an HTTP answer")
         status = int(code)
+        if status_only and 200 <= status < 300:
+            return Reply(status, reason, {}, b"")
         headers = read_headers(stream)
     if status in (204, 304):
         return Reply(status, reason, headers, b"")

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
+BAR_WIDTH = 24  # columns of the longest step in the timeline
 PAUSE = 0.5  # seconds between two looks, with --wait
 
 
@@ -20,10 +21,8 @@ def read_status(system: System) -> "Dict[str, object]":
     """The status; its keys and their meaning are in the README. Raises GuestError."""
     options, _ = config.load(system)
     azure, vm_id, _ = identify(system, options.platform)
-    state = State(system)
+    state = known(system, vm_id)
     facts = state.facts
-    if vm_id and facts.get("vm_id") and not same_vm(vm_id, facts["vm_id"]):
-        facts = {}  # another VM's: this one is new
     mechanism, links = table.find_hook(system)
     return {
         "version": __version__,
@@ -34,9 +33,17 @@ def read_status(system: System) -> "Dict[str, object]":
         "configured_at": facts.get("configured_at"),
         "ready": "ready_at" in facts,
         "ready_at": facts.get("ready_at"),
-        "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()] if facts else [],
+        "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()],
         "last_error": read_error(facts),
     }
+
+
+def known(system: System, vm_id: "Optional[str]") -> State:
+    """What is known of this very VM: nothing if the state is another's, from which the image was captured."""
+    state = State(system)
+    if vm_id and state.facts.get("vm_id") and not same_vm(vm_id, state.facts["vm_id"]):
+        state.facts = {}
+    return state
 
 
 def read_error(facts: "Dict[str, str]") -> "Optional[Dict[str, object]]":
@@ -50,9 +57,10 @@ def read_error(facts: "Dict[str, str]") -> "Optional[Dict[str, object]]":
 def wait_for_end(system: System) -> None:
     """Return when Ready is accepted or this boot has failed, at the latest when a boot would have given up."""
     options, _ = config.load(system)
+    _, vm_id, _ = identify(system, options.platform)
     ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
     while system.monotonic() < ends:
-        facts = State(system).facts
+        facts = known(system, vm_id).facts
         if "ready_at" in facts or (facts.get("error_boot") and facts["error_boot"] == system.boot_id()):
             return
         system.sleep(PAUSE)
@@ -76,8 +84,19 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
-    lines += ["step        %(name)-10s %(result)-8s %(seconds).3f s" % step for step in status["steps"]]
+    lines += timeline(status["steps"])
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())
         lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
     return [printable(line) for line in lines]
+
+
+def timeline(steps: "List[Dict[str, Any]]") -> "List[str]":
+    """One line a step, with a bar as long as it took in proportion to the longest."""
+    longest = max([step["seconds"] for step in steps] + [0.001])
+    lines = []
+    for step in steps:
+        bar = "#" * int(BAR_WIDTH * step["seconds"] / longest + 0.5)
+        line = "step        %-15s %-8s %8.3f s  %s" % (step["name"], step["result"], step["seconds"], bar)
+        lines.append(line.rstrip())
+    return lines

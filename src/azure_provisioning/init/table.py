@@ -12,7 +12,6 @@ of services before it starts us, so that nothing needs to be reloaded, and a rel
 from ..errors import ProvisionError
 from ..system import System
 from . import buildroot, openrc, systemd, sysvinit
-from .detection import find_init
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ NAMES = (
 
 def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
     """The init system called `name`, or the one that this guest has. Raises ProvisionError."""
+    from .detection import find_init  # only install needs it, no boot
+
     found = name or find_init(system)
     if found is None:
         raise ProvisionError("no init system was found in %s" % system.root, advice="name one with --init")

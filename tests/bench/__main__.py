@@ -1,0 +1,84 @@
+"""``python3 -m tests.bench``: what one provisioning costs, ours against three peers, as a table of ratios."""
+
+import argparse
+import os
+import signal
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+from tests.boot import machine, needs, sealed, trees
+from tests.boot.__main__ import say
+
+from .peers import COMMON, PEERS
+from .runs import NOBODY, BenchDisks, Booted, Pass, boots, passes
+from .size import added
+
+
+def main() -> int:
+    """0: measured; 1: something is missing, or a peer did not become Ready."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bench", description=__doc__)
+    parser.add_argument("--file", type=Path, default=Path("dist/azure-provisioning"), help="the built program")
+    parser.add_argument("--passes", type=int, default=5, help="paired passes of each peer (default: 5)")
+    parser.add_argument("--boots", type=int, default=3, help="pairs of boots of each peer (default: 3)")
+    options = parser.parse_args()
+    lacking = needs.missing()
+    if not options.file.is_file():
+        lacking.append("%s is not built: make, or python3 build_zipapp.py" % options.file)
+    if lacking:
+        print("The bench cannot run:", *lacking, sep="\n  ", file=sys.stderr)
+        return 1
+    os.environ["PATH"] = needs.PATH
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    sealed.sweep()
+    logs = trees.cache() / "logs" / "bench"
+    with tempfile.TemporaryDirectory(prefix="azure-provisioning-bench-") as scratch:
+        try:
+            tree, base = trees.grown(COMMON, say), trees.tree("networkd", say)
+            disks = BenchDisks(COMMON, options.file.resolve(), Path(scratch) / "disks")
+            measured = passes(disks, logs, options.passes, say)
+            booted: Dict[str, List[Booted]] = {name: [] for name in [NOBODY, *measured]}
+            for number in range(options.boots):
+                for name, found in booted.items():
+                    found.append(boots(disks, logs, name))
+                    say("boots %d of %-10s Ready %s s, second boot %.2f s" % (number + 1, name, *found[-1]))
+        finally:
+            machine.sweep()
+            sealed.sweep()
+    size = {peer.name: added(peer.packages, tree, base) for peer in PEERS}
+    size.update({name: options.file.stat().st_size for name in size if name.startswith("ours")})
+    show(measured, booted, size)
+    return 0
+
+
+def show(measured: Dict[str, List[Pass]], booted: Dict[str, List[Booted]], size: Dict[str, int]) -> None:
+    """Print the table: our figure, then each peer's, with how many times ours it is."""
+    names = list(measured)
+    print("\n%-38s" % "" + "".join("%20s" % name for name in names))
+    for title, field in (("clock, s", 0), ("CPU, s", 1), ("peak memory of a process, MiB", 2), ("requests", 3)):
+        scale = 1024.0 if field == 2 else 1.0
+        for word, choose in (("min", min), ("median", statistics.median)):
+            figures = [float(choose([one[field] for one in measured[name]])) / scale for name in names]
+            _row("one pass: %s, %s" % (title, word), figures)
+    ready = {name: [one.ready for one in booted[name] if one.ready is not None] for name in names}
+    _row("power-on to Ready, s, min", [min(ready[name]) for name in names])
+    _row("power-on to Ready, s, median", [statistics.median(ready[name]) for name in names])
+    alone = statistics.median(one.second for one in booted[NOBODY])
+    second = [statistics.median(one.second for one in booted[name]) for name in names]
+    _row("second boot, user space, s, median", second)
+    _row("second boot: added to nobody's %.2f s" % alone, [figure - alone for figure in second], ratio=False)
+    _row("on disk beside Python, MB", [size[name] / 1e6 for name in names])
+    print("\nIn brackets: how many times ours. Clock and CPU are those of an emulated machine: compare, do not quote.")
+
+
+def _row(title: str, figures: Sequence[float], ratio: bool = True) -> None:
+    cells = ["%.2f" % figures[0]]
+    for figure in figures[1:]:
+        cells.append("%.2f" % figure + (" (%.1fx)" % (figure / figures[0]) if ratio and figures[0] else ""))
+    print("%-38s" % title + "".join("%20s" % cell for cell in cells))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Runs inside the guest: what does one provisioning pass cost? Prints ``METER wall cpu rss`` (s, s, KiB).
+
+meter.py [--until FILE] COMMAND... : each COMMAND is a shell line, run one after another in a control group of its own.
+With --until the pass is over when FILE is there and no CPU has been used for two seconds; what still runs is killed.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+
+
+def main(arguments):  # type: (list[str]) -> None
+    until = arguments[1] if arguments[0] == "--until" else None
+    commands = arguments[2:] if until else arguments
+    group = "/sys/fs/cgroup/bench-%d" % os.getpid()
+    os.mkdir(group)
+
+    def used():  # type: () -> float
+        with open(group + "/cpu.stat") as handle:
+            return int(dict(line.split() for line in handle)["usage_usec"]) / 1e6
+
+    def idle():  # type: () -> bool
+        """Waits two seconds."""
+        before = used()
+        time.sleep(2)
+        return used() - before < 0.05
+
+    def enter():  # type: () -> None
+        with open(group + "/cgroup.procs", "w") as handle:
+            handle.write(str(os.getpid()))
+
+    log = os.open("/run/bench.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    started = time.monotonic()
+    for command in commands:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", "exec " + command], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        if until:
+            while process.poll() is None and time.monotonic() < started + 300:
+                time.sleep(0.05)
+                if os.path.exists(until) and idle():
+                    break
+            break
+        process.wait()
+    wall = time.monotonic() - started - (2 if until else 0)
+    cpu = used()
+    if until:
+        with open(group + "/cgroup.kill", "w") as handle:
+            handle.write("1")
+        process.wait()
+    time.sleep(0.2)
+    os.rmdir(group)
+    print("METER %.3f %.3f %d" % (wall, cpu, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

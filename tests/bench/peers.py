@@ -1,0 +1,134 @@
+"""Who is compared: how each is set up in the common image, and what one pass of it is."""
+
+from pathlib import Path
+from typing import NamedTuple, Tuple
+
+from tests.boot.images import NETWORKD, SYSTEMD, SYSTEMD_ASK, SYSTEMD_ENABLED, Image
+
+# Everybody is in the image, and nobody is enabled: a variant enables one of them. waagent gives way to a cloud-init
+# that is enabled. What it would ask of another port ("fast track") is left out: it is for extensions.
+CLOUD_INIT_UNITS = "cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service"
+NOBODY = (
+    """
+mkdir -p /etc/cloud/cloud.cfg.d
+echo 'datasource_list: [ Azure ]' > /etc/cloud/cloud.cfg.d/95-azure-only.cfg
+touch /etc/cloud/cloud-init.disabled
+systemctl --quiet disable walinuxagent.service %s
+sed -i -e 's/^Provisioning.Agent=.*/Provisioning.Agent=waagent/' \\
+    -e 's/^ResourceDisk.Format=.*/ResourceDisk.Format=n/' \\
+    -e 's/^AutoUpdate.Enabled=.*/AutoUpdate.Enabled=n/' /etc/waagent.conf
+echo 'Debug.EnableFastTrack=n' >> /etc/waagent.conf
+"""
+    % CLOUD_INIT_UNITS
+)
+
+COMMON = Image(
+    "bench",
+    "bookworm",
+    "systemd",
+    "networkd",
+    (*SYSTEMD, "curl", "cloud-init", "isc-dhcp-client", "waagent"),
+    NETWORKD + NOBODY,
+    SYSTEMD_ENABLED,
+    SYSTEMD_ASK,
+)
+
+ORIGIN_UNIT = """[Unit]
+Description=Azure Provisioning
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 /usr/local/origin.py
+ExecStart=/bin/bash -c "hostnamectl set-hostname $(curl \\
+    -H 'metadata: true' \\
+    'http://169.254.169.254/metadata/instance/compute/name?api-version=2019-06-01&format=text')"
+ExecStart=/usr/bin/systemctl disable origin.service
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+NAME_URL = "http://169.254.169.254/metadata/instance/compute/name?api-version=2019-06-01&format=text"
+
+
+class Peer(NamedTuple):
+    """``enable``: shell lines in a chroot on the image. ``reset``: in the guest, before a pass. ``commands``: the pass.
+
+    ``until``: the file that says that the pass of a daemon is over. ``packages``: what it brings beside Python.
+    """
+
+    name: str
+    enable: str
+    reset: str
+    commands: Tuple[str, ...]
+    until: str
+    packages: Tuple[str, ...]
+
+
+UNNAMED = "echo image > /etc/hostname; hostname image; userdel -rf azureuser; "
+
+INSTALL = "/usr/local/sbin/azure-provisioning install"
+KEEP = "echo 'host_keys = keep' > /etc/azure-provisioning.conf; "
+
+PEERS = (
+    Peer(
+        "ours",
+        "",
+        UNNAMED + "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; " + INSTALL,
+        ("/usr/bin/python3 -I -S /usr/local/sbin/azure-provisioning run",),
+        "",
+        (),
+    ),
+    # The origin makes no host keys, and they are nearly all that a pass of ours costs: this one keeps the image's.
+    Peer(
+        "ours, keys kept",
+        KEEP,
+        UNNAMED + KEEP + "rm -rf /var/lib/azure-provisioning; " + INSTALL,
+        ("/usr/bin/python3 -I -S /usr/local/sbin/azure-provisioning run",),
+        "",
+        (),
+    ),
+    Peer(
+        "origin",
+        "systemctl --quiet enable origin.service",
+        UNNAMED + "systemctl -q enable origin.service",
+        (
+            "/usr/bin/python3 /usr/local/origin.py",
+            "/bin/bash -c \"hostnamectl set-hostname $(curl -s -H 'metadata: true' '%s')\"" % NAME_URL,
+            "/usr/bin/systemctl disable origin.service",
+        ),
+        "",
+        ("curl",),
+    ),
+    Peer(
+        "cloud-init",
+        "rm /etc/cloud/cloud-init.disabled; systemctl --quiet enable " + CLOUD_INIT_UNITS,
+        UNNAMED + "cloud-init clean --logs",
+        (
+            "/usr/bin/cloud-init init --local",
+            "/usr/bin/cloud-init init",
+            "/usr/bin/cloud-init modules --mode=config",
+            "/usr/bin/cloud-init modules --mode=final",
+        ),
+        "",
+        ("cloud-init", "isc-dhcp-client"),
+    ),
+    Peer(
+        "waagent",
+        "systemctl --quiet enable walinuxagent.service",
+        UNNAMED + "umount -q /mnt/cdrom/secure; find /var/lib/waagent -mindepth 1 -delete",
+        ("/usr/bin/python3 -u /usr/sbin/waagent -daemon",),
+        "/var/lib/waagent/provisioned",
+        ("waagent",),
+    ),
+)
+
+
+def furnish(tree: Path) -> None:
+    """Put into a copy of the common tree what the passes need: the meter, the origin's script and its unit."""
+    here = Path(__file__).parent
+    for name, target in (("meter.py", "usr/local/sbin/bench-meter.py"), ("origin.py", "usr/local/origin.py")):
+        (tree / target).write_bytes((here / name).read_bytes())
+    (tree / "etc/systemd/system/origin.service").write_text(ORIGIN_UNIT)

@@ -1,0 +1,130 @@
+"""``python3 -m tests.boot [IMAGE ...] [--story NAME ...]``: boot the images through the stories, print a table."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from . import machine, needs, sealed, trees
+from .images import IMAGES, Image
+from .scene import Disks, Quiet, Scene, Wrong
+from .stories import STORIES, Story
+from .table import Played, show
+
+_started = time.monotonic()
+_printing = threading.Lock()
+
+
+def say(line: str) -> None:
+    """A line of progress, with minutes and seconds since the start."""
+    with _printing:
+        print("%3d:%02d  %s" % (*divmod(int(time.monotonic() - _started), 60), line), flush=True)
+
+
+def main() -> int:
+    """0: every story passed; 1: one did not, or something is missing."""
+    options = _options()
+    if options.list:
+        for image in IMAGES.values():
+            print("%-15s %s, %s, %s" % (image.name, image.release, image.init, image.dhcp))
+        for story in STORIES.values():
+            print("%-15s %s" % (story.name, story.says()))
+        return 0
+    lacking = needs.missing()
+    if not options.file.is_file():
+        lacking.append("%s is not built: make, or python3 build_zipapp.py" % options.file)
+    if lacking:
+        print("The boot lab cannot run:", *lacking, sep="\n  ", file=sys.stderr)
+        return 1
+    os.environ["PATH"] = needs.PATH
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    sealed.sweep()
+    with tempfile.TemporaryDirectory(prefix="azure-provisioning-boot-") as scratch:
+        try:
+            played = play(options, Path(scratch))
+        finally:
+            machine.sweep()
+            sealed.sweep()
+    for line in show(played):
+        print(line)
+    return 0 if played and all(one.verdict == "ok" for one in played) else 1
+
+
+def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
+    """Make the trees, then play every story that was asked for on every image that was asked for."""
+    images = [IMAGES[name] for name in options.images or IMAGES]
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        list(pool.map(lambda image: trees.tree(image.name, say), images))
+        disks = {image.name: Disks(image, options.file.resolve(), scratch / image.name) for image in images}
+        jobs = _mixed([STORIES[name] for name in STORIES if name in (options.story or STORIES)], images)
+        return list(pool.map(lambda job: _play(job[0], job[1], disks), jobs))
+    except BaseException:
+        # Let the stories that run fail at once: nobody waits for them any more.
+        pool.shutdown(wait=False, cancel_futures=True)
+        machine.sweep()
+        raise
+
+
+def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image]]:
+    """The jobs, with those that wait among those that work, so that two machines seldom wait side by side."""
+    jobs = [(story, image) for story in stories for image in images if image.name in (story.images or IMAGES)]
+    waiting = [job for job in jobs if job[0].waits]
+    working = [job for job in jobs if not job[0].waits]
+    places = [(number / len(half), job) for half in (waiting, working) for number, job in enumerate(half)]
+    return [job for _, job in sorted(places, key=lambda place: place[0])]
+
+
+def _play(story: Story, image: Image, disks: Dict[str, Disks]) -> Played:
+    name = "%s-%s" % (image.name, story.name)
+    logs = trees.cache() / "logs" / name
+    started = time.monotonic()
+    figures: Dict[str, float] = {}
+    error: Optional[str] = None
+    scene = Scene(disks[image.name], logs, story.variant)
+    try:
+        with scene:
+            figures = scene.figures
+            story.play(scene)
+    except (Wrong, Quiet) as wrong:
+        error = str(wrong)
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the other stories are still to be played
+        error = "the lab itself: %r" % fault
+        (logs / "traceback.log").write_text(traceback.format_exc())
+    seconds = time.monotonic() - started
+    if error is None:
+        trees.remove(logs)
+    verdict = "ok" if error is None else "FAILED"
+    say("%-6s %-24s %4d s  %s" % (verdict, name, seconds, error or ""))
+    return Played(image, story.name, verdict, error or "", str(logs), figures, seconds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.boot", description=__doc__)
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="only these: " + " ".join(IMAGES))
+    parser.add_argument("--story", action="append", choices=list(STORIES), help="only this one; may be repeated")
+    parser.add_argument("--list", action="store_true", help="print the images and the stories")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        choices=range(1, 7),
+        default=2,
+        help="stories at a time (default: 2); however many, no more than two machines are busy",
+    )
+    parser.add_argument("--file", type=Path, default=Path("dist/azure-provisioning"), help="the built program")
+    options = parser.parse_args()
+    unknown = [name for name in options.images if name not in IMAGES]
+    if unknown:
+        parser.error("no such image: %s; there are %s" % (" ".join(unknown), " ".join(IMAGES)))
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Disk images: made from a tree, and read after power-off without mounting them."""
+
+import re
+import shutil
+import subprocess
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Dict, List
+
+SIZE = "1400M"
+
+
+def make(tree: Path, image: Path) -> None:
+    """Write an ext4 image that holds the tree."""
+    image.unlink(missing_ok=True)
+    lazy = "lazy_itable_init=1,lazy_journal_init=1"
+    command = ["mke2fs", "-q", "-t", "ext4", "-E", lazy, "-d", str(tree), str(image), SIZE]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """A sparse copy."""
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(source), str(target)], check=True)
+
+
+def dvd(ovf_env: str, folder: Path) -> Path:
+    """The provisioning DVD, as an ISO image in this folder."""
+    content = folder / "dvd"
+    content.mkdir(exist_ok=True)
+    (content / "ovf-env.xml").write_text(ovf_env)
+    image = folder / "ovf.iso"
+    command = ["genisoimage", "-quiet", "-udf", "-V", "rd_rdfe_stable", "-o", str(image), str(content)]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return image
+
+
+class Disk:
+    """What is on an image now. After a power cut, read a ``settled`` copy, in which the journal has been replayed."""
+
+    def __init__(self, image: Path) -> None:
+        self.image = image
+
+    def settled(self, image: Path) -> "Disk":
+        """A copy with the journal replayed, as the next boot will see it."""
+        copy(self.image, image)
+        # 0: clean, 1: the journal was replayed. More means a broken file system, which is the lab's own failure.
+        command = ["e2fsck", "-fp", str(image)]
+        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if answer.returncode > 1:
+            raise RuntimeError("e2fsck on %s: %s" % (image, answer.stdout.decode()))
+        return Disk(image)
+
+    def text(self, path: str) -> str:
+        """The content of a file; nothing if it is not there."""
+        return self._debugfs("cat " + path)
+
+    def names(self, folder: str) -> List[str]:
+        """The names in a folder, without . and .. ; nothing if it is not there."""
+        entries = [line.split("/") for line in self._debugfs("ls -p " + folder).splitlines() if line.startswith("/")]
+        return [entry[5] for entry in entries if len(entry) > 5 and entry[5] not in (".", "..") and entry[1] != "0"]
+
+    def glob(self, pattern: str) -> List[str]:
+        """The paths that match, with a wildcard allowed in any part."""
+        found = [""]
+        for part in pattern.strip("/").split("/"):
+            if re.search(r"[*?\[]", part):
+                names = [(base, name) for base in found for name in self.names(base or "/")]
+                found = [base + "/" + name for base, name in names if fnmatchcase(name, part)]
+            else:
+                found = [base + "/" + part for base in found if part in self.names(base or "/")]
+        return found
+
+    def dump(self, folders: List[str], target: Path) -> Dict[str, Path]:
+        """Copy these folders out, below ``target``: {path in the guest: regular file here}."""
+        shutil.rmtree(target, ignore_errors=True)
+        files: Dict[str, Path] = {}
+        for folder in folders:
+            into = target / folder.strip("/").rpartition("/")[0]
+            into.mkdir(parents=True, exist_ok=True)
+            self._debugfs("rdump %s %s" % (folder, into))
+        for path in target.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                files["/" + str(path.relative_to(target))] = path
+        return files
+
+    def _debugfs(self, request: str) -> str:
+        command = ["debugfs", "-R", request, str(self.image)]
+        answer = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        )
+        return answer.stdout.decode("utf-8", "surrogateescape")

@@ -1,0 +1,257 @@
+"""The table of images: which packages make the tree, how it is finished, and how its init system names its hook."""
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+COMMON = ("linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "iproute2", "python3", "openssh-server", "sudo")
+
+# A root without a password is how the lab logs in on the serial console; nothing but the lab can reach these machines.
+EVERY_IMAGE = r"""
+passwd -d root >/dev/null
+echo image > /etc/hostname
+printf '127.0.0.1\tlocalhost\n127.0.1.1\timage\n' > /etc/hosts
+rm -f /etc/resolv.conf
+"""
+
+NETWORKD = r"""
+cat > /etc/systemd/network/50-dhcp.network <<'END'
+[Match]
+Name=e*
+[Network]
+DHCP=ipv4
+END
+systemctl --quiet enable systemd-networkd.service
+"""
+
+IFUPDOWN = r"""
+printf 'auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet dhcp\n' > /etc/network/interfaces
+"""
+
+SERIAL_GETTY = r"""
+echo 'T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100' >> /etc/inittab
+"""
+
+# Debian's OpenRC runs the scripts of sysv-rc, and each costs a second on an emulated processor: these have nothing
+# to do in such a machine.
+FEWER_SERVICES = r"""
+for service in bootlogs brightness cgroups checkfs.sh checkroot-bootclean.sh hwclock.sh kmod mountall-bootclean.sh \
+    mount-configfs procps rc.local rmnologin savecache sudo udev; do
+    rc-update --all --quiet delete $service 2>/dev/null || true
+done
+"""
+
+# OpenRC as the distros have it that were made for it: an inittab that names it, and services of its own.
+NATIVE_OPENRC = r"""
+rm -f /etc/init.d/* /etc/rc?.d/* /etc/runlevels/*/*
+cat > /etc/inittab <<'END'
+id:3:initdefault:
+si::sysinit:/sbin/openrc sysinit
+bw::bootwait:/sbin/openrc boot
+l3:3:wait:/sbin/openrc default
+l0:0:wait:/sbin/openrc shutdown
+h0:0:wait:/sbin/halt -d -h -n -p
+T0:3:respawn:/sbin/getty -L ttyS0 115200 vt100
+END
+cat > /etc/init.d/localmount <<'END'
+#!/sbin/openrc-run
+description="Mounts what is local."
+start() {
+    mount -o remount,rw /
+    mkdir -p /dev/pts /run/lock /run/network /run/sshd
+    mount -t devpts -o gid=5,mode=620 devpts /dev/pts
+}
+stop() {
+    sync
+    mount -o remount,ro / || true
+}
+END
+cat > /etc/init.d/hostname <<'END'
+#!/sbin/openrc-run
+description="Names the machine."
+depend() {
+    need localmount
+}
+start() {
+    hostname -F /etc/hostname
+}
+END
+cat > /etc/init.d/networking <<'END'
+#!/sbin/openrc-run
+description="Brings the interfaces up."
+depend() {
+    need localmount
+    after hostname
+    provide net
+}
+start() {
+    ifup -a
+}
+END
+cat > /etc/init.d/sshd <<'END'
+#!/sbin/openrc-run
+description="OpenSSH server"
+command=/usr/sbin/sshd
+pidfile=/run/sshd.pid
+depend() {
+    use net
+}
+END
+chmod 755 /etc/init.d/*
+rc-update --quiet add localmount boot
+rc-update --quiet add hostname boot
+rc-update --quiet add networking boot
+rc-update --quiet add sshd default
+"""
+
+# sysv-rc orders by the numbers of the links alone once insserv and its dependency files are gone.
+WITHOUT_INSSERV = r"""
+dpkg --purge --force-depends insserv >/dev/null
+rm -f /etc/init.d/.depend.boot /etc/init.d/.depend.start /etc/init.d/.depend.stop /etc/insserv.conf
+"""
+
+# The shape that Buildroot gives an image: busybox as PID 1, one rcS that starts whatever matches S??*, in glob order.
+BUSYBOX = r"""
+for name in init poweroff reboot halt; do ln -sf /bin/busybox /sbin/$name; done
+cat > /etc/inittab <<'END'
+::sysinit:/bin/mount -o remount,rw /
+::sysinit:/bin/mkdir -p /dev/pts /run/lock
+::sysinit:/bin/mount -t devpts devpts /dev/pts
+::sysinit:/etc/init.d/rcS
+ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100
+::shutdown:/etc/init.d/rcK
+::shutdown:/bin/umount -a -r
+END
+cat > /etc/init.d/rcS <<'END'
+#!/bin/sh
+for script in /etc/init.d/S??*; do
+    [ -f "$script" ] || continue
+    "$script" start
+done
+END
+cat > /etc/init.d/rcK <<'END'
+#!/bin/sh
+for script in $(ls -r /etc/init.d/S??*); do
+    [ -f "$script" ] || continue
+    "$script" stop
+done
+END
+cat > /etc/init.d/S05hostname <<'END'
+#!/bin/sh
+[ "$1" = start ] || exit 0
+hostname -F /etc/hostname
+END
+cat > /etc/init.d/S40network <<'END'
+#!/bin/sh
+case "$1" in
+start)
+    modprobe -q virtio_net
+    ip link set lo up
+    for n in 1 2 3 4 5 6 7 8 9 10; do [ -e /sys/class/net/eth0 ] && break; sleep 0.3; done
+    ip link set eth0 up
+    busybox udhcpc -b -R -i eth0 -p /run/udhcpc.eth0.pid -s /etc/udhcpc/default.script
+    ;;
+stop) kill "$(cat /run/udhcpc.eth0.pid)" ;;
+esac
+END
+cat > /etc/init.d/S50sshd <<'END'
+#!/bin/sh
+case "$1" in
+start) mkdir -p /run/sshd; ssh-keygen -A; /usr/sbin/sshd ;;
+stop) kill "$(cat /run/sshd.pid)" ;;
+esac
+END
+chmod 755 /etc/init.d/rcS /etc/init.d/rcK /etc/init.d/S05hostname /etc/init.d/S40network /etc/init.d/S50sshd
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image. ``enabled`` are globs of the links or files that make the hook run at boot: after Ready none is there.
+
+    ``ask`` is a command for a root shell in the guest that prints ``yes`` while the init system itself would run
+    the hook at the next boot.
+    """
+
+    name: str
+    release: str
+    init: str
+    dhcp: str
+    packages: Tuple[str, ...]
+    setup: str
+    enabled: Tuple[str, ...]
+    ask: str
+
+    def keeps_option_245(self) -> bool:
+        """Does its DHCP client write the WireServer's address, as DHCP told it, where it can be read?"""
+        return self.dhcp in ("networkd", "dhclient", "dhcpcd")
+
+
+SYSTEMD_ENABLED = ("/etc/systemd/system/*.wants/azure-provisioning.service",)
+SYSTEMD_ASK = "systemctl is-enabled azure-provisioning.service | grep -qx enabled && echo yes"
+RC_ENABLED = ("/etc/rc[2345S].d/S??azure-provisioning",)
+RC_ASK = "ls /etc/rc2.d | grep -q '^S..azure-provisioning$' && echo yes"
+OPENRC_ENABLED = ("/etc/runlevels/*/azure-provisioning",)
+OPENRC_ASK = "rc-update show | grep -q azure-provisioning && echo yes"
+BUSYBOX_ENABLED = ("/etc/init.d/S??azure-provisioning",)
+BUSYBOX_ASK = "ls /etc/init.d | grep -q '^S..azure-provisioning$' && echo yes"
+
+SYSTEMD = ("systemd-sysv", "dbus")
+
+_TABLE = (
+    Image("networkd", "bookworm", "systemd", "networkd", SYSTEMD, NETWORKD, SYSTEMD_ENABLED, SYSTEMD_ASK),
+    Image(
+        "nm", "bookworm", "systemd", "NetworkManager", (*SYSTEMD, "network-manager"), "", SYSTEMD_ENABLED, SYSTEMD_ASK
+    ),
+    Image(
+        "sysvinit",
+        "bookworm",
+        "sysvinit+insserv",
+        "dhclient",
+        ("sysvinit-core", "insserv", "ifupdown", "isc-dhcp-client"),
+        IFUPDOWN + SERIAL_GETTY,
+        RC_ENABLED,
+        RC_ASK,
+    ),
+    Image(
+        "sysvinit-plain",
+        "bookworm",
+        "sysvinit",
+        "dhcpcd",
+        ("sysvinit-core", "dhcpcd"),
+        SERIAL_GETTY + WITHOUT_INSSERV,
+        RC_ENABLED,
+        RC_ASK,
+    ),
+    Image(
+        "openrc",
+        "bookworm",
+        "openrc",
+        "udhcpc",
+        ("sysvinit-core", "openrc", "ifupdown", "udhcpc"),
+        IFUPDOWN + SERIAL_GETTY + FEWER_SERVICES,
+        OPENRC_ENABLED,
+        OPENRC_ASK,
+    ),
+    Image(
+        "openrc-trixie",
+        "trixie",
+        "openrc",
+        "udhcpc",
+        ("sysvinit-core", "openrc", "ifupdown", "udhcpc"),
+        IFUPDOWN + NATIVE_OPENRC,
+        OPENRC_ENABLED,
+        OPENRC_ASK,
+    ),
+    Image(
+        "busybox",
+        "bookworm",
+        "busybox rcS",
+        "udhcpc",
+        ("busybox-static", "udhcpc"),
+        BUSYBOX,
+        BUSYBOX_ENABLED,
+        BUSYBOX_ASK,
+    ),
+)
+
+IMAGES: Dict[str, Image] = {image.name: image for image in _TABLE}

@@ -1,0 +1,181 @@
+"""What a story plays on: the disks of an image, and a sealed Azure around one machine at a time."""
+
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional
+
+from . import disk, trees
+from .azure import Azure, Vm, ovf, requests
+from .disk import Disk
+from .images import Image
+from .machine import Machine, Quiet
+from .sealed import WIRESERVER, Sealed
+
+PROGRAM = "/usr/local/sbin/azure-provisioning"
+LOG = "/var/log/azure-provisioning.log"
+STATE = "/var/lib/azure-provisioning/state"
+
+
+class Wrong(Exception):
+    """The verdict of a story that fails: one line."""
+
+
+def must(truth: object, line: str) -> None:
+    """The story fails with this line unless the first is true."""
+    if not truth:
+        raise Wrong(line)
+
+
+class Disks:
+    """The disks of one image, each made once a run: plain, hooked (`install`), every-boot (`install --every-boot`)."""
+
+    VARIANTS: Dict[str, Optional[List[str]]] = {"plain": None, "hooked": [], "every-boot": ["--every-boot"]}
+
+    def __init__(self, image: Image, program: Path, folder: Path) -> None:
+        self.image = image
+        self.program = program
+        self.folder = folder
+        self._lock = threading.Lock()
+
+    def pristine(self, variant: str) -> Path:
+        """The disk of a variant, made if need be; copy it before it is booted."""
+        made = self.folder / (variant + ".img")
+        with self._lock:
+            if not made.exists():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                tree = self.folder / (variant + ".tree")
+                source = trees.grown(self.image)
+                options = self.VARIANTS[variant]
+                if options is None:
+                    disk.make(source, made)
+                else:
+                    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(tree)], check=True)
+                    self._install(tree, options)
+                    disk.make(tree, made)
+                    shutil.rmtree(tree)
+        return made
+
+    def _install(self, tree: Path, options: List[str]) -> None:
+        command = ["python3", str(self.program), "install", "--root", str(tree), *options]
+        answer = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        (self.folder / "install.log").write_bytes(answer.stdout)
+        must(answer.returncode == 0, "install --root: exit %d: %s" % (answer.returncode, answer.stdout.decode()[-300:]))
+
+
+class Scene:
+    """One story's stage: a disk of its own, a sealed network, and the logs of all its boots. A context manager."""
+
+    def __init__(self, disks: Disks, folder: Path, variant: str) -> None:
+        self.image = disks.image
+        self.disks = disks
+        self.folder = folder
+        self.variant = variant
+        self.figures: Dict[str, float] = {}
+        self.disk = Disk(folder / "disk.img")
+        self.sealed = Sealed(folder / "dhcp.log")
+        self._boots = 0
+
+    def __enter__(self) -> "Scene":
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        disk.copy(self.disks.pristine(self.variant), self.disk.image)
+        self.sealed.__enter__()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.sealed.__exit__()
+        if kind is not None and self.disk.image.exists():
+            for path in (LOG, STATE, "/etc/hostname"):
+                kept = self.folder / path.rpartition("/")[2]
+                kept.write_text(self.disk.text(path), errors="surrogateescape")
+        for image in self.folder.glob("*.img"):
+            image.unlink()
+
+    @contextmanager
+    def boot(
+        self,
+        vm: Vm,
+        azure: Optional[Azure] = None,
+        dhcp: bool = True,
+        platform: bool = True,
+        tag: bool = True,
+        media: bool = False,
+    ) -> Iterator["Boot"]:
+        """Power a VM on. ``dhcp`` and ``platform``: they answer from the start; else the story starts them."""
+        self._boots += 1
+        cloud = azure or Azure(self.sealed, vm)
+        if dhcp:
+            self.sealed.start_dhcp(cloud.wireserver)
+        if platform:
+            cloud.start()
+        iso = disk.dvd(ovf(vm), self.folder) if media else None
+        log = self.folder / ("console-%d.log" % self._boots)
+        kernel = trees.kernel(trees.grown(self.image))
+        machine = Machine(self.sealed, kernel, self.disk.image, log, vm.uuid(), tag, iso)
+        try:
+            yield Boot(self, machine, cloud)
+        finally:
+            machine.kill()
+            cloud.stop()
+            self.sealed.stop_dhcp()
+            lines = requests(cloud, machine.started) + ["connections: %d" % len(cloud.connections)]
+            (self.folder / ("requests-%d.log" % self._boots)).write_text("\n".join(lines) + "\n")
+
+    def put(self, path: str, text: str) -> None:
+        """Write a new file onto the disk, while no machine runs on it."""
+        source = self.folder / "put"
+        source.write_text(text)
+        command = ["debugfs", "-w", "-R", "write %s %s" % (source, path), str(self.disk.image)]
+        subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+        )
+
+    def enabled(self, on: Optional[Disk] = None) -> List[str]:
+        """The links or files that make the hook run at boot, on the disk."""
+        return [path for pattern in self.image.enabled for path in (on or self.disk).glob(pattern)]
+
+
+class Boot:
+    """A machine that runs, and the Azure around it."""
+
+    def __init__(self, scene: Scene, machine: Machine, azure: Azure) -> None:
+        self.scene = scene
+        self.machine = machine
+        self.azure = azure
+
+    def ready(self, seconds: float) -> float:
+        """Wait for an accepted Ready: seconds since power-on. Its ids must be right."""
+        end = self.machine.now() + seconds
+        while not self.azure.readies():
+            failures = self.azure.failures()
+            must(not failures, "reported NotReady: %s" % "; ".join(failures))
+            must(self.machine.on(), "the machine went off before Ready")
+            must(self.machine.now() < end, "no Ready within %d s" % seconds)
+            self.pause(0.1)
+        must(not self.azure.wrong_ids(), "; ".join(self.azure.wrong_ids()))
+        return self.azure.readies()[0].at - self.machine.started
+
+    def shell(self, seconds: float) -> float:
+        """Wait for the console login and log in: seconds from power-on to the prompt."""
+        came = self.machine.login(seconds)
+        self.machine.enter()
+        return came
+
+    def out_of_the_boot(self, seconds: float = 20) -> None:
+        """Wait until the init system itself says that it will not run the hook again."""
+        end = self.machine.now() + seconds
+        while "yes" in self.machine.ask(self.scene.image.ask):
+            must(self.machine.now() < end, "the init system would run the hook again")
+            self.pause(0.5)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        threading.Event().wait(seconds)
+
+
+__all__ = ["LOG", "PROGRAM", "Quiet", "STATE", "WIRESERVER", "Boot", "Disks", "Scene", "Wrong", "must"]

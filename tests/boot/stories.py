@@ -1,0 +1,310 @@
+"""The stories. Each plays on one image and returns nothing; it fails by raising ``Wrong`` or ``Quiet``.
+
+A story names what must happen and watches for what must not: a second Ready, a request on a boot that needs none.
+"""
+
+import threading
+from typing import Callable, Dict, NamedTuple, Tuple
+
+from . import intact
+from .azure import Azure, Seen, Vm, vm
+from .disk import Disk
+from .machine import Quiet
+from .scene import LOG, Boot, Scene, must
+from .sealed import ELSEWHERE, IMDS, WIRESERVER
+
+BOOT = 150.0  # an emulated machine with a slow init system, beside another one
+SETTLE = 3.0  # how long a machine is watched for what must not come
+
+
+def first(scene: Scene) -> None:
+    """First boot, second boot seen with the other byte order of its id, and the same disk re-enabled for another VM."""
+    born = vm(1, generation=1)
+    with scene.boot(born, media=True) as boot:
+        scene.figures["ready"] = boot.ready(BOOT)
+        scene.figures["login"] = boot.shell(BOOT)
+        boot.out_of_the_boot()
+        _named(boot, born)
+        boot.pause(SETTLE)
+        _once(boot)
+        boot.machine.power_off()
+    _done(scene, born)
+    scene.figures["second"] = _quiet(scene, vm(1, generation=2), "azure-provisioning install")
+    must(scene.enabled(), "install in the running machine left no hook")
+    another = vm(2, generation=2)
+    with scene.boot(another) as boot:
+        boot.ready(BOOT)
+        boot.shell(BOOT)
+        boot.out_of_the_boot()
+        _named(boot, another)
+        _once(boot)
+        boot.machine.ask("sync")
+    _done(scene, another)
+
+
+def _quiet(scene: Scene, same: Vm, command: str) -> float:
+    """A boot of a VM that is Ready already: no request at all. Runs a command at its end; seconds to the login."""
+    with scene.boot(same) as boot:
+        login = boot.shell(BOOT)
+        _named(boot, same)
+        must(boot.machine.sshd(30) < 1e9, "sshd did not come up")
+        boot.pause(SETTLE)
+        must(not boot.azure.connections, "a boot of a VM that is Ready asked Azure: %s" % _first(boot.azure))
+        boot.machine.ask(command)
+        boot.machine.power_off()
+    return login
+
+
+def cuts(scene: Scene) -> None:
+    """Power cuts between the first request and the hook's removal, and right after Ready; then it completes."""
+    same = vm(3, generation=1)
+    for name, reached, hold, delay in CUTS:
+        _cut(scene, same, reached, hold, delay)
+        _whole(scene, "after a cut at %s" % name)
+    # Azure has taken a Ready now. A machine that could not write that down reports again, and is cut again, later.
+    _cut(scene, same, _reported, False, 0.0)
+    _whole(scene, "after a cut right after Ready")
+    if not _completes(scene, same, cut_after=0.1):
+        _whole(scene, "after a cut 0.1 s after Ready")
+        _completes(scene, same)
+    _done(scene, same)
+    scene.figures["leftovers"] = len(intact.leftovers(_pristine(scene), scene.disk, scene.folder / "dump"))
+
+
+def _imds(seen: Seen) -> bool:
+    return seen.to == "imds"
+
+
+def _reported(seen: Seen) -> bool:
+    return seen.method == "POST" and "comp=health" in seen.path
+
+
+# Name of the point, the request that it is counted from, whether that one is left without an answer, and the seconds
+# from there to the cut. Whatever is asked after it gets no answer, so that none of these boots comes to Ready.
+CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
+    ("the first request", _imds, True, 0.0),
+    ("the first step after the description", _imds, False, 0.03),
+    ("a later step", _imds, False, 0.15),
+    ("the report, before it was taken", _reported, True, 0.0),
+)
+
+
+def _completes(scene: Scene, same: Vm, cut_after: float = -1.0) -> bool:
+    """Boot until the hook is gone, with one Ready at most. With ``cut_after``, a Ready is cut: then False."""
+    reported = threading.Event()
+
+    def after(seen: Seen) -> None:
+        if _reported(seen) and cut_after >= 0:
+            boot.pause(cut_after)
+            boot.machine.kill()
+            reported.set()
+
+    with scene.boot(same, Azure(scene.sealed, same, after=after)) as boot:
+        try:
+            boot.shell(BOOT)
+            boot.out_of_the_boot(60)
+            boot.pause(SETTLE)
+            _named(boot, same)
+        except (Quiet, OSError):
+            if reported.wait(1):
+                return False
+            raise
+        must(len(boot.azure.readies()) <= 1, "%d reports of Ready in one boot" % len(boot.azure.readies()))
+        boot.machine.ask("sync")
+    return True
+
+
+def _cut(scene: Scene, same: Vm, reached: Callable[[Seen], bool], hold: bool, delay: float) -> None:
+    """Boot, and cut the power at the first such request, or so long after it."""
+    there, gone = threading.Event(), threading.Event()
+
+    def before(seen: Seen) -> None:
+        if hold and reached(seen):
+            there.set()
+        if there.is_set():
+            gone.wait(30)
+
+    def after(seen: Seen) -> None:
+        if reached(seen):
+            there.set()
+
+    with scene.boot(same, Azure(scene.sealed, same, before=before, after=after)) as boot:
+        try:
+            while not there.wait(0.2):
+                must(boot.machine.on(), "the machine went off by itself")
+                must(boot.machine.now() < BOOT, "the machine did not come to this point within %d s" % BOOT)
+            boot.pause(delay)
+            boot.machine.kill()
+        finally:
+            gone.set()
+
+
+def down(scene: Scene) -> None:
+    """Azure is away for the first two minutes: a minute without an answer, then a refusal. Then it comes."""
+    same = vm(4, generation=2)
+    with scene.boot(same, platform=False) as boot:
+        scene.figures["login"] = boot.shell(BOOT)
+        scene.figures["sshd"] = boot.machine.sshd(BOOT)
+        _until(boot, 60)
+        scene.sealed.hold(IMDS + "/32", WIRESERVER + "/32")
+        _until(boot, 120)
+        must(not boot.azure.connections, "the lab's own fault: Azure was reached while it was away")
+        must("yes" in boot.machine.ask(scene.image.ask), "the hook is gone although nothing was reported")
+        boot.azure.start()
+        scene.figures["after"] = boot.ready(40) - 120
+        boot.out_of_the_boot()
+        _named(boot, same)
+        boot.pause(SETTLE)
+        _once(boot)
+        boot.machine.ask("sync")
+    _done(scene, same)
+    waiting = [line for line in scene.disk.text(LOG).splitlines() if "wait" in line.lower()]
+    must(len(waiting) >= 2, "the log does not say every 30 s what is awaited")
+
+
+# For a root shell: wait until the program has ended, which a guest without procps can only see in /proc.
+RUNS = "grep -qz '[a]zure-provisioning$' /proc/[0-9]*/cmdline 2>/dev/null"
+ENDED = "i=0; while [ $i -lt 110 ] && %s; do sleep 1; i=$((i+1)); done" % RUNS
+
+
+def never(scene: Scene) -> None:
+    """Azure never comes: login and sshd do. When the deadline is over, one line says so and the hook stays."""
+    scene.put("/etc/azure-provisioning.conf", "deadline = 75\n")
+    with scene.boot(vm(5), platform=False) as boot:
+        scene.figures["login"] = boot.shell(BOOT)
+        scene.figures["sshd"] = boot.machine.sshd(BOOT)
+        must(scene.figures["sshd"] < 1e9, "sshd did not come up")
+        with boot.machine.resting():
+            boot.machine.ask(ENDED, 130)
+        must("yes" in boot.machine.ask(scene.image.ask), "the hook is gone although nothing was reported")
+        boot.machine.ask("sync")
+        said = boot.machine.console.partition("login: ")[2]
+        must("azure-provisioning" in said, "the console does not say that it was given up")
+    must(scene.enabled(), "the hook is gone although nothing was reported")
+
+
+def late(scene: Scene) -> None:
+    """DHCP answers 45 s after power-on, and names a WireServer at another address, if its client keeps that."""
+    same = vm(6, generation=1)
+    azure = Azure(scene.sealed, same, wireserver=ELSEWHERE if scene.image.keeps_option_245() else WIRESERVER)
+    with scene.boot(same, azure, dhcp=False) as boot:
+        _until(boot, 45)
+        must(not azure.connections, "a request before there was a lease")
+        scene.sealed.start_dhcp(azure.wireserver)
+        scene.figures["ready"] = boot.ready(BOOT)
+        boot.shell(BOOT)
+        boot.out_of_the_boot()
+        _named(boot, same)
+        boot.pause(SETTLE)
+        _once(boot)
+        boot.machine.ask("sync")
+    _done(scene, same)
+
+
+def elsewhere(scene: Scene) -> None:
+    """Not on Azure: nothing happens, and the hook stays for the day that it is."""
+    with scene.boot(vm(7), tag=False) as boot:
+        scene.figures["login"] = boot.shell(BOOT)
+        scene.figures["sshd"] = boot.machine.sshd(30)
+        must(boot.machine.ask("hostname") == "image", "the name was changed")
+        boot.pause(SETTLE)
+        must(not boot.azure.connections, "a machine that is not on Azure asked it: %s" % _first(boot.azure))
+        must("yes" in boot.machine.ask(scene.image.ask), "the hook is gone")
+        boot.machine.ask("sync")
+    must(scene.disk.text("/etc/hostname") == "image\n", "the name on disk was changed")
+
+
+def every_boot(scene: Scene) -> None:
+    """An image of an image: the disk of one VM boots as another, without anything re-enabled in between."""
+    for number, generation in ((8, 1), (9, 2)):
+        same = vm(number, generation)
+        with scene.boot(same) as boot:
+            boot.ready(BOOT)
+            boot.shell(BOOT)
+            _named(boot, same)
+            boot.pause(SETTLE)
+            _once(boot)
+            boot.machine.ask("sync")
+        must(scene.disk.text("/etc/hostname") == same.computer + "\n", "the name on disk is not %s" % same.computer)
+        must(scene.enabled(), "the hook is gone although it was installed for every boot")
+    scene.figures["second"] = _quiet(scene, vm(9, 1), "sync")
+
+
+def plain(scene: Scene) -> None:
+    """The same image without us: what the others are measured against."""
+    with scene.boot(vm(10), platform=False) as boot:
+        scene.figures["login"] = boot.shell(BOOT)
+        scene.figures["sshd"] = boot.machine.sshd(BOOT)
+
+
+class Story(NamedTuple):
+    """A story: its name, what plays it, and the disk that it starts from."""
+
+    name: str
+    play: Callable[[Scene], None]
+    variant: str
+    waits: bool = False  # most of its time the machine is idle
+    images: Tuple[str, ...] = ()  # none: all of them
+
+    def says(self) -> str:
+        """Its one line."""
+        return (self.play.__doc__ or "").strip()
+
+
+# The end of the deadline is the same code everywhere: one image for each way in which a hook is started will do.
+DEADLINE_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
+
+_ALL = (
+    Story("cuts", cuts, "hooked"),
+    Story("first", first, "hooked"),
+    Story("every-boot", every_boot, "every-boot"),
+    Story("elsewhere", elsewhere, "hooked"),
+    Story("plain", plain, "plain"),
+    Story("down", down, "hooked", waits=True),
+    Story("never", never, "hooked", waits=True, images=DEADLINE_IMAGES),
+    Story("late", late, "hooked", waits=True),
+)
+STORIES: Dict[str, Story] = {story.name: story for story in _ALL}
+
+
+def _named(boot: Boot, machine: Vm) -> None:
+    name = boot.machine.ask("hostname")
+    must(name == machine.computer, "the running system is called %s, not %s" % (name, machine.computer))
+
+
+def _once(boot: Boot) -> None:
+    readies = boot.azure.readies()
+    must(len(readies) == 1, "%d reports of Ready in one boot" % len(readies))
+    later = [seen for seen in boot.azure.seen if seen.at > readies[0].at]
+    must(not later, "a request after Ready: %s" % "; ".join(map(str, later)))
+
+
+def _done(scene: Scene, machine: Vm) -> None:
+    """What the disk must look like after a VM has become Ready and its hook has removed itself."""
+    must(scene.disk.text("/etc/hostname") == machine.computer + "\n", "the name on disk is not %s" % machine.computer)
+    must(not scene.enabled(), "still enabled on disk: %s" % ", ".join(scene.enabled()))
+    _whole(scene, "at the end")
+
+
+def _whole(scene: Scene, when: str) -> None:
+    settled = scene.disk.settled(scene.folder / "settled.img")
+    broken = intact.broken(settled, scene.folder / "dump", scene.disks.program.read_bytes())
+    must(not broken, when + ": " + "; ".join(broken))
+
+
+def _pristine(scene: Scene) -> Disk:
+    return Disk(scene.disks.pristine(scene.variant))
+
+
+def _until(boot: Boot, moment: float) -> None:
+    with boot.machine.resting():
+        while boot.machine.now() < moment:
+            must(boot.machine.on(), "the machine went off by itself")
+            boot.pause(0.2)
+
+
+def _first(azure: Azure) -> str:
+    return str(next(iter(azure.seen + azure.connections), "nothing"))
+
+
+__all__ = ["STORIES", "Quiet", "Story"]
