@@ -222,6 +222,12 @@ class AuthorizeTest(ToolTest):
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/authorized_keys") or "")
 
+    def test_blanks_without_end(self) -> None:
+        """Found by tests.fuzz: quadratic, and so minutes."""
+        self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/a%sb\n" % ("\t" * 300000)})
+        authorize(self.system, "azureuser", [ED])
+        self.assertIn(ED, self.text("/home/azureuser/.ssh/a") or "")
+
     def test_include_of_too_many(self) -> None:
         self.fill({"/etc/ssh/sshd_config": "Include %s\n" % ('"x"' * 100000)})
         looked = mock.Mock(wraps=self.system.exists)
