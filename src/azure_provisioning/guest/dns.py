@@ -121,7 +121,7 @@ def by_dhcpcd(system: System, interface: str, _name: str, running: Running) -> b
     which = [words for path, words in pid_files if "dhcpcd" in running and system.exists(path)]
     if not which:
         return False
-    if not re.search(r"(?m)^\s*hostname(?:_short)?\b", system.read_text("/etc/dhcpcd.conf") or ""):
+    if not re.search(r"(?m)^[ \t]*hostname(?:_short)?\b", system.read_text("/etc/dhcpcd.conf") or ""):
         raise GuestError(
             "dhcpcd sends no host name", advice="put the line `hostname` into /etc/dhcpcd.conf of the image"
         )

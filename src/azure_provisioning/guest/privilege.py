@@ -70,7 +70,7 @@ def check_sudoers(system: System, rule: str) -> None:
 def reads_folder(system: System) -> bool:
     """Does sudoers include its folder? `#includedir` is no comment."""
     text = next(filter(None, (system.read_text(path) for path in SUDOERS)), "")
-    return bool(re.search(r"(?m)^\s*[#@]includedir\s+\"?/etc/sudoers\.d/?\"?\s*$", text))
+    return bool(re.search(r"(?m)^[ \t]*[#@]includedir[ \t]+\"?/etc/sudoers\.d/?\"?[ \t\r]*$", text))
 
 
 # -- doas ------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
         raise GuestError("sshd's configuration includes too many files", path=path)
     active = True
     for line in (system.read_text(path) or "").split("\n"):
-        match = re.match(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*\Z", line)
+        match = re.match(r"([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z", line.strip())
         if not match:
             continue
         key, value = match.group(1).lower(), match.group(2)
@@ -91,9 +91,9 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
 
 def arguments(value: str) -> "List[str]":
     """The words of a value: quoted ones whole, up to a comment."""
-    found = []
+    found: "List[str]" = []
     for quoted, word in re.findall(r'"([^"]*)"|(\S+)', value):
-        if word.startswith("#"):
+        if word.startswith("#") or len(found) == FILES_LIMIT:
             break
         found.append(quoted or word)
     return found
