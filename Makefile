@@ -6,6 +6,8 @@ DESTDIR ?=
 ONLY ?=
 BOOTS ?= 10000
 SEED ?= 1
+POINTS ?= 0
+MINUTES ?= 1
 FILE = dist/azure-provisioning
 SOURCES := build_zipapp.py $(shell find src units -type f -not -name '*.pyc')
 
@@ -34,6 +36,14 @@ test-pythons: ## The suite on every Python 3.6+ that is found
 .PHONY: chaos
 chaos: ## First boots with random trouble, in virtual time: BOOTS=10000 SEED=1
 	$(PYTHON) -m tests.chaos $(BOOTS) $(SEED)
+
+.PHONY: fuzz
+fuzz: ## Damaged input of every kind for MINUTES=1; a failing case can be replayed
+	$(PYTHON) -m tests.fuzz $(MINUTES)
+
+.PHONY: crash
+crash: ## A boot in a Debian tree, killed at each of its system calls: POINTS=60 for so many (root, Debian packages)
+	$(PYTHON) -m tests.crash --points $(POINTS)
 
 .PHONY: lint
 lint: ## ruff, mypy, shellcheck and a check of the units, in a throw-away environment

@@ -7,6 +7,7 @@ the hook; and once the trouble is over the VM must come up. A failing seed is pr
 import collections
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,16 +16,19 @@ from typing import Counter, List
 
 from azure_provisioning.boot import begin
 from azure_provisioning.console import Console
-from azure_provisioning.image.fake_azure import Platform
+from azure_provisioning.guest.password import verify_sha512
+from azure_provisioning.guest.privilege import SUDO_RULE
+from azure_provisioning.image.fake_azure import KEY, Platform
 from azure_provisioning.image.install import install
 from azure_provisioning.image.rehearse import IMAGE
 from azure_provisioning.provision import provision
 from azure_provisioning.state import State
 from azure_provisioning.system import System
-from tests.simulation import Killed, Trouble, VirtualSystem
+from tests.simulation import HASH, PASSWORD, TOOL_FILES, Killed, Trouble, VirtualSystem
 
 LINK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
 LONGEST_LIFE = 6  # boots; the trouble ends before
+SPARE = re.compile(r"\.azure-provisioning$|(?<!\.pwd)\.lock$|\+$|\.candidate$|^nshadow$")
 GRACE = 20.0  # virtual seconds over the deadline: one last try
 
 
@@ -37,7 +41,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
     trouble = Trouble(seed)
     platform = Platform(trouble.faults)
     make_image(root)
-    kills = 0
+    kills, told = 0, ""
     for number in range(LONGEST_LIFE):
         accepted = len(platform.reports)
         system = VirtualSystem(root, platform, trouble, number)
@@ -52,11 +56,15 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
             continue
         finally:
             system.power_off()
+            told += stream.getvalue()
         reports = platform.reports[accepted:]
         if system.now > 900 + GRACE:
             raise Broken("boot %d took %d s\n%s" % (number, system.now, stream.getvalue()))
         counts["exit %d" % code] += 1
-        problem = judge_end(System(root), platform, reports, code, kills)
+        counts["failing tools"] += system.failures
+        problem = judge_end(System(root), platform, reports, code, kills) or (
+            judge_guest(System(root), told) if code == 0 else ""
+        )
         if problem:
             raise Broken("boot %d: %s\n%s" % (number, problem, stream.getvalue()))
         if code == 0 and not System(root).is_link(LINK):
@@ -66,7 +74,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
 
 def judge_end(system: System, platform: Platform, reports: List[str], code: int, kills: int) -> str:
     """What is wrong with how a boot ended; empty if nothing is."""
-    ready = [report for report in platform.reports if "<State>Ready" in report or '"state": "Ready"' in report]
+    ready = [report for report in platform.reports if "NotReady" not in report]
     failed = [report for report in reports if "NotReady" in report]
     if len(ready) > 1 + kills and State(system).facts.get("ready_at"):
         return "Ready was accepted %d times, with %d kills" % (len(ready), kills)
@@ -83,11 +91,47 @@ def judge_end(system: System, platform: Platform, reports: List[str], code: int,
     return ""
 
 
+def judge_guest(system: System, story: str) -> str:
+    """What is wrong with the machine of a boot that ended well; empty if nothing is. A warning makes a lack honest."""
+    for path, count in (("/etc/passwd", 7), ("/etc/shadow", 9), ("/etc/group", 4), ("/etc/gshadow", 4)):
+        rows = [line.split(":") for line in (system.read_text(path) or "").splitlines()]
+        ours = [row for row in rows if row[0] == "azureuser"]
+        if len(ours) != 1 or len(ours[0]) != count or any(rows.count(row) > 1 for row in rows):
+            return "%s has %s" % (path, ours)
+        if rows[0][0] != "root":
+            return "%s has lost root" % path
+        if path == "/etc/shadow" and not is_password(ours[0][1]) and "IMDS alone" not in story:
+            return "the password field is %s" % ours[0][1]
+        if path == "/etc/group" and [row[3] for row in rows if row[0] == "sudo"] != ["azureuser"]:
+            return "not in the group sudo, or twice"
+    for path in ("/etc/subuid", "/etc/subgid"):
+        if system.read(path) != b"azureuser:100000:65536\n":
+            return "%s is %r" % (path, system.read(path))
+    if system.read("/home/azureuser/.ssh/authorized_keys") != KEY.encode("ascii") + b"\n":
+        return "the keys are %r" % system.read("/home/azureuser/.ssh/authorized_keys")
+    if system.read(SUDO_RULE) != b"azureuser ALL=(ALL) NOPASSWD:ALL\n" and "warning: sudo: " not in story:
+        return "the sudo rule is %r" % system.read(SUDO_RULE)
+    hosts = (system.read_text("/etc/hosts") or "").splitlines()
+    if hosts.count("127.0.0.1\tlocalhost") != 1 or (
+        hosts.count("127.0.1.1\trehearsal") != 1 and "warning: hosts: " not in story
+    ):
+        return "the hosts are %s" % hosts
+    left = [name for _, folders, files in os.walk(system.root) for name in folders + files if SPARE.search(name)]
+    return "left behind: %s" % " ".join(left) if left else ""
+
+
+def is_password(field: str) -> bool:
+    """Is this what the tool, or we, make of the DVD's password?"""
+    return field == HASH + PASSWORD[::-1].encode("utf-8").hex() or verify_sha512(PASSWORD.encode("utf-8"), field)
+
+
 def make_image(root: str) -> None:
-    """An image with us in it."""
+    """An image with us in it, and with tools that a seed can break."""
     system = System(root)
-    for path, text in IMAGE.items():
-        system.write(path, text, mode=0o755 if "/bin/" in path or "/lib/" in path else 0o644)
+    files = dict(IMAGE, **dict.fromkeys(TOOL_FILES, ""))
+    files.update({"/etc/gshadow": "root:*::\nsudo:*::\n", "/etc/subuid": "", "/etc/subgid": "", "/dev/sr0": ""})
+    for path, text in files.items():
+        system.write(path, text, mode=0o755 if "bin/" in path or "/lib/" in path else 0o644)
     system.link("/usr/lib/systemd/systemd", "/sbin/init")
     install(system, Console(io.StringIO()), b"#!/usr/bin/env python3\n")
 

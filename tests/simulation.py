@@ -1,21 +1,29 @@
 """A guest and an Azure in virtual time: no socket, no waiting, and trouble from a seed.
 
-The story, the transport and the fake Azure's handler are the real ones. Only the clock, the connections and the disk's
-moods are made up here.
+The story, the transport and the fake Azure's handler are the real ones. Only the clock, the connections, the disk's
+moods and the guest's own tools are made up here.
 """
 
 import errno
 import io
 import os
 import random
+import shutil
 import socket
-from typing import Any, Callable, List, Optional, Tuple
+from contextlib import suppress
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from azure_provisioning.azure.media import FILE, NAMESPACE, POINT
+from azure_provisioning.errors import GuestError
 from azure_provisioning.image.fake_azure import FAULTS, Handler, Platform
 from azure_provisioning.system import System
+from azure_provisioning.tree import FILE_LIMIT
 
 PIPE_LIMIT = 4 << 20  # bytes that a client which does not read lets a server send
 LATENCY = 0.001  # seconds
+FIRST_BOOT = 1700000000.0  # by the guest's clock
+PASSWORD = "P4ssw0rd of the DVD"
+HASH = "$y$of the tool$"
 SHORT_FAULTS = sorted(name for name, (_, times, _) in FAULTS.items() if times < 100)
 
 
@@ -32,6 +40,14 @@ class Trouble:
         self.network_up_at = [rng.choice((0.0, 0.5, 7.0, 65.0, 400.0, 2000.0)) for _ in range(3)] + [0.0]
         self.kills = [rng.randrange(1, 90) if rng.random() < 0.4 else 0 for _ in range(3)] + [0]
         self.full_disk = [self._window(rng) for _ in range(3)] + [(0, 0)]
+        self.moods = [self._moods(rng) for _ in range(3)] + [[]]
+
+    @staticmethod
+    def _moods(rng: random.Random) -> List[str]:
+        """How the tools that are run one after another behave in one boot; afterwards they work."""
+        if rng.random() > 0.5:
+            return []
+        return [rng.choice(("", "", "fails", "lies", "half", "hangs", "killed", "missing")) for _ in range(12)]
 
     @staticmethod
     def _window(rng: random.Random) -> Tuple[int, int]:
@@ -56,6 +72,9 @@ class VirtualSystem(System):
         self.points = 0
         self.writes = 0
         self.locks: List[int] = []
+        self.started = FIRST_BOOT + 5000.0 * boot
+        self.moods = list(trouble.moods[boot])
+        self.failures = 0  # of tools, in this boot
 
     def point(self) -> None:
         """A place where the power may go."""
@@ -73,18 +92,68 @@ class VirtualSystem(System):
         """What the kernel lets go of when this boot is over."""
         for lock in self.locks:
             os.close(lock)
+        shutil.rmtree(self.root + "/run", ignore_errors=True)
 
     def monotonic(self) -> float:
         return self.now
 
     def time(self) -> float:
-        return 1700000000.0 + self.now
+        return self.started + self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
     def hostname(self) -> str:
         return "image"
+
+    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False) -> Optional[bytes]:
+        if path == "/proc/uptime":
+            return b"%.2f 0.00\n" % self.now
+        return super().read(path, limit, head)
+
+    @property
+    def can_run(self) -> bool:
+        return True
+
+    def execute(
+        self,
+        argv: Sequence[str],
+        seconds: float = 60.0,
+        secret: bytes = b"",
+        environment: Optional[Dict[str, str]] = None,
+    ) -> Tuple[int, str]:
+        """Run a stand-in: it works, or does what the seed has for it."""
+        self.point()
+        mood = self.moods.pop(0) if self.moods else ""
+        self.failures += bool(mood)
+        if mood == "missing":
+            raise GuestError("command cannot be started", command=argv[0], error="No such file or directory")
+        if mood == "fails":
+            return 1, "cannot do it\n"
+        if mood != "lies":
+            TOOLS[argv[0].rpartition("/")[2]](self, argv, secret, mood in ("half", "hangs", "killed"))
+        self.point()
+        if mood == "hangs":
+            self.now += seconds
+            raise GuestError("command took too long", command=argv[0], seconds=seconds)
+        return {"half": 1, "killed": -9}.get(mood, 0), ""
+
+    def put(self, path: str, data: str) -> None:
+        """What a tool writes: in one step, as they all do, by the guest's clock, and not by our own door."""
+        place = self.path(path)
+        with open(place + ".tool", "w", encoding="utf-8") as file:
+            file.write(data)
+        os.utime(place + ".tool", (self.time(), self.time()))
+        os.rename(place + ".tool", place)
+        self.point()
+
+    def put_line(self, path: str, line: str) -> None:
+        """A line in the place of those of the same name; a file that is not there is none of the tool's business."""
+        old = super().read(path)
+        if old is not None:
+            name = line.partition(":")[0] + ":"
+            kept = [other for other in old.decode("utf-8").splitlines(True) if not other.startswith(name)]
+            self.put(path, "".join(kept) + line)
 
     def connect(self, host: str, port: int, seconds: float) -> Any:
         self.point()
@@ -112,6 +181,68 @@ class VirtualSystem(System):
         gone = super().unlink(path)
         self.point()
         return gone
+
+
+# -- the guest's tools: what the real ones do to the files, or half of it --------------------------------------------
+
+Tool = Callable[[VirtualSystem, Sequence[str], bytes, bool], None]
+
+
+def useradd(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool) -> None:
+    """In the order of the shadow suite; half of it leaves its lock, and a file that it was writing."""
+    name = argv[-1]
+    if not system.exists("/home"):
+        os.mkdir(system.path("/home"))
+    system.put("/etc/passwd.lock", "4711\n")
+    system.put_line("/etc/passwd", "%s:x:1000:1000::/home/%s:%s\n" % (name, name, argv[argv.index("-s") + 1]))
+    if half and system.time() % 2 < 1:
+        system.put("/etc/shadow+", "half of i")
+        return
+    system.put_line("/etc/shadow", "%s:!:19000:0:99999:7:::\n" % name)
+    if half:
+        return
+    if "-g" not in argv:
+        system.put_line("/etc/group", "%s:x:1000:\n" % name)
+        system.put_line("/etc/gshadow", "%s:!::\n" % name)
+    for path in ("/etc/subuid", "/etc/subgid"):
+        system.put_line(path, "%s:100000:65536\n" % name)
+    os.unlink(system.path("/etc/passwd.lock"))
+
+
+def chpasswd(system: VirtualSystem, _argv: Sequence[str], secret: bytes, half: bool) -> None:
+    name, _, password = secret.decode("utf-8").rstrip("\n").partition(":")
+    lines = (system.read_text("/etc/shadow") or "").splitlines()
+    fields = [line.split(":") for line in lines]
+    for line in fields:
+        if line[0] == name:
+            line[1] = HASH + password[::-1].encode("utf-8").hex()
+    system.put("/etc/nshadow" if half else "/etc/shadow", "".join(":".join(line) + "\n" for line in fields))
+
+
+def mount(system: VirtualSystem, _argv: Sequence[str], _secret: bytes, half: bool) -> None:
+    if not half:
+        with open(os.path.join(system.path(POINT), FILE), "w", encoding="utf-8") as file:
+            file.write(OVF)
+
+
+def umount(system: VirtualSystem, _argv: Sequence[str], _secret: bytes, half: bool) -> None:
+    if not half:
+        with suppress(FileNotFoundError):  # a mount that lied
+            os.unlink(os.path.join(system.path(POINT), FILE))
+
+
+def nothing(_system: VirtualSystem, _argv: Sequence[str], _secret: bytes, _half: bool) -> None:
+    """A tool that only looks."""
+
+
+TOOLS: Dict[str, Tool] = {"useradd": useradd, "chpasswd": chpasswd, "mount": mount, "umount": umount, "visudo": nothing}
+TOOL_FILES = {"/usr/sbin/useradd", "/usr/sbin/chpasswd", "/usr/sbin/visudo", "/usr/bin/mount", "/usr/bin/umount"}
+OVF = """<?xml version="1.0"?>
+<Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:wa="%s"><wa:ProvisioningSection>
+<wa:LinuxProvisioningConfigurationSet><wa:HostName>rehearsal</wa:HostName><wa:UserName>azureuser</wa:UserName>
+<wa:UserPassword>%s</wa:UserPassword><wa:CustomData>I2Nsb3VkLWNvbmZpZwo=</wa:CustomData>
+</wa:LinuxProvisioningConfigurationSet></wa:ProvisioningSection></Environment>
+""" % (NAMESPACE, PASSWORD)
 
 
 class VirtualConnection:

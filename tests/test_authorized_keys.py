@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 from typing import Dict, List, Tuple
+from unittest import mock
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.authorized_keys import authorize
@@ -214,6 +215,25 @@ class AuthorizeTest(ToolTest):
         self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config\n"})
         with self.assertRaisesRegex(GuestError, "too many files"):
             authorize(self.system, "azureuser", [ED])
+
+    def test_include_that_is_no_path(self) -> None:
+        """Found by tests.fuzz: to match it would have taken minutes."""
+        self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/%s*\n" % ("[" * 300000), "/etc/ssh/x": ""})
+        authorize(self.system, "azureuser", [ED])
+        self.assertIn(ED, self.text("/home/azureuser/.ssh/authorized_keys") or "")
+
+    def test_blanks_without_end(self) -> None:
+        """Found by tests.fuzz: quadratic, and so minutes."""
+        self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/a%sb\n" % ("\t" * 300000)})
+        authorize(self.system, "azureuser", [ED])
+        self.assertIn(ED, self.text("/home/azureuser/.ssh/a") or "")
+
+    def test_include_of_too_many(self) -> None:
+        self.fill({"/etc/ssh/sshd_config": "Include %s\n" % ('"x"' * 100000)})
+        looked = mock.Mock(wraps=self.system.exists)
+        with mock.patch.object(self.system, "exists", looked):
+            authorize(self.system, "azureuser", [ED])
+        self.assertLess(looked.call_count, 1000)
 
     def test_sshd_is_asked(self) -> None:
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":

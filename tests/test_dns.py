@@ -37,7 +37,7 @@ class PublishTest(ToolTest):
 
     def test_interfaces(self) -> None:
         self.assertEqual(find_interfaces(self.system), ["eth0"])
-        self.system.write("/proc/net/route", "short\nline\n")
+        self.system.write("/proc/net/route", "short\nline\n" + ROUTES.splitlines()[1].replace("0003", "no!") + "\n")
         self.assertEqual(find_interfaces(self.system), [])
         with self.assertRaises(GuestError):
             publish_name(self.system, "new")

@@ -70,7 +70,7 @@ class InstrumentTest(GuestTest):
 
     def test_no_end_and_no_bound(self) -> None:
         code = "import signal, sys; sys.path.insert(0, %r); import tests\nfrom tests import fuzz\n" % TOP
-        code += "fuzz.CASE_SECONDS = 0.2\nfuzz.bound_memory()\nsignal.signal(signal.SIGALRM, fuzz.too_slow)\n"
+        code += "fuzz.CASE_SECONDS = 0.2\nfuzz.bound_memory()\nsignal.signal(signal.SIGPROF, fuzz.too_slow)\n"
         code += "fuzz.TARGETS['x'] = fuzz.Target({'': b'x'}, (b'y',), %s)\n"
         code += "result = fuzz.run_case('x', 1, %r); sys.exit(%%r not in result)\n" % self.root
         for body, seen in (

@@ -51,6 +51,20 @@ class PrivilegeTest(ToolTest):
             grant(self.system, "azureuser")
         self.assertEqual(self.system.list("/etc/sudoers.d"), [])
 
+    def test_visudo_is_killed_once(self) -> None:
+        self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS})
+        deaths = [(-9, "")]
+        self.tools.add("visudo", lambda argv, stdin: deaths.pop() if deaths else (0, ""))
+        grant(self.system, "azureuser")
+        self.assertEqual(self.tools.ran_words(), ["visudo -cf " + CANDIDATE] * 2)
+        self.assertIsNotNone(self.text(SUDO_RULE))
+
+    def test_sudoers_of_empty_lines(self) -> None:
+        """Quadratic, it would be minutes."""
+        self.fill({"/usr/bin/sudo": "", "/etc/sudoers": "\n" * 300000 + "x\n" + SUDOERS})
+        grant(self.system, "azureuser")
+        self.assertEqual((self.text("/etc/sudoers") or "")[300000:], "x\n" + SUDOERS)
+
     def test_folder_is_not_read(self) -> None:
         for text in ("root ALL=(ALL) ALL", "# includedir /etc/sudoers.d\n", "#includedir /etc/other\n", ""):
             with self.subTest(text=text):

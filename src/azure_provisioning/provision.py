@@ -216,6 +216,9 @@ def tell_end(boot: Boot) -> None:
     if boot.system.live:
         from .guest import host_keys
 
-        for line in host_keys.fingerprints(boot.system):
-            boot.console.announce("host key %s" % line)
+        try:
+            for line in host_keys.fingerprints(boot.system):
+                boot.console.announce("host key %s" % line)
+        except GuestError as error:
+            boot.console.warn(str(error))
     boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))

@@ -40,9 +40,10 @@ def cache() -> Path:
     return Path(base) / "azure-provisioning-boot" / "distro"
 
 
-def tree(release: str, kind: str) -> Path:
-    """The root of a tree, made now if this recipe has none yet."""
-    recipe = repr((release, COMMON, KINDS[kind], EXCLUDED))
+def tree(release: str, kind: str, extra: Tuple[str, ...] = ()) -> Path:
+    """The root of a tree, with `extra` packages, made now if this recipe has none yet."""
+    made = KINDS[kind]._replace(packages=KINDS[kind].packages + extra)
+    recipe = repr((release, COMMON, made, EXCLUDED))
     name = "%s-%s-%s" % (release, kind, hashlib.sha256(recipe.encode()).hexdigest()[:12])
     root = cache() / name
     if not root.is_dir():
@@ -53,7 +54,7 @@ def tree(release: str, kind: str) -> Path:
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
         with open(log, "wb") as out:
-            for argv in recipe_commands(release, KINDS[kind], unfinished):
+            for argv in recipe_commands(release, made, unfinished):
                 subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True)
         unfinished.rename(root)
     return root

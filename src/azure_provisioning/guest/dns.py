@@ -53,10 +53,18 @@ def find_interfaces(system: System) -> List[str]:
     found: "List[str]" = []
     for line in (system.read_text("/proc/net/route") or "").splitlines()[1:]:
         words = line.split()
-        if len(words) >= 8 and words[1] == words[7] == "00000000" and int(words[3], 16) & ROUTE_IS_UP:
+        if len(words) >= 8 and words[1] == words[7] == "00000000" and is_up(words[3]):
             if words[0] not in found:
                 found.append(words[0])
     return found
+
+
+def is_up(flags: str) -> bool:
+    """Is a route with these flags in use?"""
+    try:
+        return bool(int(flags, 16) & ROUTE_IS_UP)
+    except ValueError:
+        return False
 
 
 def find_processes(system: System) -> Running:
@@ -113,7 +121,7 @@ def by_dhcpcd(system: System, interface: str, _name: str, running: Running) -> b
     which = [words for path, words in pid_files if "dhcpcd" in running and system.exists(path)]
     if not which:
         return False
-    if not re.search(r"(?m)^\s*hostname(?:_short)?\b", system.read_text("/etc/dhcpcd.conf") or ""):
+    if not re.search(r"(?m)^[ \t]*hostname(?:_short)?\b", system.read_text("/etc/dhcpcd.conf") or ""):
         raise GuestError(
             "dhcpcd sends no host name", advice="put the line `hostname` into /etc/dhcpcd.conf of the image"
         )

@@ -61,7 +61,8 @@ def check_sudoers(system: System, rule: str) -> None:
         return
     try:
         system.write(CANDIDATE, rule, mode=0o440)  # the dot keeps sudo from reading it
-        system.run([visudo, "-cf", CANDIDATE])
+        if system.run([visudo, "-cf", CANDIDATE], check=False) != 0:
+            system.run([visudo, "-cf", CANDIDATE])  # the first may have been killed, which says nothing of the rule
     finally:
         system.unlink(CANDIDATE)
 
@@ -69,7 +70,7 @@ def check_sudoers(system: System, rule: str) -> None:
 def reads_folder(system: System) -> bool:
     """Does sudoers include its folder? `#includedir` is no comment."""
     text = next(filter(None, (system.read_text(path) for path in SUDOERS)), "")
-    return bool(re.search(r"(?m)^\s*[#@]includedir\s+\"?/etc/sudoers\.d/?\"?\s*$", text))
+    return bool(re.search(r"(?m)^[ \t]*[#@]includedir[ \t]+\"?/etc/sudoers\.d/?\"?[ \t\r]*$", text))
 
 
 # -- doas ------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from ..errors import GuestError
 from ..system import System
 
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
+PATTERN_LIMIT = 1024  # characters: the time that a pattern takes grows with their square
 FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
 NO_KEYS = "no hostkeys available"
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
@@ -74,7 +75,7 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
         raise GuestError("sshd's configuration includes too many files", path=path)
     active = True
     for line in (system.read_text(path) or "").split("\n"):
-        match = re.match(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*\Z", line)
+        match = re.match(r"([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z", line.strip())
         if not match:
             continue
         key, value = match.group(1).lower(), match.group(2)
@@ -90,16 +91,18 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
 
 def arguments(value: str) -> "List[str]":
     """The words of a value: quoted ones whole, up to a comment."""
-    found = []
+    found: "List[str]" = []
     for quoted, word in re.findall(r'"([^"]*)"|(\S+)', value):
-        if word.startswith("#"):
+        if word.startswith("#") or len(found) == FILES_LIMIT:
             break
         found.append(quoted or word)
     return found
 
 
 def absolute(pattern: str) -> str:
-    """Relative names of an Include are in /etc/ssh."""
+    """Relative names of an Include are in /etc/ssh. One that is longer than any path stands for none."""
+    if len(pattern) > PATTERN_LIMIT:
+        return "/"
     return pattern if pattern.startswith("/") else "/etc/ssh/" + pattern
 
 
