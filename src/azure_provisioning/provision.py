@@ -47,8 +47,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
             instance, disc = fetch(boot)
             pool = instance.pool or (disc.pool if disc else "")
             if pool:
-                boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % pool)
-                return 1
+                return leave(boot, "this VM is pre-provisioned (%s): nothing is applied to it" % pool)
             take_identity(boot, instance)
             if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
                 apply(boot, instance, disc)
@@ -181,6 +180,14 @@ def pass_gates(boot: Boot) -> None:
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))
         boot.note_step("gate-" + name, "ok", started)
+
+
+def leave(boot: Boot, why: str) -> int:
+    """End without a report: this VM is not to be set up yet. Noted, for who waits by `status --wait`."""
+    boot.state.note_error(ProvisionError(why), timestamp(boot.system.time()), boot.system.boot_id())
+    boot.save()
+    boot.console.announce(why)
+    return 1
 
 
 def fail(boot: Boot, error: ProvisionError) -> int:
