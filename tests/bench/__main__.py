@@ -33,8 +33,8 @@ def main() -> int:
     os.environ["PATH"] = needs.PATH
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     sealed.sweep()
-    logs = trees.cache() / "logs" / "bench"
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-bench-") as scratch:
+        logs = Path(scratch) / "stage"
         try:
             tree, base = trees.grown(COMMON, say), trees.tree("networkd", say)
             disks = BenchDisks(COMMON, options.file.resolve(), Path(scratch) / "disks")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -65,7 +66,7 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
         list(pool.map(lambda image: trees.tree(image.name, say), images))
         disks = {image.name: Disks(image, options.file.resolve(), scratch / image.name) for image in images}
         jobs = _mixed([STORIES[name] for name in STORIES if name in (options.story or STORIES)], images)
-        return list(pool.map(lambda job: _play(job[0], job[1], disks), jobs))
+        return list(pool.map(lambda job: _play(job[0], job[1], disks, scratch), jobs))
     except BaseException:
         # Let the stories that run fail at once: nobody waits for them any more.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -82,13 +83,13 @@ def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image
     return [job for _, job in sorted(places, key=lambda place: place[0])]
 
 
-def _play(story: Story, image: Image, disks: Dict[str, Disks]) -> Played:
+def _play(story: Story, image: Image, disks: Dict[str, Disks], scratch: Path) -> Played:
     name = "%s-%s" % (image.name, story.name)
-    logs = trees.cache() / "logs" / name
+    logs, stage = trees.cache() / "logs" / name, scratch / name
     started = time.monotonic()
     figures: Dict[str, float] = {}
     error: Optional[str] = None
-    scene = Scene(disks[image.name], logs, story.variant)
+    scene = Scene(disks[image.name], stage, story.variant)
     try:
         with scene:
             figures = scene.figures
@@ -97,10 +98,12 @@ def _play(story: Story, image: Image, disks: Dict[str, Disks]) -> Played:
         error = str(wrong)
     except Exception as fault:  # noqa: BLE001 - whatever it is, the other stories are still to be played
         error = "the lab itself: %r" % fault
-        (logs / "traceback.log").write_text(traceback.format_exc())
+        (stage / "traceback.log").write_text(traceback.format_exc())
     seconds = time.monotonic() - started
-    if error is None:
-        trees.remove(logs)
+    trees.remove(logs)
+    if error is not None:
+        logs.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(str(stage), str(logs))
     verdict = "ok" if error is None else "FAILED"
     say("%-6s %-24s %4d s  %s" % (verdict, name, seconds, error or ""))
     return Played(image, story.name, verdict, error or "", str(logs), figures, seconds)

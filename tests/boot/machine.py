@@ -195,6 +195,9 @@ class Machine:
     def _ended(self) -> None:
         if _living.pop(self._process.pid, None) is not None:
             self._reader.join(5)
+            with open(self._log, "a") as log:
+                ended = (self.now(), self._process.returncode)
+                log.write("\n%7.2f  -- QEMU ended: %d (-9: the power was cut)\n" % ended)
             slots.release()
 
     def _read(self) -> None:

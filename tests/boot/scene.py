@@ -154,7 +154,7 @@ class Boot:
         while not self.azure.readies():
             failures = self.azure.failures()
             must(not failures, "reported NotReady: %s" % "; ".join(failures))
-            must(self.machine.on(), "the machine went off before Ready")
+            must(self.machine.on(), "the machine went off by itself before Ready")
             must(self.machine.now() < end, "no Ready within %d s" % seconds)
             self.pause(0.1)
         must(not self.azure.wrong_ids(), "; ".join(self.azure.wrong_ids()))
