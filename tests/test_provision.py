@@ -172,6 +172,7 @@ class FaultTest(StoryTest):
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))  # what is configured is not asked for again
 
     def test_portal_for_ever(self) -> None:
+        self.system = FastSystem(self.root, speed=8.0)
         azure = self.azure("imds-portal-for-ever", deadline=30)
         self.assert_failed(self.boot())
         self.assertEqual(len(azure.reports), 1)
@@ -190,7 +191,7 @@ class FaultTest(StoryTest):
         self.assertEqual(len(azure.reports), 2)
 
     def test_unreachable(self) -> None:
-        self.system = FastSystem(self.root, speed=100.0)
+        self.system = FastSystem(self.root, speed=40.0)
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             address = "127.0.0.1:%d" % nobody.getsockname()[1]
@@ -198,7 +199,7 @@ class FaultTest(StoryTest):
             started = self.system.monotonic()
             self.assert_failed(self.boot())
         took = self.system.monotonic() - started
-        self.assertTrue(60 < took < 150, took)
+        self.assertTrue(60 < took < 240, took)
         self.assertEqual(self.story.count("FAILED: no answer from Azure"), 1)
         self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
         self.assertEqual(self.story.count("waiting for the network: "), 1)
