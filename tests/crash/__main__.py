@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,7 @@ def main() -> int:
         print("crash needs root, an %s, and the packages: %s" % (MACHINE, " ".join(sorted(set(NEEDED.values())))))
         print("missing: %s" % (" ".join(missing) or ("root" if os.geteuid() else "an " + MACHINE)))
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through every `finally`
     started = time.monotonic()
     root = tree("bookworm", "systemd", ("sudo",))
     folder = tempfile.mkdtemp(prefix="azure-provisioning-crash-")
