@@ -182,6 +182,17 @@ class StatusTest(CommandTest):
         self.assertEqual((self.status()["configured"], self.status()["ready"]), (False, False))
         self.assertEqual(snapshot(self.root), before)
 
+    def test_stdout_that_takes_nothing(self) -> None:
+        """A reader that has gone, such as `head`, is no failure; a full disk is one, and neither is a bug."""
+        argv = [sys.executable, "-I", self.program, "status", "--root", self.root]
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open("/dev/full", "w") as full, os.fdopen(writer, "w") as gone:
+            for stdout, code, told in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: failure to write[^\n]*\n$")):
+                done = subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertRegex(done.stderr, told)
+
 
 class RehearseTest(CommandTest):
     def test_rehearse(self) -> None:

@@ -208,11 +208,18 @@ class StatusTest(ImageTest):
         self.assertEqual((child.returncode, told), (130, "azure-provisioning: interrupted\n"))
 
     def test_wait_gives_up(self) -> None:
-        self.fill({"/etc/azure-provisioning.conf": "deadline = 300\n"})
+        self.fill({"/etc/azure-provisioning.conf": "deadline = 300\nplatform = azure\n"})
         system = FastSystem(self.root, speed=1000)
         started = system.monotonic()
         status.wait_for_end(system)
         self.assertTrue(300 <= system.monotonic() - started <= 3000)
+
+    def test_nobody_waits_where_nothing_will_come(self) -> None:
+        self.fill({DMI + "/chassis_asset_tag": "another cloud\n"})
+        system = FastSystem(self.root, speed=1)
+        started = system.monotonic()
+        status.wait_for_end(system)
+        self.assertLess(system.monotonic() - started, 60)
 
 
 class TimelineTest(unittest.TestCase):

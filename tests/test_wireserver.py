@@ -181,7 +181,7 @@ class DocumentTest(GuestTest):
 
 
 class ReportTest(GuestTest):
-    def report(self, *peers: Peer, problem: str = "", seconds: float = 60.0, protocol: str = "auto") -> None:
+    def report(self, *peers: Peer, problem: str = "", seconds: float = 600.0, protocol: str = "auto") -> None:
         """Report, with everything that is said kept in `self.said`."""
         self.said: "List[str]" = []
         self.heard: "List[ProvisionError]" = []

@@ -1,5 +1,6 @@
 """The command line: verbs, each one function that returns its exit code."""
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, List
@@ -135,9 +136,18 @@ VERBS = {
 
 
 def show(lines: List[str]) -> None:
-    """The lines that were asked for, on stdout, whatever encoding that has."""
-    for line in lines:
-        sys.stdout.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+    """The lines that were asked for, on stdout, whatever encoding that has. Raises ProvisionError.
+
+    A reader that has gone, such as `head`, has what it wanted.
+    """
+    try:
+        for line in lines:
+            sys.stdout.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
+        if not isinstance(error, BrokenPipeError):
+            raise ProvisionError("failure to write the answer to stdout", error=error.strerror) from error
 
 
 def own_file() -> bytes:

@@ -47,8 +47,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
             instance, disc = fetch(boot)
             pool = instance.pool or (disc.pool if disc else "")
             if pool:
-                boot.console.announce("this VM is pre-provisioned (%s): nothing is applied to it" % pool)
-                return 1
+                return leave(boot, "this VM is pre-provisioned (%s): nothing is applied to it" % pool)
             take_identity(boot, instance)
             if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
                 apply(boot, instance, disc)
@@ -183,6 +182,14 @@ def pass_gates(boot: Boot) -> None:
         boot.note_step("gate-" + name, "ok", started)
 
 
+def leave(boot: Boot, why: str) -> int:
+    """End without a report: this VM is not to be set up yet. Noted, for who waits by `status --wait`."""
+    boot.state.note_error(ProvisionError(why), timestamp(boot.system.time()), boot.system.boot_id())
+    boot.save()
+    boot.console.announce(why)
+    return 1
+
+
 def fail(boot: Boot, error: ProvisionError) -> int:
     """Tell of a failure everywhere it can be told: state, Azure, console. The hook stays for the next boot."""
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
@@ -216,6 +223,9 @@ def tell_end(boot: Boot) -> None:
     if boot.system.live:
         from .guest import host_keys
 
-        for line in host_keys.fingerprints(boot.system):
-            boot.console.announce("host key %s" % line)
+        try:
+            for line in host_keys.fingerprints(boot.system):
+                boot.console.announce("host key %s" % line)
+        except GuestError as error:
+            boot.console.warn(str(error))
     boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))

@@ -43,7 +43,8 @@ def main() -> int:
             for number in range(options.boots):
                 for name, found in booted.items():
                     found.append(boots(disks, logs, name))
-                    say("boots %d of %-10s Ready %s s, second boot %.2f s" % (number + 1, name, *found[-1]))
+                    ready, second = found[-1]
+                    say("boots %d of %-10s Ready %.2f s, second boot %.2f s" % (number + 1, name, ready or 0.0, second))
         finally:
             machine.sweep()
             sealed.sweep()
