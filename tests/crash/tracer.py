@@ -103,6 +103,7 @@ def trace(start: "Callable[[], int]", watch: Watch, seconds: float) -> int:
     if top == 0:
         code = 99
         try:
+            die_with_parent()  # first: a stopped child that nobody traces would stay for ever
             ptrace(TRACEME, 0)
             os.kill(os.getpid(), signal.SIGSTOP)
             code = start()
