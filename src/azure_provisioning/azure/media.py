@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from ..errors import BadReply, GuestError
 from ..records import Secret
 from ..system import System
+from .markup import walk
 
 FILE = "ovf-env.xml"
 FILE_LIMIT = 1 << 20  # bytes; customData is at most 64 KiB before base64
@@ -172,8 +173,6 @@ def read_elements(document: bytes) -> "Dict[Tuple[str, ...], List[str]]":
 
     A document type is refused: this document has none, and entities could blow up.
     """
-    import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
-
     found: "Dict[Tuple[str, ...], List[List[str]]]" = {}
     open_elements: "List[str]" = []
 
@@ -192,20 +191,7 @@ def read_elements(document: bytes) -> "Dict[Tuple[str, ...], List[str]]":
         if where in WANTED:
             found[where][-1].append(text)
 
-    def doctype(*_declaration: object) -> None:
-        raise BadReply("error parsing ovf-env.xml", problem="it has a document type")
-
-    parser = pyexpat.ParserCreate(None, " ")
-    parser.buffer_text = True
-    parser.buffer_size = FILE_LIMIT
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = characters
-    parser.StartDoctypeDeclHandler = doctype
-    try:
-        parser.Parse(document, True)
-    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: an encoding that nobody knows
-        raise BadReply("error parsing ovf-env.xml", problem=str(error)) from error
+    walk(document, "error parsing ovf-env.xml", start, end, characters, " ")
     return {where: ["".join(parts) for parts in elements] for where, elements in found.items()}
 
 

@@ -1,7 +1,6 @@
 """The WireServer: goal state and health report, as in Microsoft's "Creating generalized images without a provisioning
 agent". No versions are negotiated: that would cost a request and tell nothing."""
 
-import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
 from itertools import cycle, product
 from typing import Callable, Dict, List, Sequence, Tuple
 
@@ -10,6 +9,7 @@ from ..records import GoalState
 from ..system import System
 from .description import LIMIT
 from .health import report_health_json
+from .markup import walk
 from .transport import Peer, Reply, accept, exchange, persist
 
 GOAL_STATE = "GET /machine?comp=goalstate"
@@ -107,18 +107,7 @@ def parse_goal_state(document: bytes) -> GoalState:
         if where in (INCARNATION, CONTAINER_ID, INSTANCE_ID):
             found.setdefault(where, []).append(text)
 
-    def doctype(*_declaration: object) -> None:
-        raise BadReply("unusable goal state", problem="it has a document type")
-
-    parser = pyexpat.ParserCreate()
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = characters
-    parser.StartDoctypeDeclHandler = doctype
-    try:
-        parser.Parse(document, True)
-    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: of an encoding that it names
-        raise BadReply("unusable goal state", problem=str(error)) from error
+    walk(document, "unusable goal state", start, end, characters)
     ids = {where: "".join(parts).strip() for where, parts in found.items()}
     for where in (INCARNATION, CONTAINER_ID, INSTANCE_ID):
         if not 0 < len(ids.get(where, "")) <= ID_LIMIT:
