@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Dict, List, Optional, Tuple
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 from .sealed import IMDS, WIRESERVER, Sealed
 
@@ -28,6 +29,9 @@ class Vm:
     instance: str
     incarnation: str = "3"
     generation: int = 1
+    user: str = "azureuser"
+    ssh_key: str = TEST_KEY
+    password: str = ""  # told by the DVD alone; empty: sshd is to take none
 
     def uuid(self) -> str:
         """The SMBIOS uuid: generation 1 has the bytes of the first three fields swapped."""
@@ -151,11 +155,11 @@ def instance(machine: Vm) -> Dict[str, Any]:
             "userData": "",
             "vmId": machine.vm_id,
             "osProfile": {
-                "adminUsername": "azureuser",
+                "adminUsername": machine.user,
                 "computerName": machine.computer,
-                "disablePasswordAuthentication": "true",
+                "disablePasswordAuthentication": "false" if machine.password else "true",
             },
-            "publicKeys": [{"keyData": TEST_KEY, "path": "/home/azureuser/.ssh/authorized_keys"}],
+            "publicKeys": [{"keyData": machine.ssh_key, "path": "/home/%s/.ssh/authorized_keys" % machine.user}],
         },
         "extended": {"compute": {"hasCustomData": False, "ppsType": "None"}},
         "network": {
@@ -220,23 +224,21 @@ VERSIONS = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def ovf(machine: Vm) -> str:
-    """The ovf-env.xml on the provisioning DVD of a VM that has keys and no password."""
-    return (
-        """<?xml version="1.0" encoding="utf-8"?>
+    """The ovf-env.xml on the provisioning DVD of a VM."""
+    password = "<UserPassword>%s</UserPassword>" % escape(machine.password) if machine.password else ""
+    return """<?xml version="1.0" encoding="utf-8"?>
 <Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:wa="http://schemas.microsoft.com/windowsazure">
 <wa:ProvisioningSection><wa:Version>1.0</wa:Version>
 <LinuxProvisioningConfigurationSet xmlns="http://schemas.microsoft.com/windowsazure">
 <ConfigurationSetType>LinuxProvisioningConfiguration</ConfigurationSetType>
-<HostName>%s</HostName><UserName>azureuser</UserName>
-<DisableSshPasswordAuthentication>true</DisableSshPasswordAuthentication>
+<HostName>%s</HostName><UserName>%s</UserName>%s
+<DisableSshPasswordAuthentication>%s</DisableSshPasswordAuthentication>
 </LinuxProvisioningConfigurationSet></wa:ProvisioningSection>
 <wa:PlatformSettingsSection><wa:Version>1.0</wa:Version>
 <PlatformSettings xmlns="http://schemas.microsoft.com/windowsazure"><ProvisionGuestAgent>false</ProvisionGuestAgent>
 <PreprovisionedVm>false</PreprovisionedVm></PlatformSettings></wa:PlatformSettingsSection>
 </Environment>
-"""
-        % machine.computer
-    )
+""" % (machine.computer, machine.user, password, "false" if machine.password else "true")
 
 
 def _health(seen: Seen) -> Dict[str, str]:

@@ -83,6 +83,15 @@ class Disk:
                 files["/" + str(path.relative_to(target))] = path
         return files
 
+    def change(self, *requests: str) -> None:
+        """Change what is on it; a request that cannot be done is passed over."""
+        # A device that was cut from its power still has its journal to be replayed.
+        subprocess.run(["e2fsck", "-fp", str(self.image)], stdout=subprocess.DEVNULL, check=False)
+        text = "".join(request + "\n" for request in requests)
+        quiet = subprocess.DEVNULL
+        command = ["debugfs", "-w", "-f", "-", str(self.image)]
+        subprocess.run(command, input=text.encode(), stdout=quiet, stderr=quiet, check=True)
+
     def _debugfs(self, request: str) -> str:
         command = ["debugfs", "-R", request, str(self.image)]
         answer = subprocess.run(

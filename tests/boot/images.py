@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Dict, Tuple
 
-COMMON = ("linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "iproute2", "python3", "openssh-server", "sudo")
+COMMON = ("linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "iproute2", "python3")
+OPENSSH = ("openssh-server", "sudo")
 
 # A root without a password is how the lab logs in on the serial console; nothing but the lab can reach these machines.
 EVERY_IMAGE = r"""
@@ -153,14 +154,14 @@ start)
 stop) kill "$(cat /run/udhcpc.eth0.pid)" ;;
 esac
 END
-cat > /etc/init.d/S50sshd <<'END'
+cat > /etc/init.d/S50dropbear <<'END'
 #!/bin/sh
 case "$1" in
-start) mkdir -p /run/sshd; ssh-keygen -A; /usr/sbin/sshd ;;
-stop) kill "$(cat /run/sshd.pid)" ;;
+start) mkdir -p /etc/dropbear; dropbear -R -p 22 -P /run/dropbear.pid ;;
+stop) kill "$(cat /run/dropbear.pid)" ;;
 esac
 END
-chmod 755 /etc/init.d/rcS /etc/init.d/rcK /etc/init.d/S05hostname /etc/init.d/S40network /etc/init.d/S50sshd
+chmod 755 /etc/init.d/rcS /etc/init.d/rcK /etc/init.d/S05hostname /etc/init.d/S40network /etc/init.d/S50dropbear
 """
 
 
@@ -180,6 +181,17 @@ class Image:
     setup: str
     enabled: Tuple[str, ...]
     ask: str
+    login: Tuple[str, ...] = OPENSSH
+
+    @property
+    def become(self) -> str:
+        """What a user of it puts before a command that is to run as root."""
+        return "sudo -n" if "sudo" in self.login else "doas -n"
+
+    @property
+    def openssh(self) -> bool:
+        """Is its ssh server OpenSSH? Otherwise it is dropbear."""
+        return "openssh-server" in self.login
 
     def keeps_option_245(self) -> bool:
         """Does its DHCP client write the WireServer's address, as DHCP told it, where it can be read?"""
@@ -251,6 +263,7 @@ _TABLE = (
         BUSYBOX,
         BUSYBOX_ENABLED,
         BUSYBOX_ASK,
+        ("dropbear-bin", "opendoas"),
     ),
 )
 

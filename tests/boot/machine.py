@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, Optional, Pattern, Tuple, Union
 from .sealed import GUEST, MAC, Sealed
 
 AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
-KERNEL_LINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=-1 mitigations=off loglevel=4"
+KERNEL_LINE = "root=/dev/vda %s console=ttyS0 net.ifnames=0 panic=-1 mitigations=off loglevel=4"
 
 # Guests hang under /dev/kvm on the machines that this was written on, so the processor is emulated: a plain one is the
 # quickest to emulate, and rdrand keeps the guest from waiting for entropy. One processor each: with two machines on two
@@ -44,6 +44,7 @@ class Machine:
         uuid: str,
         azure: bool = True,
         dvd: Optional[Path] = None,
+        writable: bool = True,
     ) -> None:
         self.sealed = sealed
         self.console = ""
@@ -64,7 +65,7 @@ class Machine:
             "-initrd",
             str(boot[1]),
             "-append",
-            KERNEL_LINE,
+            KERNEL_LINE % ("rw" if writable else "ro"),
             "-drive",
             "file=%s,if=virtio,format=raw" % disk,
             "-netdev",

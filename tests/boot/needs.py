@@ -13,6 +13,8 @@ PACKAGES = {
     "debugfs": "e2fsprogs",
     "e2fsck": "e2fsprogs",
     "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keyscan": "openssh-client",
     "setpriv": "util-linux",
 }
 # debugfs, dnsmasq and others are for root alone, and not on every root's PATH.

@@ -11,6 +11,7 @@ from . import disk, trees
 from .azure import Azure, Vm, ovf, requests
 from .disk import Disk
 from .images import Image
+from .login import Login
 from .machine import Machine, Quiet
 from .sealed import WIRESERVER, Sealed
 
@@ -85,6 +86,7 @@ class Scene:
         self.folder.mkdir(parents=True)
         disk.copy(self.disks.pristine(self.variant), self.disk.image)
         self.sealed.__enter__()
+        self.login = Login(self.sealed, self.folder)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -105,8 +107,12 @@ class Scene:
         platform: bool = True,
         tag: bool = True,
         media: bool = False,
+        writable: bool = True,
     ) -> Iterator["Boot"]:
-        """Power a VM on. ``dhcp`` and ``platform``: they answer from the start; else the story starts them."""
+        """Power a VM on. ``dhcp`` and ``platform``: they answer from the start; else the story starts them.
+
+        ``tag``: the firmware says that this is Azure. ``media``: with the provisioning DVD. ``writable``: the root is.
+        """
         self._boots += 1
         cloud = azure or Azure(self.sealed, vm)
         if dhcp:
@@ -116,7 +122,7 @@ class Scene:
         iso = disk.dvd(ovf(vm), self.folder) if media else None
         log = self.folder / ("console-%d.log" % self._boots)
         kernel = trees.kernel(trees.grown(self.image))
-        machine = Machine(self.sealed, kernel, self.disk.image, log, vm.uuid(), tag, iso)
+        machine = Machine(self.sealed, kernel, self.disk.image, log, vm.uuid(), tag, iso, writable)
         try:
             yield Boot(self, machine, cloud)
         finally:
@@ -126,14 +132,12 @@ class Scene:
             lines = requests(cloud, machine.started) + ["connections: %d" % len(cloud.connections)]
             (self.folder / ("requests-%d.log" % self._boots)).write_text("\n".join(lines) + "\n")
 
-    def put(self, path: str, text: str) -> None:
-        """Write a new file onto the disk, while no machine runs on it."""
+    def put(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file onto the disk, and the folder that it is in, while no machine runs on it."""
         source = self.folder / "put"
         source.write_text(text)
-        command = ["debugfs", "-w", "-R", "write %s %s" % (source, path), str(self.disk.image)]
-        subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
-        )
+        source.chmod(mode)
+        self.disk.change("rm " + path, "mkdir " + path.rpartition("/")[0], "write %s %s" % (source, path))
 
     def enabled(self, on: Optional[Disk] = None) -> List[str]:
         """The links or files that make the hook run at boot, on the disk."""
@@ -158,7 +162,20 @@ class Boot:
             must(self.machine.now() < end, "no Ready within %d s" % seconds)
             self.pause(0.1)
         must(not self.azure.wrong_ids(), "; ".join(self.azure.wrong_ids()))
+        # A getty that starts, and a login, empty the buffers of the line: read what is said before anybody logs in.
+        self.machine.wait("Azure accepted Ready after", 30)
         return self.azure.readies()[0].at - self.machine.started
+
+    def failed(self, seconds: float) -> str:
+        """Wait for a report that provisioning failed: its description. The ids must be right, and no Ready come."""
+        end = self.machine.now() + seconds
+        while not self.azure.failures():
+            must(not self.azure.readies(), "reported Ready, which it is not")
+            must(self.machine.on(), "the machine went off by itself before its report")
+            must(self.machine.now() < end, "no report within %d s" % seconds)
+            self.pause(0.1)
+        must(not self.azure.wrong_ids(), "; ".join(self.azure.wrong_ids()))
+        return self.azure.failures()[0]
 
     def shell(self, seconds: float) -> float:
         """Wait for the console login and log in: seconds from power-on to the prompt."""

@@ -4,7 +4,8 @@ A story names what must happen and watches for what must not: a second Ready, a 
 """
 
 import threading
-from typing import Callable, Dict, NamedTuple, Tuple
+from dataclasses import replace
+from typing import Callable, Dict, NamedTuple, Set, Tuple
 
 from . import intact
 from .azure import Azure, Seen, Vm, vm
@@ -17,29 +18,48 @@ BOOT = 150.0  # an emulated machine with a slow init system, beside another one
 SETTLE = 3.0  # how long a machine is watched for what must not come
 
 
+PASSWORD = "Only the DVD knows: <this> & no log"
+
+
 def first(scene: Scene) -> None:
-    """First boot, second boot seen with the other byte order of its id, and the same disk re-enabled for another VM."""
-    born = vm(1, generation=1)
+    """First boot and logins, a second with the id's other byte order, and the disk re-enabled for another VM."""
+    born = replace(vm(1, generation=1), ssh_key=scene.login.public, password=PASSWORD)
     with scene.boot(born, media=True) as boot:
         scene.figures["ready"] = boot.ready(BOOT)
         scene.figures["login"] = boot.shell(BOOT)
         boot.out_of_the_boot()
         _named(boot, born)
-        boot.pause(SETTLE)
+        old_keys = _lets_in(boot, born)
         _once(boot)
         boot.machine.power_off()
     _done(scene, born)
     scene.figures["second"] = _quiet(scene, vm(1, generation=2), "azure-provisioning install")
     must(scene.enabled(), "install in the running machine left no hook")
-    another = vm(2, generation=2)
+    another = replace(vm(2, generation=2), ssh_key=scene.login.public)
     with scene.boot(another) as boot:
         boot.ready(BOOT)
         boot.shell(BOOT)
         boot.out_of_the_boot()
         _named(boot, another)
+        must(not old_keys & _lets_in(boot, another), "another VM has the host keys of the first")
         _once(boot)
         boot.machine.ask("sync")
     _done(scene, another)
+
+
+def _lets_in(boot: Boot, machine: Vm) -> Set[str]:
+    """By key and, if it has one, by password, after the host keys were seen on the console. Returns those."""
+    login = boot.scene.login
+    must(boot.machine.sshd(BOOT) < 1e9, "no ssh server answers")
+    strange = login.verify(boot.machine.console)
+    must(not strange, "a host key that the console did not show: %s" % "; ".join(strange))
+    said = login.by_key(machine.user, boot.scene.image.become + " id -u")
+    must(said == "0", "with the key, and asked to become root: %s" % said)
+    if machine.password or boot.scene.image.openssh:  # that dropbear takes passwords is the image's to say
+        said = login.by_password(machine.user, machine.password or PASSWORD, "id -un")
+        right = said == machine.user if machine.password else "Permission denied" in said
+        must(right, "with %s password: %s" % ("its" if machine.password else "the old", said))
+    return login.known()
 
 
 def _quiet(scene: Scene, same: Vm, command: str) -> float:
@@ -83,8 +103,7 @@ def _reported(seen: Seen) -> bool:
 # from there to the cut. Whatever is asked after it gets no answer, so that none of these boots comes to Ready.
 CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
     ("the first request", _imds, True, 0.0),
-    ("the first step after the description", _imds, False, 0.03),
-    ("a later step", _imds, False, 0.15),
+    ("a step after the description", _imds, False, 0.1),
     ("the report, before it was taken", _reported, True, 0.0),
 )
 
@@ -230,6 +249,70 @@ def every_boot(scene: Scene) -> None:
     scene.figures["second"] = _quiet(scene, vm(9, 1), "sync")
 
 
+def failures(scene: Scene) -> None:
+    """An account that cannot be, then a gate that fails: Azure is told why, the hook stays. Then the gate passes."""
+    with scene.boot(replace(vm(11), user="daemon")) as boot:
+        said = boot.failed(BOOT)
+        must("unsupported admin username" in said and "daemon" in said, "the account's failure is told as: " + said)
+        _stays(boot)
+    line = next(line for line in scene.disk.text("/etc/passwd").splitlines() if line.startswith("daemon:"))
+    must(line.endswith("/nologin"), "the system's own account was changed: " + line)
+    same = vm(12)
+    scene.put(GATE, "#!/bin/sh\necho starting\necho 'the database is not there'\nexit 3\n", 0o755)
+    with scene.boot(same) as boot:
+        said = boot.failed(BOOT)
+        must("50-database" in said and "the database is not there" in said, "the gate's failure is told as: " + said)
+        _stays(boot)
+    scene.put(GATE, '#!/bin/sh\ntest "$AZURE_HOSTNAME" = %s\n' % same.computer, 0o755)
+    with scene.boot(same) as boot:
+        boot.ready(BOOT)
+        boot.shell(BOOT)
+        boot.out_of_the_boot()
+        boot.pause(SETTLE)
+        _once(boot)
+        boot.machine.ask("sync")
+    _done(scene, same)
+
+
+GATE = "/etc/azure-provisioning/ready.d/50-database"
+
+
+def _stays(boot: Boot) -> None:
+    """After a failure: no Ready, one line on the console, and the next boot tries again."""
+    boot.shell(BOOT)
+    boot.machine.wait("azure-provisioning: FAILED: .*The next boot tries again", 30)
+    must("yes" in boot.machine.ask(boot.scene.image.ask), "the hook is gone although provisioning failed")
+    boot.pause(SETTLE)
+    must(not boot.azure.readies(), "Ready after a failure")
+    boot.machine.power_off()
+
+
+def frozen(scene: Scene) -> None:
+    """A root file system that nobody can write: Azure is told so."""
+    with scene.boot(vm(13), writable=False) as boot:
+        said = boot.failed(BOOT)
+        must("read-only" in said.lower(), "told as: " + said)
+        boot.shell(BOOT)
+        boot.pause(SETTLE)
+        must(not boot.azure.readies(), "Ready after a failure")
+    must(scene.enabled(), "the hook is gone although provisioning failed")
+
+
+def bare(scene: Scene) -> None:
+    """No useradd in the image: the account is made all the same, and can be logged in to."""
+    same = replace(vm(14), ssh_key=scene.login.public)
+    scene.disk.change("rm /usr/sbin/useradd", "rm /usr/sbin/adduser")
+    with scene.boot(same) as boot:
+        boot.ready(BOOT)
+        boot.shell(BOOT)
+        must(not boot.machine.ask("command -v useradd adduser"), "the lab's own fault: there is a useradd")
+        boot.out_of_the_boot()
+        _lets_in(boot, same)
+        _once(boot)
+        boot.machine.ask("sync")
+    _done(scene, same)
+
+
 def plain(scene: Scene) -> None:
     """The same image without us: what the others are measured against."""
     with scene.boot(vm(10), platform=False) as boot:
@@ -251,17 +334,20 @@ class Story(NamedTuple):
         return (self.play.__doc__ or "").strip()
 
 
-# The end of the deadline is the same code everywhere: one image for each way in which a hook is started will do.
-DEADLINE_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
+# What differs only in how a hook is started and kept: one image for each way will do.
+HOOK_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
 
 _ALL = (
     Story("cuts", cuts, "hooked"),
     Story("first", first, "hooked"),
-    Story("every-boot", every_boot, "every-boot"),
+    Story("every-boot", every_boot, "every-boot", images=HOOK_IMAGES),
     Story("elsewhere", elsewhere, "hooked"),
     Story("plain", plain, "plain"),
+    Story("failures", failures, "hooked", images=("networkd", "busybox")),
+    Story("frozen", frozen, "hooked", images=("networkd",)),
+    Story("bare", bare, "hooked", images=("sysvinit-plain",)),
     Story("down", down, "hooked", waits=True),
-    Story("never", never, "hooked", waits=True, images=DEADLINE_IMAGES),
+    Story("never", never, "hooked", waits=True, images=HOOK_IMAGES),
     Story("late", late, "hooked", waits=True),
 )
 STORIES: Dict[str, Story] = {story.name: story for story in _ALL}

@@ -29,7 +29,7 @@ def cache() -> Path:
 
 def key(image: Image) -> str:
     """A short hash of all that the tree depends on but the distro's own package versions."""
-    recipe = repr((image.release, COMMON, image.packages, EVERY_IMAGE, image.setup, EXCLUDED))
+    recipe = repr((image.release, COMMON + image.login, image.packages, EVERY_IMAGE, image.setup, EXCLUDED))
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
@@ -62,7 +62,12 @@ def kernel(root: Path) -> List[Path]:
 
 
 def _build(image: Image, root: Path, log: Path) -> None:
-    command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + ",".join(COMMON + image.packages)]
+    command = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        "--include=" + ",".join(COMMON + image.login + image.packages),
+    ]
     command += ["--dpkgopt=path-exclude=" + path for path in EXCLUDED]
     if image.release == "sid":
         command.append('--aptopt=Acquire::Check-Valid-Until "false"')

@@ -1,0 +1,81 @@
+"""Logging in to the guest over the network, as its user would: by key, by password, and only after its host key has
+been compared with what the serial console showed."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import List, Set
+
+from .sealed import GUEST, Sealed
+
+TIMEOUT = 60.0  # an emulated machine computes a key exchange for seconds
+OPTIONS = ("-F/dev/null", "-oConnectTimeout=30", "-oStrictHostKeyChecking=yes", "-oNumberOfPasswordPrompts=1")
+
+
+class Login:
+    """A user outside the guest, with a key pair of its own."""
+
+    def __init__(self, sealed: Sealed, folder: Path) -> None:
+        self.sealed = sealed
+        self.folder = folder
+        self._key = folder / "key"
+        self._known = folder / "known_hosts"
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boot-lab", "-f", str(self._key)]
+        subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+
+    @property
+    def public(self) -> str:
+        """The public key, as Azure is given it."""
+        return self._key.with_suffix(".pub").read_text().strip()
+
+    def verify(self, console: str) -> List[str]:
+        """Trust the host keys whose fingerprints were on the console; returns the lines of those that were not."""
+        shown: Set[str] = set(re.findall(r"SHA256:[A-Za-z0-9+/]{43}", console))
+        scan = self.sealed.command(["ssh-keyscan", "-T", "30", "-t", "ed25519,ecdsa", GUEST])
+        offered = subprocess.run(scan, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
+        trusted: List[str] = []
+        strange: List[str] = []
+        for line in offered.splitlines():
+            if line.startswith("#"):
+                continue
+            answer = subprocess.run(
+                ["ssh-keygen", "-l", "-f", "-"], input=line.encode(), stdout=subprocess.PIPE, check=True
+            )
+            (trusted if answer.stdout.decode().split()[1] in shown else strange).append(line)
+        self._known.write_text("".join(line + "\n" for line in trusted))
+        return strange if trusted else ["no host key of the console is offered"]
+
+    def known(self) -> Set[str]:
+        """The host keys that are trusted."""
+        return set(self._known.read_text().splitlines())
+
+    def by_key(self, user: str, command: str) -> str:
+        """What a command prints in a session that the key opens; what ssh says, if it opens none."""
+        return self._ssh(user, command, ["-i", str(self._key), "-oBatchMode=yes"])
+
+    def by_password(self, user: str, password: str, command: str) -> str:
+        """The same with a password, which ssh asks a program for."""
+        ask = self.folder / "askpass"
+        ask.write_text("#!/bin/sh\nprintf '%s\\n' \"$LAB_PASSWORD\"\n")
+        ask.chmod(0o700)
+        only = ["-oPubkeyAuthentication=no", "-oPreferredAuthentications=password,keyboard-interactive"]
+        words = {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force", "LAB_PASSWORD": password}
+        return self._ssh(user, command, only, **words)
+
+    def _ssh(self, user: str, command: str, options: List[str], **words: str) -> str:
+        known = "-oUserKnownHostsFile=%s" % self._known
+        argv = ["ssh", *OPTIONS, known, *options, "%s@%s" % (user, GUEST), command]
+        try:
+            answer = subprocess.run(
+                self.sealed.command(argv),
+                env={**os.environ, **words},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "no answer within %d s" % TIMEOUT
+        return answer.stdout.decode("utf-8", "replace").strip()
