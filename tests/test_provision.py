@@ -456,6 +456,17 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(asked(azure), GOOD + GOOD)
         self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
 
+    def test_the_account_of_another_vm(self) -> None:
+        for user, told in (("root", False), ("alice", True)):  # one that was refused is nobody's
+            with self.subTest(user):
+                self.setUp()
+                azure = self.azure(every_boot="yes")
+                azure.instance["compute"]["osProfile"]["adminUsername"] = user
+                self.assertEqual(self.boot(), 0 if told else 1, self.story)
+                self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
+                self.boot()
+                self.assertEqual("the account %s is of another VM, and stays" % user in self.story, told, self.story)
+
     def test_unusable_state(self) -> None:
         for content in (b"\0" * 512, b"\xff\xfe", b"nonsense\n", b"ready_at=now\n", b"vm_id=\n" + b"x" * (1 << 20)):
             with self.subTest(content[:20]):

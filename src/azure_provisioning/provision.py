@@ -127,9 +127,9 @@ def apply(boot: Boot, instance: Instance, disc: Optional[Media]) -> None:
     profile = make_profile(instance, disc)
     if boot.state.facts.get("previous_user"):
         boot.console.warn("the account %s is of another VM, and stays" % boot.state.facts["previous_user"])
+    take_steps(boot, profile)
     if profile.user:
         boot.state.facts["user"] = profile.user
-    take_steps(boot, profile)
     boot.system.sync()
 
 

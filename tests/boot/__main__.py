@@ -17,7 +17,7 @@ from . import machine, needs, sealed, trees
 from .images import IMAGES, Image
 from .scene import Disks, Quiet, Scene, Wrong
 from .stories import STORIES, Story
-from .table import Played, show
+from .table import Played, judge, show
 
 _started = time.monotonic()
 _printing = threading.Lock()
@@ -49,7 +49,7 @@ def main() -> int:
     sealed.sweep()
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-boot-") as scratch:
         try:
-            played = play(options, Path(scratch))
+            played = judge(play(options, Path(scratch)))
         finally:
             machine.sweep()
             sealed.sweep()

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, List, Optional
 
 from . import disk, trees
@@ -133,11 +133,12 @@ class Scene:
             (self.folder / ("requests-%d.log" % self._boots)).write_text("\n".join(lines) + "\n")
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Write a file onto the disk, and the folder that it is in, while no machine runs on it."""
+        """Write a file onto the disk, and the folders above it, while no machine runs on it."""
         source = self.folder / "put"
         source.write_text(text)
         source.chmod(mode)
-        self.disk.change("rm " + path, "mkdir " + path.rpartition("/")[0], "write %s %s" % (source, path))
+        above = ["mkdir %s" % folder for folder in reversed(PurePosixPath(path).parents)]
+        self.disk.change("rm " + path, *above[1:], "write %s %s" % (source, path))
 
     def enabled(self, on: Optional[Disk] = None) -> List[str]:
         """The links or files that make the hook run at boot, on the disk."""

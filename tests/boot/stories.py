@@ -3,6 +3,7 @@
 A story names what must happen and watches for what must not: a second Ready, a request on a boot that needs none.
 """
 
+import re
 import threading
 from dataclasses import replace
 from typing import Callable, Dict, NamedTuple, Set, Tuple
@@ -11,7 +12,7 @@ from . import intact
 from .azure import Azure, Seen, Vm, vm
 from .disk import Disk
 from .machine import Quiet
-from .scene import LOG, Boot, Scene, must
+from .scene import LOG, STATE, Boot, Scene, must
 from .sealed import ELSEWHERE, IMDS, WIRESERVER
 
 BOOT = 150.0  # an emulated machine with a slow init system, beside another one
@@ -177,6 +178,7 @@ def down(scene: Scene) -> None:
         _once(boot)
         boot.machine.ask("sync")
     _done(scene, same)
+    scene.figures["prepare"] = _prepared(scene)
     waiting = [line for line in scene.disk.text(LOG).splitlines() if "wait" in line.lower()]
     must(len(waiting) >= 2, "the log does not say every 30 s what is awaited")
 
@@ -200,6 +202,7 @@ def never(scene: Scene) -> None:
         said = boot.machine.console.partition("login: ")[2]
         must("azure-provisioning" in said, "the console does not say that it was given up")
     must(scene.enabled(), "the hook is gone although nothing was reported")
+    scene.figures["prepare"] = _prepared(scene)
 
 
 def late(scene: Scene) -> None:
@@ -370,6 +373,13 @@ def _done(scene: Scene, machine: Vm) -> None:
     must(scene.disk.text("/etc/hostname") == machine.computer + "\n", "the name on disk is not %s" % machine.computer)
     must(not scene.enabled(), "still enabled on disk: %s" % ", ".join(scene.enabled()))
     _whole(scene, "at the end")
+
+
+def _prepared(scene: Scene) -> float:
+    """Seconds that the local part took, which is all that may hold the boot."""
+    steps = re.findall(r"(?m)^step\.(?:entropy|host_keys)=\S+ ([\d.]+)$", scene.disk.text(STATE))
+    must(steps, "the state does not tell how long the local part took")
+    return sum(map(float, steps))
 
 
 def _whole(scene: Scene, when: str) -> None:
