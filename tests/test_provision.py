@@ -461,7 +461,7 @@ class WhichMachineTest(StoryTest):
             with self.subTest(user):
                 self.setUp()
                 azure = self.azure(every_boot="yes")
-                azure.instance["compute"]["osProfile"]["adminUsername"] = user
+                azure.instance["compute"]["osProfile"] = {"computerName": "rehearsal", "adminUsername": user}
                 self.assertEqual(self.boot(), 0 if told else 1, self.story)
                 self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
                 self.boot()
