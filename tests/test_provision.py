@@ -467,6 +467,13 @@ class WhichMachineTest(StoryTest):
                 self.boot()
                 self.assertEqual("the account %s is of another VM, and stays" % user in self.story, told, self.story)
 
+    def test_sshd_that_lets_others_in(self) -> None:
+        azure = self.azure()
+        azure.instance["compute"]["osProfile"] = {"computerName": "rehearsal", "adminUsername": "alice"}
+        self.fill({"/etc/ssh/sshd_config": "AllowUsers bob\n"})
+        self.assert_ready(self.boot())
+        self.assertIn("warning: this image's sshd will not let alice in: AllowUsers bob", self.story)
+
     def test_unusable_state(self) -> None:
         for content in (b"\0" * 512, b"\xff\xfe", b"nonsense\n", b"ready_at=now\n", b"vm_id=\n" + b"x" * (1 << 20)):
             with self.subTest(content[:20]):

@@ -77,9 +77,13 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
     """The administrator's SSH keys."""
     if not profile.user or not profile.ssh_keys:
         return ""
-    from .guest import authorized_keys
+    from .guest import authorized_keys, sshd_access
 
-    return authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys)
+    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys)
+    obstacle = sshd_access.find_obstacle(boot.system, profile.user)
+    if obstacle:
+        boot.console.announce("warning: this image's sshd will not let %s in: %s" % (profile.user, obstacle))
+    return done
 
 
 def grant_privilege(boot: Boot, profile: Profile) -> str:

@@ -10,6 +10,7 @@ from ..system import System
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
 PATTERN_LIMIT = 1024  # characters: the time that a pattern takes grows with their square
 FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
+LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
 NO_KEYS = "no hostkeys available"
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
 
@@ -54,10 +55,12 @@ def ask_sshd(system: System, options: "List[str]") -> str:
 
 
 def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
-    """The first value of each keyword is the one that counts."""
+    """The first value of each keyword is the one that counts; the lists of who may log in are added up."""
     found: "Dict[str, str]" = {}
-    for key, value in pairs:
-        found.setdefault(key.lower(), value.strip())
+    for key, value in ((key.lower(), value.strip()) for key, value in pairs):
+        if key in LISTS and key in found:
+            found[key] += " " + value
+        found.setdefault(key, value)
     return found
 
 

@@ -1,0 +1,45 @@
+"""Whether this sshd would let the administrator in at all: a hardened image often lists who may."""
+
+import re
+from typing import List
+
+from ..system import System
+from .accounts import all_groups, find_account
+from .sshd_config import settings
+
+
+def find_obstacle(system: System, name: str) -> str:
+    """The setting of sshd's by which a key of `name` is of no use; empty if there is none. Raises GuestError.
+
+    sshd goes by them in this order, and each list is one, however many lines it has (sshd_config(5)).
+    """
+    found = settings(system, name)
+    if found.get("pubkeyauthentication", "yes") == "no":
+        return "PubkeyAuthentication no"
+    groups = groups_of(system, name)
+    lists = (("DenyUsers", [name]), ("AllowUsers", [name]), ("DenyGroups", groups), ("AllowGroups", groups))
+    for keyword, names in lists:
+        patterns = found.get(keyword.lower(), "").split()
+        if patterns and listed(patterns, names) == keyword.startswith("Deny"):
+            return "%s %s" % (keyword, " ".join(patterns))
+    return ""
+
+
+def groups_of(system: System, name: str) -> "List[str]":
+    """The names of the groups that the account is in."""
+    account = find_account(system, name)
+    groups = all_groups(system) if account else []
+    return [group.name for group in groups if name in group.members or (account and group.gid == account.gid)]
+
+
+def listed(patterns: "List[str]", names: "List[str]") -> bool:
+    """Does a pattern match a name, and no negated one? With `user@host` any host may be the right one."""
+
+    def match(pattern: str) -> bool:
+        user = pattern.partition("@")[0]
+        wild = re.escape(user).replace(r"\*", ".*").replace(r"\?", ".")
+        return any(re.match(wild + r"\Z", name) for name in names)
+
+    if any(match(pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+        return False
+    return any(match(pattern) for pattern in patterns if not pattern.startswith("!"))

@@ -1,0 +1,57 @@
+"""Who is kept out by sshd's own lists is told, and nobody else."""
+
+from typing import Dict
+
+from azure_provisioning.guest.sshd_access import find_obstacle
+from tests.tools import ToolTest
+
+CONFIG = "/etc/ssh/sshd_config"
+ACCOUNTS = {
+    "/etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n",
+    "/etc/group": "root:x:0:\nsudo:x:27:bob,alice\nalice:x:1000:\nguests:x:1001:bob\n",
+}
+
+KEPT_OUT: Dict[str, str] = {
+    "AllowUsers bob\nAllowUsers carol\n": "AllowUsers bob carol",
+    "AllowUsers *,bob\n": "AllowUsers *,bob",
+    "AllowUsers al[i]ce\n": "AllowUsers al[i]ce",
+    "AllowUsers * !alice\n": "AllowUsers * !alice",
+    "DenyUsers a*\nAllowUsers alice\n": "DenyUsers a*",
+    "AllowGroups guests\n": "AllowGroups guests",
+    "DenyGroups sudo\n": "DenyGroups sudo",
+    "DenyGroups alice\n": "DenyGroups alice",
+    "PubkeyAuthentication no\n": "PubkeyAuthentication no",
+}
+LET_IN = (
+    "",
+    "# AllowUsers bob\n",
+    "AllowUsers bob\nAllowUsers alice\n",
+    "AllowUsers alice@10.0.0.?\n",
+    "AllowUsers al?ce\n",
+    "DenyUsers bob\n",
+    "DenyUsers * !alice\n",
+    "AllowGroups sudo\n",
+    "AllowGroups alice\n",
+    "DenyGroups guests\n",
+    "Match user bob\nAllowUsers bob\n",
+)
+
+
+class SshdAccessTest(ToolTest):
+    def test_kept_out(self) -> None:
+        for text, obstacle in KEPT_OUT.items():
+            with self.subTest(text):
+                self.fill({CONFIG: text, **ACCOUNTS})
+                self.assertEqual(find_obstacle(self.system, "alice"), obstacle)
+
+    def test_let_in(self) -> None:
+        for text in LET_IN:
+            with self.subTest(text):
+                self.fill({CONFIG: text, **ACCOUNTS})
+                self.assertEqual(find_obstacle(self.system, "alice"), "")
+
+    def test_sshd_tells(self) -> None:
+        """What it prints has a line for each name."""
+        self.fill(ACCOUNTS)
+        self.tools.add("sshd", lambda argv, stdin: (0, "allowusers bob\nallowusers carol\n"))
+        self.assertEqual(find_obstacle(self.system, "alice"), "AllowUsers bob carol")
