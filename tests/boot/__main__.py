@@ -118,8 +118,8 @@ def _options() -> argparse.Namespace:
         "--jobs",
         type=int,
         choices=range(1, 7),
-        default=2,
-        help="stories at a time (default: 2); however many, no more than two machines are busy",
+        default=4,
+        help="stories at a time (default: 4); however many, no more than two machines are busy",
     )
     parser.add_argument("--file", type=Path, default=Path("dist/azure-provisioning"), help="the built program")
     options = parser.parse_args()

@@ -165,13 +165,15 @@ def down(scene: Scene) -> None:
     with scene.boot(same, platform=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
         scene.figures["sshd"] = boot.machine.sshd(BOOT)
-        _until(boot, 60)
-        scene.sealed.hold(IMDS + "/32", WIRESERVER + "/32")
-        _until(boot, 120)
+        with boot.machine.resting():
+            _until(boot, 60)
+            scene.sealed.hold(IMDS + "/32", WIRESERVER + "/32")
+            _until(boot, 120)
         must(not boot.azure.connections, "the lab's own fault: Azure was reached while it was away")
         must("yes" in boot.machine.ask(scene.image.ask), "the hook is gone although nothing was reported")
+        came = boot.machine.now()
         boot.azure.start()
-        scene.figures["after"] = boot.ready(40) - 120
+        scene.figures["after"] = boot.ready(40) - came
         boot.out_of_the_boot()
         _named(boot, same)
         boot.pause(SETTLE)
@@ -210,7 +212,8 @@ def late(scene: Scene) -> None:
     same = vm(6, generation=1)
     azure = Azure(scene.sealed, same, wireserver=ELSEWHERE if scene.image.keeps_option_245() else WIRESERVER)
     with scene.boot(same, azure, dhcp=False) as boot:
-        _until(boot, 45)
+        with boot.machine.resting():
+            _until(boot, 45)
         must(not azure.connections, "a request before there was a lease")
         scene.sealed.start_dhcp(azure.wireserver)
         scene.figures["ready"] = boot.ready(BOOT)
@@ -393,10 +396,9 @@ def _pristine(scene: Scene) -> Disk:
 
 
 def _until(boot: Boot, moment: float) -> None:
-    with boot.machine.resting():
-        while boot.machine.now() < moment:
-            must(boot.machine.on(), "the machine went off by itself")
-            boot.pause(0.2)
+    while boot.machine.now() < moment:
+        must(boot.machine.on(), "the machine went off by itself")
+        boot.pause(0.2)
 
 
 def _first(azure: Azure) -> str:
