@@ -90,6 +90,12 @@ class Sealed:
             self._dhcp.wait()
             self._dhcp = None
 
+    def was_given(self, name: str) -> bool:
+        """Did a DHCP request carry this name? That is the one which Azure's DNS would know."""
+        return bool(
+            re.search(r"client provides name: %s$" % re.escape(name), self.log.read_text("utf-8", "replace"), re.M)
+        )
+
     def command(self, argv: List[str]) -> List[str]:
         """The argv that runs this argv inside, and that dies with the lab."""
         return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name] + argv

@@ -31,6 +31,7 @@ def first(scene: Scene) -> None:
         boot.out_of_the_boot()
         _named(boot, born)
         old_keys = _lets_in(boot, born)
+        must(scene.sealed.was_given(born.computer), "no DHCP request carried the new name")
         _once(boot)
         boot.machine.power_off()
     _done(scene, born)
