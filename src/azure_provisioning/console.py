@@ -7,10 +7,11 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, TextIO
+    from typing import Optional, TextIO, Tuple
 
 DEVICE = "/dev/console"
 PREFIX = "azure-provisioning: "
+COLOURS = (("warning:", "33"), ("FAILED:", "31"))  # yellow, red
 
 
 class Console:
@@ -42,7 +43,8 @@ class Console:
         """One line of the story."""
         line = printable(line)
         try:
-            self.stream.write(PREFIX + line + "\n")
+            shown = line if self.serial or not may_colour(self.stream) else paint(line, COLOURS)
+            self.stream.write(PREFIX + shown + "\n")
             self.stream.flush()
         except (OSError, ValueError):
             pass  # whoever read it has gone; the boot goes on
@@ -89,6 +91,19 @@ def is_console(descriptor: int) -> bool:
     except OSError:
         pass  # no sysfs: then only by the name that every kernel has
     return any(os.stat(device).st_rdev == here.st_rdev for device in devices if os.path.exists(device))
+
+
+def may_colour(stream: "TextIO") -> bool:
+    """Does a person look at this, on a terminal that knows colours, and has not said no (https://no-color.org)?"""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def paint(line: str, colours: "Tuple[Tuple[str, str], ...]") -> str:
+    """The line with its first word, or the mark that it begins with, in the colour that `colours` has for that."""
+    for mark, colour in colours:
+        if line.startswith(mark):
+            return "\033[%sm%s\033[0m%s" % (colour, mark, line[len(mark) :])
+    return line
 
 
 def printable(line: str) -> str:

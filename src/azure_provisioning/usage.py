@@ -78,11 +78,14 @@ VERBS = (
     # check
     Verb(
         "rehearse",
-        "a first boot in a scratch root, with an Azure inside this command",
-        (Option("--fault", "trouble; `list` prints the names", "NAME", repeated=True),),
+        "show a first boot before there is one, with an Azure inside this command",
         (
-            ("rehearse", "what Azure would be asked, and what would change"),
-            ("rehearse --fault imds-silent --fault report-stale", "the same with trouble"),
+            Option("--root", "of the image at DIR, which is only read; else of a small one of its own", "DIR"),
+            Option("--fault", "trouble; `list` prints the names", "NAME", repeated=True),
+        ),
+        (
+            ("rehearse --root /mnt/image", "what Azure would be asked, and what would change in the image"),
+            ("rehearse --fault imds-silent --fault report-stale", "with trouble"),
         ),
     ),
     Verb(
