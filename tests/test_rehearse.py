@@ -205,11 +205,10 @@ class ImageRehearsalTest(ImageTest):
 
     def test_bounded(self) -> None:
         """Neither large files nor much that nobody looks at are copied."""
-        self.system_image()
-        with open(self.root + "/usr/bin/huge", "wb") as file:
-            file.truncate(1 << 40)
-        with open(self.root + "/etc/motd", "wb") as file:
-            file.truncate(1 << 36)
+        self.system_image("insserv")
+        for path in ("/usr/bin/huge", "/etc/motd", "/usr/sbin/update-rc.d"):  # of the last the first line is read
+            with open(self.root + path, "ab") as file:
+                file.truncate(1 << 40)
         os.mkfifo(self.root + "/etc/nologin")
         os.mkdir(self.root + "/srv", 0)  # as root nothing is refused; a plain user could not enter
         before = times(self.root)
@@ -274,31 +273,56 @@ class ImageRehearsalTest(ImageTest):
         self.assertEqual(result.code, 1)
         self.assertIn("no Python 3.6 or newer was found in %s" % self.root, result.err)
 
-    @unittest.skipUnless(os.geteuid() == 0, "only root can play another user: a plain user's rehearsal was not seen")
-    def test_plain_user(self) -> None:
-        """Without a namespace, owners are not given; what he may not read ends the rehearsal before it begins."""
-        self.system_image()
-        self.assertEqual(os.stat(self.root + "/etc/shadow").st_uid, 0)
-        os.chmod(self.root, 0o755)
-        os.chmod(self.folder, 0o777)
-        program = shutil.copy(built_file(), self.folder)
-        python = next((path for path in ("/usr/bin/python3",) if os.path.exists(path)), None)
-        if python is None:
-            self.skipTest("no Python that everybody may run")
-        argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-I", "-S", program]
-        argv += ["rehearse", "--root", self.root]
-        os.chmod(self.root + "/etc/shadow", 0o600)
-        result = call(argv, TMPDIR=self.folder)
-        self.assertEqual((result.code, result.out), (1, ""))
-        self.assertIn("path=/etc/shadow, error=Permission denied): rehearse as root, or as the owner", result.err)
+    def plain(self, *before: str) -> Result:
+        """Run it as a user who is nobody; `before` is what is said before that."""
+        program = os.path.join(self.folder, "program")
+        shutil.copy(built_file(), program)
+        argv = [*before, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-I", "-S"]
+        try:
+            return call(argv + [program, "rehearse", "--root", self.root], TMPDIR=self.folder)
+        finally:
+            os.unlink(program)
+            self.assertEqual(os.listdir(self.folder), [])
+
+    def give_to_nobody(self) -> None:
+        """As if he had built the image."""
         for folder, folders, files in os.walk(self.root):
             for name in folders + files:
                 os.chown(os.path.join(folder, name), 65534, 65534, follow_symlinks=False)
-        result = call(argv, TMPDIR=self.folder)
+
+    def ready_for_nobody(self) -> None:
+        if os.geteuid() != 0 or not os.path.exists("/usr/bin/python3"):
+            self.skipTest("only root can play another user: a plain user's rehearsal was not seen")
+        os.chmod(self.folder, 0o777)
+        os.chmod(self.root, 0o755)
+        self.system_image()
+        os.chmod(self.root + "/etc/shadow", 0o600)
+
+    def test_plain_user(self) -> None:
+        """Without a namespace owners are not given; what he may not read ends the rehearsal before it begins."""
+        self.ready_for_nobody()
+        result = self.plain()
+        self.assertEqual((result.code, result.out), (1, ""))
+        self.assertIn("path=/etc/shadow, error=Permission denied): rehearse as root, or as the owner", result.err)
+        self.give_to_nobody()
+        result = self.plain()
         self.assertEqual(result.code, 0, result.err)
         self.assertIn("new folder /home/azureuser/.ssh, mode 0700\n", result.out)
-        os.unlink(program)
-        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_plain_user_with_a_namespace(self) -> None:
+        """Owners are given where newuidmap has a range for him: here from an /etc/subuid that only this test sees."""
+        self.ready_for_nobody()
+        if shutil.which("newuidmap") is None or "--map-auto" not in call(["unshare", "--help"]).out:
+            self.skipTest("no newuidmap, or an unshare without --map-auto: user namespaces were not tried")
+        self.give_to_nobody()
+        self.fill({"/ranges": "nobody:100000:65536\n"})
+        ranges = self.root + "/ranges"
+        mount = 'for file in /etc/subuid /etc/subgid; do mount --bind "$0" $file || exit 99; done; exec "$@"'
+        result = self.plain("unshare", "--mount", "sh", "-c", mount, ranges)
+        if result.code == 99:
+            self.skipTest("nothing can be mounted here: user namespaces were not tried")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("new folder /home/azureuser/.ssh, mode 0700, owner 1000:1000\n", result.out)
 
     def test_colour_only_on_a_terminal(self) -> None:
         self.system_image()
