@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 DEVICE = "/dev/console"
 PREFIX = "azure-provisioning: "
+MARGIN = 20  # columns; a terminal with less does not know its width
 COLOURS = (("warning:", "33"), ("FAILED:", "31"))  # yellow, red
 
 
@@ -43,7 +44,11 @@ class Console:
         """One line of the story."""
         line = printable(line)
         try:
-            shown = line if self.serial or not may_colour(self.stream) else paint(line, COLOURS)
+            shown = line
+            if not self.serial and self.stream.isatty():
+                shown = fold(line, os.get_terminal_size(self.stream.fileno()).columns - len(PREFIX))
+                if may_colour(self.stream):
+                    shown = paint(shown, COLOURS)
             self.stream.write(PREFIX + shown + "\n")
             self.stream.flush()
         except (OSError, ValueError):
@@ -91,6 +96,22 @@ def is_console(descriptor: int) -> bool:
     except OSError:
         pass  # no sysfs: then only by the name that every kernel has
     return any(os.stat(device).st_rdev == here.st_rdev for device in devices if os.path.exists(device))
+
+
+def fold(line: str, width: int) -> str:
+    """The line in pieces of at most `width` columns, for a terminal: broken at blanks, the rest indented as the prefix.
+
+    A word that is too long, such as a path, stays whole: it is there to be copied.
+    """
+    if width < MARGIN:
+        return line
+    lines = [""]
+    for word in line.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += " " + word if lines[-1] else word
+    return ("\n" + " " * len(PREFIX)).join(lines)
 
 
 def may_colour(stream: "TextIO") -> bool:
