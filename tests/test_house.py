@@ -19,6 +19,7 @@ WINGS = ("azure", "guest", "init")
 FLOORS = (
     "__main__",
     "cli",
+    "manual",
     "usage",
     "image",
     "provision",
