@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
+SHARE = $(PREFIX)/share
 DESTDIR ?=
 ONLY ?=
 BOOTS ?= 10000
@@ -16,7 +17,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: build
-build: $(FILE) ## Write dist/azure-provisioning, the one file
+build: $(FILE) ## Write dist/azure-provisioning, the one file; beside it its SHA-256, man page and completion
 
 $(FILE): $(SOURCES)
 	$(PYTHON) build_zipapp.py
@@ -63,9 +64,12 @@ bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root
 
 .PHONY: install
 install: $(FILE) ## For packagers: DESTDIR= PREFIX=; enables nothing, `azure-provisioning install` does
-	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(PREFIX)/share/doc/azure-provisioning"
+	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(SHARE)/doc/azure-provisioning" \
+		"$(DESTDIR)$(SHARE)/man/man8" "$(DESTDIR)$(SHARE)/bash-completion/completions"
 	install -m 0755 $(FILE) "$(DESTDIR)$(PREFIX)/sbin/azure-provisioning"
-	install -m 0644 README.md LICENSE "$(DESTDIR)$(PREFIX)/share/doc/azure-provisioning"
+	install -m 0644 $(FILE).8 "$(DESTDIR)$(SHARE)/man/man8"
+	install -m 0644 $(FILE).bash "$(DESTDIR)$(SHARE)/bash-completion/completions/azure-provisioning"
+	install -m 0644 README.md LICENSE "$(DESTDIR)$(SHARE)/doc/azure-provisioning"
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -4,6 +4,7 @@
 Stored and not compressed, because small Pythons have no zlib; names sorted and times fixed, because people attest it.
 """
 
+import hashlib
 import io
 import os
 import sys
@@ -20,8 +21,21 @@ def main() -> int:
     target = os.path.join(HERE, "dist", "azure-provisioning")
     data = build(HERE)
     write(target, data)
+    for ending, text in companions(HERE, data).items():
+        write(target + ending, text.encode("ascii"), mode=0o644)
     print("%s: %d bytes" % (os.path.relpath(target), len(data)))
     return 0
+
+
+def companions(top, data):
+    # type: (str, bytes) -> dict[str, str]
+    """What is released and packaged beside the file: ending to text. Made from what the file itself says."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, os.path.join(top, "src"))
+    from azure_provisioning import manual
+
+    digest = "%s  azure-provisioning\n" % hashlib.sha256(data).hexdigest()  # as `sha256sum -c` takes it
+    return {".sha256": digest, ".8": manual.man_page(), ".bash": manual.completion()}
 
 
 def build(top: str) -> bytes:
@@ -55,13 +69,13 @@ def contents(top):
     return found
 
 
-def write(target: str, data: bytes) -> None:
-    """Put the file in place, executable, in one step."""
+def write(target: str, data: bytes, mode: int = 0o755) -> None:
+    """Put a file in place in one step."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     spare = target + ".new"
     with open(spare, "wb") as file:
         file.write(data)
-    os.chmod(spare, 0o755)  # noqa: S103
+    os.chmod(spare, mode)
     os.replace(spare, target)
 
 

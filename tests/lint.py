@@ -10,6 +10,8 @@ import tempfile
 import venv
 from typing import List
 
+from azure_provisioning import manual
+
 from . import TOP
 
 
@@ -19,6 +21,9 @@ def main() -> int:
     try:
         tools = install_tools(scratch)
         shell = ["units/sysvinit/azure-provisioning", "units/openrc/azure-provisioning", ".ci/run"]
+        shell.append(os.path.join(scratch, "azure-provisioning.bash"))
+        with open(shell[-1], "w", encoding="ascii") as file:
+            file.write(manual.completion())
         checks = [
             [os.path.join(tools, "ruff"), "check", "."],
             [os.path.join(tools, "ruff"), "format", "--check", "."],

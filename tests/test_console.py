@@ -1,9 +1,14 @@
 """What a person reads of a boot: one line each, whatever the network put into it, and whoever has stopped reading."""
 
+import fcntl
 import io
 import os
+import pty
+import struct
+import termios
 import time
 from contextlib import suppress
+from unittest import mock
 
 from azure_provisioning import console
 from azure_provisioning.console import Console
@@ -21,6 +26,37 @@ class ConsoleTest(GuestTest):
     def test_nothing_drives_a_terminal(self) -> None:
         self.console.say("a\x1b[2Jb\nc\rd\0e\x9bf\u202eg\ud800h m\xfcller")
         self.assertEqual(self.story, "azure-provisioning: a\\x1b[2Jb\\nc\\rd\\x00e\\x9bf\\u202eg\\ud800h m\xfcller\n")
+
+    def on_terminal(self, columns: int, serial: bool, **environment: str) -> str:
+        """What a terminal of so many columns is given for a long warning."""
+        outer, inner = pty.openpty()
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with mock.patch.dict(os.environ, environment), os.fdopen(inner, "w") as stream:
+            terminal = Console(stream)
+            terminal.serial = serial
+            terminal.warn("one two three four five six seven eight nine /a/path/that/is/too/long/for/a/line ten")
+            shown = os.read(outer, 4096).decode("ascii").replace("\r\n", "\n")
+        os.close(outer)
+        return shown
+
+    def test_folded_on_a_terminal(self) -> None:
+        start, indent = "azure-provisioning: ", " " * 20
+        whole = (
+            start + "warning: one two three four five six seven eight nine /a/path/that/is/too/long/for/a/line ten\n"
+        )
+        folded = start + "warning: one two\n"
+        folded += indent + "three four five six\n" + indent + "seven eight nine\n"
+        folded += indent + "/a/path/that/is/too/long/for/a/line\n" + indent + "ten\n"
+        self.assertEqual(self.on_terminal(40, False, NO_COLOR="1"), folded)
+        self.assertEqual(self.on_terminal(200, False, NO_COLOR="1"), whole)
+        self.assertEqual(self.on_terminal(0, False, NO_COLOR="1"), whole)
+        self.assertEqual(self.on_terminal(40, True, TERM="xterm", NO_COLOR=""), whole)  # a boot: one line, for scripts
+
+    def test_coloured_on_a_terminal(self) -> None:
+        painted = "azure-provisioning: \033[33mwarning:\033[0m one two\n"
+        self.assertTrue(self.on_terminal(40, False, TERM="xterm", NO_COLOR="").startswith(painted))
+        for environment in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}):
+            self.assertNotIn("\033", self.on_terminal(40, False, **environment))
 
     def test_readers_that_have_gone(self) -> None:
         read, write = os.pipe()

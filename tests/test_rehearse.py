@@ -1,15 +1,20 @@
 """`rehearse`: a first boot to look at, which needs nothing and leaves nothing."""
 
 import os
+import pty
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
-from typing import List
+from typing import Dict, List, Tuple
 
 from azure_provisioning.image.fake_azure import CONTAINER_ID, FAULTS, INSTANCE_ID
-from tests.images import Result, built_file, call
+from tests.distro.trees import cache
+from tests.guests import AZURE_VM
+from tests.images import IMAGES as INITS
+from tests.images import ImageTest, Result, built_file, call, listing
 
 
 class RehearseTest(unittest.TestCase):
@@ -71,3 +76,304 @@ class RehearseTest(unittest.TestCase):
         self.assertTrue(any("/metadata/instance" in line and line.endswith("-> 500") for line in requests), requests)
         self.assertGreater(sum("comp=goalstate" in line for line in requests), 1)
         self.assertEqual([line for line in requests if line.startswith("POST")], ["POST /machine?comp=health -> 200"])
+
+
+class ImageRehearsalTest(ImageTest):
+    """`--root`: the image is only read, and what is shown is what a boot would make of it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def system_image(self, name: str = "systemd", **files: str) -> None:
+        """An image with accounts, a program that would tell if it were run, and a home."""
+        self.image(name)
+        self.fill({path: text for path, text in AZURE_VM.items() if path.startswith(("/etc", "/usr", "/bin"))})
+        self.fill({"/usr/sbin/useradd": "#!/bin/sh\ntouch %s/ran\n" % self.folder})
+        self.fill(files)
+
+    def rehearse(self, *arguments: str) -> Result:
+        """Run it; the image is the same afterwards, down to its times, and nothing is left in the temporary folder."""
+        before = listing(self.root), times(self.root)
+        argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root] + list(arguments)
+        result = call(argv, TMPDIR=self.folder)
+        self.assertEqual((listing(self.root), times(self.root)), before)
+        self.assertEqual(os.listdir(self.folder), [])
+        self.assertNotIn("Traceback", result.err)
+        self.assertNotIn(self.folder, result.err + result.out)
+        return result
+
+    def test_every_init_system(self) -> None:
+        for name in INITS:
+            with self.subTest(name):
+                self.empty()
+                self.system_image(name)
+                result = self.rehearse()
+                self.assertEqual(result.code, 0, result.err)
+                self.assertIn("Azure accepted Ready", result.err)
+                self.assertIn("POST /machine?comp=health -> 200\n", result.out)
+                self.assertIn("-image\n+rehearsal\n", result.out)
+                self.assertNotRegex(result.out, r"\+\+\+ [^\n]*(wants|runlevels|rc\d\.d)/")
+
+    def test_rights(self) -> None:
+        self.system_image()
+        out = self.rehearse().out
+        owner = ", owner %d:%d"
+        root, user = (owner % (0, 0), owner % (1000, 1000)) if os.geteuid() == 0 else ("", "")
+        self.assertIn("new file /home/azureuser/.ssh/authorized_keys, mode 0600%s\n" % user, out)
+        self.assertIn("new folder /home/azureuser/.ssh, mode 0700%s\n" % user, out)
+        self.assertIn("new file /etc/sudoers.d/90-azure-provisioning, mode 0440%s\n" % root, out)
+        self.assertNotIn("/run", out.replace("run --", ""))
+
+    def test_one_that_is_installed_already(self) -> None:
+        """What is rehearsed is what was installed: here a hook that stays."""
+        self.system_image()
+        self.install("--every-boot", "--prefix", "/opt")
+        result = self.rehearse()
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("installed for systemd already", result.err)
+        self.assertNotIn("multi-user.target.wants", result.out)
+        self.assertNotIn("/usr/local/sbin/azure-provisioning", result.out)
+        self.uninstall()
+        self.fill({"/etc/azure-provisioning.conf": ""})
+        self.install()
+        self.assertRegex(
+            self.rehearse().out, r"removed link [^\n]*multi-user.target.wants/azure-provisioning.service\n"
+        )
+
+    def test_the_image_s_options_count(self) -> None:
+        self.system_image()
+        self.fill(
+            {"/etc/azure-provisioning.conf": "account = no\nssh_keys = no\nimds = 10.0.0.1\nwireserver = 10.0.0.1\n"}
+        )
+        result = self.rehearse()
+        self.assertEqual(result.code, 0, result.err)
+        self.assertNotIn("azureuser:", result.out)
+        self.assertNotIn("/etc/azure-provisioning.conf", result.out)
+
+    def test_nothing_in_it_is_executed(self) -> None:
+        self.system_image()
+        self.fill({"/etc/azure-provisioning/ready.d/gate": "#!/bin/sh\ntouch %s/ran\n" % self.folder})
+        os.chmod(self.system.path("/etc/azure-provisioning/ready.d/gate"), 0o755)
+        result = self.rehearse()  # looks for what it would have made
+        self.assertIn("gate: not run, nothing in an image is executed", result.err)
+
+    def test_secrets(self) -> None:
+        secret = "$y$j9T$abcdefghijklmnopqrstuv$ABCDEFG"
+        self.system_image()
+        self.fill({"/etc/shadow": "root:%s:19000:0:99999:7:::\nold:!%s:1::::::\n" % (secret, secret)})
+        self.fill({"/etc/gshadow": "root:*::\nsudo:%s::\n" % secret})
+        result = self.rehearse()
+        self.assertNotIn(secret, result.out + result.err)
+        self.assertIn(" root:(a hash):19000:", result.out)
+        self.assertIn("+azureuser:*:", result.out)
+
+    def test_terminal(self) -> None:
+        """What is in an image does not drive it."""
+        self.system_image()
+        self.fill({"/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n# \x1b]0;title\x07\n"})
+        out = self.rehearse().out
+        self.assertNotIn("\x1b", out)
+        self.assertIn(" # \\x1b]0;title\\x07\n", out)
+        self.assertIn("+127.0.1.1\trehearsal\n", out)
+
+    def test_skeleton_is_only_named(self) -> None:
+        self.system_image()
+        self.fill({"/etc/skel/.profile": "# a long text\n"})
+        out = self.rehearse().out
+        self.assertRegex(out, r"new file /home/azureuser/.profile, mode 0644[^\n]*, a copy of /etc/skel/.profile\n")
+        self.assertNotIn("a long text", out)
+
+    def test_links_stay_inside(self) -> None:
+        """An absolute link of the image is one of the image: this machine's files are neither shown nor written."""
+        outside = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, outside)
+        with open(outside + "/hosts", "w") as file:
+            file.write("127.0.0.1 precious\n")
+        self.system_image()
+        os.unlink(self.system.path("/etc/hosts"))
+        os.symlink(outside + "/hosts", self.root + "/etc/hosts")
+        os.symlink(outside, self.root + "/home")
+        os.makedirs(self.root + outside)
+        result = self.rehearse()
+        self.assertEqual(result.code, 0, result.err)
+        self.assertNotIn("precious", result.out)
+        self.assertIn("new file %s/hosts, mode 0644" % outside, result.out)
+        self.assertIn("new file %s/azureuser/.ssh/authorized_keys" % outside, result.out)
+        self.assertEqual(listing(outside), {"/hosts": ("file", 0o644, b"127.0.0.1 precious\n")})
+
+    def test_bounded(self) -> None:
+        """Neither large files nor much that nobody looks at are copied."""
+        self.system_image("insserv")
+        for path in ("/usr/bin/huge", "/etc/motd", "/usr/sbin/update-rc.d"):  # of the last the first line is read
+            with open(self.root + path, "ab") as file:
+                file.truncate(1 << 40)
+        os.mkfifo(self.root + "/etc/nologin")
+        os.mkdir(self.root + "/srv", 0)  # as root nothing is refused; a plain user could not enter
+        before = times(self.root)
+        argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root]
+        result = call(argv, seconds=20, TMPDIR=self.folder)
+        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual((times(self.root), os.listdir(self.folder)), (before, []))
+        self.assertNotIn("huge", result.out)
+        self.assertNotIn("/srv", result.out)
+        os.chmod(self.root + "/srv", 0o755)
+
+    def test_account_that_is_there(self) -> None:
+        """Its home and its keys are the image's, to which one is added."""
+        uid, gid = os.geteuid() or 1000, os.getegid() or 1000
+        self.system_image()
+        with open(self.root + "/etc/passwd", "a") as file:
+            file.write("azureuser:x:%d:%d::/home/azureuser:/bin/sh\n" % (uid, gid))
+        with open(self.root + "/etc/login.defs", "w") as file:
+            file.write("UID_MIN %d\n" % min(uid, 1000))
+        self.fill({"/home/azureuser/.ssh/authorized_keys": "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQ old\n"})
+        for path in ("/home/azureuser", "/home/azureuser/.ssh", "/home/azureuser/.ssh/authorized_keys"):
+            os.chmod(self.root + path, 0o700 if path.endswith((".ssh", "user")) else 0o600)
+            os.chown(self.root + path, uid, gid)
+        result = self.rehearse()
+        self.assertEqual(result.code, 0, result.err)
+        keys = result.out.partition("--- /home/azureuser/.ssh/authorized_keys\n")[2]
+        self.assertRegex(keys, r"\A[^\n]*\n@@[^\n]*\n ssh-rsa [^\n]* old\n\+ssh-ed25519 ")
+
+    def test_trouble(self) -> None:
+        self.system_image()
+        result = self.rehearse("--fault", "imds-broken")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("-> 500\n", result.out)
+
+    def test_exit_code_is_the_boot_s(self) -> None:
+        """A failure is shown as a boot would have it, with what it left behind."""
+        self.system_image()
+        self.fill({"/etc/azure-provisioning.conf": "deadline = 10\n"})
+        result = self.rehearse("--fault", "report-refused", "--fault", "json-health-refused")
+        self.assertEqual(result.code, 1, result.err)
+        self.assertIn("FAILED: ", result.err)
+        self.assertIn("+error_reason=", result.out)
+        self.assertIn("new link /etc/systemd/system/multi-user.target.wants/azure-provisioning.service", result.out)
+
+    def test_another_agent(self) -> None:
+        self.system_image()
+        self.fill({"/usr/sbin/waagent": ""})
+        self.fill({"/etc/systemd/system/multi-user.target.wants/waagent.service": "-> /x"})
+        result = self.rehearse()
+        self.assertEqual(result.code, 1)
+        self.assertIn("waagent would provision too", result.err)
+
+    def test_what_is_no_image(self) -> None:
+        for root in (self.folder, self.folder + "/no/such"):
+            result = call([sys.executable, "-I", "-S", built_file(), "rehearse", "--root", root])
+            self.assertEqual((result.code, result.out), (1, ""))
+            self.assertRegex(result.err, r"\Aazure-provisioning: %s is not the root of a Linux system[^\n]*\n\Z" % root)
+
+    def test_messages_name_the_image(self) -> None:
+        self.image("systemd", python=False)
+        result = self.rehearse()
+        self.assertEqual(result.code, 1)
+        self.assertIn("no Python 3.6 or newer was found in %s" % self.root, result.err)
+
+    def plain(self, *before: str) -> Result:
+        """Run it as a user who is nobody; `before` is what is said before that."""
+        program = os.path.join(self.folder, "program")
+        shutil.copy(built_file(), program)
+        argv = [*before, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-I", "-S"]
+        try:
+            return call(argv + [program, "rehearse", "--root", self.root], TMPDIR=self.folder)
+        finally:
+            os.unlink(program)
+            self.assertEqual(os.listdir(self.folder), [])
+
+    def give_to_nobody(self) -> None:
+        """As if he had built the image."""
+        for folder, folders, files in os.walk(self.root):
+            for name in folders + files:
+                os.chown(os.path.join(folder, name), 65534, 65534, follow_symlinks=False)
+
+    def ready_for_nobody(self) -> None:
+        if os.geteuid() != 0 or not os.path.exists("/usr/bin/python3"):
+            self.skipTest("only root can play another user: a plain user's rehearsal was not seen")
+        os.chmod(self.folder, 0o777)
+        os.chmod(self.root, 0o755)
+        self.system_image()
+        os.chmod(self.root + "/etc/shadow", 0o600)
+
+    def test_plain_user(self) -> None:
+        """Without a namespace owners are not given; what he may not read ends the rehearsal before it begins."""
+        self.ready_for_nobody()
+        result = self.plain()
+        self.assertEqual((result.code, result.out), (1, ""))
+        self.assertIn("path=/etc/shadow, error=Permission denied): rehearse as root, or as the owner", result.err)
+        self.give_to_nobody()
+        result = self.plain()
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("new folder /home/azureuser/.ssh, mode 0700\n", result.out)
+
+    def test_plain_user_with_a_namespace(self) -> None:
+        """Owners are given where newuidmap has a range for him: here from an /etc/subuid that only this test sees."""
+        self.ready_for_nobody()
+        if shutil.which("newuidmap") is None or "--map-auto" not in call(["unshare", "--help"]).out:
+            self.skipTest("no newuidmap, or an unshare without --map-auto: user namespaces were not tried")
+        self.give_to_nobody()
+        self.fill({"/ranges": "nobody:100000:65536\n"})
+        ranges = self.root + "/ranges"
+        mount = 'for file in /etc/subuid /etc/subgid; do mount --bind "$0" $file || exit 99; done; exec "$@"'
+        result = self.plain("unshare", "--mount", "sh", "-c", mount, ranges)
+        if result.code == 99:
+            self.skipTest("nothing can be mounted here: user namespaces were not tried")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("new folder /home/azureuser/.ssh, mode 0700, owner 1000:1000\n", result.out)
+
+    def test_colour_only_on_a_terminal(self) -> None:
+        self.system_image()
+        self.assertNotIn("\x1b", self.rehearse().out)
+        for environment, coloured in (
+            ({"TERM": "xterm"}, True),
+            ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+            ({"TERM": "dumb"}, False),
+        ):
+            outer, inner = pty.openpty()
+            argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root]
+            child = subprocess.Popen(argv, stdout=inner, stderr=subprocess.DEVNULL, env=environment)
+            os.close(inner)
+            shown = b""
+            while True:
+                try:
+                    data = os.read(outer, 65536)
+                except OSError:
+                    break  # the other end is closed
+                if not data:
+                    break
+                shown += data
+            os.close(outer)
+            self.assertEqual(child.wait(), 0)
+            self.assertEqual(b"\x1b[32m+\x1b[0mrehearsal" in shown, coloured, environment)
+            self.assertEqual(b"\x1b" in shown, coloured, environment)
+
+    def test_real_trees(self) -> None:
+        """What Debian's own packages make of a root, where `make distro-test` or `make boot-test` has left one."""
+        places = [cache(), cache().parent / "trees"]
+        roots = [
+            root for place in places if place.is_dir() for root in sorted(place.iterdir()) if (root / "etc").is_dir()
+        ]
+        if not roots:
+            self.skipTest("no tree of real packages is there: see `make distro-test`")
+        if not os.access(str(roots[0] / "etc/shadow"), os.R_OK):
+            self.skipTest("the trees of real packages are root's")
+        for root in roots[:: max(1, len(roots) // 6)]:
+            with self.subTest(root.name):
+                before = times(str(root / "etc")), times(str(root / "var"))
+                result = call([sys.executable, "-I", "-S", built_file(), "rehearse", "--root", str(root)])
+                self.assertEqual(result.code, 0, result.err)
+                self.assertEqual((times(str(root / "etc")), times(str(root / "var"))), before)
+                self.assertIn("azureuser", result.out)
+
+
+def times(root: str) -> "Dict[str, Tuple[int, int]]":
+    """When each thing below a root was changed: a look from outside leaves that alone."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            seen = os.lstat(os.path.join(folder, name))
+            found[os.path.join(folder, name)] = (seen.st_mtime_ns, seen.st_ctime_ns)
+    return found

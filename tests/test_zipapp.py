@@ -84,7 +84,24 @@ class BuildTest(unittest.TestCase):
             self.assertEqual(data, file.read())
         place = os.path.join(folder, "dist", "azure-provisioning")
         self.assertEqual(os.stat(place).st_mode & 0o777, 0o755)
-        self.assertEqual(os.listdir(os.path.dirname(place)), ["azure-provisioning"])
+        self.assertEqual(
+            sorted(os.listdir(os.path.dirname(place))),
+            ["azure-provisioning" + ending for ending in ("", ".8", ".bash", ".sha256")],
+        )
+
+    def test_sum(self) -> None:
+        """As `sha256sum -c` takes it, and changed with the file."""
+        folder = self.checkout()
+        self.build(folder)
+        tool = shutil.which("sha256sum")
+        if tool is None:
+            self.skipTest("no sha256sum: the sum was not checked by another program")
+        place = os.path.join(folder, "dist")
+        check = ["sh", "-c", 'cd "$0" && %s -c azure-provisioning.sha256' % tool, place]
+        self.assertEqual(call(check).out, "azure-provisioning: OK\n")
+        with open(os.path.join(place, "azure-provisioning"), "ab") as file:
+            file.write(b"x")
+        self.assertEqual(call(check).code, 1)
 
     def test_other_bytes_from_another_source(self) -> None:
         folder = self.checkout()

@@ -3,10 +3,10 @@
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Tuple
 
 from .boot import begin
-from .console import Console
+from .console import Console, may_colour, paint
 from .errors import ProvisionError, UsageError
 from .system import System
 
@@ -112,7 +112,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
     from .image.fake_azure import FAULTS
-    from .image.rehearse import rehearse
+    from .image.rehearse import become_root, rehearse
 
     if "list" in arguments.fault:
         show(sorted(FAULTS))
@@ -120,8 +120,11 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     unknown = [name for name in arguments.fault if name not in FAULTS]
     if unknown:
         raise UsageError("no such fault", advice="`rehearse --fault list` prints the names", fault=unknown[0])
-    code, lines = rehearse(own_file(), console, tuple(arguments.fault))
-    show(lines)
+    program = own_file()
+    if arguments.root is not None:
+        become_root(own_path(), sys.argv[1:])
+    code, lines = rehearse(program, console, tuple(arguments.fault), arguments.root)
+    show(lines, (("+", "32"), ("-", "31"), ("@@", "36")))  # green, red, cyan
     return code
 
 
@@ -135,14 +138,15 @@ VERBS = {
 }
 
 
-def show(lines: List[str]) -> None:
+def show(lines: List[str], colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
     """The lines that were asked for, on stdout, whatever encoding that has. Raises ProvisionError.
 
     A reader that has gone, such as `head`, has what it wanted.
     """
+    colours = colours if may_colour(sys.stdout) else ()
     try:
         for line in lines:
-            sys.stdout.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+            sys.stdout.write(paint(line.encode("ascii", "backslashreplace").decode("ascii"), colours) + "\n")
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
@@ -152,10 +156,15 @@ def show(lines: List[str]) -> None:
 
 def own_file() -> bytes:
     """The bytes of the file that this runs from."""
+    with open(own_path(), "rb") as file:
+        return file.read()
+
+
+def own_path() -> str:
+    """Where on this machine the file is that this runs from. Raises ProvisionError for a checkout."""
     archive = getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
     if archive is None:
         raise ProvisionError(
             "only the built file can install itself", advice="run build_zipapp.py, then dist/azure-provisioning"
         )
-    with open(archive, "rb") as file:
-        return file.read()
+    return str(archive)

@@ -7,10 +7,12 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, TextIO
+    from typing import Optional, TextIO, Tuple
 
 DEVICE = "/dev/console"
 PREFIX = "azure-provisioning: "
+MARGIN = 20  # columns; a terminal with less does not know its width
+COLOURS = (("warning:", "33"), ("FAILED:", "31"))  # yellow, red
 
 
 class Console:
@@ -42,7 +44,12 @@ class Console:
         """One line of the story."""
         line = printable(line)
         try:
-            self.stream.write(PREFIX + line + "\n")
+            shown = line
+            if not self.serial and self.stream.isatty():
+                shown = fold(line, os.get_terminal_size(self.stream.fileno()).columns - len(PREFIX))
+                if may_colour(self.stream):
+                    shown = paint(shown, COLOURS)
+            self.stream.write(PREFIX + shown + "\n")
             self.stream.flush()
         except (OSError, ValueError):
             pass  # whoever read it has gone; the boot goes on
@@ -89,6 +96,35 @@ def is_console(descriptor: int) -> bool:
     except OSError:
         pass  # no sysfs: then only by the name that every kernel has
     return any(os.stat(device).st_rdev == here.st_rdev for device in devices if os.path.exists(device))
+
+
+def fold(line: str, width: int) -> str:
+    """The line in pieces of at most `width` columns, for a terminal: broken at blanks, the rest indented as the prefix.
+
+    A word that is too long, such as a path, stays whole: it is there to be copied.
+    """
+    if width < MARGIN:
+        return line
+    lines = [""]
+    for word in line.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += " " + word if lines[-1] else word
+    return ("\n" + " " * len(PREFIX)).join(lines)
+
+
+def may_colour(stream: "TextIO") -> bool:
+    """Does a person look at this, on a terminal that knows colours, and has not said no (https://no-color.org)?"""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def paint(line: str, colours: "Tuple[Tuple[str, str], ...]") -> str:
+    """The line with its first word, or the mark that it begins with, in the colour that `colours` has for that."""
+    for mark, colour in colours:
+        if line.startswith(mark):
+            return "\033[%sm%s\033[0m%s" % (colour, mark, line[len(mark) :])
+    return line
 
 
 def printable(line: str) -> str:

@@ -30,7 +30,8 @@ ROOT = Owner(0, 0)
 class Folder:
     """One open folder; `path` is how the guest calls it. Every method takes a name in it, and raises GuestError."""
 
-    def __init__(self, descriptor: int, path: str) -> None:
+    def __init__(self, system: System, descriptor: int, path: str) -> None:
+        self.system = system
         self.descriptor = descriptor
         self.path = path
 
@@ -44,7 +45,9 @@ class Folder:
         if not name or "/" in name or name in (".", ".."):
             raise GuestError("not the name of a file", name=ascii(name))
         check_path(name)
-        return self.path.rstrip("/") + "/" + name
+        path = self.path.rstrip("/") + "/" + name
+        self.system.look(path)
+        return path
 
     # -- questions ------------------------------------------------------------------------------------------------
 
@@ -63,6 +66,7 @@ class Folder:
 
     def list(self) -> "List[str]":
         """The names in it, sorted."""
+        self.system.look(self.path, whole=True)
         with telling("list", self.path):
             return sorted(os.listdir(self.descriptor))
 
@@ -75,7 +79,7 @@ class Folder:
         """Open the folder `name`; a symlink is refused."""
         path = self._name(name)
         with telling("enter", path):
-            return Folder(os.open(name, OPEN_FOLDER, dir_fd=self.descriptor), path)
+            return Folder(self.system, os.open(name, OPEN_FOLDER, dir_fd=self.descriptor), path)
 
     def read(self, name: str, limit: int = FILE_LIMIT) -> "Optional[bytes]":
         """The content of a regular file; None if nothing is there.
@@ -83,6 +87,7 @@ class Folder:
         A symlink is refused, and so is a file of several names: it may be a hard link to one that is not this user's.
         """
         path = self._name(name)
+        self.system.look(path, whole=True)
         if self.stat(name) is None:
             return None
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -178,7 +183,7 @@ def open_folder(system: System, path: str) -> Folder:
 
     A symlink on the way is followed where only root can have put it (an image may keep /home elsewhere), else refused.
     """
-    trail = [Folder(os.open(system.root, OPEN_FOLDER), "/")]
+    trail = [Folder(system, os.open(system.root, OPEN_FOLDER), "/")]
     try:
         todo = [part for part in path.split("/") if part not in ("", ".")]
         links = 0

@@ -272,6 +272,12 @@ class System(Tree):
             os.unlink(place)
         self.write(inside, data, mode)
 
+    def look(self, path: str, whole: bool = False) -> None:
+        """Said before somebody looks by descriptor at `path`, which has no link in it, and with `whole` into it.
+
+        For a scratch copy that is filled as it is looked at; a guest has its files.
+        """
+
     def relabel(self, path: str, below: bool = False) -> None:
         """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
         if self.live and self.exists("/sys/fs/selinux/enforce"):

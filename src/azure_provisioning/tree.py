@@ -25,6 +25,7 @@ class Tree:
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.realpath(root)
+        self.called = self.root  # in a message: a scratch copy goes by the name of its image
 
     # -- where ----------------------------------------------------------------------------------------------------
 

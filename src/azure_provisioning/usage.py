@@ -1,19 +1,133 @@
-"""What the command line may say."""
+"""What the command line may say: one table, from which `--help`, the man page and the shell's completion are made.
+
+The texts are our own and not argparse's, whose form is another in each Python.
+"""
 
 import argparse
+import textwrap
+from typing import Any, List, NamedTuple, Tuple
 
 from . import __version__
 from .init.table import NAMES
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, List
-
 PROGRAM = "azure-provisioning"
-ROOT_HELP = "work on the image that is mounted at DIR; nothing in it is executed"
+ABOUT = "Brings a Linux VM up on Azure without an agent."
+WIDTH = 79  # columns of the help
 
 
-def parse(argv: "List[str]") -> argparse.Namespace:
+class Option(NamedTuple):
+    """One option of a verb."""
+
+    name: str  # "--root"
+    says: str
+    value: str = ""  # what it takes: "DIR"; empty for a switch
+    default: str = ""
+    words: Tuple[str, ...] = ()  # the only values that it takes, if they are few
+    needed: bool = False
+    repeated: bool = False
+
+    @property
+    def head(self) -> str:
+        """As one says it: `--root DIR`."""
+        return "%s %s" % (self.name, self.value) if self.value else self.name
+
+
+class Verb(NamedTuple):
+    """One row of the table; the function that does it is in `cli.VERBS`, under the first word of `name`."""
+
+    name: str  # "install", or "report ready" for the one of several that `report` can do
+    says: str  # a line: what it is for
+    options: Tuple[Option, ...]
+    examples: Tuple[Tuple[str, str], ...]  # (what is said after the program's name, what that does)
+
+
+ROOT = Option("--root", "work on the image that is mounted at DIR; nothing in it is executed", "DIR", "/")
+
+VERBS = (
+    Verb(
+        "run",
+        "what the boot hook calls: set this VM up, report Ready, leave the boot",
+        (
+            Option("--detach", "return after the local part; a child waits for Azure"),
+            Option("--force", "although not on Azure, although already done"),
+        ),
+        (("run", "at a boot; on another machine than a VM on Azure it does nothing"),),
+    ),
+    Verb(
+        "install",
+        "copy this file into an image and have its next boot run it",
+        (
+            ROOT,
+            Option("--prefix", "the file goes to PREFIX/sbin", "PREFIX", "/usr/local"),
+            Option("--init", "the init system, if the one that is found is wrong", "NAME", words=NAMES),
+            Option("--every-boot", "keep the hook: images of this VM work at once"),
+            Option("--python", "the interpreter's path inside DIR", "PATH"),
+        ),
+        (
+            ("install", "on the machine that becomes the image: its next boot uses it up"),
+            ("install --root /mnt/image", "from outside, into an image that is mounted there"),
+        ),
+    ),
+    Verb(
+        "uninstall",
+        "take out what install put in; options and log stay",
+        (ROOT,),
+        (("uninstall --root /mnt/image", "the image is as it was before install"),),
+    ),
+    # generalize
+    # check
+    Verb(
+        "rehearse",
+        "show a first boot before there is one, with an Azure inside this command",
+        (
+            Option("--root", "of the image at DIR, which is only read; else of a small one of its own", "DIR"),
+            Option("--fault", "trouble; `list` prints the names", "NAME", repeated=True),
+        ),
+        (
+            ("rehearse --root /mnt/image", "what Azure would be asked, and what would change in the image"),
+            ("rehearse --fault imds-silent --fault report-stale", "with trouble"),
+        ),
+    ),
+    Verb(
+        "status",
+        "what is known of this machine",
+        (
+            ROOT,
+            Option("--json", "for scripts"),
+            Option("--wait", "until Azure accepted Ready, or this boot failed"),
+        ),
+        (("status --wait", "in a login script: returns when the machine is set up"),),
+    ),
+    Verb(
+        "report ready",
+        "only the report: this VM is ready; remembered",
+        (),
+        (("report ready", "if you set the machine up by other means"),),
+    ),
+    Verb(
+        "report failure",
+        "only the report: provisioning failed",
+        (Option("--reason", "what the portal shows", "TEXT", needed=True),),
+        (("report failure --reason 'no licence'", "the creation of the VM fails, with these words"),),
+    ),
+)
+
+# What there is without a verb, and after one.
+COMMON = (
+    (("--help", "this text; after a verb: more about it"), ("--version", "which release this is")),
+    (("--help", "this text"),),
+)
+
+EXITS = (
+    (0, "done, or nothing to do (also: not on Azure)"),
+    (1, "an expected failure; one line says what, and what to do"),
+    (2, "the command line makes no sense"),
+    (3, "a bug; the traceback is on stderr"),
+    (130, "interrupted"),
+)
+
+
+def parse(argv: List[str]) -> argparse.Namespace:
     """The arguments; `verb` says which function takes them. Exits with 2 for what makes no sense."""
     return parser().parse_args(argv)
 
@@ -21,45 +135,119 @@ def parse(argv: "List[str]") -> argparse.Namespace:
 class Whole(argparse.ArgumentParser):
     """A parser that takes no abbreviated option: a later option could give it another meaning."""
 
-    def __init__(self, **settings: "Any") -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
 
+    def format_help(self) -> str:
+        """The text of `--help`."""
+        return help_text(self.prog[len(PROGRAM) + 1 :])
 
-def parser() -> argparse.ArgumentParser:
+    def format_usage(self) -> str:
+        """What is said before an error."""
+        return synopsis(self.prog[len(PROGRAM) + 1 :])
+
+
+def parser() -> Whole:
     """One sub-command a verb."""
-    top = Whole(prog=PROGRAM, description="Brings a Linux VM up on Azure without an agent.")
+    top = Whole(prog=PROGRAM)
     top.add_argument("--version", action="version", version="%s %s" % (PROGRAM, __version__))
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=Whole)
-    verbs.required = True  # 3.6: no keyword for it
-
-    run = verbs.add_parser("run", help="what the boot hook calls: set this VM up, report Ready, leave the boot")
-    run.add_argument("--detach", action="store_true", help="return after the local part; a child waits for Azure")
-    run.add_argument("--force", action="store_true", help="although not on Azure, although already done")
-
-    install = verbs.add_parser("install", help="copy this file into an image and have its next boot run it")
-    install.add_argument("--root", metavar="DIR", default="/", help=ROOT_HELP)
-    install.add_argument("--prefix", default="/usr/local", help="the file goes to PREFIX/sbin (default: %(default)s)")
-    install.add_argument("--init", metavar="NAME", choices=NAMES, help="one of: %s" % " ".join(NAMES))
-    install.add_argument("--every-boot", action="store_true", help="keep the hook: images of this VM work at once")
-    install.add_argument("--python", metavar="PATH", help="the interpreter's path inside DIR")
-
-    uninstall = verbs.add_parser("uninstall", help="take out what install put in; options and log stay")
-    uninstall.add_argument("--root", metavar="DIR", default="/", help=ROOT_HELP)
-
-    status = verbs.add_parser("status", help="what is known of this machine")
-    status.add_argument("--root", metavar="DIR", default="/", help=ROOT_HELP)
-    status.add_argument("--json", action="store_true", help="for scripts")
-    status.add_argument("--wait", action="store_true", help="until Azure accepted Ready, or this boot failed")
-
-    report = verbs.add_parser("report", help="only the report, if you set the machine up by other means")
-    outcomes = report.add_subparsers(dest="outcome", metavar="OUTCOME")
-    outcomes.required = True
-    outcomes.add_parser("ready", help="this VM is ready; remembered")
-    failure = outcomes.add_parser("failure", help="provisioning failed")
-    failure.add_argument("--reason", metavar="TEXT", required=True, help="what the portal shows")
-
-    rehearse = verbs.add_parser("rehearse", help="a first boot in a scratch root, with an Azure inside this command")
-    rehearse.add_argument(
-        "--fault", metavar="NAME", action="append", default=[], help="trouble; `list` prints the names"
-    )
+    groups = {"": top.add_subparsers(dest="verb", metavar="VERB", parser_class=Whole)}
+    for verb in VERBS:
+        group, _, name = verb.name.rpartition(" ")
+        if group not in groups:
+            outer = groups[""].add_parser(group, prog="%s %s" % (PROGRAM, group))
+            groups[group] = outer.add_subparsers(dest="outcome", metavar="OUTCOME", parser_class=Whole)
+        inner = groups[group].add_parser(name, prog="%s %s" % (PROGRAM, verb.name))
+        for option in verb.options:
+            add(inner, option)
+    for found in groups.values():
+        found.required = True  # 3.6: no keyword for it
     return top
+
+
+def add(inner: argparse.ArgumentParser, option: Option) -> None:
+    """Have a verb take an option."""
+    if not option.value:
+        inner.add_argument(option.name, action="store_true")
+    elif option.repeated:
+        inner.add_argument(option.name, action="append", default=[])
+    else:
+        inner.add_argument(
+            option.name, default=option.default or None, choices=option.words or None, required=option.needed
+        )
+
+
+# -- the texts -------------------------------------------------------------------------------------------------------
+
+
+def chosen(words: str) -> List[Verb]:
+    """The verbs that a command line which begins with `words` may mean; all of them for none."""
+    return [verb for verb in VERBS if not words or (verb.name + " ").startswith(words + " ")]
+
+
+def synopsis(words: str) -> str:
+    """The `usage:` lines of what begins with `words`."""
+    if not words:
+        return "usage: %s VERB [OPTION...]\n" % PROGRAM
+    lines: List[str] = []
+    for verb in chosen(words):
+        lead = ("       " if lines else "usage: ") + "%s %s" % (PROGRAM, verb.name)
+        lines += wrap(lead, [spell(option) for option in verb.options], len(lead) + 1)
+    return "\n".join(lines) + "\n"
+
+
+def spell(option: Option) -> str:
+    """An option as a synopsis has it: `[--root DIR]`."""
+    text = option.head if option.needed else "[%s]" % option.head
+    return text + "..." if option.repeated else text
+
+
+def wrap(lead: str, words: List[str], indent: int) -> List[str]:
+    """The words after `lead`, in lines that are not too long; none is broken in two."""
+    lines = [lead]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > WIDTH:
+            lines.append(" " * (indent - 1))
+        lines[-1] += " " + word
+    return lines
+
+
+def help_text(words: str) -> str:
+    """What `--help` prints after `words`."""
+    verbs = chosen(words)
+    parts = [synopsis(words)]
+    if len(verbs) == 1:
+        parts.append("".join(line + "\n" for line in textwrap.wrap(sentence(verbs[0].says), WIDTH)))
+    else:
+        parts += [ABOUT + "\n"] if not words else []
+        parts.append("Verbs:\n" + rows([(verb.name, verb.says) for verb in verbs]))
+    options = [(option.head, explain(option)) for verb in verbs for option in verb.options if words]
+    parts.append("Options:\n" + rows(options + list(COMMON[bool(words)])))
+    examples = [example for verb in verbs for example in verb.examples[: None if words else 1]]
+    parts.append("Examples:\n" + "".join("    %s %s\n        %s\n" % ((PROGRAM,) + example) for example in examples))
+    if not words:
+        parts.append("Exit codes:\n" + rows([(str(code), says) for code, says in EXITS]))
+    return "\n".join(parts)
+
+
+def sentence(says: str) -> str:
+    """A line of the table, where it stands alone."""
+    return says[0].upper() + says[1:] + "."
+
+
+def explain(option: Option) -> str:
+    """What an option is for, and what it may be."""
+    text = option.says
+    if option.words:
+        text += "; one of: " + " ".join(option.words)
+    return text + " (default: %s)" % option.default if option.default else text
+
+
+def rows(pairs: List[Tuple[str, str]]) -> str:
+    """Two columns."""
+    width = max(len(left) for left, _ in pairs) + 2
+    text = ""
+    for left, right in pairs:
+        lead = "    " + left.ljust(width)
+        text += textwrap.fill(right, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)) + "\n"
+    return text

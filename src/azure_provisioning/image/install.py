@@ -74,7 +74,9 @@ def install(
 def check_root(system: System) -> None:
     """Raises ProvisionError unless there is a Linux system in the root."""
     if not system.is_dir("/etc") or not (system.is_dir("/usr") or system.is_dir("/bin")):
-        raise ProvisionError("%s is not the root of a Linux system" % system.root, advice="mount the image there first")
+        raise ProvisionError(
+            "%s is not the root of a Linux system" % system.called, advice="mount the image there first"
+        )
 
 
 def uninstall(system: System) -> None:

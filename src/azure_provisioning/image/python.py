@@ -32,7 +32,7 @@ def find_python(system: System, wanted: "Optional[str]") -> str:
     if system.live and sys.executable and system.is_program(sys.executable):
         return sys.executable
     raise ProvisionError(
-        "no Python 3.6 or newer was found in %s" % system.root,
+        "no Python 3.6 or newer was found in %s" % system.called,
         advice="install the distro's python3 package there, or name one with --python",
     )
 

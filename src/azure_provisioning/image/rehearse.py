@@ -1,23 +1,27 @@
-"""A first boot without Azure, without root and without a VM: the real install and the real story, in a scratch root,
-against an Azure on loopback. Shows what Azure was asked, and what would have changed, as a diff."""
+"""A first boot without Azure, without root and without a VM: the real install and the real story, in a scratch root or
+on a scratch copy of an image, against an Azure on loopback. Shows what Azure was asked, and what would have changed."""
 
-import difflib
 import os
 import shutil
+import sys
 import tempfile
 
 from ..azure.identity import AZURE_ASSET_TAG, DMI
 from ..boot import begin
-from ..config import PATH as OPTIONS
 from ..console import Console
+from ..errors import GuestError, ProvisionError
+from ..init import table
 from ..provision import provision
 from ..system import System
+from ..tree import Tree
+from .difference import show_changes
 from .fake_azure import VM_ID, FakeAzure
-from .install import install
+from .install import check_root, install
+from .scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Tuple
+    from typing import Dict, List, Optional, Tuple
 
 # What a small distro with systemd looks like to us before we come.
 IMAGE = {
@@ -34,67 +38,92 @@ IMAGE = {
     "/bin/sh": "",
     "/usr/lib/systemd/systemd": "",
     "/usr/bin/python3": "",
-    DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
-    DMI + "/product_uuid": VM_ID + "\n",
 }
-SHOWN = ("/etc", "/home", "/usr/local", "/var")
-DEADLINE = 60  # seconds; a rehearsal is watched by somebody
+# What the kernel of a VM on Azure tells.
+FIRMWARE = {DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n", DMI + "/product_uuid": VM_ID + "\n"}
+SECRETS = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers")
+DEADLINE = 60.0  # seconds; a rehearsal is watched by somebody
 
 
-def rehearse(program: bytes, console: Console, faults: "Tuple[str, ...]") -> "Tuple[int, List[str]]":
-    """(the exit code that `run` would have had, the lines of the report). Leaves nothing behind."""
-    scratch = tempfile.mkdtemp(prefix="azure-provisioning-")
+def rehearse(
+    program: bytes, console: Console, faults: "Tuple[str, ...]", root: "Optional[str]" = None
+) -> "Tuple[int, List[str]]":
+    """(the exit code that `run` would have had, the lines of the report) for the image at `root`, or for a small one of
+    our own. The image is only read, and nothing is left behind. Raises ProvisionError if it cannot be installed into.
+    """
+    place = tempfile.mkdtemp(prefix="azure-provisioning-")
     try:
+        if root is None:
+            root = os.path.join(place, "image")
+            make_image(root)
+        check_root(System(root))
+        os.mkdir(os.path.join(place, "copy"))
+        system = Scratch(Tree(root), os.path.join(place, "copy"))
+        check_readable(system)
+        fill(system, FIRMWARE)
         with FakeAzure(faults) as azure:
-            system = System(scratch)
-            for path, text in IMAGE.items():
-                system.write(path, text, mode=0o755 if "/bin/" in path or "/lib/" in path else 0o644)
-            system.link("/usr/lib/systemd/systemd", "/sbin/init")
-            before = snapshot(system)
-            options = "imds = %s\nwireserver = %s\ndeadline = %d\n" % (azure.endpoint, azure.endpoint, DEADLINE)
-            system.write(OPTIONS, options)
-            console.say("installing into a scratch root")
-            install(system, console, program)
-            console.say("the first boot of VM %s" % VM_ID)
-            boot = begin(system, console)
-            code = provision(boot) if boot else 0
-            system.unlink(OPTIONS)
-            requests = ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in azure.requests]
-            reports = ["    " + report for report in azure.reports]
-            return code, ["What Azure was asked:"] + requests + reports + ["", "What changed:"] + diff(
-                before, snapshot(system)
-            )
+            code = first_boot(system, console, program, azure)
+            lines = ["What Azure was asked:"]
+            lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in azure.requests]
+            lines += ["    " + report for report in azure.reports]
+        return code, lines + ["", "What changed:"] + list(show_changes(system))
     finally:
-        shutil.rmtree(scratch)
+        shutil.rmtree(place)
 
 
-def snapshot(system: System) -> "Dict[str, List[str]]":
-    """The shown part of a root: the lines of every file, and where every link leads."""
-    found = {}
-    for top in SHOWN:
-        for folder, folders, files in os.walk(system.path(top)):
-            for name in files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
-                place = os.path.join(folder, name)
-                path = place[len(system.root) :]
-                target = system.readlink(path)
-                found[path] = ["-> %s\n" % target] if target is not None else read_lines(system, path)
-    return found
+def become_root(program: str, arguments: "List[str]") -> None:
+    """Start anew in a user namespace where we are root and every owner can be given, if this machine lets us.
+
+    Returns if we are root already, or it does not: then what is made stays our own, as for every plain user.
+    """
+    tools = System()
+    unshare = tools.find_program("unshare")
+    if os.geteuid() == 0 or unshare is None:
+        return
+    enter = [unshare, "--user", "--map-root-user", "--map-auto"]  # the ranges of /etc/subuid, by newuidmap
+    try:
+        tools.run([*enter, "--", sys.executable, "-I", "-S", "-c", ""], seconds=10)
+    except GuestError:
+        return
+    os.execv(unshare, [*enter, "--", sys.executable, "-I", "-S", program, *arguments])  # noqa: S606
 
 
-def read_lines(system: System, path: str) -> "List[str]":
-    """The lines of a file; one that only gives the size of what is no text."""
-    data = system.read(path) or b""
-    if b"\0" in data:
-        return ["(binary, %d bytes)\n" % len(data)]
-    return data.decode("utf-8", "replace").splitlines(True)
+def make_image(root: str) -> None:
+    """The image for who has none."""
+    os.mkdir(root)
+    fill(System(root), IMAGE)
+    System(root).link("/usr/lib/systemd/systemd", "/sbin/init")
 
 
-def diff(before: "Dict[str, List[str]]", after: "Dict[str, List[str]]") -> "List[str]":
-    """Both snapshots compared, in the form of `diff -u`."""
-    lines: "List[str]" = []
-    for path in sorted(set(before) | set(after)):
-        old, new = before.get(path), after.get(path)
-        if old != new:
-            names = ("/dev/null" if old is None else path, "/dev/null" if new is None else path)
-            lines += difflib.unified_diff(old or [], new or [], *names)
-    return [line.rstrip("\n") for line in lines]
+def check_readable(system: Scratch) -> None:
+    """Raises ProvisionError if the files that only root may read are not for us: the story would be another."""
+    for path in SECRETS:
+        try:
+            system.read(path)
+        except GuestError as error:
+            raise ProvisionError(str(error), advice="rehearse as root, or as the owner of the image") from error
+
+
+def fill(system: System, files: "Dict[str, str]") -> None:
+    """Write the files."""
+    for path, text in files.items():
+        system.write(path, text, mode=0o755 if "/bin/" in path or "/lib/" in path else 0o644)
+
+
+def first_boot(system: Scratch, console: Console, program: bytes, azure: FakeAzure) -> int:
+    """Install, unless the image has that behind it, and boot; returns the exit code."""
+    name, links = table.find_hook(system)
+    if links:
+        console.say("installed for %s already: %s" % (name, " ".join(links)))
+    else:
+        console.say("installing into a scratch copy of the image")
+        install(system, console, program)
+    console.say("the first boot of VM %s" % VM_ID)
+    boot = begin(system, console)
+    if boot is None:
+        return 0
+    host, _, port = azure.endpoint.partition(":")
+    boot.options.imds = boot.options.wireserver = (host, int(port))
+    boot.options.sets_wireserver = True
+    boot.options.deadline = min(boot.options.deadline, DEADLINE)
+    return provision(boot)

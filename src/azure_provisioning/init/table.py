@@ -57,7 +57,7 @@ def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
 
     found = name or find_init(system)
     if found is None:
-        raise ProvisionError("no init system was found in %s" % system.root, advice="name one with --init")
+        raise ProvisionError("no init system was found in %s" % system.called, advice="name one with --init")
     if found not in SYSTEMS:
         raise ProvisionError(
             "the init system of this image is not supported yet",

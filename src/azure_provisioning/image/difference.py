@@ -1,0 +1,73 @@
+"""What became of an image, for people, in the form of `diff -u`: with modes and owners, and without secrets."""
+
+import difflib
+import os
+import stat
+from typing import Dict, Iterator, List, Optional
+
+from ..console import printable
+from .scratch import Scratch, Thing
+
+SECRETS = ("/etc/shadow", "/etc/gshadow")  # and their backups
+NO_SECRETS = ("", "*", "!", "!!", "!*", "x")
+KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISREG, "file"))
+
+
+def show_changes(system: Scratch) -> Iterator[str]:
+    """The lines about all that changed; patch(1) would take them too."""
+    read = system.contents()
+    for path, before, after in system.changes():
+        for line in show_change(path, before, after, read):
+            yield clean(line)
+
+
+def show_change(path: str, before: Optional[Thing], after: Optional[Thing], read: Dict[bytes, str]) -> Iterator[str]:
+    """One line that says what happened, and the content compared. A copy of what was `read` is only named."""
+    if before is None and after is not None:
+        model = read.get(after.content) if stat.S_ISREG(after.mode) and after.content else None
+        yield "new %s %s%s%s" % (kind_of(after), path, rights(after), ", a copy of " + model if model else "")
+        if model:
+            return
+    elif after is None and before is not None:
+        yield "removed %s %s" % (kind_of(before), path)
+    elif before is not None and after is not None and rights(before) != rights(after):
+        yield "changed %s %s%s; it was%s" % (kind_of(after), path, rights(after), rights(before)[1:])
+    names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
+    yield from difflib.unified_diff(lines_of(path, before), lines_of(path, after), *names)
+
+
+def kind_of(thing: Thing) -> str:
+    """What it is, in a word."""
+    return next((word for is_kind, word in KINDS if is_kind(thing.mode)), "device")
+
+
+def rights(thing: Thing) -> str:
+    """The mode, which a link does not have, and the owner, which only root can give."""
+    text = "" if stat.S_ISLNK(thing.mode) else ", mode %04o" % stat.S_IMODE(thing.mode)
+    return text + (", owner %d:%d" % thing.owner if os.geteuid() == 0 else "")
+
+
+def lines_of(path: str, thing: Optional[Thing]) -> List[str]:
+    """The lines of a file; one that only gives the size of what is no text; where a link leads."""
+    if thing is None or stat.S_ISDIR(thing.mode):
+        return []
+    if stat.S_ISLNK(thing.mode):
+        return ["-> %s\n" % os.fsdecode(thing.content)]
+    if b"\0" in thing.content:
+        return ["(binary, %d bytes)\n" % len(thing.content)]
+    lines = thing.content.decode("utf-8", "replace").split("\n")
+    if path.rstrip("-") in SECRETS:
+        lines = [mask(line) for line in lines]
+    return [line + "\n" for line in lines[:-1]] + [lines[-1]] * bool(lines[-1])
+
+
+def mask(line: str) -> str:
+    """A line of shadow without its hash: what it looks like is nobody's business."""
+    name, colon, rest = line.partition(":")
+    hashed, second, others = rest.partition(":")
+    return line if hashed in NO_SECRETS else name + colon + "(a hash)" + second + others
+
+
+def clean(line: str) -> str:
+    """One line that drives no terminal; tabs stay."""
+    return "\t".join(printable(part) for part in line.rstrip("\n").split("\t"))

@@ -1,0 +1,164 @@
+"""The man page and the completion: complete, understood by the programs that read them, and where `make install` puts
+them."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from typing import List
+
+from azure_provisioning import manual, usage
+from azure_provisioning.image.fake_azure import FAULTS
+from tests import TOP
+from tests.images import call
+
+
+class FileTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def put(self, name: str, text: str) -> str:
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+
+class ManPageTest(FileTest):
+    def render(self, text: str) -> "List[str]":
+        """[what it looks like, what was complained of], by groff; by mandoc where that is all there is."""
+        page = self.put("azure-provisioning.8", text)
+        tools = (["groff", "-man", "-Tascii", "-P-cbou", "-ww", page], ["mandoc", "-T", "ascii", page])
+        found = [argv for argv in tools if shutil.which(argv[0])]
+        if not found:
+            self.skipTest("neither groff nor mandoc: the man page was not rendered")
+        result = call(found[0])
+        return [re.sub(".\b", "", result.out), result.err]
+
+    def test_complete(self) -> None:
+        shown, complaint = self.render(manual.man_page())
+        self.assertEqual(complaint, "")
+        flat = " ".join(shown.replace("-\n", "-").split())
+        for verb in usage.VERBS:
+            self.assertIn("azure-provisioning %s" % verb.name, flat)
+            for option in verb.options:
+                self.assertIn(option.head, flat)
+            for line, _ in verb.examples:
+                self.assertIn("azure-provisioning " + line, flat)
+        for code, says in usage.EXITS:
+            self.assertIn(str(code), flat)
+            self.assertIn(says.split(";")[0].split()[0], flat)
+        self.assertLess(max(len(line) for line in shown.splitlines()), 81)
+
+    def test_complaints_are_seen(self) -> None:
+        _, complaint = self.render(manual.man_page() + ".nosuchmacro\n\\fZ\n")
+        if shutil.which("groff"):
+            self.assertNotEqual(complaint, "")
+
+    def test_man(self) -> None:
+        if shutil.which("man") is None:
+            self.skipTest("no man: it did not look at its page")
+        page = self.put("azure-provisioning.8", manual.man_page())
+        result = call(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page], MANWIDTH="80")
+        self.assertEqual((result.code, result.err), (0, ""))
+
+    def test_mandoc(self) -> None:
+        if shutil.which("mandoc") is None:
+            self.skipTest("no mandoc: it did not look at the page")
+        page = self.put("azure-provisioning.8", manual.man_page())
+        # No date: the page is the same for the same tree.
+        found = [line for line in call(["mandoc", "-T", "lint", "-W", "warning", page]).out.splitlines() if line]
+        self.assertEqual([line for line in found if "missing date" not in line], [])
+
+    def test_escapes(self) -> None:
+        shown, _ = self.render(manual.man_page() + "\n".join([".PP", manual.escape(".it\\'s `-x`"), ""]))
+        self.assertIn(".it\\'s `-x`", shown)
+
+
+class CompletionTest(FileTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.script = self.put("completion", manual.completion())
+        if shutil.which("bash") is None:
+            self.skipTest("no bash: the completion was not tried")
+
+    def complete(self, *words: str) -> "List[str]":
+        """What bash offers for the last of the words after the program's name."""
+        script = '. "$1"; shift; COMP_WORDS=(azure-provisioning "$@"); COMP_CWORD=$#; compopt() { :; }; '
+        script += '_azure_provisioning; [ "${#COMPREPLY[@]}" -eq 0 ] || printf "%s\\n" "${COMPREPLY[@]}"'
+        result = call(["bash", "-u", "-c", script, "bash", self.script] + list(words))
+        self.assertEqual(result.err, "")
+        return result.out.splitlines()
+
+    def test_verbs(self) -> None:
+        firsts = {verb.name.split()[0] for verb in usage.VERBS}
+        self.assertEqual(set(self.complete("")), firsts | {"--help", "--version"})
+        self.assertEqual(self.complete("inst"), ["install"])
+        self.assertEqual(self.complete("nonsense", ""), [])
+        self.assertEqual(self.complete("report", ""), ["ready", "failure", "--help"])
+
+    def test_options(self) -> None:
+        for verb in usage.VERBS:
+            words = [option.name for option in verb.options] + ["--help"]
+            self.assertEqual(self.complete(*verb.name.split(), ""), words)
+
+    def test_values(self) -> None:
+        self.assertEqual(self.complete("rehearse", "--fault", "goal-state-r"), ["goal-state-reset"])
+        self.assertEqual(set(self.complete("rehearse", "--fault", "")), set(FAULTS) | {"list"})
+        self.assertIn("openrc", self.complete("install", "--init", ""))
+        self.assertEqual(self.complete("report", "failure", "--reason", ""), [])
+        os.mkdir(self.folder + "/image one")
+        self.put("image file", "")
+        found = self.complete("install", "--root", self.folder + "/ima")
+        self.assertEqual(found, [self.folder + "/image one"])
+        self.assertEqual(self.complete("status", "--root", "/x", "--js"), ["--json"])
+
+    def test_really_completes(self) -> None:
+        """As bash itself does it, without our own stand-ins."""
+        script = '. "$0"; complete -p azure-provisioning; type compopt >/dev/null'
+        self.assertEqual(
+            call(["bash", "--posix", "-c", script, self.script]).out,
+            "complete -F _azure_provisioning azure-provisioning\n",
+        )
+
+    def test_shellcheck(self) -> None:
+        tool = shutil.which("shellcheck")
+        if tool is None:
+            self.skipTest("no shellcheck: `make lint` has one")
+        self.assertEqual(call([tool, self.script]).out, "")
+
+
+class PackageTest(FileTest):
+    def test_make_install(self) -> None:
+        """The whole package, from a checkout of its own, into a root of its own."""
+        for tool in ("make", "install"):
+            if shutil.which(tool) is None:
+                self.skipTest("no %s: the package was not made" % tool)
+        checkout, root = self.folder + "/checkout", self.folder + "/root dir"
+        hidden = shutil.ignore_patterns(".git", "dist", "__pycache__", ".*_cache")
+        shutil.copytree(TOP, checkout, ignore=hidden)
+        environment = dict(os.environ, LC_ALL="C")
+        argv = ["make", "-s", "-C", checkout, "install", "DESTDIR=" + root, "PREFIX=/usr"]
+        done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        found = {}
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(folder, name)
+                found[path[len(root) :]] = "%o" % (os.stat(path).st_mode & 0o7777)
+        self.assertEqual(
+            found,
+            {
+                "/usr/sbin/azure-provisioning": "755",
+                "/usr/share/bash-completion/completions/azure-provisioning": "644",
+                "/usr/share/doc/azure-provisioning/LICENSE": "644",
+                "/usr/share/doc/azure-provisioning/README.md": "644",
+                "/usr/share/man/man8/azure-provisioning.8": "644",
+            },
+        )
+        with open(root + "/usr/share/man/man8/azure-provisioning.8", encoding="ascii") as file:
+            self.assertEqual(file.read(), manual.man_page())
+        self.assertTrue(os.path.getsize(checkout + "/dist/azure-provisioning.sha256"))

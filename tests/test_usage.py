@@ -1,0 +1,74 @@
+"""One table of verbs: what `--help` prints, and that it says what the command line really takes."""
+
+import os
+import re
+import sys
+import unittest
+
+from azure_provisioning import cli, usage
+from azure_provisioning.image.fake_azure import FAULTS
+from tests import TOP
+from tests.images import built_file, call
+from tests.test_zipapp import pythons
+
+WORDS = [""] + sorted({part for verb in usage.VERBS for part in (verb.name.split()[0], verb.name)})
+
+
+class TableTest(unittest.TestCase):
+    def test_each_verb_has_a_function(self) -> None:
+        self.assertEqual({verb.name.split()[0] for verb in usage.VERBS}, set(cli.VERBS))
+
+    def test_each_verb_has_an_example_that_is_understood(self) -> None:
+        for verb in usage.VERBS:
+            self.assertTrue(verb.examples, verb.name)
+            for line, says in verb.examples:
+                self.assertTrue((line + " ").startswith(verb.name + " "), line)
+                self.assertTrue(says)
+                usage.parse(re.sub(r"'([^']*)'", lambda found: found.group(1).replace(" ", "_"), line).split())
+
+    def test_examples_name_faults_that_exist(self) -> None:
+        for verb in usage.VERBS:
+            for line, _ in verb.examples:
+                self.assertLessEqual(set(re.findall(r"--fault (\S+)", line)), set(FAULTS) | {"list"})
+
+    def test_each_option_is_taken(self) -> None:
+        for verb in usage.VERBS:
+            for option in verb.options:
+                needed = [word for other in verb.options if other.needed for word in (other.name, "x")]
+                value = [option.words[0] if option.words else "x"] if option.value else []
+                found = usage.parse(verb.name.split() + needed + [option.name] + value)
+                got = getattr(found, option.name.lstrip("-").replace("-", "_"))
+                self.assertEqual(got, [value[0]] if option.repeated else (value[0] if value else True), option)
+
+    def test_exit_codes_are_the_readme_s(self) -> None:
+        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+            text = file.read().partition("## Exit codes")[2].partition("##")[0]
+        rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)
+        self.assertEqual([(int(code), says) for code, says in rows], list(usage.EXITS))
+
+
+class HelpTest(unittest.TestCase):
+    def test_readable(self) -> None:
+        for words in WORDS:
+            text = usage.help_text(words)
+            self.assertTrue(text.startswith("usage: azure-provisioning "), words)
+            for line in text.splitlines():
+                self.assertLess(len(line), 80, line)
+                self.assertEqual(line, line.rstrip())
+                self.assertTrue(not line or line.isprintable())
+            self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"))
+            for verb in usage.chosen(words):
+                self.assertIn(verb.examples[0][0], text)
+                for option in verb.options if words else ():
+                    self.assertIn("    %s  " % option.head, text)
+
+    def test_same_on_every_python(self) -> None:
+        for version, python in sorted(pythons().items()):
+            for words in WORDS:
+                with self.subTest(version=version, words=words):
+                    result = call([python, "-I", "-S", built_file()] + words.split() + ["--help"], COLUMNS="40")
+                    self.assertEqual(result, (0, usage.help_text(words), ""))
+
+    def test_usage_before_an_error(self) -> None:
+        result = call([sys.executable, "-I", "-S", built_file(), "report", "failure"])
+        self.assertTrue(result.err.startswith(usage.synopsis("report failure")), result.err)
