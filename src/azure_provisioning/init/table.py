@@ -3,10 +3,11 @@
     present(system) -> bool      is there any file of our hook, enabled or not?
     enable(system, hook) -> None write the hook and have the next boot start it
     links(system) -> list        the paths that make a boot start it, as they are now
+    disable(system) -> list      the once-only mechanism: the paths that were changed so that no boot starts it again
     remove(system) -> None       every trace of the hook
 
-The once-only mechanism is the same everywhere: unlink what `links` finds. Every one of these systems has read its list
-of services before it starts us, so that nothing needs to be reloaded, and a reload from inside could lose jobs.
+Most disable by unlinking what `links` finds. Nothing is ever reloaded: these systems have read their list of services
+before they start us, and a reload from inside could lose jobs.
 """
 
 from ..errors import ProvisionError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         def present(self, system: System) -> bool: ...
         def enable(self, system: System, hook: Hook) -> None: ...
         def links(self, system: System) -> List[str]: ...
+        def disable(self, system: System) -> List[str]: ...
         def remove(self, system: System) -> None: ...
 
 
@@ -80,10 +82,5 @@ def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
 
 
 def disable(system: System) -> "List[str]":
-    """Take the hook out of the boot sequence, whichever init system has it; returns what was unlinked."""
-    gone = []
-    for module in SYSTEMS.values():
-        for link in module.links(system):
-            if system.unlink(link):
-                gone.append(link)
-    return gone
+    """Take the hook out of the boot sequence, whichever init system has it; returns what was changed."""
+    return [path for module in SYSTEMS.values() for path in module.disable(system)]
