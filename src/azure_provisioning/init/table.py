@@ -7,12 +7,12 @@
     remove(system) -> None       every trace of the hook
 
 Most disable by unlinking what `links` finds. Nothing is ever reloaded: these systems have read their list of services
-before they start us, and a reload from inside could lose jobs.
+before they start us, and a reload from inside could lose jobs; runit, which watches its list, is told by a file.
 """
 
 from ..errors import ProvisionError
 from ..system import System
-from . import buildroot, openrc, systemd, sysvinit
+from . import buildroot, busybox, dinit, finit, openrc, rc_local, runit, s6, slackware, systemd, sysvinit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,22 +35,15 @@ SYSTEMS: "Dict[str, InitSystem]" = {
     "sysvinit": sysvinit,
     "buildroot": buildroot,
     "openrc": openrc,
+    "runit": runit,
+    "s6": s6,
+    "dinit": dinit,
+    "finit": finit,
+    "busybox": busybox,
+    "slackware": slackware,
+    "rc-local": rc_local,
 }
-
-# What `--init` knows. Those that have no module yet are refused by name.
-NAMES = (
-    "systemd",
-    "sysvinit",
-    "buildroot",
-    "openrc",
-    "runit",
-    "s6",
-    "dinit",
-    "finit",
-    "busybox",
-    "slackware",
-    "rc-local",
-)
+NAMES = tuple(SYSTEMS)  # what `--init` knows
 
 
 def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
