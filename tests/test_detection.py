@@ -3,7 +3,9 @@
 import os
 from typing import Dict, Optional, Tuple
 
+from azure_provisioning.errors import ProvisionError
 from azure_provisioning.init.detection import INIT_BYTES, find_init
+from azure_provisioning.init.table import choose
 from tests import images
 from tests.guests import FastSystem
 from tests.images import IMAGES, SUPPORTED, ImageTest
@@ -175,6 +177,8 @@ class DetectionTest(ImageTest):
                 self.assertIn(mark, result.out)
                 self.assertIn("nothing was written", result.err)
                 self.assertEqual(images.listing(self.root), before)
+                with self.assertRaisesRegex(ProvisionError, "declaration"):  # for who asks for a hook all the same
+                    choose(self.system, None)
                 self.assertIn("installed for systemd", self.install("--init", "systemd").err)
 
     def test_what_runs_does_not_hide_a_declared_system(self) -> None:

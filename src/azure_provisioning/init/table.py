@@ -55,8 +55,8 @@ def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
         raise ProvisionError("no init system was found in %s" % system.called, advice="name one with --init")
     if found not in SYSTEMS:
         raise ProvisionError(
-            "the init system of this image is not supported yet",
-            advice="supported are %s; --init overrides" % ", ".join(SYSTEMS),
+            "this system is made from a declaration",
+            advice="`install` prints what to add to it; --init overrides",
             found=found,
         )
     return found, SYSTEMS[found]
