@@ -29,6 +29,26 @@ BUSYBOX = "\x7fELF BusyBox v1.36.1 (2024-06-10) multi-call binary. /etc/inittab 
 SCRIPT = "#!/bin/sh\nexit 0\n"
 LINK = "-> ../init.d/"
 
+# What the stage or script of a distro says of the things that matter here.
+VOID_STAGE2 = (
+    "#!/bin/sh\nrunsvchdir default >/dev/null\n[ -x /etc/rc.local ] && /etc/rc.local\nexec runsvdir -P /run/runit\n"
+)
+DEBIAN_STAGE2 = (
+    "#!/bin/sh\nSVDIR=/etc/service\n/lib/runit/async-timeout /lib/runit/run_sysv_scripts '/etc/rc2.d'\n"
+    'exec runsvdir -P "${SVDIR}"\n'
+)
+FINIT_SSH = "service [2345] <net/lo/up> env:-/etc/default/ssh /usr/sbin/sshd -D $SSHD_OPTS -- OpenSSH daemon\n"
+SLACKWARE_INITTAB = "id:3:initdefault:\nsi:S:sysinit:/etc/rc.d/rc.S\nrc:2345:wait:/etc/rc.d/rc.M\n"
+SLACKWARE_LOCAL = (
+    "#!/bin/bash\n#\n# /etc/rc.d/rc.local:  Local system initialization script.\n#\n"
+    "# Put any local startup commands in here.\n"
+)
+ARTIX_INIT = "#!/bin/execlineb -S0\n/usr/bin/s6-linux-init -c /etc/s6/current -m 00022 -p /usr/bin -- $@\n"
+ARTIX_RC = "#!/bin/sh -e\ns6-rc-init -c /etc/s6/rc/compiled /run/service\n# /etc/init.d/rc 2\n"
+BUSYBOX_INITTAB = (
+    "# /etc/inittab\n::sysinit:/etc/rc\n::respawn:-/bin/sh\nttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100"
+)
+
 # As insserv of Debian 12 writes it.
 DEPEND_START = (
     "TARGETS = killprocs networking rsyslog dbus ssh rc.local\n"
@@ -153,6 +173,133 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/init.d/rcS": BUILDROOT_RCS,
         "/etc/init.d/S50dropbear": SCRIPT,
     },
+    "upstart of ubuntu": {
+        "/sbin/init": "\x7fELF com.ubuntu.Upstart ",
+        "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
+        "/etc/init/rc.conf": "start on runlevel [0123456]\ntask\nexec /etc/init.d/rc $RUNLEVEL\n",
+        "/etc/init/rc-sysinit.conf": "start on (filesystem and static-network-up) or failsafe-boot\n",
+        "/etc/init.d/rc": "#!/bin/sh\n",
+        "/etc/rc2.d/S20rsync": LINK + "rsync",
+        "/etc/rc3.d/S20rsync": LINK + "rsync",
+        "/etc/rc4.d/S20rsync": LINK + "rsync",
+        "/etc/rc5.d/S20rsync": LINK + "rsync",
+    },
+    "runit of void": {
+        "/sbin": "-> usr/bin",
+        "/usr/bin/init": "-> runit-init",
+        "/usr/bin/runit-init": "\x7fELF",
+        "/etc/runit/2": VOID_STAGE2,
+        "/etc/sv/sshd/run": "#!/bin/sh\nexec /usr/bin/sshd -D\n",
+        "/etc/runit/runsvdir/default/sshd": "-> /etc/sv/sshd",
+        "/etc/runit/runsvdir/single/sulogin": "-> /etc/sv/sulogin",
+        "/etc/runit/runsvdir/current": "-> default",
+        "/var/service": "-> /run/runit/runsvdir/current",
+    },
+    "runit of artix": {
+        "/sbin/init": "-> runit-init",
+        "/sbin/runit-init": "\x7fELF",
+        "/etc/runit/2": "#!/bin/sh\nexec runsvdir -P /run/runit/service\n",
+        "/etc/runit/sv/sshd/run": "#!/bin/sh\nexec sshd -D\n",
+        "/etc/runit/runsvdir/default/sshd": "-> /etc/runit/sv/sshd",
+        "/etc/runit/runsvdir/current": "-> default",
+    },
+    "runit of debian": {
+        "/sbin/init": "-> /lib/runit/runit-init",
+        "/lib/runit/runit-init": "\x7fELF",
+        "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
+        "/etc/runit/2": DEBIAN_STAGE2,
+        "/etc/service": "-> runit/runsvdir/current",
+        "/etc/sv/default-syslog/run": "#!/bin/sh\n",
+        "/etc/runit/runsvdir/default/default-syslog": "-> ../../../sv/default-syslog",
+        "/etc/rc2.d/S01ssh": LINK + "ssh",
+        "/etc/rc3.d/S01ssh": LINK + "ssh",
+        "/etc/rc4.d/S01ssh": LINK + "ssh",
+        "/etc/rc5.d/S01ssh": LINK + "ssh",
+    },
+    "runit of debian, native": {
+        "/sbin/init": "-> /lib/runit/runit-init",
+        "/lib/runit/runit-init": "\x7fELF",
+        "/etc/runit/2": DEBIAN_STAGE2,
+        "/etc/runit/no.emulate.sysv": "",
+        "/etc/service": "-> runit/runsvdir/current",
+        "/etc/sv/ssh/run": "#!/bin/sh\n",
+        "/etc/runit/runsvdir/default/ssh": "-> /etc/sv/ssh",
+        "/etc/rc2.d/S01ssh": LINK + "ssh",
+    },
+    "finit of debian": {
+        "/sbin/init": "-> finit",
+        "/sbin/finit": "\x7fELF /etc/finit.conf ",
+        "/etc/finit.conf": "# /etc/finit.conf\n",
+        "/etc/finit.d/available/sshd.conf": FINIT_SSH,
+        "/etc/finit.d/sshd.conf": "-> available/sshd.conf",
+    },
+    "finit with enabled": {
+        "/sbin/init": "\x7fELF /etc/finit.conf ",
+        "/etc/finit.d/available/sshd.conf": FINIT_SSH,
+        "/etc/finit.d/enabled/sshd.conf": "-> ../available/sshd.conf",
+    },
+    "busybox alone": {
+        "/sbin/init": "-> /bin/busybox",
+        "/bin/busybox": BUSYBOX,
+        "/etc/inittab": BUSYBOX_INITTAB,
+        "/etc/rc": "#!/bin/sh\nmount -t proc proc /proc\n",
+    },
+    "busybox without inittab": {
+        "/sbin/init": "-> ../bin/busybox",
+        "/bin/busybox": BUSYBOX,
+        "/etc/init.d/rcS": "#!/bin/sh\nmount -a\n",
+    },
+    "sysvinit alone": {
+        "/sbin/init": SYSVINIT,
+        "/etc/inittab": "id:3:initdefault:\nsi::sysinit:/sbin/boot\n1:3:respawn:/sbin/agetty tty1\n",
+    },
+    "dinit of chimera": {
+        "/usr/bin/init": '#!/bin/sh\n# not runit\nexec /usr/bin/dinit -p "$1"\n',
+        "/usr/lib/dinit.d/boot": "type        = internal\ndepends-on  = system\nwaits-for.d = /etc/dinit.d/boot.d\n",
+        "/usr/lib/dinit.d/local.target": "type = internal\n",
+        "/usr/lib/dinit.d/sshd": "type = process\n",
+        "/etc/dinit.d/boot.d/sshd": "-> /usr/lib/dinit.d/sshd",
+    },
+    "dinit of artix": {
+        "/sbin/init": "-> dinit-init",
+        "/sbin/dinit-init": "-> dinit",
+        "/sbin/dinit": "\x7fELF",
+        "/etc/dinit.d/boot": "type = internal\nwaits-for = loginready\nwaits-for.d = boot.d # enabled ones\n",
+        "/etc/dinit.d/loginready": "type = internal\n",
+        "/etc/dinit.d/boot.d/sshd": "-> ../sshd",
+    },
+    "s6 of artix": {
+        "/sbin/init": ARTIX_INIT,
+        "/etc/s6/current/scripts/rc.init": ARTIX_RC,
+        "/etc/s6/sv/setup/type": "bundle\n",
+        "/etc/s6/adminsv/default/type": "bundle\n",
+        "/etc/s6/adminsv/default/contents.d/sshd": "",
+        "/etc/s6/rc/compiled": "-> compiled-1",
+        "/etc/s6/rc/compiled-1/resolve.cdb": "sshd setup",
+    },
+    "s6 as its author has it": {
+        "/sbin/init": "#!/bin/execlineb -S0\n/bin/s6-linux-init -c /etc/s6-linux-init/current\n",
+        "/etc/s6-linux-init/current/scripts/rc.init": "#!/bin/sh -e\ns6-rc-init /run/service\n",
+        "/etc/s6-rc/source/default/type": "bundle\n",
+        "/etc/s6-rc/source/default/contents.d/getty": "",
+        "/etc/s6-rc/source/ok-local/type": "bundle\n",
+        "/etc/s6-rc/compiled/resolve.cdb": "getty ok-local",
+    },
+    "slackware": {
+        "/sbin/init": SYSVINIT,
+        "/etc/slackware-version": "Slackware 15.0",
+        "/etc/inittab": SLACKWARE_INITTAB,
+        "/etc/rc.d/rc.M": "#!/bin/bash\nif [ -x /etc/rc.d/rc.local ]; then\n  /etc/rc.d/rc.local\nfi\n",
+        "/etc/rc.d/rc.local": SLACKWARE_LOCAL,
+        "/etc/rc.d/rc3.d/README": "",
+    },
+    "bsd rc": {  # CRUX
+        "/sbin/init": SYSVINIT,
+        "/etc/inittab": "id:2:initdefault:\nrc::sysinit:/etc/rc\n2:2:wait:/etc/rc.multi\n",
+        "/etc/rc": "#!/bin/bash\n",
+        "/etc/rc.multi": "#!/bin/bash\nif [ -x /etc/rc.local ]; then\n  /etc/rc.local\nfi\n",
+        "/etc/rc.conf": "HOSTNAME=crux\n",
+    },
 }
 
 # Which module of init/ each of them is for.
@@ -169,6 +316,22 @@ SUPPORTED = {
     "openrc-init": "openrc",
     "buildroot": "buildroot",
     "buildroot on sysvinit": "buildroot",
+    "upstart of ubuntu": "sysvinit",
+    "runit of void": "runit",
+    "runit of artix": "runit",
+    "runit of debian": "sysvinit",
+    "runit of debian, native": "runit",
+    "finit of debian": "finit",
+    "finit with enabled": "finit",
+    "busybox alone": "busybox",
+    "busybox without inittab": "busybox",
+    "sysvinit alone": "busybox",
+    "dinit of chimera": "dinit",
+    "dinit of artix": "dinit",
+    "s6 of artix": "s6",
+    "s6 as its author has it": "s6",
+    "slackware": "slackware",
+    "bsd rc": "rc-local",
 }
 
 Result = NamedTuple("Result", [("code", int), ("out", str), ("err", str)])
@@ -287,6 +450,11 @@ def listing(root: str) -> "Dict[str, Tuple[str, int, bytes]]":
     return found
 
 
+def is_executable(path: str) -> bool:
+    """Is this a program or a script in the images above?"""
+    return "bin/" in path or "/init.d/" in path or "/rc.d/rc." in path or path.endswith("/run")
+
+
 class ImageTest(GuestTest):
     """Has an image in its scratch root, and runs the built file on it."""
 
@@ -304,7 +472,7 @@ class ImageTest(GuestTest):
             else:
                 with open(place, "w", encoding="utf-8") as file:
                     file.write(text)
-                os.chmod(place, 0o755 if "bin/" in path or "/init.d/" in path else 0o644)
+                os.chmod(place, 0o755 if is_executable(path) else 0o644)
 
     def image(self, name: str, python: bool = True) -> None:
         """Fill the root with the image called `name`."""

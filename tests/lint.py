@@ -20,7 +20,8 @@ def main() -> int:
     scratch = tempfile.mkdtemp(prefix="azure-provisioning-lint-")
     try:
         tools = install_tools(scratch)
-        shell = ["units/sysvinit/azure-provisioning", "units/openrc/azure-provisioning", ".ci/run"]
+        shell = ["units/%s/azure-provisioning" % name for name in ("sysvinit", "openrc", "runit")]
+        shell += ["units/slackware/rc.azure-provisioning", ".ci/run"]
         shell.append(os.path.join(scratch, "azure-provisioning.bash"))
         with open(shell[-1], "w", encoding="ascii") as file:
             file.write(manual.completion())

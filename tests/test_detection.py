@@ -3,13 +3,15 @@
 import os
 from typing import Dict, Optional, Tuple
 
+from azure_provisioning.errors import ProvisionError
 from azure_provisioning.init.detection import INIT_BYTES, find_init
+from azure_provisioning.init.table import choose
 from tests import images
 from tests.guests import FastSystem
 from tests.images import IMAGES, SUPPORTED, ImageTest
 
-# What each has in an image that nothing else has, and the name by which it is refused (None: no sign of any).
-NOT_YET: Dict[str, Tuple[Dict[str, str], Optional[str]]] = {
+# What each has in an image that nothing else has, and what it is found to be (None: no sign of any).
+SIGNS: Dict[str, Tuple[Dict[str, str], Optional[str]]] = {
     "nixos": ({"/etc/NIXOS": ""}, "nixos"),
     "nixos by its store": ({"/nix/store/x": "", "/etc/static": "-> /nix/store/x-etc"}, "nixos"),
     "guix": ({"/gnu/store/x": "", "/var/guix/db": ""}, "guix"),
@@ -106,6 +108,12 @@ MORE: Dict[str, Tuple[Dict[str, str], Optional[str]]] = {
 }
 
 
+class LiveSystem(FastSystem):
+    """A root that counts as the running machine's."""
+
+    live = True
+
+
 class DetectionTest(ImageTest):
     def found(self, files: "Dict[str, str]") -> "object":
         """What is found in a root of its own."""
@@ -123,7 +131,7 @@ class DetectionTest(ImageTest):
                 self.assertEqual(self.found(files), SUPPORTED[name])
 
     def test_signs_of_others(self) -> None:
-        for name, (files, expected) in list(NOT_YET.items()) + list(MORE.items()):
+        for name, (files, expected) in list(SIGNS.items()) + list(MORE.items()):
             with self.subTest(name):
                 self.assertEqual(self.found(files), expected)
 
@@ -144,23 +152,53 @@ class DetectionTest(ImageTest):
         running = {"/run/systemd/system/x": "", "/run/openrc/softlevel": "default", "/run/dinitctl": ""}
         self.assertEqual(self.found(dict(IMAGES["buildroot"], **running)), "buildroot")
 
-    def test_not_supported_yet_is_named(self) -> None:
-        for name in (
-            "nixos",
-            "guix",
-            "runit of void",
-            "dinit of chimera",
-            "slackware",
-            "finit",
-            "bsd rc",
-            "s6 of artix",
-        ):
+    def test_debian_runit_without_its_scripts(self) -> None:
+        """The LSB script is for who runs the links of runlevel 2; else the service directory."""
+        whole = IMAGES["runit of debian"]
+        self.assertEqual(self.found(whole), "sysvinit")
+        off = {"/etc/runit/no.emulate.sysv": ""}
+        self.assertEqual(self.found(dict(whole, **off)), "runit")
+        unused = {
+            "/etc/runit/2": "#!/bin/sh\n# /lib/runit/run_sysv_scripts /etc/rc2.d\nexec runsvdir -P /etc/service\n"
+        }
+        self.assertEqual(self.found(dict(whole, **unused)), "runit")
+        bare = {path: text for path, text in whole.items() if not path.startswith("/etc/rc")}
+        self.assertEqual(self.found(bare), "runit")
+
+    def test_a_declared_system_is_told_what_to_declare(self) -> None:
+        """Nothing is written: text for the declaration on stdout, what it is for on stderr."""
+        for name, mark in (("nixos", "systemd.services.azure-provisioning"), ("guix", "(one-shot? #t)")):
             with self.subTest(name):
-                files, expected = NOT_YET[name]
                 self.empty()
                 self.fill(dict(images.PYTHON, **{"/etc/os-release": ""}))
-                self.fill(files)
-                self.assertIn("found=%s)" % expected, self.refused("install"))
+                self.fill(SIGNS[name][0])
+                before = images.listing(self.root)
+                result = self.install()
+                self.assertIn(mark, result.out)
+                self.assertIn("nothing was written", result.err)
+                self.assertEqual(images.listing(self.root), before)
+                with self.assertRaisesRegex(ProvisionError, "declaration"):  # for who asks for a hook all the same
+                    choose(self.system, None)
+                self.assertIn("installed for systemd", self.install("--init", "systemd").err)
+
+    def test_what_runs_does_not_hide_a_declared_system(self) -> None:
+        self.fill({"/etc/NIXOS": "", "/run/systemd/system/x": ""})
+        system = LiveSystem(self.root)
+        self.assertEqual(find_init(system), "nixos")
+        system.unlink("/etc/NIXOS")
+        self.assertEqual(find_init(system), "systemd")
+
+    def test_what_runs_counts_more_than_what_is_there(self) -> None:
+        for name, running, expected in (
+            ("buildroot", {"/run/openrc/softlevel": "default"}, "openrc"),
+            ("busybox alone", {"/run/finit/x": ""}, "finit"),
+            ("runit of debian", {"/run/runit/x": ""}, "sysvinit"),
+            ("runit of void", {"/run/runit/x": ""}, "runit"),
+            ("systemd", {"/run/dinitctl": ""}, "dinit"),
+        ):
+            with self.subTest(name):
+                self.found(dict(IMAGES[name], **running))
+                self.assertEqual(find_init(LiveSystem(self.system.root)), expected)
 
     def test_nothing_found_asks_for_a_name(self) -> None:
         self.fill(dict(images.PYTHON, **{"/etc/os-release": ""}))

@@ -7,6 +7,8 @@ import subprocess
 import unittest
 from typing import Dict, List
 
+from azure_provisioning.init.declared import TEXTS
+from azure_provisioning.init.table import SYSTEMS
 from azure_provisioning.init.unit import DEFAULT, unit
 from azure_provisioning.records import Hook
 from tests import TOP
@@ -18,6 +20,16 @@ PROGRAM = "/usr/local/sbin/azure-provisioning"
 OPENRC = "openrc/azure-provisioning"
 SYSVINIT = "sysvinit/azure-provisioning"
 SYSTEMD = "systemd/azure-provisioning.service"
+RUNIT = "runit/azure-provisioning"
+SLACKWARE = "slackware/rc.azure-provisioning"
+SCRIPTS = (OPENRC, SYSVINIT, RUNIT, SLACKWARE)
+# What names no interpreter: text for a declaration, and what only turns us on.
+WITHOUT_PATHS = (
+    "nixos/azure-provisioning.nix",
+    "guix/azure-provisioning.scm",
+    "systemd/10-azure-provisioning.preset",
+    "slackware/azure-provisioning.rc.local",
+)
 
 
 def shipped(name: str) -> str:
@@ -40,7 +52,9 @@ def active(text: str) -> str:
 
 class EveryUnitTest(unittest.TestCase):
     def test_there_are_some(self) -> None:
-        self.assertLessEqual({OPENRC, SYSVINIT, SYSTEMD}, set(names()))
+        self.assertLessEqual({SYSTEMD}.union(SCRIPTS, WITHOUT_PATHS), set(names()))
+        folders = set(SYSTEMS) | set(TEXTS)
+        self.assertEqual({name.split("/")[0] for name in names()}, folders - {"buildroot"})
 
     def test_none_waits_for_an_online_network(self) -> None:
         for name in names():
@@ -55,7 +69,7 @@ class EveryUnitTest(unittest.TestCase):
     def test_shipped_paths_are_what_install_replaces(self) -> None:
         """A packager ships them unchanged; `install` writes the paths of the image, all of them."""
         hook = Hook("/opt/python3.9", "/opt/sbin/azure")
-        for name in (OPENRC, SYSVINIT, SYSTEMD):
+        for name in set(names()) - set(WITHOUT_PATHS):
             self.assertEqual(unit(name, DEFAULT), shipped(name))
             text = active(unit(name, hook))
             self.assertNotIn(DEFAULT.python, text)
@@ -158,7 +172,7 @@ class ScriptTest(GuestTest):
             return file.read().splitlines()
 
     def test_parsed_by_every_shell(self) -> None:
-        for name in (OPENRC, SYSVINIT):
+        for name in SCRIPTS:
             for shell in self.shells:
                 with self.subTest(name=name, shell=shell):
                     result = self.run_shell(shell, "-n", self.script(name))
@@ -212,6 +226,38 @@ class ScriptTest(GuestTest):
         self.assertLessEqual({"Short-Description", "Description"}, set(found))
         self.assertIn("# chkconfig: 2345 50 50", lines)
         self.assertTrue(any(line.startswith("# description: ") for line in lines))
+
+    def test_slackware(self) -> None:
+        script = self.script(SLACKWARE)
+        for shell in self.shells:
+            with self.subTest(shell):
+                self.assertEqual(self.run_shell(shell, script, "start"), Result(0, "", ""))
+                argv, stdin, umask, path = self.noted()
+                self.assertEqual(argv, "5:-I -S %s run --detach" % PROGRAM)
+                self.assertEqual((stdin, umask[-3:]), ("/dev/null", "022"))
+                self.assertLessEqual({"/usr/sbin", "/sbin", "/bin"}, set(path.split(":")))
+        for verb in ("stop", "restart"):
+            self.assertEqual(self.run_shell("sh", script, verb), Result(0, "", ""))
+            self.assertFalse(os.path.exists(self.note), verb)
+        self.assertEqual(self.run_shell("sh", script, "status").code, 0)
+        self.assertEqual(self.noted()[0], "4:-I -S %s status" % PROGRAM)
+        self.assertEqual(self.run_shell("sh", script).code, 2)
+
+    def test_runit(self) -> None:
+        """In a folder that runsv supervises; it is told before anything can fail that once is enough."""
+        script = self.script(RUNIT)
+        os.mkdir(self.system.path("/supervise"))
+        for shell in self.shells:
+            for code in (0, 1):
+                with self.subTest(shell):
+                    self.exit_with(code)
+                    inside = 'cd "%s" && exec %s "%s"' % (self.system.path("/"), shell, script)
+                    self.assertEqual(self.run_shell("sh", "-c", inside), Result(code, "", ""))
+                    argv, stdin, umask, path = self.noted()
+                    self.assertEqual(argv, "4:-I -S %s run" % PROGRAM)
+                    self.assertEqual((stdin, umask[-3:]), ("/dev/null", "022"))
+                    self.assertLessEqual({"/usr/sbin", "/sbin", "/bin"}, set(path.split(":")))
+                    self.assertEqual(self.text("/supervise/control"), "o")
 
     def openrc(self, shell: str, function: str) -> Result:
         """Call a function of OpenRC's script, as openrc-run does: sourced, with its helpers and its verbs noted."""

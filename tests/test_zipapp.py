@@ -123,7 +123,7 @@ class ContentTest(unittest.TestCase):
         self.assertEqual(names, sorted(set(names)))
         for name in names:
             module = re.match(r"(azure_provisioning(/\w+)+|__main__)\.py$", name)
-            unit = re.match(r"units/\w+/[\w.-]*azure-provisioning[\w.-]*$", name)
+            unit = re.match(r"units/[\w-]+/[\w.-]*azure-provisioning[\w.-]*$", name)
             self.assertTrue(module or unit, name)
             with open(os.path.join(TOP, *self.source(name))) as file:
                 self.assertEqual(self.archive.read(name).decode("utf-8"), file.read())

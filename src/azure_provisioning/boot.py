@@ -112,7 +112,7 @@ def retire_left_over(boot: Boot) -> None:
     from .init import table
 
     try:
-        for link in table.disable(boot.system):
-            boot.console.say("removed %s: Ready was accepted at %s" % (link, boot.state.facts["ready_at"]))
+        for path in table.disable(boot.system):
+            boot.console.say("the hook is off (%s): Ready was accepted at %s" % (path, boot.state.facts["ready_at"]))
     except GuestError as error:
         boot.console.warn(str(error))

@@ -49,13 +49,18 @@ def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
-    from .image.install import install
+    from .image.install import declaration, install
 
-    system = System(arguments.root)
+    system, program = System(arguments.root), own_file()
+    text = declaration(system, arguments.init)
+    if text is not None:
+        show(text.splitlines())
+        console.say("nothing was written: this system is made from a declaration; add this to it")
+        return 0
     name = install(
         system,
         console,
-        own_file(),
+        program,
         prefix=arguments.prefix,
         init_name=arguments.init,
         every_boot=arguments.every_boot,

@@ -212,8 +212,8 @@ def disable(boot: Boot) -> None:
     from .init import table
 
     try:
-        for link in table.disable(boot.system):
-            boot.console.say("removed %s" % link)
+        for path in table.disable(boot.system):
+            boot.console.say("the hook is off (%s)" % path)
     except GuestError as error:
         boot.console.warn("the boot hook could not be removed: %s" % error)
 

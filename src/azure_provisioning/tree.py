@@ -14,7 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+USUAL = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+SEARCH = USUAL + ("/run/wrappers/bin", "/run/current-system/sw/bin", "/run/current-system/profile/bin")  # NixOS, Guix
 FILE_LIMIT = 1 << 20  # bytes; no file that is read whole is larger on a healthy system
 LINKS_LIMIT = 40  # as the kernel's
 ABSENT = (errno.ENOENT, errno.ENOTDIR)

@@ -154,6 +154,8 @@ def ordered(bench: Bench) -> None:
     if bench.init == "openrc":
         script = "mount -t tmpfs none /run && mkdir -p /run/openrc && touch /run/openrc/softlevel && openrc default"
         output = run(inside(root, "/bin/sh", "-c", script))
+    elif bench.kind == "runit":
+        output = run(inside(root, "/lib/runit/run_sysv_scripts", "/etc/rc2.d"))
     else:
         script = "RUNLEVEL=2 PREVLEVEL=N runlevel=2 previous=N /etc/init.d/rc 2"
         output = run(inside(root, "/bin/sh", "-c", script))
@@ -192,7 +194,7 @@ def kept(bench: Bench) -> None:
         check({unnumbered(link) for link in links} <= {unnumbered(link) for link in now}, verb, "leaves", now)
         if bench.kind == "insserv":
             check_startpar(root)
-        elif bench.kind == "plain":
+        elif bench.kind in ("plain", "runit"):
             check_numbers(root)
     if bench.kind == "insserv":
         bench.in_offline("/sbin/insserv")

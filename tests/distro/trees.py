@@ -18,6 +18,10 @@ rm -f /etc/init.d/.depend.boot /etc/init.d/.depend.start /etc/init.d/.depend.sto
 """
 
 
+# Where ssh is a service of runit, its script is passed over; here it is to be one of the scripts.
+SSH_BY_ITS_SCRIPT = "rm -rf /etc/sv/ssh"
+
+
 class Kind(NamedTuple):
     """How a tree is made, and what `install` should find in it."""
 
@@ -31,6 +35,7 @@ KINDS: Dict[str, Kind] = {
     "insserv": Kind("sysvinit", ("sysvinit-core", "sysv-rc"), ""),
     "plain": Kind("sysvinit", ("sysvinit-core", "sysv-rc"), WITHOUT_INSSERV),
     "openrc": Kind("openrc", ("sysvinit-core", "openrc"), ""),
+    "runit": Kind("sysvinit", ("runit-init",), SSH_BY_ITS_SCRIPT),
 }
 
 

@@ -5,7 +5,7 @@ import os
 from .. import config, state
 from ..console import Console
 from ..errors import GuestError, ProvisionError
-from ..init import manifest, rivals, table
+from ..init import declared, detection, manifest, rivals, s6, table
 from ..init.unit import DEFAULT
 from ..records import Hook
 from ..system import System
@@ -65,10 +65,23 @@ def install(
             system.roll_back()
     for line in rivals.find_rivals(system):
         console.warn(line)
+    left = s6.left_to_do(system) if name == "s6" else None
+    if left:
+        console.warn(left)
     kind = system.volatile(state.FOLDER)
     if kind:
         console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))
     return name
+
+
+def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":
+    """What to add to the declaration from which this system is made; None for one that takes files of ours.
+
+    Raises ProvisionError.
+    """
+    check_root(system)
+    found = init_name or detection.find_init(system)
+    return declared.declaration(found) if found in declared.TEXTS else None
 
 
 def check_root(system: System) -> None:

@@ -30,6 +30,11 @@ def links(system: System) -> "List[str]":
     return [FOLDER + "/" + name for name in names]
 
 
+def disable(system: System) -> "List[str]":
+    """Unlink what a boot would follow."""
+    return [link for link in links(system) if system.unlink(link)]
+
+
 def remove(system: System) -> None:
     """Take script and link away."""
     for path in links(system) + [sysvinit.SCRIPT]:

@@ -54,19 +54,17 @@ RUNNING = (
 
 def find_init(system: System) -> "Optional[str]":
     """The name of the init system (see `init.NAMES`, and `nixos` and `guix`), or None if no sign of one is found."""
-    if system.live:
-        for marker, name in RUNNING:
-            if system.exists(marker):
-                return name
     if system.exists("/etc/NIXOS") or (system.is_dir("/nix/store") and system.is_link("/etc/static")):
         return "nixos"
     if system.is_dir("/gnu/store") and (system.exists("/run/current-system") or system.is_dir("/var/guix")):
         return "guix"
-    base = find_base(system)
+    base = find_running(system) or find_base(system)
     if base in ("systemd", "dinit", "finit"):
         return base
     if has_openrc(system, base):
         return "openrc"
+    if base == "runit":
+        return runit_flavour(system)
     if base == "s6":
         return s6_flavour(system)
     if base == "sysvinit":
@@ -74,6 +72,11 @@ def find_init(system: System) -> "Optional[str]":
     if base == "busybox":
         return busybox_flavour(system)
     return base
+
+
+def find_running(system: System) -> "Optional[str]":
+    """Which manager has left its mark in /run; None in an image, and where nobody leaves one."""
+    return next((name for marker, name in RUNNING if system.live and system.exists(marker)), None)
 
 
 def find_base(system: System) -> "Optional[str]":
@@ -132,6 +135,12 @@ def has_openrc(system: System, base: "Optional[str]") -> bool:
     callers = ["/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]  # Debian has wrappers
     callers += [folder + "/rc.init" for folder in S6_SCRIPTS]
     return any(b"openrc" in active_lines(system, caller) for caller in callers)
+
+
+def runit_flavour(system: System) -> str:
+    """Debian's second stage runs the scripts of runlevel 2, with 90 s for them, before it starts services."""
+    emulates = b"run_sysv_scripts" in active_lines(system, "/etc/runit/2") and system.is_dir("/etc/rc2.d")
+    return "sysvinit" if emulates and not system.exists("/etc/runit/no.emulate.sysv") else "runit"
 
 
 def s6_flavour(system: System) -> str:

@@ -34,6 +34,11 @@ def links(system: System) -> "List[str]":
     return [path for path in paths if system.is_link(path)]
 
 
+def disable(system: System) -> "List[str]":
+    """Unlink what a boot would follow."""
+    return [link for link in links(system) if system.unlink(link)]
+
+
 def remove(system: System) -> None:
     """Take script and links away."""
     for path in links(system):

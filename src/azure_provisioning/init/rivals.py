@@ -9,6 +9,14 @@ if TYPE_CHECKING:
 
 WAAGENT = ("waagent", "walinuxagent")
 CLOUD_INIT = ("cloud-init", "cloud-init-local", "cloud-init-main", "cloud-init-network")
+# Where runit, dinit, s6-rc and finit have what they start: the folder, and how a name in it ends.
+OTHER_FOLDERS = {
+    "/etc/runit/runsvdir/default": "",
+    "/etc/dinit.d/boot.d": "",
+    "/etc/s6/adminsv/default/contents.d": "",
+    "/etc/finit.d": ".conf",
+    "/etc/finit.d/enabled": ".conf",
+}
 WAAGENT_CONF = "/etc/waagent.conf"
 CLOUD_DISABLED = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
 
@@ -32,6 +40,7 @@ def is_enabled(system: System, services: "Tuple[str, ...]") -> bool:
                 folders["%s/%s" % (folder, name)] = ".service"
     for runlevel in system.list("/etc/runlevels"):
         folders["/etc/runlevels/" + runlevel] = ""
+    folders.update(OTHER_FOLDERS)
     for folder, ending in folders.items():
         if set(system.list(folder)) & {service + ending for service in services}:
             return True

@@ -40,6 +40,11 @@ def links(system: System) -> "List[str]":
     return [path for path in ("%s/%s/%s" % (folder, name, NAME) for name in wants) if system.is_link(path)]
 
 
+def disable(system: System) -> "List[str]":
+    """Unlink what a boot would follow."""
+    return [link for link in links(system) if system.unlink(link)]
+
+
 def remove(system: System) -> None:
     """Take unit, preset and links away."""
     for path in links(system) + [UNIT, PRESET]:

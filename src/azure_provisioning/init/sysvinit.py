@@ -54,6 +54,11 @@ def links(system: System) -> "List[str]":
     return numbered_links(system, "S")
 
 
+def disable(system: System) -> "List[str]":
+    """Unlink what a boot would follow."""
+    return [link for link in links(system) if system.unlink(link)]
+
+
 def remove(system: System) -> None:
     """Take links, startpar's lines and the script away."""
     for path in links(system) + numbered_links(system, "K"):

@@ -3,15 +3,16 @@
     present(system) -> bool      is there any file of our hook, enabled or not?
     enable(system, hook) -> None write the hook and have the next boot start it
     links(system) -> list        the paths that make a boot start it, as they are now
+    disable(system) -> list      the once-only mechanism: the paths that were changed so that no boot starts it again
     remove(system) -> None       every trace of the hook
 
-The once-only mechanism is the same everywhere: unlink what `links` finds. Every one of these systems has read its list
-of services before it starts us, so that nothing needs to be reloaded, and a reload from inside could lose jobs.
+Most disable by unlinking what `links` finds. Nothing is ever reloaded: these systems have read their list of services
+before they start us, and a reload from inside could lose jobs; runit, which watches its list, is told by a file.
 """
 
 from ..errors import ProvisionError
 from ..system import System
-from . import buildroot, openrc, systemd, sysvinit
+from . import buildroot, busybox, dinit, finit, openrc, rc_local, runit, s6, slackware, systemd, sysvinit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         def present(self, system: System) -> bool: ...
         def enable(self, system: System, hook: Hook) -> None: ...
         def links(self, system: System) -> List[str]: ...
+        def disable(self, system: System) -> List[str]: ...
         def remove(self, system: System) -> None: ...
 
 
@@ -33,22 +35,15 @@ SYSTEMS: "Dict[str, InitSystem]" = {
     "sysvinit": sysvinit,
     "buildroot": buildroot,
     "openrc": openrc,
+    "runit": runit,
+    "s6": s6,
+    "dinit": dinit,
+    "finit": finit,
+    "busybox": busybox,
+    "slackware": slackware,
+    "rc-local": rc_local,
 }
-
-# What `--init` knows. Those that have no module yet are refused by name.
-NAMES = (
-    "systemd",
-    "sysvinit",
-    "buildroot",
-    "openrc",
-    "runit",
-    "s6",
-    "dinit",
-    "finit",
-    "busybox",
-    "slackware",
-    "rc-local",
-)
+NAMES = tuple(SYSTEMS)  # what `--init` knows
 
 
 def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
@@ -60,8 +55,8 @@ def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
         raise ProvisionError("no init system was found in %s" % system.called, advice="name one with --init")
     if found not in SYSTEMS:
         raise ProvisionError(
-            "the init system of this image is not supported yet",
-            advice="supported are %s; --init overrides" % ", ".join(SYSTEMS),
+            "this system is made from a declaration",
+            advice="`install` prints what to add to it; --init overrides",
             found=found,
         )
     return found, SYSTEMS[found]
@@ -80,10 +75,5 @@ def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
 
 
 def disable(system: System) -> "List[str]":
-    """Take the hook out of the boot sequence, whichever init system has it; returns what was unlinked."""
-    gone = []
-    for module in SYSTEMS.values():
-        for link in module.links(system):
-            if system.unlink(link):
-                gone.append(link)
-    return gone
+    """Take the hook out of the boot sequence, whichever init system has it; returns what was changed."""
+    return [path for module in SYSTEMS.values() for path in module.disable(system)]

@@ -1,0 +1,84 @@
+"""Lines of ours in a file that is the user's: marked, so that they can be taken out again to the byte.
+
+They go to the top, after a first line that names the interpreter: whatever the file's own lines do or end with, ours
+are reached. A file that is made for them, or that is made executable for them, says so in the block.
+"""
+
+import stat
+
+from ..errors import GuestError
+from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+BEGIN = "# >>> azure-provisioning >>>\n"
+END = "# <<< azure-provisioning <<<"
+ABSENT = "# before: no such file\n"
+MODE = "# before: mode "
+
+
+def find_block(system: System, path: str) -> "Optional[str]":
+    """The lines between the marks in the file at `path`; None if there are none, or it cannot be read."""
+    try:
+        parts = split(system.read_text(path) or "")
+    except GuestError:
+        return None
+    return parts[1] if parts else None
+
+
+def put_block(system: System, path: str, lines: str, *, first: str = "", executable: bool = False) -> None:
+    """Have the file at `path` begin with `lines`, in the place of an older block.
+
+    A file that does not exist is made, with `first` above the block. `executable`: let all execute it. Raises
+    GuestError.
+    """
+    found = system.stat(path)
+    text = system.read_text(path)
+    parts = split(text or "")
+    if parts:
+        before, old, after = parts
+        lines = note_of(old) + lines
+    elif text is None:
+        before, after = first, "\n"
+        lines = ABSENT + lines
+    else:
+        head, newline, tail = text.partition("\n") if text.startswith("#!") else ("", "", text)
+        before, after = (head + newline, "\n" + tail) if newline or not head else (head + "\n", "")
+        if executable and found is not None and not found.st_mode & 0o111:
+            lines = "%s%04o\n" % (MODE, stat.S_IMODE(found.st_mode)) + lines
+    mode = 0o644 if found is None else stat.S_IMODE(found.st_mode)
+    system.write(path, before + BEGIN + lines + END + after, mode=mode | 0o111 if executable else mode)
+
+
+def take_block(system: System, path: str) -> bool:
+    """Take our lines out of the file at `path`, which is then as it was before them; True if there were any."""
+    parts = split(system.read_text(path) or "")
+    if not parts:
+        return False
+    before, lines, after = parts
+    text = before + after[1:] if after else before[:-1]  # without a line end the file ended before us
+    if lines.startswith(ABSENT) and text == before and before.count("\n") < 2:  # nobody has added to it
+        return system.unlink(path)
+    note = note_of(lines)
+    mode = int(note[len(MODE) :], 8) if note.startswith(MODE) else None
+    return system.write(path, text, mode=mode)
+
+
+def split(text: str) -> "Optional[Tuple[str, str, str]]":
+    """(what is before our block, its lines, what follows its end mark); None if there is none."""
+    before, begin, rest = text.partition(BEGIN)
+    lines, end, after = rest.partition(END)
+    return (before, lines, after) if begin and end and before[-1:] in ("", "\n") and after[:1] in ("", "\n") else None
+
+
+def note_of(lines: str) -> str:
+    """The line of a block that says how the file was before it; empty if it only gained the block."""
+    first = lines.split("\n", 1)[0] + "\n"
+    if first.startswith(MODE):
+        digits = first[len(MODE) :].strip()
+        if len(digits) != 4 or set(digits) - set("01234567"):
+            raise GuestError("the marks of azure-provisioning were changed", line=first.strip())
+        return first
+    return first if first == ABSENT else ""

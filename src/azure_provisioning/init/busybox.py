@@ -1,0 +1,58 @@
+"""busybox init with nothing else, or a System V init without runlevel folders: a line in `/etc/inittab`."""
+
+from ..system import System
+from . import block
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
+    from ..records import Hook
+
+INITTAB = "/etc/inittab"
+ENTRY = "\n::once:"
+SYSV_ENTRY = "\naz:12345:once:"  # System V init wants a name and runlevels
+# What busybox init does without an inittab: a file that is made for our line must say so too (its init/init.c).
+DEFAULT = """::sysinit:/etc/init.d/rcS
+::askfirst:-/bin/sh
+tty2::askfirst:-/bin/sh
+tty3::askfirst:-/bin/sh
+tty4::askfirst:-/bin/sh
+::ctrlaltdel:reboot
+::shutdown:umount -a -r
+::shutdown:swapoff -a
+::restart:init
+"""
+
+
+def present(system: System) -> bool:
+    """Is there a line of ours?"""
+    return bool(links(system))
+
+
+def enable(system: System, hook: "Hook") -> None:
+    """Have init start us once, beside the consoles. It reads its file when it starts: nothing runs before that."""
+    from .unit import unit
+
+    text = system.read_text(INITTAB)
+    lines = unit("busybox/azure-provisioning.inittab", hook)
+    if text is None or DEFAULT in (block.find_block(system, INITTAB) or ""):
+        lines += DEFAULT
+    elif ":initdefault:" in text:
+        lines = lines.replace(ENTRY, SYSV_ENTRY)
+    block.put_block(system, INITTAB, lines)
+
+
+def links(system: System) -> "List[str]":
+    """The file, while it has our line."""
+    return [INITTAB] if block.find_block(system, INITTAB) is not None else []
+
+
+def disable(system: System) -> "List[str]":
+    """Take our line out again."""
+    return [INITTAB] if block.take_block(system, INITTAB) else []
+
+
+def remove(system: System) -> None:
+    """The line is all that there is of us."""
+    disable(system)

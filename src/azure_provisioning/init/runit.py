@@ -1,0 +1,105 @@
+"""runit: a service directory, and a link to it among the services that runsvdir starts. Void, Artix, Debian and others.
+
+A boot is disabled by the file `down` in the service directory, and not by the link: runsvdir, which looks at its list
+every few seconds, would end us in the same moment.
+"""
+
+from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
+
+    from ..records import Hook
+
+NAME = "azure-provisioning"
+SERVICES = ("/etc/runit/sv", "/etc/sv")  # Artix; Void, Debian and runit itself
+SETS = "/etc/runit/runsvdir"  # a folder of links each; `default` is the one that boots
+FLAT = ("/etc/service", "/var/service", "/service")  # where there are no sets
+SUPERVISE = ("control", "lock", "ok", "pid", "stat", "status", "status.new", "pid.new", "stat.new")
+SCAN_SECONDS = 15.0  # for runsvdir, which looks every 5 s, to find a new link
+
+
+def present(system: System) -> bool:
+    """Is there a service directory of ours, or a link to one?"""
+    return any(system.stat(folder) is not None for folder in folders(system)) or bool(entries(system))
+
+
+def enable(system: System, hook: "Hook") -> None:
+    """Write the service directory and link it into what boots.
+
+    A runsvdir that is running would start it at once. So it is down until runsv has looked at it.
+    """
+    from .unit import unit
+
+    home = next((folder for folder in SERVICES if system.is_dir(folder)), SERVICES[-1]) + "/" + NAME
+    system.write(home + "/run", unit("runit/" + NAME, hook), mode=0o755)
+    running = set_of_boot(system)
+    if running is not None and not system.is_link(running + "/" + NAME):
+        if system.live:
+            clean(system, home)
+            system.write(home + "/down", "")
+        system.link(home, running + "/" + NAME)
+        if system.live:
+            wait_for_runsv(system, home)
+    system.unlink(home + "/down")
+
+
+def links(system: System) -> "List[str]":
+    """Our entry in any set of services, unless the service is down."""
+    if any(system.stat(folder + "/down") is not None for folder in folders(system)):
+        return []
+    return entries(system)
+
+
+def disable(system: System) -> "List[str]":
+    """Have runsv not start it at the next boot; the service that runs now goes on to its end."""
+    if not links(system):
+        return []
+    return [folder + "/down" for folder in folders(system) if system.write(folder + "/down", "")]
+
+
+def remove(system: System) -> None:
+    """Take links and service directory away, with what runsv keeps in it."""
+    for link in entries(system):
+        system.unlink(link)
+    for home in folders(system):
+        clean(system, home)
+        for name in ("run", "down"):
+            system.unlink("%s/%s" % (home, name))
+        system.remove_dir(home)
+
+
+def folders(system: System) -> "List[str]":
+    """The service directories of ours that there are."""
+    homes = [folder + "/" + NAME for folder in SERVICES]
+    return [home for home in homes if system.is_dir(home)]
+
+
+def entries(system: System) -> "List[str]":
+    """Our links in sets of services, whether the service is down or not. `current` is itself a link to a set."""
+    sets = ["%s/%s" % (SETS, name) for name in system.list(SETS)]
+    lists = [folder for folder in sets + list(FLAT) if system.is_dir(folder) and not system.is_link(folder)]
+    return [path for path in ("%s/%s" % (folder, NAME) for folder in lists) if system.is_link(path)]
+
+
+def set_of_boot(system: System) -> "Optional[str]":
+    """The folder of the services that a boot starts; None if there is none."""
+    chosen = (system.read_text("/etc/runit/default.runsvdir") or "").strip()  # Debian
+    sets = ["%s/%s" % (SETS, name) for name in (chosen, "default") if name and "/" not in name]
+    return next((folder for folder in sets + list(FLAT) if system.is_dir(folder)), None)
+
+
+def clean(system: System, home: str) -> None:
+    """Remove what a runsv that is gone left in the service directory; it makes all of it anew."""
+    for name in SUPERVISE:
+        system.unlink("%s/supervise/%s" % (home, name))
+    if not system.is_link(home + "/supervise"):
+        system.remove_dir(home + "/supervise")
+
+
+def wait_for_runsv(system: System, home: str) -> None:
+    """Return when runsv has looked for `down`, or when there is no runsvdir that would start one."""
+    ends = system.monotonic() + SCAN_SECONDS
+    while not system.exists(home + "/supervise/ok") and system.monotonic() < ends:
+        system.sleep(0.1)

@@ -1,0 +1,52 @@
+"""Slackware's rc.d: a script that is enabled by being executable, and a call of it in rc.local."""
+
+from ..system import System
+from . import block
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
+    from ..records import Hook
+
+SCRIPT = "/etc/rc.d/rc.azure-provisioning"
+CALLER = "/etc/rc.d/rc.local"  # rc.M runs it, or in older releases reads it in, so that no line of ours may exit
+
+
+def present(system: System) -> bool:
+    """Is there a script of ours, or a call of it?"""
+    return system.exists(SCRIPT) or is_called(system)
+
+
+def enable(system: System, hook: "Hook") -> None:
+    """Write the script and have rc.local call it."""
+    from . import rc_local
+    from .unit import unit
+
+    system.write(SCRIPT, unit("slackware/rc.azure-provisioning", hook), mode=0o755)
+    rc_local.put_call(system, CALLER, unit("slackware/azure-provisioning.rc.local", hook))
+
+
+def links(system: System) -> "List[str]":
+    """The script, while it is executable and called."""
+    return [SCRIPT] if system.is_program(SCRIPT) and is_called(system) and system.is_program(CALLER) else []
+
+
+def disable(system: System) -> "List[str]":
+    """Slackware's own measure: the script is no longer executable."""
+    found = links(system)
+    for path in found:
+        system.write(path, system.read(path) or b"", mode=0o644)
+    return found
+
+
+def remove(system: System) -> None:
+    """Take the call and the script away."""
+    if is_called(system):
+        block.take_block(system, CALLER)
+    system.unlink(SCRIPT)
+
+
+def is_called(system: System) -> bool:
+    """Does rc.local call the script?"""
+    return SCRIPT in (block.find_block(system, CALLER) or "")

@@ -1,0 +1,76 @@
+"""Once and no more: for every init system, from `install` through the first boot to a boot that has nothing to do."""
+
+from azure_provisioning.azure.identity import DMI
+from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.init import table
+from azure_provisioning.settled import is_settled
+from azure_provisioning.tree import Tree
+from tests.guests import STATE
+from tests.images import IMAGES, SUPPORTED, ImageTest, listing
+
+AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
+# Everything that needs a guest's programs is left out: these images have none.
+STEPS = ("hosts", "hostname", "account", "password", "ssh_keys", "sudo", "password_login", "grow_root", "entropy")
+
+
+class HookTest(ImageTest):
+    def guest(self, image: str, *arguments: str) -> None:
+        """A VM on Azure, from an image that the file was installed into."""
+        self.empty()
+        self.image(image)
+        self.azure(publish_name="no", **dict.fromkeys(STEPS, "no"))
+        self.install(*arguments)
+        self.fill({DMI + "/chassis_asset_tag": AZURE_TAG + "\n", DMI + "/product_uuid": VM_ID + "\n"})
+
+
+class OnceTest(HookTest):
+    def test_first_boot_disables_it(self) -> None:
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.guest(name)
+                enabled = self.hook()
+                self.assertTrue(enabled[1])
+                self.assertEqual(self.boot(), 0, self.story)
+                self.assertIn("ready_at", self.facts())
+                self.assertEqual(self.hook()[1], [])
+                self.assertIn("the hook is off", self.story)
+                after = listing(self.root)
+                self.assertEqual(self.boot(), 0)
+                self.assertEqual(listing(self.root), after)
+                self.install()  # the image is made anew from this VM
+                self.assertEqual(self.hook(), enabled)
+
+    def test_every_boot_keeps_it(self) -> None:
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.guest(name, "--every-boot")
+                enabled = self.hook()
+                for _ in range(2):
+                    self.assertEqual(self.boot(), 0, self.story)
+                    self.assertEqual(self.hook(), enabled)
+                self.assertTrue(is_settled(Tree(self.root)))
+
+    def test_left_over(self) -> None:
+        """Cut off between Ready and the end: the next boot sees that there is something to do, and does it."""
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.guest(name)
+                self.fill({STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % VM_ID})
+                self.assertFalse(is_settled(Tree(self.root)))
+                self.assertEqual(self.boot(), 0, self.story)
+                self.assertEqual(self.hook()[1], [])
+                self.assertEqual(table.disable(self.system), [])
+                self.assertIn(SUPPORTED[name], self.text("/var/lib/azure-provisioning/install") or "")
+
+
+class FailedBootTest(HookTest):
+    speed = 500.0  # all that these boots do is wait
+
+    def test_failed_boot_keeps_it(self) -> None:
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.guest(name)
+                enabled = self.hook()
+                self.options(imds="127.0.0.1:9", wireserver="127.0.0.1:9", deadline=61)
+                self.assertEqual(self.boot(), 1)
+                self.assertEqual(self.hook(), enabled)
