@@ -21,6 +21,7 @@ def main() -> int:
     try:
         tools = install_tools(scratch)
         shell = ["units/sysvinit/azure-provisioning", "units/openrc/azure-provisioning", ".ci/run"]
+        shell += ["units/recipes/mkosi/mkosi.finalize", "units/recipes/apk/APKBUILD"]
         shell.append(os.path.join(scratch, "azure-provisioning.bash"))
         with open(shell[-1], "w", encoding="ascii") as file:
             file.write(manual.completion())
