@@ -106,6 +106,14 @@ MORE: Dict[str, Tuple[Dict[str, str], Optional[str]]] = {
 }
 
 
+class RunningSystem(FastSystem):
+    """An image that passes for the running machine."""
+
+    @property
+    def live(self) -> bool:
+        return True
+
+
 class DetectionTest(ImageTest):
     def found(self, files: "Dict[str, str]") -> "object":
         """What is found in a root of its own."""
@@ -143,6 +151,17 @@ class DetectionTest(ImageTest):
     def test_an_image_is_told_by_files_and_not_by_what_runs(self) -> None:
         running = {"/run/systemd/system/x": "", "/run/openrc/softlevel": "default", "/run/dinitctl": ""}
         self.assertEqual(self.found(dict(IMAGES["buildroot"], **running)), "buildroot")
+
+    def test_running_machine_is_told_by_what_runs(self) -> None:
+        """But not by a folder that Debian's packages make in /run, as they do while a container's image is built."""
+        self.image("systemd")
+        for path, name in (
+            ("/run/runit/supervise/x", "systemd"),
+            ("/run/runit.stopit", "runit"),
+            ("/run/openrc/softlevel", "openrc"),
+        ):
+            self.fill({path: ""})
+            self.assertEqual(find_init(RunningSystem(self.root)), name, path)
 
     def test_not_supported_yet_is_named(self) -> None:
         for name in (
