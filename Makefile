@@ -54,6 +54,10 @@ lint: ## ruff, mypy, shellcheck and a check of the units, in a throw-away enviro
 distro-test: $(FILE) ## Install into Debian trees, and ask the distro's own tools (root, Debian packages)
 	$(PYTHON) -m tests.distro $(ONLY)
 
+.PHONY: recipe-test
+recipe-test: ## Build real images by the recipes (root, Debian packages, their network); ONLY=mkosi for one
+	$(PYTHON) -m tests.recipes $(ONLY)
+
 .PHONY: boot-test
 boot-test: $(FILE) ## Boot real machines in a sealed Azure (root, Debian packages); ONLY=name for one
 	$(PYTHON) -m tests.boot $(ONLY)

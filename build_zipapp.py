@@ -54,12 +54,17 @@ def build(top: str) -> bytes:
 
 def contents(top):
     # type: (str) -> list[tuple[str, str]]
-    """(name in the archive, path) of every module and every unit; the package's __main__ is the archive's."""
+    """(name in the archive, path) of every module and every unit; the package's __main__ is the archive's.
+
+    Not the recipes: they are for a build machine that has the checkout, and `install` writes none of them.
+    """
     source = os.path.join(top, "src")
     found = []
     for folder in (os.path.join(source, PACKAGE), os.path.join(top, "units")):
         base = source if folder.startswith(source) else top
-        for here, _, names in os.walk(folder):
+        for here, folders, names in os.walk(folder):
+            if here == os.path.join(top, "units"):
+                folders[:] = [name for name in folders if name != "recipes"]
             for name in names:
                 path = os.path.join(here, name)
                 if (base == source and not name.endswith(".py")) or name.startswith(".") or name.endswith("~"):

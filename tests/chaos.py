@@ -128,7 +128,7 @@ def is_password(field: str) -> bool:
 def make_image(root: str) -> None:
     """An image with us in it, and with tools that a seed can break."""
     system = System(root)
-    files = dict(IMAGE, **FIRMWARE, **dict.fromkeys(TOOL_FILES, ""))
+    files = {**IMAGE, **FIRMWARE, **dict.fromkeys(TOOL_FILES, "")}
     files.update({"/etc/gshadow": "root:*::\nsudo:*::\n", "/etc/subuid": "", "/etc/subgid": "", "/dev/sr0": ""})
     for path, text in files.items():
         system.write(path, text, mode=0o755 if "bin/" in path or "/lib/" in path else 0o644)

@@ -22,6 +22,7 @@ def main() -> int:
         tools = install_tools(scratch)
         shell = ["units/%s/azure-provisioning" % name for name in ("sysvinit", "openrc", "runit")]
         shell += ["units/slackware/rc.azure-provisioning", ".ci/run"]
+        shell += ["units/recipes/mkosi/mkosi.finalize", "units/recipes/apk/APKBUILD"]
         shell.append(os.path.join(scratch, "azure-provisioning.bash"))
         with open(shell[-1], "w", encoding="ascii") as file:
             file.write(manual.completion())

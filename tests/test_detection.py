@@ -152,6 +152,17 @@ class DetectionTest(ImageTest):
         running = {"/run/systemd/system/x": "", "/run/openrc/softlevel": "default", "/run/dinitctl": ""}
         self.assertEqual(self.found(dict(IMAGES["buildroot"], **running)), "buildroot")
 
+    def test_running_machine_is_told_by_what_runs(self) -> None:
+        """But not by a folder that Debian's packages make in /run, as they do while a container's image is built."""
+        self.image("systemd")
+        for path, name in (
+            ("/run/runit/supervise/x", "systemd"),
+            ("/run/runit.stopit", "runit"),
+            ("/run/openrc/softlevel", "openrc"),
+        ):
+            self.fill({path: ""})
+            self.assertEqual(find_init(LiveSystem(self.root)), name, path)
+
     def test_debian_runit_without_its_scripts(self) -> None:
         """The LSB script is for who runs the links of runlevel 2; else the service directory."""
         whole = IMAGES["runit of debian"]
@@ -192,8 +203,8 @@ class DetectionTest(ImageTest):
         for name, running, expected in (
             ("buildroot", {"/run/openrc/softlevel": "default"}, "openrc"),
             ("busybox alone", {"/run/finit/x": ""}, "finit"),
-            ("runit of debian", {"/run/runit/x": ""}, "sysvinit"),
-            ("runit of void", {"/run/runit/x": ""}, "runit"),
+            ("runit of debian", {"/run/runit.stopit": ""}, "sysvinit"),
+            ("runit of void", {"/run/runit/stopit": ""}, "runit"),
             ("systemd", {"/run/dinitctl": ""}, "dinit"),
         ):
             with self.subTest(name):

@@ -48,7 +48,10 @@ RUNNING = (
     ("/run/dinitctl", "dinit"),
     ("/run/finit", "finit"),
     ("/run/s6-rc", "s6"),
-    ("/run/runit", "runit"),
+    # Debian, Void, Artix. The folder /run/runit alone says nothing: the packages of many daemons make it on Debian.
+    ("/run/runit.stopit", "runit"),
+    ("/run/runit/stopit", "runit"),
+    ("/run/runit/service", "runit"),
 )
 
 
