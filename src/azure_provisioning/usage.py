@@ -85,7 +85,7 @@ VERBS = (
         ),
         (
             ("generalize", "shows what it will do, and asks; without a terminal it only shows"),
-            ("generalize --root /mnt/image --user azureuser --remove-agent --yes", "all of it, from outside"),
+            ("generalize --root /mnt/image --user ann --yes", "from outside, and without a question"),
         ),
     ),
     # check
