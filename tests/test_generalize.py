@@ -260,6 +260,22 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         self.assertIn("/etc/ssh/ssh_host_rsa_key", result.out)
 
+    def test_python_that_is_another_now(self) -> None:
+        """The hook is written for the one that was named, and after an upgrade for the one that is there."""
+        self.install("--python", "/usr/bin/python3.11")
+        for link in self.hook()[1]:
+            self.system.unlink(link)
+        self.generalize()
+        unit = self.text("/etc/systemd/system/azure-provisioning.service") or ""
+        self.assertIn("ExecStart=/usr/bin/python3.11 -I -S ", unit)
+        for link in self.hook()[1]:
+            self.system.unlink(link)
+        os.rename(self.root + "/usr/bin/python3.11", self.root + "/usr/bin/python3.12")
+        self.system.link("python3.12", "/usr/bin/python3")
+        self.generalize()
+        unit = self.text("/etc/systemd/system/azure-provisioning.service") or ""
+        self.assertIn("ExecStart=/usr/bin/python3 -I -S ", unit)
+
     # -- asked ----------------------------------------------------------------------------------------------------
 
     def test_no_terminal(self) -> None:
@@ -414,6 +430,21 @@ class GeneralizeTest(ImageTest):
         self.fill({"/etc/group": "root:x:0:\nann:x:1000:bob\n"})
         self.generalize("--user", "ann")
         self.assertEqual(self.text("/etc/group"), "root:x:0:\nann:x:1000:bob\n")
+
+    def test_group_that_is_anothers_too(self) -> None:
+        self.fill({"/etc/passwd": (ACCOUNTS["/etc/passwd"]).replace("bob:x:1001:1001", "bob:x:1001:1000")})
+        self.generalize("--user", "ann")
+        self.assertIn("\nann:x:1000:\n", self.text("/etc/group") or "")
+
+    def test_home_that_belongs_to_another(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a home to another: that it stays was not seen")
+        for uid in (0, 1001):
+            os.chown(self.root + "/home/ann", uid, uid)
+            result = self.generalize("--user", "ann")
+            self.assertIn("the home /home/ann stays: it belongs to uid %d" % uid, result.err)
+            self.assertEqual(self.text("/home/ann/.profile"), "x\n")
+            self.fill(ACCOUNTS)
 
     def test_accounts_of_the_system(self) -> None:
         for name in ("root", "daemon"):
