@@ -1,6 +1,6 @@
 """What a DHCP client keeps of a network: leases, and the id by which a server would take every clone for one machine.
 
-Where each keeps them: azure/endpoint.py, and WALinuxAgent, pa/deprovision/default.py. busybox's udhcpc keeps nothing.
+Where each keeps them: azure/endpoint.py, and WALinuxAgent, pa/deprovision/default.py. udhcpc itself keeps nothing.
 """
 
 import re
@@ -22,6 +22,8 @@ KEPT = (
     ("/var/lib/NetworkManager", ("*.lease", "secret_key")),
     ("/var/lib/wicked", ("lease-*", "duid.xml", "iaid.xml")),
     ("/run/wicked", ("lease-*",)),
+    ("/var/lib/udhcpc", ("*.lease", "*.leases")),  # by a script that somebody gave it
+    ("/var/lib/systemd/network", ("dhcp*", "*.lease")),
     ("/run/systemd/netif/leases", ("*",)),
 )
 CONNMAN = "/var/lib/connman"  # a folder a network card, called after its MAC address

@@ -11,6 +11,7 @@ SEEDS = (
     ("/var/lib/misc", ("random-seed",)),  # OpenRC, finit
     ("/var/lib/urandom", ("random-seed",)),  # Debian's initscripts
     ("/var/lib/seedrng", ("seed.*",)),  # OpenRC from 0.45 on, busybox
+    ("/var/db/runit", ("random-seed",)),
     ("/etc", ("random-seed", "random.seed")),  # Slackware, older Buildroot
     ("/boot/loader", ("random-seed",)),  # systemd-boot
     ("/boot/efi/loader", ("random-seed",)),
