@@ -2,9 +2,12 @@
 
 import os
 import stat
+import subprocess
+import sys
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.folder import Owner, open_folder
+from tests import TOP
 from tests.guests import GuestTest
 
 ME = Owner(os.geteuid(), os.getegid())
@@ -46,6 +49,49 @@ class FolderTest(GuestTest):
         with open_folder(self.system, "/home") as folder:
             folder.remove("ann")
         self.assertEqual(self.text("/etc/passwd"), "x")
+
+    def test_what_is_mounted_stays(self) -> None:
+        """Nothing of another file system is removed, be it a disk that somebody left mounted in an image."""
+        self.system.make_dirs("/home/ann/disk")
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from azure_provisioning.folder import open_folder\n"
+            "from azure_provisioning.system import System\n"
+            "with open_folder(System(sys.argv[2]), '/home') as folder:\n"
+            "    folder.remove('ann')\n"
+        )
+        script = 'mount -t tmpfs none "$1/home/ann/disk" && touch "$1/home/ann/disk/file" && echo mounted || exit\n'
+        script += '"$2" -c "$3" "$4" "$1"; ls "$1/home/ann/disk"\n'
+        argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", self.root]
+        argv += [sys.executable, code, os.path.join(TOP, "src")]
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        if not done.stdout:
+            self.skipTest("nothing can be mounted here, so it was not seen what happens to it: " + done.stderr[-100:])
+        self.assertIn("something is mounted here (path=/home/ann/disk)", done.stderr)
+        self.assertEqual(done.stdout, "mounted\nfile\n")
+
+    def test_remove_says_whether_there_was_anything(self) -> None:
+        self.fill({"/home/ann/deep/file": "x"})
+        with open_folder(self.system, "/home") as folder:
+            self.assertTrue(folder.remove("ann"))
+            self.assertFalse(folder.remove("ann"))
+
+    def test_empty(self) -> None:
+        """A file loses its content and keeps its inode; a name of several only itself; what is no file is refused."""
+        self.fill({"/log/file": "old\n", "/log/none": "", "/etc/shadow": "x\n", "/log/link": "-> /etc/shadow"})
+        os.link(self.root + "/etc/shadow", self.root + "/log/shadow")
+        os.mkfifo(self.root + "/log/pipe")
+        number = os.stat(self.root + "/log/file").st_ino
+        with open_folder(self.system, "/log") as folder:
+            self.assertTrue(folder.empty("file"))
+            self.assertTrue(folder.empty("shadow"))
+            for name in ("none", "missing", "file", "shadow", "pipe"):
+                self.assertFalse(folder.empty(name))
+            with self.assertRaisesRegex(GuestError, "not a plain file"):
+                folder.empty("link")
+            self.assertEqual(folder.list(), ["file", "link", "none", "pipe"])
+        self.assertEqual(os.stat(self.root + "/log/file").st_ino, number)
+        self.assertEqual((self.text("/log/file"), self.text("/etc/shadow")), ("", "x\n"))
 
     def test_names(self) -> None:
         with open_folder(self.system, "/") as folder:

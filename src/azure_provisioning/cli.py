@@ -29,7 +29,8 @@ def main(argv: List[str]) -> int:
         console.announce(str(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        console.announce("interrupted" + ("; the next boot goes on from here" if argv[:1] == ["run"] else ""))
+        later = {"run": "; the next boot goes on from here", "generalize": "; run it again to go on from here"}
+        console.announce("interrupted" + later.get(argv[0] if argv else "", ""))
         return 130
 
 
@@ -96,6 +97,34 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
+def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`generalize`: what it will do on stderr, each touched path on stdout."""
+    from .image.generalize import generalize
+
+    system = System(arguments.root)
+    try:
+        generalize(
+            system,
+            console,
+            lambda: None if arguments.yes else agree("Do all this to %s" % system.root),
+            users=arguments.user,
+            remove_agent=arguments.remove_agent,
+        )
+    finally:
+        show(list(dict.fromkeys(system.touched)))  # some more than once
+    return 0
+
+
+def agree(question: str) -> None:
+    """Ask the person at the terminal. Raises ProvisionError for no, and if nobody is there."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ProvisionError("nothing was done: there is no terminal to ask at", advice="--yes goes on without asking")
+    sys.stderr.write(question + "? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ProvisionError("nothing was done")
+
+
 def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
@@ -138,6 +167,7 @@ VERBS = {
     "install": install_verb,
     "uninstall": uninstall_verb,
     "status": status_verb,
+    "generalize": generalize_verb,
     "report": report_verb,
     "rehearse": rehearse_verb,
 }

@@ -15,6 +15,7 @@ from .tree import FILE_LIMIT, LINKS_LIMIT, broken, check_path
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 DEPTH_LIMIT = 32  # of a tree that is removed
+IN_THE_WAY = "a symlink is in the way"
 
 
 class Owner(NamedTuple):
@@ -159,11 +160,17 @@ class Folder:
             os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
             os.fsync(self.descriptor)
 
-    def remove(self, name: str, depth: int = DEPTH_LIMIT) -> None:
-        """Remove what lies at `name` and all below it, if anything does."""
+    def remove(self, name: str, depth: int = DEPTH_LIMIT) -> bool:
+        """Remove what lies at `name` and all below it, for good; True if anything did. What is mounted there stays."""
         found = self.stat(name)
         if found is None:
-            return
+            return False
+        self._remove(name, found, depth)
+        with telling("remove", self._name(name)):
+            os.fsync(self.descriptor)
+        return True
+
+    def _remove(self, name: str, found: os.stat_result, depth: int) -> None:
         path = self._name(name)
         if not stat.S_ISDIR(found.st_mode):
             with telling("remove", path), suppress(FileNotFoundError):
@@ -172,10 +179,35 @@ class Folder:
         if depth == 0:
             raise GuestError("too many folders in one another", path=path)
         with self.enter(name) as inner:
+            if inner.status().st_dev != self.status().st_dev:
+                raise GuestError("something is mounted here", path=path)
             for below in inner.list():
-                inner.remove(below, depth - 1)
+                lower = inner.stat(below)
+                if lower is not None:
+                    inner._remove(below, lower, depth - 1)
         with telling("remove", path):
             os.rmdir(name, dir_fd=self.descriptor)
+
+    def empty(self, name: str) -> bool:
+        """Take all content from the file `name`, which whoever has it open goes on writing; False if it had none.
+
+        A symlink is refused, and a file of several names only loses this one: another may be a file that is not a log.
+        """
+        path, found = self._name(name), self.stat(name)
+        if found is None or found.st_size == 0:
+            return False
+        if not stat.S_ISREG(found.st_mode):
+            raise GuestError("not a plain file", path=path)
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        with telling("empty", path), os.fdopen(os.open(name, flags, dir_fd=self.descriptor), "wb") as file:
+            opened = os.fstat(file.fileno())
+            if not stat.S_ISREG(opened.st_mode):
+                raise GuestError("not a plain file", path=path)
+            if opened.st_nlink == 1:
+                file.truncate(0)
+                os.fsync(file.fileno())
+                return True
+        return self.remove(name)
 
 
 def open_folder(system: System, path: str) -> Folder:
@@ -183,7 +215,8 @@ def open_folder(system: System, path: str) -> Folder:
 
     A symlink on the way is followed where only root can have put it (an image may keep /home elsewhere), else refused.
     """
-    trail = [Folder(system, os.open(system.root, OPEN_FOLDER), "/")]
+    with telling("enter", "/"):
+        trail = [Folder(system, os.open(system.root, OPEN_FOLDER), "/")]
     try:
         todo = [part for part in path.split("/") if part not in ("", ".")]
         links = 0
@@ -199,7 +232,7 @@ def open_folder(system: System, path: str) -> Folder:
                 continue
             links += 1
             if links > LINKS_LIMIT or not is_trusted(trail[-1].status()) or found.st_uid not in (0, os.geteuid()):
-                raise GuestError("a symlink is in the way", path=trail[-1]._name(part))
+                raise GuestError(IN_THE_WAY, path=trail[-1]._name(part))
             target = trail[-1].readlink(part)
             while target.startswith("/") and len(trail) > 1:
                 trail.pop().__exit__()

@@ -74,7 +74,20 @@ VERBS = (
         (ROOT,),
         (("uninstall --root /mnt/image", "the image is as it was before install"),),
     ),
-    # generalize
+    Verb(
+        "generalize",
+        "make the machine an image: forget who it was, and have its next boot set the next VM up",
+        (
+            ROOT,
+            Option("--user", "also remove this account, with its home", "NAME", repeated=True),
+            Option("--remove-agent", "also take out waagent and cloud-init"),
+            Option("--yes", "do not ask"),
+        ),
+        (
+            ("generalize", "shows what it will do, and asks; without a terminal it only shows"),
+            ("generalize --root /mnt/image --user ann --yes", "from outside, and without a question"),
+        ),
+    ),
     # check
     Verb(
         "rehearse",

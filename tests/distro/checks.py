@@ -255,6 +255,90 @@ def same_as_tool(bench: Bench) -> None:
         check(NAME not in (bench.chrooted / "etc/init.d/.depend.start").read_text(), "still in .depend.start")
 
 
+ACCOUNT_FILES = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
+OLD_ID = "0123456789abcdef0123456789abcdef"
+
+
+def generalized(bench: Bench) -> None:
+    """From outside and by the distro's own userdel in a chroot: the same accounts, whole by the distro's own check; the
+    hook is enabled again; and the distro makes a new machine id, where systemd or D-Bus does."""
+    roots = (bench.offline, bench.chrooted)
+    for root in roots:
+        shutil.copy(str(bench.program), str(root / "azure-provisioning"))
+        must(run(inside(root, "python3", "-I", "-S", "/azure-provisioning", "install")))
+        must(run(inside(root, "useradd", "-m", "-G", "staff", "ann")))
+        (root / "etc/machine-id").write_text(OLD_ID + "\n")
+        (root / "var/log/wtmp").write_bytes(b"x" * 384)
+        for link in our_links(root):
+            (root / link.lstrip("/")).unlink()
+    must(bench.ours("generalize", "--yes", "--user", "ann", "--root", str(bench.offline)))
+    must(
+        run(
+            inside(bench.chrooted, "python3", "-I", "-S", "/azure-provisioning", "generalize", "--yes", "--user", "ann")
+        )
+    )
+    for name in ACCOUNT_FILES:
+        texts = [(root / "etc" / name).read_text() for root in roots]
+        check(texts[0] == texts[1] and "ann" not in texts[0], "/etc/" + name, "by userdel and by us:", *texts)
+    for root in roots:
+        check(our_links(root), "the hook is not enabled")
+        check(not (root / "home/ann").exists() and not (root / "var/log/wtmp").stat().st_size, "not clean")
+        bad = [line for line in "".join(run(inside(root, "pwck", "-r"))[1:]).splitlines() if "ann" in line]
+        check(not bad and run(inside(root, "grpck", "-r"))[0] == 0, "not whole:", *bad)
+        check_machine_id(root, "systemd" if bench.init == "systemd" else "dbus")
+    check_agent(bench.offline, bench.chrooted, bench)
+
+
+def check_machine_id(root: Path, maker: str) -> None:
+    """It is in the form that its maker takes for none, and the maker makes another."""
+    path = root / "etc/machine-id"
+    check((path.read_text() == "") if maker == "systemd" else not path.exists(), "not the form that it takes:", maker)
+    argv = ["systemd-machine-id-setup"] if maker == "systemd" else ["dbus-uuidgen", "--ensure=" + "/etc/machine-id"]
+    if run(inside(root, "sh", "-c", "command -v " + argv[0]))[0] == 0:
+        must(run(inside(root, *argv)))
+        made = path.read_text().strip()
+        check(len(made) == 32 and made != OLD_ID, "the new id is", made)
+
+
+def check_agent(offline: Path, chrooted: Path, bench: Bench) -> None:
+    """A package called waagent: from outside nothing starts it any more, inside the distro's own tools purge it."""
+    for root in (offline, chrooted):
+        package = root / "tmp/waagent"
+        for name, text in AGENT.items():
+            path = package / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755)
+        must(run(inside(root, "dpkg-deb", "--build", "/tmp/waagent", "/tmp/waagent.deb")))
+        must(run(inside(root, "dpkg", "-i", "/tmp/waagent.deb")))
+        (root / "var/lib/waagent").mkdir()
+        if bench.init == "systemd":
+            must(run(inside(root, "systemctl", "enable", "waagent")))
+        else:
+            must(run(inside(root, "update-rc.d", "waagent", "defaults")))
+    words = ("generalize", "--yes", "--remove-agent")
+    must(bench.ours(*words, "--root", str(offline)))
+    must(run(inside(chrooted, "python3", "-I", "-S", "/azure-provisioning", *words)))
+    check((offline / "usr/sbin/waagent").exists(), "from outside the package was touched")
+    check(run(inside(chrooted, "dpkg", "-L", "waagent"))[0] != 0, "the package is still there")
+    for root in (offline, chrooted):
+        started = [str(path) for shape in STARTED for path in root.glob(shape) if os.path.lexists(str(path))]
+        check(not started, "still started by", *started)
+        check(not (root / "etc/waagent.conf").exists() and not (root / "var/lib/waagent").exists(), "still there")
+
+
+AGENT = {
+    "DEBIAN/control": "Package: waagent\nVersion: 1\nArchitecture: all\n"
+    "Maintainer: x <x@example.org>\nDescription: x\n",
+    "DEBIAN/conffiles": "/etc/waagent.conf\n",
+    "usr/sbin/waagent": "#!/bin/sh\n",
+    "etc/waagent.conf": "Provisioning.Enabled=y\n",
+    "etc/init.d/waagent": HEADER % "waagent",
+    "lib/systemd/system/waagent.service": "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
+}
+STARTED = ("etc/rc?.d/S??waagent", "etc/runlevels/*/waagent", "etc/systemd/system/*.wants/waagent.service")
+
+
 CHECKS: Dict[str, Callable[[Bench], None]] = {
     "undo": uninstalled,
     "python": own_python,
@@ -262,6 +346,7 @@ CHECKS: Dict[str, Callable[[Bench], None]] = {
     "kept": kept,
     "not back": not_back,
     "chroot": same_as_tool,
+    "general": generalized,
     "order": ordered,  # last: it puts stand-ins in the place of every service
 }
 

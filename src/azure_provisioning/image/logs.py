@@ -1,0 +1,49 @@
+"""The logs of the machine that the image was made on, and the memory that its programs left when they crashed."""
+
+import re
+import stat
+from typing import List
+
+from .plan import Plan, join
+
+TOP = "/var/log"
+DUMPS = ("/var/lib/systemd/coredump", "/var/crash")
+DEPTH, LIMIT = 16, 20000  # folders in one another, and files, that are looked at
+# Older ones, as logrotate, svlogd and s6-log name them; and sysstat's, which takes no empty file for one of its own.
+ROTATED = re.compile(
+    r".*\.(?:gz|xz|bz2|zst|lz4|old|prev|[0-9]+)\Z|.*-[0-9]{8}\Z|@[0-9a-f]{24,}\.[su]\Z|sar?[0-9]{2,8}\Z"
+)
+JOURNAL = re.compile(r"[0-9a-f]{32}\Z")  # a folder of systemd's, called after the machine id
+# No logs: what Slackware has installed, and how svlogd and s6-log are to write.
+NO_LOGS = ("/var/log/packages", "/var/log/scripts", "/var/log/removed_packages", "/var/log/removed_scripts")
+NO_LOG_NAMES = ("config", "lock", "state")
+
+
+def plan_logs(plan: Plan) -> None:
+    """Empty what is written now, because its writer may need it with its owner and mode; remove what was rotated."""
+    left = [LIMIT]
+    plan_folder(plan, TOP, DEPTH, left)
+    if left[0] < 0:
+        plan.problems.append("more than %d files in %s: the rest stays" % (LIMIT, TOP))
+    for folder in DUMPS:
+        for path in plan.files(folder, "*"):
+            plan.remove(path)
+
+
+def plan_folder(plan: Plan, folder: str, depth: int, left: "List[int]") -> None:
+    """One folder of logs, and those in it. Links, pipes and devices are no logs."""
+    for name, what in plan.look(folder):
+        path = join(folder, name)
+        left[0] -= 1
+        if left[0] < 0:
+            return
+        if stat.S_ISDIR(what.st_mode):
+            if JOURNAL.match(name) and folder.endswith("/journal"):
+                plan.remove(path)
+            elif path not in NO_LOGS and depth:
+                plan_folder(plan, path, depth - 1, left)
+        elif stat.S_ISREG(what.st_mode) and name not in NO_LOG_NAMES:
+            if ROTATED.match(name):
+                plan.remove(path)
+            elif what.st_size:
+                plan.empty(path)

@@ -1,0 +1,26 @@
+"""What we keep of the VM ourselves: all but the note of what `install` did, which the next boot needs."""
+
+import stat
+
+from ..azure.kvp import POOL
+from ..init import manifest
+from ..provision import LOG
+from ..state import FOLDER, PATH
+from .plan import Plan, join
+
+
+def plan_own_data(plan: Plan) -> None:
+    """Remove what the user gave the VM along, and the log; empty what was told to its host."""
+    for name, what in plan.look(FOLDER):
+        path = join(FOLDER, name)
+        if path not in (PATH, manifest.PATH) and not stat.S_ISDIR(what.st_mode):  # a folder in there is not ours
+            plan.remove(path)
+    plan.remove(LOG)
+    with plan.looking():
+        if plan.system.read(POOL, head=True):
+            plan.empty(POOL)
+
+
+def plan_state(plan: Plan) -> None:
+    """Forget which VM this is. From then on the next boot is a first boot, whatever else is left undone."""
+    plan.remove(PATH)

@@ -1,0 +1,75 @@
+"""The package that a program of the running guest came in, taken out by the guest's own package manager."""
+
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from ..errors import GuestError
+from ..system import System
+
+SECONDS = 900.0  # for a package manager
+ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
+
+
+class Manager(NamedTuple):
+    """How one kind of package manager tells whose a file is, and takes a package out."""
+
+    ask: Tuple[str, ...]  # to be followed by the path
+    answer: str  # a regular expression; its group is the package's name
+    purges: Tuple[Tuple[str, ...], ...]  # the first that is there, to be followed by the name
+
+
+class Package(NamedTuple):
+    """A package that is installed."""
+
+    name: str
+    purge: Tuple[str, ...]  # the whole command
+
+
+MANAGERS = (
+    Manager(
+        ("dpkg-query", "-S"),
+        r"(?m)^([a-z0-9][a-z0-9+.-]+)(?::[a-z0-9-]+)?: /",
+        (("apt-get", "purge", "-y"), ("dpkg", "--purge")),
+    ),
+    Manager(
+        ("rpm", "-qf", "--queryformat", "%{NAME}\n"),
+        r"(?m)^([A-Za-z0-9][A-Za-z0-9+._-]+)$",
+        (
+            ("dnf", "remove", "-y"),
+            ("tdnf", "remove", "-y"),
+            ("microdnf", "remove", "-y"),
+            ("yum", "remove", "-y"),
+            ("zypper", "--non-interactive", "remove"),
+            ("rpm", "-e"),
+        ),
+    ),
+    Manager(("apk", "info", "--who-owns"), r"is owned by (\S+)-[^-\s]+-r[0-9]+\s*$", (("apk", "del"),)),
+    Manager(("pacman", "-Qqo"), r"(?m)^([a-z0-9@_+][a-z0-9@._+-]*)$", (("pacman", "-Rns", "--noconfirm"),)),
+    Manager(("xbps-query", "-o"), r"(?m)^(\S+)-[^-\s]+_[0-9]+: ", (("xbps-remove", "-R", "-y"),)),
+)
+
+
+def find_package(system: System, program: str) -> Optional[Package]:
+    """The package that the guest's program at this path is of; None if it came otherwise, or nothing may be run."""
+    for manager in MANAGERS if system.can_run else ():
+        asked = system.find_program(manager.ask[0])
+        if asked is None:
+            continue
+        try:
+            answer = system.ask([asked] + list(manager.ask[1:]) + [program], SECONDS)
+        except GuestError:
+            continue  # not its file
+        found = re.search(manager.answer, answer)
+        for purge in manager.purges if found else ():
+            tool = system.find_program(purge[0])
+            if tool and found:
+                return Package(found.group(1), (tool,) + purge[1:] + (found.group(1),))
+    return None
+
+
+def purge(system: System, package: Package) -> None:
+    """Take the package out, with its configuration where the package manager can. Raises GuestError."""
+    code, printed = system.execute(list(package.purge), SECONDS, environment=ENVIRONMENT)
+    if code != 0:
+        last = (printed.strip().splitlines() or [""])[-1]
+        raise GuestError("command failed", command=" ".join(package.purge), code=code, output=last)

@@ -1,0 +1,153 @@
+"""Agents and accounts on a running guest: taken out by its own tools, and by hand where those do not do it."""
+
+from typing import List, Tuple
+
+from azure_provisioning.image.agent import plan_agents
+from azure_provisioning.image.former_account import plan_account
+from azure_provisioning.image.package import find_package
+from azure_provisioning.image.plan import Plan
+from tests.tools import ToolSystem, ToolTest
+
+WAAGENT = "/usr/sbin/waagent"
+# What asks, what it answers, what then is run.
+MANAGERS = {
+    "dpkg": ("dpkg-query", "waagent: /usr/sbin/waagent\n", ("apt-get", "purge -y waagent")),
+    "dpkg with an architecture": (
+        "dpkg-query",
+        "walinuxagent:amd64: /usr/sbin/waagent\n",
+        ("dpkg", "--purge walinuxagent"),
+    ),
+    "dpkg with a diversion": (
+        "dpkg-query",
+        "diversion by other from: /usr/sbin/waagent\nwaagent: /usr/sbin/waagent\n",
+        ("apt-get", "purge -y waagent"),
+    ),
+    "dnf": ("rpm", "WALinuxAgent\n", ("dnf", "remove -y WALinuxAgent")),
+    "yum": ("rpm", "WALinuxAgent\n", ("yum", "remove -y WALinuxAgent")),
+    "zypper": ("rpm", "python-azure-agent\n", ("zypper", "--non-interactive remove python-azure-agent")),
+    "rpm": ("rpm", "WALinuxAgent\n", ("rpm", "-e WALinuxAgent")),
+    "apk": ("apk", "/usr/sbin/waagent is owned by walinuxagent-2.9.1.1-r0\n", ("apk", "del walinuxagent")),
+    "pacman": ("pacman", "walinuxagent\n", ("pacman", "-Rns --noconfirm walinuxagent")),
+    "xbps": (
+        "xbps-query",
+        "WALinuxAgent-2.9.1_1: /usr/sbin/waagent (regular file)\n",
+        ("xbps-remove", "-R -y WALinuxAgent"),
+    ),
+}
+
+
+class LiveSystem(ToolSystem):
+    """One that is running."""
+
+    @property
+    def live(self) -> bool:
+        return True
+
+
+class AgentTest(ToolTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill({WAAGENT: "#!/usr/bin/python3\n", "/var/lib/waagent/x": "x", "/etc/waagent.conf": "x\n"})
+        self.fill({"/etc/runlevels/default/waagent": "-> /etc/init.d/waagent"})
+
+    def take_out(self, system: ToolSystem) -> int:
+        """Take the agents out; how many things failed."""
+        plan = Plan(system)
+        plan_agents(plan, True)
+        self.assertEqual(plan.problems, [])
+        return plan.carry_out(self.console)
+
+    def test_every_package_manager(self) -> None:
+        for title, (asked, answer, (tool, words)) in MANAGERS.items():
+            with self.subTest(title):
+                self.setUp()
+                self.tools.add(tool)
+                self.tools.add(asked, lambda argv, _, answer=answer: (0, answer if WAAGENT in argv else ""))  # type: ignore
+                found = find_package(self.tools, WAAGENT)
+                assert found is not None
+                self.assertEqual(" ".join(found.purge), "/sbin/%s %s" % (tool, words))
+                self.assertEqual(self.take_out(self.tools), 0, self.story)
+                self.assertIn("%s %s" % (tool, words), self.tools.ran_words())
+                self.assertIsNone(self.system.stat("/var/lib/waagent"))
+
+    def test_what_is_of_no_package(self) -> None:
+        for answer in ((1, "error: file is not owned by any package\n"), (0, ""), (0, "nonsense; rm -rf /: /x\n")):
+            for asked in ("dpkg-query", "rpm", "apk", "pacman", "xbps-query"):
+                self.tools.add(asked, lambda *_, answer=answer: answer)
+            self.assertIsNone(find_package(self.tools, WAAGENT))
+        self.assertEqual(self.take_out(self.tools), 0)
+        self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
+
+    def test_package_that_stays(self) -> None:
+        """That is told, counts as undone, and nothing starts the agent any more."""
+        self.tools.add("apk", lambda argv, _: (0, MANAGERS["apk"][1]) if "info" in argv else (1, "ERROR: locked\n"))
+        self.assertEqual(self.take_out(self.tools), 1)
+        self.assertIn("could not purge the package walinuxagent", self.story)
+        self.assertIn("ERROR: locked", self.story)
+        self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
+
+    def test_nothing_of_an_image_is_executed(self) -> None:
+        class Offline(ToolSystem):
+            can_run = False
+
+        offline = Offline(self.root)
+        for name in ("dpkg-query", "apt-get", "rpm", "systemctl", "service", "userdel"):
+            offline.add(name)
+        self.fill({"/etc/passwd": "ann:x:1000:1000::/home/ann:/bin/sh\n"})
+        self.assertEqual(self.take_out(offline), 0)
+        plan = Plan(offline)
+        plan_account(plan, "ann")
+        self.assertEqual(plan.carry_out(self.console), 0)
+        self.assertEqual(offline.ran, [])
+        self.assertEqual(self.text("/etc/passwd"), "")
+
+    def test_stopped(self) -> None:
+        for tool, words in (("rc-service", "rc-service waagent stop"), ("systemctl", "systemctl stop waagent")):
+            live = LiveSystem(self.root)
+            live.add("service")
+            live.add(tool)
+            self.fill({"/var/lib/waagent/x": "x"})
+            self.assertEqual(self.take_out(live), 0)
+            self.assertIn(words, live.ran_words())
+
+
+class AccountTest(ToolTest):
+    LINE = "ann:x:1000:1000::/home/ann:/bin/sh\n"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill({"/etc/passwd": self.LINE, "/etc/shadow": "ann:!:1::::::\n", "/etc/group": "wheel:x:9:ann\n"})
+
+    def remove(self) -> int:
+        plan = Plan(self.tools)
+        plan_account(plan, "ann")
+        return plan.carry_out(self.console)
+
+    def tool(self, code: int) -> "Tuple[List[List[str]], object]":
+        """A tool that removes the line of passwd, if its exit code says so."""
+        seen: "List[List[str]]" = []
+
+        def run(argv: "List[str]", _: bytes) -> "Tuple[int, str]":
+            seen.append(argv[1:])
+            if code == 0:
+                self.system.write("/etc/passwd", "")
+            return code, ""
+
+        return seen, run
+
+    def test_by_the_tools(self) -> None:
+        for name, code in (("userdel", 0), ("userdel", 8), ("deluser", 0), ("deluser", 1)):
+            with self.subTest("%s, exit code %d" % (name, code)):
+                self.setUp()
+                seen, run = self.tool(code)
+                self.tools.add("busybox", folder="/bin")
+                self.tools.add(name, run)  # type: ignore[arg-type]
+                if name == "deluser":
+                    self.system.unlink("/sbin/deluser")
+                    self.system.link("/bin/busybox", "/sbin/deluser")
+                self.assertEqual(self.remove(), 0, self.story)
+                self.assertEqual(seen, [["ann"]])
+                left = [self.text(path) for path in ("/etc/passwd", "/etc/shadow", "/etc/group")]
+                self.assertEqual(left, ["", "", "wheel:x:9:\n"])
+                for path in ("/etc/passwd", "/etc/shadow", "/etc/group"):
+                    self.assertIn(path, self.tools.touched)

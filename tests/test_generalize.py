@@ -1,0 +1,723 @@
+"""`generalize`: nothing of the machine is left in the image, nothing outside is touched, and a first boot follows."""
+
+import io
+import os
+import pty
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+from typing import Dict, Tuple
+
+from azure_provisioning.azure.identity import DMI
+from azure_provisioning.console import Console
+from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.image.generalize import generalize
+from azure_provisioning.system import System
+from tests.guests import AZURE_VM, HOOK, OTHER_VM_ID, STATE, asked
+from tests.images import ImageTest, Result, built_file, listing, open_and_read
+
+ID = "0123456789abcdef0123456789abcdef\n"
+
+# What a machine that has run for a while has, and an image must not: path to what it holds.
+REMOVED = {
+    "/var/lib/dhcp/dhclient.eth0.leases": "lease {}\n",
+    "/var/lib/dhclient/dhclient-1-eth0.lease": "lease {}\n",
+    "/var/lib/dhcpcd/eth0.lease": "\1",
+    "/var/lib/dhcpcd/duid": "00:01\n",
+    "/etc/dhcpcd.duid": "00:01\n",
+    "/var/db/dhcpcd/eth0.lease6": "\1",
+    "/var/lib/NetworkManager/internal-1-eth0.lease": "ADDRESS=10.0.0.4\n",
+    "/var/lib/NetworkManager/secret_key": "x",
+    "/var/lib/connman/ethernet_000d3a_cable/settings": "[x]\n",
+    "/var/lib/wicked/lease-eth0-dhcp-ipv4.xml": "<lease/>",
+    "/run/systemd/netif/leases/2": "ADDRESS=10.0.0.4\n",
+    "/etc/resolv.conf": "search abc.bx.internal.cloudapp.net\nnameserver 168.63.129.16\n",
+    "/etc/udev/rules.d/70-persistent-net.rules": "SUBSYSTEM==net\n",
+    "/var/lib/systemd/random-seed": "x",
+    "/var/lib/systemd/credential.secret": "x",
+    "/var/lib/random-seed": "x",
+    "/var/lib/misc/random-seed": "x",
+    "/var/lib/urandom/random-seed": "x",
+    "/var/lib/seedrng/seed.credit": "x",
+    "/etc/random-seed": "x",
+    "/var/db/runit/random-seed": "x",
+    "/var/lib/udhcpc/eth0.lease": "x",
+    "/var/lib/systemd/network/eth0.lease": "x",
+    "/var/lib/dbus/machine-id": ID,
+    "/etc/ssh/ssh_host_rsa_key": "typed\n",
+    "/etc/ssh/ssh_host_rsa_key.pub": "public\n",
+    "/etc/dropbear/dropbear_rsa_host_key": "secret",
+    "/var/log/syslog.1": "old\n",
+    "/var/log/syslog.2.gz": "old",
+    "/var/log/messages-20260101": "old\n",
+    "/var/log/sysstat/sa01": "x",
+    "/var/log/journal/0123456789abcdef0123456789abcdef/system.journal": "x",
+    "/var/log/azure-provisioning.log": "x\n",
+    "/var/lib/systemd/coredump/core.1": "x",
+    "/root/.bash_history": "typed\n",
+    "/home/ann/.ash_history": "typed\n",
+    "/home/ann/.python_history": "typed\n",
+    "/home/ann/.local/share/fish/fish_history": "typed\n",
+    "/var/lib/azure-provisioning/customData": "typed\n",
+    "/var/lib/azure-provisioning/state": "vm_id=%s\nready_at=x\nuser=ann\n" % VM_ID,
+}
+EMPTIED = {
+    "/etc/machine-id": ID,
+    "/var/log/syslog": "new\n",
+    "/var/log/wtmp": "x",
+    "/var/log/lastlog": "x",
+    "/var/log/apt/history.log": "x",
+    "/var/lib/hyperv/.kvp_pool_1": "x",
+}
+CHANGED = {
+    "/etc/hostname": ("image\n", "localhost\n"),
+    "/etc/HOSTNAME": ("image\n", "localhost\n"),
+    "/etc/conf.d/hostname": ('# name\nhostname="image"\n', '# name\nhostname="localhost"\n'),
+    "/etc/hosts": ("127.0.0.1\tlocalhost\n127.0.1.1\timage\n10.1.1.1 db\n", "127.0.0.1\tlocalhost\n10.1.1.1 db\n"),
+    "/etc/dhcp/dhclient.conf": ('send host-name "image";\nrequest x;\n', "request x;\n"),
+    "/etc/sysconfig/network-scripts/ifcfg-eth0": ("DEVICE=eth0\nHWADDR=00:0d\nDHCP_HOSTNAME=image\n", "DEVICE=eth0\n"),
+}
+KEPT = {
+    "/var/lib/dhcp/dhcpd.leases": "the server's\n",
+    "/var/log/packages/bash-5": "what Slackware has installed\n",
+    "/var/log/socklog/all/config": "s100000\n",
+    "/etc/udev/rules.d/70-own.rules": "x\n",
+    "/etc/udev/rules.d/71-persistent-net.rules": "",  # keeps udev from writing one
+    "/home/ann/.zsh_history": "-> /dev/null",
+    "/home/ann/.profile": "x\n",
+    "/home/ann/.ssh/authorized_keys": "ssh-rsa x\n",
+    "/etc/azure-provisioning.conf": "deadline = 600\n",
+    "/var/lib/waagent/ovf-env.xml": "x\n",  # only --remove-agent takes it
+    "/var/tmp/file": "x\n",
+}
+ACCOUNTS = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"
+    "bob:x:1001:1001::/home/bob:/bin/sh\ndaemon:x:2:2::/var/lib/daemon:/bin/sh\n",
+    "/etc/group": "root:x:0:\nsudo:x:27:ann,bob\nann:x:1000:\nbob:x:1001:\n",
+    "/etc/gshadow": "root:*::\nsudo:*:ann:bob,ann\nann:!::\n",
+    "/etc/shadow": "root:*:19000:0:99999:7:::\nann:$6$x:19000:0:99999:7:::\nbob:*:19000:0:99999:7:::\n",
+    "/etc/shadow-": "root:*:19000:0:99999:7:::\nann:$6$old:19000:0:99999:7:::\n",
+    "/etc/subuid": "ann:100000:65536\nbob:165536:65536\n",
+    "/etc/subgid": "ann:100000:65536\n",
+}
+
+
+def used(files: "Dict[str, Tuple[str, str]]") -> "Dict[str, str]":
+    """The first of each pair: how it is before."""
+    return {path: pair[0] for path, pair in files.items()}
+
+
+class GeneralizeTest(ImageTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.use("systemd")
+
+    def use(self, image: str) -> None:
+        """An image that was installed into, and has run as a VM since: its hook is used up."""
+        self.empty()
+        self.image(image)
+        self.fill(ACCOUNTS)
+        self.install()
+        for link in self.hook()[1]:
+            self.system.unlink(link)
+        for files in (REMOVED, EMPTIED, used(CHANGED), KEPT):
+            self.fill(files)
+        if os.geteuid() == 0:
+            os.chown(self.root + "/home/ann", 1000, 1000)
+
+    def assert_same(self, before: "Dict[str, Tuple[str, int, bytes]]") -> None:
+        """The image is as it was."""
+        now = listing(self.root)
+        self.assertEqual([path for path in sorted(set(before) | set(now)) if before.get(path) != now.get(path)], [])
+
+    def generalize(self, *arguments: str, code: int = 0) -> Result:
+        result = self.refused_or_not("generalize", "--yes", *arguments)
+        self.assertEqual(result.code, code, result.err)
+        return result
+
+    def assert_general(self, *, systemd: bool = True) -> None:
+        """Nothing is left of the machine, and the next boot is the first of another."""
+        for path in REMOVED:
+            self.assertIsNone(self.system.stat(path, follow=False), path)
+        for path in EMPTIED:
+            if path != "/etc/machine-id" or systemd:
+                self.assertEqual(self.bytes_at(path), b"", path)
+            else:
+                self.assertIsNone(self.bytes_at(path), path)
+        for path, (_, after) in CHANGED.items():
+            self.assertEqual(self.text(path), after, path)
+        for path, text in KEPT.items():
+            if text.startswith("-> "):
+                self.assertEqual(self.system.readlink(path), text[3:])
+            else:
+                self.assertEqual(self.text(path), text, path)
+        self.assertTrue(self.hook()[1])
+
+    # -- what it does ---------------------------------------------------------------------------------------------
+
+    def test_all(self) -> None:
+        before = listing(self.root)
+        result = self.generalize()
+        self.assert_general()
+        after = listing(self.root)
+        changed = {path for path in before if before[path] != after.get(path) and before[path][0] != "folder"}
+        changed |= set(after) - set(before) - {"/etc/.pwd.lock"}
+        told = result.out.splitlines()
+        self.assertEqual(len(told), len(set(told)))
+        for path in changed:  # each of them, or the folder that it went with
+            self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
+        self.assertLessEqual(set(told) - changed, set(before), "a folder")
+        self.assertIn("the next boot uses this up; power off and capture now", result.err)
+        self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent takes it out", result.err)
+        self.assertIn("the account ann stays", result.err)
+        self.assertNotIn("typed\n", result.err + result.out)
+
+    def test_says_so_beforehand(self) -> None:
+        """Each path that is touched was announced, and in the order in which it is done."""
+        result = self.generalize()
+        said = [line.split()[-1] for line in result.err.splitlines() if ": will " in line]
+        told = result.out.splitlines()
+        self.assertEqual([path for path in said if path in told], [path for path in told if path in said])
+        self.assertEqual(set(told) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
+
+    def test_order(self) -> None:
+        """What a login needs goes when a reboot is a first boot already: nobody is locked out in between."""
+        said = self.generalize("--user", "ann").err
+        last = ("enable the boot hook", STATE, "ssh_host_rsa_key", "remove /home/ann\n", "remove the account ann")
+        self.assertEqual(sorted(last, key=said.index), list(last))
+        self.assertGreater(said.index("enable the boot hook"), said.index("will remove /root/.bash_history"))
+
+    def test_modes_stay(self) -> None:
+        os.chmod(self.root + "/var/log/wtmp", 0o664)
+        os.chmod(self.root + "/etc/machine-id", 0o444)
+        number = os.stat(self.root + "/var/log/wtmp").st_ino
+        self.generalize()
+        self.assertEqual((self.mode_at("/var/log/wtmp"), self.mode_at("/etc/machine-id")), (0o664, 0o444))
+        self.assertEqual(os.stat(self.root + "/var/log/wtmp").st_ino, number)  # its writer has it open
+
+    def test_every_init_system(self) -> None:
+        for image in ("insserv", "openrc on busybox", "buildroot", "yocto"):
+            with self.subTest(image):
+                self.use(image)
+                self.install()
+                links = self.hook()
+                for link in links[1]:
+                    self.system.unlink(link)
+                self.generalize()
+                self.assert_general(systemd=False)
+                self.assertEqual(self.hook(), links)
+
+    def test_again(self) -> None:
+        self.generalize()
+        before = listing(self.root)
+        again = self.generalize()
+        self.assertEqual(again.out, "")
+        self.assertNotIn("will ", again.err)
+        self.assert_same(before)
+
+    def test_ids_that_are_new_already(self) -> None:
+        self.fill({"/etc/machine-id": "uninitialized\n", "/var/lib/dbus/machine-id": "-> /etc/machine-id"})
+        os.unlink(self.root + "/var/lib/dbus/machine-id")
+        os.symlink("/etc/machine-id", self.root + "/var/lib/dbus/machine-id")
+        self.generalize()
+        self.assertEqual(self.text("/etc/machine-id"), "uninitialized\n")
+        self.assertTrue(self.system.is_link("/var/lib/dbus/machine-id"))
+
+    def test_a_resolver_of_ones_own_stays(self) -> None:
+        for text in ("nameserver 168.63.129.16\n", "search corp.example\nnameserver 10.0.0.1\n"):
+            self.fill({"/etc/resolv.conf": text})
+            self.generalize()
+            self.assertEqual(self.text("/etc/resolv.conf"), text)
+        self.fill({"/etc/resolv.conf": "# Generated by NetworkManager\nnameserver 10.0.0.1\n"})
+        self.generalize()
+        self.assertIsNone(self.text("/etc/resolv.conf"))
+
+    def test_host_keys_that_are_baked_in(self) -> None:
+        self.fill({"/etc/azure-provisioning.conf": "host_keys = keep\n"})
+        self.generalize()
+        self.assertEqual(self.text("/etc/ssh/ssh_host_rsa_key"), "typed\n")
+
+    def test_nothing_installed(self) -> None:
+        self.uninstall()
+        result = self.generalize()
+        self.assertIn("nothing is installed here", result.err)
+        self.assertIn("run `install`", result.err)
+        self.assertNotIn("uses this up", result.err)
+        self.assertEqual(self.hook(), (None, []))
+
+    def test_a_root_that_is_none(self) -> None:
+        self.empty()
+        self.assertIn("is not the root of a Linux system", self.refused("generalize", "--yes"))
+
+    def test_program_that_is_gone(self) -> None:
+        """It is told, the rest is done, and the exit code says that this is no image."""
+        self.system.unlink("/usr/local/sbin/azure-provisioning")
+        result = self.generalize(code=1)
+        self.assertIn("the program that was installed is gone", result.err)
+        self.assertIn("this is no image yet", result.err)
+        self.assertNotIn("capture now", result.err)
+        self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
+        self.assertIn("/etc/ssh/ssh_host_rsa_key", result.out)
+
+    def test_python_that_is_another_now(self) -> None:
+        """The hook is written for the one that was named, and after an upgrade for the one that is there."""
+        self.install("--python", "/usr/bin/python3.11")
+        for link in self.hook()[1]:
+            self.system.unlink(link)
+        self.generalize()
+        unit = self.text("/etc/systemd/system/azure-provisioning.service") or ""
+        self.assertIn("ExecStart=/usr/bin/python3.11 -I -S ", unit)
+        for link in self.hook()[1]:
+            self.system.unlink(link)
+        os.rename(self.root + "/usr/bin/python3.11", self.root + "/usr/bin/python3.12")
+        self.system.link("python3.12", "/usr/bin/python3")
+        self.generalize()
+        unit = self.text("/etc/systemd/system/azure-provisioning.service") or ""
+        self.assertIn("ExecStart=/usr/bin/python3 -I -S ", unit)
+
+    # -- asked ----------------------------------------------------------------------------------------------------
+
+    def test_no_terminal(self) -> None:
+        before = listing(self.root)
+        result = self.refused_or_not("generalize")
+        self.assertEqual((result.code, result.out), (1, ""))
+        self.assertIn("will remove /etc/ssh/ssh_host_rsa_key", result.err)
+        self.assertIn("there is no terminal to ask at: --yes goes on without asking", result.err)
+        self.assert_same(before)
+
+    def test_no(self) -> None:
+        for answer in (b"\n", b"n\n", b"never\n", b"\4"):  # the last: end of file
+            before = listing(self.root)
+            code, out, shown = self.answer(answer)
+            self.assertEqual((code, out), (1, b""), shown)
+            self.assertIn(b"? [y/N] ", shown)
+            self.assertIn(b"nothing was done", shown)
+            self.assert_same(before)
+
+    def test_yes(self) -> None:
+        code, out, shown = self.answer(b"y\n")
+        self.assertEqual(code, 0, shown)
+        self.assertIn(b"/etc/ssh/ssh_host_rsa_key\n", out)
+        self.assert_general()
+
+    def answer(self, answer: bytes) -> "Tuple[int, bytes, bytes]":
+        """Run it on a terminal and answer its question: (exit code, stdout, what the terminal shows)."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        argv = [sys.executable, "-I", "-S", built_file(), "generalize", "--root", self.root]
+        child = subprocess.Popen(argv, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True)
+        os.close(theirs)
+        shown, ends = b"", time.monotonic() + 60
+        while b"[y/N] " not in shown and time.monotonic() < ends:
+            if select.select([ours], [], [], 1.0)[0]:
+                shown += os.read(ours, 4096)
+        os.write(ours, answer)
+        while time.monotonic() < ends:
+            if not select.select([ours], [], [], 0.1)[0] and child.poll() is not None:
+                break
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+        out, _ = child.communicate(timeout=60)
+        return child.returncode, out, shown
+
+    # -- agents ---------------------------------------------------------------------------------------------------
+
+    AGENT = {
+        "/usr/sbin/waagent": "#!/usr/bin/python3\n",
+        "/etc/waagent.conf": "Provisioning.Enabled=y\n",
+        "/var/lib/waagent/Certificates.p7m": "x",
+        "/var/log/waagent.log": "x\n",
+        "/var/log/waagent.log.1.gz": "x\n",
+        "/var/log/azure/custom/x.log": "x\n",
+        "/lib/systemd/system/waagent.service": "[Service]\n",
+        "/etc/systemd/system/multi-user.target.wants/waagent.service": "-> /lib/systemd/system/waagent.service",
+        "/usr/bin/cloud-init": "#!/usr/bin/python3\n",
+        "/var/lib/cloud/data/set-hostname": "x\n",
+        "/etc/cloud/cloud.cfg": "x: 1\n",
+        "/etc/cloud/cloud.cfg.d/90.cfg": "x: 1\n",
+        "/var/log/cloud-init.log": "x\n",
+        "/var/log/cloud-init-output.log": "x\n",
+        "/etc/systemd/system/cloud-init.target.wants/cloud-final.service": "-> /lib/systemd/system/cloud-final.service",
+        "/etc/netplan/50-cloud-init.yaml": "network: {}\n",
+        "/etc/systemd/system/multi-user.target.wants/other.service": "-> /lib/systemd/system/other.service",
+    }
+    LEFT = ("/usr/", "/lib/", "/etc/netplan/", "/etc/systemd/system/multi-user.target.wants/other")
+
+    def test_agents_are_named(self) -> None:
+        self.fill(self.AGENT)
+        result = self.generalize()
+        for words in (
+            "waagent stays, with ",
+            "cloud-init stays, with ",
+            " /var/lib/cloud",
+            "--remove-agent takes it out",
+        ):
+            self.assertIn(words, result.err)
+        self.assertIn("waagent would provision too", result.err)
+        self.assertEqual(self.text("/etc/waagent.conf"), "Provisioning.Enabled=y\n")
+        self.assertEqual(self.text("/var/log/waagent.log"), "")
+
+    def test_agents_are_taken_out(self) -> None:
+        from azure_provisioning.init.rivals import find_rivals
+
+        self.fill(self.AGENT)
+        self.assertEqual(len(find_rivals(self.system)), 1)
+        result = self.generalize("--remove-agent")
+        self.assertEqual(find_rivals(self.system), [])
+        for path in self.AGENT:
+            there = self.system.stat(path, follow=False) is not None
+            self.assertEqual(there, path.startswith(self.LEFT), path)
+        self.assertIsNone(self.system.stat("/var/lib/waagent"))
+        self.assertEqual(self.text("/etc/cloud/cloud-init.disabled"), "")
+        self.assertIn("/etc/netplan/50-cloud-init.yaml is cloud-init's", result.err)
+        self.assertNotIn("provision too", result.err)
+        self.assertEqual(self.generalize("--remove-agent").out, "")
+
+    def test_agents_of_other_init_systems(self) -> None:
+        started = {
+            "insserv": ("/etc/rc2.d/S03waagent", "-> ../init.d/waagent"),
+            "chkconfig": ("/etc/rc.d/rc3.d/S55waagent", "-> ../init.d/waagent"),
+            "openrc on busybox": ("/etc/runlevels/default/waagent", "-> /etc/init.d/waagent"),
+        }
+        for image, (path, target) in started.items():
+            with self.subTest(image):
+                self.use(image)
+                self.fill({"/usr/sbin/waagent": "#!/bin/sh\n", "/etc/init.d/waagent": "#!/bin/sh\n", path: target})
+                result = self.generalize("--remove-agent")
+                self.assertIsNone(self.system.stat(path, follow=False))
+                self.assertIsNotNone(self.system.stat("/etc/init.d/waagent"))
+                self.assertIn(os.path.basename(path), result.out)
+
+    # -- accounts -------------------------------------------------------------------------------------------------
+
+    def test_user(self) -> None:
+        kept = (
+            "/var/mail/ann",
+            "/var/spool/cron/crontabs/ann",
+            "/var/lib/systemd/linger/ann",
+            "/home/ann/deep/er/file",
+        )
+        self.fill(dict.fromkeys(kept, "x\n"))
+        self.fill(
+            {
+                "/etc/sudoers": "root ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n",
+                "/etc/sudoers.d/90-azure-provisioning": "ann ALL=(ALL) NOPASSWD:ALL\n",
+                "/etc/sudoers.d/waagent": "ann ALL = \\\n ALL\nbob ALL=ALL\nanna ALL=ALL\n",
+                "/etc/doas.conf": "permit nopass bob\npermit nopass ann\n",
+                "/etc/passwd-": "ann:x:1000:1000::/home/ann:/bin/sh\n",
+            }
+        )
+        result = self.generalize("--user", "ann")
+        self.assertIn("will remove the account ann (uid 1000)", result.err)
+        self.assertNotIn("account ann stays", result.err)
+        self.assertIn("account bob stays", result.err)
+        for path in kept + ("/home/ann", "/etc/sudoers.d/90-azure-provisioning"):
+            self.assertIsNone(self.system.stat(path, follow=False), path)
+        self.assertEqual(self.text("/etc/sudoers"), "root ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n")
+        self.assertEqual(self.text("/etc/sudoers.d/waagent"), "bob ALL=ALL\nanna ALL=ALL\n")
+        self.assertEqual(self.text("/etc/doas.conf"), "permit nopass bob\n")
+        without = {path: re.sub(r"(?m)^ann:.*\n", "", text) for path, text in ACCOUNTS.items()}
+        without["/etc/group"] = "root:x:0:\nsudo:x:27:bob\nbob:x:1001:\n"
+        without["/etc/gshadow"] = "root:*::\nsudo:*::bob\n"
+        without["/etc/passwd-"] = ""
+        self.assertEqual({path: self.text(path) for path in without}, without)
+        self.assertEqual(self.generalize("--user", "ann").out, "")
+
+    def test_group_that_others_need(self) -> None:
+        self.fill({"/etc/group": "root:x:0:\nann:x:1000:bob\n"})
+        self.generalize("--user", "ann")
+        self.assertEqual(self.text("/etc/group"), "root:x:0:\nann:x:1000:bob\n")
+
+    def test_group_that_is_anothers_too(self) -> None:
+        self.fill({"/etc/passwd": (ACCOUNTS["/etc/passwd"]).replace("bob:x:1001:1001", "bob:x:1001:1000")})
+        self.generalize("--user", "ann")
+        self.assertIn("\nann:x:1000:\n", self.text("/etc/group") or "")
+
+    def test_home_that_belongs_to_another(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a home to another: that it stays was not seen")
+        for uid in (0, 1001):
+            os.chown(self.root + "/home/ann", uid, uid)
+            result = self.generalize("--user", "ann")
+            self.assertIn("the home /home/ann stays: it belongs to uid %d" % uid, result.err)
+            self.assertEqual(self.text("/home/ann/.profile"), "x\n")
+            self.fill(ACCOUNTS)
+
+    def test_accounts_of_the_system(self) -> None:
+        for name in ("root", "daemon"):
+            self.assertIn(
+                "an account of the system stays (name=%s" % name, self.refused("generalize", "--yes", "--user", name)
+            )
+
+    def test_accounts_that_are_none(self) -> None:
+        for name in ("carl", "../etc", "-r", "a/b", ""):
+            result = self.generalize("--user=" + name)
+            self.assertIn("there is no account " + name, result.err)
+        self.assertEqual(self.text("/etc/passwd"), ACCOUNTS["/etc/passwd"])
+
+    def test_homes_of_others(self) -> None:
+        for home in ("/", "/home", "/home/bob", "/home/./bob/..", "/home/bob/", "/etc"):
+            line = "ann:x:1000:1000::%s:/bin/sh\n" % home
+            self.fill({"/etc/passwd": line + "bob:x:1001:1001::/home/bob/in:/bin/sh\n", "/home/bob/in/file": "bob's\n"})
+            result = self.generalize("--user", "ann")
+            self.assertIn(" stays: it is not ann's alone", result.err, home)
+            self.assertEqual(self.text("/home/bob/in/file"), "bob's\n")
+            self.assertNotIn("ann", self.text("/etc/passwd") or "")
+
+    # -- an image that means harm ---------------------------------------------------------------------------------
+
+    def test_links_to_outside(self) -> None:
+        """Whatever is a link to a place of this machine, that place stays as it is."""
+        outside = self.root + ".outside"
+        os.mkdir(outside)
+        self.addCleanup(subprocess.call, ["rm", "-rf", outside])
+        for name in ("file", "folder/file", "folder/.bash_history", "dhclient.leases", "ann/file", "state", "syslog"):
+            os.makedirs(os.path.dirname(os.path.join(outside, name)), exist_ok=True)
+            with open(os.path.join(outside, name), "w") as file:
+                file.write("outside\n")
+        before = listing(outside)
+        up = "../" * 12 + outside.lstrip("/")
+        for target in (outside, up):
+            for path in ("/var/lib/dhcp", "/var/log", "/home", "/var/lib/azure-provisioning", "/var/mail", "/etc/ssh"):
+                self.replace(path, target)
+            for path in ("/etc/machine-id", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/var/lib/random-seed"):
+                self.replace(path, target + "/file")
+            self.replace("/root", target + "/folder")
+            self.replace("/var/lib/waagent", target + "/folder")
+            result = self.refused_or_not("generalize", "--yes", "--user", "ann", "--remove-agent")
+            self.assertNotIn("Traceback", result.err)
+            self.assertEqual(listing(outside), before)
+            self.use("systemd")
+
+    def replace(self, path: str, target: str) -> None:
+        """Put a link where something else was."""
+        place = self.root + path
+        subprocess.check_call(["rm", "-rf", place])
+        os.symlink(target, place)
+
+    def test_links_of_a_user(self) -> None:
+        """In a folder that a user may write to, no link is followed, be it to the root's own files."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can make another user's link: that it is not followed was not seen")
+        os.lchown(self.root + "/home/ann", 1000, 1000)
+        self.replace("/home/ann/.local/share", "/root")
+        self.fill({"/root/fish/fish_history": "root's\n"})
+        os.lchown(self.root + "/home/ann/.local/share", 1000, 1000)
+        result = self.generalize()
+        self.assertEqual(self.text("/root/fish/fish_history"), "root's\n")
+        self.assertIn("a symlink is in the way", result.err)
+
+    def test_what_is_no_file(self) -> None:
+        """Pipes and folders in the place of files hold nobody up, and links in the place of logs stay."""
+        for path in ("/var/log/syslog", "/etc/hostname", "/etc/machine-id", "/root/.bash_history", "/etc/sudoers.d/x"):
+            with self.system_free(path):
+                os.mkfifo(self.root + path)
+        for path in ("/var/lib/dhcp/dhclient.eth0.leases", "/var/lib/random-seed", "/etc/ssh/ssh_host_rsa_key"):
+            with self.system_free(path):
+                os.mkdir(self.root + path)
+        self.replace("/var/log/wtmp", "/etc/passwd")
+        started = time.monotonic()
+        result = self.generalize("--user", "ann", code=1)
+        self.assertLess(time.monotonic() - started, 20)
+        self.assertIn("not a regular file (path=/etc/machine-id)", result.err)
+        self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key.pub"))
+        self.assertNotEqual(self.text("/etc/passwd"), "")
+        self.assertTrue(stat.S_ISFIFO(os.lstat(self.root + "/var/log/syslog").st_mode))
+
+    def system_free(self, path: str) -> "Free":
+        return Free(self.root + path)
+
+    def test_names_of_several_files(self) -> None:
+        """A log that is also the name of another file: that one keeps its content."""
+        os.unlink(self.root + "/var/log/syslog")
+        os.link(self.root + "/etc/shadow", self.root + "/var/log/syslog")
+        self.generalize()
+        self.assertEqual(self.text("/etc/shadow"), ACCOUNTS["/etc/shadow"])
+        self.assertIsNone(self.text("/var/log/syslog"))
+
+    def test_huge_files(self) -> None:
+        for path in ("/var/log/syslog", "/root/.bash_history", "/var/lib/waagent/huge"):
+            os.truncate(self.root + path, 0) if os.path.exists(self.root + path) else self.fill({path: ""})
+            os.truncate(self.root + path, 1 << 40)  # full of nothing
+        self.generalize("--remove-agent")
+        self.assertEqual(os.stat(self.root + "/var/log/syslog").st_size, 0)
+        self.assertIsNone(self.system.stat("/root/.bash_history"))
+
+    def test_folders_in_one_another(self) -> None:
+        place = self.root + "/var/lib/waagent"
+        for _ in range(150):
+            place += "/d"
+            os.mkdir(place)
+        self.generalize("--remove-agent")
+        self.assertIsNone(self.system.stat("/var/lib/waagent"))
+
+    def test_files_that_may_not_be_changed(self) -> None:
+        """What cannot be done is told, the rest is done, and the next run does it."""
+        place = self.root + "/var/lib/dhcp"
+        if os.geteuid() == 0:
+            if subprocess.call(["chattr", "+i", place], stderr=subprocess.DEVNULL) != 0:
+                self.skipTest("this file system knows no immutable files: a failing change was not seen")
+            undo = ["chattr", "-i", place]
+        else:
+            os.chmod(place, 0o500)
+            undo = ["chmod", "700", place]
+        self.addCleanup(subprocess.call, undo, stderr=subprocess.DEVNULL)
+        result = self.generalize(code=1)
+        self.assertIn("could not remove /var/lib/dhcp/dhclient.eth0.leases: failure to remove", result.err)
+        self.assertIn("1 things could not be done", result.err)
+        self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
+        subprocess.check_call(undo)
+        self.generalize()
+        self.assert_general()
+
+    # -- cut short ------------------------------------------------------------------------------------------------
+
+    def test_killed_anywhere(self) -> None:
+        """Killed at any line that touches the guest, run again: the same image as if nothing had happened."""
+        self.generalize("--user", "ann")
+        whole = listing(self.root)
+        lines = 0
+        self.use("systemd")
+        lines = self.killed_at(0)
+        self.assertGreater(lines, 1000)
+        self.assert_same(whole)
+        for count in range(1, lines, max(1, lines // 20)):
+            with self.subTest("line %d of %d" % (count, lines)):
+                self.use("systemd")
+                self.killed_at(count)
+                self.generalize("--user", "ann")
+                self.assert_same(whole)
+
+    def killed_at(self, count: int) -> int:
+        """Generalize in a child that ends without a word at the given line of those that touch the guest.
+
+        Returns how many lines there were, if it came to the end.
+        """
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                seen = Lines(count)
+                sys.settrace(seen.trace)  # type: ignore[arg-type]
+                generalize(System(self.root), Console(io.StringIO()), lambda: None, users=["ann"])
+                sys.settrace(None)
+                os.write(writer, str(seen.count).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        with os.fdopen(reader) as file:
+            return int(file.read() or "0")
+
+    def test_interrupted(self) -> None:
+        """By a person: exit code 130, and a word on how to go on; what was done is on stdout."""
+        argv = [sys.executable, "-I", "-S", built_file(), "generalize", "--yes", "--root", self.root]
+        for number in range(4000):
+            self.fill({"/var/log/many/%d.log" % number: "x"})
+        texts = [self.root + "/out", self.root + "/err"]
+        with open(texts[0], "w") as out, open(texts[1], "w") as err:
+            child = subprocess.Popen(argv, stdout=out, stderr=err)
+        place, ends = self.root + "/var/log/many/10.log", time.monotonic() + 60
+        while os.stat(place).st_size and time.monotonic() < ends:
+            time.sleep(0.001)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(60), 130)
+        told, said = (open_and_read(text) for text in texts)
+        self.assertIn("interrupted; run it again to go on from here", said)
+        self.assertIn("/var/log/many/10.log\n", told)
+        self.assertIn("ready_at", self.facts())
+        self.generalize()
+        self.assert_general()
+
+
+class Free:
+    """A place on this machine that is emptied for something else."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        subprocess.check_call(["rm", "-rf", self.place])
+        os.makedirs(os.path.dirname(self.place), exist_ok=True)
+
+    def __exit__(self, *_: object) -> None:
+        os.lstat(self.place)
+
+
+class Lines:
+    """Counts the lines that are run of what touches a guest, and ends the process at one of them."""
+
+    FILES = ("system.py", "folder.py", "plan.py", "former_account.py", "install.py", "manifest.py")
+
+    def __init__(self, last: int) -> None:
+        self.last, self.count = last, 0
+
+    def trace(self, frame: "object", event: str, _: object) -> "object":
+        name = frame.f_code.co_filename  # type: ignore[attr-defined]
+        if not name.endswith(self.FILES):
+            return None
+        if event == "line":
+            self.count += 1
+            if self.count == self.last:
+                os._exit(9)
+        return self.trace
+
+
+class FirstBootAgainTest(ImageTest):
+    """The whole life of an image: install, a first boot on Azure, generalize, and the first boot of another VM."""
+
+    speed = 4.0
+
+    def test_another_vm(self) -> None:
+        self.image("systemd")
+        self.fill(AZURE_VM)
+        self.install()
+        azure = self.azure()
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
+        self.assertEqual(self.hook()[1], [])
+        user = self.facts()["user"]
+        self.fill({"/etc/ssh/ssh_host_rsa_key": "old\n", "/etc/machine-id": ID})
+        first = listing(self.root)
+
+        result = self.refused_or_not("generalize", "--yes", "--user", user)
+        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual(self.facts(), {})
+        self.assertEqual(self.hook()[1], [HOOK])
+        self.assertNotIn(user, self.text("/etc/passwd") or "")
+        self.assertIsNone(self.text("/etc/sudoers.d/90-azure-provisioning"))
+        self.assertIsNone(self.system.stat("/home/" + user))
+        self.assertEqual(self.text("/etc/hosts"), "127.0.0.1\tlocalhost\n")
+
+        self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
+        del azure.requests[:]
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(asked(azure), ("imds 200", "goalstate 200", "health 200"))
+        facts = self.facts()
+        self.assertEqual(facts["vm_id"], OTHER_VM_ID)
+        self.assertNotIn("previous_vm_id", facts)
+        self.assertIn("ready_at", facts)
+        self.assertEqual(self.hook()[1], [])
+        second = listing(self.root)
+        differ = {path for path in set(first) | set(second) if first.get(path) != second.get(path)}
+        known = {STATE, DMI + "/product_uuid", "/etc/machine-id", "/etc/ssh/ssh_host_rsa_key", "/etc/shadow"}
+        self.assertLessEqual(differ, known)  # all else is as the first VM had it
+
+    def test_the_same_vm(self) -> None:
+        """Whoever boots the machine itself again gets a first boot, too."""
+        self.image("openrc on busybox")
+        self.fill(AZURE_VM)
+        self.install()
+        azure = self.azure()
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(self.refused_or_not("generalize", "--yes").code, 0)
+        del azure.requests[:]
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertEqual(len(asked(azure)), 3)
+        self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
