@@ -91,6 +91,16 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
+def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`check`: the findings on stdout."""
+    from .image import check, colour
+
+    findings = check.check(System(arguments.root))
+    show([check.as_json(findings)] if arguments.json else check.as_text(findings, colour.wanted(sys.stdout)))
+    console.say(check.summary(findings))
+    return 1 if check.would_fail(findings) else 0
+
+
 def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
@@ -133,6 +143,7 @@ VERBS = {
     "install": install_verb,
     "uninstall": uninstall_verb,
     "status": status_verb,
+    "check": check_verb,
     "report": report_verb,
     "rehearse": rehearse_verb,
 }

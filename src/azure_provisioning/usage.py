@@ -75,7 +75,12 @@ VERBS = (
         (("uninstall --root /mnt/image", "the image is as it was before install"),),
     ),
     # generalize
-    # check
+    Verb(
+        "check",
+        "would a VM from this image come up, and could one log in to it?",
+        (ROOT, Option("--json", "for scripts")),
+        (("check --root /mnt/image", "one line a finding, and the command that mends it; exit code 1 if it would not"),),
+    ),
     Verb(
         "rehearse",
         "show a first boot before there is one, with an Azure inside this command",
