@@ -1,6 +1,5 @@
 """Would a VM from this image come up on Azure, and could one log in to it? Looks, and changes nothing."""
 
-import json
 import textwrap
 from typing import Callable, Iterator, List, Tuple
 
@@ -86,6 +85,8 @@ def would_fail(findings: "List[Finding]") -> bool:
 
 def as_json(findings: "List[Finding]") -> str:
     """The findings for a script: a list of {level, id, message, remedy}; a remedy that is not known is null."""
+    import json  # a small Python may be without, and check tells so
+
     return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
 
 
@@ -106,6 +107,11 @@ def as_text(findings: "List[Finding]", colours: bool) -> "List[str]":
 def summary(findings: "List[Finding]") -> str:
     """The verdict in a line."""
     levels = [finding.level for finding in findings]
-    counts = "%d errors, %d warnings" % (levels.count("error"), levels.count("warning"))
+    counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
     verdict = "would not come up, or keep its user out" if would_fail(findings) else "would come up"
     return "%s: a VM from this image %s" % (counts, verdict)
+
+
+def count(number: int, word: str) -> str:
+    """`1 error`, `2 errors`."""
+    return "%d %s%s" % (number, word, "" if number == 1 else "s")

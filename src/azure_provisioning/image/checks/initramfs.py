@@ -3,6 +3,7 @@
 See the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 """
 
+import re
 from typing import TYPE_CHECKING, Iterator, Set, Type, Union
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ MAGICS = (b"070701", b"070702")
 HEAD = 110  # bytes of a header: the magic, and 13 numbers of 8 hexadecimal digits
 END = "TRAILER!!!"
 NAME_LIMIT = 4096
-SIZE_LIMIT = 2 << 30  # bytes, unpacked
+SIZE_LIMIT = 1 << 30  # bytes, unpacked
+FILES_LIMIT = 200000
+PADDING_LIMIT = 1 << 20  # bytes of zeros between two archives
 CHUNK = 1 << 18
 KINDS = (
     (b"\x1f\x8b", "gzip"),
@@ -41,14 +44,16 @@ class Source:
         self.piece = b""
         self.place = 0
         self.count = 0
+        self.ended = False  # were more bytes asked for than there are?
 
     def take(self, size: int, keep: bool = True) -> bytes:
         """The next bytes, fewer only at the end; with `keep` off they are thrown away."""
         parts = []
-        while size:
+        while size > 0:
             if self.place == len(self.piece):
                 self.piece, self.place = next(self.pieces, b""), 0
                 if not self.piece:
+                    self.ended = True
                     break
             part = self.piece[self.place : self.place + size]
             self.place += len(part)
@@ -66,8 +71,8 @@ def file_names(data: bytes) -> "Set[str]":
     found: "Set[str]" = set()
     place = 0
     while place < len(data):
-        if data[place : place + 1] == b"\0":  # what the archives are padded with
-            place += 1
+        if data[place : place + 1] == b"\0":
+            place = end_of_padding(data, place)
         elif data[place : place + 6] in MAGICS:
             source = Source(slices(data, place))
             found.update(read_archive(source))
@@ -75,11 +80,17 @@ def file_names(data: bytes) -> "Set[str]":
         else:
             source = Source(unpack(data, place))
             while True:
-                names = list(read_archive(source))
-                found.update(names)
-                if not names:
+                before = source.count
+                found.update(read_archive(source))
+                if source.count == before or source.ended:
                     return found
     return found
+
+
+def end_of_padding(data: bytes, place: int) -> int:
+    """Behind the zeros between two archives."""
+    padding = re.compile(rb"\0+").match(data, place)
+    return padding.end() if padding else place
 
 
 def slices(data: bytes, place: int) -> "Iterator[bytes]":
@@ -91,13 +102,16 @@ def slices(data: bytes, place: int) -> "Iterator[bytes]":
 
 def read_archive(source: Source) -> "Iterator[str]":
     """The names in one archive; none at the end of the source. Raises UnreadableError."""
+    within, files = False, 0
     while True:
         head = source.take(6)
-        while head[:1] == b"\0":
+        begun = source.count
+        while head[:1] == b"\0" and source.count - begun < PADDING_LIMIT:
             head = head.lstrip(b"\0")
             head += source.take(6 - len(head))
-        if not head:
+        if not head and not within:
             return
+        within = True
         head += source.take(HEAD - len(head))
         try:
             size, length = int(head[54:62], 16), int(head[94:102], 16)
@@ -107,10 +121,14 @@ def read_archive(source: Source) -> "Iterator[str]":
             raise UnreadableError("it is damaged")
         name = source.take(length + -(HEAD + length) % 4)[:length].rstrip(b"\0").decode("utf-8", "replace")
         source.take(size + -size % 4, keep=False)
+        if source.ended and name != END:
+            raise UnreadableError("it is damaged")
         if name == END:
-            yield "/"
             return
         yield name
+        files += 1
+        if files > FILES_LIMIT:
+            raise UnreadableError("it is too large")
 
 
 def unpack(data: bytes, place: int) -> "Iterator[bytes]":
@@ -145,6 +163,8 @@ def gunzip(data: bytes, place: int) -> "Iterator[bytes]":
                     packed = unpacker.unconsumed_tail
         except zlib.error:
             raise UnreadableError("it is damaged")
+        if not unpacker.eof:
+            raise UnreadableError("it is damaged")
 
     return filter(None, pieces())
 
@@ -174,6 +194,8 @@ def pump(unpacker: "Unpacker", failure: "Type[Exception]", data: bytes, place: i
                 while not (unpacker.eof or unpacker.needs_input):
                     yield unpacker.decompress(b"", CHUNK)
         except failure:
+            raise UnreadableError("it is damaged")
+        if not unpacker.eof:
             raise UnreadableError("it is damaged")
 
     return filter(None, pieces())

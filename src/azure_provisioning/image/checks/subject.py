@@ -1,6 +1,6 @@
 """The image that is looked at, with what several checks need to know of it."""
 
-import shlex
+import re
 from fnmatch import fnmatchcase
 from typing import Optional
 
@@ -44,7 +44,7 @@ class Image:
 
     def place(self, path: str) -> str:
         """A path of the image as one types it outside, quoted for a shell."""
-        return shlex.quote(path if self.system.root == "/" else self.system.root + path)
+        return quote(path if self.system.root == "/" else self.system.root + path)
 
     def inside(self, command: str) -> str:
         """A command that the image's own tools run."""
@@ -74,3 +74,8 @@ class Image:
             )
         command = commands.get(self.init or "", "")
         return self.inside(command % service) if command else ""
+
+
+def quote(word: str) -> str:
+    """A word for a shell. (`shlex` is not in every small Python.)"""
+    return word if re.match(r"[\w@%+=:,./-]+\Z", word, re.ASCII) else "'%s'" % word.replace("'", "'\"'\"'")
