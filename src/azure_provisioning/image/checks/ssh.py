@@ -9,7 +9,6 @@ from ...guest.account import GROUPS
 from ...guest.accounts import all_accounts, find_group, uid_min
 from ...guest.authorized_keys import DEFAULT
 from ...guest.sshd import DROP_IN
-from ...init import sysvinit
 from .finding import Finding, error, ok, warning
 from .services import find_unit
 from .subject import Image
@@ -33,15 +32,20 @@ def check_server(image: Image) -> "Iterator[Finding]":
     elif any(image.starts(name) for name in ("inetd", "xinetd", "openbsd-inetd")) and program.endswith("dropbear"):
         yield warning("sshd", "nobody can tell whether inetd starts %s" % program)
     else:
-        yield error("sshd", "%s is not started at boot: nobody can log in" % program, image.enable(service_name(image)))
+        yield error(
+            "sshd", "%s is not started at boot: nobody can log in" % program, image.enable(service_name(image, program))
+        )
 
 
-def service_name(image: Image) -> str:
+def service_name(image: Image, program: str) -> str:
     """What the SSH server is called by this init system."""
-    units = [name for name in ("ssh", "sshd", "dropbear") if find_unit(image.system, name + ".service")]
-    scripts = [name for name in sysvinit.SSH_SERVERS if image.system.exists("/etc/init.d/" + name)]
-    folders = [name for name in ("sshd", "dropbear") if image.system.exists("/etc/sv/" + name)]
-    return ((units if image.init == "systemd" else scripts + folders) or ["sshd"])[0]
+    names = ["dropbear"] if program.endswith("dropbear") else ["ssh", "sshd"]
+    for name in names:
+        if image.init == "systemd" and find_unit(image.system, name + ".service"):
+            return name
+        if image.init != "systemd" and any(image.system.exists(top + name) for top in ("/etc/init.d/", "/etc/sv/")):
+            return name
+    return names[-1]
 
 
 def check_host_keys(image: Image) -> "Iterator[Finding]":
