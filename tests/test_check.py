@@ -99,7 +99,7 @@ class TextTest(CheckTest):
             Finding("error", "y", "/a/path/that/is/longer/than/the/screen" * 4, ""),
             Finding("ok", "z", "a line\nand\x1b[31m another", ""),
         ]
-        lines = check.as_text(found, False)
+        lines = check.as_text(found)
         self.assertLessEqual(max(len(line) for line in lines if ">" not in line and "/a/path" not in line), 80)
         self.assertEqual([line for line in lines if ">" in line], ["         > " + found[0].remedy])
         self.assertIn("".join(line.strip() for line in lines if "/a/path" in line), found[1].message)
@@ -136,8 +136,8 @@ class TextTest(CheckTest):
 
     def test_colour(self) -> None:
         self.gone("/usr/bin/sudo")
-        self.assertIn(b"\x1b[33mwarning  \x1b[0mprivilege", self.on_terminal(TERM="xterm"))
-        self.assertIn(b"\x1b[33mwarning  \x1b[0mprivilege", self.on_terminal(TERM="xterm", NO_COLOR=""))
+        self.assertIn(b"\x1b[33mwarning\x1b[0m  privilege", self.on_terminal(TERM="xterm"))
+        self.assertIn(b"\x1b[33mwarning\x1b[0m  privilege", self.on_terminal(TERM="xterm", NO_COLOR=""))
         for environment in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
             seen = self.on_terminal(**environment)
             self.assertIn(b"warning  privilege", seen)

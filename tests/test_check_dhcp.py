@@ -56,6 +56,37 @@ class NetworkdTest(CheckTest):
             self.fill({"/usr/sbin/" + program: ""})
             self.good("dhcp", service)
 
+    def test_netplan(self) -> None:
+        path, generator = "/etc/netplan/50-x.yaml", "/usr/lib/systemd/system-generators/netplan"
+        asking = "network:\n  ethernets:\n    eth0:\n      dhcp4: true\n"
+        for text, level in (
+            (asking, "ok"),
+            (asking.replace("eth0", "ens3"), "error"),
+            (asking.replace("eth0:", "all:\n      match: {name: e*}"), "ok"),
+            (asking + "      match:\n        macaddress: 00:0d:3a:00:00:00\n", "error"),
+            (asking.replace("true", "false"), "error"),
+            (asking.replace("      dhcp4", "      # dhcp4"), "error"),
+        ):
+            self.start()
+            self.gone(NETWORKD, FILE)
+            self.fill({path: text})
+            self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # nobody reads it
+            self.fill({generator: ""})
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
+
+    def test_networkmanager(self) -> None:
+        self.gone(NETWORKD)
+        unit, conf = "/usr/lib/systemd/system/NetworkManager.service", "/usr/lib/NetworkManager/conf.d/00-server.conf"
+        self.fill({WANTS + "NetworkManager.service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/NetworkManager": ""})
+        self.good("dhcp")
+        self.fill({conf: "[main]\nno-auto-default=*\n"})
+        self.assertRegex(self.findings("dhcp")[0].message, "NetworkManager is started, but it has no profile for eth0")
+        profile = "/etc/NetworkManager/system-connections/x.nmconnection"
+        self.fill({profile: "[ethernet]\nmac-address=00:0D:3A:00:00:00\n"})
+        self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
+        self.fill({profile: "[connection]\ninterface-name=eth0\n"})
+        self.good("dhcp")
+
 
 class ScriptsTest(CheckTest):
     """Images whose network is brought up by scripts."""

@@ -35,6 +35,7 @@ class ConsoleTest(CheckTest):
             ("/boot/extlinux.conf", "LABEL x\n  KERNEL vmlinuz\n  APPEND root=UUID=0 %s\n"),
             ("/boot/syslinux/syslinux.cfg", "label x\n append root=UUID=0 %s\n"),
             ("/boot/cmdline.txt", "root=UUID=0 %s\n"),
+            ("/boot/grub2/grubenv", "# GRUB Environment Block\nkernelopts=root=UUID=0 %s\n"),
             ("/etc/lilo.conf", 'append = "%s"\n'),
         ):
             self.start()

@@ -93,10 +93,13 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
 
 def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`check`: the findings on stdout."""
-    from .image import check, colour
+    from .image import check
 
     findings = check.check(System(arguments.root))
-    show([check.as_json(findings)] if arguments.json else check.as_text(findings, colour.wanted(sys.stdout)))
+    if arguments.json:
+        show([check.as_json(findings)])
+    else:
+        show(check.as_text(findings), check.COLOURS)
     console.say(check.summary(findings))
     return 1 if check.would_fail(findings) else 0
 

@@ -79,7 +79,12 @@ VERBS = (
         "check",
         "would a VM from this image come up, and could one log in to it?",
         (ROOT, Option("--json", "for scripts")),
-        (("check --root /mnt/image", "one line a finding, and the command that mends it; exit code 1 if it would not"),),
+        (
+            (
+                "check --root /mnt/image",
+                "one line a finding, and the command that mends it; exit code 1 if it would not",
+            ),
+        ),
     ),
     Verb(
         "rehearse",

@@ -23,7 +23,6 @@ from .checks import (
 )
 from .checks.finding import Finding, warning
 from .checks.subject import Image
-from .colour import paint
 from .install import check_root
 
 # What is looked at, in the order of a first boot, and the id of what is said if a file cannot be read.
@@ -62,7 +61,7 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
 )
 COLUMNS = 80
 INDENT = 9  # columns of the level
-COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
 
 
 def check(system: System) -> "List[Finding]":
@@ -90,14 +89,13 @@ def as_json(findings: "List[Finding]") -> str:
     return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
 
 
-def as_text(findings: "List[Finding]", colours: bool) -> "List[str]":
+def as_text(findings: "List[Finding]") -> "List[str]":
     """The findings for a person, at most 80 columns wide; commands are left whole, to be copied."""
     lines = []
     for finding in findings:
         words = "%s: %s" % (finding.id, printable(finding.message))
         wrapped = textwrap.wrap(words, COLUMNS - INDENT, break_long_words=False, break_on_hyphens=False)
-        level = finding.level.ljust(INDENT)
-        lines.append((paint(level, COLOURS[finding.level]) if colours else level) + wrapped[0])
+        lines.append(finding.level.ljust(INDENT) + wrapped[0])
         lines += [" " * INDENT + line for line in wrapped[1:]]
         if finding.remedy:
             lines.append(" " * INDENT + "> " + printable(finding.remedy))

@@ -45,7 +45,7 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
         return
     problems = []
     for starter in STARTERS:
-        service = image.starts(*starter.services)
+        service = find_netplan(image) if starter.services == NETPLAN else image.starts(*starter.services)
         able = [client for client in clients if client in starter.clients]
         if service and able:
             problem = starter.problem(image, service)
@@ -108,6 +108,39 @@ def without_comments(text: str) -> str:
 def nothing(_image: Image, _service: str) -> str:
     """It asks on every interface by itself."""
     return ""
+
+
+def find_netplan(image: Image) -> "Optional[str]":
+    """netplan, if the image has files for it: its generator has systemd start a client, by no link of the image's."""
+    places = ("/usr/lib/systemd/system-generators/netplan", "/lib/systemd/system-generators/netplan")
+    there = image.init == "systemd" and any(image.system.exists(path) for path in places)
+    return "netplan" if there and matching(image.system, "/etc/netplan/*.yaml") else None
+
+
+def of_netplan(image: Image, _service: str) -> str:
+    """`dhcp4: true` for a card that may be eth0. The files are YAML, of which this looks at the words alone."""
+    text = without_comments("\n".join(image.text(path) for path in matching(image.system, "/etc/netplan/*.yaml")))
+    if not re.search(r"\bdhcp4:\s*(true|yes|on)\b", text):
+        return "no file of /etc/netplan asks for DHCP"
+    if PINNED.search(text):
+        return "the files of /etc/netplan are for the card of one machine (macaddress)"
+    if not re.search(r"(?m)^\s*[\"']?%s[\"']?:|\bmatch:" % INTERFACE, text):
+        return "no file of /etc/netplan is for %s" % INTERFACE
+    return ""
+
+
+def of_networkmanager(image: Image, _service: str) -> str:
+    """It asks on every card that it has no profile for, unless it is told not to. See NetworkManager.conf(5)."""
+    folders = ("/etc/NetworkManager/conf.d/*.conf", "/usr/lib/NetworkManager/conf.d/*.conf")
+    files = ["/etc/NetworkManager/NetworkManager.conf"]
+    files += [path for folder in folders for path in matching(image.system, folder)]
+    if not any(re.search(r"(?m)^\s*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, image.text(path)) for path in files):
+        return ""
+    profiles = matching(image.system, "/etc/NetworkManager/system-connections/*")
+    profiles += matching(image.system, "/etc/sysconfig/network-scripts/ifcfg-e*")
+    if any(not PINNED.search(image.text(path)) for path in profiles):
+        return ""
+    return "it has no profile for %s, and no-auto-default keeps it from making one" % INTERFACE
 
 
 def of_networkd(image: Image, _service: str) -> str:
@@ -174,9 +207,11 @@ def of_slackware(image: Image, _service: str) -> str:
 
 
 LEASERS = ("dhclient", "dhcpcd", "udhcpc")
+NETPLAN = ("netplan",)
 STARTERS = (
+    Starter(NETPLAN, ("systemd-networkd", "NetworkManager"), of_netplan),
     Starter(("systemd-networkd",), ("systemd-networkd",), of_networkd),
-    Starter(("NetworkManager", "networkmanager", "network-manager"), ("NetworkManager",), nothing),
+    Starter(("NetworkManager", "networkmanager", "network-manager"), ("NetworkManager",), of_networkmanager),
     Starter(("dhcpcd", "dhcpcd5", "dhcpcd@*", "dhcpcd-%s" % INTERFACE), ("dhcpcd",), nothing),
     Starter(("dhclient", "dhclient@%s" % INTERFACE), ("dhclient",), nothing),
     Starter(("udhcpc", "udhcpc@*"), ("udhcpc",), nothing),
@@ -186,5 +221,4 @@ STARTERS = (
     Starter(("networking", "networking.sh", "ifup@%s" % INTERFACE), LEASERS, of_ifupdown),
     Starter(("network", "network-interface"), LEASERS, of_network),
     Starter(("inet1",), LEASERS, of_slackware),
-    Starter(("networkmanager",), ("NetworkManager",), nothing),
 )

@@ -7,7 +7,8 @@ class Finding(NamedTuple):
     """One line of the answer.
 
     `level` is "ok", "warning", or "error": a VM from this image would not reach Ready, or nobody could log in to it.
-    `id` is stable, for scripts. `remedy` is a command where one is known, else empty.
+    `id` is stable, for scripts. `remedy` is what to do, a command where one
+    is known, else empty.
     """
 
     level: str

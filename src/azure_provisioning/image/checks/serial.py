@@ -16,6 +16,7 @@ PORTS = r"tty(?:S0|AMA0)"
 LOADERS = (
     ("/boot/grub/grub.cfg", r"(?m)^\s*linux(?:16|efi)?\s.*$"),
     ("/boot/grub2/grub.cfg", r"(?m)^\s*linux(?:16|efi)?\s.*$"),
+    ("/boot/grub2/grubenv", r"(?m)^kernelopts=.*$"),
     ("/boot/grub/menu.lst", r"(?m)^\s*kernel\s.*$"),
     ("/boot/loader/entries/*.conf", r"(?m)^\s*options\s.*$"),
     ("/boot/efi/loader/entries/*.conf", r"(?m)^\s*options\s.*$"),

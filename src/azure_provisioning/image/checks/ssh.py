@@ -1,21 +1,19 @@
 """Can the administrator log in: an SSH server that is started, with host keys, and that lets a new user in?"""
 
 import re
-from fnmatch import fnmatchcase
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List
 
 from ...guest import host_keys, sshd_config
 from ...guest.account import GROUPS
 from ...guest.accounts import all_accounts, find_group, uid_min
 from ...guest.authorized_keys import DEFAULT
 from ...guest.sshd import DROP_IN
+from ...guest.sshd_access import listed
 from .finding import Finding, error, ok, warning
 from .services import find_unit
 from .subject import Image
 
 SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.socket", "openssh*", "dropbear@*")
-ANY_HOST = ("0.0.0.0", "::", "[::]", "*")  # noqa: S104 # nothing is bound here
-LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
 
 
 def check_server(image: Image) -> "Iterator[Finding]":
@@ -134,34 +132,27 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     if no_passwords and image.options.password_login and not sshd_config.includes(system, DROP_IN):
         message = "PasswordAuthentication no, and no drop-ins are read: a VM that was made with a password keeps it out"
         found.append(warning("sshd-config", message, edit))
-    return found + of_lists(image, pairs, edit)
+    return found + of_lists(image, first, edit)
 
 
-def of_lists(image: Image, pairs: "List[Tuple[str, str]]", edit: str) -> "List[Finding]":
-    """Who is let in by name or group. sshd adds the lines of one keyword up."""
-    lists: "Dict[str, List[str]]" = {key: [] for key in LISTS}
-    for key, value in pairs:
-        if key in lists:
-            lists[key] += value.split()
+def of_lists(image: Image, lists: "Dict[str, str]", edit: str) -> "List[Finding]":
+    """Who is let in by name or group."""
     found = []
     joined = [name for name in GROUPS if find_group(image.system, name)]
-    if lists["allowusers"]:
-        found += of_allowed_users(image, [word.split("@")[0] for word in lists["allowusers"]], edit)
-    if any(word.split("@")[0] == "*" for word in lists["denyusers"]):
+    allowed, denied = lists.get("allowgroups", "").split(), lists.get("denygroups", "").split()
+    if lists.get("allowusers"):
+        found += of_allowed_users(image, [word.split("@")[0] for word in lists["allowusers"].split()], edit)
+    if any(word.split("@")[0] == "*" for word in lists.get("denyusers", "").split()):
         found.append(error("sshd-config", "DenyUsers *: nobody is let in", edit))
-    allowed = lists["allowgroups"]
-    if allowed and not any(fnmatchcase(name, pattern) for pattern in allowed for name in joined):
-        others = [name for name in allowed if not find_group(image.system, name)]
+    if allowed and not listed(allowed, joined):
         message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
-        if any(set(name) & set("*?") for name in allowed):
-            pass  # his own group, which has his name
-        elif others:  # perhaps it is the name that he will have
-            found.append(warning("sshd-config", message + ", unless that is his name", edit))
-        else:
+        if all(find_group(image.system, name) for name in allowed):
             found.append(error("sshd-config", message, edit))
-    denied = [name for name in joined if any(fnmatchcase(name, pattern) for pattern in lists["denygroups"])]
-    if denied:
-        message = "DenyGroups %s: the administrator is in %s" % (" ".join(lists["denygroups"]), denied[0])
+        elif "*" not in allowed:  # perhaps it is the name that he will have, and then his group has
+            found.append(warning("sshd-config", message + ", unless that is his name", edit))
+    barred = [name for name in joined if listed(denied, [name])]
+    if barred:
+        message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
         found.append(error("sshd-config", message, edit))
     return found
 
