@@ -82,7 +82,7 @@ VERBS = (
         (
             (
                 "check --root /mnt/image",
-                "one line a finding, and the command that mends it; exit code 1 if it would not",
+                "one line a finding, with its remedy; exit code 1 if it would not",
             ),
         ),
     ),
