@@ -6,6 +6,7 @@ import pty
 import shutil
 import sys
 import tempfile
+import time
 
 from azure_provisioning.image import check
 from azure_provisioning.image.checks.finding import Finding
@@ -90,6 +91,56 @@ class WholeTest(CheckTest):
         self.assertIn("error", [finding.level for finding in self.findings("account")])
         self.fill({"/etc/passwd": "-> ../../../../../../.." + outside + "/passwd"})
         self.assertIn("error", [finding.level for finding in self.findings("account")])
+
+
+class HostileTest(CheckTest):
+    """An image may be made to keep whoever looks at it busy, or to make him look elsewhere."""
+
+    FILES = (
+        "/etc/fstab",
+        "/etc/inittab",
+        "/etc/default/grub",
+        "/etc/default/rcS",
+        "/etc/modprobe.d/x.conf",
+        "/etc/netplan/x.yaml",
+        "/etc/network/interfaces",
+        "/etc/nologin",
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/ssh/sshd_config",
+        "/etc/systemd/network/50-dhcp.network",
+        "/etc/systemd/system-preset/00-x.preset",
+        "/etc/systemd/system/azure-provisioning.service",
+        "/etc/udev/rules.d/70-persistent-net.rules",
+        "/etc/waagent.conf",
+        "/boot/grub/grub.cfg",
+        "/usr/lib/modules/6.1.0-2/modules.dep",
+        "/usr/lib/systemd/system/ssh.service",
+        "/var/lib/azure-provisioning/state",
+    )
+    SIZE = 256 << 10  # bytes; the square of it would take minutes
+    SECONDS = 30.0  # of the processor's, for one look at all of them
+
+    def test_time(self) -> None:
+        words = ("dropbear ", "root=/dev/", "MACAddress ", "blacklist hv_a ", "\t iface eth0\n", "enable *?*?*?*\n")
+        for text in words + ("\n", " ", "/", "2:", "x=", "*", "a*?", "AllowGroups *a*a*a*a*a*a*a*b\n"):
+            self.start()
+            self.fill(dict.fromkeys(self.FILES, text * (self.SIZE // len(text))))
+            started = time.process_time()
+            check.check(self.system)
+            self.assertLess(time.process_time() - started, self.SECONDS, repr(text))
+
+    def test_what_is_no_file(self) -> None:
+        """Pipes and folders where files should be, and links that go round."""
+        for path in self.FILES:
+            self.start()
+            self.gone(*[path for path in (path,) if self.system.exists(path)])
+            os.makedirs(os.path.dirname(self.system.path(path)), exist_ok=True)
+            os.mkfifo(self.system.path(path))
+            check.check(self.system)
+            os.unlink(self.system.path(path))
+            os.symlink(os.path.basename(path), self.system.path(path))
+            check.check(self.system)
 
 
 class TextTest(CheckTest):

@@ -104,6 +104,16 @@ class HostKeysTest(CheckTest):
         self.fill({"/usr/bin/dropbearkey": ""})
         self.good("host-keys")
 
+    def test_dropbear_that_makes_them_itself(self) -> None:
+        self.empty()
+        self.image("buildroot")
+        self.gone("/etc/init.d/S50sshd")
+        self.fill({"/usr/sbin/dropbear": "", "/etc/init.d/S50dropbear": "#!/bin/sh\nexec dropbear -B\n"})
+        self.fill(KEEP)
+        self.assertEqual([one.level for one in self.findings("host-keys")], ["error"])
+        self.fill({"/etc/init.d/S50dropbear": "#!/bin/sh\nexec dropbear -R\n"})
+        self.good("host-keys", "makes those that are missing")
+
 
 class ConfigTest(CheckTest):
     def config(self, level: str, pattern: str, text: str) -> None:

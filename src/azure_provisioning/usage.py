@@ -77,7 +77,7 @@ VERBS = (
     # generalize
     Verb(
         "check",
-        "would a VM from this image come up, and could one log in to it?",
+        "tell whether a VM from this image would come up, and what is missing",
         (ROOT, Option("--json", "for scripts")),
         (
             (

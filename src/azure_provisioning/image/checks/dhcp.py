@@ -1,12 +1,11 @@
 """Is there a DHCP client, does the boot start it, and does it care for Azure's interface, which is called eth0?"""
 
 import re
-from fnmatch import fnmatchcase
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...guest.sshd_config import matching
 from .finding import Finding, error, ok, warning
-from .services import find_unit
+from .services import find_unit, matches
 from .subject import Image
 
 INTERFACE = "eth0"  # hv_netvsc has no slot or path that udev could make another name of
@@ -22,7 +21,7 @@ CLIENTS = (
 )
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 SCRIPT = re.compile(r"\b(udhcpc|dhcpcd|dhclient)\b")
-PINNED = re.compile(r"(?im)^\s*(?:MACAddress|PermanentMACAddress|HWADDR|mac-address|macaddress)\s*[=:]")
+PINNED = re.compile(r"(?im)^[ \t]*(?:MACAddress|PermanentMACAddress|HWADDR|mac-address|macaddress)\s*[=:]")
 
 
 class Starter(NamedTuple):
@@ -124,7 +123,7 @@ def of_netplan(image: Image, _service: str) -> str:
         return "no file of /etc/netplan asks for DHCP"
     if PINNED.search(text):
         return "the files of /etc/netplan are for the card of one machine (macaddress)"
-    if not re.search(r"(?m)^\s*[\"']?%s[\"']?:|\bmatch:" % INTERFACE, text):
+    if not re.search(r"(?m)^[ \t]*[\"']?%s[\"']?:|\bmatch:" % INTERFACE, text):
         return "no file of /etc/netplan is for %s" % INTERFACE
     return ""
 
@@ -134,7 +133,7 @@ def of_networkmanager(image: Image, _service: str) -> str:
     folders = ("/etc/NetworkManager/conf.d/*.conf", "/usr/lib/NetworkManager/conf.d/*.conf")
     files = ["/etc/NetworkManager/NetworkManager.conf"]
     files += [path for folder in folders for path in matching(image.system, folder)]
-    if not any(re.search(r"(?m)^\s*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, image.text(path)) for path in files):
+    if not any(re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, image.text(path)) for path in files):
         return ""
     profiles = matching(image.system, "/etc/NetworkManager/system-connections/*")
     profiles += matching(image.system, "/etc/sysconfig/network-scripts/ifcfg-e*")
@@ -151,7 +150,7 @@ def of_networkd(image: Image, _service: str) -> str:
             files.setdefault(path.rpartition("/")[2], path)
     for name in sorted(files):
         text = without_comments(image.text(files[name]))
-        if re.search(r"(?im)^\s*DHCP\s*=\s*(yes|true|ipv4|both|1|on)\s*$", text) and matches_network(text):
+        if re.search(r"(?im)^[ \t]*DHCP\s*=\s*(yes|true|ipv4|both|1|on)\s*$", text) and matches_network(text):
             return ""
     return "no file of systemd/network asks for DHCP on %s" % INTERFACE
 
@@ -160,9 +159,9 @@ def matches_network(text: str) -> bool:
     """Does the [Match] section mean eth0?"""
     if PINNED.search(text.partition("[Network]")[0]):
         return False
-    names = re.findall(r"(?im)^\s*Name\s*=\s*(.*)$", text.partition("[Network]")[0])
+    names = re.findall(r"(?im)^[ \t]*Name\s*=\s*(.*)$", text.partition("[Network]")[0])
     words = [word for line in names for word in line.split()]
-    return not words or any(fnmatchcase(INTERFACE, word) for word in words)
+    return not words or any(matches(INTERFACE, word) for word in words)
 
 
 def of_ifupdown(image: Image, _service: str) -> str:
@@ -171,11 +170,15 @@ def of_ifupdown(image: Image, _service: str) -> str:
     text = without_comments("\n".join(image.text(path) for path in paths))
     if not text.strip():
         return "/etc/network/interfaces is empty"
-    asked = re.findall(r"(?m)^\s*iface\s+(\S+)(?:\s+inet)?\s+(?:inherits\s+\S+\s+)?(?:use\s+)?dhcp\b", text)
-    asked += re.findall(
-        r"(?ms)^\s*iface\s+(\S+)[^\S\n]*\n(?:[^\S\n]+\S[^\n]*\n)*?[^\S\n]+use\s+dhcp", text
-    )  # ifupdown-ng
-    if any(name == INTERFACE or fnmatchcase(INTERFACE, name.lstrip("/")) for name in asked):
+    asked, card = [], ""
+    for words in (line.split() for line in text.splitlines()):
+        if words[:1] == ["iface"] and len(words) > 1:
+            card = words[1]
+            if "dhcp" in words and "inet6" not in words:
+                asked.append(card)
+        elif words[:2] == ["use", "dhcp"]:  # ifupdown-ng
+            asked.append(card)
+    if any(name == INTERFACE or matches(INTERFACE, name.lstrip("/")) for name in asked):
         return ""
     if asked:
         return "/etc/network/interfaces asks for DHCP on %s, and Azure's card is %s" % (asked[0], INTERFACE)
@@ -189,20 +192,20 @@ def of_network(image: Image, service: str) -> str:
         return of_ifupdown(image, service)
     for folder in folders:
         text = image.text("%s/ifcfg-%s" % (folder, INTERFACE))
-        if re.search(r"(?im)^\s*BOOTPROTO\s*=\s*[\"']?(dhcp|dhcp4)\b", text):
+        if re.search(r"(?im)^[ \t]*BOOTPROTO\s*=\s*[\"']?(dhcp|dhcp4)\b", text):
             return "ifcfg-%s is for the card of one machine (HWADDR)" % INTERFACE if PINNED.search(text) else ""
     return "no ifcfg-%s asks for DHCP" % INTERFACE
 
 
 def of_netifrc(image: Image, _service: str) -> str:
     """netifrc asks by DHCP unless it is told otherwise."""
-    match = re.search(r"(?m)^\s*config_%s=[\"'(]*([^\"')\n]*)" % INTERFACE, image.text("/etc/conf.d/net"))
+    match = re.search(r"(?m)^[ \t]*config_%s=[\"'(]*([^\"')\n]*)" % INTERFACE, image.text("/etc/conf.d/net"))
     return "" if match is None or "dhcp" in match.group(1) else "/etc/conf.d/net gives %s an address" % INTERFACE
 
 
 def of_slackware(image: Image, _service: str) -> str:
     """`USE_DHCP[0]="yes"`."""
-    asks = re.search(r"(?m)^\s*(USE_DHCP\[0\]|IFOPTS\[0\])=[\"']?yes", image.text("/etc/rc.d/rc.inet1.conf"))
+    asks = re.search(r"(?m)^[ \t]*(USE_DHCP\[0\]|IFOPTS\[0\])=[\"']?yes", image.text("/etc/rc.d/rc.inet1.conf"))
     return "" if asks else "rc.inet1.conf does not ask for DHCP on %s" % INTERFACE
 
 

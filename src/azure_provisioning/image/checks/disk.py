@@ -46,12 +46,12 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
             problems.append(
                 error("root-filesystem", "fstab has %s read-only: no account can be made" % line.point, edit)
             )
-    if re.search(r"(?m)^\s*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
+    if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
         path = image.place("/etc/default/rcS")
         problems.append(
             error("root-filesystem", "the image is one with a read-only root (ROOTFS_READ_ONLY)", "edit " + path)
         )
-    if re.search(r"(?m)^\s*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
+    if re.search(r"(?m)^[ \t]*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
         path = image.place("/etc/overlayroot.conf")
         problems.append(error("root-filesystem", "overlayroot keeps every change in memory", "edit " + path))
     lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]

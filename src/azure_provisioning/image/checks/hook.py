@@ -1,7 +1,6 @@
 """Is our hook in the image, and would this init system really start it at the next boot?"""
 
 import re
-from fnmatch import fnmatchcase
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from ...errors import GuestError
@@ -9,16 +8,12 @@ from ...init import manifest, systemd, sysvinit, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
 from ...system import System
 from .finding import Finding, error, ok, warning
-from .services import UNIT_FOLDERS, default_runlevel, is_start, startpar_targets
+from .services import UNIT_FOLDERS, default_runlevel, is_start, matches, startpar_targets
 from .subject import Image
 
 PRESETS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")  # those of an earlier folder hide the same names below
 SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysinit.target") + tuple(
     "runlevel%d.target" % number for number in range(2, 6)
-)
-COMMANDS = (
-    re.compile(r"(/\S+) -I -S (/\S+) run\b"),
-    re.compile(r"(?m)^PYTHON=(\S+)\nPROGRAM=(\S+)$"),
 )
 
 
@@ -76,12 +71,16 @@ def check_program(image: Image) -> "Iterator[Finding]":
 def find_command(system: System, link: str) -> "Tuple[str, str]":
     """(the interpreter, the program) that the hook at `link` runs; as `install` wrote them down if it does not say."""
     text = system.read_text(link) if not system.is_dir(link) else system.read_text(link + "/run")
-    for form in COMMANDS:
-        match = form.search(text or "")
-        if match:
-            return match.group(1), match.group(2)
-    python, program = manifest.values(system, "python"), manifest.values(system, "program")
-    return (python or [""])[0], (program or [""])[0]
+    words = (text or "").split()
+    settings = dict(word.split("=", 1) for word in words if word.startswith(("PYTHON=/", "PROGRAM=/")))
+    if len(settings) == 2:
+        return settings["PYTHON"], settings["PROGRAM"]
+    for index in range(len(words) - 4):  # ExecStart=PYTHON -I -S PROGRAM run
+        python, program = words[index].rpartition("=")[2], words[index + 3]
+        if words[index + 1 : index + 3] == ["-I", "-S"] and words[index + 4] == "run" and python.startswith("/"):
+            return python, program
+    known = [manifest.values(system, key) or [""] for key in ("python", "program")]
+    return known[0][0], known[1][0]
 
 
 # -- one function an init system: why its boot does not come to the hook -----------------------------------------------
@@ -141,7 +140,7 @@ def find_preset(system: System, unit: str) -> "Optional[Tuple[bool, str]]":
     for name in sorted(files):
         for line in (system.read_text(files[name]) or "").splitlines():
             words = line.split()
-            if len(words) > 1 and words[0] in ("enable", "disable") and fnmatchcase(unit, words[1]):
+            if len(words) > 1 and words[0] in ("enable", "disable") and matches(unit, words[1]):
                 return words[0] == "enable", files[name]
     return None
 
@@ -170,8 +169,10 @@ def reach_sysvinit(image: Image, links: "List[str]") -> "Iterator[Finding]":
 def runs_level(system: System, level: str) -> bool:
     """Does something start what is linked in rcN.d?"""
     inittab = active_lines(system, "/etc/inittab").decode("utf-8", "replace")
-    if re.search(r"(?m)^[^:\n]*:[0-9]*%s[0-9]*:[a-z]+:.*\brc\s+%s\b" % (level, level), inittab):
-        return True
+    for fields in (line.split(":", 3) for line in inittab.splitlines()):
+        if len(fields) == 4 and level in fields[1] and "rc" in re.split(r"[\s/]+", fields[3]):
+            if fields[3].split()[-1] == level:
+                return True
     if find_base(system) == "busybox" or not inittab:
         callers = ["/etc/init.d/rcS", "/etc/init.d/rc"] + [folder + "/rc.init" for folder in S6_SCRIPTS]
         callers += ["/etc/init/rc.conf", "/etc/init/rc-sysinit.conf"]

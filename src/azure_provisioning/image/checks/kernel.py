@@ -100,7 +100,7 @@ def forbidden(image: Image) -> "Dict[str, str]":
         for name in image.system.list(folder):
             if name.endswith(".conf"):
                 text = image.text("%s/%s" % (folder, name))
-                pattern = r"(?m)^\s*(?:blacklist\s+(hv[_-]\w+)\s*$|install\s+(\S+)\s+(?:/usr)?/bin/(?:true|false)\b)"
+                pattern = r"(?m)^[ \t]*(?:blacklist\s+(hv[_-]\w+)\s*$|install\s+(\S+)\s+(?:/usr)?/bin/(?:true|false)\b)"
                 for words in re.findall(pattern, text):
                     found["".join(words).replace("-", "_")] = "%s/%s" % (folder, name)
     return found

@@ -32,10 +32,10 @@ SEEDS = (
 HISTORIES = (".bash_history", ".ash_history", ".sh_history", ".zsh_history", ".python_history", ".lesshst", ".viminfo")
 NETWORK_FILES = (
     ("/etc/udev/rules.d", r"70-persistent-net\.rules|75-persistent-net.*", r"ATTRS?\{address\}=="),
-    ("/etc/sysconfig/network-scripts", r"ifcfg-e.*", r"(?m)^\s*HWADDR\s*="),
-    ("/etc/netplan", r".*\.yaml", r"(?m)^\s*macaddress\s*:"),
-    ("/etc/systemd/network", r".*\.(network|link)", r"(?m)^\s*(Permanent)?MACAddress\s*="),
-    ("/etc/NetworkManager/system-connections", r".*", r"(?m)^\s*mac-address\s*="),
+    ("/etc/sysconfig/network-scripts", r"ifcfg-e.*", r"(?m)^[ \t]*HWADDR\s*="),
+    ("/etc/netplan", r".*\.yaml", r"(?m)^[ \t]*macaddress\s*:"),
+    ("/etc/systemd/network", r".*\.(network|link)", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
+    ("/etc/NetworkManager/system-connections", r".*", r"(?m)^[ \t]*mac-address\s*="),
 )
 
 

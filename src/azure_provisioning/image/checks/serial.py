@@ -14,23 +14,23 @@ PORT = "ttyS0"  # Azure's, on ARM too where firmware tables call it ttyAMA0
 PORTS = r"tty(?:S0|AMA0)"
 # What the boot loader reads: (where, the lines that hold a kernel's command line).
 LOADERS = (
-    ("/boot/grub/grub.cfg", r"(?m)^\s*linux(?:16|efi)?\s.*$"),
-    ("/boot/grub2/grub.cfg", r"(?m)^\s*linux(?:16|efi)?\s.*$"),
+    ("/boot/grub/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
+    ("/boot/grub2/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
     ("/boot/grub2/grubenv", r"(?m)^kernelopts=.*$"),
-    ("/boot/grub/menu.lst", r"(?m)^\s*kernel\s.*$"),
-    ("/boot/loader/entries/*.conf", r"(?m)^\s*options\s.*$"),
-    ("/boot/efi/loader/entries/*.conf", r"(?m)^\s*options\s.*$"),
-    ("/efi/loader/entries/*.conf", r"(?m)^\s*options\s.*$"),
-    ("/boot/extlinux.conf", r"(?mi)^\s*append\s.*$"),
-    ("/boot/extlinux/extlinux.conf", r"(?mi)^\s*append\s.*$"),
-    ("/boot/syslinux/*.cfg", r"(?mi)^\s*append\s.*$"),
-    ("/etc/lilo.conf", r"(?m)^\s*append\s*=.*$"),
+    ("/boot/grub/menu.lst", r"(?m)^[ \t]*kernel\s.*$"),
+    ("/boot/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
+    ("/boot/efi/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
+    ("/efi/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
+    ("/boot/extlinux.conf", r"(?mi)^[ \t]*append\s.*$"),
+    ("/boot/extlinux/extlinux.conf", r"(?mi)^[ \t]*append\s.*$"),
+    ("/boot/syslinux/*.cfg", r"(?mi)^[ \t]*append\s.*$"),
+    ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
     ("/boot/cmdline.txt", r"(?m)^.+$"),
 )
 # What the loader's files are made of when the kernel changes.
 SOURCES = (
-    ("/etc/default/grub", r"(?m)^\s*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=.*$"),
-    ("/etc/update-extlinux.conf", r"(?m)^\s*default_kernel_opts=.*$"),
+    ("/etc/default/grub", r"(?m)^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=.*$"),
+    ("/etc/update-extlinux.conf", r"(?m)^[ \t]*default_kernel_opts=.*$"),
     ("/etc/kernel/cmdline", r"(?m)^.+$"),
 )
 
