@@ -20,7 +20,7 @@ from azure_provisioning.guest.password import verify_sha512
 from azure_provisioning.guest.privilege import SUDO_RULE
 from azure_provisioning.image.fake_azure import KEY, Platform
 from azure_provisioning.image.install import install
-from azure_provisioning.image.rehearse import IMAGE
+from azure_provisioning.image.rehearse import FIRMWARE, IMAGE
 from azure_provisioning.provision import provision
 from azure_provisioning.state import State
 from azure_provisioning.system import System
@@ -128,7 +128,7 @@ def is_password(field: str) -> bool:
 def make_image(root: str) -> None:
     """An image with us in it, and with tools that a seed can break."""
     system = System(root)
-    files = dict(IMAGE, **dict.fromkeys(TOOL_FILES, ""))
+    files = dict(IMAGE, **FIRMWARE, **dict.fromkeys(TOOL_FILES, ""))
     files.update({"/etc/gshadow": "root:*::\nsudo:*::\n", "/etc/subuid": "", "/etc/subgid": "", "/dev/sr0": ""})
     for path, text in files.items():
         system.write(path, text, mode=0o755 if "bin/" in path or "/lib/" in path else 0o644)
