@@ -44,6 +44,7 @@ class UsageTest(CommandTest):
             ["install", "--init", "launchd"],
             ["install", "--root"],
             ["status", "--jso"],
+            ["check", "--init", "systemd"],
             ["report"],
             ["report", "perhaps"],
             ["report", "failure"],
@@ -64,9 +65,9 @@ class UsageTest(CommandTest):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "azure-provisioning %s\n" % __version__, ""))
         done = self.command("--help")
         self.assertEqual(done.returncode, 0)
-        for verb in ("run", "install", "uninstall", "status", "report", "rehearse"):
+        for verb in ("run", "install", "uninstall", "status", "check", "report", "rehearse"):
             self.assertRegex(done.stdout, r"(?m)^    %s\b" % verb)
-        for verb in ("install", "status", "report", "rehearse"):
+        for verb in ("install", "status", "check", "report", "rehearse"):
             self.assertEqual(self.command(verb, "--help").returncode, 0)
 
     def test_expected_failures_are_1(self) -> None:

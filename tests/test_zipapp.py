@@ -15,7 +15,7 @@ from tests import TOP
 from tests.images import built_file, call
 from tests.pythons import find_pythons
 
-VERBS = ("run", "install", "uninstall", "status", "report", "rehearse")
+VERBS = ("run", "install", "uninstall", "status", "check", "report", "rehearse")
 
 
 _found: "Dict[Tuple[int, ...], str]" = {}

@@ -125,6 +125,19 @@ def agree(question: str) -> None:
         raise ProvisionError("nothing was done")
 
 
+def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`check`: the findings on stdout."""
+    from .image import check
+
+    findings = check.check(System(arguments.root))
+    if arguments.json:
+        show([check.as_json(findings)])
+    else:
+        show(check.as_text(findings), check.COLOURS)
+    console.say(check.summary(findings))
+    return 1 if check.would_fail(findings) else 0
+
+
 def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
@@ -168,6 +181,7 @@ VERBS = {
     "uninstall": uninstall_verb,
     "status": status_verb,
     "generalize": generalize_verb,
+    "check": check_verb,
     "report": report_verb,
     "rehearse": rehearse_verb,
 }

@@ -88,7 +88,17 @@ VERBS = (
             ("generalize --root /mnt/image --user ann --yes", "from outside, and without a question"),
         ),
     ),
-    # check
+    Verb(
+        "check",
+        "tell whether a VM from this image would come up, and what is missing",
+        (ROOT, Option("--json", "for scripts")),
+        (
+            (
+                "check --root /mnt/image",
+                "one line a finding, with its remedy; exit code 1 if it would not",
+            ),
+        ),
+    ),
     Verb(
         "rehearse",
         "show a first boot before there is one, with an Azure inside this command",

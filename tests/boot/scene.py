@@ -66,6 +66,16 @@ class Disks:
         )
         (self.folder / "install.log").write_bytes(answer.stdout)
         must(answer.returncode == 0, "install --root: exit %d: %s" % (answer.returncode, answer.stdout.decode()[-300:]))
+        self._check(tree)
+
+    def _check(self, tree: Path) -> None:
+        """What these machines show to be true, `check` must have said before: they come up."""
+        command = ["python3", str(self.program), "check", "--root", str(tree)]
+        answer = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        (self.folder / "check.log").write_bytes(answer.stdout)
+        must(answer.returncode == 0, "check --root: exit %d: %s" % (answer.returncode, answer.stdout.decode()[-300:]))
 
 
 class Scene:

@@ -339,8 +339,33 @@ AGENT = {
 STARTED = ("etc/rc?.d/S??waagent", "etc/runlevels/*/waagent", "etc/systemd/system/*.wants/waagent.service")
 
 
+def verdict(bench: Bench) -> None:
+    """These trees lack the hook and a DHCP client, then the client alone; inside the chroot, where the Python itself is
+    asked, `check` finds the same as from outside."""
+    check(faults(bench) == {"hook", "dhcp"}, "before install:", faults(bench))
+    bench.install()
+    check(faults(bench) == {"dhcp"}, "after install:", faults(bench))
+    outside = json.loads(bench.ours("check", "--json", "--root", str(bench.offline))[1])
+    shutil.copy(str(bench.program), str(bench.offline / "azure-provisioning"))
+    _, printed, _ = run(inside(bench.offline, "python3", "-I", "-S", "/azure-provisioning", "check", "--json"))
+    (bench.offline / "azure-provisioning").unlink()
+    here = [(finding["id"], finding["level"]) for finding in json.loads(printed)]
+    there = [(finding["id"], finding["level"]) for finding in outside]
+    check(here == there, "outside:", sorted(set(there) - set(here)), "inside:", sorted(set(here) - set(there)))
+    must(bench.ours("uninstall", "--root", str(bench.offline)))
+
+
+def faults(bench: Bench) -> Set[str]:
+    """The ids of the errors that `check` finds from outside; the exit code says that there are some."""
+    code, printed, _ = bench.ours("check", "--json", "--root", str(bench.offline))
+    found = {finding["id"] for finding in json.loads(printed) if finding["level"] == "error"}
+    check(code == (1 if found else 0), "exit code", code, "with", found)
+    return found
+
+
 CHECKS: Dict[str, Callable[[Bench], None]] = {
     "undo": uninstalled,
+    "verdict": verdict,
     "python": own_python,
     "seen": seen,
     "kept": kept,

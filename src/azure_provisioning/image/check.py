@@ -1,0 +1,115 @@
+"""Would a VM from this image come up on Azure, and could one log in to it? Looks, and changes nothing."""
+
+import textwrap
+from typing import Callable, Iterator, List, Tuple
+
+from ..console import printable
+from ..errors import GuestError
+from ..system import System
+from .checks import (
+    administrator,
+    agents,
+    clock,
+    dhcp,
+    disk,
+    hook,
+    interpreter,
+    kernel,
+    leftovers,
+    options,
+    passwords,
+    serial,
+    ssh,
+)
+from .checks.finding import Finding, warning
+from .checks.subject import Image
+from .install import check_root
+
+# What is looked at, in the order of a first boot, and the id of what is said if a file cannot be read.
+CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
+    ("init", hook.check_init),
+    ("hook", hook.check_hook),
+    ("program", hook.check_program),
+    ("python", interpreter.check_python),
+    ("options", options.check_options),
+    ("ready-gates", options.check_gates),
+    ("other-agent", agents.check_agents),
+    ("kernel", kernel.check_drivers),
+    ("initramfs", kernel.check_initramfs),
+    ("root-filesystem", disk.check_root_filesystem),
+    ("fstab", disk.check_fstab),
+    ("swap", disk.check_swap),
+    ("dhcp", dhcp.check_dhcp),
+    ("dvd", kernel.check_dvd),
+    ("serial-console", serial.check_console),
+    ("serial-getty", serial.check_getty),
+    ("hostname", administrator.check_hostname),
+    ("account", administrator.check_account),
+    ("privilege", administrator.check_privilege),
+    ("grow-root", administrator.check_growth),
+    ("sshd", ssh.check_server),
+    ("host-keys", ssh.check_host_keys),
+    ("sshd-config", ssh.check_config),
+    ("clock", clock.check_clock),
+    ("machine-id", leftovers.check_machine_id),
+    ("leases", leftovers.check_leases),
+    ("network-pinned", leftovers.check_network),
+    ("random-seed", leftovers.check_seed),
+    ("histories", leftovers.check_people),
+    ("state", leftovers.check_state),
+    ("passwords", passwords.check_passwords),
+)
+COLUMNS = 80
+INDENT = 9  # columns of the level
+COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
+
+
+def check(system: System) -> "List[Finding]":
+    """All findings. Raises ProvisionError if there is no Linux system in the root, or nobody may look into it."""
+    check_root(system)
+    image = Image(system)
+    found: "List[Finding]" = []
+    for name, look in CHECKS:
+        try:
+            found += look(image)
+        except GuestError as problem:
+            found.append(warning(name, "nobody can tell: %s" % problem))
+    return found
+
+
+def would_fail(findings: "List[Finding]") -> bool:
+    """Would a VM not reach Ready, or could nobody log in to it?"""
+    return any(finding.level == "error" for finding in findings)
+
+
+def as_json(findings: "List[Finding]") -> str:
+    """The findings for a script: a list of {level, id, message, remedy}; a remedy that is not known is null."""
+    import json  # a small Python may be without, and check tells so
+
+    return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
+
+
+def as_text(findings: "List[Finding]") -> "List[str]":
+    """The findings for a person, at most 80 columns wide; commands are left whole, to be copied."""
+    lines = []
+    for finding in findings:
+        words = "%s: %s" % (finding.id, printable(finding.message))
+        wrapped = textwrap.wrap(words, COLUMNS - INDENT, break_long_words=False, break_on_hyphens=False)
+        lines.append(finding.level.ljust(INDENT) + wrapped[0])
+        lines += [" " * INDENT + line for line in wrapped[1:]]
+        if finding.remedy:
+            lines.append(" " * INDENT + "> " + printable(finding.remedy))
+    return lines
+
+
+def summary(findings: "List[Finding]") -> str:
+    """The verdict in a line."""
+    levels = [finding.level for finding in findings]
+    counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
+    verdict = "would not come up, or keep its user out" if would_fail(findings) else "would come up"
+    return "%s: a VM from this image %s" % (counts, verdict)
+
+
+def count(number: int, word: str) -> str:
+    """`1 error`, `2 errors`."""
+    return "%d %s%s" % (number, word, "" if number == 1 else "s")

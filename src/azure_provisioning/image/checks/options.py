@@ -1,0 +1,32 @@
+"""Our own options file, and the programs of the user that it has run."""
+
+from typing import Iterator
+
+from ...config import PATH
+from ...guest import gates
+from .finding import Finding, error, ok, warning
+from .subject import Image
+
+PATIENCE = 20 * 60  # seconds after which Azure reboots a VM that is not Ready
+
+
+def check_options(image: Image) -> "Iterator[Finding]":
+    """A mistake is no more than a warning at a boot, but it is not what somebody wanted."""
+    for problem in image.problems:
+        yield error("options", problem, "edit " + image.place(PATH))
+    if image.options.deadline >= PATIENCE:
+        message = "deadline = %d: Azure reboots a VM that is not Ready after %d s" % (image.options.deadline, PATIENCE)
+        yield warning("options", message, "edit " + image.place(PATH))
+    if not image.problems:
+        yield ok("options", "no mistake in " + PATH if image.system.exists(PATH) else "the defaults")
+
+
+def check_gates(image: Image) -> "Iterator[Finding]":
+    """What is in ready.d, and would not be run."""
+    found = gates.find_gates(image.system)
+    for name in image.system.list(gates.FOLDER):
+        path = "%s/%s" % (gates.FOLDER, name)
+        if path not in found and not name.startswith(".") and not name.endswith("~"):
+            yield warning("ready-gates", "%s is no program, and is not run" % path, "chmod +x " + image.place(path))
+    if found:
+        yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))

@@ -1,0 +1,140 @@
+"""The serial console, all that one sees of a VM that one cannot log in to: does the kernel write to it, and is there a
+login on it?"""
+
+import re
+from typing import Iterator, List, Tuple
+
+from ...guest.sshd_config import matching
+from ...init.detection import active_lines
+from .finding import Finding, ok, warning
+from .services import find_unit
+from .subject import Image
+
+PORT = "ttyS0"  # Azure's, on ARM too where firmware tables call it ttyAMA0
+PORTS = r"tty(?:S0|AMA0)"
+# What the boot loader reads: (where, the lines that hold a kernel's command line).
+LOADERS = (
+    ("/boot/grub/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
+    ("/boot/grub2/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
+    ("/boot/grub2/grubenv", r"(?m)^kernelopts=.*$"),
+    ("/boot/grub/menu.lst", r"(?m)^[ \t]*kernel\s.*$"),
+    ("/boot/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
+    ("/boot/efi/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
+    ("/efi/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
+    ("/boot/extlinux.conf", r"(?mi)^[ \t]*append\s.*$"),
+    ("/boot/extlinux/extlinux.conf", r"(?mi)^[ \t]*append\s.*$"),
+    ("/boot/syslinux/*.cfg", r"(?mi)^[ \t]*append\s.*$"),
+    ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
+    ("/boot/cmdline.txt", r"(?m)^.+$"),
+)
+# What the loader's files are made of when the kernel changes.
+SOURCES = (
+    ("/etc/default/grub", r"(?m)^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=.*$"),
+    ("/etc/update-extlinux.conf", r"(?m)^[ \t]*default_kernel_opts=.*$"),
+    ("/etc/kernel/cmdline", r"(?m)^.+$"),
+)
+
+
+def command_lines(image: Image, places: "Tuple[Tuple[str, str], ...]") -> "List[Tuple[str, List[str]]]":
+    """(file, the command lines in it) for each place that has some."""
+    found = []
+    for pattern, form in places:
+        for path in matching(image.system, pattern):
+            lines = re.findall(form, image.text(path))
+            if lines:
+                found.append((path, lines))
+    return found
+
+
+def has_console(lines: "List[str]") -> bool:
+    """Does any of the command lines send the kernel's messages to the serial port?"""
+    return any(re.search(r"\bconsole=%s\b" % PORTS, line) for line in lines)
+
+
+def check_console(image: Image) -> "Iterator[Finding]":
+    """`console=ttyS0` on the kernel's command line."""
+    loaders, sources = command_lines(image, LOADERS), command_lines(image, SOURCES)
+    setting = "console=%s" % PORT
+    silent = [path for path, lines in loaders if not has_console(lines)]
+    if loaders and silent and len(silent) == len(loaders):
+        yield warning("serial-console", "%s has no %s: boot diagnostics stay empty" % (silent[0], setting), fix(image))
+    elif loaders:
+        named = next(path for path, lines in loaders if path not in silent)
+        yield ok("serial-console", "%s is in %s" % (setting, named))
+    elif sources and not any(has_console(lines) for _, lines in sources):
+        yield warning(
+            "serial-console", "%s has no %s: boot diagnostics stay empty" % (sources[0][0], setting), fix(image)
+        )
+    elif sources:
+        yield ok("serial-console", "%s is in %s" % (setting, sources[0][0]))
+    else:
+        message = "there is no boot loader in the image: nobody can tell whether the kernel is given %s"
+        yield warning("serial-console", message % setting)
+
+
+def fix(image: Image) -> str:
+    """The command that puts it there, where the tool for it is known."""
+    system, grub = image.system, image.place("/etc/default/grub")
+    if system.exists("/etc/default/grub"):
+        edit = "echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX console=%s\"' >>%s" % (PORT, grub)
+        for tool, command in (
+            ("update-grub", "update-grub"),
+            ("grub2-mkconfig", "grub2-mkconfig -o /boot/grub2/grub.cfg"),
+            ("grub-mkconfig", "grub-mkconfig -o /boot/grub/grub.cfg"),
+        ):
+            if system.find_program(tool):
+                return "%s && %s" % (edit, image.inside(command))
+    if system.exists("/etc/update-extlinux.conf"):
+        place = image.place("/etc/update-extlinux.conf")
+        edit = "sed -i 's/^default_kernel_opts=\"/&console=%s /' %s" % (PORT, place)
+        return "%s && %s" % (edit, image.inside("update-extlinux"))
+    return ""
+
+
+def check_getty(image: Image) -> "Iterator[Finding]":
+    """A login on the serial port."""
+    who = find_getty(image)
+    if who:
+        yield ok("serial-getty", "a login on %s: %s" % (PORT, who))
+    elif image.services is None:
+        yield warning("serial-getty", "nobody can tell whether this boot starts a login on %s" % PORT)
+    else:
+        yield warning("serial-getty", "there is no login on %s" % PORT, getty_remedy(image))
+
+
+def find_getty(image: Image) -> str:
+    """What starts a login on the serial port; empty if nothing is known to."""
+    service = image.starts("serial-getty@ttyS0", "serial-getty@ttyAMA0", "agetty.ttyS0", "agetty-ttyS0", "getty@ttyS0",
+                           "getty-ttyS0", "ttyS0", "agetty-console")  # fmt: skip
+    if service:
+        return service
+    if image.init == "systemd":
+        lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+        if find_unit(image.system, "serial-getty@ttyS0.service") and (has_console(lines) or not lines):
+            return "systemd-getty-generator starts it where the kernel's console is"
+        return ""
+    inittab = active_lines(image.system, "/etc/inittab").decode("utf-8", "replace")
+    lines = serial_lines(inittab)
+    return "/etc/inittab" if any(":respawn:" in line or ":askfirst:" in line for line in lines) else ""
+
+
+def serial_lines(inittab: str) -> "List[str]":
+    """The lines about the serial port. The first field of busybox's is the terminal; `console` is the kernel's."""
+    return [line for line in inittab.splitlines() if re.search(PORTS, line) or line.startswith("console::")]
+
+
+def getty_remedy(image: Image) -> str:
+    """The command that starts one."""
+    if image.init == "systemd":
+        return image.inside("systemctl enable serial-getty@%s.service" % PORT)
+    if image.init == "openrc" and image.system.exists("/etc/init.d/agetty"):
+        links = "ln -s agetty /etc/init.d/agetty.%s && rc-update add agetty.%s default" % (PORT, PORT)
+        return image.inside("sh -c '%s'" % links)
+    inittab = image.text("/etc/inittab")
+    if ":initdefault:" in inittab:
+        line = "S0:2345:respawn:/sbin/getty -L %s 115200 vt100" % PORT
+    elif inittab:
+        line = "%s::respawn:/sbin/getty -L %s 115200 vt100" % (PORT, PORT)
+    else:
+        return ""
+    return "echo '%s' >>%s" % (line, image.place("/etc/inittab"))

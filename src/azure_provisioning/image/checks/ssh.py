@@ -1,0 +1,177 @@
+"""Can the administrator log in: an SSH server that is started, with host keys, and that lets a new user in?"""
+
+import re
+from typing import Dict, Iterator, List
+
+from ...guest import host_keys, sshd_config
+from ...guest.account import GROUPS
+from ...guest.accounts import all_accounts, find_group, uid_min
+from ...guest.authorized_keys import DEFAULT
+from ...guest.sshd import DROP_IN
+from ...guest.sshd_access import listed
+from .finding import Finding, error, ok, warning
+from .services import PATTERN_LIMIT, STARS_LIMIT, find_unit
+from .subject import Image
+
+SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.socket", "openssh*", "dropbear@*")
+
+
+def check_server(image: Image) -> "Iterator[Finding]":
+    """There is one, and the boot starts it."""
+    program = image.system.find_program("sshd", "dropbear")
+    if program is None:
+        yield error("sshd", "no SSH server is in the image: nobody can log in", image.add("ssh"))
+        return
+    service = image.starts(*SERVICES)
+    if service:
+        yield ok("sshd", "%s starts %s" % (service, program))
+    elif image.services is None:
+        yield warning("sshd", "nobody can tell whether this boot starts %s" % program)
+    elif any(image.starts(name) for name in ("inetd", "xinetd", "openbsd-inetd")) and program.endswith("dropbear"):
+        yield warning("sshd", "nobody can tell whether inetd starts %s" % program)
+    else:
+        yield error(
+            "sshd", "%s is not started at boot: nobody can log in" % program, image.enable(service_name(image, program))
+        )
+
+
+def service_name(image: Image, program: str) -> str:
+    """What the SSH server is called by this init system."""
+    names = ["dropbear"] if program.endswith("dropbear") else ["ssh", "sshd"]
+    for name in names:
+        if image.init == "systemd" and find_unit(image.system, name + ".service"):
+            return name
+        if image.init != "systemd" and any(image.system.exists(top + name) for top in ("/etc/init.d/", "/etc/sv/")):
+            return name
+    return names[-1]
+
+
+def check_host_keys(image: Image) -> "Iterator[Finding]":
+    """Who makes them? We do, before sshd comes up, unless the options say that those of the image stay."""
+    system = image.system
+    if system.find_program("sshd"):
+        keys = host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
+        tool, name = system.find_program("ssh-keygen"), "ssh-keygen"
+    elif system.find_program("dropbear"):
+        keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
+        tool, name = system.find_program("dropbearkey"), "dropbearkey"
+    else:
+        return  # check_server said so
+    if image.options.host_keys == "new":
+        if tool:
+            made = "the first boot replaces those of the image" if keys else "the first boot makes them"
+            yield ok("host-keys", "%s, by %s" % (made, name))
+        elif keys:
+            message = "%s is missing: every VM of this image has the same host keys" % name
+            yield warning("host-keys", message, image.add("ssh"))
+        elif name == "ssh-keygen":
+            yield error("host-keys", "there are none, and no ssh-keygen to make some", image.add("ssh"))
+        else:
+            yield warning("host-keys", "there are none: is dropbear started with -R, so that it makes some?")
+    elif keys:
+        yield ok("host-keys", "host_keys = keep: every VM of this image has those that are in it")
+    elif makes_keys(image):
+        yield ok("host-keys", "host_keys = keep, and the start of the SSH server makes those that are missing")
+    else:
+        message = "there are none, and with host_keys = keep nobody makes any"
+        yield error("host-keys", message, image.inside("ssh-keygen -A") if name == "ssh-keygen" else "")
+
+
+def makes_keys(image: Image) -> bool:
+    """Does what starts the SSH server make host keys that are missing?"""
+    if image.starts("sshd-keygen*", "sshdgenkeys", "ssh-keygen*") or find_unit(image.system, "sshd-keygen.target"):
+        return True
+    service = image.starts(*SERVICES)
+    text = image.text((image.services or {}).get(service or "", ""))
+    if "ssh-keygen" in text or "sshd-keygen" in text:
+        return True
+    return any("dropbear" in line and "-R" in line.split() for line in text.splitlines())
+
+
+def check_config(image: Image) -> "Iterator[Finding]":
+    """What in sshd_config would keep the administrator out: he has a key, and a name that nobody knows yet."""
+    system = image.system
+    path = sshd_config.find_config(system)
+    problems = []
+    if system.exists("/etc/nologin"):
+        problems.append(
+            error("sshd-config", "/etc/nologin lets nobody but root in", "rm " + image.place("/etc/nologin"))
+        )
+    if path and system.find_program("sshd"):
+        problems += of_settings(image, path)
+    for problem in problems:
+        yield problem
+    if not problems and (path or system.find_program("dropbear")):
+        yield ok("sshd-config", "nothing there keeps the administrator out")
+
+
+def of_settings(image: Image, path: str) -> "List[Finding]":
+    """The problems in what sshd's files say for everybody."""
+    system, edit = image.system, "edit " + image.place(path)
+    pairs = list(sshd_config.walk(system))
+    first = sshd_config.first_of(iter(pairs))
+    found = []
+    if first.get("pubkeyauthentication", "yes").lower() == "no":
+        found.append(error("sshd-config", "PubkeyAuthentication no: SSH keys let nobody in", edit))
+    files = first.get("authorizedkeysfile", DEFAULT).split()
+    if all(word.lower() == "none" for word in files):
+        found.append(error("sshd-config", "AuthorizedKeysFile none: SSH keys let nobody in", edit))
+    elif re.sub("%[%hu]", "", files[0]).count("%"):
+        message = "AuthorizedKeysFile %s: a form that the keys are not put for" % files[0]
+        found.append(warning("sshd-config", message, edit))
+    methods = first.get("authenticationmethods", "any").split()
+    if not {"any", "publickey"} & set(methods):
+        message = "AuthenticationMethods %s: a key alone lets nobody in" % " ".join(methods)
+        found.append(error("sshd-config", message, edit))
+    hosts = [value for key, value in pairs if key == "listenaddress"]
+    if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
+        found.append(error("sshd-config", "ListenAddress %s: no one else reaches it" % hosts[0], edit))
+    ports = [value for key, value in pairs if key == "port"]
+    if ports and "22" not in ports:
+        message = "Port %s: Azure's usual rules let only 22 in" % ports[0]
+        found.append(warning("sshd-config", message, edit))
+    no_passwords = first.get("passwordauthentication", "yes").lower() == "no"
+    if no_passwords and image.options.password_login and not sshd_config.includes(system, DROP_IN):
+        message = "PasswordAuthentication no, and no drop-ins are read: a VM that was made with a password keeps it out"
+        found.append(warning("sshd-config", message, edit))
+    return found + of_lists(image, first, edit)
+
+
+def of_lists(image: Image, lists: "Dict[str, str]", edit: str) -> "List[Finding]":
+    """Who is let in by name or group."""
+    found = []
+    joined = [name for name in GROUPS if find_group(image.system, name)]
+    allowed, denied = patterns(lists, "allowgroups"), patterns(lists, "denygroups")
+    if lists.get("allowusers"):
+        found += of_allowed_users(image, [word.split("@")[0] for word in lists["allowusers"].split()], edit)
+    if any(word.split("@")[0] == "*" for word in lists.get("denyusers", "").split()):
+        found.append(error("sshd-config", "DenyUsers *: nobody is let in", edit))
+    if allowed and not listed(allowed, joined):
+        message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
+        if all(find_group(image.system, name) for name in allowed):
+            found.append(error("sshd-config", message, edit))
+        elif "*" not in allowed:  # perhaps it is the name that he will have, and then his group has
+            found.append(warning("sshd-config", message + ", unless that is his name", edit))
+    barred = [name for name in joined if listed(denied, [name])]
+    if barred:
+        message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
+        found.append(error("sshd-config", message, edit))
+    return found
+
+
+def patterns(lists: "Dict[str, str]", key: str) -> "List[str]":
+    """The patterns of a list, but for those that are made to take for ever."""
+    words = lists.get(key, "").split()
+    return [word for word in words if len(word) <= PATTERN_LIMIT and word.count("*") <= STARS_LIMIT]
+
+
+def of_allowed_users(image: Image, names: "List[str]", edit: str) -> "List[Finding]":
+    """AllowUsers: those that are there already cannot be the administrator's, if they are the system's."""
+    if "*" in names:
+        return []
+    first = uid_min(image.system)
+    systems = [account.name for account in all_accounts(image.system) if account.uid < first]
+    message = "AllowUsers %s: " % " ".join(names)
+    if all(name in systems for name in names):
+        return [error("sshd-config", message + "the administrator is none of them", edit)]
+    return [warning("sshd-config", message + "a VM with another administrator lets nobody in", edit)]

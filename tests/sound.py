@@ -1,0 +1,160 @@
+"""An image that lacks nothing, as far as `check` looks, and tests that take something from it."""
+
+import gzip
+import os
+import shutil
+import tempfile
+from typing import Dict, List, Optional, Sequence
+
+from azure_provisioning.image import check
+from azure_provisioning.image.checks import interpreter
+from azure_provisioning.image.checks.finding import Finding
+from tests.guests import SCRATCH
+from tests.images import ImageTest
+
+KERNEL = "6.1.0-2"
+DRIVERS = {
+    "hv_vmbus": "drivers/hv/hv_vmbus",
+    "hv_utils": "drivers/hv/hv_utils",
+    "hv_netvsc": "drivers/net/hyperv/hv_netvsc",
+    "hv_storvsc": "drivers/scsi/hv_storvsc",
+    "sr_mod": "drivers/scsi/sr_mod",
+    "udf": "fs/udf/udf",
+    "isofs": "fs/isofs/isofs",
+}
+INITRAMFS = "/boot/initrd.img-" + KERNEL
+MODULES = "/usr/lib/modules/" + KERNEL
+LIBRARY = "/usr/lib/python3.11"
+NETWORK = "[Match]\nName=e*\n\n[Network]\nDHCP=ipv4\n"
+GRUB = "menuentry 'x' {\n\tlinux /boot/vmlinuz root=UUID=0 ro console=tty0 console=ttyS0,115200\n}\n"
+
+# With the image "systemd" of tests/images.py, one that lacks nothing.
+GOOD: Dict[str, str] = {
+    "/usr/lib/systemd/system/multi-user.target": "[Unit]\n",
+    "/usr/lib/systemd/system/default.target": "-> multi-user.target",
+    "/usr/lib/systemd/system/serial-getty@.service": "[Service]\n",
+    "/usr/lib/systemd/system/ssh.service": "[Service]\n",
+    "/usr/lib/systemd/system/systemd-networkd.service": "[Service]\n",
+    "/usr/lib/systemd/systemd-networkd": "",
+    "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> /lib/systemd/system/"
+    "systemd-networkd.service",
+    "/etc/systemd/network/50-dhcp.network": NETWORK,
+    "/etc/machine-id": "",
+    "/usr/bin/python3.11": "\x7fELF PyInit__socket\0PyInit_pyexpat\0PyInit_select\0PyInit_binascii\0",
+    LIBRARY + "/lib-dynload/_posixsubprocess.cpython-311-x86_64-linux-gnu.so": "",
+    LIBRARY + "/lib-dynload/math.so": "",
+    LIBRARY + "/lib-dynload/fcntl.cpython-311.so": "",
+    LIBRARY + "/json/__init__.py": "",
+    "/boot/vmlinuz-" + KERNEL: "",
+    "/boot/grub/grub.cfg": GRUB,
+    MODULES + "/modules.builtin": "kernel/drivers/rtc/rtc-cmos.ko\n",
+    MODULES + "/modules.dep": "".join("kernel/%s.ko.xz: kernel/x.ko\n" % path for path in DRIVERS.values()),
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
+    "/etc/shadow": "root:*:19000:0:99999:7:::\nuser:!:19000:0:99999:7:::\n",
+    "/etc/group": "root:x:0:\nsudo:x:27:\nuser:x:1000:\n",
+    "/etc/fstab": "# <file system>\nUUID=0 / ext4 defaults 0 1\n",
+    "/etc/hostname": "image\n",
+    "/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n",
+    "/bin/sh": "",
+    "/usr/bin/mount": "",
+    "/usr/bin/sudo": "",
+    "/usr/bin/ssh-keygen": "",
+    "/usr/sbin/sshd": "",
+    "/usr/sbin/sfdisk": "",
+    "/usr/sbin/resize2fs": "",
+    "/usr/bin/apt-get": "",
+}
+GOOD.update(("%s/kernel/%s.ko.xz" % (MODULES, path), "") for path in DRIVERS.values())
+GOOD.update(("%s/%s.py" % (LIBRARY, name), "") for name in interpreter.NEEDED if not name.startswith("_"))
+for _name in ("binascii", "pyexpat", "select", "math", "fcntl", "json", "sys", "time", "errno", "itertools"):
+    del GOOD["%s/%s.py" % (LIBRARY, _name)]
+
+
+def cpio(*names: str) -> bytes:
+    """An archive with empty files of these names, in the form of an initramfs."""
+    data = b""
+    for name in (*names, "TRAILER!!!"):
+        size = len(name) + 1
+        head = b"070701" + b"".join(b"%08X" % number for number in (0, 0o100644, 0, 0, 1, 0, 0, 0, 0, 0, 0, size, 0))
+        entry = head + name.encode() + b"\0"
+        data += entry + b"\0" * (-len(entry) % 4)
+    return data
+
+
+def modules(*names: str) -> "List[str]":
+    """Where an initramfs has these modules."""
+    return ["usr/lib/modules/%s/kernel/%s.ko.xz" % (KERNEL, DRIVERS[name]) for name in names]
+
+
+class CheckTest(ImageTest):
+    """Has an image that lacks nothing, made once and copied."""
+
+    folder = ""
+    template = ""
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if cls.folder:
+            shutil.rmtree(cls.folder)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start()
+
+    def start(self) -> None:
+        """The image as it was."""
+        shutil.rmtree(self.root)
+        if self.template:
+            shutil.copytree(self.template, self.root, symlinks=True)
+            return
+        os.mkdir(self.root)
+        self.make()
+        folder = type(self).folder = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
+        shutil.copytree(self.root, folder + "/image", symlinks=True)
+        type(self).template = folder + "/image"
+
+    def make(self) -> None:
+        """Fill the root."""
+        self.image("systemd")
+        self.fill(GOOD)
+        for path in ("/usr/lib/systemd/systemd-networkd",):
+            self.make_program(path)
+        self.system.write(INITRAMFS, gzip.compress(cpio("init", *modules("hv_vmbus", "hv_storvsc"))))
+        self.install()
+
+    def gone(self, *paths: str) -> None:
+        """Remove files or folders."""
+        for path in paths:
+            place = self.system.path(path, follow=False)
+            if os.path.isdir(place) and not os.path.islink(place):
+                shutil.rmtree(place)
+            else:
+                os.unlink(place)
+
+    def findings(self, name: str) -> "List[Finding]":
+        """What is said of one thing."""
+        return [finding for finding in check.check(self.system) if finding.id == name]
+
+    def good(self, name: str, pattern: str = ".") -> None:
+        """All that is said of it is well."""
+        found = self.findings(name)
+        self.assertEqual({finding.level for finding in found}, {"ok"}, found)
+        self.assertRegex(" ".join(finding.message for finding in found), pattern)
+
+    def bad(
+        self,
+        name: str,
+        level: str,
+        pattern: str,
+        files: "Optional[Dict[str, str]]" = None,
+        gone: "Sequence[str]" = (),
+    ) -> str:
+        """From an image that lacks nothing, this change makes one finding of this level; returns the remedy."""
+        self.start()
+        self.good(name)
+        self.gone(*gone)
+        self.fill(files or {})
+        found = [finding for finding in self.findings(name) if finding.level != "ok"]
+        self.assertEqual([finding.level for finding in found], [level], (pattern, found))
+        self.assertRegex(found[0].message, pattern)
+        return found[0].remedy

@@ -1,0 +1,196 @@
+"""`check`: the whole of it on an image that would come up, and what it says, to whom, and with which exit code."""
+
+import json
+import os
+import pty
+import shutil
+import sys
+import tempfile
+import time
+
+from azure_provisioning.image import check
+from azure_provisioning.image.checks.finding import Finding
+from tests.images import built_file, cli, listing
+from tests.sound import INITRAMFS, CheckTest
+
+
+class WholeTest(CheckTest):
+    def test_nothing_lacks(self) -> None:
+        found = check.check(self.system)
+        self.assertEqual([finding for finding in found if finding.level != "ok"], [])
+        self.assertFalse(check.would_fail(found))
+        ids = {finding.id for finding in found}
+        self.assertLessEqual({name for name, _ in check.CHECKS} - {"ready-gates"}, ids)
+
+    def test_good_image(self) -> None:
+        before = listing(self.root)
+        done = cli("check", "--root", self.root)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(done.err, "azure-provisioning: 0 errors, 0 warnings: a VM from this image would come up\n")
+        for line in done.out.splitlines():
+            self.assertRegex(line, r"^(ok       [a-z-]+: |         )\S")
+        self.assertEqual(listing(self.root), before)  # it only looks
+
+    def test_error(self) -> None:
+        self.gone("/usr/sbin/sshd")
+        done = cli("check", "--root", self.root)
+        self.assertEqual(done.code, 1)
+        remedy = "         > chroot %s apt-get install -y openssh-server\n" % self.root
+        self.assertIn("error    sshd: no SSH server is in the image: nobody can log in\n" + remedy, done.out)
+        self.assertRegex(done.err, r"1 error, 0 warnings: .* would not come up, or keep its user out\n$")
+
+    def test_warning_is_no_failure(self) -> None:
+        self.gone("/usr/bin/sudo")
+        done = cli("check", "--root", self.root)
+        self.assertEqual(done.code, 0)
+        self.assertIn("warning  privilege: ", done.out)
+        self.assertIn("0 errors, 1 warning:", done.err)
+
+    def test_json(self) -> None:
+        self.gone("/usr/sbin/sshd")
+        done = cli("check", "--root", self.root, "--json")
+        self.assertEqual(done.code, 1)
+        found = json.loads(done.out)
+        self.assertEqual({tuple(sorted(finding)) for finding in found}, {("id", "level", "message", "remedy")})
+        wrong = [finding for finding in found if finding["level"] == "error"]
+        message = "no SSH server is in the image: nobody can log in"
+        remedy = "chroot %s apt-get install -y openssh-server" % self.root
+        self.assertEqual(wrong, [{"level": "error", "id": "sshd", "message": message, "remedy": remedy}])
+        self.assertEqual({finding["remedy"] for finding in found if finding["level"] == "ok"}, {None})
+
+    def test_no_root(self) -> None:
+        self.empty()
+        done = cli("check", "--root", self.root)
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("is not the root of a Linux system", done.err)
+
+    def test_almost_nothing(self) -> None:
+        """An image with hardly a file in it has findings, and no traceback."""
+        self.empty()
+        self.fill({"/etc/hostname": "x\n", "/usr/bin/env": ""})
+        done = cli("check", "--root", self.root)
+        self.assertEqual(done.code, 1)
+        for name in ("init", "hook", "python", "dhcp", "account", "sshd"):
+            self.assertRegex(done.out, "(?m)^error    %s: " % name)
+        self.assertNotIn("Traceback", done.err)
+
+    def test_what_cannot_be_read_is_a_warning(self) -> None:
+        self.gone("/etc/fstab", "/etc/group")
+        os.mkdir(self.root + "/etc/group")
+        found = [finding for finding in check.check(self.system) if finding.level != "ok"]
+        self.assertEqual({finding.level for finding in found}, {"warning"}, found)
+        self.assertIn("nobody can tell: not a regular file (path=/etc/group)", [finding.message for finding in found])
+
+    def test_no_link_leads_out_of_the_image(self) -> None:
+        """Absolute links stay inside, and one that climbs out ends at the root."""
+        outside = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, outside)
+        with open(outside + "/passwd", "w") as file:
+            file.write("root::0:0::/root:/bin/sh\n")
+        self.fill({"/etc/passwd": "-> " + outside + "/passwd"})
+        self.assertIn("error", [finding.level for finding in self.findings("account")])
+        self.fill({"/etc/passwd": "-> ../../../../../../.." + outside + "/passwd"})
+        self.assertIn("error", [finding.level for finding in self.findings("account")])
+
+
+class HostileTest(CheckTest):
+    """An image may be made to keep whoever looks at it busy, or to make him look elsewhere."""
+
+    FILES = (
+        "/etc/fstab",
+        "/etc/inittab",
+        "/etc/default/grub",
+        "/etc/default/rcS",
+        "/etc/modprobe.d/x.conf",
+        "/etc/netplan/x.yaml",
+        "/etc/network/interfaces",
+        "/etc/nologin",
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/ssh/sshd_config",
+        "/etc/systemd/network/50-dhcp.network",
+        "/etc/systemd/system-preset/00-x.preset",
+        "/etc/systemd/system/azure-provisioning.service",
+        "/etc/udev/rules.d/70-persistent-net.rules",
+        "/etc/waagent.conf",
+        "/boot/grub/grub.cfg",
+        "/usr/lib/modules/6.1.0-2/modules.dep",
+        "/usr/lib/systemd/system/ssh.service",
+        "/var/lib/azure-provisioning/state",
+    )
+    SIZE = 256 << 10  # bytes; the square of it would take minutes
+    SECONDS = 30.0  # of the processor's, for one look at all of them
+
+    def test_time(self) -> None:
+        words = ("dropbear ", "root=/dev/", "MACAddress ", "blacklist hv_a ", "\t iface eth0\n", "enable *?*?*?*\n")
+        for text in words + ("\n", " ", "/", "2:", "x=", "*", "a*?", "AllowGroups *a*a*a*a*a*a*a*b\n"):
+            self.start()
+            self.fill(dict.fromkeys(self.FILES, text * (self.SIZE // len(text))))
+            started = time.process_time()
+            check.check(self.system)
+            self.assertLess(time.process_time() - started, self.SECONDS, repr(text))
+
+    def test_what_is_no_file(self) -> None:
+        """Pipes and folders where files should be, and links that go round."""
+        for path in self.FILES:
+            self.start()
+            self.gone(*[path for path in (path,) if self.system.exists(path)])
+            os.makedirs(os.path.dirname(self.system.path(path)), exist_ok=True)
+            os.mkfifo(self.system.path(path))
+            check.check(self.system)
+            os.unlink(self.system.path(path))
+            os.symlink(os.path.basename(path), self.system.path(path))
+            check.check(self.system)
+
+
+class TextTest(CheckTest):
+    def test_eighty_columns(self) -> None:
+        found = [
+            Finding("warning", "x", "a word " * 40, "a command that is long " * 10),
+            Finding("error", "y", "/a/path/that/is/longer/than/the/screen" * 4, ""),
+            Finding("ok", "z", "a line\nand\x1b[31m another", ""),
+        ]
+        lines = check.as_text(found)
+        self.assertLessEqual(max(len(line) for line in lines if ">" not in line and "/a/path" not in line), 80)
+        self.assertEqual([line for line in lines if ">" in line], ["         > " + found[0].remedy])
+        self.assertIn("".join(line.strip() for line in lines if "/a/path" in line), found[1].message)
+        self.assertNotIn("\x1b", "".join(lines))
+
+    def test_columns_of_a_real_answer(self) -> None:
+        self.gone("/usr/sbin/sshd", "/etc/systemd/network/50-dhcp.network", "/boot/grub/grub.cfg", INITRAMFS)
+        done = cli("check", "--root", self.root)
+        long = [line for line in done.out.splitlines() if len(line) > 80 and not line.startswith("         > ")]
+        self.assertEqual(long, [])
+
+    def on_terminal(self, **environment: str) -> bytes:
+        """What a person sees of the built file."""
+        master, terminal = pty.openpty()
+        child = os.fork()
+        if child == 0:
+            os.dup2(terminal, 1)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            argv = [sys.executable, "-I", built_file(), "check", "--root", self.root]
+            os.execve(sys.executable, argv, dict({"PATH": "/usr/bin:/bin"}, **environment))
+        os.close(terminal)
+        seen = b""
+        try:
+            while True:
+                piece = os.read(master, 65536)
+                if not piece:
+                    break
+                seen += piece
+        except OSError:
+            pass  # how a terminal says that nobody has it open any more
+        os.waitpid(child, 0)
+        os.close(master)
+        return seen
+
+    def test_colour(self) -> None:
+        self.gone("/usr/bin/sudo")
+        self.assertIn(b"\x1b[33mwarning\x1b[0m  privilege", self.on_terminal(TERM="xterm"))
+        self.assertIn(b"\x1b[33mwarning\x1b[0m  privilege", self.on_terminal(TERM="xterm", NO_COLOR=""))
+        for environment in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
+            seen = self.on_terminal(**environment)
+            self.assertIn(b"warning  privilege", seen)
+            self.assertNotIn(b"\x1b", seen)
+        self.assertNotIn("\x1b", cli("check", "--root", self.root).out)

@@ -1,0 +1,220 @@
+"""`check`: a DHCP client that is there, is started, and asks on Azure's card."""
+
+from typing import Dict
+
+from tests import images
+from tests.images import LINK
+from tests.sound import NETWORK, CheckTest
+
+WANTS = "/etc/systemd/system/multi-user.target.wants/"
+NETWORKD = WANTS + "systemd-networkd.service"
+FILE = "/etc/systemd/network/50-dhcp.network"
+INTERFACES = "/etc/network/interfaces"
+ASKING = "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n"
+
+
+class NetworkdTest(CheckTest):
+    def test_started(self) -> None:
+        self.good("dhcp", "^systemd-networkd is started$")
+        remedy = self.bad("dhcp", "error", "no DHCP client is started at boot; there is: systemd-net", gone=[NETWORKD])
+        self.assertEqual(remedy, "chroot %s systemctl enable systemd-networkd" % self.root)
+        remedy = self.bad("dhcp", "error", "no DHCP client is in the image", gone=["/usr/lib/systemd/systemd-networkd"])
+        self.assertEqual(remedy, "chroot %s apt-get install -y dhcpcd" % self.root)
+        self.bad("dhcp", "error", "no DHCP client is started", {
+            "/etc/systemd/system/systemd-networkd.service": "-> /dev/null",
+        })  # fmt: skip
+
+    def test_files(self) -> None:
+        lacks = "no file of systemd/network asks for DHCP on eth0"
+        self.bad("dhcp", "error", lacks, gone=[FILE])
+        for text in (
+            NETWORK.replace("e*", "ens3"),
+            NETWORK.replace("Name=e*", "MACAddress=00:0d:3a:00:00:00"),
+            NETWORK.replace("DHCP=ipv4", "DHCP=ipv6"),
+            NETWORK.replace("DHCP=ipv4", "# DHCP=ipv4\nAddress=10.0.0.4/24"),
+        ):
+            self.bad("dhcp", "error", lacks, {FILE: text})
+        for text in (
+            NETWORK.replace("e*", "en* eth*"),
+            NETWORK.replace("Name=e*", "Type=ether"),
+            NETWORK + "[X]\nName=q\n",
+        ):
+            self.fill({FILE: text})
+            self.good("dhcp")
+
+    def test_other_clients(self) -> None:
+        for service, program in (
+            ("NetworkManager", "NetworkManager"),
+            ("dhcpcd", "dhcpcd"),
+            ("connman", "connmand"),
+        ):
+            self.start()
+            self.gone(NETWORKD)
+            unit = "/usr/lib/systemd/system/%s.service" % service
+            self.fill({WANTS + service + ".service": "-> " + unit, unit: "[Service]\n"})
+            self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
+            self.fill({"/usr/sbin/" + program: ""})
+            self.good("dhcp", service)
+
+    def test_netplan(self) -> None:
+        path, generator = "/etc/netplan/50-x.yaml", "/usr/lib/systemd/system-generators/netplan"
+        asking = "network:\n  ethernets:\n    eth0:\n      dhcp4: true\n"
+        for text, level in (
+            (asking, "ok"),
+            (asking.replace("eth0", "ens3"), "error"),
+            (asking.replace("eth0:", "all:\n      match: {name: e*}"), "ok"),
+            (asking + "      match:\n        macaddress: 00:0d:3a:00:00:00\n", "error"),
+            (asking.replace("true", "false"), "error"),
+            (asking.replace("      dhcp4", "      # dhcp4"), "error"),
+        ):
+            self.start()
+            self.gone(NETWORKD, FILE)
+            self.fill({path: text})
+            self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # nobody reads it
+            self.fill({generator: ""})
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
+
+    def test_networkmanager(self) -> None:
+        self.gone(NETWORKD)
+        unit, conf = "/usr/lib/systemd/system/NetworkManager.service", "/usr/lib/NetworkManager/conf.d/00-server.conf"
+        self.fill({WANTS + "NetworkManager.service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/NetworkManager": ""})
+        self.good("dhcp")
+        self.fill({conf: "[main]\nno-auto-default=*\n"})
+        self.assertRegex(self.findings("dhcp")[0].message, "NetworkManager is started, but it has no profile for eth0")
+        profile = "/etc/NetworkManager/system-connections/x.nmconnection"
+        self.fill({profile: "[ethernet]\nmac-address=00:0D:3A:00:00:00\n"})
+        self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
+        self.fill({profile: "[connection]\ninterface-name=eth0\n"})
+        self.good("dhcp")
+
+
+class ScriptsTest(CheckTest):
+    """Images whose network is brought up by scripts."""
+
+    def start(self) -> None:
+        self.empty()
+
+    def image_with(self, name: str, files: "Dict[str, str]") -> None:
+        self.empty()
+        self.image(name)
+        self.fill(files)
+
+    def level(self) -> str:
+        found = self.findings("dhcp")
+        self.assertEqual(len(found), 1, found)
+        return found[0].level
+
+    def test_ifupdown(self) -> None:
+        rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
+        for text, level in (
+            (ASKING, "ok"),
+            (ASKING.replace("eth0", "enp0s3"), "error"),
+            (ASKING.replace("dhcp", "static\n\taddress 10.0.0.4"), "error"),
+            ("# " + ASKING.replace("\n", "\n# "), "error"),
+            ("", "error"),
+            ("auto eth0\niface eth0\n\trequires lo\n\tuse dhcp\n", "ok"),
+            ("auto eth0\niface eth0 inet\n", "error"),
+        ):
+            self.image_with("insserv", dict(rest, **{INTERFACES: text, "/sbin/dhclient": ""}))
+            self.assertEqual(self.level(), level, text)
+        self.image_with("insserv", dict(rest, **{INTERFACES: ASKING}))
+        self.assertEqual(self.level(), "error")  # no client
+        self.image_with("insserv", dict(rest, **{INTERFACES: "source x/*\n", "/sbin/dhclient": ""}))
+        self.fill({INTERFACES + ".d/eth0": ASKING})
+        self.assertEqual(self.level(), "ok")
+        self.gone("/etc/rcS.d/S10networking")
+        self.assertEqual(self.level(), "error")
+
+    def test_networkd_is_nothing_without_systemd(self) -> None:
+        self.image_with("insserv", {"/usr/lib/systemd/systemd-networkd": ""})
+        self.make_program("/usr/lib/systemd/systemd-networkd")
+        self.assertEqual(self.findings("dhcp")[0].message, "no DHCP client is in the image")
+
+    def test_chkconfig(self) -> None:
+        path = "/etc/sysconfig/network-scripts/ifcfg-eth0"
+        rest = {
+            "/etc/rc.d/rc3.d/S10network": LINK + "network",
+            "/etc/rc.d/init.d/network": images.SCRIPT,
+            "/sbin/dhclient": "",
+        }
+        for text, level in (
+            ("DEVICE=eth0\nBOOTPROTO=dhcp\n", "ok"),
+            ('BOOTPROTO="dhcp"\n', "ok"),
+            ("BOOTPROTO=dhcp\nHWADDR=00:0D:3A:00:00:00\n", "error"),
+            ("BOOTPROTO=none\n", "error"),
+        ):
+            self.image_with("chkconfig", dict(rest, **{path: text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_openrc(self) -> None:
+        boot = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", INTERFACES: ASKING, "/sbin/udhcpc": "-> /bin/busybox"}
+        link = {"/etc/runlevels/boot/networking": "-> /etc/init.d/networking"}
+        self.image_with("openrc on busybox", dict(boot, **link))
+        self.assertEqual(self.level(), "ok")
+        self.image_with("openrc on busybox", boot)
+        self.assertEqual(self.level(), "error")
+        self.fill({"/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n", "/sbin/dhcpcd": "", "/sbin/apk": ""})
+        found = self.findings("dhcp")[0]
+        self.assertEqual(found.remedy, "chroot %s rc-update add dhcpcd default" % self.root)
+        self.fill({"/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd"})
+        self.assertEqual(self.level(), "ok")
+
+    def test_netifrc(self) -> None:
+        files = {"/etc/init.d/net.lo": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> net.lo", "/sbin/dhcpcd": ""}
+        files["/etc/runlevels/default/net.eth0"] = "-> /etc/init.d/net.eth0"
+        for text, level in (("", "ok"), ('config_eth0="dhcp"\n', "ok"), ('config_eth0="10.0.0.4/24"\n', "error")):
+            self.image_with("openrc on sysvinit", dict(files, **{"/etc/conf.d/net": text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_buildroot(self) -> None:
+        script = "/etc/init.d/S40network"
+        self.image_with("buildroot", {script: "#!/bin/sh\n# udhcpc\n/sbin/ifup -a\n", INTERFACES: ASKING})
+        self.assertEqual(self.level(), "error")  # this busybox has none
+        self.fill({"/bin/busybox": images.BUSYBOX + " udhcpc "})
+        self.assertEqual(self.level(), "ok")
+        self.fill({INTERFACES: "auto lo\n"})
+        self.assertEqual(self.level(), "error")
+        self.fill({script: "#!/bin/sh\nbusybox udhcpc -b -i eth0\n"})
+        self.assertEqual(self.level(), "ok")
+        self.gone(script)
+        self.assertEqual(self.level(), "error")
+
+    def test_yocto(self) -> None:
+        files = {"/etc/rc5.d/S01networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
+        self.image_with("yocto busybox", dict(files, **{INTERFACES: ASKING, "/sbin/udhcpc": ""}))
+        self.assertEqual(self.level(), "ok")
+
+    def test_runit_and_dinit(self) -> None:
+        void = {"/sbin/init": "-> runit-init", "/sbin/runit-init": "", "/usr/bin/python3": "", "/sbin/dhcpcd": ""}
+        self.empty()
+        self.fill(dict(void, **{"/etc/sv/dhcpcd/run": "", "/etc/hostname": ""}))
+        self.make_program("/etc/sv/dhcpcd/run")
+        self.assertEqual(self.level(), "error")
+        self.assertIn("ln -s /etc/sv/dhcpcd", self.findings("dhcp")[0].remedy)
+        self.fill({"/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd"})
+        self.assertEqual(self.level(), "ok")
+        self.fill({"/etc/sv/dhcpcd/down": ""})
+        self.assertEqual(self.level(), "error")
+        self.empty()
+        self.fill(
+            {"/sbin/init": "-> dinit", "/sbin/dinit": "", "/sbin/dhcpcd": "", "/etc/hostname": "", "/usr/bin/x": ""}
+        )
+        self.assertEqual(self.level(), "error")
+        self.fill({"/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"})
+        self.assertEqual(self.level(), "ok")
+
+    def test_slackware(self) -> None:
+        files = {"/sbin/init": images.SYSVINIT, "/etc/slackware-version": "15.0", "/sbin/dhcpcd": "", "/usr/bin/x": ""}
+        conf = "/etc/rc.d/rc.inet1.conf"
+        self.empty()
+        self.fill(dict(files, **{"/etc/rc.d/rc.inet1": "", conf: 'USE_DHCP[0]="yes"\n'}))
+        self.assertEqual(self.level(), "error")  # not executable
+        self.make_program("/etc/rc.d/rc.inet1")
+        self.assertEqual(self.level(), "ok")
+        self.fill({conf: 'USE_DHCP[0]=""\n'})
+        self.assertEqual(self.level(), "error")
+
+    def test_unknown_init(self) -> None:
+        self.empty()
+        self.fill({"/etc/rc": "", "/sbin/init": images.SYSVINIT, "/sbin/dhcpcd": "", "/usr/bin/x": ""})
+        self.assertEqual(self.level(), "warning")

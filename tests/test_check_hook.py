@@ -1,0 +1,190 @@
+"""`check`: is the hook there, and would the init system of this image really come to it?"""
+
+import os
+from typing import Dict
+
+from azure_provisioning.image.checks.hook import reach_runit
+from azure_provisioning.image.checks.subject import Image
+from tests import images
+from tests.images import SUPPORTED
+from tests.sound import CheckTest
+
+WANTS = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
+UNIT = "/etc/systemd/system/azure-provisioning.service"
+PRESET = "/etc/systemd/system-preset/10-azure-provisioning.preset"
+SCRIPT = "/etc/init.d/azure-provisioning"
+FULL_DEPEND: Dict[str, str] = {
+    "/etc/init.d/.depend.boot": "TARGETS = x\n",
+    "/etc/init.d/.depend.stop": "TARGETS = x\n",
+    "/usr/bin/startpar": "",
+}
+
+
+class HookTest(CheckTest):
+    def test_installed_and_enabled(self) -> None:
+        self.good("hook", "^systemd starts it: " + WANTS)
+        remedy = self.bad("hook", "error", "nothing starts it", gone=[WANTS])
+        self.assertEqual(remedy, "azure-provisioning install --root " + self.root)
+        self.start()
+        self.uninstall()
+        self.assertRegex(self.findings("hook")[0].message, "not installed")
+        self.assertEqual(self.findings("program"), [])  # said already
+
+    def test_program(self) -> None:
+        path = "/usr/local/sbin/azure-provisioning"
+        self.bad("program", "error", "is missing", gone=[path])
+        self.bad("program", "error", "is not whole", {path: "#!/usr/bin/env python3\nPK\x03\x04"})
+        self.bad("program", "error", "cannot be read", {path + "/x": ""}, gone=[path])
+
+    def test_init(self) -> None:
+        self.good("init", "systemd")
+        self.bad("init", "error", "no init system", gone=["/usr/sbin/init"])
+        self.bad("init", "error", "boots with dinit", {"/usr/sbin/init": "-> dinit", "/usr/sbin/dinit": ""})
+        self.bad("hook", "error", "is one for systemd, and the image boots with openrc", {
+            "/usr/sbin/init": "-> openrc-init",
+            "/usr/sbin/openrc-init": "",
+            "/usr/sbin/openrc-run": "",
+            "/etc/runlevels/default/x": "",
+        })  # fmt: skip
+
+
+class SystemdTest(CheckTest):
+    def test_masked(self) -> None:
+        self.bad("hook", "error", "nothing starts it", {UNIT: "-> /dev/null"})
+
+    def test_no_unit(self) -> None:
+        self.bad("hook", "error", "no unit behind", gone=[UNIT])
+        self.bad("hook", "error", "no unit behind", {UNIT: ""})
+
+    def test_target(self) -> None:
+        default = "/etc/systemd/system/default.target"
+        remedy = self.bad(
+            "hook", "error", "boots to rescue.target", {default: "-> /usr/lib/systemd/system/rescue.target"}
+        )
+        self.assertEqual(remedy, "chroot %s systemctl set-default multi-user.target" % self.root)
+        self.fill({default: "-> /usr/lib/systemd/system/graphical.target"})
+        self.good("hook")
+        self.fill({default: "-> /etc/systemd/system/mine.target"})
+        self.assertRegex(self.findings("hook")[0].message, "mine.target: nobody can tell")
+        self.fill({"/etc/systemd/system/mine.target": "[Unit]\nRequires=multi-user.target\n"})
+        self.good("hook")
+        self.bad("hook", "error", "only graphics.target wants", {
+            "/etc/systemd/system/graphics.target.wants/azure-provisioning.service": "-> " + UNIT,
+        }, gone=[WANTS])  # fmt: skip
+
+    def test_preset(self) -> None:
+        vendor = {"/usr/lib/systemd/system-preset/99-default.preset": "# none\ndisable *\n"}
+        self.fill(vendor)
+        self.good("hook")  # ours comes first
+        self.bad("hook", "warning", "99-default.preset disables the hook", vendor, gone=[PRESET])
+        first = dict(vendor, **{"/etc/machine-id": "uninitialized\n"})
+        self.bad("hook", "error", "99-default.preset disables the hook", first, gone=[PRESET])
+        self.fill({"/etc/systemd/system-preset/99-default.preset": "enable azure-*\n"})  # hides the vendor's
+        self.good("hook")
+
+
+class SysvinitTest(CheckTest):
+    def make(self) -> None:
+        self.image("insserv")
+        self.fill(FULL_DEPEND)
+        self.install()
+
+    def test_good(self) -> None:
+        self.good("hook", "sysvinit starts it: /etc/rc2.d/S")
+
+    def test_startpar(self) -> None:
+        path = "/etc/init.d/.depend.start"
+        self.bad("hook", "error", "startpar starts nothing else", {path: images.DEPEND_START})
+        for other in ("/etc/init.d/.legacy-bootordering",):
+            self.fill({other: ""})
+            self.good("hook")
+        self.bad("hook", "error", "startpar starts nothing else", {path: images.DEPEND_START})
+        self.gone("/usr/bin/startpar")
+        self.good("hook")
+
+    def test_runlevel(self) -> None:
+        inittab = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\n"
+        self.bad("hook", "error", "nothing in /etc/inittab runs the scripts", {"/etc/inittab": inittab})
+        self.bad(
+            "hook", "error", "nothing in /etc/inittab", {"/etc/inittab": inittab + "#l2:2:wait:/etc/init.d/rc 2\n"}
+        )
+        self.fill({"/etc/inittab": inittab + "l2:23:wait:/etc/init.d/rc 2\n"})
+        self.good("hook")
+        self.bad("hook", "error", "runlevel 1, in which there is no link", {
+            "/etc/inittab": "id:1:initdefault:\nl1:1:wait:/etc/init.d/rc 1\n",
+        })  # fmt: skip
+
+    def test_script(self) -> None:
+        self.start()
+        os.chmod(self.system.path(SCRIPT), 0o644)
+        self.assertRegex(self.findings("hook")[0].message, "leads to no program")
+
+    def test_order(self) -> None:
+        """Where nothing but the numbers order, an sshd that comes first has the image's host keys."""
+        self.gone("/usr/bin/startpar")
+        link = self.hook()[1][0]
+        self.good("hook")
+        os.rename(self.system.path(link, follow=False), self.root + "/etc/rc2.d/S50azure-provisioning")
+        found = self.findings("hook")
+        self.assertEqual([finding.level for finding in found], ["warning", "ok"])
+        self.assertRegex(found[0].message, "S03ssh is started before the hook")
+
+
+class OpenrcTest(CheckTest):
+    def make(self) -> None:
+        self.image("openrc on busybox")
+        self.install()
+
+    def test_openrc(self) -> None:
+        self.good("hook", "openrc starts it: /etc/runlevels/default/azure-provisioning")
+        self.bad("hook", "error", "leads to no program", gone=[SCRIPT])
+        inittab = "::sysinit:/sbin/openrc sysinit\n# ::wait:/sbin/openrc default\n"
+        self.bad("hook", "error", "no boot goes to the runlevel default", {"/etc/inittab": inittab})
+        self.bad("hook", "error", "is for /usr/bin/openrc-run, which is missing", {SCRIPT: "#!/usr/bin/openrc-run\n"})
+
+
+class BuildrootTest(CheckTest):
+    def make(self) -> None:
+        self.image("buildroot")
+        self.install()
+
+    def test_buildroot(self) -> None:
+        self.good("hook", "S45azure-provisioning")
+        self.bad("hook", "error", "leads to no program", gone=[SCRIPT])
+        self.bad("hook", "error", "nothing in /etc/inittab runs", {"/etc/inittab": "::sysinit:/etc/rc\n"})
+        self.bad("hook", "warning", "S10sshd is started before", {"/etc/init.d/S10sshd": images.SCRIPT})
+        self.start()
+        os.chmod(self.system.path("/etc/init.d/rcS"), 0o644)
+        found = [finding for finding in self.findings("hook") if finding.level == "error"]
+        self.assertEqual(found[0].message, "/etc/init.d/rcS is no program")
+        self.assertEqual(found[0].remedy, "chmod +x %s/etc/init.d/rcS" % self.root)
+
+
+class EveryInitTest(CheckTest):
+    def start(self) -> None:
+        pass
+
+    def test_after_install_it_is_reached(self) -> None:
+        for name in SUPPORTED:
+            with self.subTest(name):
+                self.empty()
+                self.image(name)
+                self.install()
+                self.good("hook")
+                self.good("program")
+                self.system.unlink(self.hook()[1][-1])
+                for link in self.hook()[1]:
+                    self.system.unlink(link)
+                self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
+
+    def test_runit(self) -> None:
+        link = "/etc/runit/runsvdir/default/azure-provisioning"
+        folder = "/etc/sv/azure-provisioning"
+        self.fill({"/usr/bin/env": "", "/etc/hostname": "", folder + "/run": "#!/bin/sh\n", link: "-> " + folder})
+        self.make_program(folder + "/run")
+        self.assertEqual(list(reach_runit(Image(self.system), [link])), [])
+        self.fill({folder + "/down": ""})
+        found = list(reach_runit(Image(self.system), [link]))
+        self.assertEqual([(one.level, one.remedy) for one in found], [("error", "rm %s%s/down" % (self.root, link))])
+        self.gone(folder + "/down", folder + "/run")
+        self.assertRegex(list(reach_runit(Image(self.system), [link]))[0].message, "run is no program")

@@ -1,0 +1,256 @@
+"""`check`: consoles, disks, the clock, options, other agents, and what belongs to one machine."""
+
+import os
+
+from azure_provisioning.image.checks import packages
+from azure_provisioning.image.checks.subject import quote
+from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.state import PATH as STATE
+from tests.sound import GRUB, CheckTest
+
+OPTIONS = "/etc/azure-provisioning.conf"
+GRUB_CFG = "/boot/grub/grub.cfg"
+FSTAB = "/etc/fstab"
+
+
+class ConsoleTest(CheckTest):
+    def test_command_line(self) -> None:
+        self.good("serial-console", "console=ttyS0 is in /boot/grub/grub.cfg")
+        self.bad(
+            "serial-console", "warning", "grub.cfg has no console=ttyS0", {GRUB_CFG: GRUB.replace("ttyS0", "ttyS1")}
+        )
+        self.bad("serial-console", "warning", "no boot loader in the image: nobody can tell", gone=[GRUB_CFG])
+        default = {"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet"\n', "/usr/sbin/update-grub": ""}
+        remedy = self.bad("serial-console", "warning", "/etc/default/grub has no", default, gone=[GRUB_CFG])
+        self.assertRegex(remedy, r">>%s/etc/default/grub && chroot %s update-grub$" % (self.root, self.root))
+        self.fill({"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet console=ttyS0,115200"\n'})
+        self.good("serial-console", "/etc/default/grub")
+        # What boots is what the loader reads, and not what it is made of.
+        self.fill({GRUB_CFG: GRUB.replace("console=ttyS0", "")})
+        self.assertEqual([one.level for one in self.findings("serial-console")], ["warning"])
+
+    def test_other_loaders(self) -> None:
+        for path, text in (
+            ("/boot/loader/entries/x.conf", "title x\noptions root=UUID=0 %s\n"),
+            ("/boot/extlinux.conf", "LABEL x\n  KERNEL vmlinuz\n  APPEND root=UUID=0 %s\n"),
+            ("/boot/syslinux/syslinux.cfg", "label x\n append root=UUID=0 %s\n"),
+            ("/boot/cmdline.txt", "root=UUID=0 %s\n"),
+            ("/boot/grub2/grubenv", "# GRUB Environment Block\nkernelopts=root=UUID=0 %s\n"),
+            ("/etc/lilo.conf", 'append = "%s"\n'),
+        ):
+            self.start()
+            self.gone(GRUB_CFG)
+            self.fill({path: text % "console=ttyS0"})
+            self.good("serial-console", path)
+            self.fill({path: text % "quiet"})
+            self.assertRegex(self.findings("serial-console")[0].message, path + " has no")
+
+    def test_getty(self) -> None:
+        self.good("serial-getty", "systemd-getty-generator")
+        silent = {GRUB_CFG: GRUB.replace("ttyS0", "ttyS1")}
+        remedy = self.bad("serial-getty", "warning", "no login on ttyS0", silent)
+        self.assertEqual(remedy, "chroot %s systemctl enable serial-getty@ttyS0.service" % self.root)
+        link = "/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service"
+        self.fill({link: "-> /usr/lib/systemd/system/serial-getty@.service"})
+        self.good("serial-getty", "serial-getty@ttyS0")
+
+    def test_getty_of_others(self) -> None:
+        for name, line, remedy in (
+            ("insserv", "T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100\n", "S0:2345:respawn:"),
+            ("buildroot", "ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100\n", "ttyS0::respawn:"),
+            ("buildroot", "console::respawn:/sbin/getty -L console 0 vt100\n", "ttyS0::respawn:"),
+            ("yocto", "S0:12345:respawn:/bin/start_getty 115200 ttyS0 vt102\n", "S0:2345:respawn:"),
+        ):
+            with self.subTest(line):
+                self.empty()
+                self.image(name)
+                found = self.findings("serial-getty")
+                self.assertEqual([one.level for one in found], ["warning"])
+                self.assertIn("echo '" + remedy, found[0].remedy)
+                inittab = self.text("/etc/inittab") or ""
+                self.fill({"/etc/inittab": inittab + "#" + line})
+                self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
+                self.fill({"/etc/inittab": inittab + line})
+                self.good("serial-getty", "/etc/inittab")
+        self.empty()
+        self.image("openrc-init")
+        self.fill({"/etc/init.d/agetty": "#!/sbin/openrc-run\n"})
+        self.assertIn("rc-update add agetty.ttyS0 default", self.findings("serial-getty")[0].remedy)
+        self.fill({"/etc/runlevels/default/agetty.ttyS0": "-> /etc/init.d/agetty"})
+        self.good("serial-getty", "agetty.ttyS0")
+
+
+class DiskTest(CheckTest):
+    def fstab(self, name: str, level: str, pattern: str, line: str) -> None:
+        self.bad(name, level, pattern, {FSTAB: line + "\n"})
+
+    def test_root(self) -> None:
+        self.fstab("root-filesystem", "error", "/ read-only", "UUID=0 / ext4 ro,noatime 0 1")
+        self.fstab("root-filesystem", "error", "/etc on a tmpfs", "tmpfs /etc tmpfs defaults 0 0")
+        self.fstab("root-filesystem", "warning", "/var/lib on a tmpfs", "tmpfs /var/lib/ tmpfs defaults 0 0")
+        self.bad("root-filesystem", "error", "ROOTFS_READ_ONLY", {"/etc/default/rcS": "ROOTFS_READ_ONLY=yes\n"})
+        self.bad("root-filesystem", "error", "overlayroot", {"/etc/overlayroot.conf": 'overlayroot="tmpfs"\n'})
+        self.bad("root-filesystem", "error", "in memory", {GRUB_CFG: GRUB.replace("ro ", "ro systemd.volatile=yes ")})
+        self.start()
+        self.fill({FSTAB: "# tmpfs / tmpfs\ntmpfs /tmp tmpfs\nUUID=0 / ext4 errors=remount-ro 0 1\n"})
+        self.good("root-filesystem")
+
+    def test_names(self) -> None:
+        self.fstab("fstab", "error", "/dev/vda1 for /: Azure has no such disk", "/dev/vda1 / ext4 defaults 0 1")
+        self.fstab("fstab", "error", "/dev/xvdb for /data", "/dev/xvdb /data ext4")
+        self.fstab("fstab", "warning", "the order of Azure's disks changes", "/dev/sda1 / ext4 defaults 0 1")
+        self.fstab("fstab", "warning", "the order", "/dev/nvme0n1p1 /boot ext4 defaults 0 1")
+        self.bad("fstab", "error", "root=/dev/vda1 in /boot/grub", {GRUB_CFG: GRUB.replace("UUID=0", "/dev/vda1")})
+        self.bad("fstab", "warning", "root=/dev/sda2 in", {GRUB_CFG: GRUB.replace("UUID=0", "/dev/sda2")})
+        self.start()
+        lines = (
+            "/dev/vdb /data ext4 defaults,nofail 0 0\n/dev/disk/by-uuid/0 / ext4\nLABEL=x /x ext4\n#/dev/vda1 / ext4\n"
+        )
+        self.fill({FSTAB: lines + "/dev/mapper/vg-root / ext4\n"})
+        self.good("fstab")
+
+    def test_swap(self) -> None:
+        self.fstab("swap", "warning", "/swapfile is on the OS disk", "/swapfile none swap sw 0 0")
+        self.start()
+        self.fill({FSTAB: "/dev/zram0 none swap sw 0 0\n"})
+        self.good("swap")
+
+
+class ClockTest(CheckTest):
+    def test_clock(self) -> None:
+        self.good("clock", "Azure sets it, by hv_utils")
+        self.bad("clock", "warning", "local time", {"/etc/adjtime": "0.0 0 0.0\n0\nLOCAL\n"})
+        self.bad("clock", "warning", "local time", {"/etc/conf.d/hwclock": 'clock="local"\n'})
+        modules = "/usr/lib/modules"
+        remedy = self.bad("clock", "warning", "nothing that sets it", gone=[modules])
+        self.assertIn("chrony", remedy)
+        unit = "/usr/lib/systemd/system/chrony.service"
+        self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
+        self.good("clock", "chrony sets it")
+
+
+class OptionsTest(CheckTest):
+    def test_options(self) -> None:
+        self.good("options", "the defaults")
+        self.bad("options", "error", "line 1, deadlin: unknown key", {OPTIONS: "deadlin = 900\n"})
+        self.bad("options", "error", "host_keys", {OPTIONS: "host_keys = never\n"})
+        self.start()
+        self.fill({OPTIONS: "# mine\ndeadline = 600\n"})
+        self.good("options", "no mistake in")
+        self.fill({OPTIONS: "deadline = 1200\n"})
+        self.assertEqual([one.level for one in self.findings("options")], ["warning", "ok"])
+
+    def test_gates(self) -> None:
+        self.assertEqual(self.findings("ready-gates"), [])
+        gate = "/etc/azure-provisioning/ready.d/10-x"
+        self.fill({gate: "#!/bin/sh\n", gate + "~": ""})
+        found = self.findings("ready-gates")
+        self.assertEqual([(one.level, one.remedy) for one in found], [("warning", "chmod +x %s%s" % (self.root, gate))])
+        os.chmod(self.root + gate, 0o755)
+        self.good("ready-gates", "before Ready: 10-x")
+
+
+class AgentsTest(CheckTest):
+    def test_rival(self) -> None:
+        unit = "/etc/systemd/system/multi-user.target.wants/waagent.service"
+        files = {"/usr/sbin/waagent": "", unit: "-> /lib/x"}
+        remedy = self.bad("other-agent", "error", "waagent would provision too", files)
+        self.assertEqual(remedy, "azure-provisioning generalize --remove-agent --root " + self.root)
+        self.fill({"/etc/waagent.conf": "Provisioning.Agent=disabled\n"})
+        self.assertEqual([one.level for one in self.findings("other-agent")], ["warning", "ok"])
+
+    def test_left(self) -> None:
+        self.start()
+        self.fill({"/var/lib/cloud/data/x": ""})
+        found = self.findings("other-agent")
+        self.assertRegex(found[0].message, "cloud-init is off, and left: /var/lib/cloud/data")
+
+
+class LeftoversTest(CheckTest):
+    def generalize(self, name: str, pattern: str, path: str, text: str) -> None:
+        """A warning whose remedy is `generalize`."""
+        remedy = self.bad(name, "warning", pattern, {path: text})
+        self.assertEqual(remedy, "azure-provisioning generalize --root " + self.root)
+
+    def test_machine_id(self) -> None:
+        self.generalize("machine-id", "/etc/machine-id", "/etc/machine-id", "0" * 32 + "\n")
+        self.generalize("machine-id", "dbus", "/var/lib/dbus/machine-id", "0123456789abcdef" * 2)
+        for text in ("", "uninitialized\n"):
+            self.start()
+            self.fill({"/etc/machine-id": text, "/var/lib/dbus/machine-id": "-> /etc/machine-id"})
+            self.good("machine-id")
+        self.gone("/etc/machine-id")
+        self.good("machine-id")
+
+    def test_leases(self) -> None:
+        for path in (
+            "/var/lib/dhcp/dhclient.eth0.leases",
+            "/var/lib/dhclient/dhclient--eth0.lease",
+            "/var/lib/NetworkManager/internal-0-eth0.lease",
+            "/var/lib/dhcpcd/eth0.lease",
+            "/var/lib/dhcpcd/duid",
+            "/var/lib/wicked/lease-eth0-dhcp-ipv4.xml",
+            "/etc/dhcpcd.duid",
+        ):
+            self.generalize("leases", path, path, "x")
+        self.start()
+        self.fill({"/var/lib/dhcp/README": "", "/var/lib/NetworkManager/timestamps": "", "/etc/dhcpcd.conf": ""})
+        self.good("leases")
+
+    def test_network(self) -> None:
+        for path, text in (
+            ("/etc/udev/rules.d/70-persistent-net.rules", 'ATTR{address}=="00:0d:3a:00:00:00", NAME="eth0"\n'),
+            ("/etc/sysconfig/network-scripts/ifcfg-eth0", "HWADDR=00:0D:3A:00:00:00\n"),
+            ("/etc/netplan/50-cloud-init.yaml", "      match:\n        macaddress: 00:0d:3a:00:00:00\n"),
+            ("/etc/systemd/network/10-x.link", "[Match]\nMACAddress=00:0d:3a:00:00:00\n"),
+            ("/etc/NetworkManager/system-connections/x.nmconnection", "[ethernet]\nmac-address=00:0D:3A:00:00:00\n"),
+        ):
+            remedy = self.bad("network-pinned", "warning", path, {path: text})
+            self.assertEqual(remedy, "rm " + self.root + path)
+            self.fill({path: "#" + text.replace("\n", "\n#")})
+            self.good("network-pinned")
+
+    def test_seed(self) -> None:
+        self.generalize("random-seed", "random-seed", "/var/lib/systemd/random-seed", "x" * 512)
+        self.start()
+        self.fill({"/var/lib/systemd/random-seed": ""})
+        self.good("random-seed")
+
+    def test_people(self) -> None:
+        self.generalize("histories", "/root/.bash_history", "/root/.bash_history", "x")
+        self.generalize("histories", "/home/user/.ash_history", "/home/user/.ash_history", "x")
+        path = "/home/user/.ssh/authorized_keys"
+        remedy = self.bad("authorized-keys", "warning", "the key of user", {path: "ssh-ed25519 AAAA x\n"})
+        self.assertEqual(remedy, "rm " + self.root + path)
+        self.fill({path: "\n"})
+        self.good("authorized-keys")
+
+    def test_state(self) -> None:
+        self.generalize("state", VM_ID, STATE, "vm_id=%s\nready_at=x\n" % VM_ID)
+        self.generalize("state", "not usable", STATE, "nonsense")
+
+
+class RemedyTest(CheckTest):
+    def test_package_managers(self) -> None:
+        self.gone("/usr/bin/apt-get")
+        self.assertEqual(packages.command(self.system, "sudo"), "")
+        for tool, expected in (
+            ("apk", "apk add doas"),
+            ("xbps-install", "xbps-install -Sy sudo"),
+            ("emerge", "emerge app-admin/sudo"),
+            ("pacman", "pacman -S --noconfirm sudo"),
+            ("dnf", "dnf install -y sudo"),
+            ("zypper", "zypper install -y sudo"),
+            ("opkg", "opkg install sudo"),
+        ):
+            self.fill({"/usr/bin/" + tool: ""})
+            self.assertEqual(packages.command(self.system, "sudo"), expected)
+            self.gone("/usr/bin/" + tool)
+        for what, (usual, others) in packages.NAMES.items():
+            self.assertLessEqual(set(others), {tool for tool, _ in packages.MANAGERS}, what)
+            self.assertTrue(usual)
+
+    def test_quoted_for_a_shell(self) -> None:
+        self.assertEqual(quote("/mnt/a-b_c.d"), "/mnt/a-b_c.d")
+        self.assertEqual(quote("/mnt/it's; x"), "'/mnt/it'\"'\"'s; x'")
+        self.assertEqual(quote(""), "''")

@@ -1,0 +1,237 @@
+"""`check`: could one log in, and become root: SSH, its keys and its configuration, the account, passwords."""
+
+from azure_provisioning.guest.password import hash_sha512
+from tests import images
+from tests.images import LINK
+from tests.sound import CheckTest
+
+CONFIG = "/etc/ssh/sshd_config"
+DROP_IN = "/etc/ssh/sshd_config.d/x.conf"
+KEY = "/etc/ssh/ssh_host_ed25519_key"
+OPTIONS = "/etc/azure-provisioning.conf"
+WANTS = "/etc/systemd/system/multi-user.target.wants/"
+KEEP = {OPTIONS: "host_keys = keep\n"}
+
+
+class ServerTest(CheckTest):
+    def test_started(self) -> None:
+        self.good("sshd", "^ssh starts /usr/sbin/sshd$")
+        remedy = self.bad("sshd", "error", "is not started at boot", gone=[WANTS + "ssh.service"])
+        self.assertEqual(remedy, "chroot %s systemctl enable ssh" % self.root)
+        self.bad("sshd", "error", "is not started", {"/etc/systemd/system/ssh.service": "-> /dev/null"})
+        self.bad("sshd", "error", "is not started", {"/etc/systemd/system/ssh.service": ""})
+        self.bad("sshd", "error", "is not started", gone=["/usr/lib/systemd/system/ssh.service"])
+        self.bad("sshd", "error", "no SSH server is in the image", gone=["/usr/sbin/sshd"])
+
+    def test_by_a_socket(self) -> None:
+        self.gone(WANTS + "ssh.service")
+        unit = "/usr/lib/systemd/system/ssh.socket"
+        self.fill({"/etc/systemd/system/sockets.target.wants/ssh.socket": "-> " + unit, unit: "[Socket]\n"})
+        self.good("sshd", "ssh.socket")
+
+    def test_only_in_another_target(self) -> None:
+        self.gone(WANTS + "ssh.service")
+        unit = "/lib/systemd/system/ssh.service"
+        self.fill({"/etc/systemd/system/rescue.target.wants/ssh.service": "-> " + unit})
+        self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
+
+    def test_by_a_script_of_system_v(self) -> None:
+        """systemd's generator takes it, unless there is a unit of the same name."""
+        self.gone(WANTS + "ssh.service")
+        self.fill({"/etc/init.d/ssh": images.SCRIPT, "/etc/rc3.d/S01ssh": LINK + "ssh"})
+        self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
+        self.gone("/usr/lib/systemd/system/ssh.service")
+        self.good("sshd")
+
+    def test_dropbear(self) -> None:
+        self.gone("/usr/sbin/sshd", WANTS + "ssh.service", CONFIG)
+        unit = "/usr/lib/systemd/system/dropbear.service"
+        self.fill({"/usr/sbin/dropbear": "", unit: "[Service]\n"})
+        self.assertEqual(self.findings("sshd")[0].remedy, "chroot %s systemctl enable dropbear" % self.root)
+        self.fill({WANTS + "dropbear.service": "-> " + unit})
+        self.good("sshd")
+        self.good("sshd-config")
+
+    def test_other_inits(self) -> None:
+        for name, gone, remedy in (
+            ("insserv", "/etc/rc2.d/S03ssh", "update-rc.d ssh defaults"),
+            ("chkconfig", "/etc/rc.d/rc3.d/S55sshd", "chkconfig sshd on"),
+            ("openrc on busybox", "/etc/runlevels/default/sshd", "rc-update add sshd default"),
+            ("buildroot", "/etc/init.d/S50sshd", ""),
+            ("yocto", "/etc/rc5.d/S09sshd", "update-rc.d"),
+        ):
+            with self.subTest(name):
+                self.empty()
+                self.image(name)
+                self.fill({"/usr/sbin/sshd": ""})
+                if name == "yocto":
+                    self.gone("/etc/rc5.d/S10dropbear")
+                self.good("sshd")
+                self.gone(gone)
+                found = self.findings("sshd")
+                self.assertEqual([one.level for one in found], ["error"])
+                self.assertIn(remedy, found[0].remedy)
+
+    def test_unknown_init(self) -> None:
+        self.empty()
+        self.fill({"/etc/rc": "", "/sbin/init": images.SYSVINIT, "/usr/sbin/sshd": ""})
+        self.assertEqual([one.level for one in self.findings("sshd")], ["warning"])
+
+
+class HostKeysTest(CheckTest):
+    def test_new(self) -> None:
+        self.good("host-keys", "the first boot makes them, by ssh-keygen")
+        self.bad("host-keys", "error", "none, and no ssh-keygen", gone=["/usr/bin/ssh-keygen"])
+        self.bad("host-keys", "warning", "every VM .* the same host keys", {KEY: "x"}, gone=["/usr/bin/ssh-keygen"])
+        self.start()
+        self.fill({KEY: "x"})
+        self.good("host-keys", "replaces those of the image")
+
+    def test_keep(self) -> None:
+        remedy = self.bad("host-keys", "error", "with host_keys = keep nobody makes any", KEEP)
+        self.assertEqual(remedy, "chroot %s ssh-keygen -A" % self.root)
+        self.fill({KEY: "x"})
+        self.good("host-keys", "has those that are in it")
+        self.gone(KEY)
+        self.fill({"/usr/lib/systemd/system/ssh.service": "[Service]\nExecStartPre=/usr/bin/ssh-keygen -A\n"})
+        self.good("host-keys", "makes those that are missing")
+
+    def test_dropbear(self) -> None:
+        self.gone("/usr/sbin/sshd")
+        self.assertEqual(self.findings("host-keys"), [])
+        self.fill({"/usr/sbin/dropbear": ""})
+        self.assertRegex(self.findings("host-keys")[0].message, "started with -R")
+        self.fill({"/usr/bin/dropbearkey": ""})
+        self.good("host-keys")
+
+    def test_dropbear_that_makes_them_itself(self) -> None:
+        self.empty()
+        self.image("buildroot")
+        self.gone("/etc/init.d/S50sshd")
+        self.fill({"/usr/sbin/dropbear": "", "/etc/init.d/S50dropbear": "#!/bin/sh\nexec dropbear -B\n"})
+        self.fill(KEEP)
+        self.assertEqual([one.level for one in self.findings("host-keys")], ["error"])
+        self.fill({"/etc/init.d/S50dropbear": "#!/bin/sh\nexec dropbear -R\n"})
+        self.good("host-keys", "makes those that are missing")
+
+
+class ConfigTest(CheckTest):
+    def config(self, level: str, pattern: str, text: str) -> None:
+        self.bad("sshd-config", level, pattern, {DROP_IN: text})
+
+    def test_keys(self) -> None:
+        self.config("error", "SSH keys let nobody in", "PubkeyAuthentication no\n")
+        self.config("error", "AuthorizedKeysFile none", "AuthorizedKeysFile none\n")
+        self.config("warning", "a form that", "AuthorizedKeysFile /etc/keys/%G\n")
+        self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
+        for text in (
+            "PubkeyAuthentication yes\nPubkeyAuthentication no\n",  # the first one counts
+            "AuthorizedKeysFile /etc/keys/%u .ssh/x\n",
+            "AuthenticationMethods publickey,password publickey\n",
+            "Match User bob\n  PubkeyAuthentication no\n",
+            "#PubkeyAuthentication no\n",
+            "PasswordAuthentication no\nPermitRootLogin no\n",
+        ):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_names(self) -> None:
+        self.config("error", "AllowUsers root: the administrator is none", "AllowUsers root\n")
+        self.config("warning", "another administrator", "AllowUsers root\nAllowUsers azureuser@10.*\n")
+        self.config("error", "DenyUsers", "DenyUsers bob *\n")
+        self.config("error", "in none of them", "AllowGroups root\n")
+        self.config("warning", "unless that is his name", "AllowGroups azureuser\n")
+        self.config("error", "the administrator is in sudo", "DenyGroups sud*\n")
+        for text in (
+            "AllowUsers *\n",
+            "AllowGroups root sudo\n",
+            "AllowGroups *\n",
+            "DenyUsers bob\n",
+            "DenyGroups x\n",
+        ):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_network(self) -> None:
+        self.config("error", "no one else reaches it", "ListenAddress 127.0.0.1\n")
+        self.config("warning", "let only 22 in", "Port 2222\n")
+        for text in ("ListenAddress 127.0.0.1\nListenAddress 0.0.0.0\n", "Port 22\nPort 2222\n"):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_passwords_that_cannot_be_allowed(self) -> None:
+        text = "PasswordAuthentication no\n"
+        self.bad("sshd-config", "warning", "no drop-ins are read", {CONFIG: text})
+        self.start()
+        self.fill({CONFIG: text, OPTIONS: "password_login = no\n"})
+        self.good("sshd-config")
+
+    def test_nologin(self) -> None:
+        remedy = self.bad("sshd-config", "error", "lets nobody but root in", {"/etc/nologin": ""})
+        self.assertEqual(remedy, "rm %s/etc/nologin" % self.root)
+
+
+class AdministratorTest(CheckTest):
+    def test_account(self) -> None:
+        self.good("account", "editing the files, with /bin/sh")
+        self.bad("account", "error", "no shell", gone=["/bin/sh"])
+        self.bad("account", "error", "without /etc/passwd", gone=["/etc/passwd"])
+        self.bad("account", "error", "without /etc/group", {"/etc/group": ""})
+        self.bad("account", "warning", "account = no", {OPTIONS: "account = no\n"})
+        self.start()
+        self.fill({"/usr/sbin/useradd": ""})
+        self.good("account", "made by useradd")
+
+    def test_hostname(self) -> None:
+        remedy = self.bad("hostname", "error", "belongs to the distro", {"/etc/hostname": "-> /nix/store/x-hostname"})
+        self.assertIn("hostname = no", remedy)
+        self.fill({OPTIONS: "hostname = no\n"})
+        self.assertEqual(self.findings("hostname"), [])
+
+    def test_privilege(self) -> None:
+        remedy = self.bad("privilege", "warning", "neither sudo nor doas", gone=["/usr/bin/sudo"])
+        self.assertEqual(remedy, "chroot %s apt-get install -y sudo" % self.root)
+        self.fill({OPTIONS: "sudo = no\n"})
+        self.assertEqual(self.findings("privilege"), [])
+        self.fill({OPTIONS: "", "/usr/bin/doas": ""})
+        self.good("privilege", "doas")
+
+    def test_growth(self) -> None:
+        remedy = self.bad("grow-root", "warning", "neither growpart nor sfdisk", gone=["/usr/sbin/sfdisk"])
+        self.assertIn("cloud-guest-utils", remedy)
+        self.bad("grow-root", "warning", "no resize2fs", gone=["/usr/sbin/resize2fs"])
+        self.fill({OPTIONS: "grow_root = no\n"})
+        self.assertEqual(self.findings("grow-root"), [])
+
+
+class PasswordsTest(CheckTest):
+    def with_field(self, field: str) -> str:
+        return "root:*:19000:0:99999:7:::\nuser:%s:19000:0:99999:7:::\n" % field
+
+    def test_passwords(self) -> None:
+        shadow = "/etc/shadow"
+        self.good("passwords", "no account of the image has one")
+        remedy = self.bad("passwords", "warning", "no password is needed for: user", {shadow: self.with_field("")})
+        self.assertEqual(remedy, "chroot %s passwd -l user" % self.root)
+        secret, known = hash_sha512(b"something else", "salt"), hash_sha512(b"changeme", "salt")
+        self.bad("passwords", "warning", "^user has a password, the same", {shadow: self.with_field(secret)})
+        self.bad("passwords", "warning", "^everybody knows .* of user", {shadow: self.with_field(known)})
+        self.bad("passwords", "warning", "^user has a password", {shadow: self.with_field("$1$x$y")})
+        self.bad("passwords", "warning", "everybody", {shadow: self.with_field(hash_sha512(b"user", "salt"))})
+        for field in ("*", "!", "!!", "!*", "!" + secret, "x", "*LK*"):
+            self.start()
+            self.fill({shadow: self.with_field(field)})
+            self.good("passwords")
+
+    def test_without_shadow(self) -> None:
+        self.gone("/etc/shadow")
+        self.fill({"/etc/passwd": "root::0:0::/root:/bin/sh\n"})
+        self.assertRegex(self.findings("passwords")[0].message, "no password is needed for: root")
+
+    def test_the_hash_is_not_told(self) -> None:
+        secret = hash_sha512(b"something else", "salt")
+        self.fill({"/etc/shadow": self.with_field(secret)})
+        self.assertNotIn(secret, str(self.findings("passwords")))

@@ -1,0 +1,125 @@
+"""`check`: can the Python of the image run us? In an image by its files, here by asking it."""
+
+import ast
+import os
+import stat
+import sys
+import zipfile
+from typing import Set
+
+from azure_provisioning.image.checks import interpreter
+from azure_provisioning.image.checks.subject import Image
+from azure_provisioning.system import System
+from tests.images import call
+from tests.sound import LIBRARY, CheckTest
+from tests.test_house import imports, modules
+
+
+class NeededTest(CheckTest):
+    def test_needed_is_what_a_boot_imports(self) -> None:
+        """Every module outside image/ may be part of a boot, but for the command line's."""
+        wanted: "Set[str]" = set()
+        for path, tree in modules():
+            if path.split("/")[0] in ("image", "usage.py", "cli.py"):
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, (ast.Import, ast.ImportFrom)) and getattr(node, "level", 0) == 0:
+                    names = [node.module] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
+                    wanted |= {str(name).split(".")[0] for name in names}
+        self.assertIn("azure_provisioning", wanted)
+        self.assertLessEqual(wanted - {"azure_provisioning"}, set(interpreter.NEEDED))
+        self.assertTrue(imports("x.py", ast.parse("import re")))
+
+    def test_this_python_has_them(self) -> None:
+        code = "import sys\nfor name in sys.argv[1:]: __import__(name)"
+        self.assertEqual(call([sys.executable, "-I", "-S", "-c", code] + list(interpreter.NEEDED)).code, 0)
+
+
+class ImageTest(CheckTest):
+    def test_interpreter(self) -> None:
+        self.good("python", "/usr/bin/python3 is Python 3.11 and has all modules")
+        remedy = self.bad("python", "error", "is no program of the image", gone=["/usr/bin/python3.11"])
+        self.assertEqual(remedy, "chroot %s apt-get install -y python3" % self.root)
+        self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
+
+    def test_modules(self) -> None:
+        self.bad("python", "error", r"\(3.11\) lacks: json$", gone=[LIBRARY + "/json"])
+        self.bad("python", "error", "lacks: json$", gone=[LIBRARY + "/json/__init__.py"])
+        self.bad("python", "error", "lacks: socket tempfile$", gone=[LIBRARY + "/socket.py", LIBRARY + "/tempfile.py"])
+        self.bad("python", "error", "lacks: fcntl$", gone=[LIBRARY + "/lib-dynload/fcntl.cpython-311.so"])
+        elf = "\x7fELF PyInit__socket\0PyInit_select\0PyInit_binascii\0PyInit_pyexpat_not\0"
+        self.bad("python", "error", "lacks: pyexpat$", {"/usr/bin/python3.11": elf})
+        self.bad("python", "error", "library of /usr/bin/python3 is missing", gone=[LIBRARY])
+
+    def test_compiled_alone(self) -> None:
+        """Buildroot leaves the sources out."""
+        os.rename(self.root + LIBRARY + "/socket.py", self.root + LIBRARY + "/socket.pyc")
+        os.rename(self.root + LIBRARY + "/json/__init__.py", self.root + LIBRARY + "/json/__init__.pyc")
+        self.good("python")
+
+    def test_library_in_a_zip(self) -> None:
+        self.gone(LIBRARY + "/json", LIBRARY + "/socket.py")
+        place = self.root + "/usr/lib/python311.zip"
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("json/__init__.pyc", "")
+            archive.writestr("socket.pyc", "")
+        self.good("python")
+        with open(place, "r+b") as file:
+            file.truncate(10)
+        self.assertRegex(self.findings("python")[0].message, "lacks: json socket")
+
+    def test_shared_library(self) -> None:
+        text = self.text("/usr/bin/python3.11") or ""
+        self.fill({"/usr/bin/python3.11": "\x7fELF", "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0": text})
+        self.good("python")
+
+    def test_nobody_can_tell(self) -> None:
+        message = "nobody can tell whether these are built into /usr/bin/python3: _socket binascii pyexpat select"
+        self.bad("python", "warning", message, {"/usr/bin/python3.11": "\x7fELF"})
+
+    def test_version_by_the_library(self) -> None:
+        self.gone("/usr/bin/python3")
+        os.rename(self.root + "/usr/bin/python3.11", self.root + "/usr/bin/python3")
+        self.good("python", "is Python 3.11")
+        self.fill({"/usr/lib/python3.9/os.py": ""})
+        self.assertRegex(self.findings("python")[0].message, "does not tell its version")
+
+    def test_other_prefix(self) -> None:
+        os.makedirs(self.root + "/opt/p/bin")
+        os.makedirs(self.root + "/opt/p/lib64")
+        os.rename(self.root + LIBRARY, self.root + "/opt/p/lib64/python3.11")
+        os.rename(self.root + "/usr/bin/python3.11", self.root + "/opt/p/bin/python3.11")
+        self.fill({"/usr/bin/python3": "-> /opt/p/bin/python3.11"})
+        self.good("python", "3.11")
+
+
+class AskTest(CheckTest):
+    """On the running system the interpreter itself is asked."""
+
+    def test_this_one(self) -> None:
+        found = interpreter.ask(System("/"), sys.executable, "")
+        self.assertEqual((found.level, found.id), ("ok", "python"), found)
+        self.assertIn("is Python %d.%d" % sys.version_info[:2], found.message)
+
+    def pretend(self, script: str) -> str:
+        """A program outside the image that this machine can run."""
+        place = self.root + "/python"
+        with open(place, "w") as file:
+            file.write("#!/bin/sh\n" + script)
+        os.chmod(place, stat.S_IRWXU)
+        return place
+
+    def test_what_lacks(self) -> None:
+        found = interpreter.ask(System("/"), self.pretend("echo 3.9 json pyexpat\n"), "add it")
+        self.assertEqual((found.level, found.remedy), ("error", "add it"))
+        self.assertRegex(found.message, "lacks: json pyexpat$")
+        found = interpreter.ask(System("/"), self.pretend("exit 1\n"), "")
+        self.assertEqual(found.level, "error")
+        self.assertIn("does not run", found.message)
+
+    def test_nothing_in_an_image_is_executed(self) -> None:
+        place = self.pretend("touch %s/ran\n" % self.root)
+        os.replace(place, self.root + "/usr/bin/python3.11")
+        Image(self.system)
+        self.findings("python")
+        self.assertFalse(os.path.exists(self.root + "/ran"))
