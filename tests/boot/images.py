@@ -1,10 +1,13 @@
 """The table of images: which packages make the tree, how it is finished, and how its init system names its hook."""
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Callable, Dict, List, Tuple
+
+from .disk import Disk
 
 COMMON = ("linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "iproute2", "python3")
 OPENSSH = ("openssh-server", "sudo")
+DROPBEAR = ("dropbear-bin", "opendoas")
 
 # A root without a password is how the lab logs in on the serial console; nothing but the lab can reach these machines.
 EVERY_IMAGE = r"""
@@ -165,9 +168,36 @@ chmod 755 /etc/init.d/rcS /etc/init.d/rcK /etc/init.d/S05hostname /etc/init.d/S4
 """
 
 
+# The same machine without any loop over scripts: one script of its own, and nothing that a hook could be put into.
+BUSYBOX_ALONE = (
+    BUSYBOX
+    + r"""
+sed -i 's,/etc/init.d/rcS,/etc/rc,; /rcK/d' /etc/inittab
+cat > /etc/rc <<'END'
+#!/bin/sh
+/etc/init.d/hostname start
+/etc/init.d/network start
+/etc/init.d/dropbear start
+END
+chmod 755 /etc/rc
+cd /etc/init.d
+rm rcS rcK
+for script in S??*; do mv $script ${script#S??}; done
+"""
+)
+
+RUNIT = r"""
+ln -s /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
+"""
+
+FINIT = r"""
+echo 'tty [12345] /dev/ttyS0 115200 vt100' > /etc/finit.d/serial.conf
+"""
+
+
 @dataclass(frozen=True)
 class Image:
-    """One image. ``enabled`` are globs of the links or files that make the hook run at boot: after Ready none is there.
+    """One image. ``enabled`` tells what on its disk makes the hook run at boot: after Ready nothing does.
 
     ``ask`` is a command for a root shell in the guest that prints ``yes`` while the init system itself would run
     the hook at the next boot.
@@ -179,9 +209,11 @@ class Image:
     dhcp: str
     packages: Tuple[str, ...]
     setup: str
-    enabled: Tuple[str, ...]
+    enabled: Callable[[Disk], List[str]]
     ask: str
     login: Tuple[str, ...] = OPENSSH
+    install: Tuple[str, ...] = ()  # options of `install`
+    tree: str = ""  # the image whose tree it shares
 
     @property
     def become(self) -> str:
@@ -198,14 +230,36 @@ class Image:
         return self.dhcp in ("networkd", "dhclient", "dhcpcd")
 
 
-SYSTEMD_ENABLED = ("/etc/systemd/system/*.wants/azure-provisioning.service",)
+def links(pattern: str) -> Callable[[Disk], List[str]]:
+    """What matches is a link or a script that makes the hook run."""
+    return lambda disk: disk.glob(pattern)
+
+
+def inittab_lines(disk: Disk) -> List[str]:
+    """The lines for us in busybox's or System V's inittab."""
+    return [line for line in disk.text("/etc/inittab").splitlines() if "azure-provisioning" in line]
+
+
+def runit_service(disk: Disk) -> List[str]:
+    """Our service directory, unless a file in it says that it is down."""
+    down = disk.glob("/etc/sv/azure-provisioning/down")
+    return [] if down else disk.glob("/etc/runit/runsvdir/default/azure-provisioning")
+
+
+SYSTEMD_ENABLED = links("/etc/systemd/system/*.wants/azure-provisioning.service")
 SYSTEMD_ASK = "systemctl is-enabled azure-provisioning.service | grep -qx enabled && echo yes"
-RC_ENABLED = ("/etc/rc[2345S].d/S??azure-provisioning",)
+RC_ENABLED = links("/etc/rc[2345S].d/S??azure-provisioning")
 RC_ASK = "ls /etc/rc2.d | grep -q '^S..azure-provisioning$' && echo yes"
-OPENRC_ENABLED = ("/etc/runlevels/*/azure-provisioning",)
+OPENRC_ENABLED = links("/etc/runlevels/*/azure-provisioning")
 OPENRC_ASK = "rc-update show | grep -q azure-provisioning && echo yes"
-BUSYBOX_ENABLED = ("/etc/init.d/S??azure-provisioning",)
+BUSYBOX_ENABLED = links("/etc/init.d/S??azure-provisioning")
 BUSYBOX_ASK = "ls /etc/init.d | grep -q '^S..azure-provisioning$' && echo yes"
+RUNIT_ASK = (
+    "test -L /etc/runit/runsvdir/default/azure-provisioning && ! test -e /etc/sv/azure-provisioning/down && echo yes"
+)
+FINIT_ENABLED = links("/etc/finit.d/azure-provisioning.conf")
+FINIT_ASK = "test -L /etc/finit.d/azure-provisioning.conf && echo yes"
+INITTAB_ASK = "grep -q '^::once:.*azure-provisioning' /etc/inittab && echo yes"
 
 SYSTEMD = ("systemd-sysv", "dbus")
 
@@ -263,7 +317,50 @@ _TABLE = (
         BUSYBOX,
         BUSYBOX_ENABLED,
         BUSYBOX_ASK,
-        ("dropbear-bin", "opendoas"),
+        DROPBEAR,
+    ),
+    Image(
+        "busybox-alone",
+        "bookworm",
+        "busybox init",
+        "udhcpc",
+        ("busybox-static", "udhcpc"),
+        BUSYBOX_ALONE,
+        inittab_lines,
+        INITTAB_ASK,
+        DROPBEAR,
+    ),
+    Image(
+        "runit",
+        "bookworm",
+        "runit + LSB",
+        "dhclient",
+        ("runit-init", "ifupdown", "isc-dhcp-client"),
+        IFUPDOWN + RUNIT,
+        RC_ENABLED,
+        RC_ASK,
+    ),
+    Image(
+        "runit-native",
+        "bookworm",
+        "runit",
+        "dhclient",
+        ("runit-init", "ifupdown", "isc-dhcp-client"),
+        IFUPDOWN + RUNIT,
+        runit_service,
+        RUNIT_ASK,
+        install=("--init", "runit"),
+        tree="runit",
+    ),
+    Image(
+        "finit",
+        "bookworm",
+        "finit",
+        "dhclient",
+        ("finit-sysv", "ifupdown", "isc-dhcp-client"),
+        IFUPDOWN + FINIT,
+        FINIT_ENABLED,
+        FINIT_ASK,
     ),
 )
 

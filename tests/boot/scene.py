@@ -60,7 +60,7 @@ class Disks:
         return made
 
     def _install(self, tree: Path, options: List[str]) -> None:
-        command = ["python3", str(self.program), "install", "--root", str(tree), *options]
+        command = ["python3", str(self.program), "install", "--root", str(tree), *self.image.install, *options]
         answer = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
@@ -150,9 +150,9 @@ class Scene:
         above = ["mkdir %s" % folder for folder in reversed(PurePosixPath(path).parents)]
         self.disk.change("rm " + path, *above[1:], "write %s %s" % (source, path))
 
-    def enabled(self, on: Optional[Disk] = None) -> List[str]:
-        """The links or files that make the hook run at boot, on the disk."""
-        return [path for pattern in self.image.enabled for path in (on or self.disk).glob(pattern)]
+    def enabled(self) -> List[str]:
+        """What makes the hook run at boot, on the disk."""
+        return self.image.enabled(self.disk)
 
 
 class Boot:

@@ -35,7 +35,8 @@ def first(scene: Scene) -> None:
         _once(boot)
         boot.machine.power_off()
     _done(scene, born)
-    scene.figures["second"] = _quiet(scene, vm(1, generation=2), "azure-provisioning install")
+    again = "azure-provisioning install " + " ".join(scene.image.install)
+    scene.figures["second"] = _quiet(scene, vm(1, generation=2), again)
     must(scene.enabled(), "install in the running machine left no hook")
     another = replace(vm(2, generation=2), ssh_key=scene.login.public)
     with scene.boot(another) as boot:

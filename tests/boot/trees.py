@@ -40,7 +40,7 @@ def tree(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
 
 def grown(image: Image, say: Callable[[str], None] = lambda line: None) -> Path:
     """The root of an image's tree, built if this recipe has none yet. ``say`` gets a line when something is built."""
-    name = image.name
+    name = image.tree or image.name
     home = cache() / "trees"
     home.mkdir(parents=True, exist_ok=True)
     root = home / (name + "-" + key(image))
