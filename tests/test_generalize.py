@@ -623,7 +623,7 @@ class GeneralizeTest(ImageTest):
         texts = [self.root + "/out", self.root + "/err"]
         with open(texts[0], "w") as out, open(texts[1], "w") as err:
             child = subprocess.Popen(argv, stdout=out, stderr=err)
-        place, ends = self.root + "/var/log/many/10.log", time.monotonic() + 60
+        place, ends = self.root + "/var/log/many/1000.log", time.monotonic() + 60
         while os.stat(place).st_size and time.monotonic() < ends:
             time.sleep(0.001)
         child.send_signal(signal.SIGTERM)
