@@ -187,7 +187,7 @@ for script in S??*; do mv $script ${script#S??}; done
 )
 
 RUNIT = r"""
-ln -s /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
+ln -sf /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
 """
 
 FINIT = r"""
