@@ -1,5 +1,6 @@
 """`check`: a DHCP client that is there, is started, and asks on Azure's card."""
 
+import os
 from typing import Dict
 
 from tests import images
@@ -208,9 +209,10 @@ class ScriptsTest(CheckTest):
         conf = "/etc/rc.d/rc.inet1.conf"
         self.empty()
         self.fill(dict(files, **{"/etc/rc.d/rc.inet1": "", conf: 'USE_DHCP[0]="yes"\n'}))
-        self.assertEqual(self.level(), "error")  # not executable
-        self.make_program("/etc/rc.d/rc.inet1")
         self.assertEqual(self.level(), "ok")
+        os.chmod(self.root + "/etc/rc.d/rc.inet1", 0o644)
+        self.assertEqual(self.level(), "error")
+        self.make_program("/etc/rc.d/rc.inet1")
         self.fill({conf: 'USE_DHCP[0]=""\n'})
         self.assertEqual(self.level(), "error")
 
