@@ -204,6 +204,14 @@ class ScriptsTest(CheckTest):
         self.fill({"/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"})
         self.assertEqual(self.level(), "ok")
 
+    def test_finit(self) -> None:
+        self.image_with("finit of debian", {"/sbin/dhclient": "", INTERFACES: ASKING})
+        self.assertEqual(self.level(), "error")
+        self.fill({"/sbin/ifup": ""})  # which finit itself runs
+        self.assertEqual(self.level(), "ok")
+        self.fill({INTERFACES: "auto lo\n"})
+        self.assertEqual(self.level(), "error")
+
     def test_slackware(self) -> None:
         files = {"/sbin/init": images.SYSVINIT, "/etc/slackware-version": "15.0", "/sbin/dhcpcd": "", "/usr/bin/x": ""}
         conf = "/etc/rc.d/rc.inet1.conf"

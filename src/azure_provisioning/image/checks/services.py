@@ -93,22 +93,25 @@ def is_start(name: str) -> bool:
 
 def of_sysvinit(system: System) -> "Dict[str, str]":
     """The start links of rcS.d and the default runlevel, and upstart's jobs; not what startpar leaves out."""
-    found: "Dict[str, str]" = of_runit(system) if find_base(system) == "runit" else {}  # Debian's emulates this
-    level = default_runlevel(system)
+    if find_base(system) == "runit":  # Debian's, which runs the scripts that it has no service for
+        return of_runit(system)
+    found: "Dict[str, str]" = {}
     listed = startpar_targets(system)
     for top in ("/etc/rc.d", "/etc"):
-        for folder in ("rcS.d", "rcsysinit.d", "rc%s.d" % level):
-            for name in system.list("%s/%s" % (top, folder)):
-                if (
-                    is_start(name)
-                    and not system.is_dir("/etc/sv/" + name[3:])
-                    and (listed is None or folder == "rcS.d" or name[3:] in listed)
-                ):
-                    found.setdefault(name[3:], "%s/%s/%s" % (top, folder, name))
+        for name in start_links(system, top + "/rcS.d") + start_links(system, top + "/rcsysinit.d"):
+            found.setdefault(name.rpartition("/")[2][3:], name)
+        for name in start_links(system, "%s/rc%s.d" % (top, default_runlevel(system))):
+            if listed is None or name.rpartition("/")[2][3:] in listed:
+                found.setdefault(name.rpartition("/")[2][3:], name)
     for name in system.list("/etc/init"):
         if name.endswith(".conf"):
             found.setdefault(name[: -len(".conf")], "/etc/init/" + name)
     return found
+
+
+def start_links(system: System, folder: str) -> "List[str]":
+    """The paths of the start links in a folder."""
+    return ["%s/%s" % (folder, name) for name in system.list(folder) if is_start(name)]
 
 
 def default_runlevel(system: System) -> str:
@@ -150,16 +153,19 @@ def of_buildroot(system: System) -> "Dict[str, str]":
 
 
 def of_runit(system: System) -> "Dict[str, str]":
-    """The services of the set that boots that have no `down` file. Debian's runit also runs rc2.d."""
+    """The services of the set that boots that have no `down` file; Debian's runs scripts of System V too."""
     found: "Dict[str, str]" = {}
     folder = runit.set_of_boot(system) or ""
     for name in system.list(folder) if folder else []:
         path = "%s/%s" % (folder, name)
         if system.is_program(path + "/run") and not system.exists(path + "/down"):
             found.setdefault(name, path + "/run")
-    for name in system.list("/etc/rc2.d"):
-        if is_start(name) and not system.is_dir("/etc/sv/" + name[3:]):
-            found.setdefault(name[3:], "/etc/rc2.d/" + name)
+    scripts = start_links(system, "/etc/rcS.d") if b"/etc/rcS.d" in active_lines(system, "/etc/runit/1") else []
+    if b"/etc/rc2.d" in active_lines(system, "/etc/runit/2") and not system.exists("/etc/runit/no.emulate.sysv"):
+        links = start_links(system, "/etc/rc2.d")
+        scripts += [link for link in links if not system.is_dir("/etc/sv/" + link.rpartition("/")[2][3:])]
+    for link in scripts:
+        found.setdefault(link.rpartition("/")[2][3:], link)
     return found
 
 
@@ -175,6 +181,14 @@ def of_folders(*folders: str) -> "Callable[[System], Dict[str, str]]":
         return found
 
     return find
+
+
+def of_finit(system: System) -> "Dict[str, str]":
+    """The files of finit.d; and `ifup -a`, which finit itself runs where there is one."""
+    found = of_folders(*FINIT)(system)
+    if system.find_program("ifup"):
+        found.setdefault("networking", "/etc/network/interfaces")
+    return found
 
 
 def of_dinit(system: System) -> "Dict[str, str]":
@@ -204,6 +218,6 @@ FINDERS: "Dict[str, Callable[[System], Dict[str, str]]]" = {
     "runit": of_runit,
     "dinit": of_dinit,
     "s6": of_folders(*S6_SETS),
-    "finit": of_folders(*FINIT),
+    "finit": of_finit,
     "slackware": of_slackware,
 }
