@@ -1,5 +1,6 @@
 """`check`: a DHCP client that is there, is started, and asks on Azure's card."""
 
+import os
 from typing import Dict
 
 from tests import images
@@ -203,14 +204,23 @@ class ScriptsTest(CheckTest):
         self.fill({"/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"})
         self.assertEqual(self.level(), "ok")
 
+    def test_finit(self) -> None:
+        self.image_with("finit of debian", {"/sbin/dhclient": "", INTERFACES: ASKING})
+        self.assertEqual(self.level(), "error")
+        self.fill({"/sbin/ifup": ""})  # which finit itself runs
+        self.assertEqual(self.level(), "ok")
+        self.fill({INTERFACES: "auto lo\n"})
+        self.assertEqual(self.level(), "error")
+
     def test_slackware(self) -> None:
         files = {"/sbin/init": images.SYSVINIT, "/etc/slackware-version": "15.0", "/sbin/dhcpcd": "", "/usr/bin/x": ""}
         conf = "/etc/rc.d/rc.inet1.conf"
         self.empty()
         self.fill(dict(files, **{"/etc/rc.d/rc.inet1": "", conf: 'USE_DHCP[0]="yes"\n'}))
-        self.assertEqual(self.level(), "error")  # not executable
-        self.make_program("/etc/rc.d/rc.inet1")
         self.assertEqual(self.level(), "ok")
+        os.chmod(self.root + "/etc/rc.d/rc.inet1", 0o644)
+        self.assertEqual(self.level(), "error")
+        self.make_program("/etc/rc.d/rc.inet1")
         self.fill({conf: 'USE_DHCP[0]=""\n'})
         self.assertEqual(self.level(), "error")
 

@@ -3,10 +3,9 @@
 import os
 from typing import Dict
 
-from azure_provisioning.image.checks.hook import reach_runit
-from azure_provisioning.image.checks.subject import Image
+from azure_provisioning.init.table import disable
 from tests import images
-from tests.images import SUPPORTED
+from tests.images import SUPPORTED, cli
 from tests.sound import CheckTest
 
 WANTS = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
@@ -39,7 +38,6 @@ class HookTest(CheckTest):
     def test_init(self) -> None:
         self.good("init", "systemd")
         self.bad("init", "error", "no init system", gone=["/usr/sbin/init"])
-        self.bad("init", "error", "boots with dinit", {"/usr/sbin/init": "-> dinit", "/usr/sbin/dinit": ""})
         self.bad("hook", "error", "is one for systemd, and the image boots with openrc", {
             "/usr/sbin/init": "-> openrc-init",
             "/usr/sbin/openrc-init": "",
@@ -170,21 +168,57 @@ class EveryInitTest(CheckTest):
                 self.empty()
                 self.image(name)
                 self.install()
+                if SUPPORTED[name] == "s6":
+                    found = self.findings("hook")
+                    self.assertRegex(found[0].message, "compile the database")
+                    self.assertEqual([finding.level for finding in found], ["error"])
+                    path = "/etc/s6/rc/compiled" if name == "s6 of artix" else "/etc/s6-rc/compiled"
+                    self.fill({path + "/resolve.cdb": "sshd azure-provisioning"})
                 self.good("hook")
                 self.good("program")
-                self.system.unlink(self.hook()[1][-1])
-                for link in self.hook()[1]:
-                    self.system.unlink(link)
+                disable(self.system)
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
+
+    def test_made_from_a_declaration(self) -> None:
+        """Nothing can be told of a system whose files are not what it is made from."""
+        self.fill({"/etc/NIXOS": "", "/usr/bin/env": ""})
+        done = cli("check", "--root", self.root)
+        self.assertEqual(done.code, 0)
+        self.assertRegex(done.out, r"\Awarning  init: this system is made from a declaration")
+        self.assertIn("> azure-provisioning install --root", done.out)
+
+    def start_with(self, name: str) -> None:
+        self.empty()
+        self.image(name)
+        self.install()
+        self.good("hook")
+
+    def error(self, pattern: str) -> None:
+        found = self.findings("hook")
+        self.assertEqual([finding.level for finding in found], ["error"], found)
+        self.assertRegex(found[0].message, pattern)
 
     def test_runit(self) -> None:
         link = "/etc/runit/runsvdir/default/azure-provisioning"
-        folder = "/etc/sv/azure-provisioning"
-        self.fill({"/usr/bin/env": "", "/etc/hostname": "", folder + "/run": "#!/bin/sh\n", link: "-> " + folder})
-        self.make_program(folder + "/run")
-        self.assertEqual(list(reach_runit(Image(self.system), [link])), [])
-        self.fill({folder + "/down": ""})
-        found = list(reach_runit(Image(self.system), [link]))
-        self.assertEqual([(one.level, one.remedy) for one in found], [("error", "rm %s%s/down" % (self.root, link))])
-        self.gone(folder + "/down", folder + "/run")
-        self.assertRegex(list(reach_runit(Image(self.system), [link]))[0].message, "run is no program")
+        self.start_with("runit of void")
+        self.fill({"/etc/sv/azure-provisioning/down": ""})
+        self.error("its file `down` keeps it from being started")
+        self.gone("/etc/sv/azure-provisioning/down")
+        os.chmod(self.system.path("/etc/sv/azure-provisioning/run"), 0o644)
+        self.error("run is no program")
+        self.start_with("runit of void")
+        os.rename(self.system.path(link, follow=False), self.root + "/etc/runit/runsvdir/single/azure-provisioning")
+        self.error("not in the set of services that boots")
+
+    def test_dinit_and_finit(self) -> None:
+        self.start_with("dinit of artix")
+        self.gone("/etc/dinit.d/azure-provisioning")
+        self.error("leads nowhere")
+        self.start_with("finit of debian")
+        self.gone("/etc/finit.d/available/azure-provisioning.conf")
+        self.error("leads nowhere")
+
+    def test_rc_local_that_nobody_runs(self) -> None:
+        self.start_with("bsd rc")
+        self.fill({"/etc/rc.multi": "#!/bin/sh\n"})
+        self.assertEqual([finding.level for finding in self.findings("hook")], ["warning", "ok"])

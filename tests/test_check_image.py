@@ -2,10 +2,12 @@
 
 import os
 
+from azure_provisioning.image import check
 from azure_provisioning.image.checks import packages
 from azure_provisioning.image.checks.subject import quote
 from azure_provisioning.image.fake_azure import VM_ID
 from azure_provisioning.state import PATH as STATE
+from tests.images import cli
 from tests.sound import GRUB, CheckTest
 
 OPTIONS = "/etc/azure-provisioning.conf"
@@ -72,6 +74,12 @@ class ConsoleTest(CheckTest):
                 self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
                 self.fill({"/etc/inittab": inittab + line})
                 self.good("serial-getty", "/etc/inittab")
+        self.empty()
+        self.image("finit of debian")
+        self.fill({"/etc/finit.d/getty.conf": "tty [12345] /dev/tty1 linux\n# tty [2345] /dev/ttyS0\n"})
+        self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
+        self.fill({"/etc/finit.d/getty.conf": "tty [12345] /dev/ttyS0 115200 vt100\n"})
+        self.good("serial-getty", "/etc/finit.d/getty.conf")
         self.empty()
         self.image("openrc-init")
         self.fill({"/etc/init.d/agetty": "#!/sbin/openrc-run\n"})
@@ -163,7 +171,7 @@ class AgentsTest(CheckTest):
         self.start()
         self.fill({"/var/lib/cloud/data/x": ""})
         found = self.findings("other-agent")
-        self.assertRegex(found[0].message, "cloud-init is off, and left: /var/lib/cloud/data")
+        self.assertRegex(found[0].message, "cloud-init stays, with /var/lib/cloud:")
 
 
 class LeftoversTest(CheckTest):
@@ -206,15 +214,15 @@ class LeftoversTest(CheckTest):
             ("/etc/NetworkManager/system-connections/x.nmconnection", "[ethernet]\nmac-address=00:0D:3A:00:00:00\n"),
         ):
             remedy = self.bad("network-pinned", "warning", path, {path: text})
-            self.assertEqual(remedy, "rm " + self.root + path)
-            self.fill({path: "#" + text.replace("\n", "\n#")})
+            ours = "udev" in path or "ifcfg" in path
+            generalize = "azure-provisioning generalize --root " + self.root
+            self.assertEqual(remedy, generalize if ours else "rm " + self.root + path)
+            self.fill({path: "" if "udev" in path else "#" + text.replace("\n", "\n#")})
             self.good("network-pinned")
 
     def test_seed(self) -> None:
         self.generalize("random-seed", "random-seed", "/var/lib/systemd/random-seed", "x" * 512)
-        self.start()
-        self.fill({"/var/lib/systemd/random-seed": ""})
-        self.good("random-seed")
+        self.generalize("random-seed", "seed.credit", "/var/lib/seedrng/seed.credit", "x" * 32)
 
     def test_people(self) -> None:
         self.generalize("histories", "/root/.bash_history", "/root/.bash_history", "x")
@@ -226,8 +234,28 @@ class LeftoversTest(CheckTest):
         self.good("authorized-keys")
 
     def test_state(self) -> None:
-        self.generalize("state", VM_ID, STATE, "vm_id=%s\nready_at=x\n" % VM_ID)
-        self.generalize("state", "not usable", STATE, "nonsense")
+        self.generalize("state", "was set up is left", STATE, "vm_id=%s\nready_at=x\n" % VM_ID)
+        self.generalize("state", "userData", "/var/lib/azure-provisioning/userData", "x")
+
+    def test_generalize_takes_all_of_it(self) -> None:
+        files = {
+            "/etc/machine-id": "0" * 32,
+            "/var/lib/dhcp/dhclient.eth0.leases": "x",
+            "/etc/udev/rules.d/70-persistent-net.rules": 'ATTR{address}=="00:0d:3a:00:00:00", NAME="eth0"\n',
+            "/var/lib/systemd/random-seed": "x",
+            "/root/.bash_history": "x",
+            STATE: "vm_id=%s\nready_at=x\n" % VM_ID,
+            "/etc/ssh/ssh_host_rsa_key": "x",
+        }
+        self.start()
+        self.fill(files)
+        self.system.unlink("/etc/systemd/system/multi-user.target.wants/azure-provisioning.service")
+        found = {finding.id for finding in check.check(self.system) if finding.level != "ok"}
+        kinds = {"hook", "machine-id", "leases", "network-pinned", "random-seed", "histories", "state"}
+        self.assertEqual(found, kinds)
+        done = cli("generalize", "--yes", "--root", self.root)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([finding for finding in check.check(self.system) if finding.level != "ok"], [])
 
 
 class RemedyTest(CheckTest):

@@ -72,6 +72,24 @@ class ServerTest(CheckTest):
                 self.assertEqual([one.level for one in found], ["error"])
                 self.assertIn(remedy, found[0].remedy)
 
+    def test_service_directories_of_runit(self) -> None:
+        """Debian's openssh-server has one on every system; only under runit does it take the place of the script."""
+        self.empty()
+        self.image("insserv")
+        self.fill({"/usr/sbin/sshd": "", "/etc/sv/ssh/run": "#!/bin/sh\n"})
+        self.good("sshd")
+        self.empty()
+        self.image("runit of debian")
+        self.fill({"/usr/sbin/sshd": ""})
+        self.good("sshd", "ssh starts")
+        self.fill({"/etc/sv/ssh/run": "#!/bin/sh\n"})
+        self.make_program("/etc/sv/ssh/run")
+        self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
+        self.fill({"/etc/runit/runsvdir/default/ssh": "-> /etc/sv/ssh"})
+        self.good("sshd")
+        self.fill({"/etc/sv/ssh/down": ""})
+        self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
+
     def test_unknown_init(self) -> None:
         self.empty()
         self.fill({"/etc/rc": "", "/sbin/init": images.SYSVINIT, "/usr/sbin/sshd": ""})

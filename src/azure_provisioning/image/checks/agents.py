@@ -3,25 +3,22 @@
 from typing import Iterator
 
 from ...init.rivals import find_rivals
+from ..agent import plan_agents
+from ..plan import Plan
 from .finding import Finding, error, ok, warning
 from .subject import Image
-
-LEFT = (
-    ("waagent", ("/var/lib/waagent", "/etc/waagent.conf", "/var/log/waagent.log")),
-    ("cloud-init", ("/var/lib/cloud/instance", "/var/lib/cloud/instances", "/var/lib/cloud/data")),
-)
 
 
 def check_agents(image: Image) -> "Iterator[Finding]":
     """Two that both set a VM up and report for it do harm; ours gives way. What one left is no more than untidy."""
-    system = image.system
-    rivals = find_rivals(system)
+    remedy = image.ours("generalize --remove-agent")
+    rivals = find_rivals(image.system)
     for line in rivals:
-        yield error("other-agent", line, image.ours("generalize --remove-agent"))
-    for name, paths in LEFT:
-        there = [path for path in paths if system.exists(path)]
-        if there and not rivals:
-            message = "%s is off, and left: %s" % (name, " ".join(there))
-            yield warning("other-agent", message, image.ours("generalize --remove-agent"))
-    if not rivals:
-        yield ok("other-agent", "no other agent would set a VM up")
+        yield error("other-agent", line, remedy)
+    if rivals:
+        return
+    plan = Plan(image.system)
+    plan_agents(plan, take_out=False)
+    for note in plan.notes:
+        yield warning("other-agent", note, remedy)
+    yield ok("other-agent", "no other agent would set a VM up")

@@ -4,7 +4,7 @@ import re
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from ...errors import GuestError
-from ...init import manifest, systemd, sysvinit, table
+from ...init import manifest, rc_local, runit, s6, systemd, sysvinit, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
 from ...system import System
 from .finding import Finding, error, ok, warning
@@ -24,7 +24,7 @@ def check_init(image: Image) -> "Iterator[Finding]":
     elif image.init is None:
         yield error("init", "no init system was found", image.ours("install --init NAME"))
     else:
-        yield error("init", "the image boots with %s, for which there is no hook yet" % image.init)
+        yield error("init", "the image boots with %s, for which there is no hook" % image.init)
 
 
 def check_hook(image: Image) -> "Iterator[Finding]":
@@ -37,7 +37,9 @@ def check_hook(image: Image) -> "Iterator[Finding]":
         yield error("hook", "not installed: no boot would set a VM up", remedy)
         return
     if not links:
-        yield error("hook", "the hook for %s is there, but nothing starts it" % name, remedy)
+        down = name == "runit" and runit.entries(system)
+        why = "its file `down` keeps it from being started" if down else "nothing starts it"
+        yield error("hook", "the hook for %s is there, but %s" % (name, why), remedy)
         return
     if name != image.init and image.init in table.SYSTEMS:
         yield error("hook", "the hook is one for %s, and the image boots with %s" % (name, image.init), remedy)
@@ -168,6 +170,8 @@ def reach_sysvinit(image: Image, links: "List[str]") -> "Iterator[Finding]":
 
 def runs_level(system: System, level: str) -> bool:
     """Does something start what is linked in rcN.d?"""
+    if find_base(system) == "runit":  # whose stage 2 does, or detection would have named it
+        return True
     inittab = active_lines(system, "/etc/inittab").decode("utf-8", "replace")
     for fields in (line.split(":", 3) for line in inittab.splitlines()):
         if len(fields) == 4 and level in fields[1] and "rc" in re.split(r"[\s/]+", fields[3]):
@@ -226,14 +230,32 @@ def reach_buildroot(image: Image, links: "List[str]") -> "Iterator[Finding]":
 
 
 def reach_runit(image: Image, links: "List[str]") -> "Iterator[Finding]":
-    """The service has a `run` that can be run, and no `down` file."""
-    for link in links:
-        if image.system.exists(link + "/down"):
-            yield error(
-                "hook", "%s/down keeps runit from starting the hook" % link, "rm " + image.place(link + "/down")
-            )
-        elif image.system.is_dir(link) and not image.system.is_program(link + "/run"):
-            yield error("hook", "%s/run is no program" % link, image.ours("install"))
+    """The service is in the set that boots, and its `run` can be run."""
+    folder = runit.set_of_boot(image.system)
+    here = [link for link in links if link.rpartition("/")[0] == folder]
+    if not here:
+        yield error("hook", "%s is not in the set of services that boots" % links[0], image.ours("install"))
+    elif not image.system.is_program(here[0] + "/run"):
+        yield error("hook", "%s/run is no program" % here[0], image.ours("install"))
+
+
+def reach_s6(image: Image, _links: "List[str]") -> "Iterator[Finding]":
+    """The hook is in the database that a boot reads."""
+    left = s6.left_to_do(image.system)
+    if left:
+        yield error("hook", left, image.inside("s6-db-reload") if image.system.find_program("s6-db-reload") else "")
+
+
+def reach_file(image: Image, links: "List[str]") -> "Iterator[Finding]":
+    """What the link leads to is there."""
+    if not any(image.system.exists(link) for link in links):
+        yield error("hook", "%s leads nowhere" % links[0], image.ours("install"))
+
+
+def reach_rc_local(image: Image, links: "List[str]") -> "Iterator[Finding]":
+    """Something runs it."""
+    if not rc_local.called(image.system):
+        yield warning("hook", "nobody can tell whether anything runs %s" % links[0])
 
 
 REACHES: "Dict[str, Callable[[Image, List[str]], Iterator[Finding]]]" = {
@@ -242,4 +264,8 @@ REACHES: "Dict[str, Callable[[Image, List[str]], Iterator[Finding]]]" = {
     "openrc": reach_openrc,
     "buildroot": reach_buildroot,
     "runit": reach_runit,
+    "s6": reach_s6,
+    "dinit": reach_file,
+    "finit": reach_file,
+    "rc-local": reach_rc_local,
 }

@@ -113,9 +113,19 @@ def find_getty(image: Image) -> str:
         if find_unit(image.system, "serial-getty@ttyS0.service") and (has_console(lines) or not lines):
             return "systemd-getty-generator starts it where the kernel's console is"
         return ""
+    if image.init == "finit":
+        paths = ["/etc/finit.conf", *sorted((image.services or {}).values())]
+        found = [path for path in paths for line in image.text(path).splitlines() if is_finit_tty(line)]
+        return found[0] if found else ""
     inittab = active_lines(image.system, "/etc/inittab").decode("utf-8", "replace")
     lines = serial_lines(inittab)
     return "/etc/inittab" if any(":respawn:" in line or ":askfirst:" in line for line in lines) else ""
+
+
+def is_finit_tty(line: str) -> bool:
+    """Does this line of finit's start a login on the serial port, or on whatever the kernel's console is?"""
+    words = line.split()
+    return words[:1] == ["tty"] and any(re.search(PORTS, word) or word == "@console" for word in words)
 
 
 def serial_lines(inittab: str) -> "List[str]":

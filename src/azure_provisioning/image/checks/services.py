@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from typing import Callable, Dict, List, Optional
 
 from ...errors import GuestError
-from ...init import sysvinit
-from ...init.detection import active_lines
+from ...init import dinit, runit, sysvinit
+from ...init.detection import active_lines, find_base
 from ...system import System
 
 UNIT_FOLDERS = (
@@ -17,7 +17,6 @@ UNIT_FOLDERS = (
     "/lib/systemd/system",
 )
 NOT_STARTED = ("rescue", "emergency", "shutdown", "reboot", "poweroff", "halt", "kexec", "initrd", "sleep", "suspend")
-RUNSVDIRS = ("/etc/runit/runsvdir/default", "/etc/runit/runsvdir/current")
 DINIT_BOOT = ("/etc/dinit.d/boot.d", "/usr/lib/dinit.d/boot.d", "/lib/dinit.d/boot.d")
 S6_SETS = ("/etc/s6/adminsv/default/contents.d", "/etc/s6/sv/default/contents.d")
 PATTERN_LIMIT, STARS_LIMIT = 128, 4  # the time that a pattern takes grows with every star
@@ -94,18 +93,25 @@ def is_start(name: str) -> bool:
 
 def of_sysvinit(system: System) -> "Dict[str, str]":
     """The start links of rcS.d and the default runlevel, and upstart's jobs; not what startpar leaves out."""
+    if find_base(system) == "runit":  # Debian's, which runs the scripts that it has no service for
+        return of_runit(system)
     found: "Dict[str, str]" = {}
-    level = default_runlevel(system)
     listed = startpar_targets(system)
     for top in ("/etc/rc.d", "/etc"):
-        for folder in ("rcS.d", "rcsysinit.d", "rc%s.d" % level):
-            for name in system.list("%s/%s" % (top, folder)):
-                if is_start(name) and (listed is None or folder == "rcS.d" or name[3:] in listed):
-                    found.setdefault(name[3:], "%s/%s/%s" % (top, folder, name))
+        for name in start_links(system, top + "/rcS.d") + start_links(system, top + "/rcsysinit.d"):
+            found.setdefault(name.rpartition("/")[2][3:], name)
+        for name in start_links(system, "%s/rc%s.d" % (top, default_runlevel(system))):
+            if listed is None or name.rpartition("/")[2][3:] in listed:
+                found.setdefault(name.rpartition("/")[2][3:], name)
     for name in system.list("/etc/init"):
         if name.endswith(".conf"):
             found.setdefault(name[: -len(".conf")], "/etc/init/" + name)
     return found
+
+
+def start_links(system: System, folder: str) -> "List[str]":
+    """The paths of the start links in a folder."""
+    return ["%s/%s" % (folder, name) for name in system.list(folder) if is_start(name)]
 
 
 def default_runlevel(system: System) -> str:
@@ -147,16 +153,19 @@ def of_buildroot(system: System) -> "Dict[str, str]":
 
 
 def of_runit(system: System) -> "Dict[str, str]":
-    """The services of the default set that have no `down` file. Debian's runit also runs rc2.d."""
+    """The services of the set that boots that have no `down` file; Debian's runs scripts of System V too."""
     found: "Dict[str, str]" = {}
-    for folder in RUNSVDIRS:
-        for name in system.list(folder):
-            path = "%s/%s" % (folder, name)
-            if system.is_program(path + "/run") and not system.exists(path + "/down"):
-                found.setdefault(name, path + "/run")
-    for name in system.list("/etc/rc2.d"):
-        if is_start(name) and not system.is_dir("/etc/sv/" + name[3:]):
-            found.setdefault(name[3:], "/etc/rc2.d/" + name)
+    folder = runit.set_of_boot(system) or ""
+    for name in system.list(folder) if folder else []:
+        path = "%s/%s" % (folder, name)
+        if system.is_program(path + "/run") and not system.exists(path + "/down"):
+            found.setdefault(name, path + "/run")
+    scripts = start_links(system, "/etc/rcS.d") if b"/etc/rcS.d" in active_lines(system, "/etc/runit/1") else []
+    if b"/etc/rc2.d" in active_lines(system, "/etc/runit/2") and not system.exists("/etc/runit/no.emulate.sysv"):
+        links = start_links(system, "/etc/rc2.d")
+        scripts += [link for link in links if not system.is_dir("/etc/sv/" + link.rpartition("/")[2][3:])]
+    for link in scripts:
+        found.setdefault(link.rpartition("/")[2][3:], link)
     return found
 
 
@@ -172,6 +181,19 @@ def of_folders(*folders: str) -> "Callable[[System], Dict[str, str]]":
         return found
 
     return find
+
+
+def of_finit(system: System) -> "Dict[str, str]":
+    """The files of finit.d; and `ifup -a`, which finit itself runs where there is one."""
+    found = of_folders(*FINIT)(system)
+    if system.find_program("ifup"):
+        found.setdefault("networking", "/etc/network/interfaces")
+    return found
+
+
+def of_dinit(system: System) -> "Dict[str, str]":
+    """What `boot` waits for."""
+    return of_folders(*(dinit.boot_folders(system) or DINIT_BOOT))(system)
 
 
 def of_slackware(system: System) -> "Dict[str, str]":
@@ -194,8 +216,8 @@ FINDERS: "Dict[str, Callable[[System], Dict[str, str]]]" = {
     "openrc": of_openrc,
     "buildroot": of_buildroot,
     "runit": of_runit,
-    "dinit": of_folders(*DINIT_BOOT),
+    "dinit": of_dinit,
     "s6": of_folders(*S6_SETS),
-    "finit": of_folders(*FINIT),
+    "finit": of_finit,
     "slackware": of_slackware,
 }
