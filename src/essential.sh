@@ -4,6 +4,7 @@
 # codes are those of the Python part. No account, no keys, no customData: a program in ready.d can see to them.
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin LC_ALL=C
+export AZURE_VM_ID AZURE_HOSTNAME AZURE_ADMIN_USER # for the programs in ready.d
 unset http_proxy all_proxy HTTP_PROXY ALL_PROXY
 umask 022
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning logging='' reporting='' why=''
@@ -141,6 +142,7 @@ set_name() { # NAME: for the next boot, then in the kernel
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
 pass_gates() { # each program in ready.d, at most 5 minutes
+	AZURE_VM_ID=$vm_id AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=''
 	for gate in "/etc/$agent/ready.d"/*[!~]; do
 		[ -f "$gate" ] && [ -x "$gate" ] || continue
 		within 300 "$gate" </dev/null >"$work/said" 2>&1 || fail 'ready gate failed' "gate=${gate##*/}"
@@ -202,7 +204,6 @@ if [ $# = 2 ]; then
 	$(command -v setsid) /bin/sh "$0" --without-python run </dev/null >/dev/null 2>&1 &
 	exit 0
 fi
-
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'say "interrupted; the next boot goes on from here"; exit 130' INT TERM
@@ -222,7 +223,6 @@ for key in account password ssh_keys sudo password_login host_keys custom_data u
 	*=yes | *=new | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;
 	esac
 done
-
 if ! is_ours || [ -z "$(fact configured_at)" ]; then
 	persist $((ends - (deadline < 240 ? deadline / 4 : 60))) IMDS fetch_instance ||
 		fail 'no usable answer from IMDS' "problem=$why"

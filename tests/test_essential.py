@@ -13,7 +13,7 @@ from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
 from azure_provisioning.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
-from tests.shells import CLIENTS, INSTALLED, LOG, PROGRAM, READY, SHELLS, STORY, EssentialTest
+from tests.shells import CLIENTS, INSTALLED, LOG, PROGRAM, READY, SHELLS, STORY, EssentialTest, find
 
 
 class SizeTest(EssentialTest):
@@ -98,7 +98,7 @@ class FirstBootTest(EssentialTest):
         self.assertTrue(self.system.exists(HOOK))
 
     def test_detached(self) -> None:
-        """The caller is let go at once; the rest has a session of its own."""
+        """The caller is let go at once; the rest has a session of its own. Without setsid it still goes on."""
         gate = {"/etc/azure-provisioning/ready.d/session": "#!/bin/sh\ncut -d' ' -f6 /proc/self/stat >/var/session\n"}
         told = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
         self.assertEqual((told.code, told.out, told.err), (0, "", ""))
@@ -106,6 +106,32 @@ class FirstBootTest(EssentialTest):
         self.assertEqual(told.asked, ["imds 429"] * 2 + STORY)
         self.assertTrue(self.state().has("ready_at", VM_ID))
         self.assertNotEqual(int(self.text("/var/session") or ""), os.getsid(0))
+        os.unlink(self.root + "/bin/setsid")
+        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
+        self.assertEqual((told.code, told.asked), (0, STORY))
+        self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
+
+    def test_systemd_is_told(self) -> None:
+        """By its own tool, before Azure is waited for; nobody else gets to know the socket."""
+        if find("systemd-notify") is None:
+            self.skipTest("no systemd-notify here: what systemd hears of the shell was not tried")
+        self.place("systemd-notify", "/bin/systemd-notify")
+        listen = (
+            "import os, socket, sys, threading\n"
+            "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+            "manager.bind(root + '/var/notify')\n"
+            "def hear():\n"
+            "    said = manager.recv(4096).decode()\n"
+            "    for fds in manager.recvmsg(4096, socket.CMSG_SPACE(4))[1]:\n"  # what it waits for to be closed
+            "        os.close(int.from_bytes(fds[2][:4], sys.byteorder))\n"
+            "    with open(root + '/var/said', 'w') as file:\n"
+            "        file.write(said + ' after %d requests' % len(azure.requests))\n"
+            "threading.Thread(target=hear, daemon=True).start()\n"
+        )
+        gate = {"/etc/azure-provisioning/ready.d/socket": '#!/bin/sh\n[ -z "$NOTIFY_SOCKET" ]\n'}
+        told = self.boot(setup=listen, files=gate, environment={"NOTIFY_SOCKET": "/var/notify"})
+        self.check_ready(told)
+        self.assertEqual((self.text("/var/said") or "").split("\n")[-1], "READY=1 after 0 requests")
 
 
 class OnceTest(EssentialTest):
@@ -266,14 +292,15 @@ class OptionsTest(EssentialTest):
 
     def test_gates(self) -> None:
         gates = "/etc/azure-provisioning/ready.d/"
-        text = "#!/bin/sh\nhostname >>/var/gates\necho $0 >>/var/gates\n"
+        text = "#!/bin/sh\necho $AZURE_VM_ID:$AZURE_HOSTNAME:$NOTIFY_SOCKET >>/var/gates\necho $0 >>/var/gates\n"
         files = {gates + name: text for name in ("20-b", "10-a", "30-c~", ".hidden")}
         self.add(files=files)
         self.add(files={gates + "15-no": "#!/bin/sh\nexit 3\n"}, options="deadline = 10\n")
         passed, failed = self.play()
         self.assertEqual(len(passed.reports), 1)
         ran = (self.text("/var/gates") or "").split()
-        self.assertEqual(ran[:4], ["rehearsal", gates + "10-a", "rehearsal", gates + "20-b"])
+        told = VM_ID + ":rehearsal:"
+        self.assertEqual(ran[:4], [told, gates + "10-a", told, gates + "20-b"])
         self.assertEqual(failed.code, 1)
         self.assertIn("reason=ready gate failed|", failed.reports[0])
         self.assertIn("gate=15-no", failed.reports[0])

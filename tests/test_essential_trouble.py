@@ -42,6 +42,21 @@ class TroubleTest(EssentialTest):
                 self.check_ready(told)
                 self.assertEqual(len(told.requests), len(met) + 3 + ("report-reset" in met))
 
+    def test_half_an_answer_that_says_no_length(self) -> None:
+        """Only its own end tells that it is whole: nc does not count."""
+        cut_off = (
+            "from azure_provisioning.image.fake_azure import bytes_only\n"
+            "head = b'HTTP/1.1 200 OK\\r\\n\\r\\n'\n"
+            'half = b\'{"compute": {"osProfile": {"computerName": "half"}, "name": \'\n'
+            "azure.troubles['imds'] = [bytes_only(head + half)]\n"
+            "azure.troubles['goalstate'] = [bytes_only(head + azure.current_goal_state()[:-20])]\n"
+        )
+        self.choose(self.shell, "busybox nc")
+        told = self.boot(setup=cut_off)
+        self.check_ready(told)
+        self.assertEqual(told.asked, ["imds 0", "imds 200", "goalstate 0", "goalstate 200", "health 200"])
+        self.assertEqual(told.hostname, "rehearsal")
+
     def test_slow(self) -> None:
         """One byte a second is no answer: the whole try has 15 s."""
         told = self.boot(faults=["imds-drips"])
