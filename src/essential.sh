@@ -176,15 +176,15 @@ fail() { # REASON [KEY=VALUE]: tell state, Azure and console why this boot faile
 	announce "FAILED: $1${2:+ ($2)}. The next boot tries again"
 	exit 1
 }
-disable() { # the hook, by the links that `install` wrote down; a service of runit, which watches those, by a file
+disable() { # the hook, by what `install` wrote down, in the way of each init system
 	[ "$(option every_boot)" = yes ] || sed -n 's/^link=\//\//p' $folder/install 2>/dev/null | while read -r link; do
-		if [ -f "$link/run" ]; then
-			[ -e "$link/down" ] || : >"$link/down" && say "the hook is off ($link/down)"
-		elif [ -f "$link" ] || [ -L "$link" ]; then
-			rm -f "$link" && say "removed $link"
-		fi
-	done
-	sync
+		case ${link##*/} in
+		"rc.$agent") [ -x "$link" ] && chmod a-x "$link" ;; # Slackware's own way
+		*$agent*) # runit watches its links, so there it is a file
+			if [ -f "$link/run" ]; then [ ! -e "$link/down" ] && : >"$link/down"; else ls "$link" && rm "$link"; fi ;;
+		*) grep "^# <<< $agent <<<" "$link" && sed "/^# >>> $agent >>>/,/^# <<< $agent <<</d" "$link" | replace "$link" ;;
+		esac >/dev/null 2>&1 && say "the hook is off ($link)"
+	done; sync
 }
 release() { [ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready; unset NOTIFY_SOCKET; } # a boot that waits for our word
 case $#:$1:$2 in

@@ -6,6 +6,7 @@ whose options lead to an Azure on the room's own loopback.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -243,7 +244,7 @@ class EssentialTest(ShellTest):
         for line in told.err.splitlines():
             self.assertTrue(line.startswith("azure-provisioning: "), told.err)
         self.assertEqual(os.listdir(self.root + "/run") + os.listdir(self.root + "/tmp"), [])
-        spare = [path for path in snapshot(self.root + "/etc") if path.endswith(".azure-provisioning")]
+        spare = [path for path in snapshot(self.root + "/etc") if re.search(r"/\.[^/]*azure-provisioning$", path)]
         self.assertEqual(spare, [])
 
 

@@ -10,10 +10,31 @@ from typing import Dict, List
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.guest.hostname import valid_name
 from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
+from azure_provisioning.image.install import install
+from azure_provisioning.init import table
+from azure_provisioning.init.table import SYSTEMS, find_hook
 from azure_provisioning.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
-from tests.shells import CLIENTS, INSTALLED, LOG, PROGRAM, READY, SHELLS, STORY, EssentialTest, find
+from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, find
+
+S6 = "/etc/s6-rc/source/default/"
+
+# What the init systems are known by, or put their hooks into.
+FOLDERS = (
+    "/etc/systemd/system",
+    "/etc/init.d",
+    "/etc/rc2.d",
+    "/etc/rc3.d",
+    "/etc/runlevels/default",
+    "/etc/sv",
+    "/etc/service",
+    S6 + "contents.d",
+    "/etc/dinit.d/boot.d",
+    "/etc/finit.d/enabled",
+    "/etc/finit.d/available",
+    "/var/log",
+)
 
 
 class SizeTest(EssentialTest):
@@ -34,6 +55,7 @@ class FirstBootTest(EssentialTest):
                 self.add(files=self.hook)
                 self.add(fresh=False)
                 first, second = self.play()
+                self.assertEqual(first.code, 0, first)
                 self.check_ready(first)
                 self.assertEqual(first.asked, STORY)
                 self.assertEqual((self.text("/etc/hostname"), first.hostname), ("rehearsal\n", "rehearsal"))
@@ -161,19 +183,51 @@ class OnceTest(EssentialTest):
 
     def test_hook_that_is_left_over(self) -> None:
         told = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
-        self.assertEqual((told.code, told.err, told.requests), (0, "azure-provisioning: removed %s\n" % HOOK, []))
+        self.assertEqual(
+            (told.code, told.err, told.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
+        )
         self.assertFalse(self.system.exists(HOOK))
 
     def test_only_what_install_wrote_down(self) -> None:
-        """No folder, nothing that is not an absolute path; a service of runit is put down and not unlinked."""
-        service = "/etc/sv/azure-provisioning"
-        text = "init=runit\nlink=/service\nlink=/usr/share\nlink=usr/share/keep\nfolder=/usr/share/keep\nlink=/none\n"
-        self.fill({"/service": "-> " + service})
-        told = self.boot(files={service + "/run": "#!/bin/sh\n", INSTALLED: text})
+        """No folder, nothing of another's, nothing that is not an absolute path."""
+        kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
+        self.fill(dict.fromkeys(kept, ""))
+        links = ("/usr/share", "usr/share/keep", "/none", "/etc/azure-provisioning.d") + kept[:2]
+        told = self.boot(files={INSTALLED: "".join("link=%s\n" % link for link in links) + "folder=%s\n" % kept[0]})
         self.check_ready(told)
-        self.assertEqual(self.text(service + "/down"), "")
-        self.assertTrue(self.system.is_link("/service"))
-        self.assertTrue(self.system.exists("/usr/share/keep"))
+        self.assertNotIn("the hook is off", told.err)
+        for path in kept:
+            self.assertTrue(self.system.exists(path), path)
+
+    def test_each_init_system_in_its_way(self) -> None:
+        """What Python's `install` wrote and wrote down is off as Python's own `disable` would leave it."""
+        for name in SYSTEMS:
+            with self.subTest(name):
+                for folder in ("etc", "var", "usr/share"):
+                    subprocess.check_call(["rm", "-rf", os.path.join(self.root, folder)])
+                self.fill(MACHINE)
+                self.fill({"/etc/inittab": "::sysinit:/x\n", "/etc/rc.local": "#!/bin/sh\nexit 0\n"})
+                self.fill({"/etc/rc.d/rc.local": "#!/bin/sh\n:\n"} if name == "slackware" else {})
+                self.fill({"/etc/dinit.d/boot": "waits-for.d = boot.d\n", S6 + "type": "bundle\n"})
+                for path in FOLDERS:
+                    os.makedirs(self.root + path, exist_ok=True)
+                os.chmod(self.root + "/etc/rc.local", 0o755)
+                with open(self.program, "rb") as file:
+                    install(self.system, self.console, file.read(), init_name=name)
+                self.assertEqual(find_hook(self.system)[0], name)
+                self.add(fresh=False)
+                self.add(fresh=False)
+                first, second = self.play()
+                self.check_ready(first)
+                self.assertIn("the hook is off", first.err)
+                self.assertEqual(find_hook(self.system)[1], [])
+                self.assertEqual((second.code, second.err), (0, ""))
+                before = snapshot(self.root + "/etc")
+                self.assertEqual(table.disable(self.system), [])
+                self.assertEqual(snapshot(self.root + "/etc"), before)
+                if name in ("busybox", "rc-local"):
+                    text = "::sysinit:/x\n" if name == "busybox" else "#!/bin/sh\nexit 0\n"
+                    self.assertEqual(self.text("/etc/inittab" if name == "busybox" else "/etc/rc.local"), text)
 
     def test_state_that_is_damaged(self) -> None:
         told = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
