@@ -2,6 +2,7 @@
 """Builds dist/azure-provisioning: one executable file, byte for byte the same for the same tree.
 
 Stored and not compressed, because small Pythons have no zlib; names sorted and times fixed, because people attest it.
+Before the archive is what a shell makes of the file: the choice of a Python, and the essential without one.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "azure_provisioning"
-SHEBANG = b"#!/usr/bin/env python3\n"
+SCRIPTS = ("head.sh", "essential.sh")  # of src; the latter ends the script, so that no shell sees the archive
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
 
 
@@ -41,7 +42,9 @@ def companions(top, data):
 def build(top: str) -> bytes:
     """The file's bytes, made from the checkout at `top`."""
     buffer = io.BytesIO()
-    buffer.write(SHEBANG)  # first, so that the offsets in the archive count it
+    for name in SCRIPTS:  # first, so that the offsets in the archive count them
+        with open(os.path.join(top, "src", name), "rb") as script:
+            buffer.write(script.read())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, path in sorted(contents(top)):
             entry = zipfile.ZipInfo(name, OLDEST_DATE)

@@ -133,7 +133,7 @@ def make_image(root: str) -> None:
     for path, text in files.items():
         system.write(path, text, mode=0o755 if "bin/" in path or "/lib/" in path else 0o644)
     system.link("/usr/lib/systemd/systemd", "/sbin/init")
-    install(system, Console(io.StringIO()), b"#!/usr/bin/env python3\n")
+    install(system, Console(io.StringIO()), b"#!/bin/sh\n")
 
 
 def run(boots: int, first_seed: int) -> int:

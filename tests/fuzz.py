@@ -247,7 +247,7 @@ def run_manifest(system: FuzzSystem, path: str, data: bytes, _rng: random.Random
     system.lay("/usr/lib/systemd/systemd", b"")
     os.symlink("/usr/lib/systemd/systemd", system.path("/sbin/init", follow=False))
     is_settled(system)
-    install(system, Console(io.StringIO()), b"#!/usr/bin/env python3\n")
+    install(system, Console(io.StringIO()), b"#!/bin/sh\n")
     uninstall(system)
 
 

@@ -42,6 +42,21 @@ class ImageTest(CheckTest):
         self.assertEqual(remedy, "chroot %s apt-get install -y python3" % self.root)
         self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
 
+    def test_none_at_all(self) -> None:
+        """The shell runs the file: a warning, and an error where somebody asks for what it does not do."""
+        self.gone("/usr/bin/python3", "/usr/bin/python3.11")
+        self.fill({"/bin/sh": "x", "/bin/wget": "x"})
+        self.install()
+        (found,) = self.findings("python")
+        self.assertEqual(found.level, "warning")
+        self.assertRegex(found.message, "^there is no Python .* makes no account and no keys$")
+        self.fill({"/etc/azure-provisioning.conf": "account = yes\nssh_keys = yes\n"})
+        (found,) = self.findings("python")
+        self.assertEqual(found.level, "error")
+        self.assertRegex(found.message, "ask for what takes it: account ssh_keys$")
+        self.gone("/bin/wget")
+        self.assertEqual([finding.level for finding in self.findings("python")], ["error", "error"])
+
     def test_modules(self) -> None:
         self.bad("python", "error", r"\(3.11\) lacks: json$", gone=[LIBRARY + "/json"])
         self.bad("python", "error", "lacks: json$", gone=[LIBRARY + "/json/__init__.py"])

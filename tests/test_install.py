@@ -6,6 +6,7 @@ import sys
 import unittest
 from typing import Dict, List, Optional
 
+from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.init.table import disable
 from tests import TOP, images
 from tests.images import IMAGES, SUPPORTED, ImageTest, built_file, call, cli, listing
@@ -364,6 +365,48 @@ class PythonTest(ImageTest):
         line = self.refused("install")
         self.assertIn("no Python 3.6 or newer was found", line)
         self.assertIn("--python", line)
+
+    def test_shell_of_an_image_without_python(self) -> None:
+        """The hook has the shell run the file; the maker is told what a boot will not do."""
+        for name, text in (("insserv", SCRIPT), ("systemd", UNIT)):
+            self.empty()
+            self.image(name, python=False)
+            self.fill({"/bin/sh": "x", "/bin/wget": "x"})
+            result = self.install()
+            self.assertIn("/bin/sh", self.text(text) or "")
+            self.assertNotIn(" -I", self.text(text) or "")
+            (line,) = [line for line in result.err.splitlines() if "warning" in line]
+            self.assertRegex(line, "no Python 3.6 .* makes no account and no keys")
+            self.assertIn("python=/bin/sh\n", self.text(MANIFEST) or "")
+            self.uninstall()
+            self.assertIsNone(self.text(text))
+
+    def test_shell_needs_something_that_speaks_http(self) -> None:
+        self.image("systemd", python=False)
+        self.fill({"/bin/sh": "x"})
+        self.assertIn("no curl, wget or nc", self.install().err)
+
+    def test_options_that_no_shell_fulfils(self) -> None:
+        self.image("systemd", python=False)
+        self.fill({"/bin/sh": "x"})
+        for line in ("account = yes", "ssh_keys = yes", "host_keys = new", "custom_data = run", "user_data = keep"):
+            self.fill({OPTIONS: line + "\n"})
+            self.assertIn("(options=%s)" % line.partition(" ")[0], self.refused("install"))
+        for line in ("account = no", "host_keys = keep", "custom_data = no", "hostname = yes", "account = maybe"):
+            self.fill({OPTIONS: line + "\n"})
+            self.install()
+
+    def test_python_whose_library_is_cut_down(self) -> None:
+        """As Debian's python3-minimal: the interpreter is there, and json is not. The hook calls it all the same."""
+        library = "/usr/lib/python3.11/"
+        self.image("systemd")
+        self.fill({library + name: "" for name in ("os.py", "socket.py", "subprocess.pyc", "json.txt")})
+        self.fill({"/bin/wget": "x"})
+        result = self.install()
+        self.assertIn("warning: /usr/bin/python3 lacks the modules json: a boot sets the name", result.err)
+        self.assertIn("ExecStart=/usr/bin/python3 -I -S ", self.text(UNIT) or "")
+        self.fill({library + "json/__init__.py": ""})
+        self.assertNotIn("lacks", self.install().err)
 
     def test_named(self) -> None:
         new, old, unknown = "/opt/new/bin/python3.8", "/opt/old/bin/python3.5", "/opt/bin/py"

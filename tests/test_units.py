@@ -9,7 +9,7 @@ from typing import Dict, List
 
 from azure_provisioning.init.declared import TEXTS
 from azure_provisioning.init.table import SYSTEMS
-from azure_provisioning.init.unit import DEFAULT, unit
+from azure_provisioning.init.unit import DEFAULT, SHELL, unit
 from azure_provisioning.records import Hook
 from tests import TOP
 from tests.guests import GuestTest
@@ -74,6 +74,14 @@ class EveryUnitTest(unittest.TestCase):
             self.assertNotIn(DEFAULT.python, text)
             self.assertNotIn(DEFAULT.program, text)
             self.assertEqual((text.count(hook.python), text.count(hook.program)), (1, 1), name)
+
+    def test_without_python(self) -> None:
+        """The shell runs the file, and knows none of Python's options."""
+        for name in set(names()) - set(WITHOUT_PATHS):
+            text = active(unit(name, Hook(SHELL, PROGRAM)))
+            self.assertNotRegex(text, r"python\d|-I|-S\b", name)
+            self.assertIn(SHELL, text, name)
+        self.assertIn("ExecStart=/bin/sh %s run\n" % PROGRAM, unit(SYSTEMD, Hook(SHELL, PROGRAM)))
 
     def test_nobody_is_told_of_another_program(self) -> None:
         """Whether a VM is done is the program's business alone: it knows the VM's id."""

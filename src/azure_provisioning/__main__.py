@@ -1,5 +1,5 @@
 """The file's entry: refuses a Python that is too old, ends the boot of a VM that is Ready, and turns what the command
-line left into an exit code.
+line left into an exit code. A boot that this Python cannot run goes on in the shell that the file begins with.
 
 This one module must parse on every Python since 2.7, to be able to say that it is too old.
 """
@@ -8,6 +8,7 @@ import sys
 
 OLDEST = (3, 6)
 BOOT_HOOK = (["run"], ["run", "--detach"])  # what the boot hooks say
+SHELL = "/bin/sh"
 
 
 def main():
@@ -18,7 +19,7 @@ def main():
             "azure-provisioning: Python %s or newer is needed, and %s is %s\n"
             % (".".join(map(str, OLDEST)), sys.executable, ".".join(map(str, sys.version_info[:3])))
         )
-        return 1
+        return go_on_without_python()
     try:
         if sys.argv[1:] in BOOT_HOOK:
             # At every boot that has a hook: not worth the 30 ms that it takes to load the rest.
@@ -34,7 +35,7 @@ def main():
         module = getattr(error, "name", None) if isinstance(error, ImportError) else None
         if module and module.split(".")[0] != "azure_provisioning":
             tell_missing(module)
-            return 1
+            return go_on_without_python()
         import traceback
 
         traceback.print_exc()
@@ -52,6 +53,19 @@ def tell_missing(module):
         "the module %r is missing from the standard library of %s: install the distro's full python3 package"
         % (module, sys.executable)
     )
+
+
+def go_on_without_python():
+    # type: () -> int
+    """Have a shell do the essential of a boot that this Python has not begun; returns 1 for anything else."""
+    begun = "azure_provisioning.provision" in sys.modules  # it could be loaded, with all that every boot needs
+    archive = getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
+    if sys.argv[1:] in BOOT_HOOK and archive and not begun:
+        import os
+
+        sys.stderr.flush()
+        os.execv(SHELL, [SHELL, archive, "--without-python"] + sys.argv[1:])  # noqa: S606
+    return 1
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ class Options:
     deadline = 900.0
     wireserver = ("168.63.129.16", 80)
     sets_wireserver = False  # then no lease is asked
+    given: "Tuple[str, ...]" = ()  # the keys that somebody wrote down, whatever their values are
     imds = ("169.254.169.254", 80)
     platform = "auto"
     every_boot = False
@@ -54,6 +55,7 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
             if key not in PARSERS:
                 raise ValueError("unknown key")
             setattr(options, key, PARSERS[key](value))
+            options.given += (key,)
             options.sets_wireserver = options.sets_wireserver or key == "wireserver"
         except ValueError as error:
             problems.append("%s line %d, %s: %s; the default is used" % (PATH, number, key, error))

@@ -138,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
         """IMDS and the goal state."""
         if self.path.startswith("/metadata/instance?"):
             self.answer("imds", self.imds)
+        elif self.path.startswith("/metadata/instance/"):
+            self.answer("imds", self.leaf)
         elif self.path in ("/machine?comp=goalstate", "/machine/?comp=goalstate"):
             self.answer("goalstate", self.goal_state)
         else:
@@ -164,6 +166,19 @@ class Handler(BaseHTTPRequestHandler):
             self.send(400, b'{"error": "Bad request. Required metadata header not specified"}')
         else:
             self.send(200, json.dumps(self.server.instance).encode("utf-8"), "application/json; charset=utf-8")
+
+    def leaf(self) -> None:
+        """One value of the instance document as text, which is how a shell asks for it."""
+        place, _, query = self.path[len("/metadata/instance/") :].partition("?")
+        found: object = self.server.instance
+        for name in place.split("/"):
+            found = found.get(name) if isinstance(found, dict) else None
+        if self.headers.get("Metadata", "") != "true" or "format=text" not in query.split("&"):
+            self.send(400, b"")
+        elif isinstance(found, str):
+            self.send(200, found.encode("utf-8"), "text/plain; charset=utf-8")
+        else:
+            self.send(404, b"")
 
     def goal_state(self) -> None:
         """The goal state; strict about its header."""

@@ -9,7 +9,7 @@ from ..init import declared, detection, manifest, rivals, s6, table
 from ..init.unit import DEFAULT
 from ..records import Hook
 from ..system import System
-from .python import find_python
+from .python import describe_lack, find_interpreter, unheard_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,15 @@ def install(
     """
     check_root(system)
     name, init_system = table.choose(system, init_name)
-    hook = Hook(find_python(system, python), os.path.normpath(prefix).rstrip("/") + "/sbin/" + NAME)
+    hook = Hook(find_interpreter(system, python), os.path.normpath(prefix).rstrip("/") + "/sbin/" + NAME)
+    lack = describe_lack(system, hook.python)
+    unheard = unheard_options(config.load(system)[0]) if lack else []
+    if unheard:
+        raise ProvisionError(
+            "%s, and the options ask for what takes it" % lack,
+            advice="install the distro's full python3 package there, or take them out of " + config.PATH,
+            options=" ".join(unheard),
+        )
     complete = False
     system.begin()
     try:
@@ -68,6 +76,10 @@ def install(
     left = s6.left_to_do(system) if name == "s6" else None
     if left:
         console.warn(left)
+    if lack:
+        console.warn("%s: a boot sets the name and reports Ready, and makes no account and no keys" % lack)
+        if not system.find_program("curl", "wget", "nc"):
+            console.warn("there is no curl, wget or nc either, and a boot needs one of them")
     kind = system.volatile(state.FOLDER)
     if kind:
         console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))

@@ -4,15 +4,62 @@ import re
 import sys
 
 from ..errors import ProvisionError
+from ..init.unit import SHELL
 from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
+    from ..config import Options
+
 OLDEST = (3, 6)
 USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/libexec/platform-python")
 FOLDERS = ("/usr/bin", "/usr/local/bin")
+LIBRARIES = ("lib", "lib64")
+RARE = ("json", "socket", "subprocess")  # what small Pythons lack of the library that a boot needs
+PYTHON_ONLY = (
+    "account",
+    "password",
+    "ssh_keys",
+    "sudo",
+    "password_login",
+    "host_keys",
+    "custom_data",
+    "user_data",
+)  # the options of what the shell does not do
+
+
+def find_interpreter(system: System, wanted: "Optional[str]") -> str:
+    """What the boot hook calls: a Python, or the shell of an image that has none. Raises ProvisionError."""
+    try:
+        return find_python(system, wanted)
+    except ProvisionError:
+        if wanted is None and system.is_program(SHELL):
+            return SHELL
+        raise
+
+
+def describe_lack(system: System, python: str) -> str:
+    """Why a boot would have to do without Python, in words; empty if it need not."""
+    if python == SHELL:
+        return "there is no Python 3.6 or newer"
+    versions = [re.search(r"/python(3\.\d+)$", step) for step in system.chain(python)]
+    for prefix in ("/usr", "/usr/local"):
+        for folder in LIBRARIES:
+            for version in {match.group(1) for match in versions if match}:
+                library = "%s/%s/python%s" % (prefix, folder, version)
+                names = set(system.list(library))
+                lacking = [name for name in RARE if not names & {name, name + ".py", name + ".pyc"}]
+                if "os.py" in names and lacking:
+                    return "%s lacks the modules %s" % (python, ", ".join(lacking))
+    return ""
+
+
+def unheard_options(options: "Options") -> "List[str]":
+    """The options, among those that somebody wrote down, that ask for what the shell does not do."""
+    asked = [key for key in PYTHON_ONLY if key in options.given and getattr(options, key) not in (False, "no")]
+    return [key for key in asked if (key, getattr(options, key)) != ("host_keys", "keep")]
 
 
 def find_python(system: System, wanted: "Optional[str]") -> str:

@@ -1,4 +1,7 @@
-"""The files of `units/`, with the interpreter and the program of this guest written into them."""
+"""The files of `units/`, with the interpreter and the program of this guest written into them.
+
+In a guest without Python the interpreter is the shell, which knows none of Python's options.
+"""
 
 import os
 
@@ -6,6 +9,8 @@ from ..errors import GuestError
 from ..records import Hook
 
 DEFAULT = Hook(python="/usr/bin/python3", program="/usr/local/sbin/azure-provisioning")
+SHELL = "/bin/sh"
+ISOLATED = " -I -S"
 SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+-")
 
 
@@ -18,6 +23,8 @@ def unit(name: str, hook: Hook) -> str:
         if not path.startswith("/") or set(path) - SAFE:
             raise GuestError("this path cannot be written into a boot script", path=path)
     text = load(name).decode("utf-8")
+    if hook.python == SHELL:
+        text = text.replace(ISOLATED, "")
     return text.replace(DEFAULT.python, hook.python).replace(DEFAULT.program, hook.program)
 
 

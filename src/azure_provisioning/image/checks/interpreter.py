@@ -6,8 +6,9 @@ from typing import Iterator, List, Optional, Set
 
 from ...errors import GuestError, ProvisionError
 from ...init import table
+from ...init.unit import SHELL
 from ...system import System
-from ..python import find_python, is_too_old
+from ..python import describe_lack, find_interpreter, is_too_old, unheard_options
 from .finding import Finding, error, ok, warning
 from .hook import find_command
 from .subject import Image
@@ -35,12 +36,15 @@ def check_python(image: Image) -> "Iterator[Finding]":
     _, links = table.find_hook(system)
     path = find_command(system, links[0])[0] if links else ""
     try:
-        path = find_python(system, path or None)
+        path = find_interpreter(system, path or None)
     except ProvisionError as problem:
         if path and not is_too_old(system, path):
             yield error("python", "the hook's Python is no program of the image: %s" % path, remedy)
         else:
             yield error("python", str(problem.reason) + (": " + path if path else ""), remedy)
+        return
+    if path == SHELL:
+        yield from look_without(image, remedy)
         return
     if system.can_run:
         yield ask(system, path, remedy)
@@ -50,6 +54,19 @@ def check_python(image: Image) -> "Iterator[Finding]":
         yield warning("python", "%s does not tell its version: nobody can tell whether it can run this" % path)
         return
     yield from look(system, path, version, remedy)
+
+
+def look_without(image: Image, remedy: str) -> "Iterator[Finding]":
+    """The shell does the essential; an error where the options ask for more, or where it has nothing to ask with."""
+    lack, unheard = describe_lack(image.system, SHELL), unheard_options(image.options)
+    if unheard:
+        yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
+    else:
+        yield warning(
+            "python", lack + ": a boot sets the name and reports Ready, and makes no account and no keys", remedy
+        )
+    if not image.system.find_program("curl", "wget", "nc"):
+        yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
 
 
 def ask(system: System, path: str, remedy: str) -> Finding:

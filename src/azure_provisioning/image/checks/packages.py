@@ -53,6 +53,7 @@ NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
         },
     ),  # fmt: skip
     "sudo": ("sudo", {"emerge": "app-admin/sudo", "apk": "doas"}),
+    "curl": ("curl", {"emerge": "net-misc/curl"}),
     "time": ("chrony", {"emerge": "net-misc/chrony", "slackpkg": "ntp"}),
     "grow": (
         "cloud-utils-growpart",

@@ -1,0 +1,250 @@
+# shellcheck shell=sh disable=SC2086,SC2329 # $wget is words; `persist` calls functions by their names
+# -- The essential, for a machine without a Python that can run the rest. ----------------------------------------------
+# Identify, wait, name, gates, Ready, once; with what a busybox has: wget, curl or nc, and sed. Options, state and exit
+# codes are those of the Python part. No account, no keys, no customData: a program in ready.d can see to them.
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin LC_ALL=C
+export AZURE_VM_ID AZURE_HOSTNAME AZURE_ADMIN_USER # for the programs in ready.d
+unset http_proxy all_proxy HTTP_PROXY ALL_PROXY
+umask 022
+agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning logging='' reporting='' why=''
+options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget='wget -q'
+address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, and perhaps a port
+
+now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+seconds() { # of a clock that nobody sets, where there is a /proc
+	if read -r up _ 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi
+}
+say() { # one line of the story; what others wrote comes here only after a check of its characters
+	printf '%s: %s\n' $agent "$*" >&2
+	[ -z "$logging" ] || printf '%s %s\n' "$(now)" "$*" >>$log
+}
+announce() { # a line that the serial console shows too; a terminal that takes none holds up nobody
+	say "$@"
+	[ -t 2 ] || [ ! -c /dev/console ] || (printf '%s: %s\r\n' $agent "$*" >/dev/console) </dev/null >/dev/null 2>&1 &
+}
+option() { # KEY: what the options file has for it, the last time
+	sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" $options 2>/dev/null | sed -n 's/[[:space:]]*$//; $p'
+}
+within() { # SECONDS COMMAND...: its exit code; when the time is over it is killed
+	span=$1 && shift
+	{ "$@" <&3 3<&- & } 3<&0
+	job=$!
+	(trap 'kill $nap; exit' TERM; sleep "$span" & nap=$!; wait $nap; kill -9 $job) </dev/null >/dev/null 2>&1 &
+	set -- $!
+	wait $job
+	set -- "$1" $?
+	kill "$1" 2>/dev/null
+	return "$2"
+}
+replace() { # PATH: stdin takes its place on disk, whole or not at all, with its mode and owner
+	spare=${1%/*}/.${1##*/}.$agent
+	mkdir -p "${1%/*}" && rm -f "$spare" && { [ ! -e "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" && sync &&
+		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter where something is mounted on it
+	set -- $?
+	rm -f "$spare"
+	return "$1"
+} 2>/dev/null
+
+usable_id() { # stdin: the id in lower case, if it is one that tells VMs apart
+	tr A-F a-f | grep '^[0-9a-f]\{8\}\(-[0-9a-f]\{4\}\)\{3\}-[0-9a-f]\{12\}$' | grep -v -e '^[0-]*$' -e '^[f-]*$'
+}
+fact() { sed -n "s/^$1=//p" $state 2>/dev/null | sed -n '$p'; } # KEY: what the state has for it
+is_ours() { # is the state about this VM? Generation 1 firmware swaps the bytes of the first three fields
+	other=$(echo "$vm_id" | sed 's/^\(..\)\(..\)\(..\)\(..\)-\(..\)\(..\)-\(..\)\(..\)-/\4\3\2\1-\6\5-\8\7-/')
+	case $(fact vm_id | tr A-F a-f) in "$vm_id" | "$other") [ -n "$vm_id" ] ;; *) false ;; esac
+}
+note() { # KEY=VALUE...: write the facts down. From now on the state is about this VM, and what failed is forgotten
+	if is_ours; then
+		sed -e '/^error[_.]/d' -e "/^${1%%=*}=/d" $state
+	else
+		echo "vm_id=$vm_id"
+		for key in vm_id user; do
+			other=$(fact $key)
+			other=${other:-$(fact previous_$key)}
+			[ -z "$other" ] || echo "previous_$key=$other"
+		done
+	fi >"$work/facts"
+	if [ -z "$vm_id" ] || ! { cat "$work/facts" && printf '%s\n' "$@"; } | replace $state; then
+		say 'warning: what is done cannot be remembered'
+	fi
+}
+ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $work/body. True for a whole 2xx
+	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST}
+	[ "$port" != "$peer" ] || port=80
+	set -- --header "$3" ${4:+--header "x-ms-agent-name: $agent" --header 'Content-Type: text/xml;charset=utf-8'}
+	{
+		case $tool in
+		curl) within 15 curl -q -si --noproxy '*' "$@" ${document:+--data-binary "$document"} "$url" ;;
+		wget) within 15 $wget -O - "$@" ${document:+--post-data "$document"} "$url" ;; # -T crashes some busyboxes
+		nc)
+			{
+				printf '%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %d\r\n' "${verb:-GET}" "$path" "$peer" ${#document}
+				printf '%.0s%s\r\n' "$@" # of each pair the second
+				printf '\r\n%s' "$document"
+			} | within 15 nc "${peer%:*}" "$port"
+			;;
+		esac 2>"$work/said"
+		echo $? >"$work/code"
+	} | head -c 1048576 >"$work/answer"
+	read -r code <"$work/code"
+	case $tool$code in # wget shows no head, and succeeds for 2xx alone
+	wget0) status=200 ;;
+	wget*) status=$(sed -n 's/.*[Re01] \([1-9][0-9][0-9]\)[: ].*/\1/p' "$work/said" | sed q) ;;
+	*) status=$(sed -n '1s/^HTTP.1.. \([1-9][0-9][0-9]\).*/\1/p' "$work/answer") ;;
+	esac
+	if [ "$tool" != wget ]; then tr -d '\r' <"$work/answer" | sed '1,/^$/d'; else cat "$work/answer"; fi >"$work/body"
+	case $code:$status in
+	0:2??) why="unusable answer from $peer" && return ;;
+	*:2??) why="half an answer from $peer" ;;
+	*:???) why="http error $status from $peer" ;;
+	*) why="no answer from $peer" ;;
+	esac
+	tools="${tools#* }$tool " # another may fare better
+	return 1
+}
+persist() { # UNTIL AWAITED COMMAND...: again and again until it succeeds; false when the time is over
+	stop=$1 awaited=$2 told='' noticed=$(seconds)
+	shift 2
+	until "$@"; do
+		[ "$(seconds)" -lt $((stop - 1)) ] || return 1
+		if [ $(($(seconds) - noticed)) -ge 30 ]; then
+			noticed=$(seconds) && announce "waiting for $awaited: $why"
+		elif [ "$why" != "$told" ]; then
+			told=$why && say "waiting for $awaited: $why"
+		fi
+		sleep 1
+	done
+}
+fetch_instance() {
+	if ask "$imds" "/metadata/instance?api-version=$api&extended=true" 'Metadata: true'; then
+		grep -q '"compute" *:' "$work/body" && tail -c 3 "$work/body" | grep -q '}'
+	else [ "$status" = 400 ] && api=2019-06-01 && false; fi # the next try is one that older clouds know
+}
+string() { # KEY: the first string of that name in the answer. What users wrote cannot hold its quotes unescaped
+	grep -o "\"$1\" *: *\"[^\"]*\"" "$work/body" | sed -e 's/"$//' -e 's/.*"//' -e q
+}
+valid_name() { # stdin: the host name that it comes nearest to; empty if nothing of it is left
+	name=$(tr '\r\n' '  ' | sed -e 's/^ *//' -e 's/ *$//' -e 's/\\u[0-9A-Fa-f]\{4\}/_/g' -e 's/\\./_/g' \
+		-e 's/-*[^A-Za-z0-9.-][^A-Za-z0-9.]*/-/g' -e 's/[.-]*\.[.-]*/./g' -e 's/^[.-]*//' \
+		-e 's/\([^.]\{63\}\)[^.]*/\1/g' -e 's/-*\././g' -e 's/[.-]*$//')
+	while [ ${#name} -gt 64 ]; do name=${name%.*}; done
+	echo "$name"
+}
+set_name() { # NAME: for the next boot, then in the kernel
+	case $(readlink /etc/hostname) in /nix/* | /gnu/* | /run/*) return 1 ;; esac
+	echo "$1" | replace /etc/hostname || return
+	[ ! -e /etc/HOSTNAME ] && [ ! -e /etc/slackware-version ] || echo "$1" | replace /etc/HOSTNAME || return
+	say "hostname: $1"
+	# A chroot on another machine must not rename that machine; one with a name space of its own may.
+	# shellcheck disable=SC3013 # every shell here has -ef
+	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
+	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
+}
+pass_gates() { # each program in ready.d, at most 5 minutes
+	AZURE_VM_ID=$vm_id AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=''
+	for gate in "/etc/$agent/ready.d"/*[!~]; do
+		[ -f "$gate" ] && [ -x "$gate" ] || continue
+		within 300 "$gate" </dev/null >"$work/said" 2>&1 || fail 'ready gate failed' "gate=${gate##*/}"
+		say "${gate##*/}: passed"
+	done
+}
+element() { # NAME CHARACTERS [WHERE]: the first such element of the goal state
+	sed -n "$3s/^\([A-Za-z]*:\)\{0,1\}$1> *\([$2]\{1,255\}\) *$/\2/p" "$work/lines" | sed q
+}
+report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quoting the goal state of this moment
+	ask "$wireserver" '/machine?comp=goalstate' 'x-ms-version: 2012-11-30' || return
+	tr '\r\n\t<' '   \n' <"$work/body" >"$work/lines"
+	incarnation=$(element Incarnation 0-9) container=$(element ContainerId A-Za-z0-9._-)
+	instance=$(element InstanceId A-Za-z0-9._- '/^[A-Za-z:]*RoleInstance>/,$')
+	[ -n "$incarnation" ] && [ -n "$container" ] && [ -n "$instance" ] &&
+		grep -q '^/[A-Za-z:]*GoalState>' "$work/lines" && ! grep -q '^!DOCTYPE' "$work/lines" || return
+	say "ContainerId: $container"
+	say "InstanceId: $instance"
+	health="<State>${1:+Not}Ready</State>"
+	health=$health${1:+"<Details><SubStatus>ProvisioningFailed</SubStatus><Description>$1</Description></Details>"}
+	role="<Role><InstanceId>$instance</InstanceId><Health>$health</Health></Role>"
+	container="<ContainerId>$container</ContainerId><RoleInstanceList>$role</RoleInstanceList>"
+	ask "$wireserver" '/machine?comp=health' 'x-ms-version: 2012-11-30' \
+		"<Health><GoalStateIncarnation>$incarnation</GoalStateIncarnation><Container>$container</Container></Health>"
+	case $status in 2??) say "Response: $status" ;; *) return 1 ;; esac
+}
+fail() { # REASON [KEY=VALUE]: tell state, Azure and console why this boot failed. The hook stays for the next one
+	line="result=error|reason=$1|agent=$agent|vm_id=${vm_id:-unknown}|timestamp=$(now)${2:+|$2}"
+	note "error_reason=$1" "error_at=$(now)" "error_boot=$(cat /proc/sys/kernel/random/boot_id)" ${2:+"error.$2"}
+	[ -n "$reporting" ] || persist "$ends" 'the WireServer' report "$line" || say "warning: it could not be reported: $why"
+	announce "FAILED: $1${2:+ ($2)}. The next boot tries again"
+	exit 1
+}
+disable() { # the hook, by what `install` wrote down, in the way of each init system
+	[ "$(option every_boot)" = yes ] || sed -n 's/^link=\//\//p' $folder/install 2>/dev/null | while read -r link; do
+		case ${link##*/} in
+		"rc.$agent") [ -x "$link" ] && chmod a-x "$link" ;; # Slackware's own way
+		*$agent*) # runit watches its links, so there it is a file
+			if [ -f "$link/run" ]; then [ ! -e "$link/down" ] && : >"$link/down"; else ls "$link" && rm "$link"; fi ;;
+		*) grep "^# <<< $agent <<<" "$link" && sed "/^# >>> $agent >>>/,/^# <<< $agent <<</d" "$link" | replace "$link" ;;
+		esac >/dev/null 2>&1 && say "the hook is off ($link)"
+	done; sync
+}
+release() { [ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready; unset NOTIFY_SOCKET; } # a boot that waits for our word
+case $#:$1:$2 in
+1:run: | 2:run:--detach) ;;
+*) say "only 'run [--detach]' works without a Python >= 3.6: install the distro's full python3 package" && exit 1 ;;
+esac
+started=$(seconds)
+vm_id=$(usable_id 2>/dev/null <$dmi/product_uuid)
+if [ -e $dmi/chassis_asset_tag ]; then
+	[ "$(cat $dmi/chassis_asset_tag)" = 7783-7084-3265-9085-8269-3286-77 ]
+else
+	[ "$(option platform)" = azure ] || [ -d /sys/bus/vmbus/devices ]
+fi || { say 'not on Azure, nothing to do' && release && exit 0; }
+if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
+release
+if [ $# = 2 ]; then
+	$(command -v setsid) /bin/sh "$0" --without-python run </dev/null >/dev/null 2>&1 &
+	exit 0
+fi
+work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'say "interrupted; the next boot goes on from here"; exit 130' INT TERM
+[ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
+logging=$({ umask 077 && : >>$log; } 2>/dev/null && echo yes)
+! grep -q -v '^[A-Za-z0-9_.-]*=' $state 2>/dev/null || mv $state $state.corrupt
+deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900
+ends=$((started + deadline))
+case $(wget --version 2>&1) in *'GNU Wget'*) wget='wget --no-config -nv -t 1 --max-redirect=0' ;; esac
+tools=$(for tool in curl wget nc; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
+[ -n "$tools" ] || { announce 'FAILED: there is no curl, wget or nc' && exit 1; }
+imds=$(option imds | grep "$address") || imds=169.254.169.254
+wireserver=$(option wireserver | grep "$address") || wireserver=168.63.129.16
+say 'going on without Python: no account and no keys will be made'
+for key in account password ssh_keys sudo password_login host_keys custom_data user_data; do
+	case $key=$(option $key) in
+	*=yes | *=new | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;
+	esac
+done
+if ! is_ours || [ -z "$(fact configured_at)" ]; then
+	persist $((ends - (deadline < 240 ? deadline / 4 : 60))) IMDS fetch_instance ||
+		fail 'no usable answer from IMDS' "problem=$why"
+	case $(string ppsType) in
+	'' | None | Unknown) ;;
+	*) announce 'this VM is pre-provisioned: nothing is applied to it' && exit 1 ;;
+	esac
+	vm_id=${vm_id:-$(string vmId | usable_id)}
+	name=$(string computerName | valid_name) before=$(is_ours || fact vm_id)$(fact previous_vm_id)
+	if [ -z "$name$(string adminUsername)" ] && [ -n "$before" ]; then
+		say 'Azure has no profile for this VM, and its disk was set up before: it is left as it is'
+	elif [ "$(option hostname)" != no ]; then
+		query="/metadata/instance/compute/name?api-version=$api&format=text"
+		[ -n "$name" ] || ! ask "$imds" "$query" 'Metadata: true' || name=$(valid_name <"$work/body")
+		[ -z "$name" ] || set_name "$name" || fail 'failure to write file' path=/etc/hostname
+	fi
+	note "configured_at=$(now)"
+fi
+pass_gates
+reporting=yes
+persist $ends 'the WireServer' report || fail "$why"
+note "ready_at=$(now)"
+disable
+announce "Azure accepted Ready after $(($(seconds) - started)) s"
+exit 0

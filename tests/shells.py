@@ -1,0 +1,259 @@
+"""A sealed room for what a shell makes of the file: a small tree with a busybox, and no Python in it.
+
+Everything runs in name spaces of its own (user, mounts, network, hostname, processes), chrooted into a scratch tree
+whose options lead to an Azure on the room's own loopback.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
+from azure_provisioning.state import State
+from tests import TOP
+from tests.guests import HOOK, BuiltTest, snapshot
+
+PROGRAM = "/usr/local/sbin/azure-provisioning"
+SPACES = ("--user", "--map-root-user", "--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
+SHELLS = ("busybox ash", "dash", "bash", "mksh", "yash")
+CLIENTS = ("busybox wget", "wget", "curl", "busybox nc", "nc.openbsd", "nc.traditional")
+
+MACHINE = {
+    DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
+    DMI + "/product_uuid": VM_ID.upper() + "\n",
+    "/etc/hostname": "image\n",
+}
+INSTALLED = "/var/lib/azure-provisioning/install"
+LOG = "/var/log/azure-provisioning.log"
+READY = (
+    "<Health><GoalStateIncarnation>%d</GoalStateIncarnation><Container><ContainerId>" + CONTAINER_ID + "</ContainerId>"
+    "<RoleInstanceList><Role><InstanceId>" + INSTANCE_ID + "</InstanceId><Health><State>Ready</State></Health></Role>"
+    "</RoleInstanceList></Container></Health>"
+)
+STORY = ["imds 200", "goalstate 200", "health 200"]
+
+# Runs in the room as its process 1. Each case is a boot of the tree; prints what came of them as JSON.
+INSIDE = """
+import fcntl, json, os, shutil, signal, socket, struct, subprocess, sys, time
+top, root = sys.argv[1:3]
+sys.path.insert(0, top)
+import tests
+from azure_provisioning.image.fake_azure import FakeAzure
+with socket.socket() as any_socket:  # loopback up
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
+for place in ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/proc", "/dev/null"] + sys.argv[3:]:
+    if os.path.lexists(root + place) and not os.path.islink(root + place):
+        subprocess.check_call(["mount", "--rbind", place, root + place])
+
+def enter():
+    os.chroot(root)
+    os.chdir("/")
+
+found = []
+for case in json.load(sys.stdin):
+    if case["fresh"]:
+        socket.sethostname("image")
+        shutil.rmtree(root + "/var/lib/azure-provisioning", True)
+        with open(root + "/etc/hostname", "w") as file:
+            file.write("image\\n")
+    with FakeAzure(tuple(case["faults"])) as azure:
+        exec(case["setup"], {"azure": azure, "root": root})
+        options = "imds = %s\\nwireserver = %s\\n" % (azure.endpoint, azure.endpoint)
+        with open(root + "/etc/azure-provisioning.conf", "w") as file:
+            file.write(options + case["options"])
+        for path, text in case["files"].items():
+            os.makedirs(os.path.dirname(root + path), exist_ok=True)
+            with open(root + path, "w") as file:
+                file.write(text)
+            os.chmod(root + path, 0o755)
+        started = time.monotonic()
+        child = subprocess.Popen(case["argv"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 universal_newlines=True, env=case["environment"], preexec_fn=enter)
+        if case["kill_after"]:
+            time.sleep(case["kill_after"])
+            child.send_signal(case["kill_by"])
+        out, err = child.communicate()
+        took = time.monotonic() - started
+        while "--detach" in case["argv"] and time.monotonic() < started + 20 and not azure.reports:
+            time.sleep(0.02)
+        time.sleep(0.5 if "--detach" in case["argv"] else 0)
+        asked = [(request.method, request.target, request.headers, request.body, request.status)
+                 for request in azure.requests]
+        found.append([child.returncode, out, err, took, asked, azure.reports, os.uname().nodename])
+json.dump(found, sys.stdout)
+"""
+
+
+class Told(NamedTuple):
+    """What came of one boot."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    requests: "List[Tuple[str, str, Dict[str, str], str, int]]"
+    reports: "List[str]"
+    hostname: str
+
+    @property
+    def asked(self) -> "List[str]":
+        """What was asked of Azure, in short: `imds 200`, `name 200`, `goalstate 200`, `health 410`."""
+        kinds = {"/metadata/instance?": "imds", "/metadata/instance/compute/name": "name"}
+        found = []
+        for _, target, _, _, status in self.requests:
+            kind = next((kind for start, kind in kinds.items() if target.startswith(start)), target.partition("=")[2])
+            found.append("%s %d" % (kind, status))
+        return found
+
+
+class ShellTest(BuiltTest):
+    """Has a tree without Python, at `self.root`, and boots it in the room."""
+
+    shell = "dash"  # busybox's own takes its applets for all programs: also for those that the tree has not
+    clients: "Sequence[str]" = ("busybox wget",)
+    places: "Sequence[str]" = ()  # folders of this machine that the tree has too
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cases: "List[Dict[str, object]]" = []
+        busybox = find("busybox")
+        if busybox is None or shutil.which("unshare") is None:
+            self.skipTest("no busybox or no unshare here: what a shell makes of the file was not tried")
+        self.furnish(busybox)
+        self.fill(MACHINE)
+
+    def furnish(self, busybox: str) -> None:
+        """A busybox with all its applets but those that speak HTTP; the libraries of this machine, to be mounted."""
+        for folder in ("bin", "dev", "proc", "run", "tmp", "etc", "usr/local/sbin", "usr/bin"):
+            os.makedirs(os.path.join(self.root, folder), exist_ok=True)
+        for name in ("usr/lib", "usr/lib64", "lib", "lib64"):
+            if os.path.islink("/" + name):
+                os.symlink(os.readlink("/" + name), os.path.join(self.root, name))
+            elif os.path.isdir("/" + name):
+                os.makedirs(os.path.join(self.root, name))
+        open(os.path.join(self.root, "dev/null"), "w").close()
+        shutil.copy(busybox, os.path.join(self.root, "bin/busybox"))
+        for applet in subprocess.check_output([busybox, "--list"], universal_newlines=True).split():
+            if applet not in ("busybox", "wget", "nc", "sync"):
+                os.symlink("busybox", os.path.join(self.root, "bin", applet))
+        # This machine's disks are not the tree's, and the wait for them could be long.
+        os.symlink("true", os.path.join(self.root, "bin/sync"))
+        shutil.copy(self.program, self.root + PROGRAM)
+        self.choose(self.shell, *self.clients)
+
+    def choose(self, shell: str, *clients: str) -> None:
+        """Make `shell` the tree's /bin/sh, and give it these `clients` to speak HTTP with. Skips what is not here."""
+        for word in (shell,) + clients:
+            if find(word) is None:
+                self.skipTest("no %s here: the file was not tried with it" % word)
+        for name in ("curl", "wget", "nc"):
+            if os.path.lexists(self.root + "/bin/" + name):
+                os.unlink(self.root + "/bin/" + name)
+        for client in clients:
+            name = client.split()[-1].split(".")[0]
+            self.place(client, "/bin/" + name)
+        os.unlink(self.root + "/bin/sh")
+        self.place(shell, "/bin/sh")
+
+    def place(self, program: str, path: str) -> None:
+        """Put a program of this machine into the tree."""
+        if program.startswith("busybox "):
+            os.symlink("busybox", self.root + path)
+        else:
+            shutil.copy(str(find(program)), self.root + path)
+
+    def add(
+        self,
+        *argv: str,
+        faults: "Sequence[str]" = (),
+        setup: str = "",
+        options: str = "",
+        files: "Optional[Dict[str, str]]" = None,
+        environment: "Optional[Dict[str, str]]" = None,
+        kill_after: float = 0,
+        kill_by: int = signal.SIGTERM,
+        fresh: bool = True,
+    ) -> None:
+        """A boot to be played: by default the file's own `run`, as a hook without Python calls it.
+
+        `fresh`: on a machine that has no state yet. `setup` is Python that knows the `azure` and the `root`.
+        """
+        self.cases.append(
+            {
+                "argv": list(argv or ("/bin/sh", PROGRAM, "run")),
+                "faults": list(faults),
+                "setup": setup,
+                "options": options,
+                "files": files or {},
+                "environment": dict({"PATH": "/bin"}, **(environment or {})),
+                "kill_after": kill_after,
+                "kill_by": int(kill_by),
+                "fresh": fresh,
+            }
+        )
+
+    def play(self) -> "List[Told]":
+        """Play what was added; what came of each."""
+        cases, self.cases = json.dumps(self.cases), []
+        done = subprocess.run(
+            ["unshare", *SPACES, sys.executable, "-I", "-c", INSIDE, TOP, self.root, *self.places],
+            input=cases,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=300,
+        )
+        if not done.stdout and "unshare" in done.stderr:
+            self.skipTest("no sealed room here, so the file was not run by a shell: %s" % done.stderr.strip()[-200:])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [Told(*told) for told in json.loads(done.stdout)]
+
+    def boot(self, *argv: str, **settings: object) -> "Told":  # type: ignore[override]
+        """Play one boot."""
+        self.add(*argv, **settings)  # type: ignore[arg-type]
+        return self.play()[0]
+
+
+class EssentialTest(ShellTest):
+    """A machine with a boot hook, and what is to be true of it after its first boot."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill({"/usr/share/keep": "", "/var/log/other.log": ""})
+        self.hook = {INSTALLED: "init=systemd\nlink=%s\n" % HOOK, HOOK: "a link, but for the tests\n"}
+
+    def state(self) -> State:
+        """The state, as the Python part reads it."""
+        state = State(self.system)
+        self.assertEqual(state.problem, "")
+        return state
+
+    def check_ready(self, told: Told, incarnation: int = 1) -> None:
+        """One report of Ready was accepted, and nothing is left but what should be."""
+        self.assertEqual((told.code, told.out), (0, ""), told)
+        self.assertEqual(told.reports, [READY % incarnation])
+        self.assertTrue(self.state().has("ready_at", VM_ID))
+        self.assertTrue(self.state().has("configured_at", VM_ID))
+        self.assertNotIn("error_reason", self.state().facts)
+        for line in told.err.splitlines():
+            self.assertTrue(line.startswith("azure-provisioning: "), told.err)
+        self.assertEqual(os.listdir(self.root + "/run") + os.listdir(self.root + "/tmp"), [])
+        spare = [path for path in snapshot(self.root + "/etc") if re.search(r"/\.[^/]*azure-provisioning$", path)]
+        self.assertEqual(spare, [])
+
+
+def find(program: str) -> "Optional[str]":
+    """Where a program of this machine is; for `busybox wget`, the busybox that has it."""
+    if not program.startswith("busybox "):
+        return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        return None
+    applets = subprocess.check_output([busybox, "--list"], universal_newlines=True).split()
+    return busybox if program.split()[1] in applets else None

@@ -1,0 +1,432 @@
+"""What a shell makes of the file on a machine without Python: the essential of a first boot, once."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import Dict, List
+
+from azure_provisioning.azure.identity import DMI
+from azure_provisioning.guest.hostname import valid_name
+from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
+from azure_provisioning.image.install import install
+from azure_provisioning.init import table
+from azure_provisioning.init.table import SYSTEMS, find_hook
+from azure_provisioning.state import swap
+from tests import TOP
+from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
+from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, find
+
+S6 = "/etc/s6-rc/source/default/"
+
+# What the init systems are known by, or put their hooks into.
+FOLDERS = (
+    "/etc/systemd/system",
+    "/etc/init.d",
+    "/etc/rc2.d",
+    "/etc/rc3.d",
+    "/etc/runlevels/default",
+    "/etc/sv",
+    "/etc/service",
+    S6 + "contents.d",
+    "/etc/dinit.d/boot.d",
+    "/etc/finit.d/enabled",
+    "/etc/finit.d/available",
+    "/var/log",
+)
+
+
+class SizeTest(EssentialTest):
+    def test_short_enough_to_be_read(self) -> None:
+        for name, most in (("head.sh", 25), ("essential.sh", 250)):
+            with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
+                lines = file.read().splitlines()
+            self.assertLessEqual(len(lines), most, name)
+            self.assertLessEqual(max(map(len, lines)), 120, name)
+            self.assertFalse([line for line in lines if re.search(r"\beval\b", line)], name)
+
+
+class FirstBootTest(EssentialTest):
+    def test_every_shell(self) -> None:
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                self.add(files=self.hook)
+                self.add(fresh=False)
+                first, second = self.play()
+                self.assertEqual(first.code, 0, first)
+                self.check_ready(first)
+                self.assertEqual(first.asked, STORY)
+                self.assertEqual((self.text("/etc/hostname"), first.hostname), ("rehearsal\n", "rehearsal"))
+                self.assertIn("going on without Python", first.err)
+                self.assertIn("ContainerId: %s\n" % CONTAINER_ID, first.err)
+                self.assertIn("InstanceId: %s\n" % INSTANCE_ID, first.err)
+                self.assertIn("Azure accepted Ready", self.text(LOG) or "")
+                self.assertEqual(os.stat(self.root + LOG).st_mode & 0o777, 0o600)
+                self.assertEqual(os.stat(self.root + STATE).st_mode & 0o777, 0o644)
+                self.assertFalse(self.system.exists(HOOK))
+                self.assertEqual((second.code, second.err, second.requests), (0, "", []))
+
+    def test_every_client(self) -> None:
+        """Each speaks the same: its own headers, one Content-Type, no proxy."""
+        proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+        for client in CLIENTS:
+            with self.subTest(client):
+                self.choose("dash", client)
+                told = self.boot(faults=["report-stale"], environment=proxies)
+                self.check_ready(told, incarnation=2)
+                asked = ["imds 200", "goalstate 200", "health 410", "goalstate 200", "health 200"]
+                self.assertEqual(told.asked, asked)
+                headers: "List[Dict[str, str]]" = [request[2] for request in told.requests]
+                self.assertEqual((headers[0]["Metadata"], headers[1]["x-ms-version"]), ("true", "2012-11-30"))
+                self.assertEqual(headers[-1]["x-ms-agent-name"], "azure-provisioning")
+                self.assertEqual(headers[-1]["Content-Type"], "text/xml;charset=utf-8")
+                self.assertIn("http error 410", told.err)
+
+    def test_ready_by_python_is_ready_here_and_the_other_way_round(self) -> None:
+        self.add(files={STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % swap(VM_ID)})
+        self.add(files={STATE: "vm_id=%s\nuser=alice\nready_at=y\nerror_reason=x\n" % OTHER_VM_ID})
+        same, other = self.play()
+        self.assertEqual((same.code, same.requests), (0, []))
+        self.check_ready(other)
+        facts = self.state().facts
+        self.assertEqual((facts["previous_vm_id"], facts["previous_user"]), (OTHER_VM_ID, "alice"))
+
+    def test_interrupted_after_configured(self) -> None:
+        """Of the name nothing more is asked; what Python noted of its own steps stays."""
+        told = self.boot(files={STATE: "vm_id=%s\nstep.hosts=ok 0.001\nconfigured_at=x\nerror_reason=y\n" % VM_ID})
+        self.check_ready(told)
+        self.assertEqual((told.asked, told.hostname), (STORY[1:], "image"))
+        self.assertEqual(self.state().steps(), [("hosts", "ok", 0.001)])
+
+    def test_killed_at_any_time(self) -> None:
+        for after in (0.02, 0.05, 0.08, 0.11, 0.14):
+            self.add(files=self.hook, kill_after=after, kill_by=signal.SIGKILL)
+            self.add(fresh=False)
+        told = self.play()
+        for first, second in zip(told[::2], told[1::2]):
+            self.assertEqual(second.code, 0, second)
+            # Twice where the end came between Azure's answer and the disk's.
+            self.assertIn(len(first.reports) + len(second.reports), (1, 2), (first, second))
+        self.assertEqual(told[1].reports, [READY % 1])
+        self.assertTrue(self.state().has("ready_at", VM_ID))
+
+    def test_terminated(self) -> None:
+        told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5)
+        self.assertEqual(told.code, 130)
+        self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot goes on from here\n\Z")
+        self.assertEqual(os.listdir(self.root + "/run"), [])
+        self.assertTrue(self.system.exists(HOOK))
+
+    def test_detached(self) -> None:
+        """The caller is let go at once; the rest has a session of its own. Without setsid it still goes on."""
+        gate = {"/etc/azure-provisioning/ready.d/session": "#!/bin/sh\ncut -d' ' -f6 /proc/self/stat >/var/session\n"}
+        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
+        self.assertEqual((told.code, told.out, told.err), (0, "", ""))
+        self.assertLess(told.seconds, 1.0)
+        self.assertEqual(told.asked, ["imds 429"] * 2 + STORY)
+        self.assertTrue(self.state().has("ready_at", VM_ID))
+        self.assertNotEqual(int(self.text("/var/session") or ""), os.getsid(0))
+        os.unlink(self.root + "/bin/setsid")
+        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
+        self.assertEqual((told.code, told.asked), (0, STORY))
+        self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
+
+    def test_systemd_is_told(self) -> None:
+        """By its own tool, before Azure is waited for; nobody else gets to know the socket."""
+        if find("systemd-notify") is None:
+            self.skipTest("no systemd-notify here: what systemd hears of the shell was not tried")
+        self.place("systemd-notify", "/bin/systemd-notify")
+        listen = (
+            "import os, socket, sys, threading\n"
+            "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+            "manager.bind(root + '/var/notify')\n"
+            "def hear():\n"
+            "    said = manager.recv(4096).decode()\n"
+            "    for fds in manager.recvmsg(4096, socket.CMSG_SPACE(4))[1]:\n"  # what it waits for to be closed
+            "        os.close(int.from_bytes(fds[2][:4], sys.byteorder))\n"
+            "    with open(root + '/var/said', 'w') as file:\n"
+            "        file.write(said + ' after %d requests' % len(azure.requests))\n"
+            "threading.Thread(target=hear, daemon=True).start()\n"
+        )
+        gate = {"/etc/azure-provisioning/ready.d/socket": '#!/bin/sh\n[ -z "$NOTIFY_SOCKET" ]\n'}
+        told = self.boot(setup=listen, files=gate, environment={"NOTIFY_SOCKET": "/var/notify"})
+        self.check_ready(told)
+        self.assertEqual((self.text("/var/said") or "").split("\n")[-1], "READY=1 after 0 requests")
+
+
+class OnceTest(EssentialTest):
+    def test_not_on_azure(self) -> None:
+        self.fill({DMI + "/chassis_asset_tag": "none\n"})
+        before = snapshot(self.root + "/etc"), snapshot(self.root + "/var")
+        told = self.boot(options="", fresh=False)
+        os.unlink(self.root + "/etc/azure-provisioning.conf")
+        self.assertEqual((told.code, told.err), (0, "azure-provisioning: not on Azure, nothing to do\n"))
+        self.assertEqual((told.requests, told.hostname == "image"), ([], False))
+        self.assertEqual((snapshot(self.root + "/etc"), snapshot(self.root + "/var")), before)
+
+    def test_without_dmi(self) -> None:
+        """The options or a Hyper-V bus say that it is Azure; then only IMDS knows which VM this is."""
+        for name in os.listdir(self.root + DMI):
+            os.unlink(self.root + DMI + "/" + name)
+        self.add()
+        self.add(options="platform = azure\n")
+        no, yes = self.play()
+        self.assertEqual((no.code, no.requests), (0, []))
+        self.check_ready(yes)
+
+    def test_every_boot(self) -> None:
+        told = self.boot(files=self.hook, options="  every_boot=yes \n")
+        self.check_ready(told)
+        self.assertTrue(self.system.exists(HOOK))
+
+    def test_hook_that_is_left_over(self) -> None:
+        told = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
+        self.assertEqual(
+            (told.code, told.err, told.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
+        )
+        self.assertFalse(self.system.exists(HOOK))
+
+    def test_only_what_install_wrote_down(self) -> None:
+        """No folder, nothing of another's, nothing that is not an absolute path."""
+        kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
+        self.fill(dict.fromkeys(kept, ""))
+        links = ("/usr/share", "usr/share/keep", "/none", "/etc/azure-provisioning.d") + kept[:2]
+        told = self.boot(files={INSTALLED: "".join("link=%s\n" % link for link in links) + "folder=%s\n" % kept[0]})
+        self.check_ready(told)
+        self.assertNotIn("the hook is off", told.err)
+        for path in kept:
+            self.assertTrue(self.system.exists(path), path)
+
+    def test_each_init_system_in_its_way(self) -> None:
+        """What Python's `install` wrote and wrote down is off as Python's own `disable` would leave it."""
+        for name in SYSTEMS:
+            with self.subTest(name):
+                for folder in ("etc", "var", "usr/share"):
+                    subprocess.check_call(["rm", "-rf", os.path.join(self.root, folder)])
+                self.fill(MACHINE)
+                self.fill({"/etc/inittab": "::sysinit:/x\n", "/etc/rc.local": "#!/bin/sh\nexit 0\n"})
+                self.fill({"/etc/rc.d/rc.local": "#!/bin/sh\n:\n"} if name == "slackware" else {})
+                self.fill({"/etc/dinit.d/boot": "waits-for.d = boot.d\n", S6 + "type": "bundle\n"})
+                for path in FOLDERS:
+                    os.makedirs(self.root + path, exist_ok=True)
+                os.chmod(self.root + "/etc/rc.local", 0o755)
+                with open(self.program, "rb") as file:
+                    install(self.system, self.console, file.read(), init_name=name)
+                self.assertEqual(find_hook(self.system)[0], name)
+                self.add(fresh=False)
+                self.add(fresh=False)
+                first, second = self.play()
+                self.check_ready(first)
+                self.assertIn("the hook is off", first.err)
+                self.assertEqual(find_hook(self.system)[1], [])
+                self.assertEqual((second.code, second.err), (0, ""))
+                before = snapshot(self.root + "/etc")
+                self.assertEqual(table.disable(self.system), [])
+                self.assertEqual(snapshot(self.root + "/etc"), before)
+                if name in ("busybox", "rc-local"):
+                    text = "::sysinit:/x\n" if name == "busybox" else "#!/bin/sh\nexit 0\n"
+                    self.assertEqual(self.text("/etc/inittab" if name == "busybox" else "/etc/rc.local"), text)
+
+    def test_state_that_is_damaged(self) -> None:
+        told = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
+        self.check_ready(told)
+        self.assertTrue(self.system.exists(STATE + ".corrupt"))
+
+    def test_folder_that_takes_no_state(self) -> None:
+        self.fill({"/var/lib/azure-provisioning": "a file"})
+        told = self.boot(fresh=False)
+        self.assertEqual((told.code, len(told.reports)), (0, 1))
+        self.assertIn("warning: what is done cannot be remembered", told.err)
+
+    def test_other_verbs(self) -> None:
+        for argv in ([], ["status"], ["run", "now"], ["install", "--root", "/"], ["--help"], ["run --detach"]):
+            self.add("/bin/sh", PROGRAM, *argv)
+        for told in self.play():
+            self.assertEqual((told.code, told.out, told.requests), (1, "", []))
+            self.assertRegex(told.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
+
+    def test_disk_is_waited_for(self) -> None:
+        """The state is written twice, the name once: each waits for the disk before and after it takes its place."""
+        os.unlink(self.root + "/bin/sync")
+        self.fill({"/bin/sync": "#!/bin/sh\nls -a /etc /var/lib/azure-provisioning >>/var/synced\necho >>/var/syncs\n"})
+        self.check_ready(self.boot(files=self.hook))
+        self.assertGreaterEqual((self.text("/var/syncs") or "").count("\n"), 7)
+        self.assertIn(".hostname.azure-provisioning\n", self.text("/var/synced") or "")
+        self.assertIn(".state.azure-provisioning\n", self.text("/var/synced") or "")
+
+
+class NameTest(EssentialTest):
+    NAMES = (
+        "web-01", "WEB.example.org", "vmss_0", "a b", "-a-", "a..b", ".a", "a.", "a-.-b", "_", "$(reboot)", "`id`",
+        "a;b", "caf\xe9", "\u4e2d\u6587", "a\tb", 'a"b', "a\\b", "a/b", "*", "x" * 70, ".".join(["y" * 30] * 3),
+        "z" * 63 + ".b", "a--b", "a-_-b", "1", "\x1b[2Jx", "q" * 62 + "-r",
+    )  # fmt: skip
+
+    def test_as_python_makes_them(self) -> None:
+        """The name comes from a JSON document, as the user typed it."""
+        for name in self.NAMES:
+            self.add(setup="azure.instance['compute']['osProfile']['computerName'] = %r" % name)
+        for name, told in zip(self.NAMES, self.play()):
+            expected = valid_name(name) or valid_name("rehearsal_0")
+            if '"' in name:
+                expected = name.partition('"')[0]
+            self.assertEqual((told.code, told.hostname), (0, expected), name)
+
+    def test_resource_name(self) -> None:
+        self.add(setup="azure.instance['compute'].pop('osProfile')")
+        self.add(setup="azure.instance['compute'].pop('osProfile'); azure.instance['compute']['name'] = '$(reboot)'")
+        self.add(setup="azure.instance['compute'].pop('osProfile'); azure.instance['compute']['name'] = '_'")
+        plain, hostile, none = self.play()
+        self.assertEqual((plain.hostname, plain.asked), ("rehearsal-0", ["imds 200", "name 200"] + STORY[1:]))
+        self.assertEqual((hostile.hostname, none.hostname), ("reboot", "image"))
+        self.assertEqual((none.code, len(none.reports)), (0, 1))
+
+    def test_another_users_text_is_no_name(self) -> None:
+        """Tags come before the profile, and may hold what looks like one."""
+        tags = "azure.instance['compute'] = dict([('tags', %r)], **azure.instance['compute'])"
+        told = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
+        self.assertEqual((told.code, told.hostname), (0, "rehearsal"))
+
+    def test_specialised_disk(self) -> None:
+        told = self.boot(
+            setup="azure.instance['compute'].pop('osProfile')", files={STATE: "vm_id=%s\nready_at=y\n" % OTHER_VM_ID}
+        )
+        self.check_ready(told)
+        self.assertEqual(told.hostname, "image")
+
+    def test_pre_provisioned(self) -> None:
+        told = self.boot(setup="azure.instance['extended']['compute']['ppsType'] = 'Savable'", files=self.hook)
+        self.assertEqual((told.code, told.asked, told.hostname), (1, ["imds 200"], "image"))
+        self.assertTrue(self.system.exists(HOOK))
+
+    def test_name_that_is_left_alone(self) -> None:
+        told = self.boot(options="hostname = no\n")
+        self.check_ready(told)
+        self.assertEqual((told.hostname, self.text("/etc/hostname")), ("image", "image\n"))
+
+    def test_name_in_a_store(self) -> None:
+        os.unlink(self.root + "/etc/hostname")
+        self.fill({"/run/name": "x\n", "/etc/hostname": "-> /run/name"})
+        told = self.boot(options="deadline = 10\n", fresh=False)
+        self.assertEqual(told.code, 1)
+        self.assertIn("reason=failure to write file|", "".join(request[3] for request in told.requests))
+        self.assertTrue(self.system.is_link("/etc/hostname"))
+
+    def test_mode_stays_and_slackware_has_its_own_file(self) -> None:
+        os.chmod(self.root + "/etc/hostname", 0o640)
+        self.fill({"/etc/HOSTNAME": "old\n"})
+        self.check_ready(self.boot())
+        self.assertEqual(self.text("/etc/HOSTNAME"), "rehearsal\n")
+        self.assertEqual(os.stat(self.root + "/etc/hostname").st_mode & 0o777, 0o640)
+
+
+class OptionsTest(EssentialTest):
+    def test_what_takes_python_is_an_error(self) -> None:
+        wanted = ("account = yes", "ssh_keys=yes", "host_keys = new", "custom_data = run", "user_data = keep")
+        for line in wanted:
+            self.add(options=line + "\n", files=self.hook)
+        for line, told in zip(wanted, self.play()):
+            key = line.partition("=")[0].strip()
+            self.assertEqual((told.code, told.hostname, told.asked[:1]), (1, "image", ["goalstate 200"]), line)
+            self.assertIn("FAILED: the options ask for what takes Python (option=%s)" % key, told.err)
+            self.assertIn("<State>NotReady</State>", told.reports[0])
+            self.assertTrue(self.system.exists(HOOK))
+
+    def test_what_does_not(self) -> None:
+        told = self.boot(options="account = no\n# ssh_keys = yes\nhost_keys = keep\ncustom_data = no\nsudo =\n")
+        self.check_ready(told)
+
+    def test_address_that_is_none(self) -> None:
+        """The last line counts, as long as it has an address: no name is looked up, no word becomes an argument."""
+        told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
+        self.assertEqual((told.code, told.asked[:1]), (1, ["goalstate 200"]))
+        self.assertIn("no answer from 169.254.169.254", told.err)
+
+    def test_gates(self) -> None:
+        gates = "/etc/azure-provisioning/ready.d/"
+        text = "#!/bin/sh\necho $AZURE_VM_ID:$AZURE_HOSTNAME:$NOTIFY_SOCKET >>/var/gates\necho $0 >>/var/gates\n"
+        files = {gates + name: text for name in ("20-b", "10-a", "30-c~", ".hidden")}
+        self.add(files=files)
+        self.add(files={gates + "15-no": "#!/bin/sh\nexit 3\n"}, options="deadline = 10\n")
+        passed, failed = self.play()
+        self.assertEqual(len(passed.reports), 1)
+        ran = (self.text("/var/gates") or "").split()
+        told = VM_ID + ":rehearsal:"
+        self.assertEqual(ran[:4], [told, gates + "10-a", told, gates + "20-b"])
+        self.assertEqual(failed.code, 1)
+        self.assertIn("reason=ready gate failed|", failed.reports[0])
+        self.assertIn("gate=15-no", failed.reports[0])
+        self.assertFalse(self.state().has("ready_at", VM_ID))
+
+
+class SmallPythonTest(EssentialTest):
+    """A Python that is there, and lacks what a boot needs: Debian's python3-minimal has no json."""
+
+    CODE = "import runpy, sys\nsys.argv = sys.argv[1:]\n%s\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    places = [sys.base_prefix] if sys.base_prefix != "/usr" else []
+
+    def furnish(self, busybox: str) -> None:
+        super().furnish(busybox)
+        self.python = os.path.realpath(sys.executable)
+        for place in self.places:
+            os.makedirs(self.root + place, exist_ok=True)
+        if not os.path.exists(self.root + self.python) and not self.places:
+            self.place(self.python, self.python)
+
+    def test_goes_on_in_the_shell(self) -> None:
+        for lack in ("sys.modules['json'] = None", "sys.version_info = (3, 5, 9)"):
+            self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "run")
+            self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "status", "--json", fresh=False)
+        small, verb, old, old_verb = self.play()
+        for told in (small, old):
+            self.check_ready(told)
+        self.assertIn("the module 'json' is missing", small.err)
+        self.assertIn("Python 3.6 or newer is needed", old.err)
+        for told in (verb, old_verb):
+            self.assertEqual((told.code, told.requests, told.err.count("\n")), (1, [], 1))
+
+    def test_with_all_modules_it_stays_in_python(self) -> None:
+        told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "", PROGRAM, "run", options="deadline = 10\n")
+        self.assertNotIn("without Python", told.err)
+        self.assertIn("DVD", told.err)
+
+
+class HeadTest(EssentialTest):
+    """Which Python gets the file, and how it is called."""
+
+    def call(self, shell: str, pythons: "Dict[str, str]", *argv: str) -> "subprocess.CompletedProcess[str]":
+        """Run the file by a shell that finds these programs: names to texts, or links that begin with "-> "."""
+        folder = self.root + "/pythons"
+        subprocess.check_call(["rm", "-rf", folder])
+        note = '#!/bin/sh\necho "${0##*/}"\nfor word; do echo "$word"; done\n'
+        self.fill({"/pythons/" + name: note if text == "" else text for name, text in pythons.items()})
+        for name in os.listdir(folder):
+            os.chmod(os.path.join(folder, name), 0o755)
+        os.symlink(os.path.realpath("/bin/readlink"), folder + "/readlink")
+        return subprocess.run(
+            shell.split() + [self.program, *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env={"PATH": folder},
+        )
+
+    def test_which(self) -> None:
+        cases: "List[tuple[Dict[str, str], str]]" = [
+            ({"python3": "", "python3.12": ""}, "python3"),
+            ({"python3.9": "", "python3.12": "", "python3.6": "", "python3.5": ""}, "python3.12"),
+            ({"python3": "-> python3.5", "python3.5": "", "python3.7": ""}, "python3.7"),
+            ({"python3": "-> python3.10", "python3.10": ""}, "python3"),
+            ({"python3": "-> python3.5m", "python3.5m": "", "python3.8": ""}, "python3.8"),
+        ]
+        for shell in SHELLS:
+            path = shell.split()[0]
+            full = subprocess.check_output(["which", path], universal_newlines=True).strip()
+            for pythons, name in cases:
+                with self.subTest(shell=shell, pythons=sorted(pythons)):
+                    done = self.call(shell.replace(path, full), pythons, "report", "two words", "", "*")
+                    told = [name, "-I", "-S", self.program, "report", "two words", "", "*"]
+                    self.assertEqual((done.returncode, done.stdout.splitlines(), done.stderr), (0, told, ""))
