@@ -179,6 +179,13 @@ class EveryInitTest(CheckTest):
                 disable(self.system)
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
 
+    def test_runit_that_was_asked_for(self) -> None:
+        """Debian's runs the LSB scripts as well as the service directories."""
+        self.empty()
+        self.image("runit of debian")
+        self.install("--init", "runit")
+        self.good("hook")
+
     def test_made_from_a_declaration(self) -> None:
         """Nothing can be told of a system whose files are not what it is made from."""
         self.fill({"/etc/NIXOS": "", "/usr/bin/env": ""})

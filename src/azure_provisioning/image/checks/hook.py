@@ -41,7 +41,9 @@ def check_hook(image: Image) -> "Iterator[Finding]":
         why = "its file `down` keeps it from being started" if down else "nothing starts it"
         yield error("hook", "the hook for %s is there, but %s" % (name, why), remedy)
         return
-    if name != image.init and image.init in table.SYSTEMS:
+    # Debian's runit runs the LSB scripts too; who asked for a service directory has what /sbin/init is.
+    chosen = name == "runit" and find_base(system) == "runit"
+    if name != image.init and image.init in table.SYSTEMS and not chosen:
         yield error("hook", "the hook is one for %s, and the image boots with %s" % (name, image.init), remedy)
         return
     problems = list(REACHES[name](image, links)) if name in REACHES else []
