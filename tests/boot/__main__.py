@@ -76,7 +76,7 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
 
 def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image]]:
     """The jobs, with those that wait among those that work, so that two machines seldom wait side by side."""
-    jobs = [(story, image) for story in stories for image in images if image.name in (story.images or IMAGES)]
+    jobs = [(story, image) for story in stories for image in images if story.is_for(image)]
     waiting = [job for job in jobs if job[0].waits]
     working = [job for job in jobs if not job[0].waits]
     places = [(number / len(half), job) for half in (waiting, working) for number, job in enumerate(half)]

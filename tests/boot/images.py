@@ -186,6 +186,21 @@ for script in S??*; do mv $script ${script#S??}; done
 """
 )
 
+# Nothing of Python, and what a busybox has in its place.
+NO_PYTHON = r"""
+dpkg --purge --force-depends $(dpkg-query -W -f '${Package}\n' '*python3*' | grep -v dbus) >/dev/null 2>&1
+rm -rf /usr/lib/python3* /usr/local/lib/python3*
+! command -v python3
+for name in wget nc; do ln -sf /bin/busybox /usr/bin/$name; done
+"""
+
+# Debian's python3-minimal: a Python with half of its library.
+HALF_PYTHON = r"""
+dpkg --purge --force-depends python3 libpython3-stdlib python3.11 libpython3.11-stdlib >/dev/null 2>&1
+python3 -c pass
+! python3 -c 'import json' 2>/dev/null
+"""
+
 RUNIT = r"""
 ln -sf /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
 """
@@ -214,6 +229,7 @@ class Image:
     login: Tuple[str, ...] = OPENSSH
     install: Tuple[str, ...] = ()  # options of `install`
     tree: str = ""  # the image whose tree it shares
+    stories: Tuple[str, ...] = ()  # none: all that are not for certain images
 
     @property
     def become(self) -> str:
@@ -329,6 +345,30 @@ _TABLE = (
         inittab_lines,
         INITTAB_ASK,
         DROPBEAR,
+        stories=("first",),
+    ),
+    Image(
+        "no-python",
+        "bookworm",
+        "busybox rcS",
+        "udhcpc",
+        ("busybox-static", "udhcpc"),
+        BUSYBOX + NO_PYTHON,
+        BUSYBOX_ENABLED,
+        BUSYBOX_ASK,
+        DROPBEAR,
+        stories=("essential",),
+    ),
+    Image(
+        "half-python",
+        "bookworm",
+        "systemd",
+        "networkd",
+        (*SYSTEMD, "wget"),
+        NETWORKD + HALF_PYTHON,
+        SYSTEMD_ENABLED,
+        SYSTEMD_ASK,
+        stories=("essential",),
     ),
     Image(
         "runit",
@@ -339,6 +379,7 @@ _TABLE = (
         IFUPDOWN + RUNIT,
         RC_ENABLED,
         RC_ASK,
+        stories=("first",),
     ),
     Image(
         "runit-native",
@@ -351,6 +392,7 @@ _TABLE = (
         RUNIT_ASK,
         install=("--init", "runit"),
         tree="runit",
+        stories=("first",),
     ),
     Image(
         "finit",
@@ -361,6 +403,7 @@ _TABLE = (
         IFUPDOWN + FINIT,
         FINIT_ENABLED,
         FINIT_ASK,
+        stories=("first",),
     ),
 )
 

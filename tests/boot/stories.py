@@ -11,6 +11,7 @@ from typing import Callable, Dict, NamedTuple, Set, Tuple
 from . import intact
 from .azure import Azure, Seen, Vm, vm
 from .disk import Disk
+from .images import Image
 from .machine import Quiet
 from .scene import LOG, STATE, Boot, Scene, must
 from .sealed import ELSEWHERE, IMDS, WIRESERVER
@@ -76,6 +77,23 @@ def _quiet(scene: Scene, same: Vm, command: str) -> float:
         boot.machine.ask(command)
         boot.machine.power_off()
     return login
+
+
+def essential(scene: Scene) -> None:
+    """Without a whole Python: named, Ready once after a power cut at the report, and a silent second boot."""
+    same = vm(15, generation=1)
+    _cut(scene, same, _reported, True, 0.0)
+    _whole(scene, "after a cut at the report")
+    with scene.boot(same) as boot:
+        scene.figures["ready"] = boot.ready(BOOT)
+        boot.shell(BOOT)
+        boot.out_of_the_boot()
+        _named(boot, same)
+        boot.pause(SETTLE)
+        _once(boot)
+        boot.machine.power_off()
+    _done(scene, same)
+    scene.figures["second"] = _quiet(scene, vm(15, generation=2), "true")
 
 
 def cuts(scene: Scene) -> None:
@@ -216,8 +234,8 @@ def late(scene: Scene) -> None:
     with scene.boot(same, azure, dhcp=False) as boot:
         with boot.machine.resting():
             _until(boot, 45)
-        must(not azure.connections, "a request before there was a lease")
-        scene.sealed.start_dhcp(azure.wireserver)
+            must(not azure.connections, "a request before there was a lease")
+            scene.sealed.start_dhcp(azure.wireserver)
         scene.figures["ready"] = boot.ready(BOOT)
         boot.shell(BOOT)
         boot.out_of_the_boot()
@@ -337,10 +355,17 @@ class Story(NamedTuple):
     waits: bool = False  # most of its time the machine is idle
     images: Tuple[str, ...] = ()  # none: all of them
 
+    def is_for(self, image: Image) -> bool:
+        """Is it played on this image?"""
+        return self.name in image.stories if image.stories else not self.images or image.name in self.images
+
     def says(self) -> str:
         """Its one line."""
         return (self.play.__doc__ or "").strip()
 
+
+# Debian's ifup has udhcpc give up after 9 s: there a late answer finds nobody who asks.
+PATIENT_IMAGES = ("networkd", "nm", "sysvinit", "sysvinit-plain", "busybox")
 
 # What differs only in how a hook is started and kept: one image for each way will do.
 HOOK_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
@@ -354,9 +379,10 @@ _ALL = (
     Story("failures", failures, "hooked", images=("networkd", "busybox")),
     Story("frozen", frozen, "hooked", images=("networkd",)),
     Story("bare", bare, "hooked", images=("sysvinit-plain",)),
+    Story("essential", essential, "hooked", images=("no-python", "half-python")),
     Story("down", down, "hooked", waits=True),
     Story("never", never, "hooked", waits=True, images=HOOK_IMAGES),
-    Story("late", late, "hooked", waits=True),
+    Story("late", late, "hooked", waits=True, images=PATIENT_IMAGES),
 )
 STORIES: Dict[str, Story] = {story.name: story for story in _ALL}
 

@@ -26,7 +26,7 @@ ROW = "%-15s %-16s %-15s %6s %6s %6s %8s  %-12s %-12s  %s"
 
 # Two boots of one emulated machine differ by so much, beside another one: a share of the boot, and seconds.
 SHARE, SECONDS = 0.3, 4.0
-AWAY = ("down", "never")
+FIRST, AWAY = ("first", "essential"), ("down", "never")
 
 
 def show(played: List[Played]) -> List[str]:
@@ -41,10 +41,10 @@ def show(played: List[Played]) -> List[str]:
             image.name,
             image.init,
             image.dhcp,
-            _figure(ours, "first", "ready"),
-            _figure(ours, "first", "second"),
-            _figure(ours, "down", "after"),
-            _figure(ours, "down", "prepare"),
+            _figure(ours, FIRST, "ready"),
+            _figure(ours, FIRST, "second"),
+            _figure(ours, ("down",), "after"),
+            _figure(ours, ("down",), "prepare"),
             _delays(ours, ("elsewhere",)),
             _delays(ours, AWAY),
             "%s (%d of %d stories)" % (verdict, passed, len(ours)),
@@ -75,9 +75,9 @@ def _judged(one: Played, plain: Dict[str, float]) -> Played:
     return one
 
 
-def _figure(ours: Dict[str, Played], story: str, name: str) -> str:
-    value = ours[story].figures.get(name) if story in ours else None
-    return "-" if value is None else "%.1f" % value
+def _figure(ours: Dict[str, Played], stories: Sequence[str], name: str) -> str:
+    found = [ours[story].figures[name] for story in stories if story in ours and name in ours[story].figures]
+    return "%.1f" % found[0] if found else "-"
 
 
 def _delays(ours: Dict[str, Played], stories: Sequence[str]) -> str:
