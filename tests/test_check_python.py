@@ -57,10 +57,19 @@ class ImageTest(CheckTest):
         self.gone("/bin/wget")
         self.assertEqual([finding.level for finding in self.findings("python")], ["error", "error"])
 
+    def test_half_a_library(self) -> None:
+        """The shell goes on where a boot could not even begin; it has to have something to ask Azure with."""
+        wget = {"/bin/wget": "x"}
+        json, socket = LIBRARY + "/json", LIBRARY + "/socket.py"
+        self.bad("python", "warning", r"\(3.11\) lacks: json: .* makes no account", wget, gone=[json])
+        self.bad("python", "warning", "lacks: json: ", wget, gone=[json + "/__init__.py"])
+        self.bad("python", "warning", "lacks: socket tempfile: ", wget, gone=[socket, LIBRARY + "/tempfile.py"])
+        self.bad("python", "error", "lacks: tempfile$", wget, gone=[LIBRARY + "/tempfile.py"])
+        self.start()
+        self.gone(json)
+        self.assertEqual([finding.level for finding in self.findings("python")], ["warning", "error"])
+
     def test_modules(self) -> None:
-        self.bad("python", "error", r"\(3.11\) lacks: json$", gone=[LIBRARY + "/json"])
-        self.bad("python", "error", "lacks: json$", gone=[LIBRARY + "/json/__init__.py"])
-        self.bad("python", "error", "lacks: socket tempfile$", gone=[LIBRARY + "/socket.py", LIBRARY + "/tempfile.py"])
         self.bad("python", "error", "lacks: fcntl$", gone=[LIBRARY + "/lib-dynload/fcntl.cpython-311.so"])
         elf = "\x7fELF PyInit__socket\0PyInit_select\0PyInit_binascii\0PyInit_pyexpat_not\0"
         self.bad("python", "error", "lacks: pyexpat$", {"/usr/bin/python3.11": elf})
@@ -112,7 +121,7 @@ class AskTest(CheckTest):
     """On the running system the interpreter itself is asked."""
 
     def test_this_one(self) -> None:
-        found = interpreter.ask(System("/"), sys.executable, "")
+        (found,) = interpreter.ask(Image(System("/")), sys.executable, "")
         self.assertEqual((found.level, found.id), ("ok", "python"), found)
         self.assertIn("is Python %d.%d" % sys.version_info[:2], found.message)
 
@@ -125,10 +134,11 @@ class AskTest(CheckTest):
         return place
 
     def test_what_lacks(self) -> None:
-        found = interpreter.ask(System("/"), self.pretend("echo 3.9 json pyexpat\n"), "add it")
+        here = Image(System("/"))
+        (found,) = interpreter.ask(here, self.pretend("echo 3.9 hashlib pyexpat\n"), "add it")
         self.assertEqual((found.level, found.remedy), ("error", "add it"))
-        self.assertRegex(found.message, "lacks: json pyexpat$")
-        found = interpreter.ask(System("/"), self.pretend("exit 1\n"), "")
+        self.assertRegex(found.message, "lacks: hashlib pyexpat$")
+        (found,) = interpreter.ask(here, self.pretend("exit 1\n"), "")
         self.assertEqual(found.level, "error")
         self.assertIn("does not run", found.message)
 

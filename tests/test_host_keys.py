@@ -8,7 +8,7 @@ from unittest import mock
 
 from azure_provisioning.boot import begin
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys
+from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys, restart_dropbear
 from azure_provisioning.provision import prepare
 from tests.guests import AZURE_VM, FastSystem
 from tests.tools import ToolSystem, ToolTest
@@ -89,6 +89,29 @@ class HostKeysTest(ToolTest):
         self.tools.add("ssh-keygen")
         self.assertEqual(renew_host_keys(self.system), "no ssh server here")
         self.assertEqual(self.tools.ran, [])
+
+    def test_dropbear_that_runs(self) -> None:
+        """Only the one that listens is ended; started anew unless somebody watches over it."""
+        for words, again in ((["dropbear", "-R", "-p", "22"], True), (["dropbear", "-RFE"], False)):
+            with self.subTest(words):
+                self.setUp()
+                self.fill({"/etc/dropbear/dropbear_rsa_host_key": "old", "/proc/7/status": "Name:\tsh\nPPid:\t1\n"})
+                for pid, parent in ((21, 1), (34, 21)):
+                    status = "Name:\tdropbear\nState:\tS\nPPid:\t%d\n" % parent
+                    self.fill({"/proc/%d/status" % pid: status, "/proc/%d/cmdline" % pid: "\0".join(words) + "\0"})
+                hung_up: "List[int]" = []
+
+                def hang_up(pid: int, hung_up: "List[int]" = hung_up) -> bool:
+                    hung_up.append(pid)
+                    shutil.rmtree("%s/proc/%d" % (self.root, pid))
+                    return True
+
+                self.system.hang_up = hang_up  # type: ignore[method-assign]
+                self.tools.add("dropbear", lambda argv, stdin: (0, ""))
+                with mock.patch.object(ToolSystem, "live", True):
+                    self.assertTrue(restart_dropbear(self.system))
+                self.assertEqual(hung_up, [21])
+                self.assertEqual(self.tools.ran_words(), [" ".join(words)] if again else [])
 
     def test_dropbear(self) -> None:
         self.fill({"/usr/sbin/dropbear": "", "/etc/dropbear/dropbear_dss_host_key": "old", "/etc/dropbear/other": "x"})

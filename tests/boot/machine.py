@@ -136,8 +136,12 @@ class Machine:
                 self._changed.wait(min(left, 1.0))
 
     def login(self, seconds: float) -> float:
-        """When the console asks for a login."""
-        return self.wait(r"login: ", seconds)[0]
+        """When the console asks for a login, or whether somebody is there."""
+        came, said = self.wait(r"login: |press Enter", seconds)
+        if said.group() == "press Enter":
+            self.type("\n")
+            self.wait(r"login: ", seconds)
+        return came
 
     @contextmanager
     def resting(self) -> Iterator[None]:

@@ -57,7 +57,29 @@ def renew_dropbear(system: System) -> str:
     made = keys_of(system, DROPBEAR, "dropbear_*_host_key")
     if not made:
         raise GuestError("host keys cannot be made", problem="dropbearkey made none")
-    return "%d made for dropbear" % len(made)
+    return "%d made for dropbear%s" % (len(made), ", which was started anew" if restart_dropbear(system) else "")
+
+
+def restart_dropbear(system: System) -> bool:
+    """Have a dropbear that runs already serve the new keys, where nothing could hold it back; connections stay.
+
+    It reads them only when it starts, and ends on SIGHUP. One in the foreground is brought back by who watches over it.
+    """
+    restarted = False
+    for pid in system.list("/proc") if system.live else []:
+        status = system.read_text("/proc/%s/status" % pid) if pid.isdigit() else None
+        if not status or not status.startswith("Name:\tdropbear\n") or "\nPPid:\t1\n" not in status:
+            continue  # those that hold a connection are children of the one that listens
+        argv = (system.read_text("/proc/%s/cmdline" % pid) or "").rstrip("\0").split("\0")
+        if not system.hang_up(int(pid)):
+            continue
+        restarted = True
+        for _ in range(20):  # the port must be free
+            if system.exists("/proc/" + pid):
+                system.sleep(0.1)
+        if not any(word.startswith("-") and not word.startswith("--") and "F" in word for word in argv[1:]):
+            system.run(argv, seconds=MAKE_SECONDS)
+    return restarted
 
 
 def keys_of(system: System, folder: str, pattern: str) -> "List[str]":

@@ -8,7 +8,7 @@ from ...errors import GuestError, ProvisionError
 from ...init import table
 from ...init.unit import SHELL
 from ...system import System
-from ..python import describe_lack, find_interpreter, is_too_old, unheard_options
+from ..python import RARE, describe_lack, find_interpreter, is_too_old, unheard_options
 from .finding import Finding, error, ok, warning
 from .hook import find_command
 from .subject import Image
@@ -44,21 +44,21 @@ def check_python(image: Image) -> "Iterator[Finding]":
             yield error("python", str(problem.reason) + (": " + path if path else ""), remedy)
         return
     if path == SHELL:
-        yield from look_without(image, remedy)
+        yield from look_without(image, describe_lack(system, path), remedy)
         return
     if system.can_run:
-        yield ask(system, path, remedy)
+        yield from ask(image, path, remedy)
         return
     version = find_version(system, path)
     if version is None:
         yield warning("python", "%s does not tell its version: nobody can tell whether it can run this" % path)
         return
-    yield from look(system, path, version, remedy)
+    yield from look(image, path, version, remedy)
 
 
-def look_without(image: Image, remedy: str) -> "Iterator[Finding]":
+def look_without(image: Image, lack: str, remedy: str) -> "Iterator[Finding]":
     """The shell does the essential; an error where the options ask for more, or where it has nothing to ask with."""
-    lack, unheard = describe_lack(image.system, SHELL), unheard_options(image.options)
+    unheard = unheard_options(image.options)
     if unheard:
         yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
     else:
@@ -69,19 +69,19 @@ def look_without(image: Image, remedy: str) -> "Iterator[Finding]":
         yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
 
 
-def ask(system: System, path: str, remedy: str) -> Finding:
+def ask(image: Image, path: str, remedy: str) -> "Iterator[Finding]":
     """What the interpreter itself says."""
     try:
-        words = system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
+        words = image.system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
     except GuestError as problem:
-        return error("python", "%s does not run: %s" % (path, problem), remedy)
-    if words[1:]:
-        return error("python", "%s lacks: %s" % (path, " ".join(words[1:])), remedy)
-    return ok("python", "%s is Python %s and has all modules" % (path, words[0]))
+        yield error("python", "%s does not run: %s" % (path, problem), remedy)
+        return
+    yield from judge(image, path, words[0], words[1:], remedy)
 
 
-def look(system: System, path: str, version: str, remedy: str) -> "Iterator[Finding]":
+def look(image: Image, path: str, version: str, remedy: str) -> "Iterator[Finding]":
     """What the files say."""
+    system = image.system
     found = modules(system, path, version)
     if not found:
         yield error("python", "the library of %s is missing: there is no lib/python%s" % (path, version), remedy)
@@ -97,8 +97,16 @@ def look(system: System, path: str, version: str, remedy: str) -> "Iterator[Find
             yield warning("python", message)
     else:
         missing = [name for name in missing if name not in built_in and name not in ALWAYS]
-    if missing:
-        yield error("python", "%s (%s) lacks: %s" % (path, version, " ".join(missing)), remedy)
+    yield from judge(image, path, version, missing, remedy)
+
+
+def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: str) -> "Iterator[Finding]":
+    """All there? Without what a boot loads first the shell goes on; without another module it would break off."""
+    lack = "%s (%s) lacks: %s" % (path, version, " ".join(missing))
+    if set(missing) & set(RARE):
+        yield from look_without(image, lack, remedy)
+    elif missing:
+        yield error("python", lack, remedy)
     else:
         yield ok("python", "%s is Python %s and has all modules" % (path, version))
 
