@@ -207,6 +207,7 @@ ln -sf /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
 
 FINIT = r"""
 echo 'tty [12345] /dev/ttyS0 115200 vt100' > /etc/finit.d/serial.conf
+echo 'run [S] /bin/mkdir -p /run/sshd -- Folder of sshd' > /etc/finit.d/sshd-folder.conf
 """
 
 
