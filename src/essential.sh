@@ -30,12 +30,12 @@ within() { # SECONDS COMMAND...: its exit code; when the time is over it is kill
 	span=$1 && shift
 	{ "$@" <&3 3<&- & } 3<&0
 	job=$!
-	(trap 'kill $nap; exit' TERM; sleep "$span" & nap=$!; wait $nap; kill -9 $job) </dev/null >/dev/null 2>&1 &
+	# It looks itself whether the job has ended: a signal to a shell that has just been forked can be lost.
+	(while [ "$span" -gt 0 ] && kill -0 $job; do sleep 1; span=$((span - 1)); done; [ "$span" -gt 0 ] || kill -9 $job) \
+		</dev/null >/dev/null 2>&1 &
 	set -- $!
-	wait $job
-	set -- "$1" $?
-	kill "$1" 2>/dev/null
-	return "$2"
+	wait $job; set -- "$1" $?
+	kill "$1" 2>/dev/null; return "$2"
 }
 replace() { # PATH: stdin takes its place on disk, whole or not at all, with its mode and owner
 	spare=${1%/*}/.${1##*/}.$agent
