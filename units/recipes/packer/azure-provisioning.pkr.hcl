@@ -20,6 +20,7 @@ build {
     inline = [
       "chmod 0755 /tmp/azure-provisioning",
       "/tmp/azure-provisioning install",
+      "/tmp/azure-provisioning generalize --yes",
       "rm -f /tmp/azure-provisioning",
       "sync",
     ]
