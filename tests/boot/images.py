@@ -207,7 +207,10 @@ ln -sf /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
 
 FINIT = r"""
 echo 'tty [12345] /dev/ttyS0 115200 vt100' > /etc/finit.d/serial.conf
+# Debian's finit finds none of its plug-ins, so that the condition of its own sshd.conf is never met.
+rm /etc/finit.d/sshd.conf
 echo 'run [S] /bin/mkdir -p /run/sshd -- Folder of sshd' > /etc/finit.d/sshd-folder.conf
+echo 'service [2345] /usr/sbin/sshd -D -- OpenSSH daemon' > /etc/finit.d/sshd.conf
 """
 
 
