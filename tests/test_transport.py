@@ -122,6 +122,7 @@ class ExchangeTest(GuestTest):
             b"HTTP/1.1 2000 OK\r\n\r\n": "not an HTTP answer",
             b"HTTP/1.1 +20 OK\r\n\r\n": "not an HTTP answer",
             b"HTTP/1.1 20x OK\r\n\r\n": "not an HTTP answer",
+            b"HTTP/1.1 000 OK\r\n\r\n": "not an HTTP answer",
             b"HTTP/1.1 \xb2\xb2\xb2 OK\r\n\r\n": "",
             b"HTTP/1.1\r\n\r\n": "not an HTTP answer",
             b"HTTP/1.1 200 OK": "the answer ends in its head",

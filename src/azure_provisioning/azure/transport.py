@@ -184,7 +184,7 @@ def receive(stream: Stream, status_only: bool = False) -> Reply:
     while 100 <= status < 200:  # an interim answer, such as 100 Continue, comes before the real one
         version, _, rest = stream.line().partition(" ")
         code, _, reason = rest.strip().partition(" ")
-        if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isdigit():
+        if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isdecimal() or code < "100":
             raise ValueError("not an HTTP answer")
         status = int(code)
         if status_only and 200 <= status < 300:
