@@ -65,7 +65,7 @@ class AgentTest(ToolTest):
                 self.tools.add(asked, lambda argv, _, answer=answer: (0, answer if WAAGENT in argv else ""))  # type: ignore
                 found = find_package(self.tools, WAAGENT)
                 assert found is not None
-                self.assertEqual(" ".join(found.purge), "/sbin/%s %s" % (tool, words))
+                self.assertEqual(" ".join(found.purges[0]), "/sbin/%s %s" % (tool, words))
                 self.assertEqual(self.take_out(self.tools), 0, self.story)
                 self.assertIn("%s %s" % (tool, words), self.tools.ran_words())
                 self.assertIsNone(self.system.stat("/var/lib/waagent"))
@@ -85,6 +85,14 @@ class AgentTest(ToolTest):
         self.assertIn("could not purge the package walinuxagent", self.story)
         self.assertIn("ERROR: locked", self.story)
         self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
+
+    def test_second_tool(self) -> None:
+        """apt-get refuses all work where some other package lacks what it depends on."""
+        self.tools.add("dpkg-query", lambda *_: (0, "waagent: %s\n" % WAAGENT))
+        self.tools.add("apt-get", lambda *_: (100, "E: Unmet dependencies.\n"))
+        self.tools.add("dpkg")
+        self.assertEqual(self.take_out(self.tools), 0, self.story)
+        self.assertIn("dpkg --purge waagent", self.tools.ran_words())
 
     def test_nothing_of_an_image_is_executed(self) -> None:
         class Offline(ToolSystem):

@@ -15,14 +15,14 @@ class Manager(NamedTuple):
 
     ask: Tuple[str, ...]  # to be followed by the path
     answer: str  # a regular expression; its group is the package's name
-    purges: Tuple[Tuple[str, ...], ...]  # the first that is there, to be followed by the name
+    purges: Tuple[Tuple[str, ...], ...]  # to be followed by the name: the first that is there and does it
 
 
 class Package(NamedTuple):
     """A package that is installed."""
 
     name: str
-    purge: Tuple[str, ...]  # the whole command
+    purges: Tuple[Tuple[str, ...], ...]  # the whole commands, the best first
 
 
 MANAGERS = (
@@ -60,16 +60,24 @@ def find_package(system: System, program: str) -> Optional[Package]:
         except GuestError:
             continue  # not its file
         found = re.search(manager.answer, answer)
-        for purge in manager.purges if found else ():
-            tool = system.find_program(purge[0])
-            if tool and found:
-                return Package(found.group(1), (tool,) + purge[1:] + (found.group(1),))
+        if found:
+            tools = [(system.find_program(purge[0]), purge[1:]) for purge in manager.purges]
+            purges = tuple((tool,) + words + (found.group(1),) for tool, words in tools if tool)
+            if purges:
+                return Package(found.group(1), purges)
     return None
 
 
 def purge(system: System, package: Package) -> None:
-    """Take the package out, with its configuration where the package manager can. Raises GuestError."""
-    code, printed = system.execute(list(package.purge), SECONDS, environment=ENVIRONMENT)
-    if code != 0:
+    """Take the package out, with its configuration where the package manager can. Raises GuestError.
+
+    What looks at the whole system first refuses where something else is amiss; what only takes out a package does not.
+    """
+    failures = []
+    for command in package.purges:
+        code, printed = system.execute(list(command), SECONDS, environment=ENVIRONMENT)
+        if code == 0:
+            return
         last = (printed.strip().splitlines() or [""])[-1]
-        raise GuestError("command failed", command=" ".join(package.purge), code=code, output=last)
+        failures.append(GuestError("command failed", command=" ".join(command), code=code, output=last))
+    raise failures[0]
