@@ -51,6 +51,7 @@ def show(played: List[Played]) -> List[str]:
         )
         lines.append(ROW % cells)
     lines += ["", *LEGEND, ""]
+    lines += ["%s on %s %s" % (one.story, one.image.name, one.why) for one in played if one.verdict == "ok" and one.why]
     failed = [one for one in played if one.verdict != "ok"]
     for one in failed:
         lines.append("FAILED %s on %s: %s\n       logs: %s" % (one.story, one.image.name, one.why, one.logs))
