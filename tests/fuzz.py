@@ -26,6 +26,7 @@ from azure_provisioning.console import Console
 from azure_provisioning.errors import ProvisionError
 from azure_provisioning.guest import account, authorized_keys, dns, hostname, hosts, password, privilege, ssh_key, sshd
 from azure_provisioning.guest.accounts import find_account, password_field
+from azure_provisioning.guest.sshd_config import settings
 from azure_provisioning.image import status
 from azure_provisioning.image.fake_azure import GOAL_STATE, INSTANCE, KEY, VM_ID
 from azure_provisioning.image.install import install, uninstall
@@ -274,7 +275,7 @@ def run_keys(system: FuzzSystem, path: str, data: bytes, _rng: random.Random) ->
     assert found is not None
     if path == "the keys":
         authorized_keys.authorize(system, USER, [data.decode("utf-8", "replace")])
-    place = authorized_keys.key_file(system, found)
+    place = authorized_keys.key_file(found, settings(system, USER))
     before = (system.read(place) or b"").split(b"\n")
     authorized_keys.authorize(system, USER, [KEY, KEY])
     there = (system.read(place) or b"").split(b"\n")

@@ -77,10 +77,11 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
     """The administrator's SSH keys."""
     if not profile.user or not profile.ssh_keys:
         return ""
-    from .guest import authorized_keys, sshd_access
+    from .guest import authorized_keys, sshd_access, sshd_config
 
-    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys)
-    obstacle = sshd_access.find_obstacle(boot.system, profile.user)
+    sshd = sshd_config.settings(boot.system, profile.user)  # asked once: it starts a program
+    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd)
+    obstacle = sshd_access.find_obstacle(boot.system, profile.user, sshd)
     if obstacle:
         boot.console.announce("warning: this image's sshd will not let %s in: %s" % (profile.user, obstacle))
     return done

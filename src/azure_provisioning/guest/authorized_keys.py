@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from typing import List, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from ..errors import GuestError
 from ..folder import ROOT, Folder, Owner, open_folder
@@ -15,8 +15,10 @@ from .sshd_config import settings
 DEFAULT = ".ssh/authorized_keys"  # dropbear's too
 
 
-def authorize(system: System, name: str, keys: "Sequence[str]") -> str:
+def authorize(system: System, name: str, keys: "Sequence[str]", sshd: "Optional[Dict[str, str]]" = None) -> str:
     """Let the holders of `keys` log in as `name`; returns what was done. What is in the file already stays.
+
+    `sshd`: its settings as they count for `name`; it is asked if they are not given.
 
     Raises GuestError: `no usable ssh key` if there is none among them, or why they cannot be put where sshd looks.
     """
@@ -31,15 +33,15 @@ def authorize(system: System, name: str, keys: "Sequence[str]") -> str:
         problems += bad
     if not wanted:
         raise GuestError("no usable ssh key", given=len(keys), problem=(problems or ["none was given"])[0])
-    path = key_file(system, account)
+    path = key_file(account, settings(system, name) if sshd is None else sshd)
     added = put_keys(system, account, path, wanted)
     refused = "; refused: " + ", ".join(problems) if problems else ""
     return "%d added to %s%s" % (added, path, refused)
 
 
-def key_file(system: System, account: Account) -> str:
+def key_file(account: Account, sshd: "Dict[str, str]") -> str:
     """The absolute path of the first file in which this sshd looks for the keys of `account`. Raises GuestError."""
-    value = settings(system, account.name).get("authorizedkeysfile", DEFAULT)
+    value = sshd.get("authorizedkeysfile", DEFAULT)
     patterns = [word for word in value.split() if word.lower() != "none"]
     if not patterns:
         raise GuestError("sshd reads no key file", authorizedkeysfile=value)

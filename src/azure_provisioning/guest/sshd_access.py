@@ -1,19 +1,20 @@
 """Whether this sshd would let the administrator in at all: a hardened image often lists who may."""
 
 import re
-from typing import List
+from typing import Dict, List, Optional
 
 from ..system import System
 from .accounts import all_groups, find_account
 from .sshd_config import settings
 
 
-def find_obstacle(system: System, name: str) -> str:
+def find_obstacle(system: System, name: str, sshd: "Optional[Dict[str, str]]" = None) -> str:
     """The setting of sshd's by which a key of `name` is of no use; empty if there is none. Raises GuestError.
 
+    `sshd`: its settings as they count for `name`; it is asked if they are not given.
     sshd goes by them in this order, and each list is one, however many lines it has (sshd_config(5)).
     """
-    found = settings(system, name)
+    found = settings(system, name) if sshd is None else sshd
     if found.get("pubkeyauthentication", "yes") == "no":
         return "PubkeyAuthentication no"
     groups = groups_of(system, name)
