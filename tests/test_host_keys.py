@@ -98,7 +98,8 @@ class HostKeysTest(ToolTest):
                 self.fill({"/etc/dropbear/dropbear_rsa_host_key": "old", "/proc/7/status": "Name:\tsh\nPPid:\t1\n"})
                 for pid, parent in ((21, 1), (34, 21)):
                     status = "Name:\tdropbear\nState:\tS\nPPid:\t%d\n" % parent
-                    self.fill({"/proc/%d/status" % pid: status, "/proc/%d/cmdline" % pid: "\0".join(words) + "\0"})
+                    files = {"status": status, "cmdline": "\0".join(words) + "\0", "comm": "dropbear\n"}
+                    self.fill({"/proc/%d/%s" % (pid, name): text for name, text in files.items()})
                 hung_up: "List[int]" = []
 
                 def hang_up(pid: int, hung_up: "List[int]" = hung_up) -> bool:

@@ -9,6 +9,7 @@ from typing import Callable, Dict, List, Tuple
 
 from ..errors import GuestError
 from ..system import System
+from .processes import processes
 
 FOLDER = "/run/azure-provisioning"
 SECONDS = 30.0  # for a client to get its answer
@@ -68,20 +69,10 @@ def is_up(flags: str) -> bool:
 
 
 def find_processes(system: System) -> Running:
-    """What runs, by name. An applet goes by its own name, not by that of busybox."""
+    """What runs, by name."""
     found: Running = {}
-    for pid in system.list("/proc"):
-        if not pid.isdigit():
-            continue
-        try:
-            name = (system.read_text("/proc/%s/comm" % pid) or "").strip()
-            argv = (system.read_text("/proc/%s/cmdline" % pid) or "").split("\0")
-        except GuestError:
-            continue  # it has ended
-        if name == "busybox" and len(argv) > 1:
-            argv = argv[1:]
-            name = argv[0].rpartition("/")[2]
-        found.setdefault(name, []).append(argv)
+    for process in processes(system):
+        found.setdefault(process.name, []).append(process.argv)
     return found
 
 

@@ -7,12 +7,14 @@ from typing import List
 
 from ..errors import GuestError
 from ..system import System
+from .processes import is_daemon, processes
 from .sshd import reload_sshd
 
 OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # also what an interrupted ssh-keygen leaves
 DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
 MAKE_SECONDS = 120.0  # RSA on a slow machine
+END_SECONDS = 2.0  # for a dropbear that was told to end
 
 
 def renew_host_keys(system: System) -> str:
@@ -66,19 +68,17 @@ def restart_dropbear(system: System) -> bool:
     It reads them only when it starts, and ends on SIGHUP. One in the foreground is brought back by who watches over it.
     """
     restarted = False
-    for pid in system.list("/proc") if system.live else []:
-        status = system.read_text("/proc/%s/status" % pid) if pid.isdigit() else None
-        if not status or not status.startswith("Name:\tdropbear\n") or "\nPPid:\t1\n" not in status:
+    for pid, name, argv in processes(system) if system.live else ():
+        if name != "dropbear" or not argv[0] or not is_daemon(system, pid):
             continue  # those that hold a connection are children of the one that listens
-        argv = (system.read_text("/proc/%s/cmdline" % pid) or "").rstrip("\0").split("\0")
-        if not system.hang_up(int(pid)):
+        if not system.hang_up(pid):
             continue
         restarted = True
-        for _ in range(20):  # the port must be free
-            if system.exists("/proc/" + pid):
-                system.sleep(0.1)
+        ends = system.monotonic() + END_SECONDS
+        while system.exists("/proc/%d" % pid) and system.monotonic() < ends:  # the port must be free
+            system.sleep(0.1)
         if not any(word.startswith("-") and not word.startswith("--") and "F" in word for word in argv[1:]):
-            system.run(argv, seconds=MAKE_SECONDS)
+            system.run(argv[:-1], seconds=MAKE_SECONDS)  # each word ends with a zero byte, also the last
     return restarted
 
 
