@@ -6,6 +6,7 @@ from azure_provisioning.image.agent import plan_agents
 from azure_provisioning.image.former_account import plan_account
 from azure_provisioning.image.package import find_package
 from azure_provisioning.image.plan import Plan
+from azure_provisioning.init.rivals import OTHER_FOLDERS, is_enabled
 from tests.tools import ToolSystem, ToolTest
 
 WAAGENT = "/usr/sbin/waagent"
@@ -69,6 +70,16 @@ class AgentTest(ToolTest):
                 self.assertEqual(self.take_out(self.tools), 0, self.story)
                 self.assertIn("%s %s" % (tool, words), self.tools.ran_words())
                 self.assertIsNone(self.system.stat("/var/lib/waagent"))
+
+    def test_every_folder_that_starts_one(self) -> None:
+        """Where `rivals` finds an agent that is enabled, this takes it out."""
+        self.system.unlink("/etc/runlevels/default/waagent")
+        for folder, ending in OTHER_FOLDERS.items():
+            path = "%s/waagent%s" % (folder, ending)
+            self.fill({path: ""})
+            self.assertTrue(is_enabled(self.system, ("waagent",)), path)
+            self.assertEqual(self.take_out(self.tools), 0, self.story)
+            self.assertIsNone(self.system.stat(path, follow=False), path)
 
     def test_what_is_of_no_package(self) -> None:
         for answer in ((1, "error: file is not owned by any package\n"), (0, ""), (0, "nonsense; rm -rf /: /x\n")):

@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import List, NamedTuple, Tuple
 
-from ..init.rivals import CLOUD_DISABLED, CLOUD_INIT, WAAGENT, WAAGENT_CONF
+from ..init.rivals import CLOUD_DISABLED, CLOUD_INIT, OTHER_FOLDERS, WAAGENT, WAAGENT_CONF
 from ..system import System
 from .package import Package, find_package, purge
 from .plan import Plan, join
@@ -52,8 +52,7 @@ STARTED = (
     ("/etc/init.d", "S[0-9][0-9]%s"),
     ("/etc/runit/runsvdir/*", "%s"),
     ("/etc/service", "%s"),
-    ("/etc/dinit.d/boot.d", "%s"),
-)
+) + tuple((folder, "%s" + ending) for folder, ending in OTHER_FOLDERS.items())
 # Network configuration that cloud-init wrote. It goes by the MAC address of this VM's card.
 NETWORK = (
     ("/etc/netplan", "*cloud-init*"),
