@@ -9,7 +9,7 @@ from ..init import declared, detection, manifest, rivals, s6, table
 from ..init.unit import DEFAULT
 from ..records import Hook
 from ..system import System
-from .python import describe_lack, find_interpreter, unheard_options
+from .python import WITHOUT, describe_lack, find_interpreter, unheard_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def install(
     if left:
         console.warn(left)
     if lack:
-        console.warn("%s: a boot sets the name and reports Ready, and makes no account and no keys" % lack)
+        console.warn("%s: %s" % (lack, WITHOUT))
         if not system.find_program("curl", "wget", "nc"):
             console.warn("there is no curl, wget or nc either, and a boot needs one of them")
     kind = system.volatile(state.FOLDER)

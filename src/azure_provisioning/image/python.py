@@ -18,6 +18,7 @@ USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/lib
 FOLDERS = ("/usr/bin", "/usr/local/bin")
 LIBRARIES = ("lib", "lib64")
 RARE = ("json", "socket", "subprocess")  # what small Pythons lack of the library that a boot needs
+WITHOUT = "a boot sets the name and reports Ready, and makes no account and no keys"
 PYTHON_ONLY = (
     "account",
     "password",

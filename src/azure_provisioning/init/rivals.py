@@ -83,7 +83,7 @@ def read_options(system: System, path: str) -> "Dict[str, str]":
 
 
 def text(system: System, path: str) -> str:
-    """A rival's file; unreadable counts as empty, because its options are not ours to repair."""
+    """A file that is not ours to repair; unreadable counts as empty."""
     try:
         return system.read_text(path) or ""
     except GuestError:

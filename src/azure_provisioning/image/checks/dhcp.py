@@ -90,15 +90,10 @@ def find_script(image: Image, clients: "List[str]") -> "Optional[str]":
     """The first service whose own script calls one of the clients."""
     for name, path in sorted((image.services or {}).items()):
         if "/init.d/" in image.system.chain(path)[-1] or "/rc.d/" in path:
-            match = SCRIPT.search(without_comments(image.text(path)))
+            match = SCRIPT.search(image.active(path))
             if match and match.group(1) in clients:
                 return name
     return None
-
-
-def without_comments(text: str) -> str:
-    """The lines that do something."""
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
 # -- what the settings of each lack; empty if nothing ------------------------------------------------------------------
@@ -118,7 +113,7 @@ def find_netplan(image: Image) -> "Optional[str]":
 
 def of_netplan(image: Image, _service: str) -> str:
     """`dhcp4: true` for a card that may be eth0. The files are YAML, of which this looks at the words alone."""
-    text = without_comments("\n".join(image.text(path) for path in matching(image.system, "/etc/netplan/*.yaml")))
+    text = image.active(*matching(image.system, "/etc/netplan/*.yaml"))
     if not re.search(r"\bdhcp4:\s*(true|yes|on)\b", text):
         return "no file of /etc/netplan asks for DHCP"
     if PINNED.search(text):
@@ -149,7 +144,7 @@ def of_networkd(image: Image, _service: str) -> str:
         for path in matching(image.system, folder + "/systemd/network/*.network"):
             files.setdefault(path.rpartition("/")[2], path)
     for name in sorted(files):
-        text = without_comments(image.text(files[name]))
+        text = image.active(files[name])
         if re.search(r"(?im)^[ \t]*DHCP\s*=\s*(yes|true|ipv4|both|1|on)\s*$", text) and matches_network(text):
             return ""
     return "no file of systemd/network asks for DHCP on %s" % INTERFACE
@@ -167,7 +162,7 @@ def matches_network(text: str) -> bool:
 def of_ifupdown(image: Image, _service: str) -> str:
     """`iface eth0 inet dhcp` in /etc/network/interfaces, or in what that includes."""
     paths = ["/etc/network/interfaces"] + matching(image.system, "/etc/network/interfaces.d/*")
-    text = without_comments("\n".join(image.text(path) for path in paths))
+    text = image.active(*paths)
     if not text.strip():
         return "/etc/network/interfaces is empty"
     asked, card = [], ""

@@ -8,7 +8,7 @@ from ...errors import GuestError, ProvisionError
 from ...init import table
 from ...init.unit import SHELL
 from ...system import System
-from ..python import RARE, describe_lack, find_interpreter, is_too_old, unheard_options
+from ..python import RARE, WITHOUT, describe_lack, find_interpreter, is_too_old, unheard_options
 from .finding import Finding, error, ok, warning
 from .hook import find_command
 from .subject import Image
@@ -62,9 +62,7 @@ def look_without(image: Image, lack: str, remedy: str) -> "Iterator[Finding]":
     if unheard:
         yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
     else:
-        yield warning(
-            "python", lack + ": a boot sets the name and reports Ready, and makes no account and no keys", remedy
-        )
+        yield warning("python", "%s: %s" % (lack, WITHOUT), remedy)
     if not image.system.find_program("curl", "wget", "nc"):
         yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
 

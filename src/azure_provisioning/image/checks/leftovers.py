@@ -55,8 +55,7 @@ def check_network(image: Image) -> "Iterator[Finding]":
     plan = Plan(image.system)
     for folder, names, form in NETWORK_FILES:
         for path in plan.files(folder, names):
-            text = "\n".join(line for line in image.text(path).splitlines() if not line.lstrip().startswith("#"))
-            if re.search(form, text):
+            if re.search(form, image.active(path)):
                 message = "%s is for the network card of one machine" % path
                 yield warning("network-pinned", message, "rm " + image.place(path))
 

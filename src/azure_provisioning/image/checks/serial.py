@@ -5,7 +5,6 @@ import re
 from typing import Iterator, List, Tuple
 
 from ...guest.sshd_config import matching
-from ...init.detection import active_lines
 from .finding import Finding, ok, warning
 from .services import find_unit
 from .subject import Image
@@ -117,7 +116,7 @@ def find_getty(image: Image) -> str:
         paths = ["/etc/finit.conf", *sorted((image.services or {}).values())]
         found = [path for path in paths for line in image.text(path).splitlines() if is_finit_tty(line)]
         return found[0] if found else ""
-    inittab = active_lines(image.system, "/etc/inittab").decode("utf-8", "replace")
+    inittab = image.active("/etc/inittab")
     lines = serial_lines(inittab)
     return "/etc/inittab" if any(":respawn:" in line or ":askfirst:" in line for line in lines) else ""
 

@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, Optional
 from ...errors import GuestError
 from ...init import dinit, runit, sysvinit
 from ...init.detection import active_lines, find_base
+from ...init.rivals import text
 from ...system import System
 
 UNIT_FOLDERS = (
@@ -200,14 +201,6 @@ def of_slackware(system: System) -> "Dict[str, str]":
     """The executable scripts `rc.NAME`."""
     names = [name for name in system.list("/etc/rc.d") if name.startswith("rc.")]
     return {name[3:]: "/etc/rc.d/" + name for name in names if system.is_program("/etc/rc.d/" + name)}
-
-
-def text(system: System, path: str) -> str:
-    """A file's text; empty if it cannot be read."""
-    try:
-        return system.read_text(path) or ""
-    except GuestError:
-        return ""
 
 
 FINDERS: "Dict[str, Callable[[System], Dict[str, str]]]" = {

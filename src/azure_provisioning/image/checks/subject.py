@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from typing import Optional
 
 from ... import config
-from ...errors import GuestError
-from ...init.detection import find_init
+from ...init.detection import active_lines, find_init
+from ...init.rivals import text
 from ...system import System
 from . import packages
 from .services import find_services
@@ -35,10 +35,11 @@ class Image:
 
     def text(self, path: str) -> str:
         """A file's text; empty if there is none, or it is no text file of a usual size."""
-        try:
-            return self.system.read_text(path) or ""
-        except GuestError:
-            return ""
+        return text(self.system, path)
+
+    def active(self, *paths: str) -> str:
+        """The lines of the files that are no comments."""
+        return b"\n".join(active_lines(self.system, path) for path in paths).decode("utf-8", "replace")
 
     # -- remedies -------------------------------------------------------------------------------------------------
 
