@@ -86,12 +86,7 @@ def essential(scene: Scene) -> None:
     _cut(scene, same, _reported, True, 0.0)
     _whole(scene, "after a cut at the report")
     with scene.boot(same) as boot:
-        scene.figures["ready"] = boot.ready(BOOT)
-        boot.shell(BOOT)
-        boot.out_of_the_boot()
-        _named(boot, same)
-        boot.pause(SETTLE)
-        _once(boot)
+        scene.figures["ready"] = _comes_up(boot, same)
         boot.machine.power_off()
     _done(scene, same)
     scene.figures["second"] = _quiet(scene, vm(15, generation=2), "true")
@@ -237,12 +232,7 @@ def late(scene: Scene) -> None:
             _until(boot, 45)
             must(not azure.connections, "a request before there was a lease")
             scene.sealed.start_dhcp(azure.wireserver)
-        scene.figures["ready"] = boot.ready(BOOT)
-        boot.shell(BOOT)
-        boot.out_of_the_boot()
-        _named(boot, same)
-        boot.pause(SETTLE)
-        _once(boot)
+        scene.figures["ready"] = _comes_up(boot, same)
         boot.machine.ask("sync")
     _done(scene, same)
 
@@ -292,11 +282,7 @@ def failures(scene: Scene) -> None:
         _stays(boot)
     scene.put(GATE, '#!/bin/sh\ntest "$AZURE_HOSTNAME" = %s\n' % same.computer, 0o755)
     with scene.boot(same) as boot:
-        boot.ready(BOOT)
-        boot.shell(BOOT)
-        boot.out_of_the_boot()
-        boot.pause(SETTLE)
-        _once(boot)
+        _comes_up(boot, same)
         boot.machine.ask("sync")
     _done(scene, same)
 
@@ -386,6 +372,17 @@ _ALL = (
     Story("late", late, "hooked", waits=True, images=PATIENT_IMAGES),
 )
 STORIES: Dict[str, Story] = {story.name: story for story in _ALL}
+
+
+def _comes_up(boot: Boot, machine: Vm) -> float:
+    """To Ready once, with its name, out of the boot: seconds from power-on to Ready. A root shell is open then."""
+    ready = boot.ready(BOOT)
+    boot.shell(BOOT)
+    boot.out_of_the_boot()
+    _named(boot, machine)
+    boot.pause(SETTLE)
+    _once(boot)
+    return ready
 
 
 def _named(boot: Boot, machine: Vm) -> None:
