@@ -23,6 +23,8 @@ IMAGE = {
     "/media/keys/ecdsa": "old\n",
 }
 
+KINDS = ("rsa", "ecdsa", "ed25519")
+
 
 class HostKeysTest(ToolTest):
     def keygen(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -38,6 +40,58 @@ class HostKeysTest(ToolTest):
             self.assertEqual(self.seen, ["sshd_config"])
         self.assertEqual(self.tools.ran_words(), ["ssh-keygen -A"] * 2)
         self.assertEqual(self.text("/media/keys/ecdsa"), "old\n")
+
+    def test_only_what_sshd_uses(self) -> None:
+        """The kinds of sshd's HostKey lines, wherever they are included; all kinds if another file is among them."""
+        main, other = "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/hard.conf"
+        line = "HostKey /etc/ssh/ssh_host_%s_key\n"
+        include = "Include /etc/ssh/sshd_config.d/*.conf\n"
+        for files, kinds in (
+            ({main: "# " + line % "rsa"}, []),
+            ({main: line % "ed25519"}, ["ed25519"]),
+            ({main: include + line % "rsa", other: "hostkey=" + '"/etc/ssh/ssh_host_ecdsa_key"\n'}, ["ecdsa", "rsa"]),
+            ({main: line % "ed25519" + "HostKey /etc/keys/mine\n"}, []),
+        ):
+            with self.subTest(files):
+                self.setUp()
+                self.fill(dict(IMAGE, **files))
+                self.tools.add("ssh-keygen", self.keygen)
+                renew_host_keys(self.system)
+                options = ["-q -t %s -N  -f /etc/ssh/ssh_host_%s_key" % (kind, kind) for kind in kinds] or ["-A"]
+                self.assertEqual(self.tools.ran_words(), ["ssh-keygen " + words for words in options])
+                self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
+
+    def test_a_kind_that_cannot_be_made(self) -> None:
+        """As with FIPS: the others are made. One that died is tried again, in the place of what it left."""
+        self.fill(IMAGE)
+        self.fill({"/etc/ssh/sshd_config": "".join("HostKey /etc/ssh/ssh_host_%s_key\n" % kind for kind in KINDS)})
+        deaths = [-9]
+
+        def keygen(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            self.assertIsNone(self.text(argv[-1]), "ssh-keygen would ask whether to write over it")
+            if argv[3] == "ed25519":
+                return 1, "not allowed in FIPS mode"
+            self.fill({argv[-1]: "half" if deaths else "new"})
+            return (deaths.pop() if deaths else 0), ""
+
+        self.tools.add("ssh-keygen", keygen)
+        self.assertEqual(renew_host_keys(self.system), "2 made for OpenSSH, but ssh-keygen makes no ed25519")
+        self.assertEqual({self.text("/etc/ssh/ssh_host_%s_key" % kind) for kind in ("rsa", "ecdsa")}, {"new"})
+
+    def test_on_disk_before_it_is_remembered(self) -> None:
+        """ssh-keygen syncs nothing: after a power cut there would be empty files, and a state that calls them made."""
+        self.fill(dict(AZURE_VM, **IMAGE))
+        self.tools.add("ssh-keygen", self.keygen)
+        order = []
+        self.system.sync = lambda: order.append(  # type: ignore[method-assign]
+            (self.text("/etc/ssh/ssh_host_ed25519_key"), "prepared_at" in self.facts())
+        )
+        with mock.patch.object(ToolSystem, "live", True):
+            boot = begin(self.system, self.console)
+            assert boot is not None
+            prepare(boot)
+        self.assertEqual(order, [("new\n", False)])
+        self.assertIn("prepared_at", self.facts())
 
     def test_killed_in_between(self) -> None:
         self.fill(IMAGE)

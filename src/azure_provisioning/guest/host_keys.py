@@ -2,6 +2,7 @@
 
 import binascii
 import hashlib
+import re
 from fnmatch import fnmatchcase
 from typing import List
 
@@ -9,8 +10,10 @@ from ..errors import GuestError
 from ..system import System
 from .processes import is_daemon, processes
 from .sshd import reload_sshd
+from .sshd_config import walk
 
 OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # also what an interrupted ssh-keygen leaves
+OPENSSH_KEY = re.compile(OPENSSH + r"/ssh_host_(rsa|ecdsa|ed25519)_key\Z")
 DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
 MAKE_SECONDS = 120.0  # RSA on a slow machine
@@ -33,15 +36,41 @@ def renew_openssh(system: System) -> str:
         return ""
     if tool is None:
         raise GuestError("host keys cannot be made", problem="ssh-keygen is missing")
+    kinds = configured_kinds(system)
     removed = remove_keys(system, OPENSSH, OPENSSH_KEYS)
     if not system.can_run:
         return "%d of OpenSSH removed, the next boot makes new ones" % removed
-    system.run([tool, "-A"], seconds=MAKE_SECONDS)
+    if kinds:
+        refused = [kind for kind in kinds if not (make_key(system, tool, kind) or make_key(system, tool, kind))]
+    else:
+        refused = []
+        system.run([tool, "-A"], seconds=MAKE_SECONDS)
     made = keys_of(system, OPENSSH, "ssh_host_*_key")
     if not made:
-        raise GuestError("host keys cannot be made", problem="ssh-keygen -A made none")
+        raise GuestError("host keys cannot be made", problem="ssh-keygen made none")
     running = ", sshd reads its files again" if reload_sshd(system) else ""
-    return "%d made for OpenSSH%s" % (len(made), running)
+    without = ", but ssh-keygen makes no %s" % " ".join(refused) if refused else ""
+    return "%d made for OpenSSH%s%s" % (len(made), without, running)
+
+
+def configured_kinds(system: System) -> "List[str]":
+    """The kinds of key that sshd's HostKey lines name; empty if there are none, or other files are among them.
+
+    RSA takes longer than all else that the boot waits for; who configured its sshd without it need not wait.
+    """
+    try:
+        paths = [value for key, value in walk(system) if key == "hostkey"]
+    except GuestError:
+        return []
+    found = [OPENSSH_KEY.match(path) for path in paths]
+    return sorted({match.group(1) for match in found if match}) if all(found) else []
+
+
+def make_key(system: System, tool: str, kind: str) -> bool:
+    """Make one key, in the place of what an ssh-keygen that was killed has left. False if it is not to be had."""
+    path = "%s/ssh_host_%s_key" % (OPENSSH, kind)
+    system.unlink(path)
+    return system.run([tool, "-q", "-t", kind, "-N", "", "-f", path], seconds=MAKE_SECONDS, check=False) == 0
 
 
 def renew_dropbear(system: System) -> str:
