@@ -17,6 +17,36 @@ printf '127.0.0.1\tlocalhost\n127.0.1.1\timage\n' > /etc/hosts
 rm -f /etc/resolv.conf
 """
 
+# A key of RSA takes an emulated processor many seconds. The image without these lines has its sshd as Debian has it.
+ED25519 = r"""
+echo 'HostKey /etc/ssh/ssh_host_ed25519_key' > /etc/ssh/sshd_config.d/host-key.conf
+rm /etc/ssh/ssh_host_rsa_key* /etc/ssh/ssh_host_ecdsa_key*
+"""
+
+# The initial ramdisk of a distro has hundreds of drivers, and udev to choose among them. Unpacking and asking costs an
+# emulated machine more than a second of each boot; what these machines have is known.
+SMALL_RAMDISK = r"""
+sed -i 's/^MODULES=.*/MODULES=list/' /etc/initramfs-tools/initramfs.conf
+printf '%s\n' virtio_pci virtio_blk virtio_net ext4 crc32c_generic ata_piix sr_mod hv_vmbus hv_storvsc \
+    hv_netvsc >> /etc/initramfs-tools/modules
+rm /usr/share/initramfs-tools/hooks/udev /usr/share/initramfs-tools/scripts/*/udev
+cat > /etc/initramfs-tools/scripts/init-bottom/dev <<'END'
+#!/bin/sh
+[ "$1" = prereqs ] || mount -o move /dev "$rootmnt/dev"
+END
+chmod 755 /etc/initramfs-tools/scripts/init-bottom/dev
+update-initramfs -u
+"""
+
+# Units that have nothing to do in such a machine; each is one more process to start in an emulated boot.
+FEWER_UNITS = r"""
+systemctl --quiet mask dev-hugepages.mount dev-mqueue.mount e2scrub_reap.service kmod-static-nodes.service \
+    modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
+    modprobe@fuse.service modprobe@loop.service proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount \
+    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount systemd-binfmt.service \
+    systemd-modules-load.service systemd-sysctl.service systemd-sysusers.service
+"""
+
 NETWORKD = r"""
 cat > /etc/systemd/network/50-dhcp.network <<'END'
 [Match]
@@ -35,8 +65,20 @@ SERIAL_GETTY = r"""
 echo 'T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100' >> /etc/inittab
 """
 
-# Debian's OpenRC runs the scripts of sysv-rc, and each costs a second on an emulated processor: these have nothing
-# to do in such a machine.
+# Each script costs a second on an emulated processor, and these have nothing to do in such a machine.
+FEWER_SCRIPTS = r"""
+for script in bootlogs brightness hwclock.sh kmod mount-configfs mountall-bootclean.sh mountnfs-bootclean.sh \
+    mountnfs.sh procps rc.local rmnologin sudo umountfs umountnfs.sh; do
+    update-rc.d -f $script remove
+done
+"""
+
+# Only dhcpcd waits for it.
+NO_UDEV = r"""
+update-rc.d -f udev remove
+"""
+
+# The same for Debian's OpenRC, which runs the scripts of sysv-rc.
 FEWER_SERVICES = r"""
 for service in bootlogs brightness cgroups checkfs.sh checkroot-bootclean.sh hwclock.sh kmod mountall-bootclean.sh \
     mount-configfs procps rc.local rmnologin savecache sudo udev; do
@@ -201,7 +243,9 @@ python3 -c pass
 ! python3 -c 'import json' 2>/dev/null
 """
 
+# runit itself ends what still runs; the script of sysv-rc would wait for it in vain.
 RUNIT = r"""
+update-rc.d -f sendsigs remove
 ln -sf /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
 """
 
@@ -284,9 +328,16 @@ INITTAB_ASK = "grep -q '^::once:.*azure-provisioning' /etc/inittab && echo yes"
 SYSTEMD = ("systemd-sysv", "dbus")
 
 _TABLE = (
-    Image("networkd", "bookworm", "systemd", "networkd", SYSTEMD, NETWORKD, SYSTEMD_ENABLED, SYSTEMD_ASK),
+    Image("networkd", "bookworm", "systemd", "networkd", SYSTEMD, NETWORKD + FEWER_UNITS, SYSTEMD_ENABLED, SYSTEMD_ASK),
     Image(
-        "nm", "bookworm", "systemd", "NetworkManager", (*SYSTEMD, "network-manager"), "", SYSTEMD_ENABLED, SYSTEMD_ASK
+        "nm",
+        "bookworm",
+        "systemd",
+        "NetworkManager",
+        (*SYSTEMD, "network-manager"),
+        ED25519 + FEWER_UNITS,
+        SYSTEMD_ENABLED,
+        SYSTEMD_ASK,
     ),
     Image(
         "sysvinit",
@@ -294,7 +345,7 @@ _TABLE = (
         "sysvinit+insserv",
         "dhclient",
         ("sysvinit-core", "insserv", "ifupdown", "isc-dhcp-client"),
-        IFUPDOWN + SERIAL_GETTY,
+        ED25519 + IFUPDOWN + SERIAL_GETTY + FEWER_SCRIPTS + NO_UDEV,
         RC_ENABLED,
         RC_ASK,
     ),
@@ -304,7 +355,7 @@ _TABLE = (
         "sysvinit",
         "dhcpcd",
         ("sysvinit-core", "dhcpcd"),
-        SERIAL_GETTY + WITHOUT_INSSERV,
+        ED25519 + SERIAL_GETTY + FEWER_SCRIPTS + WITHOUT_INSSERV,
         RC_ENABLED,
         RC_ASK,
     ),
@@ -314,7 +365,7 @@ _TABLE = (
         "openrc",
         "udhcpc",
         ("sysvinit-core", "openrc", "ifupdown", "udhcpc"),
-        IFUPDOWN + SERIAL_GETTY + FEWER_SERVICES,
+        ED25519 + IFUPDOWN + SERIAL_GETTY + FEWER_SERVICES,
         OPENRC_ENABLED,
         OPENRC_ASK,
     ),
@@ -324,7 +375,7 @@ _TABLE = (
         "openrc",
         "udhcpc",
         ("sysvinit-core", "openrc", "ifupdown", "udhcpc"),
-        IFUPDOWN + NATIVE_OPENRC,
+        ED25519 + IFUPDOWN + NATIVE_OPENRC,
         OPENRC_ENABLED,
         OPENRC_ASK,
     ),
@@ -369,7 +420,7 @@ _TABLE = (
         "systemd",
         "networkd",
         (*SYSTEMD, "wget"),
-        NETWORKD + HALF_PYTHON,
+        NETWORKD + FEWER_UNITS + HALF_PYTHON,
         SYSTEMD_ENABLED,
         SYSTEMD_ASK,
         stories=("essential",),
@@ -380,7 +431,7 @@ _TABLE = (
         "runit + LSB",
         "dhclient",
         ("runit-init", "ifupdown", "isc-dhcp-client"),
-        IFUPDOWN + RUNIT,
+        ED25519 + IFUPDOWN + FEWER_SCRIPTS + NO_UDEV + RUNIT,
         RC_ENABLED,
         RC_ASK,
         stories=("first",),
@@ -391,7 +442,7 @@ _TABLE = (
         "runit",
         "dhclient",
         ("runit-init", "ifupdown", "isc-dhcp-client"),
-        IFUPDOWN + RUNIT,
+        ED25519 + IFUPDOWN + FEWER_SCRIPTS + NO_UDEV + RUNIT,
         runit_service,
         RUNIT_ASK,
         install=("--init", "runit"),
@@ -404,7 +455,7 @@ _TABLE = (
         "finit",
         "dhclient",
         ("finit-sysv", "ifupdown", "isc-dhcp-client"),
-        IFUPDOWN + FINIT,
+        ED25519 + IFUPDOWN + FINIT,
         FINIT_ENABLED,
         FINIT_ASK,
         stories=("first",),

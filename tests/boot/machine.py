@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, Optional, Pattern, Tuple, Union
 from .sealed import GUEST, MAC, Sealed
 
 AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
-KERNEL_LINE = "root=/dev/vda %s console=ttyS0 net.ifnames=0 panic=-1 mitigations=off loglevel=4"
+KERNEL_LINE = "root=/dev/vda %s console=ttyS0 net.ifnames=0 panic=-1 mitigations=off loglevel=4 8250.nr_uarts=1"
 
 # Guests hang under /dev/kvm on the machines that this was written on, so the processor is emulated: a plain one is the
 # quickest to emulate, and rdrand keeps the guest from waiting for entropy. One processor each: with two machines on two

@@ -19,6 +19,8 @@ from .sealed import ELSEWHERE, IMDS, WIRESERVER
 BOOT = 150.0  # an emulated machine with a slow init system, beside another one
 SETTLE = 3.0  # how long a machine is watched for what must not come
 
+# What differs only in how a hook is started and kept: one image for each way will do.
+HOOK_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
 
 PASSWORD = "Only the DVD knows: <this> & no log"
 
@@ -95,7 +97,7 @@ def essential(scene: Scene) -> None:
 def cuts(scene: Scene) -> None:
     """Power cuts between the first request and the hook's removal, and right after Ready; then it completes."""
     same = vm(3, generation=1)
-    for name, reached, hold, delay in CUTS:
+    for name, reached, hold, delay in CUTS if scene.image.name in HOOK_IMAGES else CUTS[-1:]:
         _cut(scene, same, reached, hold, delay)
         _whole(scene, "after a cut at %s" % name)
     # Azure has taken a Ready now. A machine that could not write that down reports again, and is cut again, later.
@@ -118,6 +120,7 @@ def _reported(seen: Seen) -> bool:
 
 # Name of the point, the request that it is counted from, whether that one is left without an answer, and the seconds
 # from there to the cut. Whatever is asked after it gets no answer, so that none of these boots comes to Ready.
+# All of them on one image for each way of starting a hook, the last of them on every image.
 CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
     ("the first request", _imds, True, 0.0),
     ("a step after the description", _imds, False, 0.1),
@@ -353,9 +356,6 @@ class Story(NamedTuple):
 
 # Debian's ifup has udhcpc give up after 9 s: there a late answer finds nobody who asks.
 PATIENT_IMAGES = ("networkd", "nm", "sysvinit", "sysvinit-plain", "busybox")
-
-# What differs only in how a hook is started and kept: one image for each way will do.
-HOOK_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
 
 _ALL = (
     Story("cuts", cuts, "hooked"),

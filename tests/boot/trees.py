@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, List
 
-from .images import COMMON, EVERY_IMAGE, IMAGES, Image
+from .images import COMMON, EVERY_IMAGE, IMAGES, SMALL_RAMDISK, Image
 
 # What no boot reads; it halves the tree.
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -29,7 +29,7 @@ def cache() -> Path:
 
 def key(image: Image) -> str:
     """A short hash of all that the tree depends on but the distro's own package versions."""
-    recipe = repr((image.release, COMMON + image.login, image.packages, EVERY_IMAGE, image.setup, EXCLUDED))
+    recipe = repr((image.release, COMMON + image.login, image.packages, _finish(image), EXCLUDED))
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
@@ -61,6 +61,11 @@ def kernel(root: Path) -> List[Path]:
     return [sorted((root / "boot").glob("vmlinuz-*"))[-1], sorted((root / "boot").glob("initrd.img-*"))[-1]]
 
 
+def _finish(image: Image) -> str:
+    """Shell lines that finish a tree, in a chroot in it."""
+    return EVERY_IMAGE + image.setup + SMALL_RAMDISK
+
+
 def _build(image: Image, root: Path, log: Path) -> None:
     command = [
         "mmdebstrap",
@@ -75,7 +80,7 @@ def _build(image: Image, root: Path, log: Path) -> None:
     with open(log, "wb") as out:
         try:
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True)
-            finish = ["chroot", str(root), "/bin/sh", "-e", "-c", EVERY_IMAGE + image.setup]
+            finish = ["chroot", str(root), "/bin/sh", "-e", "-c", _finish(image)]
             subprocess.run(finish, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True)
         except (OSError, subprocess.CalledProcessError):
             remove(root)
