@@ -86,6 +86,12 @@ class PublishTest(ToolTest):
         self.assertIn('send host-name "new.name";\n', seen[0])
         self.assertEqual(self.system.list("/run/azure-provisioning"), [])
 
+    def test_dhclient_that_was_started_without_a_word(self) -> None:
+        """It serves every interface."""
+        self.start("/sbin/dhclient")
+        self.tools.add("dhclient", lambda argv, stdin: (0, ""))
+        self.assertEqual(len(self.publish()), 2)
+
     def test_dhclient_gets_no_answer(self) -> None:
         self.start("/sbin/dhclient", "eth0")
         self.tools.add("dhclient", lambda argv, stdin: (2, "No DHCPOFFERS received.\n"))

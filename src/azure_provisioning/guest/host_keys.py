@@ -107,7 +107,7 @@ def restart_dropbear(system: System) -> bool:
         while system.exists("/proc/%d" % pid) and system.monotonic() < ends:  # the port must be free
             system.sleep(0.1)
         if not any(word.startswith("-") and not word.startswith("--") and "F" in word for word in argv[1:]):
-            system.run(argv[:-1], seconds=MAKE_SECONDS)  # each word ends with a zero byte, also the last
+            system.run(argv, seconds=MAKE_SECONDS)
     return restarted
 
 

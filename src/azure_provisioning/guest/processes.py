@@ -21,9 +21,10 @@ def processes(system: System) -> "Iterator[Process]":
             continue
         try:
             name = (system.read_text("/proc/%s/comm" % pid) or "").strip()
-            argv = (system.read_text("/proc/%s/cmdline" % pid) or "").split("\0")
+            cmdline = system.read_text("/proc/%s/cmdline" % pid) or ""
         except GuestError:
             continue  # it has ended
+        argv = cmdline[: -1 if cmdline.endswith("\0") else None].split("\0")  # each word ends with a zero byte
         if name == "busybox" and len(argv) > 1:
             argv = argv[1:]
             name = argv[0].rpartition("/")[2]
