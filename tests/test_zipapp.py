@@ -1,5 +1,6 @@
 """The one file, as a file: the same bytes from any Python and any checkout, and started on every kind of Python."""
 
+import importlib.util
 import io
 import os
 import re
@@ -47,8 +48,8 @@ class BuildTest(unittest.TestCase):
         shutil.copy(os.path.join(TOP, "build_zipapp.py"), folder)
         return folder
 
-    def build(self, folder: str, python: str = sys.executable) -> bytes:
-        result = call([python, "-I", "-S", os.path.join(folder, "build_zipapp.py")])
+    def build(self, folder: str, python: str = sys.executable, *options: str) -> bytes:
+        result = call([python, "-I", "-S", os.path.join(folder, "build_zipapp.py"), *options])
         self.assertEqual(result.code, 0, result)
         with open(os.path.join(folder, "dist", "azure-provisioning"), "rb") as file:
             return file.read()
@@ -88,6 +89,31 @@ class BuildTest(unittest.TestCase):
             sorted(os.listdir(os.path.dirname(place))),
             ["azure-provisioning" + ending for ending in ("", ".8", ".bash", ".sha256")],
         )
+
+    @unittest.skipIf(sys.version_info < (3, 7), "the form of byte code that --compiled writes is of Python 3.7")
+    def test_compiled(self) -> None:
+        """This Python loads what was compiled, another one the source; --version is said by both."""
+        folder = self.checkout()
+        data = self.build(folder, sys.executable, "--compiled")
+        place = os.path.join(folder, "dist", "azure-provisioning")
+        magic = importlib.util.MAGIC_NUMBER
+        where = "import sys; sys.path.insert(0, sys.argv[1]); from azure_provisioning import provision as p; "
+        self.assertGreater(data.count(magic), 40)
+        for content, ending in ((data, ".pyc"), (data.replace(magic, b"\x01\x02\r\n"), ".py")):
+            with open(place, "wb") as file:
+                file.write(content)
+            asked = [sys.executable, "-I", "-S", "-c", where + "print(p.__file__)", place]
+            self.assertEqual(call(asked).out, place + "/azure_provisioning/provision" + ending + "\n")
+            answer = call([sys.executable, "-I", "-S", place, "--version"])
+            self.assertRegex(answer.out, r"^azure-provisioning \d")
+        with open(built_file(), "rb") as file:
+            published = zipfile.ZipFile(io.BytesIO(file.read())).namelist()
+        self.assertEqual([name for name in zipfile.ZipFile(io.BytesIO(data)).namelist() if name[-1] != "c"], published)
+
+    def test_unknown_option(self) -> None:
+        answer = call([sys.executable, os.path.join(TOP, "build_zipapp.py"), "--complied"])
+        self.assertEqual((answer.code, answer.out), (2, ""))
+        self.assertIn("[--compiled]", answer.err)
 
     def test_sum(self) -> None:
         """As `sha256sum -c` takes it, and changed with the file."""
