@@ -44,7 +44,7 @@ def main() -> int:
                 for name, found in booted.items():
                     found.append(boots(disks, logs, name))
                     ready, second = found[-1]
-                    say("boots %d of %-10s Ready %.2f s, second boot %.2f s" % (number + 1, name, ready or 0.0, second))
+                    say("boots %d of %-18s Ready %.2f s, second boot %.2f s" % (number + 1, name, ready or 0.0, second))
         finally:
             machine.sweep()
             sealed.sweep()
@@ -57,11 +57,17 @@ def main() -> int:
 def show(measured: Dict[str, List[Pass]], booted: Dict[str, List[Booted]], size: Dict[str, int]) -> None:
     """Print the table: our figure, then each peer's, with how many times ours it is."""
     names = list(measured)
-    print("\n%-38s" % "" + "".join("%20s" % name for name in names))
-    for title, field in (("clock, s", 0), ("CPU, s", 1), ("peak memory of a process, MiB", 2), ("requests", 3)):
-        scale = 1024.0 if field == 2 else 1.0
+    print("\n%-38s" % "" + "".join("%22s" % name for name in names))
+    for title, field in (
+        ("clock, s", "wall"),
+        ("CPU, s", "cpu"),
+        ("CPU, whole machine, s", "machine"),
+        ("peak memory of a process, MiB", "rss"),
+        ("requests", "requests"),
+    ):
+        scale = 1024.0 if field == "rss" else 1.0
         for word, choose in (("min", min), ("median", statistics.median)):
-            figures = [float(choose([one[field] for one in measured[name]])) / scale for name in names]
+            figures = [float(choose([getattr(one, field) for one in measured[name]])) / scale for name in names]
             _row("one pass: %s, %s" % (title, word), figures)
     ready = {name: [one.ready for one in booted[name] if one.ready is not None] for name in names}
     _row("power-on to Ready, s, min", [min(ready[name]) for name in names])
@@ -78,7 +84,7 @@ def _row(title: str, figures: Sequence[float], ratio: bool = True) -> None:
     cells = ["%.2f" % figures[0]]
     for figure in figures[1:]:
         cells.append("%.2f" % figure + (" (%.1fx)" % (figure / figures[0]) if ratio and figures[0] else ""))
-    print("%-38s" % title + "".join("%20s" % cell for cell in cells))
+    print("%-46s" % title + "".join("%22s" % cell for cell in cells))
 
 
 if __name__ == "__main__":

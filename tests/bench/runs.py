@@ -17,10 +17,14 @@ FAR = 400.0  # an emulated machine under the slowest peer
 
 
 class Pass(NamedTuple):
-    """One provisioning pass: seconds by the clock, seconds of CPU, peak KiB of one process, requests to Azure."""
+    """One provisioning pass: seconds by the clock, seconds of CPU, peak KiB of one process, requests to Azure.
+
+    ``machine``: seconds of CPU with what the rest of the machine did meanwhile.
+    """
 
     wall: float
     cpu: float
+    machine: float
     rss: int
     requests: int
 
@@ -44,7 +48,7 @@ class BenchDisks(Disks):
             tree = self.folder / (variant + ".tree")
             self.folder.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-a", "--reflink=auto", str(trees.grown(COMMON)), str(tree)], check=True)
-            furnish(tree)
+            furnish(tree, self.program)
             if variant.startswith("ours") or variant == NOBODY:
                 self._install(tree, [])
             shell = {peer.name: peer.enable for peer in PEERS}.get(variant, "systemctl disable azure-provisioning")
@@ -64,7 +68,10 @@ def passes(disks: Disks, logs: Path, rounds: int, say: Callable[[str], None]) ->
             for peer in PEERS:
                 one = _pass(boot, peer)
                 found[peer.name].append(one)
-                say("pass %d of %-10s %6.2f s, %6.2f s CPU, %d KiB, %d requests" % (number + 1, peer.name, *one))
+                say(
+                    "pass %d of %-18s %6.2f s, %6.2f s CPU, %6.2f s of the machine, %d KiB, %d requests"
+                    % (number + 1, peer.name, *one)
+                )
     return found
 
 
@@ -75,11 +82,11 @@ def _pass(boot: Boot, peer: Peer) -> Pass:
     words = ["--until " + peer.until] if peer.until else []
     words += ["'%s'" % command.replace("'", "'\\''") for command in peer.commands]
     text = boot.machine.ask("python3 /usr/local/sbin/bench-meter.py " + " ".join(words), FAR)
-    match = re.search(r"METER (\S+) (\S+) (\d+)", text)
+    match = re.search(r"METER (\S+) (\S+) (\S+) (\d+)", text)
     if match is None or len(boot.azure.readies()) == ready:
         raise Wrong("%s: a pass without Ready: %s" % (peer.name, text + boot.machine.ask("tail -5 /run/bench.log")))
     seen = len(boot.azure.seen) - before
-    return Pass(float(match.group(1)), float(match.group(2)), int(match.group(3)), seen)
+    return Pass(*(float(match.group(number)) for number in (1, 2, 3)), int(match.group(4)), seen)
 
 
 def boots(disks: Disks, logs: Path, variant: str) -> Booted:
