@@ -76,7 +76,8 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
 
 def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image]]:
     """The jobs, with those that wait among those that work, so that two machines seldom wait side by side."""
-    jobs = [(story, image) for story in stories for image in images if story.is_for(image)]
+    # Image by image: those that are compared with each other run at about the same time, beside the same others.
+    jobs = [(story, image) for image in images for story in stories if story.is_for(image)]
     waiting = [job for job in jobs if job[0].waits]
     working = [job for job in jobs if not job[0].waits]
     places = [(number / len(half), job) for half in (waiting, working) for number, job in enumerate(half)]
@@ -130,8 +131,8 @@ def _options() -> argparse.Namespace:
         "--jobs",
         type=int,
         choices=range(1, 7),
-        default=4,
-        help="stories at a time (default: 4); however many, no more than two machines are busy",
+        default=6,
+        help="stories at a time (default: 6); however many, no more than two machines are busy",
     )
     parser.add_argument("--again", type=int, default=0, metavar="N", help="play a story that fails N times more")
     parser.add_argument("--file", type=Path, default=Path("dist/azure-provisioning"), help="the built program")
