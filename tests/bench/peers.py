@@ -73,7 +73,7 @@ UNNAMED = "echo image > /etc/hostname; hostname image; userdel -rf azureuser; "
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 BENCH = "/usr/local/lib/bench"  # in the image: the built file, and the same compiled by the image's Python
-OURS = "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; python3 %s/%s install; "
+OURS = "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; python3 %s/%s install"
 RUN = ("/usr/bin/python3 -I -S %s run" % PROGRAM,)
 
 # The origin makes no account and no host keys, which are most of what a pass of ours costs. To compare like with like,
@@ -85,15 +85,15 @@ LEAST = "printf '%s\\n' 'host_keys = keep' " + "".join(
         *("custom_data", "user_data", "publish_name"),
     )
 )
-LEAST += "> /etc/azure-provisioning.conf; "
+LEAST += "> /etc/azure-provisioning.conf"
 
 PEERS = (
     Peer("ours", "", UNNAMED + OURS % (BENCH, "plain"), RUN, "", ()),
-    Peer("ours, name only", LEAST, UNNAMED + OURS % (BENCH, "plain") + LEAST, RUN, "", ()),
+    Peer("ours, name only", LEAST, UNNAMED + OURS % (BENCH, "plain") + "; " + LEAST, RUN, "", ()),
     Peer(
         "ours, compiled too",
-        LEAST + "python3 %s/compiled install" % BENCH,
-        UNNAMED + OURS % (BENCH, "compiled") + LEAST,
+        LEAST + "; python3 %s/compiled install" % BENCH,
+        UNNAMED + OURS % (BENCH, "compiled") + "; " + LEAST,
         RUN,
         "",
         (),
