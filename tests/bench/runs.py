@@ -86,7 +86,7 @@ def _pass(boot: Boot, peer: Peer) -> Pass:
     if match is None or len(boot.azure.readies()) == ready:
         raise Wrong("%s: a pass without Ready: %s" % (peer.name, text + boot.machine.ask("tail -5 /run/bench.log")))
     seen = len(boot.azure.seen) - before
-    return Pass(*(float(match.group(number)) for number in (1, 2, 3)), int(match.group(4)), seen)
+    return Pass(float(match.group(1)), float(match.group(2)), float(match.group(3)), int(match.group(4)), seen)
 
 
 def boots(disks: Disks, logs: Path, variant: str) -> Booted:
@@ -96,7 +96,7 @@ def boots(disks: Disks, logs: Path, variant: str) -> Booted:
     with Scene(disks, logs, variant) as scene:
         with scene.boot(machine, media=True) as boot:
             if variant != NOBODY:
-                ready = boot.ready(FAR)
+                ready = boot.accepted(FAR)
             boot.shell(FAR)
             _started(boot)
             boot.machine.power_off()
