@@ -71,6 +71,12 @@ class Peer(NamedTuple):
 
 UNNAMED = "echo image > /etc/hostname; hostname image; userdel -rf azureuser; "
 
+# Its unit in Debian starts on Hyper-V only, which an emulated machine is not.
+HYPERV = """
+mkdir -p /etc/systemd/system/walinuxagent.service.d
+printf '[Unit]\\nConditionVirtualization=\\n' > /etc/systemd/system/walinuxagent.service.d/emulated.conf
+"""
+
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 BENCH = "/usr/local/lib/bench"  # in the image: the built file, and the same compiled by the image's Python
 OURS = "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; python3 %s/%s install"
@@ -125,7 +131,7 @@ PEERS = (
     ),
     Peer(
         "waagent",
-        "systemctl --quiet enable walinuxagent.service",
+        HYPERV + "systemctl --quiet enable walinuxagent.service",
         UNNAMED + "umount -q /mnt/cdrom/secure; find /var/lib/waagent -mindepth 1 -delete",
         ("/usr/bin/python3 -u /usr/sbin/waagent -daemon",),
         "/var/lib/waagent/provisioned",
