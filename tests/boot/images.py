@@ -328,7 +328,16 @@ INITTAB_ASK = "grep -q '^::once:.*azure-provisioning' /etc/inittab && echo yes"
 SYSTEMD = ("systemd-sysv", "dbus")
 
 _TABLE = (
-    Image("networkd", "bookworm", "systemd", "networkd", SYSTEMD, NETWORKD + FEWER_UNITS, SYSTEMD_ENABLED, SYSTEMD_ASK),
+    Image(
+        "networkd",
+        "bookworm",
+        "systemd",
+        "networkd",
+        SYSTEMD,
+        ED25519 + NETWORKD + FEWER_UNITS,
+        SYSTEMD_ENABLED,
+        SYSTEMD_ASK,
+    ),
     Image(
         "nm",
         "bookworm",
@@ -455,7 +464,7 @@ _TABLE = (
         "finit",
         "dhclient",
         ("finit-sysv", "ifupdown", "isc-dhcp-client"),
-        ED25519 + IFUPDOWN + FINIT,
+        IFUPDOWN + FINIT,
         FINIT_ENABLED,
         FINIT_ASK,
         stories=("first",),
