@@ -27,7 +27,13 @@ class HealthTest(GuestTest):
         """Report; returns how many seconds that took."""
         started = self.system.monotonic()
         report_health(
-            self.system, peers, problem, started + seconds, self.said.append, self.noticed.append, protocol=protocol
+            self.system,
+            lambda: peers,
+            problem,
+            started + seconds,
+            self.said.append,
+            self.noticed.append,
+            protocol=protocol,
         )
         return self.system.monotonic() - started
 

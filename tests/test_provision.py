@@ -1,5 +1,6 @@
 """The story of a first boot, told by what Azure was asked and what is on the disk."""
 
+import errno
 import json
 import os
 import resource
@@ -127,6 +128,48 @@ class FirstBootTest(StoryTest):
         self.options(imds="127.0.0.1:%d" % late.port, wireserver="127.0.0.1:%d" % late.port)
         self.assert_ready(self.boot())
         self.assertIn("waiting for the network: no answer from Azure", self.story)
+
+
+class ElsewhereSystem(FastSystem):
+    """A guest in a cloud whose WireServer is at ELSEWHERE, which only a lease tells. No packet leaves loopback."""
+
+    def __init__(self, root: str, port: int) -> None:
+        super().__init__(root)
+        self.port = port  # on loopback, where that WireServer really is
+        self.refused = 0  # connections to the usual address
+
+    def connect(self, host: str, port: int, seconds: float) -> socket.socket:
+        if host == ELSEWHERE:
+            return super().connect("127.0.0.1", self.port, seconds)
+        if host == "127.0.0.1":
+            return super().connect(host, port, seconds)
+        self.refused += 1
+        self.write(LEASE, "OPTION_245=0a000002\n")
+        raise OSError(errno.ECONNREFUSED, "Connection refused")
+
+
+ELSEWHERE = "10.0.0.2"
+LEASE = "/run/systemd/netif/leases/2"
+
+
+class ElsewhereTest(StoryTest):
+    system: ElsewhereSystem
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cloud = self.azure(deadline=120)
+        self.system = ElsewhereSystem(self.root, self.cloud.server_address[1])
+        self.options(imds=self.cloud.endpoint, deadline=120)
+
+    def test_lease_tells_the_wireserver(self) -> None:
+        self.fill({LEASE: "OPTION_245=0a000002\n"})
+        self.assert_ready(self.boot())
+        self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 0))
+
+    def test_lease_comes_after_the_first_try(self) -> None:
+        """A networkd that is told to send the new name has no lease file for a moment, just before the report."""
+        self.assert_ready(self.boot())
+        self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 1))
 
 
 class FaultTest(StoryTest):

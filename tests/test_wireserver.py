@@ -186,7 +186,9 @@ class ReportTest(GuestTest):
         self.said: "List[str]" = []
         self.heard: "List[ProvisionError]" = []
         until = self.system.monotonic() + seconds
-        wireserver.report_health(self.system, peers, problem, until, self.said.append, self.heard.append, protocol)
+        wireserver.report_health(
+            self.system, lambda: peers, problem, until, self.said.append, self.heard.append, protocol
+        )
 
     def at(self, azure: FakeAzure) -> Peer:
         return Peer("WireServer", "127.0.0.1", azure.server_address[1])

@@ -31,7 +31,7 @@ def report(boot: Boot, problem: str, until: float) -> None:
     """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
     wireserver.report_health(
         boot.system,
-        wireservers(boot),
+        lambda: wireservers(boot),
         problem,
         until,
         boot.console.say,

@@ -1,8 +1,8 @@
 """The WireServer: goal state and health report, as in Microsoft's "Creating generalized images without a provisioning
 agent". No versions are negotiated: that would cost a request and tell nothing."""
 
-from itertools import cycle, product
-from typing import Callable, Dict, List, Sequence, Tuple
+from itertools import product
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..errors import BadReply, ProvisionError
 from ..records import GoalState
@@ -27,10 +27,12 @@ CONTAINER_ID = ("GoalState", "Container", "ContainerId")
 ROLE_INSTANCE = ("GoalState", "Container", "RoleInstanceList", "RoleInstance")
 INSTANCE_ID = ROLE_INSTANCE + ("InstanceId",)
 
+Road = Callable[[System, Peer, str, float, Callable[[str], None]], Reply]
+
 
 def report_health(
     system: System,
-    peers: Sequence[Peer],
+    peers: "Callable[[], Sequence[Peer]]",
     problem: str,
     until: float,
     say: "Callable[[str], None]",
@@ -39,17 +41,20 @@ def report_health(
 ) -> None:
     """Report Ready, or with a `problem` NotReady, and return when Azure accepted it (2xx).
 
-    Each try asks the next of `peers`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at first,
-    and both in turn when a third of the time is over. Raises the last failure at `until` (monotonic).
+    Each try asks the next of `peers()`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at
+    first, and both in turn when a third of the time is over. Who the peers are is asked each time: a client that sends
+    the new name may have no lease at the first try. Raises the last failure at `until` (monotonic).
     """
-    roads = {"goalstate": report_by_goal_state, "json": report_by_json}
-    both = system.monotonic() + (until - system.monotonic()) / 3
-    first = cycle((roads.get(protocol, report_by_goal_state), peer) for peer in peers)
-    then = cycle(product((report_by_json, report_by_goal_state), peers))
+    both = [report_by_json, report_by_goal_state]
+    first = both[:1] if protocol == "json" else both[1:]
+    later = system.monotonic() + (until - system.monotonic()) / 3
+    way: "Optional[Tuple[Road, Peer]]" = None
 
     def attempt(seconds: float) -> Reply:
-        road, peer = next(then if protocol == "auto" and system.monotonic() >= both else first)
-        return road(system, peer, problem, seconds, say)
+        nonlocal way
+        ways = list(product(both if protocol == "auto" and system.monotonic() >= later else first, peers()))
+        way = ways[(ways.index(way) + 1) % len(ways) if way in ways else 0]
+        return way[0](system, way[1], problem, seconds, say)
 
     persist(system, attempt, until, notice)
 
