@@ -12,7 +12,7 @@ from azure_provisioning.guest.hostname import valid_name
 from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
 from azure_provisioning.image.install import install
 from azure_provisioning.init import table
-from azure_provisioning.init.table import SYSTEMS, find_hook
+from azure_provisioning.init.table import NAMES, find_hook
 from azure_provisioning.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
@@ -201,7 +201,7 @@ class OnceTest(EssentialTest):
 
     def test_each_init_system_in_its_way(self) -> None:
         """What Python's `install` wrote and wrote down is off as Python's own `disable` would leave it."""
-        for name in SYSTEMS:
+        for name in NAMES:
             with self.subTest(name):
                 for folder in ("etc", "var", "usr/share"):
                     subprocess.check_call(["rm", "-rf", os.path.join(self.root, folder)])

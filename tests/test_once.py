@@ -1,8 +1,10 @@
 """Once and no more: for every init system, from `install` through the first boot to a boot that has nothing to do."""
 
+from unittest import mock
+
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.image.fake_azure import VM_ID
-from azure_provisioning.init import table
+from azure_provisioning.init import manifest, table
 from azure_provisioning.settled import is_settled
 from azure_provisioning.tree import Tree
 from tests.guests import STATE
@@ -61,6 +63,25 @@ class OnceTest(HookTest):
                 self.assertEqual(self.hook()[1], [])
                 self.assertEqual(table.disable(self.system), [])
                 self.assertIn(SUPPORTED[name], self.text("/var/lib/azure-provisioning/install") or "")
+
+    def test_boot_loads_one_init_system(self) -> None:
+        """The others' modules would be compiled for nothing."""
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.guest(name)
+                with mock.patch.object(table, "load", wraps=table.load) as load:
+                    self.assertTrue(table.disable(self.system))
+                load.assert_called_once_with(SUPPORTED[name])
+                self.assertEqual(self.hook()[1], [])
+
+    def test_brought_by_a_package(self) -> None:
+        """Nobody wrote down which init system it is."""
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                self.guest(name)
+                self.system.unlink(manifest.PATH)
+                self.assertTrue(table.disable(self.system))
+                self.assertEqual(self.hook()[1], [])
 
 
 class FailedBootTest(HookTest):

@@ -8,7 +8,7 @@ import unittest
 from typing import Dict, List
 
 from azure_provisioning.init.declared import TEXTS
-from azure_provisioning.init.table import SYSTEMS
+from azure_provisioning.init.table import NAMES
 from azure_provisioning.init.unit import DEFAULT, SHELL, unit
 from azure_provisioning.records import Hook
 from tests import TOP
@@ -52,7 +52,7 @@ def active(text: str) -> str:
 class EveryUnitTest(unittest.TestCase):
     def test_there_are_some(self) -> None:
         self.assertLessEqual({SYSTEMD}.union(SCRIPTS, WITHOUT_PATHS), set(names()))
-        folders = set(SYSTEMS) | set(TEXTS)
+        folders = set(NAMES) | set(TEXTS)
         self.assertEqual({name.split("/")[0] for name in names()}, folders - {"buildroot"})
 
     def test_none_waits_for_an_online_network(self) -> None:

@@ -51,9 +51,9 @@ def install(
         for older in manifest.values(system, "program"):
             if older != hook.program:
                 system.unlink(older)
-        for other, module in table.SYSTEMS.items():
-            if other != name and module.present(system):
-                module.remove(system)
+        for other in table.NAMES:
+            if other != name and table.load(other).present(system):
+                table.load(other).remove(system)
         init_system.enable(system, hook)
         if every_boot:
             config.set_option(system, "every_boot", "yes")
@@ -109,7 +109,7 @@ def uninstall(system: System) -> None:
     check_root(system)
     programs = manifest.values(system, "program") or [DEFAULT.program]
     folders = manifest.values(system, "folder")
-    for module in table.SYSTEMS.values():
+    for module in map(table.load, table.NAMES):
         if module.present(system) or module.links(system):
             module.remove(system)
     for path in (state.FOLDER + "/" + name for name in system.list(state.FOLDER)):

@@ -10,13 +10,15 @@ Most disable by unlinking what `links` finds. Nothing is ever reloaded: these sy
 before they start us, and a reload from inside could lose jobs; runit, which watches its list, is told by a file.
 """
 
+from importlib import import_module
+
 from ..errors import ProvisionError
 from ..system import System
-from . import buildroot, busybox, dinit, finit, openrc, rc_local, runit, s6, slackware, systemd, sysvinit
+from . import manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Protocol, Tuple
+    from typing import Any, List, Optional, Protocol, Tuple
 
     from ..records import Hook
 
@@ -30,20 +32,26 @@ if TYPE_CHECKING:
         def remove(self, system: System) -> None: ...
 
 
-SYSTEMS: "Dict[str, InitSystem]" = {
-    "systemd": systemd,
-    "sysvinit": sysvinit,
-    "buildroot": buildroot,
-    "openrc": openrc,
-    "runit": runit,
-    "s6": s6,
-    "dinit": dinit,
-    "finit": finit,
-    "busybox": busybox,
-    "slackware": slackware,
-    "rc-local": rc_local,
-}
-NAMES = tuple(SYSTEMS)  # what `--init` knows
+NAMES = (  # what `--init` knows
+    "systemd",
+    "sysvinit",
+    "buildroot",
+    "openrc",
+    "runit",
+    "s6",
+    "dinit",
+    "finit",
+    "busybox",
+    "slackware",
+    "rc-local",
+)
+
+
+def load(name: str) -> "InitSystem":
+    """The module of one of `NAMES`. Python compiles what it reads from a zip at every start: a boot loads one."""
+    module: "Any" = import_module("." + name.replace("-", "_"), __package__)
+    init_system: "InitSystem" = module
+    return init_system
 
 
 def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
@@ -53,19 +61,20 @@ def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
     found = name or find_init(system)
     if found is None:
         raise ProvisionError("no init system was found in %s" % system.called, advice="name one with --init")
-    if found not in SYSTEMS:
+    if found not in NAMES:
         raise ProvisionError(
             "this system is made from a declaration",
             advice="`install` prints what to add to it; --init overrides",
             found=found,
         )
-    return found, SYSTEMS[found]
+    return found, load(found)
 
 
 def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
     """(the init system that has a hook of ours, the links that enable it); enabled ones first."""
     found = None
-    for name, module in SYSTEMS.items():
+    for name in NAMES:
+        module = load(name)
         links = module.links(system)
         if links:
             return name, links
@@ -75,5 +84,9 @@ def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
 
 
 def disable(system: System) -> "List[str]":
-    """Take the hook out of the boot sequence, whichever init system has it; returns what was changed."""
-    return [path for module in SYSTEMS.values() for path in module.disable(system)]
+    """Take the hook out of the boot sequence; returns what was changed.
+
+    Of the init system that `install` wrote down: it leaves no other one's hook. A package wrote nothing down: of any.
+    """
+    names = [name for name in manifest.values(system, "init") if name in NAMES] or NAMES
+    return [path for name in names for path in load(name).disable(system)]

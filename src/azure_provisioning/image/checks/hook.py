@@ -19,7 +19,7 @@ SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysi
 
 def check_init(image: Image) -> "Iterator[Finding]":
     """Is there an init system that we have a hook for?"""
-    if image.init in table.SYSTEMS:
+    if image.init in table.NAMES:
         yield ok("init", "the image boots with %s" % image.init)
     elif image.init is None:
         yield error("init", "no init system was found", image.ours("install --init NAME"))
@@ -31,8 +31,8 @@ def check_hook(image: Image) -> "Iterator[Finding]":
     """Installed, enabled, and reached by the boot."""
     system, remedy = image.system, image.ours("install")
     name, links = table.find_hook(system)
-    if image.init in table.SYSTEMS and table.SYSTEMS[image.init].links(system):
-        name, links = image.init, table.SYSTEMS[image.init].links(system)
+    if image.init in table.NAMES and table.load(image.init).links(system):
+        name, links = image.init, table.load(image.init).links(system)
     if name is None:
         yield error("hook", "not installed: no boot would set a VM up", remedy)
         return
@@ -43,7 +43,7 @@ def check_hook(image: Image) -> "Iterator[Finding]":
         return
     # Debian's runit runs the LSB scripts too; who asked for a service directory has what /sbin/init is.
     chosen = name == "runit" and find_base(system) == "runit"
-    if name != image.init and image.init in table.SYSTEMS and not chosen:
+    if name != image.init and image.init in table.NAMES and not chosen:
         yield error("hook", "the hook is one for %s, and the image boots with %s" % (name, image.init), remedy)
         return
     problems = list(REACHES[name](image, links)) if name in REACHES else []
