@@ -17,7 +17,7 @@ from .scene import LOG, STATE, Boot, Scene, must
 from .sealed import ELSEWHERE, IMDS, WIRESERVER
 
 BOOT = 150.0  # an emulated machine with a slow init system, beside another one
-SETTLE = 3.0  # how long a machine is watched for what must not come
+SETTLE = 2.0  # seconds for which a machine is watched for what must not come
 
 # What differs only in how a hook is started and kept: one image for each way will do.
 HOOK_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
