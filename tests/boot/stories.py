@@ -97,13 +97,14 @@ def essential(scene: Scene) -> None:
 def cuts(scene: Scene) -> None:
     """Power cuts between the first request and the hook's removal, and right after Ready; then it completes."""
     same = vm(3, generation=1)
-    for name, reached, hold, delay in CUTS if scene.image.name in HOOK_IMAGES else CUTS[-1:]:
+    all_of_them = scene.image.name in HOOK_IMAGES
+    for name, reached, hold, delay in CUTS if all_of_them else CUTS[-1:]:
         _cut(scene, same, reached, hold, delay)
         _whole(scene, "after a cut at %s" % name)
     # Azure has taken a Ready now. A machine that could not write that down reports again, and is cut again, later.
     _cut(scene, same, _reported, False, 0.0)
     _whole(scene, "after a cut right after Ready")
-    if not _completes(scene, same, cut_after=0.1):
+    if not _completes(scene, same, cut_after=0.1 if all_of_them else -1.0):
         _whole(scene, "after a cut 0.1 s after Ready")
         _completes(scene, same)
     _done(scene, same)
@@ -120,7 +121,8 @@ def _reported(seen: Seen) -> bool:
 
 # Name of the point, the request that it is counted from, whether that one is left without an answer, and the seconds
 # from there to the cut. Whatever is asked after it gets no answer, so that none of these boots comes to Ready.
-# All of them on one image for each way of starting a hook, the last of them on every image.
+# All of them on one image for each way of starting a hook, and there one more 0.1 s after Ready; the last of them on
+# every image.
 CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
     ("the first request", _imds, True, 0.0),
     ("a step after the description", _imds, False, 0.1),
