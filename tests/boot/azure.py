@@ -96,10 +96,9 @@ class Azure:
         return [seen for seen in self.seen if _health(seen).get("State") == "Ready" and seen.status == 200]
 
     def failures(self) -> List[str]:
-        """The descriptions of the NotReady reports. waagent's first one is none: it says that it has begun."""
+        """The descriptions of the NotReady reports."""
         reports = [_health(seen) for seen in self.seen]
-        bad = [one for one in reports if one.get("State") == "NotReady" and one.get("SubStatus") != "Provisioning"]
-        return [report.get("Description", "") for report in bad]
+        return [report.get("Description", "") for report in reports if report.get("State") == "NotReady"]
 
     def wrong_ids(self) -> List[str]:
         """What is wrong with the ids of any health report, one line each."""

@@ -31,8 +31,9 @@ def check_hook(image: Image) -> "Iterator[Finding]":
     """Installed, enabled, and reached by the boot."""
     system, remedy = image.system, image.ours("install")
     name, links = table.find_hook(system)
-    if image.init in table.NAMES and table.load(image.init).links(system):
-        name, links = image.init, table.load(image.init).links(system)
+    own = table.load(image.init).links(system) if image.init in table.NAMES else []
+    if own:
+        name, links = image.init, own
     if name is None:
         yield error("hook", "not installed: no boot would set a VM up", remedy)
         return
