@@ -28,30 +28,49 @@ rm /etc/ssh/ssh_host_rsa_key* /etc/ssh/ssh_host_ecdsa_key*
 # Azure must have, are in it, but nothing loads them here.
 SMALL_RAMDISK = r"""
 sed -i 's/^MODULES=.*/MODULES=list/' /etc/initramfs-tools/initramfs.conf
-printf '%s\n' virtio_pci virtio_blk virtio_net ext4 crc32c_generic ata_piix sr_mod >> /etc/initramfs-tools/modules
-cat > /etc/initramfs-tools/hooks/hyperv <<'END'
+cat > /etc/initramfs-tools/hooks/drivers <<'END'
 #!/bin/sh
 [ "$1" != prereqs ] || exit 0
 . /usr/share/initramfs-tools/hook-functions
-manual_add_modules hv_vmbus hv_storvsc hv_netvsc
+manual_add_modules virtio_pci virtio_blk virtio_net ext4 crc32c_generic ata_piix sr_mod hv_vmbus hv_storvsc hv_netvsc
 END
-chmod 755 /etc/initramfs-tools/hooks/hyperv
-rm /usr/share/initramfs-tools/hooks/udev /usr/share/initramfs-tools/scripts/*/udev
+cat > /etc/initramfs-tools/scripts/init-premount/drivers <<'END'
+#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+modprobe -a virtio_pci virtio_blk virtio_net ext4 crc32c_generic
+read -r line < /proc/cmdline
+case " $line " in *' dvd '*) modprobe -a ata_piix sr_mod ;; esac
+END
 cat > /etc/initramfs-tools/scripts/init-bottom/dev <<'END'
 #!/bin/sh
 [ "$1" = prereqs ] || mount -o move /dev "$rootmnt/dev"
 END
-chmod 755 /etc/initramfs-tools/scripts/init-bottom/dev
+chmod 755 /etc/initramfs-tools/hooks/drivers /etc/initramfs-tools/scripts/*/*
+rm /usr/share/initramfs-tools/hooks/udev /usr/share/initramfs-tools/scripts/*/udev
 update-initramfs -u
 """
 
-# Units that have nothing to do in such a machine; each is one more process to start in an emulated boot.
+# Units that have nothing to do in such a machine; each is one more process to start in an emulated boot. So are the
+# generators, which run again whenever a unit is enabled or disabled; and udev is to look at the devices that are used.
 FEWER_UNITS = r"""
-systemctl --quiet mask dev-hugepages.mount dev-mqueue.mount e2scrub_reap.service kmod-static-nodes.service \
-    modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
-    modprobe@fuse.service modprobe@loop.service proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount \
-    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount systemd-binfmt.service \
-    systemd-modules-load.service systemd-sysctl.service systemd-sysusers.service
+systemctl --quiet mask dev-hugepages.mount dev-mqueue.mount e2scrub_reap.service getty@tty1.service \
+    kmod-static-nodes.service modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \
+    modprobe@efi_pstore.service modprobe@fuse.service modprobe@loop.service proc-sys-fs-binfmt_misc.automount \
+    sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    systemd-binfmt.service systemd-logind.service systemd-modules-load.service systemd-network-generator.service \
+    systemd-random-seed.service systemd-remount-fs.service systemd-sysctl.service systemd-sysusers.service \
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service
+systemctl --quiet enable serial-getty@ttyS0.service
+mkdir -p /etc/systemd/system-generators /etc/systemd/system/systemd-udev-trigger.service.d
+for generator in /lib/systemd/system-generators/*; do
+    ln -s /dev/null /etc/systemd/system-generators/${generator##*/}
+done
+cat > /etc/systemd/system/systemd-udev-trigger.service.d/used.conf <<'END'
+[Service]
+ExecStart=
+ExecStart=udevadm trigger --action=add --subsystem-match=block --subsystem-match=net
+ExecStart=udevadm trigger --action=add --subsystem-match=tty --sysname-match=ttyS0
+END
 """
 
 NETWORKD = r"""
@@ -69,14 +88,24 @@ printf 'auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet dhcp\n' > /e
 """
 
 SERIAL_GETTY = r"""
+sed -i '/^[1-6]:.*getty/d' /etc/inittab
 echo 'T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100' >> /etc/inittab
 """
 
-# Debian mounts /run, /proc, /sys and /dev two and three times, should fstab have options for them or the memory have
-# grown by a swap file: six seconds of each emulated boot.
+# Debian's scripts that mount what is in memory do it two and three times, should fstab have options for it or the
+# memory have grown by a swap file, and each of them has grep and sed tell the size of the memory ten times: nine
+# seconds of each emulated boot. What checks and cleans keeps its place in the order, and has nothing to do.
 MOUNTED_ONCE = r"""
 sed -i '/mount[a-z]*\.sh reload$/d' /etc/init.d/checkroot.sh
 sed -i '/^\tmount_[a-z]* mount_noupdate$/d' /etc/init.d/mountall.sh
+cat >> /etc/default/tmpfs <<'END'
+ram_size() { echo 480000; }
+swap_size() { echo 0; }
+uname() { echo Linux; }
+END
+for script in checkfs.sh checkroot-bootclean.sh mountnfs-bootclean.sh mountnfs.sh urandom; do
+    sed -i '/^### END INIT INFO/a exit 0' /etc/init.d/$script
+done
 """
 
 # Each script costs a second on an emulated processor, and these have nothing to do in such a machine.
@@ -95,12 +124,16 @@ NO_UDEV = r"""
 update-rc.d -f udev remove
 """
 
-# The same for Debian's OpenRC, which runs the scripts of sysv-rc.
+# The same for Debian's OpenRC, which runs the scripts of sysv-rc, and asks each that is there what it depends on.
 FEWER_SERVICES = (
     MOUNTED_ONCE
     + r"""
-for service in bootlogs brightness cgroups checkfs.sh checkroot-bootclean.sh hwclock.sh kmod mountall-bootclean.sh \
-    mount-configfs procps rc.local rmnologin savecache sudo udev; do
+for service in agetty bootlogs brightness cgroups hwclock.sh kmod mountall-bootclean.sh mount-configfs procps rc.local \
+    rmnologin savecache sudo udev; do
+    rc-update --all --quiet delete $service 2>/dev/null || true
+    rm /etc/init.d/$service
+done
+for service in checkfs.sh checkroot-bootclean.sh; do
     rc-update --all --quiet delete $service 2>/dev/null || true
 done
 """

@@ -67,7 +67,7 @@ class Machine:
             "-initrd",
             str(boot[1]),
             "-append",
-            KERNEL_LINE % ("rw" if writable else "ro"),
+            KERNEL_LINE % ("rw" if writable else "ro") + (" dvd" if dvd else ""),
             "-drive",
             # What the guest has flushed is with the kernel of this machine, which outlives a QEMU that is killed.
             "file=%s,if=virtio,format=raw,cache=unsafe" % disk,
