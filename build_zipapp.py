@@ -3,38 +3,28 @@
 
 Stored and not compressed, because small Pythons have no zlib; names sorted and times fixed, because people attest it.
 Before the archive is what a shell makes of the file: the choice of a Python, and the essential without one.
-
-    build_zipapp.py [--compiled]
-
-With --compiled the modules that a boot loads are also in it as the Python that builds would compile them at each start.
-Only the same release of Python uses them, 3.7 or newer; any other one, and any shell, finds what is always there.
 """
 
 import hashlib
 import io
 import os
-import py_compile
 import sys
-import tempfile
 import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "azure_provisioning"
 SCRIPTS = ("head.sh", "essential.sh")  # of src; the latter ends the script, so that no shell sees the archive
-AT_NO_BOOT = PACKAGE + "/image/"  # what install, check and the like are made of
+DIGEST = b'\nDIGEST = ""'  # the line of the package that tells one build from another
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
 
 
 def main() -> int:
-    """Build, and say what was built. 2: called with what it does not know, or cannot do."""
-    if sys.argv[1:] not in ([], ["--compiled"]):
+    """Build, and say what was built. 2: called with what it does not know."""
+    if sys.argv[1:]:
         print(__doc__, file=sys.stderr)
         return 2
-    if len(sys.argv) > 1 and sys.version_info < (3, 7):
-        print("--compiled needs Python 3.7 or newer", file=sys.stderr)
-        return 2
     target = os.path.join(HERE, "dist", "azure-provisioning")
-    data = build(HERE, compiled=len(sys.argv) > 1)
+    data = build(HERE)
     write(target, data)
     for ending, text in companions(HERE, data).items():
         write(target + ending, text.encode("ascii"), mode=0o644)
@@ -53,18 +43,22 @@ def companions(top, data):
     return {".sha256": digest, ".8": manual.man_page(), ".bash": manual.completion()}
 
 
-def build(top: str, compiled: bool = False) -> bytes:
-    """The file's bytes, made from the checkout at `top`; `compiled`: for this Python also as it compiles them."""
+def build(top: str) -> bytes:
+    """The file's bytes, made from the checkout at `top`."""
     buffer = io.BytesIO()
     for name in SCRIPTS:  # first, so that the offsets in the archive count them
         with open(os.path.join(top, "src", name), "rb") as script:
             buffer.write(script.read())
+    members, digest = {}, hashlib.sha256(buffer.getvalue())
+    for name, path in sorted(contents(top)):
+        with open(path, "rb") as file:
+            members[name] = file.read()
+        digest.update(b"%s %d\n%s" % (name.encode("ascii"), len(members[name]), members[name]))
+    package = PACKAGE + "/__init__.py"
+    members[package] = members[package].replace(DIGEST, DIGEST[:-1] + digest.hexdigest()[:16].encode("ascii") + b'"')
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, path in sorted(contents(top)):
-            with open(path, "rb") as file:
-                add(archive, name, file.read())
-            if compiled and name.endswith(".py") and name.startswith(PACKAGE) and not name.startswith(AT_NO_BOOT):
-                add(archive, name + "c", byte_code(name, path))
+        for name, content in members.items():
+            add(archive, name, content)
     return buffer.getvalue()
 
 
@@ -74,16 +68,6 @@ def add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry.create_system = 3  # Unix, also where this is not
     entry.external_attr = 0o100644 << 16
     archive.writestr(entry, content)
-
-
-def byte_code(name: str, path: str) -> bytes:
-    """A module as this Python compiles it, in the form of PEP 552 that is believed without a look at the source."""
-    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    with tempfile.TemporaryDirectory() as scratch:
-        made = os.path.join(scratch, "module.pyc")
-        py_compile.compile(path, cfile=made, dfile=name, doraise=True, invalidation_mode=unchecked)
-        with open(made, "rb") as file:
-            return file.read()
 
 
 def contents(top):

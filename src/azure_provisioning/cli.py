@@ -50,6 +50,7 @@ def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
+    from .image import compiled
     from .image.install import declaration, install
 
     system, program = System(arguments.root), own_file()
@@ -67,6 +68,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
         every_boot=arguments.every_boot,
         python=arguments.python,
     )
+    compiled.keep(system, console, program)
     show(system.touched)
     if not system.touched:
         console.say("installed for %s already" % name)

@@ -1,4 +1,4 @@
-"""What we keep of the VM ourselves: all but the note of what `install` did, which the next boot needs."""
+"""What we keep of the VM ourselves: all but what `install` wrote down and compiled, which the next boot needs."""
 
 import stat
 
@@ -6,6 +6,7 @@ from ..azure.kvp import POOL
 from ..init import manifest
 from ..provision import LOG
 from ..state import FOLDER, PATH
+from .compiled import KEPT
 from .plan import Plan, join
 
 
@@ -13,8 +14,9 @@ def plan_own_data(plan: Plan) -> None:
     """Remove what the user gave the VM along, and the log; empty what was told to its host."""
     for name, what in plan.look(FOLDER):
         path = join(FOLDER, name)
-        if path not in (PATH, manifest.PATH) and not stat.S_ISDIR(what.st_mode):  # a folder in there is not ours
-            plan.remove(path)
+        if path in (PATH, manifest.PATH) or KEPT.match(path) or stat.S_ISDIR(what.st_mode):
+            continue  # a folder in there is not ours
+        plan.remove(path)
     plan.remove(LOG)
     with plan.looking():
         if plan.system.read(POOL, head=True):
