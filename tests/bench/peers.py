@@ -78,7 +78,7 @@ printf '[Unit]\\nConditionVirtualization=\\n' > /etc/systemd/system/walinuxagent
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 BUILT = "/usr/local/lib/azure-provisioning"  # the built file, in the image
-OURS = UNNAMED + "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; python3 %s install; " % BUILT
+OURS = UNNAMED + "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; python3 %s install" % BUILT
 RUN = ("/usr/bin/python3 -I -S %s run" % PROGRAM,)
 
 # The origin makes no account and no host keys, which are most of what a pass of ours costs. To compare like with like,
@@ -94,8 +94,10 @@ LEAST += "> /etc/azure-provisioning.conf"
 SOURCE = LEAST + "; rm /var/lib/azure-provisioning/boot-*.zip"
 
 PEERS = (
-    Peer("ours, name only", LEAST, OURS + LEAST, RUN, "", ()),
-    Peer("ours, from source", SOURCE, OURS + SOURCE, RUN, "", ()),  # as where install has another Python than the boots
+    Peer("ours, name only", LEAST, OURS + "; " + LEAST, RUN, "", ()),
+    Peer(
+        "ours, from source", SOURCE, OURS + "; " + SOURCE, RUN, "", ()
+    ),  # as where install has another Python than the boots
     Peer("ours", "", OURS, RUN, "", ()),
     Peer(
         "origin",

@@ -52,6 +52,7 @@ update-initramfs -u
 
 # Units that have nothing to do in such a machine; each is one more process to start in an emulated boot. So are the
 # generators, which run again whenever a unit is enabled or disabled; and udev is to look at the devices that are used.
+# The bench boots a systemd that has all of them.
 FEWER_UNITS = r"""
 systemctl --quiet mask dev-hugepages.mount dev-mqueue.mount e2scrub_reap.service getty@tty1.service \
     kmod-static-nodes.service modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \
