@@ -89,7 +89,8 @@ def prepare(boot: Boot) -> None:
         tries = (attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)) for _ in range(TRIES))
         if not any(tries):
             return  # the next boot tries again
-    boot.system.sync()  # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew
+        # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew.
+        boot.system.sync()
     boot.state.facts["prepared_at"] = timestamp(boot.system.time())
     boot.save()
 

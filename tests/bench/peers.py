@@ -7,7 +7,8 @@ from typing import NamedTuple, Tuple
 from tests.boot.images import NETWORKD, SYSTEMD, SYSTEMD_ASK, SYSTEMD_ENABLED, Image
 
 # Everybody is in the image, and nobody is enabled: a variant enables one of them. waagent gives way to a cloud-init
-# that is enabled. What it would ask of another port ("fast track") is left out: it is for extensions.
+# that is enabled. What it would ask of another port ("fast track") is left out: it is for extensions. It leaves root's
+# password, by which the bench logs in.
 CLOUD_INIT_UNITS = "cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service"
 NOBODY = (
     """
@@ -17,7 +18,8 @@ touch /etc/cloud/cloud-init.disabled
 systemctl --quiet disable walinuxagent.service %s
 sed -i -e 's/^Provisioning.Agent=.*/Provisioning.Agent=waagent/' \\
     -e 's/^ResourceDisk.Format=.*/ResourceDisk.Format=n/' \\
-    -e 's/^AutoUpdate.Enabled=.*/AutoUpdate.Enabled=n/' /etc/waagent.conf
+    -e 's/^AutoUpdate.Enabled=.*/AutoUpdate.Enabled=n/' \\
+    -e 's/^Provisioning.DeleteRootPassword=.*/Provisioning.DeleteRootPassword=n/' /etc/waagent.conf
 echo 'Debug.EnableFastTrack=n' >> /etc/waagent.conf
 """
     % CLOUD_INIT_UNITS
