@@ -16,6 +16,7 @@ from .trees import KINDS, inside
 NAME = "azure-provisioning"
 UNIT = NAME + ".service"
 DUMMY = "zz-another"
+KEPT = re.compile("/var/lib/azure-provisioning/boot-[0-9a-f]{16}-[0-9a-f]{4}[.]zip$")  # what a boot loads, compiled
 HEADER = """#!/bin/sh
 ### BEGIN INIT INFO
 # Provides:          %s
@@ -242,6 +243,12 @@ def same_as_tool(bench: Bench) -> None:
     bench.install()
     there = {path: what for path, what in listing(bench.offline).items() if NAME in path}
     here = {path: what for path, what in after.items() if NAME in path and path != "/azure-provisioning"}
+    kept = [{path for path in half if KEPT.match(path)} for half in (here, there)]
+    check(len(kept[0]) == 1, "compiled by the tree's own Python:", kept[0])
+    check(kept[1] in (set(), kept[0]), "compiled from outside, for no Python of the tree:", kept[1])
+    for path in kept[0]:  # only a Python of the same release can make it from outside
+        there.pop(path, None)
+        del here[path]
     check(there == here, changes(there, here))
     if bench.kind == "insserv":
         check_startpar(bench.offline)
