@@ -1,8 +1,11 @@
 """What `install` compiles for the boots: used by the Python and the file that it was made for, and by no other."""
 
-import importlib.util
+import marshal
 import os
+import re
+import shutil
 import sys
+import zipfile
 from typing import List
 
 import build_zipapp
@@ -13,21 +16,31 @@ from tests.test_zipapp import digest, pythons
 FOLDER = "/var/lib/azure-provisioning"
 VERSION = "%d.%d" % sys.version_info[:2]
 
-# Where the modules of a boot come from, without a boot: its entry, for which the root is elsewhere.
-WHERE = """
-import runpy, sys
+# A boot by the hook's own words, for which the root is elsewhere, and which ends as that of a Ready VM.
+BOOT = """
+import runpy, sys, types
 program, root = sys.argv[1:]
 sys.path.insert(0, program)
 import azure_provisioning
-place = azure_provisioning.compiled
-azure_provisioning.compiled = lambda digest, magic: root + place(digest, magic)
-runpy.run_path(program, run_name="entry")["use_compiled"]()
-from azure_provisioning import settled
-from azure_provisioning.azure import wireserver
-from azure_provisioning.image import check
-for module in settled, wireserver, check:
-    print(module.__file__)
+from azure_provisioning import compiled
+place = compiled.place
+compiled.place = lambda magic: root + place(magic)
+
+def tell(_tree):
+    from azure_provisioning.azure import wireserver
+    from azure_provisioning.init import table
+    from azure_provisioning.image import check
+    for module in wireserver, table.load("systemd"), check:
+        print(getattr(module, "__file__", "kept"))
+    return True
+
+settled = types.ModuleType("azure_provisioning.settled")
+settled.is_settled, settled.release_boot = tell, int
+azure_provisioning.settled = sys.modules["azure_provisioning.settled"] = settled
+sys.argv = [program, "run"]
+runpy.run_path(program, run_name="__main__")
 """
+KEPT = "kept"
 
 
 class CompiledTest(BuiltTest):
@@ -52,32 +65,38 @@ class CompiledTest(BuiltTest):
         return [name for name in self.system.list(FOLDER) if name not in ("install", "state")]
 
     def modules(self, python: str, program: str) -> "List[str]":
-        """Where a boot by this Python of this file finds three modules: inside what."""
-        result = call([python, "-I", "-S", "-W", "error", "-c", WHERE, program, self.root])
+        """Where a boot by this Python of this file finds three modules: two that it needs, and one that it does not."""
+        result = call([python, "-I", "-S", "-W", "error", "-c", BOOT, program, self.root])
         self.assertEqual((result.code, result.err), (0, ""))
         return [line.partition("/azure_provisioning/")[0] for line in result.out.splitlines()]
 
     def test_on_every_python(self) -> None:
+        """Used; the same bytes each time; and a second install changes nothing."""
         for version, python in sorted(pythons().items()):
             with self.subTest(version):
                 name = "%d.%d" % version[:2]
                 self.image(name)
                 self.install(python)
                 (kept,) = self.kept()
-                place = "%s%s/%s" % (self.root, FOLDER, kept)
-                self.assertEqual(self.modules(python, self.program), [place, place, self.program])
+                self.assertEqual(self.modules(python, self.program), [KEPT, KEPT, self.program])
+                data = self.system.read(FOLDER + "/" + kept)
+                self.assertEqual(os.stat("%s%s/%s" % (self.root, FOLDER, kept)).st_mode & 0o777, 0o644)
+                for _ in range(3):
+                    result = call([python, "-I", "-S", self.program, "install", "--root", self.root])
+                    self.assertIn("installed for systemd already", result.err)
+                self.system.unlink(FOLDER + "/" + kept)
+                self.install(python)
+                self.assertEqual(self.system.read(FOLDER + "/" + kept), data)
                 self.system.unlink("/usr/bin/python" + name)
 
     def test_only_what_a_boot_loads(self) -> None:
-        """And none of it readable as source, or writable by others."""
         self.image(VERSION)
         self.install()
-        path = FOLDER + "/" + self.kept()[0]
-        data = self.system.read(path) or b""
-        self.assertNotIn(b"azure_provisioning/image/", data)
-        self.assertNotIn(b".py\0", data)
-        self.assertGreater(data.count(importlib.util.MAGIC_NUMBER), 40)
-        self.assertEqual(os.stat(self.root + path).st_mode & 0o777, 0o644)
+        data = self.system.read(FOLDER + "/" + self.kept()[0]) or b""
+        with zipfile.ZipFile(self.program) as whole:
+            names = [name[:-3].replace("/", ".") for name in whole.namelist() if re.match("azure.*py$", name)]
+        expected = {name for name in names if not name.startswith("azure_provisioning.image.")}
+        self.assertEqual(set(marshal.loads(data[8:])), expected)
 
     def test_another_python(self) -> None:
         """One that has another byte code finds nothing that was made for it, and loads the source."""
@@ -104,9 +123,24 @@ class CompiledTest(BuiltTest):
     def test_image_with_another_python(self) -> None:
         """Byte code of the build machine would be of no use there, and what an older install left goes."""
         self.image("3.99")
-        self.fill({FOLDER + "/boot-0123456789abcdef-a70d.zip": "old"})
+        self.fill({FOLDER + "/boot-0123456789abcdef-a70d": "old"})
         self.install()
         self.assertEqual(self.kept(), [])
+
+    def test_older_one_goes(self) -> None:
+        self.image(VERSION)
+        self.fill({FOLDER + "/boot-0123456789abcdef-a70d": "old"})
+        self.install()
+        self.assertEqual(len(self.kept()), 1)
+        self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
+
+    def test_stays_in_an_image_that_is_made_general(self) -> None:
+        self.image(VERSION)
+        self.install()
+        kept = self.kept()
+        result = call([sys.executable, "-I", "-S", self.program, "generalize", "--yes", "--root", self.root])
+        self.assertEqual((result.code, self.kept()), (0, kept), result)
+        self.assertEqual(len(kept), 1)
 
     def test_cannot_be_written(self) -> None:
         """It is what a boot can do without: all the rest is in, and it is said."""
@@ -120,20 +154,41 @@ class CompiledTest(BuiltTest):
         self.assertIn("each boot will compile our modules: ", result.err)
         self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
-    def test_half_written(self) -> None:
-        """What is no archive is passed over."""
+    def test_cannot_be_removed(self) -> None:
+        """What an older install left may stay: no boot uses it, and the new one is in."""
+        if os.geteuid() != 0 or shutil.which("chattr") is None:
+            self.skipTest("not root, or no chattr: a file that cannot be removed was not tried")
+        self.image(VERSION)
+        older = FOLDER + "/boot-0123456789abcdef-a70d"
+        self.fill({older: "old"})
+        if call([shutil.which("chattr") or "", "+i", self.root + older]).code:
+            self.skipTest("this file system knows no immutable files: a file that cannot be removed was not tried")
+        self.addCleanup(call, [shutil.which("chattr") or "", "-i", self.root + older])
+        result = call([sys.executable, "-I", "-S", self.program, "install", "--root", self.root])
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("what an older install compiled stays", result.err)
+        self.assertEqual(len(self.kept()), 2)
+
+    def test_not_whole(self) -> None:
+        """Whatever a disk has made of it, a boot is as good as without it."""
         self.image(VERSION)
         self.install()
         path = FOLDER + "/" + self.kept()[0]
-        for data in (b"", (self.system.read(path) or b"")[:-1000]):
+        whole = self.system.read(path) or b""
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
+        zeroed = whole[:middle] + bytes(4096) + whole[middle + 4096 :]
+        for data in (b"", whole[:-1000], whole[:5], flipped, zeroed, b"00000000" + whole[8:], whole + b"x"):
             self.system.write(path, data)
             self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
+        self.system.write(path, whole)
+        self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
     def test_gone_with_the_rest(self) -> None:
         self.image(VERSION)
         before = snapshot(self.root)
         self.install()
-        self.install()
+        self.assertEqual(len(self.kept()), 1)
         result = call([sys.executable, "-I", "-S", self.program, "uninstall", "--root", self.root])
         self.assertEqual(result.code, 0, result)
         self.assertEqual(snapshot(self.root), before)

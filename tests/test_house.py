@@ -56,6 +56,7 @@ OWN_FILES = {
     "tree.py",
     "folder.py",
     "console.py",
+    "compiled.py",
     "image/rehearse.py",
     "image/scratch.py",
     "cli.py",

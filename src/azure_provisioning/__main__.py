@@ -22,8 +22,10 @@ def main():
         return go_on_without_python()
     try:
         if sys.argv[1:] in BOOT_HOOK:
-            use_compiled()
-            # At every boot that has a hook: not worth the 30 ms that it takes to load the rest.
+            from azure_provisioning import compiled
+
+            compiled.use(getattr(__loader__, "archive", ""))  # type: ignore[name-defined] # set by zipimport
+            # At every boot that has a hook: not worth the time that it takes to load the rest.
             from azure_provisioning import settled, tree
 
             if settled.is_settled(tree.Tree()):
@@ -41,18 +43,6 @@ def main():
 
         traceback.print_exc()
         return 3
-
-
-def use_compiled():
-    # type: () -> None
-    """Have our modules come from what `install` compiled for this Python and this file, if it is there."""
-    import azure_provisioning
-
-    # importlib.util tells the magic number too, and takes 3 ms to load.
-    magic = getattr(sys.modules.get("_frozen_importlib_external"), "MAGIC_NUMBER", None)
-    digest = azure_provisioning.DIGEST
-    if digest and magic:
-        azure_provisioning.__path__.insert(0, azure_provisioning.compiled(digest, magic) + "/azure_provisioning")
 
 
 def tell_missing(module):

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+from azure_provisioning.compiled import pack
 from azure_provisioning.image.compiled import compile_modules
 from tests.boot import machine, needs, sealed, trees
 from tests.boot.__main__ import say
@@ -59,7 +60,7 @@ def main() -> int:
             sealed.sweep()
     size = {peer.name: added(peer.packages, tree, base) for peer in PEERS}
     built = options.file.read_bytes()
-    size.update({name: len(built) + len(compile_modules(built)) for name in size if name.startswith("ours")})
+    size.update({name: len(built) + len(pack(compile_modules(built))) for name in size if name.startswith("ours")})
     size["ours, from source"] = len(built)
     show(measured, booted, size)
     return 1 if failed else 0

@@ -93,7 +93,7 @@ LEAST = "printf '%s\\n' 'host_keys = keep' " + "".join(
     )
 )
 LEAST += "> /etc/azure-provisioning.conf"
-SOURCE = LEAST + "; rm /var/lib/azure-provisioning/boot-*.zip"
+SOURCE = LEAST + "; rm /var/lib/azure-provisioning/boot-*"
 
 PEERS = (
     Peer("ours, name only", LEAST, OURS + "; " + LEAST, RUN, "", ()),

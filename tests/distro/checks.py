@@ -16,7 +16,7 @@ from .trees import KINDS, inside
 NAME = "azure-provisioning"
 UNIT = NAME + ".service"
 DUMMY = "zz-another"
-KEPT = re.compile("/var/lib/azure-provisioning/boot-[0-9a-f]{16}-[0-9a-f]{4}[.]zip$")  # what a boot loads, compiled
+KEPT = re.compile("/var/lib/azure-provisioning/boot-[0-9a-f]{16}-[0-9a-f]{4}$")  # what a boot loads, compiled
 HEADER = """#!/bin/sh
 ### BEGIN INIT INFO
 # Provides:          %s

@@ -1,4 +1,4 @@
-"""What we keep of the VM ourselves: all but what `install` wrote down and compiled, which the next boot needs."""
+"""What we keep of the VM ourselves: all but what `install` wrote down and compiled, for the next boot."""
 
 import stat
 
