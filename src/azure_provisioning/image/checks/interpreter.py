@@ -16,7 +16,7 @@ from .subject import Image
 # Every module of the standard library that a first boot loads, and those in C that they are nothing without.
 NEEDED = """
     _posixsubprocess _socket binascii calendar contextlib datetime enum errno fcntl fnmatch functools hashlib importlib
-    itertools json math os pyexpat re select selectors signal socket stat subprocess sys tempfile threading time
+    itertools json marshal math os pyexpat re select selectors signal socket stat subprocess sys tempfile threading time
     traceback types typing zipimport
     """.split()  # noqa: SIM905
 BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for what is built in
