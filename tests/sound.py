@@ -66,7 +66,7 @@ GOOD: Dict[str, str] = {
 }
 GOOD.update(("%s/kernel/%s.ko.xz" % (MODULES, path), "") for path in DRIVERS.values())
 GOOD.update(("%s/%s.py" % (LIBRARY, name), "") for name in interpreter.NEEDED if not name.startswith("_"))
-for _name in ("binascii", "pyexpat", "select", "math", "fcntl", "json", "sys", "time", "errno", "itertools"):
+for _name in ("binascii", "pyexpat", "select", "math", "fcntl", "json", "sys", "time", "errno", "itertools", "marshal"):
     del GOOD["%s/%s.py" % (LIBRARY, _name)]
 
 

@@ -109,7 +109,8 @@ def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: s
         yield ok("python", "%s is Python %s and has all modules" % (path, version))
 
 
-ALWAYS = ("errno", "itertools", "sys", "time")  # no Python is without: they are in its core (Modules/Setup.bootstrap)
+# No Python is without: they are in its core (Modules/Setup.bootstrap; marshal in Modules/config.c.in).
+ALWAYS = ("errno", "itertools", "marshal", "sys", "time")
 
 
 def may_be_built_in(name: str) -> bool:
