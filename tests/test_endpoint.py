@@ -1,11 +1,12 @@
 """Option 245, from the lease files that the DHCP clients really write, and from what they never would."""
 
+import calendar
 import os
 import random
 import time
 from typing import List, Optional, Tuple, Union
 
-from azure_provisioning.azure.endpoint import SOURCES, find_endpoint, from_dhclient, to_address
+from azure_provisioning.azure.endpoint import SOURCES, find_endpoint, from_dhclient, has_expired, to_address
 from tests.guests import GuestTest
 
 DHCLIENT = """lease {
@@ -153,6 +154,12 @@ class EndpointTest(GuestTest):
             for source in SOURCES:
                 source.read(unit * ((256 << 10) // len(unit)), 1e9)
         self.assertLess(time.monotonic() - started, 20)
+
+    def test_expires_to_the_second(self) -> None:
+        moment = calendar.timegm((2026, 9, 28, 7, 8, 9))
+        for statement in "expire 1 2026/09/28 07:08:09", "expire epoch %d" % moment:
+            found = [has_expired(statement.split(), moment + seconds) for seconds in (-1, 0, 1)]
+            self.assertEqual(found, [False, False, True], statement)
 
     def test_escapes(self) -> None:
         self.assertEqual(from_dhclient('"\\8\\777\\a\\0"'), b"8\xffa\x00")

@@ -81,11 +81,13 @@ def prepare(boot: Boot) -> None:
         boot.save()
     if "prepared_at" in boot.state.facts or not boot.system.live:
         return
-    from .guest import entropy, host_keys
-
     if boot.options.entropy:
+        from .guest import entropy
+
         attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
     if boot.options.host_keys == "new":
+        from .guest import host_keys
+
         tries = (attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)) for _ in range(TRIES))
         if not any(tries):
             return  # the next boot tries again

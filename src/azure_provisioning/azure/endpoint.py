@@ -5,7 +5,6 @@ Files only: no client is asked, and no packet is sent. NetworkManager's own leas
 be of another cloud, so whoever asks has to alternate.
 """
 
-import calendar
 import re
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -22,6 +21,7 @@ PAD, END, AZURE = 0, 255, 245
 
 PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|#[^\n]*|[{};]|[^\s{};"#]+', re.DOTALL)
 ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|(.))", re.DOTALL)
+MOMENT = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\Z")
 NETWORKD = re.compile(r"(?m)^OPTION_245=([0-9A-Fa-f]{8})\s*$")
 WICKED = re.compile(r"<unknown-245>\s{0,99}<code>245</code>\s{0,99}<data>([0-9A-Fa-f:]{7,11})</data>")
 
@@ -141,11 +141,11 @@ def has_expired(statement: "List[str]", now: float) -> bool:
     try:
         if words[:1] == ["epoch"]:
             return float(words[1]) < now
-        if len(words) == 3:
-            return calendar.timegm(time.strptime(" ".join(words[1:]), "%Y/%m/%d %H:%M:%S")) < now
-    except (ValueError, IndexError, OverflowError):
+    except (ValueError, IndexError):
         return False
-    return False
+    # As text, because what parses a time takes as long to load as all the rest of this module.
+    moment = " ".join(words[1:])
+    return bool(MOMENT.match(moment)) and moment < time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(now))
 
 
 def from_dhclient(token: str) -> Optional[bytes]:
