@@ -59,7 +59,7 @@ class InstanceTest(GuestTest):
                         self.assertEqual(place, ["compute"])
                         continue
                     self.assertIsInstance(instance.has_profile, bool)
-                    texts = (instance.computer_name, instance.resource_name, instance.user, instance.pool)
+                    texts = (instance.computer_name, instance.resource_name, instance.user, instance.pool or "")
                     for text in texts + instance.ssh_keys + (instance.vm_id or "",):
                         self.assertIsInstance(text, str)
                     self.assertIn(instance.password_login, (None, True, False))
@@ -133,7 +133,14 @@ class InstanceTest(GuestTest):
             self.assertEqual(Instance.from_json({"compute": {"x": 1, "osProfile": profile}}).has_profile, expected)
 
     def test_pool(self) -> None:
-        for value, pool in (("None", ""), ("Unknown", ""), ("", ""), (None, ""), ("Running", "Running"), ("X", "X")):
+        for value, pool in (
+            ("None", ""),
+            ("Unknown", None),
+            ("", None),
+            (None, None),
+            ("Running", "Running"),
+            ("X", "X"),
+        ):
             document = {"compute": {"x": 1}, "extended": {"compute": {"ppsType": value}}}
             self.assertEqual(Instance.from_json(document).pool, pool)
 

@@ -5,6 +5,7 @@ from typing import Optional, Tuple
 from .azure import imds, media
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
 from .boot import Boot
+from .config import Options
 from .errors import BadReply, GuestError, Unreachable
 from .patience import Patience
 from .records import Instance
@@ -48,21 +49,23 @@ def wait_for_azure(boot: Boot) -> None:
 def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
     """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
     system, started = boot.system, boot.system.monotonic()
-    disc = read_disc(boot)
     until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
     try:
         instance = persist(
             system, lambda seconds: imds.fetch_instance(system, imds_peer(boot), seconds), until, Patience(boot, "IMDS")
         )
     except (Unreachable, BadReply) as error:
+        disc = read_disc(boot)
         if disc is None:
             boot.note_step("fetch", "failed", started)
             raise
         boot.console.warn("%s: the DVD alone has to do" % error)
         instance = Instance.from_json({"compute": {"name": disc.hostname}})
+    else:
+        disc = read_disc(boot) if is_disc_of_use(boot.options, instance) else None
     began = system.monotonic()
     until = min(began + MEDIA_SECONDS, boot.report_from)
-    while disc is None and (instance.password_login or instance.promises_custom_data) and system.live:
+    while disc is None and is_disc_awaited(boot.options, instance) and system.live:
         if system.monotonic() >= until:
             boot.console.warn("no DVD in %d s, and the password or the customData is on it" % (until - began))
             break
@@ -70,6 +73,18 @@ def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
         disc = read_disc(boot, quiet=True)
     boot.note_step("fetch", "ok", started)
     return instance, disc
+
+
+def is_disc_of_use(options: Options, instance: Instance) -> bool:
+    """May the DVD have what an option wants, or what IMDS has not told? If not, nothing is mounted."""
+    wanted = options.account or options.password or options.ssh_keys or options.password_login
+    return wanted or options.custom_data != "no" or not instance.computer_name or instance.pool is None
+
+
+def is_disc_awaited(options: Options, instance: Instance) -> bool:
+    """Is something promised that only the DVD has, and wanted?"""
+    password = options.password and instance.password_login
+    return bool(password) or (options.custom_data != "no" and instance.promises_custom_data)
 
 
 def read_disc(boot: Boot, quiet: bool = False) -> Optional[media.Media]:

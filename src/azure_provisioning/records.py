@@ -26,7 +26,7 @@ class Instance(NamedTuple):
     vm_id: Optional[str]  # lower-case
     computer_name: str  # what the user typed; empty if there is no profile
     resource_name: str  # what Azure calls the VM: may be unfit for a host
-    pool: str  # "" or the kind of pre-provisioning that Azure has in mind ("Running", "Savable", ...)
+    pool: Optional[str]  # "" or the kind of pre-provisioning ("Running", "Savable", ...); None: IMDS does not say
     user: str
     ssh_keys: Tuple[str, ...]
     password_login: Optional[bool]  # None: IMDS does not say
@@ -51,7 +51,7 @@ class Instance(NamedTuple):
             vm_id=usable_id(text(compute, "vmId")),
             computer_name=text(profile, "computerName"),
             resource_name=text(compute, "name"),
-            pool="" if pool in ("None", "Unknown") else pool,
+            pool={"None": "", "Unknown": None, "": None}.get(pool, pool),
             user=text(profile, "adminUsername"),
             ssh_keys=tuple(text(section({"": key}, ""), "keyData") for key in keys) if isinstance(keys, list) else (),
             password_login=None if disabled is None else not disabled,

@@ -48,7 +48,7 @@ class Media(NamedTuple):
     password_login: Optional[bool]
     custom_data: Optional[bytes]  # decoded
     ssh_keys: Tuple[str, ...]
-    pool: str  # as in records.Instance
+    pool: str  # as in records.Instance; empty also if it does not say
 
     def __repr__(self) -> str:
         return "Media(hostname=%r, user=%r, ...)" % (self.hostname, self.user)

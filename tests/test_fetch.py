@@ -1,0 +1,63 @@
+"""The wait for a DVD that has something that is promised, and wanted."""
+
+from typing import Dict, List, Tuple
+
+from azure_provisioning.boot import Boot
+from azure_provisioning.fetch import fetch
+from tests.guests import AZURE_VM, FastSystem, GuestTest
+from tests.simulation import OVF
+
+MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
+
+
+class Machine(FastSystem):
+    """A scratch root that is taken for the running machine. Its DVD comes when it is waited for."""
+
+    live = True
+    waited = 0.0  # seconds
+    comes = False
+
+    def sleep(self, seconds: float) -> None:
+        self.waited += seconds
+        if self.comes:
+            self.write("/sys/block/sr0/dev", "11:0\n")
+        super().sleep(seconds)
+
+
+class DiscTest(GuestTest):
+    def wait(self, comes: bool, promised: "Tuple[bool, bool]", **options: object) -> "Tuple[float, bool]":
+        """(seconds waited, whether the DVD was read) if a password login and customData are promised, or not."""
+        self.setUp()
+        self.fill(AZURE_VM)
+        self.fill({"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF})
+        azure = self.azure(**options)
+        locked = "false" if promised[0] else "true"
+        azure.instance["compute"]["osProfile"] = {"computerName": "a", "disablePasswordAuthentication": locked}
+        azure.instance["extended"]["compute"] = {"ppsType": "None", "hasCustomData": promised[1]}
+        machine = Machine(self.root, self.speed)
+        machine.comes = comes
+        _, disc = fetch(Boot(machine, self.console))
+        return machine.waited, disc is not None
+
+    def test_comes(self) -> None:
+        self.assertEqual(self.wait(True, (True, True)), (2.0, True))
+        self.assertEqual(self.wait(True, (False, True)), (2.0, True))
+        self.assertEqual(self.wait(True, (True, False)), (2.0, True))
+
+    def test_never_comes(self) -> None:
+        waited, read = self.wait(False, (False, True))
+        self.assertFalse(read)
+        self.assertTrue(20 <= waited <= 60, waited)
+        self.assertIn("no DVD in 60 s, and the password or the customData is on it", self.story)
+
+    def test_nothing_promised_or_nothing_wanted(self) -> None:
+        cases: "List[Tuple[Tuple[bool, bool], Dict[str, object]]]" = [
+            ((False, False), {}),
+            ((True, True), {"password": "no", "custom_data": "no"}),
+            ((False, True), {"custom_data": "no"}),
+            ((True, False), {"password": "no"}),
+        ]
+        for promised, options in cases:
+            with self.subTest(promised=promised, options=options):
+                self.assertEqual(self.wait(True, promised, **options), (0.0, False))
+                self.assertIn("IMDS alone has to do: no DVD drive", self.story)
