@@ -54,16 +54,16 @@ class Kept:
 
     def __init__(self, codes: "Dict[str, bytes]", program: str) -> None:
         self.codes = codes
-        self.program = program
+        self.archive = program  # by the name that it has in the loader of zipimport, for whoever asks for our own file
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> object:
         """The module's spec, or None."""
         package = name + ".__init__" in self.codes
         if not package and name not in self.codes:
             return None
-        spec = type(sys.__spec__)(name, self, origin=self.program, is_package=package)  # type: ignore[arg-type]
+        spec = type(sys.__spec__)(name, self, origin=self.archive, is_package=package)  # type: ignore[arg-type]
         if package:
-            spec.submodule_search_locations = [self.program + "/" + name.replace(".", "/")]
+            spec.submodule_search_locations = [self.archive + "/" + name.replace(".", "/")]
         return spec
 
     def create_module(self, _spec: object) -> "Optional[ModuleType]":

@@ -3,7 +3,7 @@
 A step that is switched off in the options, or has nothing to do, is not taken. The failure of a fatal step is reported
 to Azure; that of another is a warning. A source that is gone (the DVD, at a second boot) never erases what is there.
 
-A step loads its part of `guest/` when it has something to do: Python compiles what it reads from a zip at every start.
+A step loads its part of `guest/` when it has something to do: loading takes most of the time of a boot.
 """
 
 from typing import Callable, NamedTuple, Optional, Tuple
