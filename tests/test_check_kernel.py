@@ -7,6 +7,7 @@ import os
 import unittest
 from typing import Dict
 
+from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.checks import initramfs
 from azure_provisioning.image.checks.initramfs import UnreadableError, file_names
 from azure_provisioning.image.checks.kernel import natural
@@ -90,6 +91,13 @@ class KernelTest(CheckTest):
         self.start()
         self.fill(self.lacking("isofs"))
         self.good("dvd")
+
+    def test_dvd_that_nothing_is_wanted_of(self) -> None:
+        """A hardened image may well do without its file system."""
+        self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "password = no\n"})
+        self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "custom_data = no\n"})
+        self.fill({OPTIONS: "password = no\ncustom_data = no\n"})
+        self.assertEqual(self.findings("dvd"), [])
 
 
 class InitramfsTest(CheckTest):
