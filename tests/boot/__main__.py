@@ -17,7 +17,7 @@ from . import machine, needs, sealed, trees
 from .images import IMAGES, Image
 from .scene import Disks, Quiet, Scene, Wrong
 from .stories import STORIES, Story
-from .table import Played, judge, show
+from .table import Played, is_held_by_others, judge, show
 
 _started = time.monotonic()
 _printing = threading.Lock()
@@ -101,8 +101,11 @@ def _play_again(times: int, story: Story, image: Image, disks: Dict[str, Disks],
 def _measure_again(played: List[Played], disks: Dict[str, Disks], scratch: Path) -> None:
     """Play what came late beside other machines once more with nothing beside it, and what it came later than.
 
-    The lesser figures count: who holds a boot holds each boot.
+    The lesser figures count: who holds a boot holds each boot. First of all those without us that came late.
     """
+    for number, one in enumerate(played):
+        if is_held_by_others(one, played):
+            played[number] = _quickest(one, disks, scratch)
     for number, one in enumerate(judge(played)):
         if one.verdict == "ok" or played[number].verdict != "ok":
             continue

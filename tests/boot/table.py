@@ -76,6 +76,15 @@ def _judged(one: Played, plain: Dict[str, float]) -> Played:
     return one
 
 
+def is_held_by_others(one: Played, played: List[Played]) -> bool:
+    """Did the image come up without us so much later than with us that others held it? It would hide what we hold."""
+    ours = [other for other in played if other.image == one.image and other.story in ("elsewhere", *AWAY)]
+    logins = [other.figures["login"] for other in ours if other.verdict == "ok" and "login" in other.figures]
+    return (
+        one.story == "plain" and one.verdict == "ok" and bool(logins) and one.figures["login"] > min(logins) + SECONDS
+    )
+
+
 def _figure(ours: Dict[str, Played], stories: Sequence[str], name: str) -> str:
     found = [ours[story].figures[name] for story in stories if story in ours and name in ours[story].figures]
     return "%.1f" % found[0] if found else "-"
