@@ -1,6 +1,6 @@
-"""The wait for a DVD that has something that is promised, and wanted."""
+"""When the DVD is read, and when it is waited for."""
 
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 from azure_provisioning.boot import Boot
 from azure_provisioning.fetch import fetch
@@ -8,6 +8,8 @@ from tests.guests import AZURE_VM, FastSystem, GuestTest
 from tests.simulation import OVF
 
 MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
+DISC = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # read where the kernel has the drive
+OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  # they want what is on the DVD
 
 
 class Machine(FastSystem):
@@ -29,7 +31,7 @@ class DiscTest(GuestTest):
         """(seconds waited, whether the DVD was read) if a password login and customData are promised, or not."""
         self.setUp()
         self.fill(AZURE_VM)
-        self.fill({"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF})
+        self.fill(DISC)
         azure = self.azure(**options)
         locked = "false" if promised[0] else "true"
         azure.instance["compute"]["osProfile"] = {"computerName": "a", "disablePasswordAuthentication": locked}
@@ -61,3 +63,31 @@ class DiscTest(GuestTest):
             with self.subTest(promised=promised, options=options):
                 self.assertEqual(self.wait(True, promised, **options), (0.0, False))
                 self.assertIn("IMDS alone has to do: no DVD drive", self.story)
+
+    def test_disc_that_nothing_is_wanted_of(self) -> None:
+        """It is then not read, unless IMDS leaves something open. This one says of itself whether it was."""
+        pooled = "<wa:PlatformSettingsSection><wa:PlatformSettings><wa:PreprovisionedVm>true</wa:PreprovisionedVm>"
+        pooled += "</wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
+        nothing: "Dict[str, object]" = dict.fromkeys(OPTIONS, "no")
+        cases: "List[Tuple[Dict[str, object], Tuple[str, ...], bool]]" = [
+            (nothing, (), False),
+            *((dict(nothing, **{key: "keep" if key == "custom_data" else "yes"}), (), True) for key in OPTIONS),
+            (nothing, ("compute", "osProfile", "computerName"), True),
+            (nothing, ("extended", "compute", "ppsType"), True),
+            (nothing, ("compute",), True),  # no answer at all
+        ]
+        for options, lacking, read in cases:
+            with self.subTest(options=options, lacking=lacking):
+                self.setUp()
+                self.fill(AZURE_VM)
+                azure = self.azure(deadline=15, **options)
+                section: "Any" = azure.instance
+                for name in lacking[:-1]:
+                    section = section[name]
+                if lacking:
+                    del section[lacking[-1]]
+                self.fill({**DISC, "/media/cd/ovf-env.xml": OVF.replace("</Environment>", pooled)})
+                self.fill({"/sys/block/sr0/dev": "11:0\n"})
+                self.assertEqual(self.boot(), 1 if read else 0, self.story)
+                self.assertEqual("DVD: read from /dev/sr0" in self.story, read, self.story)
+                self.assertEqual("this VM is pre-provisioned (Running)" in self.story, read, self.story)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import unittest
-from typing import Any, Dict, List, Tuple
+from typing import List, Tuple
 from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
@@ -28,11 +28,9 @@ from tests.guests import (
     start_story,
     wait_until,
 )
-from tests.simulation import OVF
 
 GOOD = ("imds 200", "goalstate 200", "health 200")
 SWAPPED_VM_ID = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"  # what generation 1 firmware makes of VM_ID
-DISC_OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  # they want what is on the DVD
 HOPELESS = {"imds-portal-for-ever"}
 NO_REPORT = ("report-refused", "json-health-refused")  # neither road to report is open
 UNSEEN = {"goal-state-bom", "goal-state-namespace", "json-health-refused"}  # faults that cost no further request
@@ -489,34 +487,6 @@ class WhichMachineTest(StoryTest):
                 self.assertNotIn("configured_at", self.facts())
                 self.assertIn("this VM is pre-provisioned (%s" % pool[:9], self.story)
                 self.assertNotIn("\x1b", self.story)
-
-    def test_disc_that_nothing_is_wanted_of(self) -> None:
-        """It is then not read, unless IMDS leaves something open. This one says of itself whether it was."""
-        pooled = "<wa:PlatformSettingsSection><wa:PlatformSettings><wa:PreprovisionedVm>true</wa:PreprovisionedVm>"
-        pooled += "</wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
-        nothing: "Dict[str, object]" = dict.fromkeys(DISC_OPTIONS, "no")
-        cases: "List[Tuple[Dict[str, object], Tuple[str, ...], bool]]" = [
-            (nothing, (), False),
-            *((dict(nothing, **{key: "keep" if key == "custom_data" else "yes"}), (), True) for key in DISC_OPTIONS),
-            (nothing, ("compute", "osProfile", "computerName"), True),
-            (nothing, ("extended", "compute", "ppsType"), True),
-            (nothing, ("compute",), True),  # no answer at all
-        ]
-        for options, lacking, read in cases:
-            with self.subTest(options=options, lacking=lacking):
-                self.setUp()
-                azure = self.azure(deadline=15, **options)
-                section: "Any" = azure.instance
-                for name in lacking[:-1]:
-                    section = section[name]
-                if lacking:
-                    del section[lacking[-1]]
-                mounts = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
-                self.fill({"/proc/self/mountinfo": mounts, "/sys/block/sr0/dev": "11:0\n"})
-                self.fill({"/media/cd/ovf-env.xml": OVF.replace("</Environment>", pooled)})
-                self.assertEqual(self.boot(), 1 if read else 0, self.story)
-                self.assertEqual("DVD: read from /dev/sr0" in self.story, read, self.story)
-                self.assertEqual("this VM is pre-provisioned (Running)" in self.story, read, self.story)
 
     def test_every_boot(self) -> None:
         azure = self.azure(every_boot="yes")

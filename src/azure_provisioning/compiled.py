@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Dict, Optional
 
 LIMIT = 4 << 20  # bytes; seven times what there is
-SUM = 8  # bytes before all else: the CRC-32 of what follows, in hexadecimal
+SUM = 8  # bytes before all else: the checksum of what follows
 
 
 def place(magic: bytes) -> str:
@@ -25,10 +25,15 @@ def place(magic: bytes) -> str:
 
 def pack(codes: "Dict[str, bytes]") -> bytes:
     """A file of marshalled code by module name, for `use`."""
+    data = marshal.dumps(codes, 2)
+    return checksum(data) + data
+
+
+def checksum(data: bytes) -> bytes:
+    """The CRC-32 of the data, in hexadecimal."""
     import binascii
 
-    data = marshal.dumps(codes, 2)
-    return b"%08x" % binascii.crc32(data) + data
+    return b"%08x" % binascii.crc32(data)
 
 
 def use(program: str) -> None:
@@ -42,9 +47,7 @@ def use(program: str) -> None:
             data = file.read(LIMIT)
     except OSError:
         return
-    import binascii
-
-    if data[:SUM] == b"%08x" % binascii.crc32(data[SUM:]):
+    if data[:SUM] == checksum(data[SUM:]):
         codes = marshal.loads(data[SUM:])  # noqa: S302 # only root writes there
         sys.meta_path.insert(0, Kept(codes, program))  # type: ignore[arg-type]
 

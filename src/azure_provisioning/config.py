@@ -37,6 +37,10 @@ class Options:
     grow_root = True
     publish_name = True
 
+    def wants(self, *keys: str) -> bool:
+        """Is at least one of these options neither `no` nor off?"""
+        return any(getattr(self, key) not in (False, "no") for key in keys)
+
 
 def load(tree: Tree) -> "Tuple[Options, List[str]]":
     """Read the options file, and say what in it was not understood: those keys keep their defaults."""

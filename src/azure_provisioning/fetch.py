@@ -77,14 +77,14 @@ def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
 
 def is_disc_of_use(options: Options, instance: Instance) -> bool:
     """May the DVD have what an option wants, or what IMDS has not told? If not, nothing is mounted."""
-    wanted = options.account or options.password or options.ssh_keys or options.password_login
-    return wanted or options.custom_data != "no" or not instance.computer_name or instance.pool is None
+    wanted = options.wants("account", "password", "ssh_keys", "password_login", "custom_data")
+    return wanted or not instance.computer_name or instance.pool is None
 
 
 def is_disc_awaited(options: Options, instance: Instance) -> bool:
     """Is something promised that only the DVD has, and wanted?"""
-    password = options.password and instance.password_login
-    return bool(password) or (options.custom_data != "no" and instance.promises_custom_data)
+    password = options.wants("password") and instance.password_login is True
+    return password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
 def read_disc(boot: Boot, quiet: bool = False) -> Optional[media.Media]:

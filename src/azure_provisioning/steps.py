@@ -159,7 +159,7 @@ STEPS: Tuple[Step, ...] = (
 def take_steps(boot: Boot, profile: Profile) -> None:
     """Take all of them. Raises the failure of a fatal one."""
     for step in STEPS:
-        if getattr(boot.options, step.name) not in (False, "no"):
+        if boot.options.wants(step.name):
             take(boot, step, profile)
 
 

@@ -78,15 +78,19 @@ def _judged(one: Played, plain: Dict[str, float]) -> Played:
 
 def is_held_by_others(one: Played, played: List[Played]) -> bool:
     """Did the image come up without us so much later than with us that others held it? It would hide what we hold."""
-    ours = [other for other in played if other.image == one.image and other.story in ("elsewhere", *AWAY)]
-    logins = [other.figures["login"] for other in ours if other.verdict == "ok" and "login" in other.figures]
+    ours = {other.story: other for other in played if other.image == one.image and other.verdict == "ok"}
+    logins = _found(ours, ("elsewhere", *AWAY), "login")
     return (
         one.story == "plain" and one.verdict == "ok" and bool(logins) and one.figures["login"] > min(logins) + SECONDS
     )
 
 
+def _found(ours: Dict[str, Played], stories: Sequence[str], name: str) -> List[float]:
+    return [ours[story].figures[name] for story in stories if story in ours and name in ours[story].figures]
+
+
 def _figure(ours: Dict[str, Played], stories: Sequence[str], name: str) -> str:
-    found = [ours[story].figures[name] for story in stories if story in ours and name in ours[story].figures]
+    found = _found(ours, stories, name)
     return "%.1f" % found[0] if found else "-"
 
 
@@ -97,6 +101,6 @@ def _delays(ours: Dict[str, Played], stories: Sequence[str]) -> str:
     shown = []
     for name in ("login", "sshd"):
         without = ours["plain"].figures.get(name)
-        with_us = [ours[story].figures[name] for story in stories if story in ours and name in ours[story].figures]
+        with_us = _found(ours, stories, name)
         shown.append("%+.1f" % (min(with_us) - without) if without is not None and with_us else "-")
     return ", ".join(shown)

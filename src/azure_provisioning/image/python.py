@@ -59,7 +59,7 @@ def describe_lack(system: System, python: str) -> str:
 
 def unheard_options(options: "Options") -> "List[str]":
     """The options, among those that somebody wrote down, that ask for what the shell does not do."""
-    asked = [key for key in PYTHON_ONLY if key in options.given and getattr(options, key) not in (False, "no")]
+    asked = [key for key in PYTHON_ONLY if key in options.given and options.wants(key)]
     return [key for key in asked if (key, getattr(options, key)) != ("host_keys", "keep")]
 
 

@@ -212,7 +212,7 @@ def list_command(image: Image, path: str) -> str:
 
 def check_dvd(image: Image) -> "Iterator[Finding]":
     """The password and the customData are only on the provisioning DVD, which is UDF."""
-    if not image.options.password and image.options.custom_data == "no":
+    if not image.options.wants("password", "custom_data"):
         return
     if image.system.find_program("mount") is None:
         yield warning("dvd", "there is no mount program: passwords and customData cannot be read")
