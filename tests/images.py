@@ -483,6 +483,7 @@ class ImageTest(GuestTest):
         """Remove all that is in the root."""
         shutil.rmtree(self.root)
         os.mkdir(self.root)
+        self.open_root()
 
     def install(self, *arguments: str) -> Result:
         """Install into the root; must succeed."""

@@ -17,7 +17,7 @@ from azure_provisioning.azure.media import FILE, NAMESPACE, POINT
 from azure_provisioning.errors import GuestError
 from azure_provisioning.image.fake_azure import FAULTS, Handler, Platform
 from azure_provisioning.system import System
-from azure_provisioning.tree import FILE_LIMIT
+from azure_provisioning.tree import FILE_LIMIT, Place
 
 PIPE_LIMIT = 4 << 20  # bytes that a client which does not read lets a server send
 LATENCY = 0.001  # seconds
@@ -106,10 +106,10 @@ class VirtualSystem(System):
     def hostname(self) -> str:
         return "image"
 
-    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False) -> Optional[bytes]:
+    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False, follow: bool = True) -> Optional[bytes]:
         if path == "/proc/uptime":
             return b"%.2f 0.00\n" % self.now
-        return super().read(path, limit, head)
+        return super().read(path, limit, head, follow)
 
     @property
     def can_run(self) -> bool:
@@ -162,12 +162,12 @@ class VirtualSystem(System):
         self.now += LATENCY
         return VirtualConnection(self)
 
-    def _replace(self, verb: str, path: str, make: Callable[[str], None], *, follow: bool) -> None:
+    def _replace(self, verb: str, path: str, make: Callable[[Place, Place], None], *, follow: bool) -> None:
         self.writes += 1
         full = self.full[0] <= self.writes < self.full[1]
 
-        def make_or_fail(spare: str) -> None:
-            make(spare)
+        def make_or_fail(spare: Place, place: Place) -> None:
+            make(spare, place)
             self.point()
             if full:
                 raise OSError(errno.ENOSPC, "No space left on device")

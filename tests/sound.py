@@ -106,8 +106,10 @@ class CheckTest(ImageTest):
         shutil.rmtree(self.root)
         if self.template:
             shutil.copytree(self.template, self.root, symlinks=True)
+            self.open_root()
             return
         os.mkdir(self.root)
+        self.open_root()
         self.make()
         folder = type(self).folder = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
         shutil.copytree(self.root, folder + "/image", symlinks=True)

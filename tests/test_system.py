@@ -144,9 +144,9 @@ class WriteTest(GuestTest):
         self.addCleanup(os.umask, os.umask(0o077))
         make, modes = os.mkdir, []
 
-        def watched(place: str, mode: int = 0o777) -> None:
-            make(place, mode)
-            modes.append(stat.S_IMODE(os.stat(place).st_mode))
+        def watched(name: str, mode: int, dir_fd: int) -> None:
+            make(name, mode, dir_fd=dir_fd)
+            modes.append(stat.S_IMODE(os.stat(name, dir_fd=dir_fd).st_mode))
 
         with mock.patch.object(os, "mkdir", watched):
             self.system.make_dirs("/a/b")

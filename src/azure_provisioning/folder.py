@@ -6,16 +6,15 @@ be at work while we are, and swap a folder that we looked at for a link to one o
 
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Iterator, List, NamedTuple, Optional
 
 from .errors import GuestError
-from .system import System, copy_attributes, fill
-from .tree import FILE_LIMIT, LINKS_LIMIT, broken, check_path
+from .system import System, copy_attributes, fill, mount_of, spare_name
+from .tree import FILE_LIMIT, Place, broken, check_path
 
-OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = os.O_RDONLY | os.O_DIRECTORY
 DEPTH_LIMIT = 32  # of a tree that is removed
-IN_THE_WAY = "a symlink is in the way"
 
 
 class Owner(NamedTuple):
@@ -42,13 +41,14 @@ class Folder:
     def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
 
-    def _name(self, name: str) -> str:
+    def at(self, name: str) -> Place:
+        """The place of a name in it. Raises GuestError for what is no name of a file."""
         if not name or "/" in name or name in (".", ".."):
             raise GuestError("not the name of a file", name=ascii(name))
         check_path(name)
         path = self.path.rstrip("/") + "/" + name
         self.system.look(path)
-        return path
+        return Place(self.descriptor, name, path, shared=True)
 
     # -- questions ------------------------------------------------------------------------------------------------
 
@@ -59,9 +59,10 @@ class Folder:
 
     def stat(self, name: str) -> "Optional[os.stat_result]":
         """What lies at `name`, be it a symlink; None if nothing does."""
-        with telling("look at", self._name(name)):
+        place = self.at(name)
+        with telling("look at", place.path):
             try:
-                return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+                return place.stat()
             except FileNotFoundError:
                 return None
 
@@ -73,32 +74,36 @@ class Folder:
 
     def readlink(self, name: str) -> str:
         """The text of a symlink."""
-        with telling("read", self._name(name)):
+        place = self.at(name)
+        with telling("read", place.path):
             return os.readlink(name, dir_fd=self.descriptor)
 
     def enter(self, name: str) -> "Folder":
         """Open the folder `name`; a symlink is refused."""
-        path = self._name(name)
-        with telling("enter", path):
-            return Folder(self.system, os.open(name, OPEN_FOLDER, dir_fd=self.descriptor), path)
+        place = self.at(name)
+        with telling("enter", place.path):
+            return Folder(self.system, place.open(FOLDER), place.path)
 
     def read(self, name: str, limit: int = FILE_LIMIT) -> "Optional[bytes]":
         """The content of a regular file; None if nothing is there.
 
         A symlink is refused, and so is a file of several names: it may be a hard link to one that is not this user's.
         """
-        path = self._name(name)
-        self.system.look(path, whole=True)
-        if self.stat(name) is None:
-            return None
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        with telling("read", path), os.fdopen(os.open(name, flags, dir_fd=self.descriptor), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise GuestError("not a plain file", path=path)
-            data = file.read(limit + 1)
+        place = self.at(name)
+        self.system.look(place.path, whole=True)
+        with telling("read", place.path):
+            try:
+                descriptor = place.open_regular(os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            if descriptor is None:
+                raise GuestError("not a plain file", path=place.path)
+            with os.fdopen(descriptor, "rb") as file:
+                if os.fstat(descriptor).st_nlink != 1:
+                    raise GuestError("not a plain file", path=place.path)
+                data = file.read(limit + 1)
         if len(data) > limit:
-            raise GuestError("file too large", path=path, limit=limit)
+            raise GuestError("file too large", path=place.path, limit=limit)
         return data
 
     # -- changes --------------------------------------------------------------------------------------------------
@@ -110,8 +115,8 @@ class Folder:
 
     def make(self, name: str, mode: int, owner: Owner) -> "Folder":
         """Make the folder `name` and open it; one that is there is opened as it is."""
-        path = self._name(name)
-        with telling("make the folder", path):
+        place = self.at(name)
+        with telling("make the folder", place.path):
             try:
                 os.mkdir(name, 0o700, dir_fd=self.descriptor)
             except FileExistsError:
@@ -123,40 +128,32 @@ class Folder:
 
     def write(self, name: str, data: bytes, mode: int, owner: Owner) -> bool:
         """Put `data` at `name`, whole or not at all; True if that changed anything. A symlink there is refused."""
-        path = self._name(name)
+        place = self.at(name)
         old = self.stat(name)
         if old is not None and self.read(name, limit=max(FILE_LIMIT, len(data))) == data:
             if stat.S_IMODE(old.st_mode) == mode and (owns(old, owner) or os.geteuid() != 0):
                 return False
-        spare = ".%s.azure-provisioning" % name  # one name, so that a killed run leaves at most one behind
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with telling("write", path):
-            self.remove(spare)
-            with os.fdopen(os.open(spare, flags, 0o600, dir_fd=self.descriptor), "wb") as file:
+        spare = self.at(spare_name(name))
+        with telling("write", place.path):
+            self.remove(spare.name)
+            with os.fdopen(spare.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 if old is not None:
-                    self._copy_attributes(name, file.fileno())
+                    copy_attributes(place, file.fileno())
                 settle(file.fileno(), mode, owner)
                 fill(file, data)
-            self.rename(spare, name)
+            self.rename(spare.name, name)
         return True
-
-    def _copy_attributes(self, name: str, target: int) -> None:
-        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.descriptor)
-        try:
-            copy_attributes(source, target)
-        finally:
-            os.close(source)
 
     def link(self, name: str, target: str, owner: Owner) -> None:
         """Make `name` a symlink to `target`."""
-        with telling("link", self._name(name)):
+        with telling("link", self.at(name).path):
             os.symlink(target, name, dir_fd=self.descriptor)
             if os.geteuid() == 0:
                 os.chown(name, owner.uid, owner.gid, dir_fd=self.descriptor, follow_symlinks=False)
 
     def rename(self, old: str, new: str) -> None:
         """Give `old` the name `new`, in one step and for good. An empty folder may be in the way."""
-        with telling("write", self._name(new)):
+        with telling("write", self.at(new).path):
             os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
             os.fsync(self.descriptor)
 
@@ -165,48 +162,51 @@ class Folder:
         found = self.stat(name)
         if found is None:
             return False
+        self.system.guard(self.descriptor, self.path)
         self._remove(name, found, depth)
-        with telling("remove", self._name(name)):
+        with telling("remove", self.at(name).path):
             os.fsync(self.descriptor)
         return True
 
     def _remove(self, name: str, found: os.stat_result, depth: int) -> None:
-        path = self._name(name)
+        place = self.at(name)
         if not stat.S_ISDIR(found.st_mode):
-            with telling("remove", path), suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self.descriptor)
+            with telling("remove", place.path):
+                place.remove()
             return
         if depth == 0:
-            raise GuestError("too many folders in one another", path=path)
+            raise GuestError("too many folders in one another", path=place.path)
         with self.enter(name) as inner:
-            if inner.status().st_dev != self.status().st_dev:
-                raise GuestError("something is mounted here", path=path)
+            if mount_of(inner.descriptor) != mount_of(self.descriptor):
+                raise GuestError("something is mounted here", path=place.path)
             for below in inner.list():
                 lower = inner.stat(below)
                 if lower is not None:
                     inner._remove(below, lower, depth - 1)
-        with telling("remove", path):
+        with telling("remove", place.path):
             os.rmdir(name, dir_fd=self.descriptor)
 
     def empty(self, name: str) -> bool:
         """Take all content from the file `name`, which whoever has it open goes on writing; False if it had none.
 
         A symlink is refused, and a file of several names only loses this one: another may be a file that is not a log.
+        A file that something is mounted on is refused: it is not this folder's.
         """
-        path, found = self._name(name), self.stat(name)
+        place, found = self.at(name), self.stat(name)
         if found is None or found.st_size == 0:
             return False
-        if not stat.S_ISREG(found.st_mode):
-            raise GuestError("not a plain file", path=path)
-        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        with telling("empty", path), os.fdopen(os.open(name, flags, dir_fd=self.descriptor), "wb") as file:
-            opened = os.fstat(file.fileno())
-            if not stat.S_ISREG(opened.st_mode):
-                raise GuestError("not a plain file", path=path)
-            if opened.st_nlink == 1:
-                file.truncate(0)
-                os.fsync(file.fileno())
-                return True
+        self.system.guard(self.descriptor, self.path)
+        with telling("empty", place.path):
+            descriptor = place.open_regular(os.O_WRONLY)
+            if descriptor is None:
+                raise GuestError("not a plain file", path=place.path)
+            with os.fdopen(descriptor, "wb") as file:
+                if mount_of(descriptor) != mount_of(self.descriptor):
+                    raise GuestError("something is mounted here", path=place.path)
+                if os.fstat(descriptor).st_nlink == 1:
+                    file.truncate(0)
+                    os.fsync(descriptor)
+                    return True
         return self.remove(name)
 
 
@@ -215,38 +215,8 @@ def open_folder(system: System, path: str) -> Folder:
 
     A symlink on the way is followed where only root can have put it (an image may keep /home elsewhere), else refused.
     """
-    with telling("enter", "/"):
-        trail = [Folder(system, os.open(system.root, OPEN_FOLDER), "/")]
-    try:
-        todo = [part for part in path.split("/") if part not in ("", ".")]
-        links = 0
-        while todo:
-            part = todo.pop(0)
-            if part == "..":
-                if len(trail) > 1:
-                    trail.pop().__exit__()
-                continue
-            found = trail[-1].stat(part)
-            if found is None or not stat.S_ISLNK(found.st_mode):
-                trail.append(trail[-1].enter(part))
-                continue
-            links += 1
-            if links > LINKS_LIMIT or not is_trusted(trail[-1].status()) or found.st_uid not in (0, os.geteuid()):
-                raise GuestError(IN_THE_WAY, path=trail[-1]._name(part))
-            target = trail[-1].readlink(part)
-            while target.startswith("/") and len(trail) > 1:
-                trail.pop().__exit__()
-            todo[:0] = [piece for piece in target.split("/") if piece not in ("", ".")]
-        return trail.pop()
-    finally:
-        for folder in trail:
-            folder.__exit__()
-
-
-def is_trusted(found: os.stat_result) -> bool:
-    """Can nobody but root (and who runs this) change what lies in a folder?"""
-    writable = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-    return found.st_uid in (0, os.geteuid()) and not writable
+    with telling("enter", path), system.reach(path, wary=True) as place:
+        return Folder(system, place.open(FOLDER), place.path)
 
 
 def owns(found: os.stat_result, owner: Owner) -> bool:

@@ -28,7 +28,7 @@ from typing import (
 )
 
 from .errors import GuestError
-from .tree import ABSENT, FILE_LIMIT, SEARCH, Tree, broken
+from .tree import ABSENT, FILE_LIMIT, SEARCH, Place, Tree, broken
 
 if TYPE_CHECKING:
     import socket
@@ -42,6 +42,7 @@ REAP_SECONDS = 5.0  # for a killed program to end
 class Mount(NamedTuple):
     """A line of /proc/self/mountinfo."""
 
+    number: str  # the kernel's own for this mount
     device: str  # "8:1": major and minor number
     inside: str  # which folder of the file system is mounted: "/" but for bind mounts
     point: str  # where
@@ -62,6 +63,8 @@ class System(Tree):
         self.touched: "List[str]" = []  # what was changed, in order, as the guest names it
         self.made: "List[str]" = []  # the folders that were made, outermost first
         self._undo: "Optional[List[Callable[[], None]]]" = None
+        self.in_place = self.root == "/"  # may a file that something is mounted on be written in place?
+        self.one_mount = False  # is what is mounted somewhere below the root left as it is?
 
     # -- changes --------------------------------------------------------------------------------------------------
 
@@ -70,7 +73,7 @@ class System(Tree):
 
         Mode, owner and extended attributes of a file that is replaced stay, but `mode` wins; a new file gets `mode` or
         0644. Missing folders are made. A file that cannot be replaced because something is mounted on it is written in
-        place. Raises GuestError.
+        place, but never in an image: there it is a file of the machine that the image is mounted on. Raises GuestError.
         """
         content = data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
         old = self.stat(path)
@@ -80,11 +83,11 @@ class System(Tree):
             if self.read(path, limit=max(FILE_LIMIT, len(content))) == content:
                 return False
 
-        def make(spare: str) -> None:
-            with os.fdopen(os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        def make(spare: Place, place: Place) -> None:
+            with os.fdopen(spare.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 if old is not None:
                     copy_owner(old, file.fileno())
-                    copy_attributes(self.path(path), file.fileno())
+                    copy_attributes(place, file.fileno())
                 kept = 0o644 if old is None else stat.S_IMODE(old.st_mode)
                 file.write(content)
                 file.flush()  # before the mode: a write takes the setuid bit away
@@ -93,13 +96,10 @@ class System(Tree):
 
         try:
             self._replace("write file", path, make, follow=True)
-        except BusyError:
-            try:
-                with open(self.path(path), "r+b") as file:
-                    file.truncate()
-                    fill(file, content)
-            except OSError as error:
-                raise broken("write file", path, error) from error
+        except BusyError as busy:
+            if not self.in_place:
+                raise GuestError("something is mounted here", path=path) from busy
+            self._change(path, lambda file: refill(file, content))
         if old is None:
             self.relabel(path)
         return True
@@ -108,31 +108,34 @@ class System(Tree):
         """Make `path` a symlink to `target` (kept as written); True if that changed anything. Raises GuestError."""
         if self.readlink(path) == target:
             return False
-        self._replace("make link", path, lambda spare: os.symlink(target, spare), follow=False)
+
+        def make(spare: Place, _place: Place) -> None:
+            os.symlink(target, spare.name, dir_fd=spare.folder)
+
+        self._replace("make link", path, make, follow=False)
         self.relabel(path)
         return True
 
-    def _replace(self, verb: str, path: str, make: Callable[[str], None], *, follow: bool) -> None:
-        """Let `make` fill a spare place, then give it the name `path` in one step."""
+    def _replace(self, verb: str, path: str, make: Callable[[Place, Place], None], *, follow: bool) -> None:
+        """Let `make(spare, place)` fill the spare place, then give that the name of the other in one step."""
         self.make_dirs(os.path.dirname(path))
-        place = self.path(path, follow=follow)
-        self._remember(place)
-        self.touched.append(path)
-        # One name, so that a killed run leaves at most one behind, for the next to replace. The leading dot and the
-        # ending keep every boot system from taking it for a script or a unit.
-        folder, name = os.path.split(place)
-        spare = os.path.join(folder, ".%s.azure-provisioning" % name)
         try:
-            remove_if_there(spare)
-            make(spare)
-            os.rename(spare, place)
-            sync_folder(place)
+            with self.reach(path, follow=follow) as place:
+                self.guard(place.folder, path)
+                self._remember(place)
+                self.touched.append(path)
+                spare = place.beside(spare_name(place.name))
+                try:
+                    spare.remove()
+                    make(spare, place)
+                    os.rename(spare.name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+                    place.sync()
+                finally:
+                    discard(spare)
         except OSError as error:
             if error.errno == errno.EBUSY and follow:
                 raise BusyError() from error
             raise broken(verb, path, error) from error
-        finally:
-            discard(spare)
 
     def amend(self, path: str, change: "Callable[[bytes], bytes]", limit: int = FILE_LIMIT) -> bool:
         """Give the file at `path` the content that `change` makes of the old one, in place; True if it is another.
@@ -141,27 +144,35 @@ class System(Tree):
         may know are held meanwhile. Power loss may leave it half written. Raises GuestError: also if there is no such
         regular file, if it has more than `limit` bytes, or if its lock is not free within 10 seconds.
         """
-        old = self.stat(path)
-        if old is None or not stat.S_ISREG(old.st_mode):
-            raise GuestError("not a regular file", path=path)
+
+        def amended(file: BinaryIO) -> bool:
+            self._hold(file, path)
+            content = file.read(limit + 1)
+            if len(content) > limit:
+                raise GuestError("file too large", path=path, limit=limit)
+            new = change(content)
+            return new != content and refill(file, new)
+
+        changed = self._change(path, amended)
+        if changed:
+            self.touched.append(path)
+        return changed
+
+    def _change(self, path: str, change: "Callable[[BinaryIO], bool]") -> bool:
+        """Open the regular file at `path` to be changed in place; returns what `change` does."""
         try:
-            with open(self.path(path), "r+b") as file:
-                self._hold(file, path)
-                content = file.read(limit + 1)
-                if len(content) > limit:
-                    raise GuestError("file too large", path=path, limit=limit)
-                new = change(content)
-                if new == content:
-                    return False
-                file.seek(0)
-                file.write(new)
-                file.truncate()
-                file.flush()
-                os.fsync(file.fileno())
+            with self.reach(path) as place:
+                self.look(place.path, whole=True)
+                descriptor = place.open_regular(os.O_RDWR)
+                if descriptor is None:
+                    raise GuestError("not a regular file", path=path)
+                with os.fdopen(descriptor, "r+b") as file:
+                    self.guard(descriptor, path)
+                    return change(file)
+        except FileNotFoundError as error:
+            raise GuestError("not a regular file", path=path) from error
         except OSError as error:
             raise broken("write file", path, error) from error
-        self.touched.append(path)
-        return True
 
     def _hold(self, file: BinaryIO, path: str) -> None:
         """Lock an open file until it is closed, by flock and by fcntl: the two do not see one another."""
@@ -181,57 +192,67 @@ class System(Tree):
 
     def unlink(self, path: str) -> bool:
         """Remove the file or symlink at `path`; True if there was one. Raises GuestError."""
-        if self.stat(path, follow=False) is None:
-            return False
-        place = self.path(path, follow=False)
-        self._remember(place)
         try:
-            os.unlink(place)
-            sync_folder(place)
+            with self.reach(path, follow=False) as place:
+                place.stat()
+                self.guard(place.folder, path)
+                self._remember(place)
+                os.unlink(place.name, dir_fd=place.folder)
+                place.sync()
         except OSError as error:
+            if error.errno in ABSENT:
+                return False
             raise broken("remove file", path, error) from error
         self.touched.append(path)
         return True
 
     def adopt(self, path: str) -> None:
         """Count what a tool of the guest has just made at `path` among our own changes."""
-        place = self.path(path, follow=False)
         if self._undo is not None:
-            self._undo.append(lambda: remove_if_there(place))
+            self._undo.append(partial(self._take_away, path))
         self.touched.append(path)
 
     def make_dirs(self, path: str, mode: int = 0o755) -> None:
         """Make the folder `path` and those above it that are missing. Raises GuestError."""
+        if self.is_dir(path):
+            return
         parts = [part for part in path.split("/") if part]
         for count in range(1, len(parts) + 1):
             folder = "/" + "/".join(parts[:count])
-            place = self.path(folder)
             try:
-                before = os.umask(0)  # whatever that of a boot script is; and never, killed in between, another mode
-                try:
-                    os.mkdir(place, mode)
-                finally:
-                    os.umask(before)
-                sync_folder(place)
-            except FileExistsError:
+                with self.reach(folder) as place:
+                    before = os.umask(0)  # a boot script may have any; and never, killed in between, another mode
+                    try:
+                        os.mkdir(place.name, mode, dir_fd=place.folder)
+                    finally:
+                        os.umask(before)
+                    place.sync()
+            except FileExistsError as error:
                 if not self.is_dir(folder):
-                    raise GuestError("not a folder", path=folder)
+                    raise GuestError("not a folder", path=folder) from error
                 continue
             except OSError as error:
                 raise broken("make folder", folder, error) from error
             self.made.append(folder)
             if self._undo is not None:
-                self._undo.append(partial(os.rmdir, place))
+                self._undo.append(partial(self._take_dir_away, place.path))
 
     def remove_dir(self, path: str) -> bool:
         """Remove the folder at `path` if it is there and empty; True if that was done."""
         try:
-            os.rmdir(self.path(path, follow=False))
+            with self.reach(path, follow=False) as place:
+                self.look(place.path, whole=True)
+                os.rmdir(place.name, dir_fd=place.folder)
         except OSError as error:
             if error.errno in ABSENT + (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 return False
             raise broken("remove file", path, error) from error
         return True
+
+    def guard(self, descriptor: int, path: str) -> None:
+        """Raises GuestError if an open file or folder is on something mounted below the root, which is to be left."""
+        if self.one_mount and mount_of(descriptor) != mount_of(self.top):
+            raise GuestError("something is mounted here", path=path)
 
     def begin(self) -> None:
         """From now on note every change in `touched` and `made`, and how to take it back."""
@@ -251,32 +272,36 @@ class System(Tree):
         """The changes since `begin` stay."""
         self._undo = None
 
-    def _remember(self, place: str) -> None:
-        """Note how to bring back what lies at `place` (resolved, on this machine)."""
+    def _remember(self, place: Place) -> None:
+        """Note how to bring back what lies at a place."""
         if self._undo is None:
             return
-        inside = place if self.root == "/" else place[len(self.root) :]
-        old = self.stat(inside, follow=False)
+        path = place.path
+        old = self.stat(path, follow=False)
         if old is None:
-            self._undo.append(lambda: remove_if_there(place))
+            self._undo.append(partial(self._take_away, path))
         elif stat.S_ISLNK(old.st_mode):
-            target = os.readlink(place)
-            self._undo.append(lambda: ignore(self.link(target, inside)))
+            target = self.readlink(path) or ""
+            self._undo.append(lambda: ignore(self.link(target, path)))
         elif stat.S_ISREG(old.st_mode):
-            data, mode = self.read(inside, limit=16 * FILE_LIMIT) or b"", stat.S_IMODE(old.st_mode)
-            self._undo.append(lambda: self._put_back(place, inside, data, mode))
+            data, mode = self.read(path, limit=16 * FILE_LIMIT, follow=False) or b"", stat.S_IMODE(old.st_mode)
+            self._undo.append(lambda: self._put_back(path, data, mode))
 
-    def _put_back(self, place: str, inside: str, data: bytes, mode: int) -> None:
+    def _take_away(self, path: str) -> None:
+        """Remove a file that may not exist."""
+        with self.reach(path, follow=False) as place:
+            place.remove()
+
+    def _take_dir_away(self, path: str) -> None:
+        """Remove a folder, if nothing is in it by now."""
+        with self.reach(path, follow=False) as place:
+            os.rmdir(place.name, dir_fd=place.folder)
+
+    def _put_back(self, path: str, data: bytes, mode: int) -> None:
         """Bring a file back, also where a link has taken its place: a write would go through that."""
-        if os.path.islink(place):
-            os.unlink(place)
-        self.write(inside, data, mode)
-
-    def look(self, path: str, whole: bool = False) -> None:
-        """Said before somebody looks by descriptor at `path`, which has no link in it, and with `whole` into it.
-
-        For a scratch copy that is filled as it is looked at; a guest has its files.
-        """
+        if self.is_link(path):
+            self._take_away(path)
+        self.write(path, data, mode)
 
     def relabel(self, path: str, below: bool = False) -> None:
         """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
@@ -345,15 +370,13 @@ class System(Tree):
         """Take the lock file at `path`: its descriptor, to be kept open, or None if another process has it."""
         import fcntl
 
-        self.make_dirs(os.path.dirname(path))
+        lock = self._open_lock(path)
         try:
-            lock = os.open(self.path(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                return None
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            os.close(lock)
+            if isinstance(error, BlockingIOError):
+                return None
             raise broken("lock file", path, error) from error
         return lock
 
@@ -362,12 +385,7 @@ class System(Tree):
         """Hold the lock that lckpwdf(3) takes: a POSIX one on the file at `path`. Raises GuestError after `seconds`."""
         import fcntl
 
-        self.make_dirs(os.path.dirname(path))
-        ends = self.monotonic() + seconds
-        try:
-            lock = os.open(self.path(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise broken("lock file", path, error) from error
+        lock, ends = self._open_lock(path), self.monotonic() + seconds
         try:
             while True:
                 try:
@@ -380,6 +398,20 @@ class System(Tree):
             yield
         finally:
             os.close(lock)
+
+    def _open_lock(self, path: str) -> int:
+        """Open a lock file, made if need be. Raises GuestError, also for a pipe or device that an image has there."""
+        self.make_dirs(os.path.dirname(path))
+        try:
+            with self.reach(path) as place:
+                with suppress(FileExistsError):
+                    return place.open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                lock = place.open_regular(os.O_RDWR)
+        except OSError as error:
+            raise broken("lock file", path, error) from error
+        if lock is None:
+            raise GuestError("not a regular file", path=path)
+        return lock
 
     def hang_up(self, pid: int) -> bool:
         """Tell a process of the running machine to read its files again (SIGHUP); False if it is not this guest's."""
@@ -450,7 +482,8 @@ class System(Tree):
             left, _, right = line.partition(" - ")
             words, ends = left.split(" "), right.split(" ")
             if len(words) >= 6 and len(ends) >= 3:
-                found.append(Mount(words[2], plain(words[3]), plain(words[4]), ends[0], plain(ends[1]), ends[2]))
+                inside, point = plain(words[3]), plain(words[4])
+                found.append(Mount(words[0], words[2], inside, point, ends[0], plain(ends[1]), ends[2]))
         return found
 
     def hostname(self) -> str:
@@ -548,21 +581,34 @@ def has_own_uts() -> bool:
         return False
 
 
-def remove_if_there(place: str) -> None:
-    """Remove a file of ours that may not exist."""
-    try:
-        os.unlink(place)
-    except OSError as error:
-        if error.errno not in ABSENT:
-            raise
+def spare_name(name: str) -> str:
+    """What a file is called while it is filled.
+
+    One name, so that a killed run leaves at most one behind, for the next to replace. The leading dot and the ending
+    keep every boot system from taking it for a script or a unit.
+    """
+    return ".%s.azure-provisioning" % name
 
 
-def discard(place: str) -> None:
+def discard(place: Place) -> None:
     """Remove what is left of a write that failed. If even that fails, the next write to the same file does it."""
+    with suppress(OSError):
+        place.remove()
+
+
+def mount_of(descriptor: int) -> str:
+    """What tells the mount that an open file is on from all others: two bind mounts of a disk have one st_dev.
+
+    The kernel's number of it (proc(5), fdinfo); without /proc no more than the number of the file system.
+    """
     try:
-        os.unlink(place)
+        with open("/proc/self/fdinfo/%d" % descriptor) as info:
+            for line in info:
+                if line.startswith("mnt_id:"):
+                    return line
     except OSError:
-        return
+        pass  # no /proc
+    return "file system %d" % os.fstat(descriptor).st_dev
 
 
 def ignore(_changed: bool) -> None:
@@ -576,16 +622,12 @@ def fill(file: BinaryIO, content: bytes) -> None:
     os.fsync(file.fileno())
 
 
-def sync_folder(place: str) -> None:
-    """Make the name of `place` as durable as its content."""
-    folder = os.open(os.path.dirname(place), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems (FUSE) know no fsync of a folder
-            raise
-    finally:
-        os.close(folder)
+def refill(file: BinaryIO, content: bytes) -> bool:
+    """Give an open file another content, in place; True, because that changes it."""
+    file.seek(0)
+    file.truncate()
+    fill(file, content)
+    return True
 
 
 def copy_owner(old: os.stat_result, descriptor: int) -> None:
@@ -595,12 +637,18 @@ def copy_owner(old: os.stat_result, descriptor: int) -> None:
         os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
-def copy_attributes(place: Union[str, int], descriptor: int) -> None:
+def copy_attributes(source: Place, descriptor: int) -> None:
     """Extended attributes: SELinux labels, ACLs, capabilities. A file system without them is no error."""
     unsupported = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)
     try:
-        for name in os.listxattr(place):
-            os.setxattr(descriptor, name, os.getxattr(place, name))
+        old = source.open_regular(os.O_RDONLY)
+        if old is None:
+            return
+        try:
+            for name in os.listxattr(old):
+                os.setxattr(descriptor, name, os.getxattr(old, name))
+        finally:
+            os.close(old)
     except OSError as error:
         if error.errno not in unsupported:
             raise

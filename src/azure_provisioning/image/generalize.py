@@ -50,6 +50,8 @@ def generalize(
     check_root(system)
     if system.root == "/" and os.geteuid() != 0:
         raise ProvisionError("only root can generalize the machine that it runs on", advice="call it with sudo")
+    system.in_place = False  # what is mounted on a file is not the image's
+    system.one_mount = system.root != "/"
     plan = make_plan(system, console, users, remove_agent)
     for what in dict.fromkeys(change.what for change in plan.changes):
         console.say("will " + what)

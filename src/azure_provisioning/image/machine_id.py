@@ -25,9 +25,9 @@ def plan_machine_id(plan: Plan) -> None:
         known = system.read(MACHINE_ID)
         if known is None:
             return
-        if by_systemd and known.strip() not in NEW:
+        if by_systemd and known.strip() not in NEW and plan.is_own(MACHINE_ID):
             plan.add("empty " + MACHINE_ID, lambda: forget(plan))
-        elif not by_systemd and not system.is_link(MACHINE_ID):
+        elif not by_systemd and not system.is_link(MACHINE_ID) and plan.is_own(MACHINE_ID):
             plan.add("remove " + MACHINE_ID, lambda: remove(system, MACHINE_ID))
 
 

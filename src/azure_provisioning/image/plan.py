@@ -8,14 +8,17 @@ import os
 import stat
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Callable, Iterator, List, NamedTuple, Set, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ..console import Console
 from ..errors import GuestError, ProvisionError
-from ..folder import IN_THE_WAY, open_folder
-from ..system import System
+from ..folder import open_folder
+from ..system import Mount, System
+from ..tree import IN_THE_WAY
 
 TREE_DEPTH = 200  # folders in one another that are removed; each is held open meanwhile
+NOT_THE_IMAGES = ("/dev", "/proc", "/run", "/sys")  # while it is mounted, they are often the machine's that mounts it
+NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs")
 
 
 class Change(NamedTuple):
@@ -34,6 +37,8 @@ class Plan:
         self.problems: "List[str]" = []
         self.notes: "List[str]" = []
         self._places: "Set[str]" = set()
+        self._mounts = find_mounts(system)
+        self._told: "Set[str]" = set()  # the mount points that were named
 
     # -- found ----------------------------------------------------------------------------------------------------
 
@@ -78,6 +83,39 @@ class Plan:
                 return True
         return False
 
+    # -- what is mounted ------------------------------------------------------------------------------------------
+
+    def is_own(self, path: str) -> bool:
+        """Is what lies at `path` the guest's own, with all below it? What is mounted is named, once.
+
+        What is mounted in an image comes from the machine that works on it. On the running machine a disk is its own;
+        but what is removed is removed as a whole, or stays.
+        """
+        root = "" if self.system.root == "/" else self.system.root
+        place = self.system.path(path, follow=False)[len(root) :]
+        if root and is_below(place, *NOT_THE_IMAGES):
+            return False
+        points = [point for point in self._mounts if is_below(point, place) or (root and is_below(place, point))]
+        for point in points:
+            self._tell(point)
+        return not points
+
+    def enters(self, folder: str) -> bool:
+        """Is what lies in a folder that was found in another still the guest's own? What is mounted there is named."""
+        mount = self._mounts.get(folder)
+        if mount is None:
+            return True
+        is_disk = mount.inside == "/" and mount.kind not in NETWORKED and not mount.kind.startswith("fuse")
+        if self.system.root == "/" and is_disk:
+            return True
+        self._tell(folder)
+        return False
+
+    def _tell(self, point: str) -> None:
+        if point not in self._told:
+            self._told.add(point)
+            self.problems.append("something is mounted at %s: what is there stays as it is" % point)
+
     # -- to be done -----------------------------------------------------------------------------------------------
 
     def add(self, what: str, make: "Callable[[], None]") -> None:
@@ -87,12 +125,12 @@ class Plan:
     def remove(self, path: str) -> None:
         """Remove what lies at a path, with all below it, if anything does. A symlink is removed, not followed."""
         with self.looking():
-            if self.system.stat(path, follow=False) is not None and self.is_new(path):
+            if self.system.stat(path, follow=False) is not None and self.is_own(path) and self.is_new(path):
                 self.add("remove " + path, lambda: remove(self.system, path))
 
     def empty(self, path: str) -> None:
         """Leave a file where it is, without content."""
-        if self.is_new(path):
+        if self.is_own(path) and self.is_new(path):
             self.add("empty " + path, lambda: empty(self.system, path))
 
     def rewrite(self, path: str, change: "Callable[[str], str]") -> None:
@@ -105,7 +143,7 @@ class Plan:
 
         with self.looking():
             text = self.system.read_text(path)
-            if text is not None and change(text) != text:
+            if text is not None and change(text) != text and self.is_own(path):
                 self.add("change " + path, make)
 
     def carry_out(self, console: Console) -> int:
@@ -118,6 +156,18 @@ class Plan:
                 failed += 1
                 console.warn("could not %s: %s" % (change.what, error))
         return failed
+
+
+def find_mounts(system: System) -> "Dict[str, Mount]":
+    """What is mounted below the root of a guest, by the path that the guest has for it."""
+    root = "" if system.root == "/" else system.root
+    mounts = [mount for mount in System().mounts() if mount.point.startswith(root + "/") and mount.point != "/"]
+    return {mount.point[len(root) :]: mount for mount in mounts}
+
+
+def is_below(path: str, *folders: str) -> bool:
+    """Is a path one of the folders, or in one?"""
+    return any((path + "/").startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def join(folder: str, name: str) -> str:

@@ -4,11 +4,11 @@ copied. Of a folder that is listed all names are there, of a file that is not re
 
 import os
 import stat
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Set, Tuple
 
 from ..errors import GuestError
 from ..system import System
-from ..tree import FILE_LIMIT, Tree, broken
+from ..tree import Tree, broken
 
 # Empty at a boot, and often the build machine's own while an image is mounted.
 VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp")  # noqa: S108
@@ -39,26 +39,18 @@ class Scratch(System):
 
     # -- brought over -------------------------------------------------------------------------------------------------
 
-    def _outside(self, inside: str) -> str:
-        self.bring(inside)
-        return super()._outside(inside)
-
-    def bring(self, path: str, content: bool = False) -> None:
-        """See to it that what lies at `path` (without a link on the way) of the image is here, if that was not done."""
+    def look(self, path: str, whole: bool = False) -> None:
+        """As in every Tree: bring over what lies at `path` (without a link on the way), with `whole` all of it."""
         parent = os.path.dirname(path)
         if path not in self._brought and parent in self._folders and path not in VOLATILE:
-            try:
-                found = os.lstat(self._source(path))
-            except FileNotFoundError:
+            found = self.image.stat(path, follow=False)
+            if found is None:
                 return
-            except OSError as error:
-                raise broken("read file", path, error) from error
             self._copy(path, found)
-        if content and path in self._brought and path not in self._filled:
+        if whole and path in self._folders:
+            self._bring_names(path)
+        elif whole and path in self._brought and path not in self._filled:
             self._fill(path)
-
-    def _source(self, path: str) -> str:
-        return self.image.root.rstrip("/") + path
 
     def _place(self, path: str) -> str:
         return self.root + path.rstrip("/")
@@ -72,7 +64,7 @@ class Scratch(System):
                 self._folders.add(path)
                 mode |= 0o700
             elif stat.S_ISLNK(found.st_mode):
-                os.symlink(os.readlink(self._source(path)), place)
+                os.symlink(self.image.readlink(path) or "", place)
             elif stat.S_ISREG(found.st_mode):
                 os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 os.truncate(place, min(found.st_size, SIZE_LIMIT))
@@ -94,9 +86,11 @@ class Scratch(System):
             return
         if self._look(path) != self._brought[path]:
             return  # the story's own by now
+        data = self.image.read(path, CONTENT_LIMIT, head=True, follow=False)
+        found = self.image.stat(path, follow=False)
+        if data is None or found is None:
+            return  # it has been swapped since: the stand-in has to do
         try:
-            with open(os.open(self._source(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-                found, data = os.fstat(file.fileno()), file.read(CONTENT_LIMIT)
             place, mode = self._place(path), self._brought[path][1]
             os.chmod(place, 0o600)
             with open(place, "r+b") as file:
@@ -115,51 +109,16 @@ class Scratch(System):
             return (found.st_ino, found.st_mode, found.st_uid, found.st_gid)
         return (found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime_ns)
 
-    def _inside(self, path: str) -> str:
-        """`path` without links, as the guest names it; it is brought over."""
-        return self.path(path)[len(self.root) :] or "/"
-
-    def bring_names(self, path: str) -> None:
-        """All that lies in the folder at `path` (without a link on the way)."""
-        if path in self._listed or path not in self._folders:
+    def _bring_names(self, path: str) -> None:
+        """All that lies in the folder at `path`."""
+        if path in self._listed:
             return
         self._listed.add(path)
-        try:
-            names = os.listdir(self._source(path))
-        except OSError as error:
-            raise broken("list folder", path, error) from error
+        names = self.image.list(path)
         if len(names) > NAMES_LIMIT:
             raise GuestError("too many files in a folder", path=path, limit=NAMES_LIMIT)
         for name in names:
-            self.bring(os.path.join(path, name))
-
-    # -- what a System does, with what it needs ----------------------------------------------------------------------
-
-    def look(self, path: str, whole: bool = False) -> None:
-        """As in every System."""
-        self.bring(path, whole)
-        if whole:
-            self.bring_names(path)
-
-    def list(self, path: str) -> List[str]:
-        """As in every Tree."""
-        self.bring_names(self._inside(path))
-        return super().list(path)
-
-    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False) -> Optional[bytes]:
-        """As in every Tree."""
-        self.bring(self._inside(path), content=True)
-        return super().read(path, limit, head)
-
-    def amend(self, path: str, change: Callable[[bytes], bytes], limit: int = FILE_LIMIT) -> bool:
-        """As in every System."""
-        self.bring(self._inside(path), content=True)
-        return super().amend(path, change, limit)
-
-    def remove_dir(self, path: str) -> bool:
-        """As in every System."""
-        self.bring_names(self._inside(path))
-        return super().remove_dir(path)
+            self.look(os.path.join(path, name))
 
     # -- what became of it -------------------------------------------------------------------------------------------
 
@@ -172,7 +131,7 @@ class Scratch(System):
             before, after = None, None
             if path in self._brought:
                 _, mode, uid, gid = self._brought[path][:4]
-                before = Thing(mode, (uid, gid), content(self._source(path), mode))
+                before = Thing(mode, (uid, gid), self._original(path, mode))
             if path in there:
                 _, mode, uid, gid = self._look(path)[:4]
                 after = Thing(mode, (uid, gid), content(self._place(path), mode))
@@ -193,8 +152,14 @@ class Scratch(System):
         """The files of the image that were read: content to path."""
         found = {}
         for path in sorted(self._filled & set(self._brought), reverse=True):
-            found[content(self._source(path), self._brought[path][1])] = path
+            found[self._original(path, self._brought[path][1])] = path
         return found
+
+    def _original(self, path: str, mode: int) -> bytes:
+        """The bytes of a file of the image, or the target of a link."""
+        if stat.S_ISLNK(mode):
+            return os.fsencode(self.image.readlink(path) or "")
+        return (self.image.read(path, CONTENT_LIMIT, head=True, follow=False) or b"") if stat.S_ISREG(mode) else b""
 
 
 def content(place: str, mode: int) -> bytes:

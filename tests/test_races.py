@@ -1,0 +1,196 @@
+"""Whoever owns a folder of the guest swaps what is in it while we look, write or remove.
+
+Nothing outside is touched, read or waited for.
+
+The race is run for `SECONDS` each time; `python3 -m tests.hostile` runs it longer.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from typing import Callable, Dict, Tuple
+
+from azure_provisioning.errors import GuestError
+from azure_provisioning.folder import Owner, open_folder
+from azure_provisioning.image import check
+from azure_provisioning.image.plan import remove
+from azure_provisioning.image.scratch import Scratch
+from azure_provisioning.system import System
+from azure_provisioning.tree import Tree
+from tests.exchange import exchanging
+from tests.guests import SCRATCH
+from tests.images import ImageTest
+
+SECONDS = 1.0  # for each race
+LEAST = 300  # tries: a machine that is busy with something else has had no race yet
+SECRET = "nobody else's\n"
+ME = Owner(os.geteuid(), os.getegid())
+
+Listing = Dict[str, Tuple[int, bytes]]
+
+
+class RaceTest(ImageTest):
+    """Has a folder outside the root, and an `/etc` of the guest that is exchanged with a link to it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.outside = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
+        self.addCleanup(shutil.rmtree, self.outside)
+        for name in ("file", "folder/file", "hosts"):
+            path = os.path.join(self.outside, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(SECRET)
+            os.chmod(path, 0o600)
+        self.fill({"/etc/file": "own\n", "/etc/folder/file": "own\n", "/etc/hosts": "127.0.0.1 localhost\n"})
+        self.before = self.listing()
+
+    def listing(self) -> Listing:
+        """What is outside."""
+        found: Listing = {}
+        for here, folders, names in os.walk(self.outside):
+            for name in folders + names:
+                path = os.path.join(here, name)
+                found[path] = (os.lstat(path).st_mode, b"")
+                if name in names:
+                    with open(path, "rb") as file:
+                        found[path] = (os.lstat(path).st_mode, file.read())
+        return found
+
+    def race(self, *tries: "Callable[[], object]", path: str = "/etc", target: str = "") -> int:
+        """Try again and again while `path` is now itself and now a link to `target`; returns how often."""
+        spare = self.root + path + ".other"
+        os.symlink(target or "/proc/self/root" + self.outside, spare)
+        count, ends = 0, time.monotonic() + SECONDS
+        with exchanging(self.root + path, spare):
+            while time.monotonic() < ends or count < LEAST:
+                for attempt in tries:
+                    with suppress(GuestError):
+                        attempt()
+                    count += 1
+                if self.listing() != self.before:
+                    break
+        self.assertEqual(self.listing(), self.before, "after %d tries" % count)
+        return count
+
+    def test_writes(self) -> None:
+        system = self.system
+        self.race(
+            lambda: system.write("/etc/file", "x%f" % time.monotonic()),
+            lambda: system.write("/etc/folder/file", "x%f" % time.monotonic()),
+            lambda: system.write("/etc/made/new", "x"),
+            lambda: system.link("/nowhere%f" % time.monotonic(), "/etc/link"),
+            lambda: system.unlink("/etc/hosts"),
+            lambda: system.amend("/etc/file", lambda old: old[:16] + b"y"),
+            lambda: os.close(system._open_lock("/etc/lock")),
+            lambda: system.remove_dir("/etc/made"),
+        )
+
+    def test_writes_where_nothing_was(self) -> None:
+        """A rename into a folder that was another when its spare was written."""
+        self.race(lambda: self.system.write("/etc/new%f" % time.monotonic(), "x", mode=0o600))
+
+    def test_changes_taken_back(self) -> None:
+        def change() -> None:
+            self.system.begin()
+            self.system.write("/etc/file", "x%f" % time.monotonic())
+            self.system.unlink("/etc/hosts")
+            self.system.make_dirs("/etc/made/of/some")
+            self.system.roll_back()
+
+        self.race(change)
+
+    def test_removes(self) -> None:
+        def removed() -> None:
+            remove(self.system, "/etc/folder")
+            self.system.write("/etc/folder/file", "again")
+
+        def emptied() -> None:
+            with open_folder(self.system, "/etc") as folder:
+                folder.empty("file")
+                folder.write("file", b"again", 0o644, ME)
+
+        self.race(removed, emptied)
+
+    def test_reads(self) -> None:
+        """What is not the guest's is not shown, by `rehearse` neither."""
+        seen = set()
+
+        def read() -> None:
+            seen.add(self.system.read("/etc/file"))
+            seen.update(name.encode() for name in self.system.list("/etc/folder"))
+
+        def rehearsed() -> None:
+            place = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
+            try:
+                scratch = Scratch(Tree(self.root), place)
+                seen.add(scratch.read("/etc/file"))
+                seen.add(scratch.read("/etc/folder/file"))
+                for _, before, _ in scratch.changes():
+                    seen.add(before.content if before else None)
+            finally:
+                shutil.rmtree(place)
+
+        self.race(read, rehearsed)
+        self.assertNotIn(SECRET.encode(), seen)
+        self.assertIn(b"own\n", seen)
+
+    def test_root_itself(self) -> None:
+        """The folder above the root belongs to somebody too: the root is the one that was opened first."""
+        self.system.exists("/")
+        inner = System(self.root + "/etc")
+        inner.exists("/")
+        self.race(lambda: inner.write("/file", "x%f" % time.monotonic()), lambda: inner.unlink("/hosts"))
+
+    def test_pipe_in_the_place_of_a_file(self) -> None:
+        """A reader of a pipe would wait for ever: as root's `check` of a user's keys did."""
+        os.mkfifo(self.root + "/etc/file.pipe")
+
+        def read() -> None:
+            with open_folder(self.system, "/etc") as folder:
+                folder.read("file")
+
+        def empty() -> None:
+            with open_folder(self.system, "/etc") as folder:
+                folder.empty("file")
+
+        ends = time.monotonic() + SECONDS
+        with exchanging(self.root + "/etc/file", self.root + "/etc/file.pipe"):
+            while time.monotonic() < ends:
+                for attempt in (
+                    lambda: self.system.read("/etc/file"),
+                    lambda: self.system.write("/etc/file", "x%f" % time.monotonic()),
+                    lambda: self.system.amend("/etc/file", lambda old: old),
+                    lambda: os.close(self.system._open_lock("/etc/file")),
+                    read,
+                    empty,
+                ):
+                    with suppress(GuestError):
+                        attempt()
+
+    def test_pipe_in_the_place_of_keys(self) -> None:
+        keys = "/home/ann/.ssh/authorized_keys"
+        self.image("systemd")
+        accounts = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"
+        self.fill({keys: "ssh-ed25519 AAAA\n", "/etc/passwd": accounts})
+        os.mkfifo(self.root + keys + ".pipe")
+        with exchanging(self.root + keys, self.root + keys + ".pipe"):
+            check.check(self.system)
+
+
+class LockTest(ImageTest):
+    def test_what_is_no_file(self) -> None:
+        """The accounts' lock of an image is a regular file, or nothing: a pipe would hold us, a device be opened."""
+        self.system.make_dirs("/etc")
+        os.mkfifo(self.root + "/etc/.pwd.lock")
+        refused = self.assertRaisesRegex(GuestError, "not a regular file")
+        with refused, self.system.lock_record("/etc/.pwd.lock", 1):
+            pass
+        with self.assertRaisesRegex(GuestError, "not a regular file"):
+            self.system.lock("/etc/.pwd.lock")
+        os.unlink(self.root + "/etc/.pwd.lock")
+        os.mkdir(self.root + "/etc/.pwd.lock")
+        with self.assertRaises(GuestError):
+            self.system.lock("/etc/.pwd.lock")
