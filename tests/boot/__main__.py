@@ -1,4 +1,4 @@
-"""``python3 -m tests.boot [IMAGE ...] [--story NAME ...]``: boot the images through the stories, print a table."""
+"""``python3 -m tests.boot [IMAGE[:STORY] ...] [--story NAME ...]``: boot images through stories, print a table."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from . import machine, needs, sealed, trees
 from .images import IMAGES, Image
@@ -60,12 +60,13 @@ def main() -> int:
 
 def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
     """Make the trees, then play every story that was asked for on every image that was asked for."""
-    images = [IMAGES[name] for name in options.images or IMAGES]
+    wanted = _chosen(options)
+    images = [image for image in IMAGES.values() if image.name in {name for name, _ in wanted}]
     pool = ThreadPoolExecutor(options.jobs)
     try:
         list(pool.map(lambda image: trees.tree(image.name, say), images))
         disks = {image.name: Disks(image, options.file.resolve(), scratch / image.name) for image in images}
-        jobs = _mixed([STORIES[name] for name in STORIES if name in (options.story or STORIES)], images)
+        jobs = [job for job in _mixed(list(STORIES.values()), images) if (job[1].name, job[0].name) in wanted]
         played = list(pool.map(lambda job: _play_again(options.again, job[0], job[1], disks, scratch), jobs))
         _measure_again(played, disks, scratch)
         return played
@@ -74,6 +75,15 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
         pool.shutdown(wait=False, cancel_futures=True)
         machine.sweep()
         raise
+
+
+def _chosen(options: argparse.Namespace) -> Set[Tuple[str, str]]:
+    """The pairs of an image and a story that were asked for."""
+    chosen = set()
+    for name in options.images or IMAGES:
+        image, _, story = name.partition(":")
+        chosen.update((image, other) for other in ([story] if story else options.story or STORIES))
+    return chosen
 
 
 def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image]]:
@@ -150,7 +160,12 @@ def _play(story: Story, image: Image, disks: Dict[str, Disks], scratch: Path) ->
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m tests.boot", description=__doc__)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="only these: " + " ".join(IMAGES))
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE[:STORY]",
+        help="only these, with all their stories or with one: " + " ".join(IMAGES),
+    )
     parser.add_argument("--story", action="append", choices=list(STORIES), help="only this one; may be repeated")
     parser.add_argument("--list", action="store_true", help="print the images and the stories")
     parser.add_argument(
@@ -163,9 +178,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--again", type=int, default=0, metavar="N", help="play a story that fails N times more")
     parser.add_argument("--file", type=Path, default=Path("dist/azure-provisioning"), help="the built program")
     options = parser.parse_args()
-    unknown = [name for name in options.images if name not in IMAGES]
+    places = [(image, story) for image in IMAGES.values() for story in STORIES.values() if story.is_for(image)]
+    known = set(IMAGES) | {"%s:%s" % (image.name, story.name) for image, story in places}
+    unknown = sorted(set(options.images) - known)
     if unknown:
-        parser.error("no such image: %s; there are %s" % (" ".join(unknown), " ".join(IMAGES)))
+        parser.error("no such image, or no such story of it: %s; see --list" % " ".join(unknown))
     return options
 
 
