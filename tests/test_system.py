@@ -291,16 +291,15 @@ class WriteTest(GuestTest):
         self.assertIn("GuestError failure to write file", done.stdout)
         self.assertEqual(snapshot(self.root), before)
 
-    def test_mounted_file_is_written_in_place(self) -> None:
+    def write_over_a_mount(self, code: str) -> "subprocess.CompletedProcess[str]":
+        """Run code, which has `System` and `root`, where another file is mounted on /etc/resolv.conf of the root."""
         self.fill({"/etc/resolv.conf": "a longer old text\n", "/mounted": "something else and longer\n"})
         inside = "mount --bind %s/mounted %s/etc/resolv.conf && exec %s -c " % (self.root, self.root, sys.executable)
-        code = (
-            "import sys; sys.path.insert(0, '%s'); import tests; from azure_provisioning.system import System; "
-            "print(System('%s').write('/etc/resolv.conf', 'new'))" % (TOP, self.root)
-        )
+        head = "import os, sys; sys.path.insert(0, '%s'); import tests; root = '%s'\n" % (TOP, self.root)
+        head += "from azure_provisioning.system import System\n"
         try:
             done = subprocess.run(
-                ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside + '"%s"' % code],
+                ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside + '"%s"' % (head + code)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 universal_newlines=True,
@@ -309,10 +308,19 @@ class WriteTest(GuestTest):
             self.skipTest("no unshare here, so no file was mounted on: %s" % error)
         if "unshare:" in done.stderr or "mount:" in done.stderr:
             self.skipTest("no name space may be made here, so no file was mounted on: %s" % done.stderr.strip())
-        self.assertEqual((done.stdout, done.stderr), ("True\n", ""), done.stderr)
-        self.assertEqual(self.text("/mounted"), "new")
         self.assertEqual(self.text("/etc/resolv.conf"), "a longer old text\n")
         self.assertEqual(self.system.list("/etc"), ["resolv.conf"])
+        return done
+
+    def test_mounted_file_is_written_in_place(self) -> None:
+        done = self.write_over_a_mount("os.chroot(root); print(System().write('/etc/resolv.conf', 'new'))")
+        self.assertEqual((done.stdout, done.stderr), ("True\n", ""), done.stderr)
+        self.assertEqual(self.text("/mounted"), "new")
+
+    def test_file_mounted_in_an_image_is_another_machines(self) -> None:
+        done = self.write_over_a_mount("System(root).write('/etc/resolv.conf', 'new')")
+        self.assertIn("GuestError: something is mounted here (path=/etc/resolv.conf)", done.stderr)
+        self.assertEqual(self.text("/mounted"), "something else and longer\n")
 
     @unittest.skipIf(os.getuid() == 0, "as root no folder is closed: a plain user's run of the suite tests it")
     def test_closed_folder(self) -> None:

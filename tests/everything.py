@@ -1,0 +1,96 @@
+"""`python3 -m tests.everything [NAME ...]`: every proof that there is, one after another, with a table at the end.
+
+What `.ci/run` shows in twenty minutes is a part of this. It takes hours; how far it is, is printed as it goes, and what
+each printed is kept in dist/release-test/. Root, and Debian's packages (see .ci/run).
+"""
+
+import os
+import subprocess
+import sys
+import time
+from typing import List, NamedTuple
+
+from tests import TOP
+
+FOLDER = os.path.join("dist", "release-test")
+TABLE = os.path.join(FOLDER, "table.txt")
+
+# In the order of what they cost: what fails soon is known soon.
+PROOFS = (
+    ("lint", ["lint"]),
+    ("demo", ["demo"]),
+    ("test", ["test"]),
+    ("test-user", ["test-user"]),
+    ("hostile", ["hostile"]),
+    ("test-pythons", ["test-pythons", "ONLY=--all"]),
+    ("mutate", ["mutate"]),
+    ("chaos", ["chaos"]),
+    ("fuzz", ["fuzz", "MINUTES=10"]),
+    ("distro-test", ["distro-test"]),
+    ("recipe-test", ["recipe-test"]),
+    ("boot-test", ["boot-test"]),
+    ("crash", ["crash"]),
+)
+
+
+class Proved(NamedTuple):
+    """How one of them ended."""
+
+    name: str
+    code: int
+    seconds: float
+    closing: str  # the last line that it printed
+
+
+def main() -> int:
+    """Exit code 0 if all of them passed, 2 for a name that there is not."""
+    names = [name for name, _ in PROOFS]
+    unknown = sorted(set(sys.argv[1:]) - set(names))
+    if unknown:
+        print("no such proof: %s; there are %s" % (" ".join(unknown), " ".join(names)))
+        return 2
+    os.makedirs(os.path.join(TOP, FOLDER), exist_ok=True)
+    wanted = [(name, words) for name, words in PROOFS if name in (sys.argv[1:] or names)]
+    proved: "List[Proved]" = []
+    for number, (name, words) in enumerate(wanted, 1):
+        print("%s  %d of %d: make %s" % (time.strftime("%H:%M:%S"), number, len(wanted), " ".join(words)), flush=True)
+        proved.append(prove(name, words))
+        write_table(proved)
+        print("          %s" % row(proved[-1]), flush=True)
+    failed = sum(one.code != 0 for one in proved)
+    print("the table is in %s" % TABLE)
+    print("%d passed, %d failed" % (len(proved) - failed, failed))
+    return 1 if failed else 0
+
+
+def prove(name: str, words: "List[str]") -> Proved:
+    """Run one of them; what it prints goes to a file of its own."""
+    started = time.monotonic()
+    path = os.path.join(TOP, FOLDER, name + ".log")
+    with open(path, "wb") as log:
+        code = subprocess.call(["make", *words], cwd=TOP, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    with open(path, encoding="utf-8", errors="replace") as log_text:
+        lines = [line.strip() for line in log_text if line.strip() and not line.startswith("make: ")]
+    return Proved(name, code, time.monotonic() - started, lines[-1] if lines else "nothing printed")
+
+
+def row(one: Proved) -> str:
+    """A line of the table."""
+    minutes, seconds = divmod(int(one.seconds), 60)
+    return "%-14s %-7s %4d min %02d s  %s" % (
+        one.name,
+        "FAILED" if one.code else "ok",
+        minutes,
+        seconds,
+        one.closing[:80],
+    )
+
+
+def write_table(proved: "List[Proved]") -> None:
+    """Keep what is known so far: it may be stopped."""
+    with open(os.path.join(TOP, TABLE), "w", encoding="utf-8") as table:
+        table.write("".join(row(one) + "\n" for one in proved))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
