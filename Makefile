@@ -9,6 +9,9 @@ BOOTS ?= 10000
 SEED ?= 1
 POINTS ?= 0
 MINUTES ?= 1
+VERSION ?=
+TESTS ?=
+GROUP ?=
 FILE = dist/azure-provisioning
 SOURCES := build_zipapp.py $(shell find src units -type f -not -name '*.pyc')
 
@@ -65,6 +68,14 @@ boot-test: $(FILE) ## Boot real machines in a sealed Azure (root, Debian package
 .PHONY: bench
 bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root, Debian packages)
 	$(PYTHON) -m tests.bench $(ONLY)
+
+.PHONY: azure-test
+azure-test: $(FILE) ## VMs in Azure itself, in a group that is made and removed: GROUP=name (root, `az`, a subscription)
+	$(PYTHON) -m tests.azure $(ONLY) -- "$(GROUP)"
+
+.PHONY: release
+release: ## Set the version, test, build and commit: VERSION=x.y.z; TESTS=tests.test_x for less than the whole suite
+	$(PYTHON) -m tests.release "$(VERSION)" $(if $(TESTS),--tests $(TESTS))
 
 .PHONY: install
 install: $(FILE) ## For packagers: DESTDIR= PREFIX=; enables nothing, `azure-provisioning install` does

@@ -32,6 +32,7 @@ def main() -> int:
             [os.path.join(tools, "ruff"), "format", "--check", "."],
             [os.path.join(tools, "mypy"), "--cache-dir", scratch],
             [os.path.join(tools, "shellcheck")] + shell,
+            [os.path.join(tools, "actionlint"), "-shellcheck", os.path.join(tools, "shellcheck")] + workflows(),
         ]
         failed = [argv for argv in checks if not run(argv)]
         if not check_units(scratch):
@@ -50,6 +51,11 @@ def install_tools(scratch: str) -> str:
     tools = os.path.join(scratch, "bin")
     subprocess.run([os.path.join(tools, "pip"), "install", "--quiet"] + pins, check=True)
     return tools
+
+
+def workflows() -> List[str]:
+    """The workflows, named: actionlint finds them by itself only in a clone, and not in an unpacked archive."""
+    return sorted(glob.glob(os.path.join(TOP, ".github", "workflows", "*.yml")))
 
 
 def run(argv: List[str]) -> bool:
