@@ -71,7 +71,7 @@ bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root
 
 .PHONY: azure-test
 azure-test: $(FILE) ## VMs in Azure itself, in a group that is made and removed: GROUP=name (root, `az`, a subscription)
-	$(PYTHON) -m tests.azure $(ONLY) -- "$(GROUP)"
+	$(PYTHON) -m tests.azure "$(GROUP)" $(ONLY)
 
 .PHONY: release
 release: ## Set the version, test, build and commit: VERSION=x.y.z; TESTS=tests.test_x for less than the whole suite

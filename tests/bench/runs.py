@@ -51,7 +51,7 @@ class BenchDisks(Disks):
             subprocess.run(["cp", "-a", "--reflink=auto", str(trees.grown(COMMON)), str(tree)], check=True)
             furnish(tree, self.program)
             if variant.startswith("ours") or variant == NOBODY:
-                self._install(tree, [])
+                self.install(tree, [])
             shell = {peer.name: peer.enable for peer in PEERS}.get(variant, "systemctl disable azure-provisioning")
             subprocess.run(["chroot", str(tree), "/bin/sh", "-e", "-c", shell or "true"], check=True)
             disk.make(tree, made)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Dict, List
 
 SIZE = "1400M"
+GRUB = Path("/usr/lib/grub/i386-pc")
 
 
 def make(tree: Path, image: Path) -> None:
@@ -16,6 +17,45 @@ def make(tree: Path, image: Path) -> None:
     lazy = "lazy_itable_init=1,lazy_journal_init=1"
     command = ["mke2fs", "-q", "-t", "ext4", "-E", lazy, "-d", str(tree), str(image), SIZE]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+
+
+def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
+    """Write a disk with an MBR, GRUB for a BIOS, and one ext4 partition that holds the tree, which has a grub.cfg."""
+    image.unlink(missing_ok=True)
+    with open(image, "wb") as file:
+        file.truncate(mebibytes << 20)
+    table = b"label: dos\nstart=2048, type=83, bootable\n"
+    quiet = subprocess.DEVNULL
+    subprocess.run(["sfdisk", "--quiet", str(image)], input=table, stdout=quiet, check=True)
+    # GRUB of Debian 12 cannot read a file system whose checksums have a seed of their own.
+    options = "offset=1048576,lazy_itable_init=1,lazy_journal_init=1"
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-O", "^metadata_csum_seed", "-E", options]
+    command += ["-d", str(tree), str(image), "%dM" % (mebibytes - 1)]
+    subprocess.run(command, stdin=quiet, stdout=quiet, check=True)
+    early, core = image.with_suffix(".cfg"), image.with_suffix(".core")
+    early.write_text("search --no-floppy --label --set=root root\nset prefix=($root)/boot/grub\n")
+    modules = ["biosdisk", "part_msdos", "ext2", "search", "search_label", "configfile", "normal", "linux", "serial"]
+    command = ["grub-mkimage", "-O", "i386-pc", "-p", "/boot/grub", "-c", str(early), "-o", str(core), *modules]
+    subprocess.run(command, stdin=quiet, check=True)
+    first, rest = (GRUB / "boot.img").read_bytes()[:440], core.read_bytes()
+    if len(rest) > 2047 * 512:
+        raise RuntimeError("GRUB's image does not fit before the partition: %d bytes" % len(rest))
+    with open(image, "r+b") as file:
+        file.write(first)  # it starts what is in the sector after it, and that knows its own length
+        file.seek(512)
+        file.write(rest)
+    early.unlink()
+    core.unlink()
+
+
+def fixed_vhd(image: Path, vhd: Path) -> None:
+    """Write the disk as Azure takes it: a fixed VHD, whose size without its footer is a whole number of MiB."""
+    options = "subformat=fixed,force_size=on"
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "vpc", "-o", options, str(image), str(vhd)]
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+    size = vhd.stat().st_size
+    if size % (1 << 20) != 512:
+        raise RuntimeError("%s: %d bytes are not a whole number of MiB and a footer" % (vhd, size))
 
 
 def copy(source: Path, target: Path) -> None:

@@ -332,6 +332,8 @@ class Image:
     install: Tuple[str, ...] = ()  # options of `install`
     tree: str = ""  # the image whose tree it shares
     stories: Tuple[str, ...] = ()  # none: all that are not for certain images
+    lab: bool = True  # finished for the lab: root has no password, and the ramdisk knows only the lab's devices
+    mirror: str = ""  # where its packages come from, if not from where this machine's do
 
     @property
     def become(self) -> str:

@@ -5,19 +5,18 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import List, Set
-
-from .sealed import GUEST, Sealed
+from typing import Callable, List, Set
 
 TIMEOUT = 60.0  # an emulated machine computes a key exchange for seconds
 OPTIONS = ("-F/dev/null", "-oConnectTimeout=30", "-oStrictHostKeyChecking=yes", "-oNumberOfPasswordPrompts=1")
 
 
 class Login:
-    """A user outside the guest, with a key pair of its own."""
+    """A user outside the guest, with a key pair of its own. ``enter``: how a command is run where that user is."""
 
-    def __init__(self, sealed: Sealed, folder: Path) -> None:
-        self.sealed = sealed
+    def __init__(self, enter: Callable[[List[str]], List[str]], address: str, folder: Path) -> None:
+        self.enter = enter
+        self.address = address
         self.folder = folder
         self._key = folder / "key"
         self._known = folder / "known_hosts"
@@ -32,7 +31,7 @@ class Login:
     def verify(self, console: str) -> List[str]:
         """Trust the host keys whose fingerprints were on the console; returns the lines of those that were not."""
         shown: Set[str] = set(re.findall(r"SHA256:[A-Za-z0-9+/]{43}", console))
-        scan = self.sealed.command(["ssh-keyscan", "-T", "30", "-t", "ed25519,ecdsa", GUEST])
+        scan = self.enter(["ssh-keyscan", "-T", "30", "-t", "ed25519,ecdsa", self.address])
         offered = subprocess.run(scan, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
         trusted: List[str] = []
         strange: List[str] = []
@@ -65,10 +64,10 @@ class Login:
 
     def _ssh(self, user: str, command: str, options: List[str], **words: str) -> str:
         known = "-oUserKnownHostsFile=%s" % self._known
-        argv = ["ssh", *OPTIONS, known, *options, "%s@%s" % (user, GUEST), command]
+        argv = ["ssh", *OPTIONS, known, *options, "%s@%s" % (user, self.address), command]
         try:
             answer = subprocess.run(
-                self.sealed.command(argv),
+                self.enter(argv),
                 env={**os.environ, **words},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from .disk import Disk
 from .images import Image
 from .login import Login
 from .machine import Machine, Quiet
-from .sealed import WIRESERVER, Sealed
+from .sealed import GUEST, WIRESERVER, Sealed
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 LOG = "/var/log/azure-provisioning.log"
@@ -54,12 +54,13 @@ class Disks:
                     disk.make(source, made)
                 else:
                     subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(tree)], check=True)
-                    self._install(tree, options)
+                    self.install(tree, options)
                     disk.make(tree, made)
                     shutil.rmtree(tree)
         return made
 
-    def _install(self, tree: Path, options: List[str]) -> None:
+    def install(self, tree: Path, options: List[str]) -> None:
+        """Run `install` on a tree, then `check`: the disk that is made of it must come up."""
         command = ["python3", str(self.program), "install", "--root", str(tree), *self.image.install, *options]
         answer = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -96,7 +97,7 @@ class Scene:
         self.folder.mkdir(parents=True)
         disk.copy(self.disks.pristine(self.variant), self.disk.image)
         self.sealed.__enter__()
-        self.login = Login(self.sealed, self.folder)
+        self.login = Login(self.sealed.command, GUEST, self.folder)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

@@ -29,7 +29,7 @@ def cache() -> Path:
 
 def key(image: Image) -> str:
     """A short hash of all that the tree depends on but the distro's own package versions."""
-    recipe = repr((image.release, COMMON + image.login, image.packages, _finish(image), EXCLUDED))
+    recipe = repr((image.release, COMMON + image.login, image.packages, _finish(image), EXCLUDED)) + image.mirror
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
@@ -63,7 +63,7 @@ def kernel(root: Path) -> List[Path]:
 
 def _finish(image: Image) -> str:
     """Shell lines that finish a tree, in a chroot in it."""
-    return EVERY_IMAGE + image.setup + SMALL_RAMDISK
+    return EVERY_IMAGE + image.setup + SMALL_RAMDISK if image.lab else image.setup
 
 
 def _build(image: Image, root: Path, log: Path) -> None:
@@ -76,7 +76,7 @@ def _build(image: Image, root: Path, log: Path) -> None:
     command += ["--dpkgopt=path-exclude=" + path for path in EXCLUDED]
     if image.release == "sid":
         command.append('--aptopt=Acquire::Check-Valid-Until "false"')
-    command += [image.release, str(root)]
+    command += [image.release, str(root)] + ([image.mirror] if image.mirror else [])
     with open(log, "wb") as out:
         try:
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True)
