@@ -50,7 +50,7 @@ crash: ## A boot in a Debian tree, killed at each of its system calls: POINTS=60
 	$(PYTHON) -m tests.crash --points $(POINTS)
 
 .PHONY: lint
-lint: ## ruff, mypy, shellcheck and a check of the units, in a throw-away environment
+lint: ## ruff, mypy, shellcheck, actionlint and a check of the units, in a throw-away environment
 	$(PYTHON) -m tests.lint
 
 .PHONY: distro-test

@@ -309,6 +309,14 @@ class AzureTest(unittest.TestCase):
                 self.assertNotIn("Traceback", printed)
                 self.assert_gone(cloud)
 
+    def test_host_key_of_another_vm(self) -> None:
+        """An image that has a host key in it gives it to every VM."""
+        self.cloud.say("same-host-key", "")
+        code, printed = self.cloud.play(*DEBIAN)
+        self.assertEqual(code, 1, printed)
+        for what in ("password", "captured"):
+            self.assertRegex(printed, r"(?m)^debian +%s +\d+  FAILED: a host key is that of another VM$" % what)
+
     def test_boot_log_as_json(self) -> None:
         """Some releases of az print the log as a JSON string; it must be read, or no host key is known."""
         self.cloud.say("say-vm-boot-diagnostics", '"azure-provisioning: FAILED: x\\r\\nmore"')

@@ -3,12 +3,13 @@
 # one group can be made, and records what it was asked: a line a call, with \037 after each word.
 #
 # In the folder above: `fail` has the numbers of the calls of az that fail, `hang` the number of one that never ends,
-# `say-VERB` what a call prints instead.
+# `say-VERB` what a call prints instead; with `same-host-key` all VMs have the host key of the first.
 here=${0%/*}/..
 name=${0##*/}
-for word; do printf '%s\037' "$word"; done >"$here/asked.new.$$"
-{ printf '%s\037' "$name"; cat "$here/asked.new.$$"; echo; } >>"$here/asked"
-rm "$here/asked.new.$$"
+mark=$(printf '\037')
+line=$name$mark
+for word; do line=$line$word$mark; done
+printf '%s\n' "$line" >>"$here/asked"
 
 # The value of an option of this call.
 option() {
@@ -18,10 +19,6 @@ option() {
 		[ "$1" = "$wanted" ] && printf '%s' "$2" && return
 		shift
 	done
-}
-
-host_key() {
-	cat "$here/vm-$1/host.pub"
 }
 
 if [ "$name" = ssh-keyscan ]; then
@@ -92,7 +89,11 @@ case "$1 $2 $3" in
 	mkdir "$vm"
 	ln -s "${vm##*/}" "$here/at-$address"
 	basename "$vm" | sed 's/^vm-//' >"$vm/name"
-	ssh-keygen -q -t ed25519 -N '' -C host -f "$vm/host"
+	if [ -e "$here/same-host-key" ] && [ -e "$here/vm-debian-key/host" ]; then
+		cp "$here/vm-debian-key/host.pub" "$vm"
+	else
+		ssh-keygen -q -t ed25519 -N '' -C host -f "$vm/host"
+	fi
 	case $(option --admin-password "$@") in
 	@*)
 		file=$(option --admin-password "$@")

@@ -143,9 +143,10 @@ class Trial:
             raise Failed("sshd does not answer at %s" % login.address)
         if strange:
             raise Failed("a host key is not one that the boot log shows: %s" % strange[0])
-        if login.known() & known:
+        keys = {line.split()[2] for line in login.known()}  # a line: address, type, key
+        if keys & known:
             raise Failed("a host key is that of another VM")
-        known |= login.known()
+        known |= keys
         enter = partial(login.by_password, USER, secret) if password else partial(login.by_key, USER)
         self.sessions[name] = enter
         said = enter("id -un; hostname; sudo -n id -u").split()
