@@ -137,6 +137,11 @@ class ArrowsTest(GuestTest):
             self.assertEqual(self.imports[path] & DOORS, set(), path)
             self.assertEqual({call for call in os_calls(tree) if call in FILE_CALLS}, set(), path)
 
+    def test_a_newline_alone_ends_a_line(self) -> None:
+        """`splitlines` knows nine more ends: a comment of somebody's would become a line that counts."""
+        for path, tree in modules():
+            self.assertNotIn("splitlines", calls_of(tree), path)
+
     def test_broad_excepts(self) -> None:
         found: "List[str]" = []
         for path, tree in modules():

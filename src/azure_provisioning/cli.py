@@ -9,6 +9,7 @@ from .boot import begin
 from .console import Console, may_colour, paint
 from .errors import ProvisionError, UsageError
 from .system import System
+from .text import lines_in
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +57,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     system, program = System(arguments.root), own_file()
     text = declaration(system, arguments.init)
     if text is not None:
-        show(text.splitlines())
+        show(lines_in(text))
         console.say("nothing was written: this system is made from a declaration; add this to it")
         return 0
     name = install(

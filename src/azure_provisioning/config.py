@@ -1,6 +1,7 @@
 """The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
 
 from .errors import GuestError
+from .text import BLANKS, lines_in
 from .tree import Tree
 
 TYPE_CHECKING = False
@@ -46,12 +47,12 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
     """Read the options file, and say what in it was not understood: those keys keep their defaults."""
     options, problems = Options(), []
     try:
-        lines = (tree.read_text(PATH) or "").splitlines()
+        lines = (tree.read_text(PATH) or "").split("\n")
     except GuestError as error:
         return options, [str(error)]
     for number, line in enumerate(lines, 1):
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if not line.strip() or key.startswith("#"):
+        key, equals, value = (part.strip(BLANKS) for part in line.partition("="))
+        if not line.strip(BLANKS) or key.startswith("#"):
             continue
         try:
             if not equals:
@@ -68,8 +69,8 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
 
 def set_option(system: "System", key: str, value: str) -> None:
     """Write `key = value` into the options file, in place of the line that sets `key` now. Raises GuestError."""
-    lines = (system.read_text(PATH) or "").splitlines()
-    kept = [line for line in lines if line.partition("=")[0].strip() != key]
+    lines = lines_in(system.read_text(PATH) or "")
+    kept = [line for line in lines if line.partition("=")[0].strip(BLANKS) != key]
     system.write(PATH, "".join(line + "\n" for line in kept + ["%s = %s" % (key, value)]))
 
 

@@ -36,7 +36,7 @@ def man_page() -> str:
     lines += [".SH NAME", "%s \\- %s" % (escape(PROGRAM), escape(ABOUT[0].lower() + ABOUT[1:].rstrip(".")))]
     lines += [".SH SYNOPSIS", ".nf"]
     for verb in VERBS:
-        lines += [escape(line[len("usage: ") :]) for line in synopsis(verb.name).splitlines()]
+        lines += [escape(line[len("usage: ") :]) for line in synopsis(verb.name).split("\n")]
     lines += [".fi", ".SH DESCRIPTION"]
     for number, paragraph in enumerate(DESCRIPTION):
         lines += [".PP"] * bool(number) + [escape(paragraph)]

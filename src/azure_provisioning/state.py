@@ -81,11 +81,12 @@ class State:
 def parse(data: bytes) -> "Dict[str, str]":
     """The facts in a state file; raises ValueError if it is none. An empty file, left by a crash, holds no fact."""
     facts = {}
-    for number, line in enumerate(data.decode("utf-8").splitlines(), 1):
+    lines = data.decode("utf-8").split("\n")
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
         key, equals, value = line.partition("=")
         if not equals or not key.replace("_", "").replace(".", "").replace("-", "").isalnum():
             raise ValueError("line %d" % number)
-        facts[key] = value
+        facts[key] = value.rstrip("\r")
     if facts and "vm_id" not in facts and "error_reason" not in facts:
         raise ValueError("no vm_id")
     return facts

@@ -478,7 +478,7 @@ class System(Tree):
     def mounts(self) -> List[Mount]:
         """What is mounted, in the kernel's order: of two at one point, the later hides the earlier."""
         found = []
-        for line in (self.read_text("/proc/self/mountinfo") or "").splitlines():
+        for line in (self.read_text("/proc/self/mountinfo") or "").split("\n"):
             left, _, right = line.partition(" - ")
             words, ends = left.split(" "), right.split(" ")
             if len(words) >= 6 and len(ends) >= 3:
@@ -553,7 +553,7 @@ def nameless_file() -> BinaryIO:
 
 def last_line(printed: str) -> str:
     """The last line that a program printed: where it says why it failed."""
-    return (printed.strip().splitlines() or [""])[-1]
+    return printed.strip().rpartition("\n")[2]
 
 
 def end_group(child: "subprocess.Popen[bytes]") -> None:

@@ -112,7 +112,7 @@ def mount(system: System, drive: str) -> None:
             raise
         if code == 0:
             return
-        problems[kind] = (printed.strip().splitlines() or ["exit code %d" % code])[0][:200]
+        problems[kind] = printed.strip().partition("\n")[0][:200] or "exit code %d" % code
     system.remove_dir(POINT)
     raise GuestError("cannot be mounted", **problems)
 

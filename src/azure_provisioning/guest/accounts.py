@@ -9,6 +9,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import GuestError
 from ..system import System
+from ..text import words_in
 
 PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"
 SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
@@ -125,7 +126,7 @@ def login_setting(system: System, key: str) -> str:
         lines = (system.read_text(LOGIN_DEFS) or "").split("\n")
     except GuestError:
         return ""
-    values = [words[1] for words in (line.split() for line in lines) if len(words) > 1 and words[0] == key]
+    values = [words[1] for words in (words_in(line) for line in lines) if len(words) > 1 and words[0] == key]
     return values[-1] if values else ""
 
 

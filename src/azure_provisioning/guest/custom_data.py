@@ -5,6 +5,7 @@ from typing import List, Tuple
 from ..errors import GuestError
 from ..state import FOLDER
 from ..system import System
+from ..text import lines_in
 
 SECONDS = 1800.0  # for a program to run
 SHOWN_LINES = 200  # of its output, in the log
@@ -28,4 +29,4 @@ def run_data(system: System, name: str, seconds: float = SECONDS) -> Tuple[int, 
     if not words:
         raise GuestError("%s is to be run, but does not begin with #!" % name)
     code, printed = system.execute(words + [path], seconds)
-    return code, printed.splitlines()[-SHOWN_LINES:]
+    return code, lines_in(printed)[-SHOWN_LINES:]

@@ -52,7 +52,7 @@ def publish_on(system: System, interface: str, name: str, running: Running) -> s
 def find_interfaces(system: System) -> List[str]:
     """The interfaces that a default route (IPv4) leads over."""
     found: "List[str]" = []
-    for line in (system.read_text("/proc/net/route") or "").splitlines()[1:]:
+    for line in (system.read_text("/proc/net/route") or "").split("\n")[1:]:
         words = line.split()
         if len(words) >= 8 and words[1] == words[7] == "00000000" and is_up(words[3]):
             if words[0] not in found:

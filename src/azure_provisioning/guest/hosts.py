@@ -3,6 +3,7 @@
 import re
 
 from ..system import System
+from ..text import lines_in, words_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def resolve_own_name(system: System, name: str, old_name: str) -> str:
     The line for `old_name` is replaced; 127.0.0.1 and ::1 are never touched. No look-up is made: it would ask the
     network. Raises GuestError.
     """
-    lines = (system.read_text(PATH) or "").splitlines()
+    lines = lines_in(system.read_text(PATH) or "")
     if any(name.lower() in names_in(line) for line in lines):
         return "in %s already" % PATH
     if has_myhostname(system):
@@ -28,7 +29,7 @@ def resolve_own_name(system: System, name: str, old_name: str) -> str:
     kept = [
         line
         for line in lines
-        if not (line.split("#")[0].split()[:1] == [ADDRESS] and old_name.lower() in names_in(line))
+        if not (words_in(line.split("#")[0])[:1] == [ADDRESS] and old_name.lower() in names_in(line))
     ]
     place = next((index for index, line in enumerate(lines) if line not in kept), len(kept))
     kept.insert(place, own)
@@ -38,12 +39,12 @@ def resolve_own_name(system: System, name: str, old_name: str) -> str:
 
 def names_in(line: str) -> "List[str]":
     """The names that a line of `/etc/hosts` gives to its address."""
-    return line.split("#")[0].lower().split()[1:]
+    return words_in(line.split("#")[0].lower())[1:]
 
 
 def has_myhostname(system: System) -> bool:
     """Does the C library find the machine's own name without any file?"""
-    for line in (system.read_text("/etc/nsswitch.conf") or "").splitlines():
-        if re.match(r"\s*hosts\s*:.*\bmyhostname\b", line.split("#")[0]):
+    for line in (system.read_text("/etc/nsswitch.conf") or "").split("\n"):
+        if re.match(r"(?a)\s*hosts\s*:.*\bmyhostname\b", line.split("#")[0]):
             return True
     return False

@@ -5,6 +5,7 @@ import stat
 
 from ..errors import GuestError
 from ..system import System
+from ..text import lines_in, words_in
 
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may.
 SUDO_RULE = "/etc/sudoers.d/90-azure-provisioning"
@@ -85,8 +86,8 @@ def grant_doas(system: System, name: str) -> str:
         system.write(DOAS_RULE, rule, mode=0o600)
         return "doas for %s" % name
     old = system.stat(DOAS_CONF)
-    lines = (system.read_text(DOAS_CONF) or "").splitlines()
-    kept = [line for line in lines if line.split() != rule.split()]  # it must be the last, and once
+    lines = lines_in(system.read_text(DOAS_CONF) or "")
+    kept = [line for line in lines if words_in(line) != rule.split()]  # it must be the last, and once
     mode = 0o600 if old is None else stat.S_IMODE(old.st_mode) & 0o755  # doas refuses what others may write
     system.write(DOAS_CONF, "".join(line + "\n" for line in kept) + rule, mode=mode)
     return "doas for %s" % name

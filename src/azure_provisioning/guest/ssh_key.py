@@ -65,7 +65,7 @@ def unfold(text: str) -> str:
 
     def flat(found: "re.Match[str]") -> str:
         body = re.sub(r"\\\r?\n", "", found.group(1))
-        blob = "".join(line.strip() for line in body.splitlines() if ":" not in line)
+        blob = "".join(line.strip() for line in re.split("[\r\n]+", body) if ":" not in line)
         kinds = [kind for kind in FIELDS if is_complete(kind, blob)]
         return "%s %s\n" % (kinds[0] if kinds else "unknown", blob)
 

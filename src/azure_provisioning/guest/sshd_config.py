@@ -6,11 +6,13 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 from ..errors import GuestError
 from ..system import System
+from ..text import BLANKS
 
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
 PATTERN_LIMIT = 1024  # characters: the time that a pattern takes grows with their square
 FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
 LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
+LINE = re.compile(r"(?a)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z")
 NO_KEYS = "no hostkeys available"
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
 
@@ -29,7 +31,7 @@ def settings(system: System, user: str = "") -> "Dict[str, str]":
     spec = ["-T", "-C", "user=%s,host=localhost,addr=127.0.0.1" % user]
     for options in (spec, ["-G"]) if user else (["-G"], ["-T"]):
         try:
-            lines = ask_sshd(system, options).splitlines()
+            lines = ask_sshd(system, options).split("\n")
         except GuestError:
             continue
         return first_of(line.partition(" ")[::2] for line in lines)
@@ -78,7 +80,7 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
         raise GuestError("sshd's configuration includes too many files", path=path)
     active = True
     for line in (system.read_text(path) or "").split("\n"):
-        match = re.match(r"([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z", line.strip())
+        match = LINE.match(line.strip(BLANKS))
         if not match:
             continue
         key, value = match.group(1).lower(), match.group(2)
@@ -95,7 +97,7 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
 def arguments(value: str) -> "List[str]":
     """The words of a value: quoted ones whole, up to a comment."""
     found: "List[str]" = []
-    for quoted, word in re.findall(r'"([^"]*)"|(\S+)', value):
+    for quoted, word in re.findall(r'(?a)"([^"]*)"|(\S+)', value):
         if word.startswith("#") or len(found) == FILES_LIMIT:
             break
         found.append(quoted or word)

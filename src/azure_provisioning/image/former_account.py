@@ -28,6 +28,7 @@ from ..guest.busybox import find_applet, find_tool
 from ..guest.leftovers import clear_leftovers
 from ..guest.privilege import DOAS_CONF, DOAS_RULE, SUDOERS
 from ..system import System
+from ..text import BLANKS, words_in
 from .plan import Plan, join
 
 TYPE_CHECKING = False
@@ -123,19 +124,19 @@ def plan_privilege(plan: Plan, name: str) -> None:
 def without_rules(text: str, name: str) -> str:
     """sudoers without the rules of a user; a rule goes on in the next line after a backslash."""
     kept, dropping, goes_on = [], False, False
-    for line in text.splitlines(True):
+    for line in text.split("\n"):
         if not goes_on:
-            words = line.split()
+            words = words_in(line)
             dropping = bool(words) and words[0].strip('"') == name
-        goes_on = line.rstrip("\r\n").endswith("\\")
+        goes_on = line.rstrip("\r").endswith("\\")
         if not dropping:
             kept.append(line)
-    return "".join(kept)
+    return "\n".join(kept)
 
 
 def is_idle(text: str) -> bool:
     """Is there nothing but comments in it? `#includedir` is none."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip(BLANKS) for line in text.split("\n")]
     return all(not line or (line.startswith("#") and not line.startswith("#include")) for line in lines)
 
 

@@ -6,6 +6,7 @@ from ..guest.hostname import KEYED, STORES, assign
 from ..guest.hosts import ADDRESS, names_in
 from ..guest.hosts import PATH as HOSTS
 from ..system import System
+from ..text import words_in
 from .plan import Plan
 
 NAME = "localhost"  # for which every DHCP client takes the name that the network gives
@@ -46,10 +47,10 @@ def former_name(system: System) -> str:
 
 def without_name(text: str, name: str) -> str:
     """`/etc/hosts` without the line of the machine's own name."""
-    lines = text.splitlines(True)
-    return "".join(line for line in lines if not (is_own(line) and name.lower() in names_in(line)))
+    lines = text.split("\n")
+    return "\n".join(line for line in lines if not (is_own(line) and name.lower() in names_in(line)))
 
 
 def is_own(line: str) -> bool:
     """Is this the address that distros give the machine itself?"""
-    return line.split("#")[0].split()[:1] == [ADDRESS]
+    return words_in(line.split("#")[0])[:1] == [ADDRESS]

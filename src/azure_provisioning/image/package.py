@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple, Optional, Tuple
 
 from ..errors import GuestError
-from ..system import System
+from ..system import System, last_line
 
 SECONDS = 900.0  # for a package manager
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -78,6 +78,7 @@ def purge(system: System, package: Package) -> None:
         code, printed = system.execute(list(command), SECONDS, environment=ENVIRONMENT)
         if code == 0:
             return
-        last = (printed.strip().splitlines() or [""])[-1]
-        failures.append(GuestError("command failed", command=" ".join(command), code=code, output=last))
+        failures.append(
+            GuestError("command failed", command=" ".join(command), code=code, output=last_line(printed))
+        )
     raise failures[0]

@@ -116,7 +116,7 @@ def find_in_file(system: System, path: str) -> "Optional[str]":
 
 def without_comments(script: bytes) -> bytes:
     """The lines that do something: several init systems ship scripts with the other ones' lines as comments."""
-    return b"\n".join(line for line in script.splitlines() if not line.lstrip().startswith(b"#"))
+    return b"\n".join(line for line in script.split(b"\n") if not line.lstrip().startswith(b"#"))
 
 
 def active_lines(system: System, path: str) -> bytes:

@@ -64,7 +64,7 @@ def boot_folders(system: System) -> "List[str]":
     for place in FOLDERS:
         text = system.read_text(place + "/boot")
         if text is not None:
-            lines = [line.split("#")[0].replace(":", "=", 1).partition("=") for line in text.splitlines()]
+            lines = [line.split("#")[0].replace(":", "=", 1).partition("=") for line in text.split("\n")]
             named = [value.strip() for key, _, value in lines if key.strip() == "waits-for.d" and value.strip()]
             return [os.path.normpath(os.path.join(place, folder)) for folder in named]
     return []

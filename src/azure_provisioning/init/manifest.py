@@ -13,7 +13,7 @@ PATH = "/var/lib/azure-provisioning/install"
 
 def read(tree: Tree) -> "List[Tuple[str, str]]":
     """The (key, value) pairs, in order; none if nothing was installed by `install`. Raises GuestError."""
-    lines = (tree.read_text(PATH) or "").splitlines()
+    lines = (tree.read_text(PATH) or "").split("\n")
     return [(key, value) for key, _, value in (line.partition("=") for line in lines) if value]
 
 

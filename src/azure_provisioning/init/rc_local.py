@@ -4,6 +4,7 @@ import re
 
 from ..errors import GuestError
 from ..system import System
+from ..text import BLANKS
 from . import block
 
 TYPE_CHECKING = False
@@ -105,5 +106,5 @@ def put_call(system: System, path: str, lines: str) -> None:
 
 def commands(text: str) -> "List[str]":
     """The lines of a script that do something."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip(BLANKS) for line in text.split("\n")]
     return [line for line in lines if line and not line.startswith("#") and line not in ("exit 0", ":", "true")]

@@ -70,7 +70,7 @@ def cloud_init_provisions(system: System) -> bool:
     if not system.find_program("cloud-init") or any(system.exists(path) for path in CLOUD_DISABLED):
         return False
     for name in system.list("/etc/cloud/cloud.cfg.d"):
-        for line in text(system, "/etc/cloud/cloud.cfg.d/" + name).splitlines():
+        for line in text(system, "/etc/cloud/cloud.cfg.d/" + name).split("\n"):
             if line.startswith("datasource_list:") and "Azure" not in line:
                 return False
     return True
@@ -78,7 +78,7 @@ def cloud_init_provisions(system: System) -> bool:
 
 def read_options(system: System, path: str) -> "Dict[str, str]":
     """The `Key=value` lines of a file, keys in lower case."""
-    pairs = (line.split("#")[0].partition("=") for line in text(system, path).splitlines())
+    pairs = (line.split("#")[0].partition("=") for line in text(system, path).split("\n"))
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
 
 

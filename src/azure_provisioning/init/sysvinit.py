@@ -172,7 +172,7 @@ def order_before_ssh(system: System) -> None:
 def read_depend(system: System) -> "List[Tuple[str, List[str]]]":
     """The lines of startpar's file as (`TARGETS =` or `name:`, words); none if there is no such file."""
     lines = []
-    for line in (system.read_text(DEPEND) or "").splitlines():
+    for line in (system.read_text(DEPEND) or "").split("\n"):
         for mark in ("=", ":"):
             key, found, rest = line.partition(mark)
             if found:

@@ -23,7 +23,7 @@ SERVICES = (
 
 def check_clock(image: Image) -> "Iterator[Finding]":
     """Who sets it, and is the hardware's clock taken for UTC, which is what Azure's is?"""
-    local = image.text("/etc/adjtime").splitlines()[2:3] == ["LOCAL"]
+    local = image.text("/etc/adjtime").split("\n")[2:3] == ["LOCAL"]
     local = local or bool(re.search(r"(?m)^[ \t]*clock=[\"']?local", image.text("/etc/conf.d/hwclock")))
     local = local or bool(re.search(r"(?m)^[ \t]*UTC=[\"']?no\b", image.text("/etc/default/rcS")))
     if local:

@@ -4,6 +4,7 @@ import re
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...guest.sshd_config import matching
+from ...text import words_in
 from .finding import Finding, error, ok, warning
 from .services import find_unit, matches
 from .subject import Image
@@ -166,7 +167,7 @@ def of_ifupdown(image: Image, _service: str) -> str:
     if not text.strip():
         return "/etc/network/interfaces is empty"
     asked, card = [], ""
-    for words in (line.split() for line in text.splitlines()):
+    for words in (words_in(line) for line in text.split("\n")):
         if words[:1] == ["iface"] and len(words) > 1:
             card = words[1]
             if "dhcp" in words and "inet6" not in words:

@@ -4,6 +4,7 @@ import re
 from typing import Iterator, List, NamedTuple
 
 from ... import state
+from ...text import words_in
 from .finding import Finding, error, ok, warning
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
@@ -26,8 +27,8 @@ class Line(NamedTuple):
 def read_fstab(image: Image) -> "List[Line]":
     """The lines that say something."""
     found = []
-    for line in image.text("/etc/fstab").splitlines():
-        words = line.split()
+    for line in image.text("/etc/fstab").split("\n"):
+        words = words_in(line)
         if len(words) >= 3 and not words[0].startswith("#"):
             point = words[1].rstrip("/") or "/"
             found.append(Line(words[0], point, words[2], words[3].split(",") if len(words) > 3 else []))

@@ -7,6 +7,7 @@ from ...errors import GuestError
 from ...init import manifest, rc_local, runit, s6, systemd, sysvinit, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
 from ...system import System
+from ...text import words_in
 from .finding import Finding, error, ok, warning
 from .services import UNIT_FOLDERS, default_runlevel, is_start, matches, startpar_targets
 from .subject import Image
@@ -143,8 +144,8 @@ def find_preset(system: System, unit: str) -> "Optional[Tuple[bool, str]]":
             if name.endswith(".preset"):
                 files.setdefault(name, "%s/systemd/system-preset/%s" % (top, name))
     for name in sorted(files):
-        for line in (system.read_text(files[name]) or "").splitlines():
-            words = line.split()
+        for line in (system.read_text(files[name]) or "").split("\n"):
+            words = words_in(line)
             if len(words) > 1 and words[0] in ("enable", "disable") and matches(unit, words[1]):
                 return words[0] == "enable", files[name]
     return None
@@ -176,7 +177,7 @@ def runs_level(system: System, level: str) -> bool:
     if find_base(system) == "runit":  # whose stage 2 does, or detection would have named it
         return True
     inittab = active_lines(system, "/etc/inittab").decode("utf-8", "replace")
-    for fields in (line.split(":", 3) for line in inittab.splitlines()):
+    for fields in (line.split(":", 3) for line in inittab.split("\n")):
         if len(fields) == 4 and level in fields[1] and "rc" in re.split(r"[\s/]+", fields[3]):
             if fields[3].split()[-1] == level:
                 return True

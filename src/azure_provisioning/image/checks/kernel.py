@@ -6,6 +6,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 from ...azure.media import KINDS
 from ...errors import GuestError
 from ...system import System
+from ...text import lines_in
 from .finding import Finding, error, ok, warning
 from .initramfs import UnreadableError, file_names
 from .subject import Image
@@ -74,7 +75,7 @@ def natural(version: str) -> "List[object]":
 
 def read_lines(system: System, path: str) -> "List[str]":
     """The lines of one of depmod's lists."""
-    return (system.read(path, limit=LIST_LIMIT) or b"").decode("utf-8", "replace").splitlines()
+    return lines_in((system.read(path, limit=LIST_LIMIT) or b"").decode("utf-8", "replace"))
 
 
 def module(path: str) -> "Optional[str]":

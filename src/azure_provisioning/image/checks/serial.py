@@ -114,7 +114,7 @@ def find_getty(image: Image) -> str:
         return ""
     if image.init == "finit":
         paths = ["/etc/finit.conf", *sorted((image.services or {}).values())]
-        found = [path for path in paths for line in image.text(path).splitlines() if is_finit_tty(line)]
+        found = [path for path in paths for line in image.text(path).split("\n") if is_finit_tty(line)]
         return found[0] if found else ""
     inittab = image.active("/etc/inittab")
     lines = serial_lines(inittab)
@@ -129,7 +129,7 @@ def is_finit_tty(line: str) -> bool:
 
 def serial_lines(inittab: str) -> "List[str]":
     """The lines about the serial port. The first field of busybox's is the terminal; `console` is the kernel's."""
-    return [line for line in inittab.splitlines() if re.search(PORTS, line) or line.startswith("console::")]
+    return [line for line in inittab.split("\n") if re.search(PORTS, line) or line.startswith("console::")]
 
 
 def getty_remedy(image: Image) -> str:

@@ -85,7 +85,7 @@ def makes_keys(image: Image) -> bool:
     text = image.text((image.services or {}).get(service or "", ""))
     if "ssh-keygen" in text or "sshd-keygen" in text:
         return True
-    return any("dropbear" in line and "-R" in line.split() for line in text.splitlines())
+    return any("dropbear" in line and "-R" in line.split() for line in text.split("\n"))
 
 
 def check_config(image: Image) -> "Iterator[Finding]":
