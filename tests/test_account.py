@@ -3,11 +3,13 @@
 import os
 import stat
 import time
+import unittest
 from typing import List, Optional, Tuple
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.account import ensure_account
 from azure_provisioning.guest.accounts import find_account
+from azure_provisioning.guest.leftovers import clear_leftovers
 from azure_provisioning.tree import FILE_LIMIT
 from tests.guests import FastSystem
 from tests.tools import ToolTest
@@ -421,6 +423,80 @@ class LeftoversTest(AccountTest):
                 ensure_account(self.system, NAME)
                 self.assertIsNone(self.text(path))
         self.assertIsNotNone(find_account(self.system, NAME))
+
+    def test_shape(self) -> None:
+        """What a tool would have left, to the byte, goes; what only has its name stays, and holds up nobody."""
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/comm": "useradd\n"})
+        backup = "root:x:0:0:root:/root:/bin/zsh\nann:x:1001:1001::/home/ann:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n"
+        half = IMAGE["/etc/passwd"][:-20]
+        for path, text, age, stays in (
+            ("/etc/passwd.20240101", backup, 9e6, True),
+            ("/etc/passwd.20240101", "", 9e6, True),
+            ("/etc/group.0", "0", 9e6, True),
+            ("/etc/group.0", "", 9e6, True),
+            ("/etc/shadow.78", "79", 5.0, True),
+            ("/etc/shadow.78", "78" + " " * 20, 5.0, True),
+            ("/etc/shadow.078", "078", 5.0, True),
+            ("/etc/shadow.\u0668", "\u0668", 5.0, True),
+            ("/etc/shadow.78.bak", "78", 5.0, True),
+            ("/etc/shadow.78", "78\0", 5.0, False),
+            ("/etc/shadow.78", "78", 5.0, False),
+            ("/etc/shadow.77", "77\0", 5.0, True),  # its process lives
+            ("/etc/passwd.lock", "do not touch\n", 9e6, True),
+            ("/etc/passwd.lock", "\u0667\u0667", 9e6, True),
+            ("/etc/passwd.lock", "\0\0\0", 9e6, False),  # after a power cut
+            ("/etc/passwd+", backup, 9e6, True),
+            ("/etc/passwd+", backup, 5.0, True),
+            ("/etc/passwd+", half, 5.0, False),
+            ("/etc/passwd+", IMAGE["/etc/passwd"] + "ann:x:1001:1001::/home/ann:/bin/sh\n", 5.0, False),
+            ("/etc/npasswd", backup, 9e6, True),
+            ("/etc/npasswd", half, 9e6, False),
+        ):
+            with self.subTest(path=path, text=text):
+                self.leave(path, text, age)
+                before = self.system.monotonic()
+                clear_leftovers(self.system)
+                self.assertLess(self.system.monotonic() - before, 20)
+                self.assertEqual(self.text(path), text if stays else None)
+                if stays:
+                    self.system.unlink(path)
+
+    def test_kind(self) -> None:
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/x": "78", "/y": "78"})
+        os.utime(self.root + "/x", (5, 5))
+        for path in ("/etc/passwd.78", "/etc/passwd.lock", "/etc/passwd+"):
+            place = self.root + path
+            for name, make in (
+                ("link", lambda place: os.symlink("../x", place)),
+                ("folder", lambda place: os.mkdir(place)),
+                ("pipe", lambda place: os.mkfifo(place)),
+                ("hard link", lambda place: [os.link(self.root + "/x", place), os.link(place, self.root + "/z")]),
+            ):
+                with self.subTest(path=path, name=name):
+                    make(place)
+                    if name != "link":
+                        os.utime(place, (5, 5))
+                    else:
+                        os.utime(place, (5, 5), follow_symlinks=False)
+                    clear_leftovers(self.system)
+                    self.assertTrue(os.path.lexists(place))
+                    self.assertEqual(self.text("/x"), "78")
+                    (os.rmdir if name == "folder" else os.unlink)(place)
+                    if name == "hard link":
+                        os.unlink(self.root + "/z")
+        os.link(self.root + "/y", self.root + "/etc/passwd.lock")  # killed between its link and its unlink
+        os.rename(self.root + "/y", self.root + "/etc/passwd.78")
+        clear_leftovers(self.system)
+        self.assertEqual([name for name in self.system.list("/etc") if name.startswith("passwd.")], [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can leave a file of another user")
+    def test_owner(self) -> None:
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n"})
+        for path in ("/etc/passwd.78", "/etc/passwd.lock", "/etc/passwd+"):
+            self.leave(path, "78", 9e6)
+            os.chown(self.root + path, 1000, 1000)
+            clear_leftovers(self.system)
+            self.assertEqual(self.text(path), "78")
 
     def test_open_and_claimed(self) -> None:
         """A half-written file that somebody has open, and the claim of a process that lives, are left alone."""

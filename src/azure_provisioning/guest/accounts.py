@@ -4,18 +4,20 @@ Lines that are not understood survive every edit unchanged.
 """
 
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import GuestError
 from ..system import System
 from ..text import words_in
+from .holders import wake_holders
 
 PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"
 SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
 LOGIN_DEFS = "/etc/login.defs"
 LOCK = "/etc/.pwd.lock"  # lckpwdf(3), which the shadow tools take too
 LOCK_SECONDS = 30.0
+LOOK_SECONDS = 1.0  # until a holder that does not let go is looked at
 UID_MIN, UID_MAX = 1000, 60000  # where login.defs does not say otherwise
 NOBODY = 65534
 ID_LIMIT = 1 << 32
@@ -81,7 +83,17 @@ class Table:
 @contextmanager
 def locked(system: System) -> "Iterator[None]":
     """Keep the distro's own tools from editing at the same time. Raises GuestError if they do not let go in time."""
-    with system.lock_record(LOCK, LOCK_SECONDS):
+    ends = system.monotonic() + LOCK_SECONDS
+    with ExitStack() as held:
+        while True:
+            began = system.monotonic()
+            try:
+                held.enter_context(system.lock_record(LOCK, LOOK_SECONDS))
+                break
+            except GuestError:
+                if system.monotonic() >= ends or system.monotonic() < began + LOOK_SECONDS:
+                    raise  # the time is over; or it was refused at once, and would be again
+            wake_holders(system, LOCK)
         yield
 
 
