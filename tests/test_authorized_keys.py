@@ -2,13 +2,17 @@
 
 import base64
 import os
+import random
+import re
+import shutil
 import stat
 import struct
+import subprocess
 from typing import Dict, List, Tuple
 from unittest import mock
 
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest.authorized_keys import authorize
+from azure_provisioning.guest.authorized_keys import authorize, keys_in
 from azure_provisioning.guest.ssh_key import read_keys
 from tests.tools import ToolTest
 
@@ -117,11 +121,98 @@ class AuthorizeTest(ToolTest):
         os.chmod(self.root + FILE, 0o664)
         os.chmod(self.root + "/home/azureuser/.ssh", 0o777)
         os.chmod(self.root + "/home/azureuser", 0o775)
-        self.assertEqual(authorize(self.system, "azureuser", [ED, RSA, ECDSA]), "1 added to " + FILE)
-        self.assertEqual(self.text(FILE), old + "\n" + RSA + "\n")
+        self.assertEqual(authorize(self.system, "azureuser", [ED, RSA, ECDSA]), "2 added to " + FILE)
+        self.assertEqual(self.text(FILE), old + "\n" + ED + "\n" + RSA + "\n")
         self.assertEqual(self.looks(FILE), (0o644, self.uid))
         self.assertEqual(self.looks("/home/azureuser/.ssh"), (0o755, self.uid))
         self.assertEqual(self.looks("/home/azureuser"), (0o755, self.uid))
+
+    def test_present(self) -> None:
+        """Only a line that sshd takes as this key without options counts."""
+        other = RSA + " "
+        for line, present in (
+            (ED, True),
+            (ED + " ann@host", True),
+            ("\t " + ED + "\t# x", True),
+            (ED + "\r", True),
+            (ED + " x\r", True),
+            (ED.replace(" ", " \t "), True),
+            (ED + " " + RSA, True),
+            ("", False),
+            ("# " + ED, False),
+            ("#" + ED, False),
+            (" \t# " + ED, False),
+            (other + ED, False),
+            (other + "was: " + ED, False),
+            ('from="10.0.0.1" ' + other + ED, False),
+            ('command="a b" ' + ED, False),
+            ('command="%s" %s' % (ED, RSA), False),
+            ("restrict,pty " + ED, False),
+            ("\u00a0" + ED, False),
+            ("\ufeff" + ED, False),
+            (ED.replace(" ", "\u00a0"), False),
+            (ED.replace(" ", "\f"), False),
+            ("x\f" + ED, False),
+            (ED[:-4], False),
+            (ED.upper(), False),
+        ):
+            for text in (line + "\n", "# before\n\n%s\n%s\n" % (RSA, line), line):
+                with self.subTest(text=text):
+                    self.fill({FILE: text})
+                    self.own("/home/azureuser/.ssh")
+                    said = authorize(self.system, "azureuser", [ED])
+                    self.assertEqual(said, "%d added to %s" % (not present, FILE))
+                    whole = text if text.endswith("\n") or not text else text + "\n"
+                    self.assertEqual(self.text(FILE), text if present else whole + ED + "\n")
+                    self.assertEqual(authorize(self.system, "azureuser", [ED]), "0 added to " + FILE)
+
+    def test_limited(self) -> None:
+        """sshd goes by the first line: what the administrator wrote stays, and is told of, without its values."""
+        command = 'no-pty,command="echo \\"a, b\\" hunter2 ssh-rsa",from="10.*"'
+        for text, told in (
+            (command + " " + ED, "no-pty, command, from"),
+            ("# x\n" + ED + "\n" + command + " " + ED, ""),
+            (command + " " + ED + "\n" + ED, "no-pty, command, from"),
+            ("RESTRICT  " + ED + "\n", "restrict"),
+            ("cert-authority " + ED, ""),
+            ("cert-authority,no-pty " + ED, ""),
+            ('command="x ' + ED, ""),  # no end: sshd refuses the line
+            ("a\x1b[2J,b " + ED, "a\\x1b[2j, b"),
+        ):
+            with self.subTest(text=text):
+                warnings: "List[str]" = []
+                self.fill({FILE: text})
+                self.own("/home/azureuser/.ssh")
+                authorize(self.system, "azureuser", [ED], {}, warnings.append)
+                self.assertEqual(len(warnings), bool(told), warnings)
+                if told:
+                    limited = "an earlier line of %s has the ssh-ed25519 key with the options %s, and" % (FILE, told)
+                    self.assertIn(limited, warnings[0])
+                    self.assertNotIn("hunter2", warnings[0])
+                self.assertTrue((self.text(FILE) or "").startswith(text))
+                self.assertIn(ED, (self.text(FILE) or "").split("\n"))
+
+    def test_openssh_reads_lines_as_we_do(self) -> None:
+        """ssh-keygen skips options as sshd does."""
+        if shutil.which("ssh-keygen") is None:
+            self.skipTest("no ssh-keygen here: how OpenSSH itself reads the lines was not compared")
+        pieces = ["", " ", "\t", "# ", "x", "x,y ", '"', '\\"', "\\", 'c="a b" ', 'c="a\\"b" ', 'c="a,', "\xa0", ED, ED[:-4]]
+        rng = random.Random(5)
+        different, found = [], 0
+        place = self.root + "/line"
+        for _ in range(300):
+            line = "".join(rng.choice(pieces) for _ in range(rng.randint(0, 4))) + ED
+            if re.search(r"\S[ \t]{2}", line):  # sshd takes two blanks after the options, ssh-keygen takes one
+                continue
+            with open(place, "w", encoding="utf-8") as file:
+                file.write(line + "\n")
+            done = subprocess.run(["ssh-keygen", "-l", "-f", place], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            ours = tuple(ED.split()) in keys_in(line + "\n")
+            found += ours
+            if (b"(ED25519)" in done.stdout) != ours:
+                different.append(line)
+        self.assertEqual(different, [])
+        self.assertGreater(found, 50)
 
     def test_some_are_refused(self) -> None:
         said = authorize(self.system, "azureuser", ["ssh-rsa AAAA", ED])

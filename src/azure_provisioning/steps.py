@@ -80,7 +80,11 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
     from .guest import authorized_keys, sshd_access, sshd_config
 
     sshd = sshd_config.settings(boot.system, profile.user)  # asked once: it starts a program
-    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd)
+
+    def warn(problem: str) -> None:
+        boot.console.announce("warning: " + problem)
+
+    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd, warn)
     obstacle = sshd_access.find_obstacle(boot.system, profile.user, sshd)
     if obstacle:
         boot.console.announce("warning: this image's sshd will not let %s in: %s" % (profile.user, obstacle))

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import GuestError
 from ..folder import ROOT, Folder, Owner, open_folder
@@ -13,12 +13,30 @@ from .ssh_key import FIELDS, SshKey, read_keys
 from .sshd_config import settings
 
 DEFAULT = ".ssh/authorized_keys"  # dropbear's too
+KEY = re.compile(r"[ \t]*([^ \t]+)[ \t]+([^ \t\r]+)")
+QUOTED = r"""\\"|"(?:\\"|[^"])*"?"""  # a backslash keeps a quote from being one
+LIMITED = re.compile(r"[ \t]*((?:%s|[^ \t])*)(.*)" % QUOTED)  # up to a blank that is not in quotes
+OPTION = re.compile(r"(?:%s|[^,])+" % QUOTED)
 
 
-def authorize(system: System, name: str, keys: "Sequence[str]", sshd: "Optional[Dict[str, str]]" = None) -> str:
+class Merge(NamedTuple):
+    """What became of a file that keys were added to."""
+
+    added: int
+    limited: List[str]  # keys that an earlier line with options has too, described: sshd goes by the first
+
+
+def authorize(
+    system: System,
+    name: str,
+    keys: "Sequence[str]",
+    sshd: "Optional[Dict[str, str]]" = None,
+    warn: "Optional[Callable[[str], None]]" = None,
+) -> str:
     """Let the holders of `keys` log in as `name`; returns what was done. What is in the file already stays.
 
-    `sshd`: its settings as they count for `name`; it is asked if they are not given.
+    `sshd`: its settings as they count for `name`; it is asked if they are not given. `warn` is told of a key that the
+    file limits: a line of the administrator's with options comes first, and stays.
 
     Raises GuestError: `no usable ssh key` if there is none among them, or why they cannot be put where sshd looks.
     """
@@ -34,7 +52,10 @@ def authorize(system: System, name: str, keys: "Sequence[str]", sshd: "Optional[
     if not wanted:
         raise GuestError("no usable ssh key", given=len(keys), problem=(problems or ["none was given"])[0])
     path = key_file(account, settings(system, name) if sshd is None else sshd)
-    added = put_keys(system, account, path, wanted)
+    added, limited = put_keys(system, account, path, wanted)
+    if warn:
+        for key in limited:
+            warn("an earlier line of %s has the %s, and sshd goes by the first" % (path, key))
     refused = "; refused: " + ", ".join(problems) if problems else ""
     return "%d added to %s%s" % (added, path, refused)
 
@@ -53,25 +74,25 @@ def key_file(account: Account, sshd: "Dict[str, str]") -> str:
     return path
 
 
-def put_keys(system: System, account: Account, path: str, keys: "List[SshKey]") -> int:
-    """Add the `keys` that are not in the file yet; returns how many. Raises GuestError."""
+def put_keys(system: System, account: Account, path: str, keys: "List[SshKey]") -> "Merge":
+    """Add the `keys` that are not in the file yet. Raises GuestError."""
     home = os.path.normpath(account.home)
     folder, name = os.path.split(path)
     if path.startswith(home.rstrip("/") + "/"):
         owner = Owner(account.uid, account.gid)
         with open_folder(system, home) as top:
             protect(top)
-            added = put_below(top, path[len(home) :].strip("/").split("/"), owner, keys)
+            merged = put_below(top, path[len(home) :].strip("/").split("/"), owner, keys)
         system.relabel(folder, below=True)
-        return added
+        return merged
     system.make_dirs(folder)
     with open_folder(system, folder) as place:
-        added = merge(place, name, 0o644, ROOT, keys)
+        merged = merge(place, name, 0o644, ROOT, keys)
     system.relabel(path)
-    return added
+    return merged
 
 
-def put_below(top: Folder, parts: "List[str]", owner: Owner, keys: "List[SshKey]") -> int:
+def put_below(top: Folder, parts: "List[str]", owner: Owner, keys: "List[SshKey]") -> "Merge":
     """The same for a file in the user's home: each folder on the way is his, and nobody else may write to it."""
     if len(parts) == 1:
         return merge(top, parts[0], 0o600, owner, keys)
@@ -87,30 +108,54 @@ def protect(home: Folder) -> None:
         home.own(stat.S_IMODE(found.st_mode) & ~0o022, Owner(found.st_uid, found.st_gid))
 
 
-def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey]") -> int:
-    """Append to the file `name` the keys that it does not have; returns how many."""
+def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey]") -> "Merge":
+    """Append to the file `name` the keys that it does not have in a line without options."""
     found = folder.stat(name)
     text = (folder.read(name) or b"").decode("utf-8", "surrogateescape")
     present = keys_in(text)
     new: "List[SshKey]" = []
+    limited: "List[str]" = []
     for key in keys:
-        if (key.kind, key.blob) not in present:
-            present.add((key.kind, key.blob))
+        options = present.setdefault((key.kind, key.blob), [])
+        if "" not in options:
+            options.append("")
             new.append(key)
+        if options[0]:
+            limited.append("%s key with the options %s" % (key.kind, option_names(options[0])))
     if new and text and not text.endswith("\n"):
         text += "\n"
     text += "".join(key.line() for key in new)
     if found is not None:
         mode = stat.S_IMODE(found.st_mode) & 0o755 | mode
     folder.write(name, text.encode("utf-8", "surrogateescape"), mode, owner)
-    return len(new)
+    return Merge(len(new), limited)
 
 
-def keys_in(text: str) -> "Set[Tuple[str, str]]":
-    """(kind, blob) of every key in an authorized_keys file, with or without options before it."""
-    found: "Set[Tuple[str, str]]" = set()
+# -- the file's lines, as sshd(8) and dropbear read them --------------------------------------------------------------
+
+
+def keys_in(text: str) -> "Dict[Tuple[str, str], List[str]]":
+    """The options of every line of an authorized_keys file, by (kind, blob) of its key, in the file's order.
+
+    No options are "". What follows the key in its line is a comment, whatever it looks like.
+    """
+    found: "Dict[Tuple[str, str], List[str]]" = {}
     for line in text.split("\n"):
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            found.update((kind, blob) for kind, blob in zip(words, words[1:]) if kind in FIELDS)
+        options, key = "", KEY.match(line)
+        if key is None or key.group(1) not in FIELDS:
+            parts = LIMITED.match(line)
+            options, key = (parts.group(1), KEY.match(parts.group(2))) if parts else ("", None)
+        if key is None or options.startswith("#") or "cert-authority" in names_of(options):
+            continue  # one that signs certificates lets nobody in by itself
+        found.setdefault((key.group(1), key.group(2)), []).append(options)
     return found
+
+
+def names_of(options: str) -> "List[str]":
+    """The names of the options before a key, without their values: a command may hold secrets."""
+    return [word.partition("=")[0].lower() for word in OPTION.findall(options)]
+
+
+def option_names(options: str) -> str:
+    """The same, to be shown."""
+    return ascii(", ".join(names_of(options))[:80])[1:-1]
