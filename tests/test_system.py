@@ -408,6 +408,15 @@ class ChangeTest(GuestTest):
             self.assertEqual(self.text("/etc/file"), "x")
 
 
+def is_alive(pid: str) -> bool:
+    """Does the process run? A zombie does not."""
+    try:
+        with open("/proc/%s/stat" % pid, encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class RunTest(GuestTest):
     """Programs of the running machine; these only print."""
 
@@ -440,44 +449,86 @@ class RunTest(GuestTest):
         self.assertEqual(error.reason, "command took too long")
         self.assertLess(time.monotonic() - started, 5)
 
-    def test_no_named_file_at_any_time(self) -> None:
-        """A killed run leaves no file in the folders for temporary ones, not one of those that `tempfile` tries."""
-        with tempfile.TemporaryDirectory() as folder:
-            code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning import system\n" % TOP
-            code += "system.SCRATCH = ('/no/such/folder', %r)\n" % folder
-            code += "import os; os.unlink = lambda *_, **__: os._exit(99)\n"
-            code += "print(system.System().ask(['/bin/echo', 'said']))"
-            done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
-            self.assertEqual((done.returncode, done.stdout.strip()), (0, b"said"))
-            self.assertEqual(os.listdir(folder), [])
-
-    def test_a_kernel_without_nameless_files(self) -> None:
-        """Those before 3.11 take the flag for O_DIRECTORY: programs run there too, or the host keys would be lost."""
-        real = os.open
-
-        def old(path: str, flags: int, *rest: int, **options: int) -> int:
-            if flags & os.O_TMPFILE == os.O_TMPFILE:
-                raise IsADirectoryError(errno.EISDIR, "Is a directory")
-            return real(path, flags, *rest, **options)
-
-        with tempfile.TemporaryDirectory() as folder:
-            with mock.patch.object(os, "open", old), mock.patch.object(system_module, "SCRATCH", (folder,)):
-                self.assertEqual(self.here.ask(["/bin/echo", "said"]).strip(), "said")
-            self.assertEqual(os.listdir(folder), [])
-
-    def test_nowhere_to_keep_what_it_prints(self) -> None:
-        refused = self.assertRaisesRegex(GuestError, "no folder takes a temporary file.*/no/such/folder")
-        with mock.patch.object(system_module, "SCRATCH", ("/no/such/folder",)), refused:
-            self.run_code("print(1)")
-
     def test_grandchild_that_keeps_the_output_open(self) -> None:
         started = time.monotonic()
         self.run_code("import os, time; os.fork() or time.sleep(10)")
         self.assertLess(time.monotonic() - started, 5)
 
+    def test_grandchild_that_goes_on_printing(self) -> None:
+        """It is neither ended by a signal nor held up, and nothing that it prints is waited for, or kept anywhere."""
+        told = self.root + "/told"
+        code = "import os, time; os.fork() and os._exit(print('mine', flush=True) or 0); os.setsid()\n"
+        code += "for _ in range(100): os.write(1, b'x' * 65536); time.sleep(0.01)\n"
+        code += "open(%r, 'w').close()" % told
+        started = time.monotonic()
+        printed = self.here.ask([sys.executable, "-I", "-S", "-c", code])
+        self.assertLess(time.monotonic() - started, 0.9)
+        self.assertIn("mine\n", printed)
+        self.assertTrue(wait_until(lambda: os.path.exists(told)))
+
+    def test_grandchild_that_floods(self) -> None:
+        """One that prints without end holds up nobody."""
+        code = "import os, time; os.fork() and os._exit(0)\n"
+        code += "ends = time.time() + 3\nwhile time.time() < ends: os.write(1, b'x' * 65536)"
+        started = time.monotonic()
+        self.assertLessEqual(len(self.here.ask([sys.executable, "-I", "-S", "-c", code])), 1 << 20)
+        self.assertLess(time.monotonic() - started, 2)
+
+    def test_group_ends_at_the_timeout(self) -> None:
+        """With all that it started and left in its session; what printed until then is lost, and holds up nobody."""
+        pids = self.root + "/pids"
+        code = "import os, time; os.fork(); file = open(%r, 'a'); file.write('%%d ' %% os.getpid()); file.close()\n" % pids
+        code += "while True: os.write(1, b'x' * 65536); time.sleep(0.01)"
+        started = time.monotonic()
+        self.assertEqual(self.failure(code, seconds=1).reason, "command took too long")
+        self.assertLess(time.monotonic() - started, 5)
+        mine = (self.text("/pids") or "").split()
+        self.assertEqual(len(mine), 2)
+        self.assertTrue(wait_until(lambda: not [pid for pid in mine if is_alive(pid)]))
+
     def test_flood(self) -> None:
         error = self.failure("import sys; sys.stdout.write('x' * (3 << 20)); print(); print('last'); sys.exit(1)")
         self.assertEqual(error.details["output"], "last")
+
+    def test_two_hundred_megabytes(self) -> None:
+        """As many as a program likes, in no more memory than a few MiB; the end is kept."""
+        code = "import sys; sys.path.insert(0, %r); import tests, resource\n" % TOP
+        code += "from azure_provisioning.system import System\n"
+        code += "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        code += "printed = System().ask(['/bin/sh', '-c', 'head -c 209715200 /dev/zero; echo; echo last'])\n"
+        code += "print(len(printed), printed.endswith('\\nlast\\n'))\n"
+        code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30000)"
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        self.assertEqual(done.stdout.split(), [b"1048576", b"True", b"True"])
+
+    def test_no_room_for_what_it_prints(self) -> None:
+        """No folder takes the output: none has to have room for it."""
+        code = "import sys; sys.path.insert(0, %r); import tests\n" % TOP
+        code += "from azure_provisioning.system import System\n"
+        code += "print(len(System().ask(['/bin/sh', '-c', 'head -c 60000000 /dev/zero'])))"
+        mounts = "".join("mount -t tmpfs -o size=64k,ro none %s && " % folder for folder in ("/run", "/tmp", "/dev/shm"))
+        argv = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        able = subprocess.run(argv + ["sh", "-c", mounts + "true"], stderr=subprocess.PIPE)
+        if able.returncode:
+            self.skipTest("no mount namespace (%r): output without any room was not tried" % able.stderr)
+        done = subprocess.run(argv + ["sh", "-c", mounts + 'exec "$@"', "sh", sys.executable, "-c", code], stdout=subprocess.PIPE)
+        self.assertEqual(done.stdout.strip(), b"1048576")
+
+    def test_secret_that_nobody_reads(self) -> None:
+        """Also one that no pipe holds; and a program that reads slowly gets all of it."""
+        secret = b"x" * (1 << 20)
+        self.assertEqual(self.here.run(["/bin/true"], secret=secret), 0)
+        self.assertEqual(self.here.execute(["/bin/sh", "-c", "sleep 0.1; wc -c"], secret=secret), (0, "1048576\n"))
+        self.assertEqual(self.here.execute(["/bin/sh", "-c", "exec <&-; echo x"], secret=secret)[1], "x\n")
+
+    def test_no_descriptor_is_left(self) -> None:
+        before = os.listdir("/proc/self/fd")
+        for argv in (["/bin/true"], ["/bin/false"], ["/no/such"], ["/bin/sleep", "5"]):
+            try:
+                self.here.execute(argv, seconds=0.2)
+            except GuestError:
+                pass
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
 
     def test_detached_keeps_nothing_of_the_caller(self) -> None:
         """Also what it has open besides the usual three, such as debconf's descriptor 3: its reader would wait."""

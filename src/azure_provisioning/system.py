@@ -6,6 +6,7 @@ What only looks is in tree.py. Nothing here is needed by the boot of a VM that i
 import errno
 import os
 import re
+import select
 import signal
 import stat
 import subprocess
@@ -24,7 +25,6 @@ from typing import (
     Sequence,
     Tuple,
     Union,
-    cast,
 )
 
 from .errors import GuestError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import socket
 
 
-SCRATCH = ("/run", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 # for files that never have a name
+CHUNK = 64 << 10  # bytes that are read at once: what a pipe holds
 LOCK_SECONDS = 10.0  # for another program to let go of a file
 REAP_SECONDS = 5.0  # for a killed program to end
 
@@ -350,21 +350,24 @@ class System(Tree):
         if not self.can_run:
             raise GuestError("nothing in an image is executed", command=argv[0])
         surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
-        with nameless_file() as output:  # not a pipe: a grandchild that keeps one open would hold us
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb", buffering=0) as output:
             try:
                 child = subprocess.Popen(
-                    argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=surroundings, start_new_session=True
+                    argv, stdin=subprocess.PIPE, stdout=writing, stderr=writing, env=surroundings, start_new_session=True
                 )
             except OSError as error:
                 raise GuestError("command cannot be started", command=argv[0], error=error.strerror) from error
+            finally:
+                os.close(writing)
             try:
-                child.communicate(secret, timeout=seconds)
+                printed = listen(child, output, secret, seconds)
             except subprocess.TimeoutExpired as error:
                 raise GuestError("command took too long", command=argv[0], seconds=seconds) from error
             finally:
                 end_group(child)
-            output.seek(max(0, output.seek(0, os.SEEK_END) - FILE_LIMIT))
-            return child.returncode, output.read(FILE_LIMIT).decode("utf-8", "replace")
+                hand_over(output)
+            return child.returncode, printed.decode("utf-8", "replace")
 
     def lock(self, path: str) -> Optional[int]:
         """Take the lock file at `path`: its descriptor, to be kept open, or None if another process has it."""
@@ -536,19 +539,49 @@ def plain(word: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), word)
 
 
-def nameless_file() -> BinaryIO:
-    """A file that nobody else can open, gone when it is closed. (`tempfile` would cost every boot 10 ms to load.)"""
-    for folder in SCRATCH:
-        try:
-            return os.fdopen(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600), "w+b")
-        except OSError:
-            continue  # not there, not ours, or a file system without such files: perhaps the next is one
-    import tempfile  # a kernel before 3.11 has no such files at all
+def listen(child: "subprocess.Popen[bytes]", output: BinaryIO, secret: bytes, seconds: float) -> bytes:
+    """Give a program its `secret`, and return the last MiB that it printed; raises TimeoutExpired.
 
-    for folder in SCRATCH:
-        with suppress(OSError):
-            return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
-    raise GuestError("no folder takes a temporary file", tried=" ".join(SCRATCH))
+    No file takes it, since no folder is sure to have the space. It is over when the program has ended, though what it
+    started may keep the pipe open, and go on printing.
+    """
+    assert child.stdin is not None
+    ends, pause, late = time.monotonic() + seconds, 0.001, 0
+    printed, readers, writers = bytearray(), [output], [child.stdin]
+    while True:
+        ended = child.poll() is not None
+        ready, takers, _ = select.select(readers, writers, [], 0 if ended else pause)
+        if takers:
+            try:
+                secret = secret[os.write(child.stdin.fileno(), secret[: select.PIPE_BUF]) :] if secret else b""
+            except BrokenPipeError:
+                secret = b""  # it has read enough: its exit code tells
+            if not secret:
+                writers = []
+                child.stdin.close()
+        for _ in ready:
+            chunk = os.read(output.fileno(), CHUNK)
+            readers = readers if chunk else []
+            printed += chunk
+            late += len(chunk) if ended else 0
+            if len(printed) > 2 * FILE_LIMIT:
+                del printed[:-FILE_LIMIT]
+        if ended and (not ready or not readers or late > FILE_LIMIT):
+            return bytes(printed[-FILE_LIMIT:])
+        if time.monotonic() >= ends:
+            child.stdin.close()
+            raise subprocess.TimeoutExpired(child.args, seconds)
+        pause = 0.001 if ready else min(2 * pause, 0.05)
+
+
+def hand_over(output: BinaryIO) -> None:
+    """Let a `cat` read on from a pipe that a program left to what it started: that would fail, or stop, without one."""
+    ready, _, _ = select.select([output], [], [], 0)
+    if ready and not os.read(output.fileno(), CHUNK):
+        return  # nobody has it any more
+    reader = ["/bin/sh", "-c", "exec 3<&0; cat <&3 >/dev/null 2>&1 3<&- &"]  # no child of ours: nobody waits for it
+    with suppress(OSError):
+        subprocess.call(reader, stdin=output, env={"PATH": ":".join(SEARCH)}, start_new_session=True, cwd="/")
 
 
 def last_line(printed: str) -> str:
