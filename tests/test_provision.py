@@ -14,6 +14,7 @@ from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.image.fake_azure import CONTAINER_ID, FAULTS, GOAL_STATE, INSTANCE, INSTANCE_ID, VM_ID
+from azure_provisioning.state import swap
 from tests.guests import (
     AZURE_VM,
     HOOK,
@@ -418,6 +419,22 @@ class WhichMachineTest(StoryTest):
                 self.assert_ready(self.boot())
                 self.assertEqual(self.facts()["vm_id"], VM_ID)
                 self.assertEqual(asked(azure), GOOD)
+
+    def test_imds_has_another_id(self) -> None:
+        """It is told, and refused is nothing; the other byte order and capitals make no other id."""
+        for told, other in ((OTHER_VM_ID, True), (OTHER_VM_ID.upper(), True), (VM_ID.upper(), False), (swap(VM_ID), False)):
+            with self.subTest(told):
+                self.setUp()
+                azure = self.azure()
+                azure.instance["compute"]["vmId"] = told
+                self.assertEqual(self.boot(), 0, self.story)
+                self.assertEqual((self.facts()["vm_id"], asked(azure)), (VM_ID, GOOD))
+                self.assertEqual(self.facts().get("vm_id_imds"), OTHER_VM_ID if other else None)
+                said = "warning: IMDS has the VM id %s, the firmware %s\n" % (OTHER_VM_ID, VM_ID)
+                self.assertEqual(said in self.story, other, self.story)
+        self.fill({STATE: "vm_id=%s\nvm_id_imds=%s\n" % (VM_ID, OTHER_VM_ID)})
+        self.assert_ready(self.boot())
+        self.assertNotIn("vm_id_imds", self.facts())
 
     def test_no_id_at_all(self) -> None:
         azure = self.azure()

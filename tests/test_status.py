@@ -139,6 +139,14 @@ class StatusTest(ImageTest):
         self.fill({STATE: READY})
         self.assertIs(self.status()["ready"], True)
 
+    def test_imds_has_another_id(self) -> None:
+        self.on_azure()
+        self.fill({STATE: READY + "vm_id_imds=%s\n" % OTHER_VM_ID})
+        found = json.loads(cli("status", "--root", self.root, "--json").out)
+        self.assertEqual(set(found) - KEYS, {"vm_id_imds"})
+        self.assertEqual((found["vm_id"], found["vm_id_imds"]), (VM_ID, OTHER_VM_ID))
+        self.assertIn("VM          %s (but IMDS has %s)\n" % (VM_ID, OTHER_VM_ID), self.text_status())
+
     def test_an_image_tells_of_the_vm_that_it_was(self) -> None:
         """Mounted elsewhere, there is no firmware to ask."""
         self.fill({STATE: READY})

@@ -16,7 +16,7 @@ from .guest import gates
 from .init import rivals
 from .records import Instance, Profile
 from .report import report, report_ready, write_to_pool
-from .state import FOLDER
+from .state import FOLDER, IMDS_ID, same_vm
 from .steps import TRIES, take_steps
 
 LOG = "/var/log/azure-provisioning.log"
@@ -111,10 +111,17 @@ def wait_for_other_run(boot: Boot) -> bool:
 
 
 def take_identity(boot: Boot, instance: Instance) -> None:
-    """Without an id from the firmware this VM goes by the one that IMDS told."""
+    """Without an id from the firmware this VM goes by IMDS's. Where the two differ, that is said and no more.
+
+    Not every cloud's firmware is known. But it may also be the answer of somebody else.
+    """
     if boot.vm_id is None:
         boot.vm_id = instance.vm_id
         boot.state.adopt(boot.vm_id)
+    boot.state.facts.pop(IMDS_ID, None)
+    if boot.vm_id and instance.vm_id and not same_vm(boot.vm_id, instance.vm_id):
+        boot.state.facts[IMDS_ID] = instance.vm_id
+        boot.console.announce("warning: IMDS has the VM id %s, the firmware %s" % (instance.vm_id, boot.vm_id))
 
 
 # -- apply -----------------------------------------------------------------------------------------------------------

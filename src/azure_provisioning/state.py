@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
 LIMIT = 64 << 10  # bytes
+IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
 
 
 class State:

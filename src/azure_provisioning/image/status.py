@@ -6,7 +6,7 @@ from .. import __version__, boot, config
 from ..azure.identity import identify
 from ..console import printable
 from ..init import table
-from ..state import State, same_vm
+from ..state import IMDS_ID, State, same_vm
 from ..system import System
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def read_status(system: System) -> "Dict[str, object]":
     state = known(system, vm_id)
     facts = state.facts
     mechanism, links = table.find_hook(system)
-    return {
+    status = {
         "version": __version__,
         "azure": azure,
         "vm_id": vm_id or facts.get("vm_id"),
@@ -36,6 +36,9 @@ def read_status(system: System) -> "Dict[str, object]":
         "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()],
         "last_error": read_error(facts),
     }
+    if IMDS_ID in facts:
+        status[IMDS_ID] = facts[IMDS_ID]
+    return status
 
 
 def known(system: System, vm_id: "Optional[str]") -> State:
@@ -77,11 +80,12 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
     """The status for a person."""
     hook, error = status["hook"], status["last_error"]
     azure = {True: "yes", False: "no", None: "unknown"}[status["azure"]]
+    other = " (but IMDS has %s)" % status[IMDS_ID] if IMDS_ID in status else ""
     enabled = "runs at the next boot (%s: %s)" % (hook["mechanism"], hook["path"]) if hook["enabled"] else "off"
     lines = [
         "version     %s" % status["version"],
         "on Azure    %s" % azure,
-        "VM          %s" % (status["vm_id"] or "unknown"),
+        "VM          %s%s" % (status["vm_id"] or "unknown", other),
         "boot hook   %s" % enabled,
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
