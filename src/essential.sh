@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2086,SC2329 # $wget is words; `persist` calls functions by their names
+# shellcheck shell=sh disable=SC2012,SC2086,SC2329 # $wget is words; `persist` calls functions by their names
 # -- The essential, for a machine without a Python that can run the rest. ----------------------------------------------
 # Identify, wait, name, gates, Ready, once; with what a busybox has: wget, curl or nc, and sed. Options, state and exit
 # codes are those of the Python part. No account, no keys, no customData: a program in ready.d can see to them.
@@ -8,7 +8,7 @@ export AZURE_VM_ID AZURE_HOSTNAME AZURE_ADMIN_USER # for the programs in ready.d
 unset http_proxy all_proxy HTTP_PROXY ALL_PROXY
 umask 022
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning logging='' reporting='' why=''
-options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget='wget -q'
+options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget first=''
 address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, and perhaps a port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
@@ -39,7 +39,7 @@ within() { # SECONDS COMMAND...: its exit code; when the time is over it is kill
 }
 replace() { # PATH: stdin takes its place on disk, whole or not at all, with its mode and owner
 	spare=${1%/*}/.${1##*/}.$agent
-	mkdir -p "${1%/*}" && rm -f "$spare" && { [ ! -e "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" && sync &&
+	mkdir -p "${1%/*}" && rm -f "$spare" && { [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" && sync &&
 		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter where something is mounted on it
 	set -- $?
 	rm -f "$spare"
@@ -49,10 +49,10 @@ replace() { # PATH: stdin takes its place on disk, whole or not at all, with its
 usable_id() { # stdin: the id in lower case, if it is one that tells VMs apart
 	tr A-F a-f | grep '^[0-9a-f]\{8\}\(-[0-9a-f]\{4\}\)\{3\}-[0-9a-f]\{12\}$' | grep -v -e '^[0-]*$' -e '^[f-]*$'
 }
-fact() { sed -n "s/^$1=//p" $state 2>/dev/null | sed -n '$p'; } # KEY: what the state has for it
-is_ours() { # is the state about this VM? Generation 1 firmware swaps the bytes of the first three fields
+fact() { [ ! -f $state ] || sed -n "s/^$1=//p" $state | sed -n '$p'; } # KEY: what the state has for it
+is_ours() { # [ID]: is it, or that of the state, this VM's? Generation 1 firmware swaps the bytes of three fields
 	other=$(echo "$vm_id" | sed 's/^\(..\)\(..\)\(..\)\(..\)-\(..\)\(..\)-\(..\)\(..\)-/\4\3\2\1-\6\5-\8\7-/')
-	case $(fact vm_id | tr A-F a-f) in "$vm_id" | "$other") [ -n "$vm_id" ] ;; *) false ;; esac
+	case $(echo "${1:-$(fact vm_id)}" | tr A-F a-f) in "$vm_id" | "$other") [ -n "$vm_id" ] ;; *) false ;; esac
 }
 note() { # KEY=VALUE...: write the facts down. From now on the state is about this VM, and what failed is forgotten
 	if is_ours; then
@@ -69,6 +69,7 @@ note() { # KEY=VALUE...: write the facts down. From now on the state is about th
 		say 'warning: what is done cannot be remembered'
 	fi
 }
+bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: it notes the heads that a peer sends, which may never end
 ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $work/body. True for a whole 2xx
 	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST}
 	[ "$port" != "$peer" ] || port=80
@@ -76,7 +77,7 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $
 	{
 		case $tool in
 		curl) within 15 curl -q -si --noproxy '*' "$@" ${document:+--data-binary "$document"} "$url" ;;
-		wget) within 15 $wget -O - "$@" ${document:+--post-data "$document"} "$url" ;; # -T crashes some busyboxes
+		wget) within 15 bounded $wget -O - "$@" ${document:+--post-data "$document"} "$url" ;; # -T crashes some busyboxes
 		nc)
 			{
 				printf '%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %d\r\n' "${verb:-GET}" "$path" "$peer" ${#document}
@@ -88,8 +89,8 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $
 		echo $? >"$work/code"
 	} | head -c 1048576 >"$work/answer"
 	read -r code <"$work/code"
-	case $tool$code in # wget shows no head, and succeeds for 2xx alone
-	wget0) status=200 ;;
+	case $tool$code in # wget shows no head, and succeeds for 2xx alone: but busybox's follows redirects
+	wget0) status=$((200 + 102 * ($(grep -c -e '^Connecting' -e '^Redirect' -e ' HTTP/1.. 3' "$work/said") > 1))) ;;
 	wget*) status=$(sed -n 's/.*[Re01] \([1-9][0-9][0-9]\)[: ].*/\1/p' "$work/said" | sed q) ;;
 	*) status=$(sed -n '1s/^HTTP.1.. \([1-9][0-9][0-9]\).*/\1/p' "$work/answer") ;;
 	esac
@@ -104,8 +105,7 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $
 	return 1
 }
 persist() { # UNTIL AWAITED COMMAND...: again and again until it succeeds; false when the time is over
-	stop=$1 awaited=$2 told='' noticed=$(seconds)
-	shift 2
+	stop=$1 awaited=$2 told='' noticed=$(seconds) && shift 2
 	until "$@"; do
 		[ "$(seconds)" -lt $((stop - 1)) ] || return 1
 		if [ $(($(seconds) - noticed)) -ge 30 ]; then
@@ -159,8 +159,7 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 	instance=$(element InstanceId A-Za-z0-9._- '/^[A-Za-z:]*RoleInstance>/,$')
 	[ -n "$incarnation" ] && [ -n "$container" ] && [ -n "$instance" ] &&
 		grep -q '^/[A-Za-z:]*GoalState>' "$work/lines" && ! grep -q '^!DOCTYPE' "$work/lines" || return
-	say "ContainerId: $container"
-	say "InstanceId: $instance"
+	say "ContainerId: $container"; say "InstanceId: $instance"
 	health="<State>${1:+Not}Ready</State>"
 	health=$health${1:+"<Details><SubStatus>ProvisioningFailed</SubStatus><Description>$1</Description></Details>"}
 	role="<Role><InstanceId>$instance</InstanceId><Health>$health</Health></Role>"
@@ -181,7 +180,7 @@ disable() { # the hook, by what `install` wrote down, in the way of each init sy
 		case ${link##*/} in
 		"rc.$agent") [ -x "$link" ] && chmod a-x "$link" ;; # Slackware's own way
 		*$agent*) # runit watches its links, so there it is a file
-			if [ -f "$link/run" ]; then [ ! -e "$link/down" ] && : >"$link/down"; else ls "$link" && rm "$link"; fi ;;
+			if [ -f "$link/run" ]; then (set -C && : >"$link/down"); else ls "$link" && rm "$link"; fi ;;
 		*) grep "^# <<< $agent <<<" "$link" && sed "/^# >>> $agent >>>/,/^# <<< $agent <<</d" "$link" | replace "$link" ;;
 		esac >/dev/null 2>&1 && say "the hook is off ($link)"
 	done; sync
@@ -191,8 +190,7 @@ case $#:$1:$2 in
 1:run: | 2:run:--detach) ;;
 *) say "only 'run [--detach]' works without a Python >= 3.6: install the distro's full python3 package" && exit 1 ;;
 esac
-started=$(seconds)
-vm_id=$(usable_id 2>/dev/null <$dmi/product_uuid)
+started=$(seconds) vm_id=$(usable_id 2>/dev/null <$dmi/product_uuid)
 if [ -e $dmi/chassis_asset_tag ]; then
 	[ "$(cat $dmi/chassis_asset_tag)" = 7783-7084-3265-9085-8269-3286-77 ]
 else
@@ -208,12 +206,14 @@ work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'say "interrupted; the next boot goes on from here"; exit 130' INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
-logging=$({ umask 077 && : >>$log; } 2>/dev/null && echo yes)
-! grep -q -v '^[A-Za-z0-9_.-]*=' $state 2>/dev/null || mv $state $state.corrupt
+logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
+	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
+[ ! -e $state ] || { [ -f $state ] && ! grep -q -v '^[A-Za-z0-9_.-]*=' $state; } || mv $state $state.corrupt
 deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900
 ends=$((started + deadline))
-case $(wget --version 2>&1) in *'GNU Wget'*) wget='wget --no-config -nv -t 1 --max-redirect=0' ;; esac
-tools=$(for tool in curl wget nc; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
+case $(wget --version 2>&1) in *'GNU Wget'*) wget='wget --no-config -nv -t 1 --max-redirect=0' first=wget ;;
+*'server response'*) wget='wget -S' ;; esac # busybox's, which is never quiet of where it goes
+tools=$(for tool in curl $first nc wget; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
 [ -n "$tools" ] || { announce 'FAILED: there is no curl, wget or nc' && exit 1; }
 imds=$(option imds | grep "$address") || imds=169.254.169.254
 wireserver=$(option wireserver | grep "$address") || wireserver=168.63.129.16
@@ -230,7 +230,9 @@ if ! is_ours || [ -z "$(fact configured_at)" ]; then
 	'' | None | Unknown) ;;
 	*) announce 'this VM is pre-provisioned: nothing is applied to it' && exit 1 ;;
 	esac
-	vm_id=${vm_id:-$(string vmId | usable_id)}
+	known=$(string vmId | usable_id) && vm_id=${vm_id:-$known}
+	! is_ours "${known:-$vm_id}" || known=''
+	[ -z "$known" ] || announce "warning: IMDS has the VM id $known, the firmware $vm_id"
 	name=$(string computerName | valid_name) before=$(is_ours || fact vm_id)$(fact previous_vm_id)
 	if [ -z "$name$(string adminUsername)" ] && [ -n "$before" ]; then
 		say 'Azure has no profile for this VM, and its disk was set up before: it is left as it is'
@@ -239,12 +241,10 @@ if ! is_ours || [ -z "$(fact configured_at)" ]; then
 		[ -n "$name" ] || ! ask "$imds" "$query" 'Metadata: true' || name=$(valid_name <"$work/body")
 		[ -z "$name" ] || set_name "$name" || fail 'failure to write file' path=/etc/hostname
 	fi
-	note "configured_at=$(now)"
+	note "configured_at=$(now)" ${known:+"vm_id_imds=$known"}
 fi
 pass_gates
-reporting=yes
-persist $ends 'the WireServer' report || fail "$why"
+reporting=yes; persist $ends 'the WireServer' report || fail "$why"
 note "ready_at=$(now)"
 disable
-announce "Azure accepted Ready after $(($(seconds) - started)) s"
-exit 0
+announce "Azure accepted Ready after $(($(seconds) - started)) s"; exit 0

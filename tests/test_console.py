@@ -94,13 +94,18 @@ class ConsoleTest(GuestTest):
     def test_log_in_hostile_places(self) -> None:
         self.fill({"/target": "precious", "/link": "-> target"})
         os.mkfifo(self.root + "/fifo")
+        os.mkfifo(self.root + "/read")
+        os.link(self.root + "/target", self.root + "/hard")
         started = time.monotonic()
-        for place in ("/link", "/fifo", "/no/such/folder/log", "/"):
+        reader = os.open(self.root + "/read", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        for place in ("/link", "/fifo", "/read", "/hard", "/no/such/folder/log", "/"):
             screen = Console(self.stream)
             screen.keep_log(self.root + place, 1)
             screen.say("goes on")
-        self.assertEqual(self.story.count("goes on"), 4)
+        self.assertEqual(self.story.count("goes on"), 6)
         self.assertEqual(self.text("/target"), "precious")
+        self.assertEqual(os.read(reader, 100), b"")
         self.assertLess(time.monotonic() - started, 2)
 
     def test_serial_console(self) -> None:

@@ -30,15 +30,21 @@ class Console:
     def keep_log(self, place: str, limit: int) -> None:
         """Write every further line to the file at `place` too, begun anew when it has more than `limit` bytes.
 
-        A machine without a place for a log boots all the same.
+        A machine without a place for a log boots all the same. What others put there, such as a pipe of theirs or
+        another name of a file of ours, is not written to.
         """
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-            self._log = os.open(place, flags, 0o600)
-            if os.fstat(self._log).st_size > limit:
-                os.ftruncate(self._log, 0)
+            log = os.open(place, flags, 0o600)
+            found = os.fstat(log)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_uid != os.geteuid():
+                os.close(log)
+                return
+            self._log = log
+            if found.st_size > limit:
+                os.ftruncate(log, 0)
         except OSError:
-            self._log = None
+            return
 
     def say(self, line: str) -> None:
         """One line of the story."""

@@ -1,0 +1,148 @@
+"""What others put in the shell's way: redirects to somebody else, links and pipes at fixed names, floods."""
+
+import os
+
+from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.state import swap
+from tests.guests import OTHER_VM_ID, STATE
+from tests.shells import CLIENTS, LOG, SHELLS, STORY, EssentialTest
+
+# Another Azure in the room, and one redirect for each kind of question: to it, or to the peer itself.
+REDIRECTS = r"""
+from azure_provisioning.image.fake_azure import FakeAzure, bytes_only
+other = FakeAzure(())
+other.__enter__()
+other.instance["compute"]["osProfile"]["computerName"] = "stranger"
+
+def redirect(where):
+    head = "HTTP/1.1 302 Found\r\nLocation: %%s\r\nContent-Length: 0\r\n\r\n"
+    return bytes_only((head %% where).encode())
+
+for kind, path in (
+    ("imds", "/metadata/instance?api-version=2021-08-01&extended=true"),
+    ("goalstate", "/machine?comp=goalstate"),
+    ("health", "/machine?comp=health"),
+):
+    azure.troubles[kind] = [redirect(%r + path if %r else "http://" + other.endpoint + path)]
+"""
+
+
+class RedirectTest(EssentialTest):
+    def check_redirected(self, client: str, relative: bool) -> None:
+        self.choose("dash", client)
+        told = self.boot(setup=REDIRECTS % ("", relative))
+        self.assertEqual((told.code, told.hostname), (0, "rehearsal"), told)
+        self.assertTrue(self.state().has("ready_at", VM_ID))
+        for awaited in ("IMDS", "the WireServer"):
+            self.assertRegex(told.err, "waiting for %s: (http error 302|no answer) from" % awaited)
+        self.assertEqual((told.err.count("ContainerId:"), told.err.count("Response: 200")), (2, 1), told.err)
+        asked = [what for what in told.asked if what.endswith(" 200")]
+        followed = 2 if relative and client == "busybox wget" else 1  # it asks, but what it hears is not used
+        self.assertEqual([asked.count(what) for what in STORY], [followed, 2 + followed - 1, followed], told.asked)
+
+    def test_to_another_host(self) -> None:
+        for client in CLIENTS:
+            with self.subTest(client):
+                self.check_redirected(client, relative=False)
+
+    def test_to_another_path(self) -> None:
+        for client in CLIENTS:
+            with self.subTest(client):
+                self.check_redirected(client, relative=True)
+
+    def test_busybox_that_shows_no_head(self) -> None:
+        """Those before 1.30 know no -S: where they connect to they say all the same."""
+        self.choose("dash", "busybox wget")
+        os.unlink(self.root + "/bin/wget")
+        with open(self.root + "/bin/wget", "w", encoding="ascii") as file:
+            file.write('#!/bin/sh\ncase "$*" in *--version* | *-S*) exit 1; esac\nexec busybox wget "$@"\n')
+        os.chmod(self.root + "/bin/wget", 0o755)
+        told = self.boot(setup=REDIRECTS % ("", False))
+        self.assertEqual((told.code, told.hostname), (0, "rehearsal"), told)
+        self.assertEqual(told.err.count("http error 302 from"), 2, told.err)
+
+    def test_nc_before_busybox_wget(self) -> None:
+        """It shows where an answer comes from without asking there first."""
+        self.choose("dash", "busybox wget", "busybox nc")
+        told = self.boot()
+        self.check_ready(told)
+        self.assertNotIn("User-Agent", told.requests[0][2])
+
+    def test_heads_without_end(self) -> None:
+        """They are noted for the status: no more than a MiB of them, and no longer than that takes."""
+        flood = (
+            "def flood(handler):\n"
+            "    handler.note(0)\n"
+            "    try:\n"
+            "        handler.wfile.write(b'HTTP/1.1 200 OK' + bytes([13, 10]))\n"
+            "        while True: handler.wfile.write(b'X: ' + b'x' * 4000 + bytes([13, 10]))\n"
+            "    except OSError: handler.close_connection = True\n"
+            "    return True\n"
+            "azure.troubles['imds'] = [flood]\n"
+        )
+        told = self.boot(setup=flood)
+        self.check_ready(told)
+        self.assertLess(told.seconds, 10)
+
+
+class FixedNameTest(EssentialTest):
+    """Where the shell writes as root, something else lies already."""
+
+    def log_is(self, setup: str) -> None:
+        """A boot with this at the place of the log: it is Ready, and the log is left alone."""
+        self.add(setup="import os\nlog = root + %r\n" % LOG + setup)
+        told = self.play()[0]
+        self.check_ready(told)
+        self.assertLess(told.seconds, 8)
+        os.unlink(self.root + LOG)
+
+    def test_log(self) -> None:
+        self.fill({"/etc/victim": "mine\n"})
+        for shell in SHELLS:
+            self.choose(shell, *self.clients)
+            for setup in (
+                "os.symlink('/etc/victim', log)",
+                "os.symlink('/etc/nothing', log)",
+                "os.link(root + '/etc/victim', log)",
+                "os.mkfifo(log)",
+            ):
+                with self.subTest(shell=shell, setup=setup):
+                    self.log_is(setup)
+                    self.assertEqual(self.text("/etc/victim"), "mine\n")
+                    self.assertFalse(self.system.exists("/etc/nothing"))
+
+    def test_log_of_ours(self) -> None:
+        self.fill({LOG: "before\n"})
+        self.check_ready(self.boot())
+        self.assertRegex(self.text(LOG) or "", r"\Abefore\n[^\n]* going on without Python")
+
+    def test_pipes(self) -> None:
+        """In the place of a file that is read, too."""
+        for path in (STATE, "/etc/hostname", "/etc/HOSTNAME"):
+            with self.subTest(path):
+                place = repr(path)
+                setup = "import os\nplace = root + %s\nos.makedirs(os.path.dirname(place), exist_ok=True)\n" % place
+                setup += "if os.path.lexists(place): os.unlink(place)\nos.mkfifo(place)\n"
+                told = self.boot(setup=setup)
+                self.check_ready(told)
+                self.assertLess(told.seconds, 8)
+
+    def test_gate_that_prints_a_lot(self) -> None:
+        """What it prints is kept nowhere: a small /run is enough."""
+        gate = "#!/bin/sh\nyes | head -c 60000000\n"
+        small = "import subprocess\nsubprocess.check_call(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', root + '/run'])"
+        told = self.boot(files={"/etc/azure-provisioning/ready.d/10-loud": gate}, setup=small)
+        self.assertEqual(told.code, 0, told)
+        self.assertIn("10-loud: passed", told.err)
+
+
+class IdentityTest(EssentialTest):
+    def test_imds_has_another_id(self) -> None:
+        """It is told, and refused is nothing; the other byte order and capitals make no other id."""
+        for other, differs in ((OTHER_VM_ID.upper(), True), (VM_ID.upper(), False), (swap(VM_ID), False), ("", False)):
+            with self.subTest(other):
+                told = self.boot(setup="azure.instance['compute']['vmId'] = %r" % other)
+                self.check_ready(told)
+                said = "warning: IMDS has the VM id %s, the firmware %s\n" % (OTHER_VM_ID, VM_ID)
+                self.assertEqual(said in told.err, differs, told.err)
+                self.assertEqual(self.state().facts.get("vm_id_imds"), OTHER_VM_ID if differs else None)
