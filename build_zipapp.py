@@ -5,26 +5,50 @@ Stored and not compressed, because small Pythons have no zlib; names sorted and 
 Before the archive is what a shell makes of the file: the choice of a Python, and the essential without one.
 """
 
+import errno
 import hashlib
 import io
 import os
+import re
+import stat
 import sys
 import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "azure_provisioning"
 SCRIPTS = ("head.sh", "essential.sh")  # of src; the latter ends the script, so that no shell sees the archive
+MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py\Z")
+UNITS = (  # what the package asks for by name; the recipes are for a build machine, which has the checkout
+    "busybox/azure-provisioning.inittab",
+    "dinit/azure-provisioning",
+    "finit/azure-provisioning.conf",
+    "guix/azure-provisioning.scm",
+    "nixos/azure-provisioning.nix",
+    "openrc/azure-provisioning",
+    "rc-local/azure-provisioning",
+    "runit/azure-provisioning",
+    "s6/azure-provisioning.up",
+    "slackware/azure-provisioning.rc.local",
+    "slackware/rc.azure-provisioning",
+    "systemd/10-azure-provisioning.preset",
+    "systemd/azure-provisioning.service",
+    "sysvinit/azure-provisioning",
+)
 DIGEST = b'\nDIGEST = ""'  # the line of the package that tells one build from another
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
 
 
 def main() -> int:
-    """Build, and say what was built. 2: called with what it does not know."""
+    """Build, and say what was built. 1: the checkout is not whole. 2: called with what it does not know."""
     if sys.argv[1:]:
         print(__doc__, file=sys.stderr)
         return 2
     target = os.path.join(HERE, "dist", "azure-provisioning")
-    data = build(HERE)
+    try:
+        data = build(HERE)
+    except OSError as error:
+        print("nothing was built: %s" % error, file=sys.stderr)
+        return 1
     write(target, data)
     for ending, text in companions(HERE, data).items():
         write(target + ending, text.encode("ascii"), mode=0o644)
@@ -47,12 +71,10 @@ def build(top: str) -> bytes:
     """The file's bytes, made from the checkout at `top`."""
     buffer = io.BytesIO()
     for name in SCRIPTS:  # first, so that the offsets in the archive count them
-        with open(os.path.join(top, "src", name), "rb") as script:
-            buffer.write(script.read())
+        buffer.write(read(os.path.join(top, "src", name)))
     members, digest = {}, hashlib.sha256(buffer.getvalue())
     for name, path in sorted(contents(top)):
-        with open(path, "rb") as file:
-            members[name] = file.read()
+        members[name] = read(path)
         digest.update(b"%s %d\n%s" % (name.encode("ascii"), len(members[name]), members[name]))
     package = PACKAGE + "/__init__.py"
     members[package] = members[package].replace(DIGEST, DIGEST[:-1] + digest.hexdigest()[:16].encode("ascii") + b'"')
@@ -70,26 +92,33 @@ def add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(entry, content)
 
 
+def read(path: str) -> bytes:
+    """The content of a regular file. Raises OSError for anything else: what a link leads to is not of the checkout."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def contents(top):
     # type: (str) -> list[tuple[str, str]]
     """(name in the archive, path) of every module and every unit; the package's __main__ is the archive's.
 
-    Not the recipes: they are for a build machine that has the checkout, and `install` writes none of them.
+    By what they are called, so that what editors, merges and Python leave in a checkout stays out. Raises OSError.
     """
+
+    def fail(error: OSError) -> None:
+        raise error
+
     source = os.path.join(top, "src")
     found = []
-    for folder in (os.path.join(source, PACKAGE), os.path.join(top, "units")):
-        base = source if folder.startswith(source) else top
-        for here, folders, names in os.walk(folder):
-            if here == os.path.join(top, "units"):
-                folders[:] = [name for name in folders if name != "recipes"]
-            for name in names:
-                path = os.path.join(here, name)
-                if (base == source and not name.endswith(".py")) or name.startswith(".") or name.endswith("~"):
-                    continue
-                inside = os.path.relpath(path, base).replace(os.sep, "/")
-                found.append(("__main__.py" if inside == PACKAGE + "/__main__.py" else inside, path))
-    return found
+    for here, folders, names in os.walk(os.path.join(source, PACKAGE), onerror=fail):
+        folders[:] = [name for name in folders if os.path.lexists(os.path.join(here, name, "__init__.py"))]
+        inside = os.path.relpath(here, source).replace(os.sep, "/")
+        found += [(inside + "/" + name, os.path.join(here, name)) for name in names if MODULE.match(name)]
+    main = PACKAGE + "/__main__.py"
+    found = [("__main__.py" if name == main else name, path) for name, path in found]
+    return found + [("units/" + name, os.path.join(top, "units", *name.split("/"))) for name in UNITS]
 
 
 def write(target: str, data: bytes, mode: int = 0o755) -> None:

@@ -209,8 +209,7 @@ trap 'say "interrupted; the next boot goes on from here"; exit 130' INT TERM
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
 [ ! -e $state ] || { [ -f $state ] && ! grep -q -v '^[A-Za-z0-9_.-]*=' $state; } || mv $state $state.corrupt
-deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900
-ends=$((started + deadline))
+deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900; ends=$((started + deadline))
 case $(wget --version 2>&1) in *'GNU Wget'*) wget='wget --no-config -nv -t 1 --max-redirect=0' first=wget ;;
 *'server response'*) wget='wget -S' ;; esac # busybox's, which is never quiet of where it goes
 tools=$(for tool in curl $first nc wget; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
@@ -247,4 +246,5 @@ pass_gates
 reporting=yes; persist $ends 'the WireServer' report || fail "$why"
 note "ready_at=$(now)"
 disable
-announce "Azure accepted Ready after $(($(seconds) - started)) s"; exit 0
+announce "Azure accepted Ready after $(($(seconds) - started)) s"
+exit 0

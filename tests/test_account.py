@@ -466,23 +466,23 @@ class LeftoversTest(AccountTest):
         os.utime(self.root + "/x", (5, 5))
         for path in ("/etc/passwd.78", "/etc/passwd.lock", "/etc/passwd+"):
             place = self.root + path
-            for name, make in (
-                ("link", lambda place: os.symlink("../x", place)),
-                ("folder", lambda place: os.mkdir(place)),
-                ("pipe", lambda place: os.mkfifo(place)),
-                ("hard link", lambda place: [os.link(self.root + "/x", place), os.link(place, self.root + "/z")]),
-            ):
-                with self.subTest(path=path, name=name):
-                    make(place)
-                    if name != "link":
-                        os.utime(place, (5, 5))
+            for kind in ("link", "folder", "pipe", "hard link"):
+                with self.subTest(path=path, kind=kind):
+                    if kind == "link":
+                        os.symlink("../x", place)
+                    elif kind == "folder":
+                        os.mkdir(place)
+                    elif kind == "pipe":
+                        os.mkfifo(place)
                     else:
-                        os.utime(place, (5, 5), follow_symlinks=False)
+                        os.link(self.root + "/x", place)
+                        os.link(place, self.root + "/z")
+                    os.utime(place, (5, 5), follow_symlinks=False)
                     clear_leftovers(self.system)
                     self.assertTrue(os.path.lexists(place))
                     self.assertEqual(self.text("/x"), "78")
-                    (os.rmdir if name == "folder" else os.unlink)(place)
-                    if name == "hard link":
+                    (os.rmdir if kind == "folder" else os.unlink)(place)
+                    if kind == "hard link":
                         os.unlink(self.root + "/z")
         os.link(self.root + "/y", self.root + "/etc/passwd.lock")  # killed between its link and its unlink
         os.rename(self.root + "/y", self.root + "/etc/passwd.78")

@@ -196,7 +196,8 @@ class AuthorizeTest(ToolTest):
         """ssh-keygen skips options as sshd does."""
         if shutil.which("ssh-keygen") is None:
             self.skipTest("no ssh-keygen here: how OpenSSH itself reads the lines was not compared")
-        pieces = ["", " ", "\t", "# ", "x", "x,y ", '"', '\\"', "\\", 'c="a b" ', 'c="a\\"b" ', 'c="a,', "\xa0", ED, ED[:-4]]
+        pieces = ["", " ", "\t", "# ", "x", "x,y ", '"', '\\"', "\\", 'c="a b" ', 'c="a\\"b" ', 'c="a,', "\xa0"]
+        pieces += [ED, ED[:-4]]
         rng = random.Random(5)
         different, found = [], 0
         place = self.root + "/line"

@@ -121,7 +121,7 @@ class HolderTest(ToolTest):
         """Run one of the functions above in a room of its own."""
         missing = [program for program in needed if not os.path.exists(program)]
         if os.geteuid() != 0:
-            self.skipTest("only root has setuid programs and can wake them: that a stopped holder goes on was not tried")
+            self.skipTest("only root can wake a program of root's: that a stopped holder goes on was not tried")
         if shutil.which("unshare") is None or missing or not find_python():
             self.skipTest("no unshare, %s or Python of root's here: a stopped holder was not tried" % " ".join(missing))
         argv: "List[str]" = SEAL + [sys.executable, "-m", "tests.test_holders", name]

@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 import unittest
+from contextlib import suppress
 from typing import Callable, List, Optional
 from unittest import mock
 
-from azure_provisioning import system as system_module
 from azure_provisioning.errors import GuestError
 from azure_provisioning.system import System
 from tests import TOP
@@ -477,7 +477,7 @@ class RunTest(GuestTest):
     def test_group_ends_at_the_timeout(self) -> None:
         """With all that it started and left in its session; what printed until then is lost, and holds up nobody."""
         pids = self.root + "/pids"
-        code = "import os, time; os.fork(); file = open(%r, 'a'); file.write('%%d ' %% os.getpid()); file.close()\n" % pids
+        code = "import os, time; os.fork()\nwith open(%r, 'a') as file: file.write('%%d ' %% os.getpid())\n" % pids
         code += "while True: os.write(1, b'x' * 65536); time.sleep(0.01)"
         started = time.monotonic()
         self.assertEqual(self.failure(code, seconds=1).reason, "command took too long")
@@ -506,13 +506,13 @@ class RunTest(GuestTest):
         code = "import sys; sys.path.insert(0, %r); import tests\n" % TOP
         code += "from azure_provisioning.system import System\n"
         code += "print(len(System().ask(['/bin/sh', '-c', 'head -c 60000000 /dev/zero'])))"
-        mounts = "".join("mount -t tmpfs -o size=64k,ro none %s && " % folder for folder in ("/run", "/tmp", "/dev/shm"))
+        mounts = "for folder in /run /tmp /dev/shm; do mount -t tmpfs -o size=64k,ro none $folder || exit; done; "
         argv = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
         able = subprocess.run(argv + ["sh", "-c", mounts + "true"], stderr=subprocess.PIPE)
         if able.returncode:
             self.skipTest("no mount namespace (%r): output without any room was not tried" % able.stderr)
-        done = subprocess.run(argv + ["sh", "-c", mounts + 'exec "$@"', "sh", sys.executable, "-c", code], stdout=subprocess.PIPE)
-        self.assertEqual(done.stdout.strip(), b"1048576")
+        argv += ["sh", "-c", mounts + 'exec "$@"', "sh", sys.executable, "-c", code]
+        self.assertEqual(subprocess.check_output(argv).strip(), b"1048576")
 
     def test_secret_that_nobody_reads(self) -> None:
         """Also one that no pipe holds; and a program that reads slowly gets all of it."""
@@ -524,10 +524,8 @@ class RunTest(GuestTest):
     def test_no_descriptor_is_left(self) -> None:
         before = os.listdir("/proc/self/fd")
         for argv in (["/bin/true"], ["/bin/false"], ["/no/such"], ["/bin/sleep", "5"]):
-            try:
+            with suppress(GuestError):
                 self.here.execute(argv, seconds=0.2)
-            except GuestError:
-                pass
         self.assertEqual(os.listdir("/proc/self/fd"), before)
 
     def test_detached_keeps_nothing_of_the_caller(self) -> None:

@@ -89,7 +89,8 @@ class FilesTest(ToolTest):
     def test_sudoers(self) -> None:
         for end in ENDS:
             text = "# x%sann ALL=(ALL) ALL\n" % end
-            self.assertEqual(without_rules(text + "ann ALL=ALL, \\\n !SU\nbob ALL=ALL\n", "ann"), text + "bob ALL=ALL\n")
+            rules = text + "ann ALL=ALL, \\\n !SU\nbob ALL=ALL\n"
+            self.assertEqual(without_rules(rules, "ann"), text + "bob ALL=ALL\n")
             self.assertTrue(is_idle(text))
         for blank in BLANKS:
             text = "ann%sALL=(ALL) ALL\n" % blank
@@ -106,7 +107,8 @@ class FilesTest(ToolTest):
     def test_what_is_only_read(self) -> None:
         for end in ENDS:
             with self.subTest(ascii(end)):
-                self.fill({accounts.LOGIN_DEFS: "# x%sUID_MIN 5\n" % end, manifest.PATH: "init=x%slink=/etc/passwd\n" % end})
+                self.fill({accounts.LOGIN_DEFS: "# x%sUID_MIN 5\n" % end})
+                self.fill({manifest.PATH: "init=x%slink=/etc/passwd\n" % end})
                 self.assertEqual(accounts.uid_min(self.system), accounts.UID_MIN)
                 self.assertEqual(manifest.values(self.system, "link"), [])
                 self.assertEqual(commands("# x%sreboot\n" % end), [])

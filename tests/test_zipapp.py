@@ -9,6 +9,7 @@ import tempfile
 import unittest
 import zipfile
 from typing import Dict, List, Tuple
+from unittest import mock
 
 import build_zipapp
 from tests import TOP
@@ -88,6 +89,63 @@ class BuildTest(unittest.TestCase):
             sorted(os.listdir(os.path.dirname(place))),
             ["azure-provisioning" + ending for ending in ("", ".8", ".bash", ".sha256")],
         )
+
+    def test_junk_of_a_checkout(self) -> None:
+        """What editors, merges, Python and people leave anywhere makes no other bytes, in whatever locale."""
+        folder = self.checkout()
+        junk = b"""
+            x.orig #a# a~ .a.swp .#cli.py cli.py.rej 4913 core __pycache__/x.py __pycache__/x.pyc Makefile cli.bak.py
+            azure-provisioning.orig azure-provisioning.service.orig azure-provisioning.service.dpkg-old .DS_Store
+            azure-provisioning.swp notes/azure-provisioning caf\xc3\xa9.py caf\xe9.py 1.py new/a.py ..py .py
+        """.split()  # noqa: SIM905
+        places = [os.fsencode(os.path.join(folder, "src", "azure_provisioning")), os.fsencode(folder + "/units")]
+        places += [os.path.join(place, name) for place in places for name in os.listdir(place)]
+        for place in [place for place in places if os.path.isdir(place)]:
+            for name in junk:
+                path = os.path.join(place, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                if not os.path.lexists(path):
+                    with open(path, "wb") as file:
+                        file.write(b"left over\n")
+            os.symlink(b"/etc/passwd", os.path.join(place, b"link"))
+            os.symlink(b"/etc", os.path.join(place, b"etc"))
+            os.symlink(b"/nowhere", os.path.join(place, b".#link.py"))
+            os.mkfifo(os.path.join(place, b"pipe"))
+        with open(built_file(), "rb") as file:
+            expected = file.read()
+        for locale in ("C", "C.UTF-8", "POSIX"):
+            with mock.patch.dict(os.environ, {"LC_ALL": locale, "PYTHONCOERCECLOCALE": "0"}):
+                self.assertEqual(self.build(folder), expected)
+
+    def test_checkout_that_is_not_whole(self) -> None:
+        """What a link leads to is not of the checkout, and a unit that is missing would be missed at an install."""
+        for name in ("src/azure_provisioning/cli.py", "src/head.sh", "units/dinit/azure-provisioning"):
+            for kind in ("link", "pipe", "folder", "gone"):
+                if kind == "gone" and name.endswith(".py"):
+                    continue  # the tests of everything else would tell
+                with self.subTest(name=name, kind=kind):
+                    folder = self.checkout()
+                    path = os.path.join(folder, name)
+                    os.rename(path, folder + "/away")
+                    if kind == "link":
+                        os.symlink(folder + "/away", path)
+                    elif kind == "pipe":
+                        os.mkfifo(path)
+                    elif kind == "folder" and not name.endswith(".py"):
+                        os.mkdir(path)
+                    elif kind == "folder":
+                        continue
+                    answer = call([sys.executable, "-I", "-S", os.path.join(folder, "build_zipapp.py")])
+                    self.assertEqual((answer.code, answer.out), (1, ""), answer)
+                    self.assertRegex(answer.err, r"\Anothing was built: [^\n]*%s[^\n]*\n\Z" % re.escape(name))
+                    self.assertFalse(os.path.exists(os.path.join(folder, "dist")))
+
+    def test_every_unit_is_listed(self) -> None:
+        git = call(["git", "-C", TOP, "ls-files", "units"])
+        if git.code != 0 or not git.out:
+            self.skipTest("no git, or no checkout of it: the units were not compared with what it has")
+        tracked = [name[len("units/") :] for name in git.out.split("\n") if name]
+        self.assertEqual(tuple(name for name in tracked if not name.startswith("recipes/")), build_zipapp.UNITS)
 
     def test_unknown_option(self) -> None:
         answer = call([sys.executable, os.path.join(TOP, "build_zipapp.py"), "--fast"])

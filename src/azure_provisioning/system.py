@@ -25,6 +25,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    cast,
 )
 
 from .errors import GuestError
@@ -350,16 +351,16 @@ class System(Tree):
         if not self.can_run:
             raise GuestError("nothing in an image is executed", command=argv[0])
         surroundings = dict({"PATH": ":".join(SEARCH), "LC_ALL": "C", "HOME": "/root"}, **(environment or {}))
-        reading, writing = os.pipe()
-        with os.fdopen(reading, "rb", buffering=0) as output:
+        start, end = os.pipe()
+        with os.fdopen(start, "rb", buffering=0) as output:
             try:
                 child = subprocess.Popen(
-                    argv, stdin=subprocess.PIPE, stdout=writing, stderr=writing, env=surroundings, start_new_session=True
+                    argv, stdin=subprocess.PIPE, stdout=end, stderr=end, env=surroundings, start_new_session=True
                 )
             except OSError as error:
                 raise GuestError("command cannot be started", command=argv[0], error=error.strerror) from error
             finally:
-                os.close(writing)
+                os.close(end)
             try:
                 printed = listen(child, output, secret, seconds)
             except subprocess.TimeoutExpired as error:
@@ -545,20 +546,20 @@ def listen(child: "subprocess.Popen[bytes]", output: BinaryIO, secret: bytes, se
     No file takes it, since no folder is sure to have the space. It is over when the program has ended, though what it
     started may keep the pipe open, and go on printing.
     """
-    assert child.stdin is not None
+    stdin = cast(BinaryIO, child.stdin)
     ends, pause, late = time.monotonic() + seconds, 0.001, 0
-    printed, readers, writers = bytearray(), [output], [child.stdin]
+    printed, readers, writers = bytearray(), [output], [stdin]
     while True:
         ended = child.poll() is not None
         ready, takers, _ = select.select(readers, writers, [], 0 if ended else pause)
         if takers:
             try:
-                secret = secret[os.write(child.stdin.fileno(), secret[: select.PIPE_BUF]) :] if secret else b""
+                secret = secret[os.write(stdin.fileno(), secret[: select.PIPE_BUF]) :] if secret else b""
             except BrokenPipeError:
                 secret = b""  # it has read enough: its exit code tells
             if not secret:
                 writers = []
-                child.stdin.close()
+                stdin.close()
         for _ in ready:
             chunk = os.read(output.fileno(), CHUNK)
             readers = readers if chunk else []
@@ -569,7 +570,7 @@ def listen(child: "subprocess.Popen[bytes]", output: BinaryIO, secret: bytes, se
         if ended and (not ready or not readers or late > FILE_LIMIT):
             return bytes(printed[-FILE_LIMIT:])
         if time.monotonic() >= ends:
-            child.stdin.close()
+            stdin.close()
             raise subprocess.TimeoutExpired(child.args, seconds)
         pause = 0.001 if ready else min(2 * pause, 0.05)
 

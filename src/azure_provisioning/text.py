@@ -1,7 +1,7 @@
 """A file's text, cut as the C programs cut it that read the same file.
 
-`str.splitlines` and `str.split` know more ends and blanks: a form feed in a comment would begin a rule of its own, and a
-no-break space would make two words of one.
+`str.splitlines` and `str.split` know more ends and blanks: a form feed in a comment would begin a rule of its own, and
+a no-break space would make two words of one.
 """
 
 TYPE_CHECKING = False

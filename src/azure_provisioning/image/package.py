@@ -78,7 +78,5 @@ def purge(system: System, package: Package) -> None:
         code, printed = system.execute(list(command), SECONDS, environment=ENVIRONMENT)
         if code == 0:
             return
-        failures.append(
-            GuestError("command failed", command=" ".join(command), code=code, output=last_line(printed))
-        )
+        failures.append(GuestError("command failed", command=" ".join(command), code=code, output=last_line(printed)))
     raise failures[0]

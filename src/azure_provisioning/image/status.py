@@ -24,7 +24,7 @@ def read_status(system: System) -> "Dict[str, object]":
     state = known(system, vm_id)
     facts = state.facts
     mechanism, links = table.find_hook(system)
-    status = {
+    status: "Dict[str, object]" = {
         "version": __version__,
         "azure": azure,
         "vm_id": vm_id or facts.get("vm_id"),
