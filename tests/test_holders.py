@@ -14,6 +14,7 @@ from typing import List
 from azure_provisioning.guest.account import ensure_account
 from azure_provisioning.guest.accounts import LOCK, find_account, locked
 from azure_provisioning.guest.holders import is_stopped, wake, wake_holders
+from azure_provisioning.guest.leftovers import clear_leftovers
 from azure_provisioning.system import System
 from azure_provisioning.tree import SEARCH
 from tests import TOP
@@ -90,6 +91,19 @@ def record() -> None:
     holder.stdout.close()
 
 
+def draft() -> None:
+    """A busybox that is stopped while it writes the new file: nobody else's busybox could begin."""
+    code = 'import os, signal; file = open("/etc/passwd+", "w"); print("open", flush=True)\n'
+    code += 'os.kill(os.getpid(), signal.SIGSTOP); file.write("x"); file.close(); os.unlink("/etc/passwd+")'
+    writer = subprocess.Popen([find_python(), "-I", "-S", "-c", code], stdout=subprocess.PIPE)
+    assert writer.stdout and writer.stdout.readline() == b"open\n"
+    system = System("/")
+    assert wait_until(lambda: is_stopped(system, str(writer.pid)))
+    clear_leftovers(system)
+    assert writer.wait(1) == 0, writer.returncode
+    writer.stdout.close()
+
+
 def strangers() -> None:
     """A program that is not root's, and one that is not stopped, are let be; so is one that holds something else."""
     shutil.copy(find_python(), "/run/python3")
@@ -113,7 +127,7 @@ def strangers() -> None:
     other.wait()
 
 
-INSIDE = {"vipw": vipw, "record": record, "strangers": strangers}
+INSIDE = {"vipw": vipw, "record": record, "draft": draft, "strangers": strangers}
 
 
 class HolderTest(ToolTest):
@@ -136,6 +150,9 @@ class HolderTest(ToolTest):
 
     def test_record(self) -> None:
         self.inside("record")
+
+    def test_draft(self) -> None:
+        self.inside("draft")
 
     def test_strangers(self) -> None:
         self.inside("strangers")

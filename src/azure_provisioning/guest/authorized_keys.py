@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ..errors import GuestError
 from ..folder import ROOT, Folder, Owner, open_folder
 from ..system import System
+from ..text import words_in
 from .accounts import Account, find_account
 from .ssh_key import FIELDS, SshKey, read_keys
 from .sshd_config import settings
@@ -63,7 +64,7 @@ def authorize(
 def key_file(account: Account, sshd: "Dict[str, str]") -> str:
     """The absolute path of the first file in which this sshd looks for the keys of `account`. Raises GuestError."""
     value = sshd.get("authorizedkeysfile", DEFAULT)
-    patterns = [word for word in value.split() if word.lower() != "none"]
+    patterns = [word for word in words_in(value) if word.lower() != "none"]
     if not patterns:
         raise GuestError("sshd reads no key file", authorizedkeysfile=value)
     values = {"%%": "%", "%h": account.home, "%u": account.name, "%U": str(account.uid)}

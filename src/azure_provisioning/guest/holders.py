@@ -53,7 +53,7 @@ def is_roots(system: System, pid: str) -> bool:
 
 
 def has_open(system: System, pid: str, path: str) -> bool:
-    """Has the process this file open? The number of an inode alone would not tell: /proc/locks has another device."""
+    """Has the process this file open? That is asked by name: btrfs and overlayfs have two numbers for a device."""
     try:
         folder = "/proc/%s/fd" % pid
         return any(system.readlink(folder + "/" + name) == path for name in system.list(folder))

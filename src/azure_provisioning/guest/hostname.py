@@ -81,5 +81,5 @@ def write_name(system: System, name: str) -> str:
 def assign(text: str, key: str, value: str) -> str:
     """A shell-like file with `key=value` in place of every line that sets `key`; quotes and comments stay."""
     return re.sub(
-        r"(?m)^([ \t]*(?:export[ \t]+)?%s=)([\"']?)[^\s\"'#]*\2" % re.escape(key), r"\g<1>\g<2>%s\g<2>" % value, text
+        r"(?am)^([ \t]*(?:export[ \t]+)?%s=)([\"']?)[^\s\"'#]*\2" % re.escape(key), r"\g<1>\g<2>%s\g<2>" % value, text
     )

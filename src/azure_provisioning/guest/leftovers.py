@@ -10,7 +10,7 @@ import stat
 from ..errors import GuestError
 from ..system import System
 from .accounts import GROUP, GSHADOW, LOCK, PASSWD, SHADOW, SUBGID, SUBUID
-from .holders import is_gone, wake, wake_holders
+from .holders import has_open, is_gone, wake, wake_holders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def clear_leftovers(system: System) -> None:
 
 
 def is_there(system: System, path: str) -> bool:
-    """Is a tool at work on the file at `path`? A stale one is removed, and the owner of a lock is woken."""
+    """Is a tool at work on the file at `path`? A stale one is removed, and a tool that is stopped goes on."""
     found = system.stat(path, follow=False)
     if found is None:
         return False
     if path in DRAFTS:
-        if not is_from_before(system, found) and not is_abandoned(system, path, found):
+        if not is_from_before(system, found) and is_in_use(system, path, found):
             return True
         if is_draft(system, path, found):
             system.unlink(path)
@@ -106,19 +106,13 @@ def is_draft(system: System, path: str, found: "os.stat_result") -> bool:
     return len(set(lines) - set(known) - {b""}) <= 1
 
 
-def is_abandoned(system: System, path: str, found: "os.stat_result") -> bool:
-    """Is it a while old, and does no process have it open? Without /proc, nobody knows."""
-    if found.st_mtime >= system.time() - WRITE_SECONDS:
-        return False
+def is_in_use(system: System, path: str, found: "os.stat_result") -> bool:
+    """Is it new, or does a process have it open, which is woken? Without /proc, nobody knows."""
     pids = [name for name in system.list("/proc") if name.isdecimal()]
-    for pid in pids:
-        folder = "/proc/%s/fd" % pid
-        try:
-            if any(system.readlink(folder + "/" + name) == path for name in system.list(folder)):
-                return False
-        except (GuestError, OSError):
-            continue  # it has ended
-    return bool(pids)
+    users = [pid for pid in pids if has_open(system, pid, path)]
+    for pid in users:
+        wake(system, pid)
+    return bool(users) or not pids or found.st_mtime >= system.time() - WRITE_SECONDS
 
 
 def uptime_of(system: System) -> "Optional[float]":
