@@ -10,6 +10,7 @@ import time
 
 from azure_provisioning.image import check
 from azure_provisioning.image.checks.finding import Finding
+from azure_provisioning.image.command import Command
 from tests.images import built_file, cli, listing
 from tests.sound import INITRAMFS, CheckTest
 
@@ -146,9 +147,9 @@ class HostileTest(CheckTest):
 class TextTest(CheckTest):
     def test_eighty_columns(self) -> None:
         found = [
-            Finding("warning", "x", "a word " * 40, "a command that is long " * 10),
-            Finding("error", "y", "/a/path/that/is/longer/than/the/screen" * 4, ""),
-            Finding("ok", "z", "a line\nand\x1b[31m another", ""),
+            Finding("warning", "x", "a word " * 40, Command(*["a command that is long"] * 10)),
+            Finding("error", "y", "/a/path/that/is/longer/than/the/screen" * 4),
+            Finding("ok", "z", "a line\nand\x1b[31m another"),
         ]
         lines = check.as_text(found)
         self.assertLessEqual(max(len(line) for line in lines if ">" not in line and "/a/path" not in line), 80)

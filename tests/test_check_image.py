@@ -4,7 +4,6 @@ import os
 
 from azure_provisioning.image import check
 from azure_provisioning.image.checks import packages
-from azure_provisioning.image.checks.subject import quote
 from azure_provisioning.image.fake_azure import VM_ID
 from azure_provisioning.state import PATH as STATE
 from tests.images import cli
@@ -277,8 +276,3 @@ class RemedyTest(CheckTest):
         for what, (usual, others) in packages.NAMES.items():
             self.assertLessEqual(set(others), {tool for tool, _ in packages.MANAGERS}, what)
             self.assertTrue(usual)
-
-    def test_quoted_for_a_shell(self) -> None:
-        self.assertEqual(quote("/mnt/a-b_c.d"), "/mnt/a-b_c.d")
-        self.assertEqual(quote("/mnt/it's; x"), "'/mnt/it'\"'\"'s; x'")
-        self.assertEqual(quote(""), "''")

@@ -9,6 +9,7 @@ from typing import Set
 
 from azure_provisioning.image.checks import interpreter
 from azure_provisioning.image.checks.subject import Image
+from azure_provisioning.image.command import Command
 from azure_provisioning.system import System
 from tests.images import call
 from tests.sound import LIBRARY, CheckTest
@@ -121,7 +122,7 @@ class AskTest(CheckTest):
     """On the running system the interpreter itself is asked."""
 
     def test_this_one(self) -> None:
-        (found,) = interpreter.ask(Image(System("/")), sys.executable, "")
+        (found,) = interpreter.ask(Image(System("/")), sys.executable, Command())
         self.assertEqual((found.level, found.id), ("ok", "python"), found)
         self.assertIn("is Python %d.%d" % sys.version_info[:2], found.message)
 
@@ -135,10 +136,10 @@ class AskTest(CheckTest):
 
     def test_what_lacks(self) -> None:
         here = Image(System("/"))
-        (found,) = interpreter.ask(here, self.pretend("echo 3.9 hashlib pyexpat\n"), "add it")
+        (found,) = interpreter.ask(here, self.pretend("echo 3.9 hashlib pyexpat\n"), Command("add", "it"))
         self.assertEqual((found.level, found.remedy), ("error", "add it"))
         self.assertRegex(found.message, "lacks: hashlib pyexpat$")
-        (found,) = interpreter.ask(here, self.pretend("exit 1\n"), "")
+        (found,) = interpreter.ask(here, self.pretend("exit 1\n"), Command())
         self.assertEqual(found.level, "error")
         self.assertIn("does not run", found.message)
 

@@ -5,6 +5,7 @@ from typing import List, NamedTuple, Tuple
 
 from ..init.rivals import CLOUD_DISABLED, CLOUD_INIT, OTHER_FOLDERS, WAAGENT, WAAGENT_CONF
 from ..system import System
+from .command import Command
 from .package import Package, find_package, purge
 from .plan import Plan, join
 
@@ -90,7 +91,7 @@ def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") ->
     paths = [program] + kept
     package = find_package(system, program) if program else None
     if package:
-        command = " ".join(package.purges[0])
+        command = Command(*package.purges[0])
         plan.add("purge the package %s (%s)" % (package.name, command), lambda: purge_all(system, package, paths))
     elif program and system.live:
         plan.add("stop %s" % agent.name, lambda: stop(system, agent.services))

@@ -11,10 +11,12 @@ from .. import config
 from ..boot import LOCK
 from ..console import Console
 from ..errors import GuestError, ProvisionError
+from ..guest.account import NAME
 from ..guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
 from ..init import manifest, table
 from ..system import System
 from .agent import plan_agents
+from .command import Command
 from .former_account import people, plan_account
 from .former_name import plan_former_name
 from .histories import plan_histories
@@ -106,9 +108,8 @@ def make_plan(system: System, console: Console, users: "Sequence[str]", remove_a
     with plan.looking():
         for name in people(system):
             if name not in users:
-                plan.notes.append(
-                    "the account %s stays, with its keys and password: --user %s removes it" % (name, name)
-                )
+                remedy = ": %s removes it" % Command("--user", name) if NAME.match(name) else ""
+                plan.notes.append("the account %s stays, with its keys and password%s" % (name, remedy))
     return plan
 
 

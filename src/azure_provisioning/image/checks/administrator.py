@@ -2,11 +2,13 @@
 
 from typing import Iterator
 
+from ...config import PATH
 from ...errors import GuestError
 from ...guest.account import choose_shell
 from ...guest.accounts import GROUP, PASSWD
 from ...guest.busybox import find_applet, find_tool
 from ...guest.hostname import STORES
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .subject import Image
 
@@ -18,7 +20,7 @@ def check_hostname(image: Image) -> "Iterator[Finding]":
     target = image.system.readlink("/etc/hostname") or ""
     if target.startswith(STORES):
         message = "/etc/hostname belongs to the distro's configuration (%s)" % target
-        yield error("hostname", message, "set `hostname = no` in /etc/azure-provisioning.conf")
+        yield error("hostname", message, Command("echo", "hostname = no").onto(image.place(PATH)))
     else:
         yield ok("hostname", "/etc/hostname can be written")
 

@@ -11,7 +11,7 @@ from .subject import Image
 
 def check_agents(image: Image) -> "Iterator[Finding]":
     """Two that both set a VM up and report for it do harm; ours gives way. What one left is no more than untidy."""
-    remedy = image.ours("generalize --remove-agent")
+    remedy = image.ours("generalize", "--remove-agent")
     rivals = find_rivals(image.system)
     for line in rivals:
         yield error("other-agent", line, remedy)

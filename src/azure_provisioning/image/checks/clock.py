@@ -3,6 +3,7 @@
 import re
 from typing import Iterator
 
+from ..command import Command
 from .finding import Finding, ok, warning
 from .kernel import find_kernel
 from .subject import Image
@@ -28,7 +29,7 @@ def check_clock(image: Image) -> "Iterator[Finding]":
     local = local or bool(re.search(r"(?m)^[ \t]*UTC=[\"']?no\b", image.text("/etc/default/rcS")))
     if local:
         yield warning("clock", "the image takes the hardware's clock for local time; Azure's is UTC",
-                      image.inside("hwclock --systohc --utc"))  # fmt: skip
+                      image.inside(Command("hwclock", "--systohc", "--utc")))  # fmt: skip
     service = image.starts(*SERVICES)
     kernel = find_kernel(image.system)
     if service:

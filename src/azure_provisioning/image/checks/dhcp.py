@@ -5,6 +5,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...guest.sshd_config import matching
 from ...text import words_in
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .services import find_unit, matches
 from .subject import Image
@@ -77,14 +78,14 @@ def find_clients(image: Image) -> "List[str]":
     return found
 
 
-def remedy(image: Image, clients: "List[str]") -> str:
+def remedy(image: Image, clients: "List[str]") -> Command:
     """The command that has the boot start one that is there, if it is a service by itself."""
     services = {"systemd-networkd": "systemd-networkd", "NetworkManager": "NetworkManager", "dhcpcd": "dhcpcd"}
     for client in clients:
         name = services.get(client)
         if name and (image.init != "systemd" or find_unit(image.system, name + ".service")):
             return image.enable(name)
-    return ""
+    return Command()
 
 
 def find_script(image: Image, clients: "List[str]") -> "Optional[str]":

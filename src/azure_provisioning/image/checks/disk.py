@@ -38,7 +38,7 @@ def read_fstab(image: Image) -> "List[Line]":
 def check_root_filesystem(image: Image) -> "Iterator[Finding]":
     """An account that is made must still be there after the next boot."""
     problems = []
-    edit = "edit " + image.place("/etc/fstab")
+    edit = image.edit("/etc/fstab")
     for line in read_fstab(image):
         if line.point in KEPT and line.kind in FORGETFUL:
             message = "fstab has %s on a %s, which forgets at every boot" % (line.point, line.kind)
@@ -48,13 +48,11 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
                 error("root-filesystem", "fstab has %s read-only: no account can be made" % line.point, edit)
             )
     if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
-        path = image.place("/etc/default/rcS")
-        problems.append(
-            error("root-filesystem", "the image is one with a read-only root (ROOTFS_READ_ONLY)", "edit " + path)
-        )
+        edit = image.edit("/etc/default/rcS")
+        problems.append(error("root-filesystem", "the image is one with a read-only root (ROOTFS_READ_ONLY)", edit))
     if re.search(r"(?m)^[ \t]*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
-        path = image.place("/etc/overlayroot.conf")
-        problems.append(error("root-filesystem", "overlayroot keeps every change in memory", "edit " + path))
+        edit = image.edit("/etc/overlayroot.conf")
+        problems.append(error("root-filesystem", "overlayroot keeps every change in memory", edit))
     lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
     if lines and all(re.search(r"\b(systemd\.volatile=(yes|state|overlay)|overlayroot=tmpfs)", line) for line in lines):
         problems.append(error("root-filesystem", "the kernel's command line keeps every change in memory"))
@@ -82,7 +80,7 @@ def of_running(image: Image) -> "List[Finding]":
 
 def check_fstab(image: Image) -> "Iterator[Finding]":
     """Disks by a name that does not depend on the order in which they are found."""
-    remedy = "edit %s: UUID=... as blkid tells" % image.place("/etc/fstab")
+    remedy = image.edit("/etc/fstab").noting("UUID=... as blkid tells")
     problems = []
     for line in read_fstab(image):
         calm = {"nofail", "noauto"} & set(line.options)
@@ -113,6 +111,6 @@ def check_swap(image: Image) -> "Iterator[Finding]":
     found = [line.source for line in read_fstab(image) if line.kind == "swap" and "zram" not in line.source]
     if found:
         yield warning("swap", "%s is on the OS disk, which is slow and remote" % found[0],
-                      "edit " + image.place("/etc/fstab"))  # fmt: skip
+                      image.edit("/etc/fstab"))  # fmt: skip
     else:
         yield ok("swap", "none on the OS disk")

@@ -2,19 +2,23 @@
 
 from typing import NamedTuple
 
+from ..command import Command
+
+NOTHING = Command()
+
 
 class Finding(NamedTuple):
     """One line of the answer.
 
     `level` is "ok", "warning", or "error": a VM from this image would not reach Ready, or nobody could log in to it.
-    `id` is stable, for scripts. `remedy` is what to do, a command where one
-    is known, else empty.
+    `id` is stable, for scripts. `remedy` is the command that mends it where one is known,
+    else empty.
     """
 
     level: str
     id: str
     message: str
-    remedy: str = ""
+    remedy: Command = NOTHING
 
 
 def ok(name: str, message: str) -> Finding:
@@ -22,11 +26,11 @@ def ok(name: str, message: str) -> Finding:
     return Finding("ok", name, message)
 
 
-def warning(name: str, message: str, remedy: str = "") -> Finding:
+def warning(name: str, message: str, remedy: Command = NOTHING) -> Finding:
     """Not as it should be, or nobody can tell; the VM comes up all the same."""
     return Finding("warning", name, message, remedy)
 
 
-def error(name: str, message: str, remedy: str = "") -> Finding:
+def error(name: str, message: str, remedy: Command = NOTHING) -> Finding:
     """The VM would not reach Ready, or nobody could log in to it."""
     return Finding("error", name, message, remedy)

@@ -8,6 +8,7 @@ from ...init import manifest, rc_local, runit, s6, systemd, sysvinit, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
 from ...system import System
 from ...text import words_in
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .services import UNIT_FOLDERS, default_runlevel, is_start, matches, startpar_targets
 from .subject import Image
@@ -23,7 +24,7 @@ def check_init(image: Image) -> "Iterator[Finding]":
     if image.init in table.NAMES:
         yield ok("init", "the image boots with %s" % image.init)
     elif image.init is None:
-        yield error("init", "no init system was found", image.ours("install --init NAME"))
+        yield error("init", "no init system was found", image.ours("install", "--init", "NAME"))
     else:
         yield error("init", "the image boots with %s, for which there is no hook" % image.init)
 
@@ -104,7 +105,7 @@ def reach_systemd(image: Image, links: "List[str]") -> "Iterator[Finding]":
     reached = [target for target in targets if target in SYSTEM_TARGETS or target == default]
     if default in ("rescue.target", "emergency.target"):
         yield error("hook", "the image boots to %s, which starts no services" % default,
-                    image.inside("systemctl set-default multi-user.target"))  # fmt: skip
+                    image.inside(Command("systemctl", "set-default", "multi-user.target")))  # fmt: skip
     elif not reached:
         yield error("hook", "only %s wants the hook, and the image boots to %s" % (targets[0], default), remedy)
     elif default not in SYSTEM_TARGETS:
@@ -223,7 +224,7 @@ def reach_buildroot(image: Image, links: "List[str]") -> "Iterator[Finding]":
     if not any(system.is_program(link) for link in links):
         yield error("hook", "%s leads to no program" % links[0], image.ours("install"))
     if not system.is_program("/etc/init.d/rcS"):
-        yield error("hook", "/etc/init.d/rcS is no program", "chmod +x " + image.place("/etc/init.d/rcS"))
+        yield error("hook", "/etc/init.d/rcS is no program", image.allow_to_run("/etc/init.d/rcS"))
     inittab = active_lines(system, "/etc/inittab")
     if system.exists("/etc/inittab") and b"rcS" not in inittab:  # busybox has it by default
         yield error("hook", "nothing in /etc/inittab runs /etc/init.d/rcS")
@@ -247,7 +248,8 @@ def reach_s6(image: Image, _links: "List[str]") -> "Iterator[Finding]":
     """The hook is in the database that a boot reads."""
     left = s6.left_to_do(image.system)
     if left:
-        yield error("hook", left, image.inside("s6-db-reload") if image.system.find_program("s6-db-reload") else "")
+        tool = image.system.find_program("s6-db-reload")
+        yield error("hook", left, image.inside(Command("s6-db-reload") if tool else Command()))
 
 
 def reach_file(image: Image, links: "List[str]") -> "Iterator[Finding]":

@@ -8,6 +8,7 @@ from ...errors import GuestError, ProvisionError
 from ...init import table
 from ...init.unit import SHELL
 from ...system import System
+from ..command import Command
 from ..python import RARE, WITHOUT, describe_lack, find_interpreter, is_too_old, unheard_options
 from .finding import Finding, error, ok, warning
 from .hook import find_command
@@ -56,7 +57,7 @@ def check_python(image: Image) -> "Iterator[Finding]":
     yield from look(image, path, version, remedy)
 
 
-def look_without(image: Image, lack: str, remedy: str) -> "Iterator[Finding]":
+def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]":
     """The shell does the essential; an error where the options ask for more, or where it has nothing to ask with."""
     unheard = unheard_options(image.options)
     if unheard:
@@ -67,7 +68,7 @@ def look_without(image: Image, lack: str, remedy: str) -> "Iterator[Finding]":
         yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
 
 
-def ask(image: Image, path: str, remedy: str) -> "Iterator[Finding]":
+def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
     """What the interpreter itself says."""
     try:
         words = image.system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
@@ -77,7 +78,7 @@ def ask(image: Image, path: str, remedy: str) -> "Iterator[Finding]":
     yield from judge(image, path, words[0], words[1:], remedy)
 
 
-def look(image: Image, path: str, version: str, remedy: str) -> "Iterator[Finding]":
+def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Finding]":
     """What the files say."""
     system = image.system
     found = modules(system, path, version)
@@ -98,7 +99,7 @@ def look(image: Image, path: str, version: str, remedy: str) -> "Iterator[Findin
     yield from judge(image, path, version, missing, remedy)
 
 
-def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: str) -> "Iterator[Finding]":
+def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: Command) -> "Iterator[Finding]":
     """All there? Without what a boot loads first the shell goes on; without another module it would break off."""
     lack = "%s (%s) lacks: %s" % (path, version, " ".join(missing))
     if set(missing) & set(RARE):

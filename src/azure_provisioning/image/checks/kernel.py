@@ -7,6 +7,7 @@ from ...azure.media import KINDS
 from ...errors import GuestError
 from ...system import System
 from ...text import lines_in
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .initramfs import UnreadableError, file_names
 from .subject import Image
@@ -121,9 +122,7 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
         yield error("kernel", "the kernel %s lacks %s (%s)" % (kernel.version, name, CONFIG[name]))
     for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc"):
         if name in barred and name in kernel.modules:
-            yield error(
-                "kernel", "%s keeps %s from being loaded" % (barred[name], name), "rm " + image.place(barred[name])
-            )
+            yield error("kernel", "%s keeps %s from being loaded" % (barred[name], name), image.remove(barred[name]))
             lacking.append(name)
     if not kernel.has("hv_storvsc") and "hv_storvsc" not in lacking:
         yield warning(
@@ -183,32 +182,32 @@ def find_initramfs(system: System, version: str) -> "Optional[str]":
     return None
 
 
-def rebuild(image: Image) -> str:
+def rebuild(image: Image) -> Command:
     """The command that makes the initramfs anew, with the drivers, where the tool for it is known."""
     system = image.system
     if system.find_program("update-initramfs"):
         modules = image.place("/etc/initramfs-tools/modules")
-        return "printf '%%s\\n' hv_vmbus hv_storvsc >>%s && %s" % (modules, image.inside("update-initramfs -u"))
+        added = Command("printf", "%s\\n", "hv_vmbus", "hv_storvsc").onto(modules)
+        return added.then(image.inside(Command("update-initramfs", "-u")))
     if system.find_program("dracut"):
-        drivers = "--add-drivers 'hv_vmbus hv_storvsc hv_netvsc'"
-        return image.inside("dracut --force --no-hostonly %s --regenerate-all" % drivers)
+        drivers = ("--add-drivers", "hv_vmbus hv_storvsc hv_netvsc")
+        return image.inside(Command("dracut", "--force", "--no-hostonly", *drivers, "--regenerate-all"))
     if system.find_program("mkinitcpio"):
-        return "echo 'MODULES+=(hv_vmbus hv_storvsc)' >%s && %s" % (
-            image.place("/etc/mkinitcpio.conf.d/hyperv.conf"),
-            image.inside("mkinitcpio -P"),
-        )
+        modules = image.place("/etc/mkinitcpio.conf.d/hyperv.conf")
+        added = Command("echo", "MODULES+=(hv_vmbus hv_storvsc)").into(modules)
+        return added.then(image.inside(Command("mkinitcpio", "-P")))
     if system.find_program("mkinitfs"):
         modules = image.place("/etc/mkinitfs/features.d/hyperv.modules")
-        return "echo 'kernel/drivers/hv/*.ko* kernel/drivers/scsi/hv_storvsc.ko*' >%s" % modules
-    return ""
+        return Command("echo", "kernel/drivers/hv/*.ko* kernel/drivers/scsi/hv_storvsc.ko*").into(modules)
+    return Command()
 
 
-def list_command(image: Image, path: str) -> str:
+def list_command(image: Image, path: str) -> Command:
     """The command with which a person can look into an initramfs."""
     for tool in ("lsinitramfs", "lsinitrd", "lsinitcpio"):
         if image.system.find_program(tool):
-            return image.inside("%s %s | grep hv_storvsc" % (tool, path))
-    return ""
+            return image.inside(Command(tool).on(path)).piped(Command("grep", "hv_storvsc"))
+    return Command()
 
 
 def check_dvd(image: Image) -> "Iterator[Finding]":
@@ -230,6 +229,6 @@ def check_dvd(image: Image) -> "Iterator[Finding]":
         if name == "isofs" and "udf" not in lacking:
             continue  # the DVD is UDF; the other is a second chance
         message = "the kernel cannot use %s (%s): passwords and customData cannot be read" % (name, what)
-        yield warning("dvd", message, "rm " + image.place(barred[name]) if name in barred else "")
+        yield warning("dvd", message, image.remove(barred[name]) if name in barred else Command())
     if not set(lacking) - {"isofs"}:
         yield ok("dvd", "the kernel can read the provisioning DVD (%s)" % ", ".join(KINDS))

@@ -57,7 +57,7 @@ def check_network(image: Image) -> "Iterator[Finding]":
         for path in plan.files(folder, names):
             if re.search(form, image.active(path)):
                 message = "%s is for the network card of one machine" % path
-                yield warning("network-pinned", message, "rm " + image.place(path))
+                yield warning("network-pinned", message, image.remove(path))
 
 
 def check_keys(image: Image) -> "Iterator[Finding]":
@@ -74,6 +74,6 @@ def check_keys(image: Image) -> "Iterator[Finding]":
                 continue  # another's home, for a user who is not root
     for name, path in found:
         message = "who has the key of %s can log in to every VM" % name
-        yield warning("authorized-keys", message, "rm " + image.place(path))
+        yield warning("authorized-keys", message, image.remove(path))
     if not found:
         yield ok("authorized-keys", "no account of the image has any")

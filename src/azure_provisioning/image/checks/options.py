@@ -13,10 +13,10 @@ PATIENCE = 20 * 60  # seconds after which Azure reboots a VM that is not Ready
 def check_options(image: Image) -> "Iterator[Finding]":
     """A mistake is no more than a warning at a boot, but it is not what somebody wanted."""
     for problem in image.problems:
-        yield error("options", problem, "edit " + image.place(PATH))
+        yield error("options", problem, image.edit(PATH))
     if image.options.deadline >= PATIENCE:
         message = "deadline = %d: Azure reboots a VM that is not Ready after %d s" % (image.options.deadline, PATIENCE)
-        yield warning("options", message, "edit " + image.place(PATH))
+        yield warning("options", message, image.edit(PATH))
     if not image.problems:
         yield ok("options", "no mistake in " + PATH if image.system.exists(PATH) else "the defaults")
 
@@ -27,6 +27,6 @@ def check_gates(image: Image) -> "Iterator[Finding]":
     for name in image.system.list(gates.FOLDER):
         path = "%s/%s" % (gates.FOLDER, name)
         if path not in found and not name.startswith(".") and not name.endswith("~"):
-            yield warning("ready-gates", "%s is no program, and is not run" % path, "chmod +x " + image.place(path))
+            yield warning("ready-gates", "%s is no program, and is not run" % path, image.allow_to_run(path))
     if found:
         yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))

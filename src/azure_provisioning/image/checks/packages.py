@@ -3,20 +3,21 @@
 from typing import Dict, Tuple
 
 from ...system import System
+from ..command import Command
 
 # The tools by which a manager is known, and how it adds a package. The first that is there counts.
-MANAGERS: "Tuple[Tuple[str, str], ...]" = (
-    ("apt-get", "apt-get install -y %s"),
-    ("apk", "apk add %s"),
-    ("xbps-install", "xbps-install -Sy %s"),
-    ("emerge", "emerge %s"),
-    ("pacman", "pacman -S --noconfirm %s"),
-    ("dnf", "dnf install -y %s"),
-    ("tdnf", "tdnf install -y %s"),
-    ("zypper", "zypper install -y %s"),
-    ("yum", "yum install -y %s"),
-    ("opkg", "opkg install %s"),
-    ("slackpkg", "slackpkg install %s"),
+MANAGERS: "Tuple[Tuple[str, Tuple[str, ...]], ...]" = (
+    ("apt-get", ("apt-get", "install", "-y")),
+    ("apk", ("apk", "add")),
+    ("xbps-install", ("xbps-install", "-Sy")),
+    ("emerge", ("emerge",)),
+    ("pacman", ("pacman", "-S", "--noconfirm")),
+    ("dnf", ("dnf", "install", "-y")),
+    ("tdnf", ("tdnf", "install", "-y")),
+    ("zypper", ("zypper", "install", "-y")),
+    ("yum", ("yum", "install", "-y")),
+    ("opkg", ("opkg", "install")),
+    ("slackpkg", ("slackpkg", "install")),
 )
 
 # A name for all managers, and those of the managers that have another; empty: it has none that is known to us.
@@ -75,11 +76,11 @@ NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
 }
 
 
-def command(system: System, what: str) -> str:
+def command(system: System, what: str) -> Command:
     """The command, inside the image, that adds `what` (a key of NAMES); empty if it is not known."""
-    for tool, form in MANAGERS:
+    for tool, words in MANAGERS:
         if system.find_program(tool):
             usual, others = NAMES[what]
-            name = others.get(tool, usual)
-            return form % name if name else ""
-    return ""
+            names = others.get(tool, usual).split()
+            return Command(*words, *names) if names else Command()
+    return Command()

@@ -4,6 +4,7 @@ from typing import Iterator, List
 
 from ...guest.accounts import Account, all_accounts, password_field
 from ...guest.password import verify_sha512
+from ..command import Command
 from .finding import Finding, ok, warning
 from .subject import Image
 
@@ -25,15 +26,20 @@ def check_passwords(image: Image) -> "Iterator[Finding]":
             hashed.append(account)
     if empty:
         message = "no password is needed for: %s" % " ".join(empty)
-        yield warning("passwords", message, image.inside("passwd -l %s" % empty[0]))
+        yield warning("passwords", message, lock(image, empty[0]))
     for account in hashed:
         if hashed.index(account) < ACCOUNTS_LIMIT and is_known(image, account):
             message = "everybody knows the password of %s" % account.name
         else:
             message = "%s has a password, the same in every VM" % account.name
-        yield warning("passwords", message, image.inside("passwd -l %s" % account.name))
+        yield warning("passwords", message, lock(image, account.name))
     if not empty and not hashed:
         yield ok("passwords", "no account of the image has one")
+
+
+def lock(image: Image, name: str) -> Command:
+    """The command that takes the password from an account."""
+    return image.inside(Command("passwd", "-l").on(name))
 
 
 def is_known(image: Image, account: Account) -> bool:

@@ -5,6 +5,7 @@ import re
 from typing import Iterator, List, Tuple
 
 from ...guest.sshd_config import matching
+from ..command import Command
 from .finding import Finding, ok, warning
 from .services import find_unit
 from .subject import Image
@@ -71,23 +72,23 @@ def check_console(image: Image) -> "Iterator[Finding]":
         yield warning("serial-console", message % setting)
 
 
-def fix(image: Image) -> str:
+def fix(image: Image) -> Command:
     """The command that puts it there, where the tool for it is known."""
     system, grub = image.system, image.place("/etc/default/grub")
     if system.exists("/etc/default/grub"):
-        edit = "echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX console=%s\"' >>%s" % (PORT, grub)
-        for tool, command in (
-            ("update-grub", "update-grub"),
-            ("grub2-mkconfig", "grub2-mkconfig -o /boot/grub2/grub.cfg"),
-            ("grub-mkconfig", "grub-mkconfig -o /boot/grub/grub.cfg"),
+        added = Command("echo", 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=%s"' % PORT).onto(grub)
+        for words in (
+            ("update-grub",),
+            ("grub2-mkconfig", "-o", "/boot/grub2/grub.cfg"),
+            ("grub-mkconfig", "-o", "/boot/grub/grub.cfg"),
         ):
-            if system.find_program(tool):
-                return "%s && %s" % (edit, image.inside(command))
+            if system.find_program(words[0]):
+                return added.then(image.inside(Command(*words)))
     if system.exists("/etc/update-extlinux.conf"):
         place = image.place("/etc/update-extlinux.conf")
-        edit = "sed -i 's/^default_kernel_opts=\"/&console=%s /' %s" % (PORT, place)
-        return "%s && %s" % (edit, image.inside("update-extlinux"))
-    return ""
+        added = Command("sed", "-i", 's/^default_kernel_opts="/&console=%s /' % PORT).on(place)
+        return added.then(image.inside(Command("update-extlinux")))
+    return Command()
 
 
 def check_getty(image: Image) -> "Iterator[Finding]":
@@ -132,18 +133,18 @@ def serial_lines(inittab: str) -> "List[str]":
     return [line for line in inittab.split("\n") if re.search(PORTS, line) or line.startswith("console::")]
 
 
-def getty_remedy(image: Image) -> str:
+def getty_remedy(image: Image) -> Command:
     """The command that starts one."""
     if image.init == "systemd":
-        return image.inside("systemctl enable serial-getty@%s.service" % PORT)
+        return image.inside(Command("systemctl", "enable", "serial-getty@%s.service" % PORT))
     if image.init == "openrc" and image.system.exists("/etc/init.d/agetty"):
-        links = "ln -s agetty /etc/init.d/agetty.%s && rc-update add agetty.%s default" % (PORT, PORT)
-        return image.inside("sh -c '%s'" % links)
+        made = Command("ln", "-s", "agetty", "/etc/init.d/agetty." + PORT)
+        return image.inside(made.then(Command("rc-update", "add", "agetty." + PORT, "default")))
     inittab = image.text("/etc/inittab")
     if ":initdefault:" in inittab:
         line = "S0:2345:respawn:/sbin/getty -L %s 115200 vt100" % PORT
     elif inittab:
         line = "%s::respawn:/sbin/getty -L %s 115200 vt100" % (PORT, PORT)
     else:
-        return ""
-    return "echo '%s' >>%s" % (line, image.place("/etc/inittab"))
+        return Command()
+    return Command("echo", line).onto(image.place("/etc/inittab"))

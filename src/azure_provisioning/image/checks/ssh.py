@@ -9,6 +9,7 @@ from ...guest.accounts import all_accounts, find_group, uid_min
 from ...guest.authorized_keys import DEFAULT
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .services import PATTERN_LIMIT, STARS_LIMIT, find_unit
 from .subject import Image
@@ -74,7 +75,8 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
         yield ok("host-keys", "host_keys = keep, and the start of the SSH server makes those that are missing")
     else:
         message = "there are none, and with host_keys = keep nobody makes any"
-        yield error("host-keys", message, image.inside("ssh-keygen -A") if name == "ssh-keygen" else "")
+        make = Command("ssh-keygen", "-A") if name == "ssh-keygen" else Command()
+        yield error("host-keys", message, image.inside(make))
 
 
 def makes_keys(image: Image) -> bool:
@@ -94,9 +96,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
     path = sshd_config.find_config(system)
     problems = []
     if system.exists("/etc/nologin"):
-        problems.append(
-            error("sshd-config", "/etc/nologin lets nobody but root in", "rm " + image.place("/etc/nologin"))
-        )
+        problems.append(error("sshd-config", "/etc/nologin lets nobody but root in", image.remove("/etc/nologin")))
     if path and system.find_program("sshd"):
         problems += of_settings(image, path)
     for problem in problems:
@@ -107,7 +107,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
 
 def of_settings(image: Image, path: str) -> "List[Finding]":
     """The problems in what sshd's files say for everybody."""
-    system, edit = image.system, "edit " + image.place(path)
+    system, edit = image.system, image.edit(path)
     pairs = list(sshd_config.walk(system))
     first = sshd_config.first_of(iter(pairs))
     found = []
@@ -137,7 +137,7 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     return found + of_lists(image, first, edit)
 
 
-def of_lists(image: Image, lists: "Dict[str, str]", edit: str) -> "List[Finding]":
+def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Finding]":
     """Who is let in by name or group."""
     found = []
     joined = [name for name in GROUPS if find_group(image.system, name)]
@@ -165,7 +165,7 @@ def patterns(lists: "Dict[str, str]", key: str) -> "List[str]":
     return [word for word in words if len(word) <= PATTERN_LIMIT and word.count("*") <= STARS_LIMIT]
 
 
-def of_allowed_users(image: Image, names: "List[str]", edit: str) -> "List[Finding]":
+def of_allowed_users(image: Image, names: "List[str]", edit: Command) -> "List[Finding]":
     """AllowUsers: those that are there already cannot be the administrator's, if they are the system's."""
     if "*" in names:
         return []

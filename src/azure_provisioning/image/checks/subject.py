@@ -1,6 +1,5 @@
 """The image that is looked at, with what several checks need to know of it."""
 
-import re
 from fnmatch import fnmatchcase
 from typing import Optional
 
@@ -8,6 +7,7 @@ from ... import config
 from ...init.detection import active_lines, find_init
 from ...init.rivals import text
 from ...system import System
+from ..command import Command
 from . import packages
 from .services import find_services
 
@@ -43,40 +43,52 @@ class Image:
 
     # -- remedies -------------------------------------------------------------------------------------------------
 
-    def place(self, path: str) -> str:
-        """A path of the image as one types it outside, quoted for a shell."""
-        return quote(path if self.system.root == "/" else self.system.root + path)
+    def place(self, path: str, follow: bool = True) -> str:
+        """Where a path of the image is for a shell outside of it, which would follow the links of the image out of it.
 
-    def inside(self, command: str) -> str:
+        Raises GuestError.
+        """
+        return path if self.system.root == "/" else self.system.path(path, follow=follow)
+
+    def inside(self, command: Command) -> Command:
         """A command that the image's own tools run."""
-        return command if self.system.root == "/" or not command else "chroot %s %s" % (self.place(""), command)
+        return command if self.system.root == "/" else command.inside(self.system.root)
 
-    def ours(self, verb: str) -> str:
-        """A verb of this program, for this image."""
-        return "%s %s%s" % (PROGRAM, verb, "" if self.system.root == "/" else " --root " + self.place(""))
+    def edit(self, path: str) -> Command:
+        """A file is to be changed, in a way that only the person knows."""
+        return Command("edit").on(self.place(path))
 
-    def add(self, what: str) -> str:
+    def remove(self, path: str) -> Command:
+        """A file is to go."""
+        return Command("rm").on(self.place(path, follow=False))
+
+    def allow_to_run(self, path: str) -> Command:
+        """A file is to become a program."""
+        return Command("chmod", "+x").on(self.place(path))
+
+    def ours(self, *words: str) -> Command:
+        """This program, for this image."""
+        return Command(PROGRAM, *words, *([] if self.system.root == "/" else ["--root", self.system.root]))
+
+    def add(self, what: str) -> Command:
         """The command that adds a package; empty where the package manager or its name for it is not known."""
         return self.inside(packages.command(self.system, what))
 
-    def enable(self, service: str) -> str:
+    def enable(self, service: str) -> Command:
         """The command that has the boot start a service; empty where that is not known."""
-        commands = {
-            "systemd": "systemctl enable %s",
-            "openrc": "rc-update add %s default",
-            "runit": "ln -s /etc/sv/%s /etc/runit/runsvdir/default/",
-            "dinit": "ln -s ../%s /etc/dinit.d/boot.d/",
-            "slackware": "chmod +x /etc/rc.d/rc.%s",
-        }
-        if self.init == "sysvinit":
-            tool = next((name for name in ("chkconfig", "update-rc.d") if self.system.find_program(name)), "")
-            commands["sysvinit"] = {"chkconfig": "chkconfig %s on", "update-rc.d": "update-rc.d %s defaults"}.get(
-                tool, ""
-            )
-        command = commands.get(self.init or "", "")
-        return self.inside(command % service) if command else ""
-
-
-def quote(word: str) -> str:
-    """A word for a shell. (`shlex` is not in every small Python.)"""
-    return word if re.match(r"[\w@%+=:,./-]+\Z", word, re.ASCII) else "'%s'" % word.replace("'", "'\"'\"'")
+        init, command = self.init, Command()
+        if init == "systemd":
+            command = Command("systemctl", "enable").on(service)
+        elif init == "openrc":
+            command = Command("rc-update", "add").on(service, "default")
+        elif init == "runit":
+            command = Command("ln", "-s").on("/etc/sv/" + service, "/etc/runit/runsvdir/default/")
+        elif init == "dinit":
+            command = Command("ln", "-s").on("../" + service, "/etc/dinit.d/boot.d/")
+        elif init == "slackware":
+            command = Command("chmod", "+x").on("/etc/rc.d/rc." + service)
+        elif init == "sysvinit" and self.system.find_program("chkconfig"):
+            command = Command("chkconfig").on(service, "on")
+        elif init == "sysvinit" and self.system.find_program("update-rc.d"):
+            command = Command("update-rc.d").on(service, "defaults")
+        return self.inside(command)
