@@ -173,11 +173,11 @@ class WordsTest(ShellTest):
                 path = self.folder + "/files/" + name.replace("/", ":")
                 commands += [Command("echo", "one").into(path), Command("echo", "two").onto(path)]
             self.run_in(shell, "\n".join(commands))
-            for name in raw(*self.names):
-                path = os.path.join(os.fsencode(self.folder), b"files", name.replace(b"/", b":"))
-                with open(path) as file:
+            for named in raw(*self.names):
+                place = os.path.join(os.fsencode(self.folder), b"files", named.replace(b"/", b":"))
+                with open(place) as file:
                     self.assertEqual(file.read(), "one\ntwo\n")
-                os.unlink(path)
+                os.unlink(place)
             self.assertEqual(os.listdir(self.folder + "/files"), [])
 
     def test_note_is_a_comment(self) -> None:
