@@ -497,11 +497,11 @@ class ImageTest(GuestTest):
         self.assertEqual(result.code, 0, result.err)
         return result
 
-    def refused(self, *arguments: str) -> str:
-        """The one line with which a command on the root is refused, with exit code 1 and nothing changed."""
+    def refused(self, *arguments: str, code: int = 1) -> str:
+        """The one line with which a command on the root is refused, with this exit code and nothing changed."""
         before = listing(self.root)
         result = self.refused_or_not(*arguments)
-        self.assertEqual(result.code, 1, result)
+        self.assertEqual(result.code, code, result)
         self.assertEqual(result.out, "")
         self.assertRegex(result.err, r"\Aazure-provisioning: [^\n]+\n\Z")
         self.assertEqual(listing(self.root), before)

@@ -62,7 +62,7 @@ class WholeTest(CheckTest):
     def test_no_root(self) -> None:
         self.empty()
         done = cli("check", "--root", self.root)
-        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertEqual((done.code, done.out), (2, ""))
         self.assertIn("is not the root of a Linux system", done.err)
 
     def test_almost_nothing(self) -> None:

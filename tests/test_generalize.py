@@ -251,7 +251,7 @@ class GeneralizeTest(ImageTest):
 
     def test_a_root_that_is_none(self) -> None:
         self.empty()
-        self.assertIn("is not the root of a Linux system", self.refused("generalize", "--yes"))
+        self.assertIn("is not the root of a Linux system", self.refused("generalize", "--yes", code=2))
 
     def test_program_that_is_gone(self) -> None:
         """It is told, the rest is done, and the exit code says that this is no image."""

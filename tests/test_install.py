@@ -243,14 +243,10 @@ class ChoiceTest(ImageTest):
         self.assertEqual(self.hook(), ("systemd", []))  # masked by a person later, with its links still there
 
     def test_no_linux_image(self) -> None:
-        self.refused("install")
-        self.refused("uninstall")
+        self.refused("install", code=2)
+        self.refused("uninstall", code=2)
         self.fill({"/EFI/BOOT/BOOTX64.EFI": ""})
-        self.assertIn("not the root of a Linux system", self.refused("install"))
-        for root in (self.root + "/missing", self.root + "/EFI/BOOT/BOOTX64.EFI"):
-            result = cli("install", "--root", root)
-            self.assertEqual((result.code, result.out), (1, ""), result)
-            self.assertIn("not the root of a Linux system", result.err)
+        self.assertIn("not the root of a Linux system", self.refused("install", code=2))
 
 
 class RivalTest(ImageTest):

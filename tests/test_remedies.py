@@ -113,8 +113,20 @@ class RemedyTest(CheckTest, ShellTest):
             self.image(name)
             self.fill({"/etc/init.d/agetty": "#!/sbin/openrc-run\n", "/etc/machine-id": "x" * 32, "/usr/sbin/sshd": ""})
             self.copied(self.remedies())
+        self.empty()
+        self.fill({"/etc/hostname": "x\n", "/usr/bin/env": ""})  # no init system
+        self.copied(self.remedies())
         ids = {name for name, _ in self.seen}
-        without = {"program", "dvd", "account", "kernel", "network-pinned", "authorized-keys", "passwords", "ready-gates"}
+        without = {
+            "program",
+            "dvd",
+            "account",
+            "kernel",
+            "network-pinned",
+            "authorized-keys",
+            "passwords",
+            "ready-gates",
+        }
         without |= {"random-seed", "leases"}
         self.assertGreaterEqual(ids | without, {name for name, _ in check.CHECKS})
 
@@ -163,9 +175,7 @@ class RemedyTest(CheckTest, ShellTest):
                 found = [each for each in self.remedies() if each[0] == "initramfs"]
                 words = self.copied(found)
                 image = "/boot/initrd.img-" + version
-                self.assertEqual(
-                    words, [raw("chroot", self.root, "lsinitramfs", image), raw("grep", "hv_storvsc")]
-                )
+                self.assertEqual(words, [raw("chroot", self.root, "lsinitramfs", image), raw("grep", "hv_storvsc")])
 
     def test_files(self) -> None:
         """modprobe.d, the network's, and the programs that wait for a VM to be ready."""
@@ -206,7 +216,7 @@ class RemedyTest(CheckTest, ShellTest):
         with open(self.root + outside + "/grub", "w") as file:
             file.write("GRUB_CMDLINE_LINUX=\n")
         os.unlink(self.root + "/boot/grub/grub.cfg")
-        answers = self.copied([each for each in self.remedies()])
+        answers = self.copied(self.remedies())
         self.assertIn(raw("rm", self.root + outside + "/bad.conf"), answers)
         self.assertIn(raw("edit", self.root + outside + "/sshd_config"), answers)
         self.assertEqual(sorted(os.listdir(outside)), ["bad.conf", "sshd_config"])

@@ -53,8 +53,12 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
     from .image import compiled
     from .image.install import declaration, install
+    from .image.root import open_root
 
-    system, program = System(arguments.root), own_file()
+    program = own_file()
+    if not arguments.prefix.startswith("/"):
+        raise UsageError("--prefix is an absolute path inside DIR", prefix=arguments.prefix)
+    system = open_root(arguments.root)
     text = declaration(system, arguments.init)
     if text is not None:
         show(lines_in(text))
@@ -80,8 +84,9 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`uninstall`: each removed path on stdout."""
     from .image.install import uninstall
+    from .image.root import open_root
 
-    system = System(arguments.root)
+    system = open_root(arguments.root)
     uninstall(system)
     show(system.touched)
     console.say("uninstalled" if system.touched else "nothing was installed")
@@ -91,8 +96,9 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     """`status`."""
     from .image import status
+    from .image.root import open_root
 
-    system = System(arguments.root)
+    system = open_root(arguments.root)
     if arguments.wait:
         status.wait_for_end(system)
     found = status.read_status(system)
@@ -103,8 +109,9 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
 def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`generalize`: what it will do on stderr, each touched path on stdout."""
     from .image.generalize import generalize
+    from .image.root import open_root
 
-    system = System(arguments.root)
+    system = open_root(arguments.root)
     try:
         generalize(
             system,
@@ -131,8 +138,9 @@ def agree(question: str) -> None:
 def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`check`: the findings on stdout."""
     from .image import check
+    from .image.root import open_root
 
-    findings = check.check(System(arguments.root))
+    findings = check.check(open_root(arguments.root))
     if arguments.json:
         show([check.as_json(findings)])
     else:
@@ -163,6 +171,7 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
     from .image.fake_azure import FAULTS
     from .image.rehearse import become_root, rehearse
+    from .image.root import open_root
 
     if "list" in arguments.fault:
         show(sorted(FAULTS))
@@ -172,6 +181,7 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
         raise UsageError("no such fault", advice="`rehearse --fault list` prints the names", fault=unknown[0])
     program = own_file()
     if arguments.root is not None:
+        open_root(arguments.root)
         become_root(own_path(), sys.argv[1:])
     code, lines = rehearse(program, console, tuple(arguments.fault), arguments.root)
     show(lines, (("+", "32"), ("-", "31"), ("@@", "36")))  # green, red, cyan

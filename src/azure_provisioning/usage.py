@@ -5,10 +5,14 @@ The texts are our own and not argparse's, whose form is another in each Python.
 
 import argparse
 import textwrap
-from typing import Any, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Tuple
 
 from . import __version__
+from .console import printable
 from .init.table import NAMES
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 PROGRAM = "azure-provisioning"
 ABOUT = "Brings a Linux VM up on Azure without an agent."
@@ -161,6 +165,10 @@ class Whole(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
 
+    def error(self, message: str) -> "NoReturn":
+        """As ever: usage and message on stderr, exit code 2. The message may quote an argument."""
+        super().error(printable(message))
+
     def format_help(self) -> str:
         """The text of `--help`."""
         return help_text(self.prog[len(PROGRAM) + 1 :])
@@ -193,11 +201,20 @@ def add(inner: argparse.ArgumentParser, option: Option) -> None:
     if not option.value:
         inner.add_argument(option.name, action="store_true")
     elif option.repeated:
-        inner.add_argument(option.name, action="append", default=[])
+        inner.add_argument(option.name, action="append", default=[], type=word)
     else:
         inner.add_argument(
-            option.name, default=option.default or None, choices=option.words or None, required=option.needed
+            option.name, default=option.default or None, choices=option.words or None, required=option.needed, type=word
         )
+
+
+def word(text: str) -> str:
+    """What an option is given. An empty one is mostly a variable of a script that is not set, and no answer."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected one argument, and it is empty")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("a NUL in the argument")
+    return text
 
 
 # -- the texts -------------------------------------------------------------------------------------------------------

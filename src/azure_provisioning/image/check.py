@@ -24,7 +24,7 @@ from .checks import (
 )
 from .checks.finding import Finding, warning
 from .checks.subject import Image
-from .install import check_root
+from .root import check_root
 
 # What is looked at, in the order of a first boot, and the id of what is said if a file cannot be read.
 CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (

@@ -20,7 +20,7 @@ from .command import Command
 from .former_account import people, plan_account
 from .former_name import plan_former_name
 from .histories import plan_histories
-from .install import check_root, install
+from .install import install
 from .leases import plan_leases
 from .logs import plan_logs
 from .machine_id import plan_machine_id
@@ -28,6 +28,7 @@ from .network_cards import plan_network_cards
 from .own_data import plan_own_data, plan_state
 from .plan import Plan, join
 from .random_seed import plan_random_seeds
+from .root import check_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from ..init.unit import DEFAULT
 from ..records import Hook
 from ..system import System
 from .python import WITHOUT, describe_lack, find_interpreter, unheard_options
+from .root import check_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,14 +95,6 @@ def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":
     check_root(system)
     found = init_name or detection.find_init(system)
     return declared.declaration(found) if found in declared.TEXTS else None
-
-
-def check_root(system: System) -> None:
-    """Raises ProvisionError unless there is a Linux system in the root."""
-    if not system.is_dir("/etc") or not (system.is_dir("/usr") or system.is_dir("/bin")):
-        raise ProvisionError(
-            "%s is not the root of a Linux system" % system.called, advice="mount the image there first"
-        )
 
 
 def uninstall(system: System) -> None:

@@ -16,7 +16,8 @@ from ..system import System
 from ..tree import Tree
 from .difference import show_changes
 from .fake_azure import VM_ID, FakeAzure
-from .install import check_root, install
+from .install import install
+from .root import check_root
 from .scratch import Scratch
 
 TYPE_CHECKING = False

@@ -1,0 +1,63 @@
+"""The image root that a person names with `--root`: is it one? What is not is a usage error, and nothing was touched."""
+
+import errno
+import os
+import stat
+
+from ..errors import GuestError, ProvisionError, UsageError
+from ..system import System
+from .command import Command
+
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+MOUNT_POINT = "/mnt"  # in examples
+
+
+def open_root(path: str) -> System:
+    """The system at `path`, a path on the host. Raises UsageError if there is none, ProvisionError if nobody may look.
+
+    The running machine is taken as it is: whoever names no root means it, and each verb looks for what it needs.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise unreadable(path, error.strerror or str(error)) from error
+        dangling = "a symlink that leads to nothing" if os.path.islink(path) else "there is no such folder"
+        raise UsageError("--root %s: %s" % (path, dangling), advice="name the folder that the image is mounted at")
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError("--root %s: this is a file, and no folder" % path, advice=explain_mount(path, found))
+    system = System(path)
+    if system.root != "/":
+        check_root(system)
+    return system
+
+
+def check_root(system: System) -> None:
+    """Raises UsageError unless there is a Linux system in the root, ProvisionError if nobody may look into it."""
+    try:
+        found = system.is_dir("/etc") and (system.is_dir("/usr") or system.is_dir("/bin"))
+    except GuestError as error:
+        raise unreadable(system.called, error.details.get("error", error.reason)) from error
+    if not found:
+        raise UsageError(
+            "%s is not the root of a Linux system: it has no /etc, or neither /usr nor /bin" % system.called,
+            advice="mount the image's root file system there first",
+        )
+
+
+def unreadable(path: str, problem: str) -> ProvisionError:
+    """The failure of a look into the root."""
+    return ProvisionError(
+        "%s cannot be looked into" % path, advice="call this as root, or as the owner of the image", error=problem
+    )
+
+
+def explain_mount(path: str, found: os.stat_result) -> str:
+    """How to get from a disk image, or a device, to a folder."""
+    if stat.S_ISBLK(found.st_mode):
+        return "mount the file system first (%s), then name %s" % (Command("mount").on(path, MOUNT_POINT), MOUNT_POINT)
+    return "mount a disk image first (%s tells the loop device; mount its root partition at %s), then name %s" % (
+        Command("losetup", "--find", "--show", "--partscan").on(path),
+        MOUNT_POINT,
+        MOUNT_POINT,
+    )
