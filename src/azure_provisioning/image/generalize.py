@@ -29,6 +29,7 @@ from .own_data import plan_own_data, plan_state
 from .plan import Plan, join
 from .random_seed import plan_random_seeds
 from .root import check_root
+from .whole import find_damage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ def enable_again(system: System, console: Console) -> None:
     program = system.read(path, limit=PROGRAM_LIMIT)
     if program is None:
         raise GuestError("the program that was installed is gone", path=path)
+    damage = find_damage(program)
+    if damage:
+        raise GuestError("the program that was installed is damaged: %s" % damage, path=path)
     done = system.touched
     try:
         install(

@@ -55,9 +55,9 @@ def install(
         for other in table.NAMES:
             if other != name and table.load(other).present(system):
                 table.load(other).remove(system)
-        init_system.enable(system, hook)
         if every_boot:
             config.set_option(system, "every_boot", "yes")
+        init_system.enable(system, hook)
         links = init_system.links(system)
         if not links:
             raise GuestError("the hook was written, but nothing would start it", init=name)

@@ -3,12 +3,14 @@
 import re
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
+from ... import DIGEST
 from ...errors import GuestError
 from ...init import manifest, rc_local, runit, s6, systemd, sysvinit, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
 from ...system import System
 from ...text import words_in
 from ..command import Command
+from ..whole import digest_of, find_damage
 from .finding import Finding, error, ok, warning
 from .services import UNIT_FOLDERS, default_runlevel, is_start, matches, startpar_targets
 from .subject import Image
@@ -69,10 +71,14 @@ def check_program(image: Image) -> "Iterator[Finding]":
             return
         if data is None:
             yield error("program", "the file that the hook runs is missing: %s" % path, image.ours("install"))
-        elif b"PK\x05\x06" not in data[-22:]:  # where a zip without a comment ends
-            yield error("program", "the file that the hook runs is not whole: %s" % path, image.ours("install"))
+            continue
+        damage = find_damage(data)
+        if damage:
+            yield error("program", "%s, which the hook runs: %s" % (path, damage), image.ours("install"))
         else:
-            yield ok("program", "the hook runs %s" % path)
+            build = "this build" if digest_of(data) == DIGEST else "build " + digest_of(data)
+            other = ", and this is " + DIGEST if DIGEST not in ("", digest_of(data)) else ""
+            yield ok("program", "the hook runs %s, whole and of %s%s" % (path, build, other))
 
 
 def find_command(system: System, link: str) -> "Tuple[str, str]":
