@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, List, Tuple
 
 from .boot import begin
-from .console import Console, may_colour, paint
+from .console import Console, may_colour, paint, printable
 from .errors import ProvisionError, UsageError
 from .system import System
 from .text import lines_in
@@ -102,7 +102,7 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     if arguments.wait:
         status.wait_for_end(system)
     found = status.read_status(system)
-    show([status.as_json(found)] if arguments.json else status.as_text(found))
+    show(status.as_json(found).split("\n") if arguments.json else status.as_text(found))
     return 0
 
 
@@ -129,7 +129,7 @@ def agree(question: str) -> None:
     """Ask the person at the terminal. Raises ProvisionError for no, and if nobody is there."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ProvisionError("nothing was done: there is no terminal to ask at", advice="--yes goes on without asking")
-    sys.stderr.write(question + "? [y/N] ")
+    sys.stderr.write(printable(question) + "? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ProvisionError("nothing was done")
@@ -142,7 +142,7 @@ def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
     findings = check.check(open_root(arguments.root))
     if arguments.json:
-        show([check.as_json(findings)])
+        show(check.as_json(findings).split("\n"))
     else:
         show(check.as_text(findings), check.COLOURS)
     console.say(check.summary(findings))
@@ -203,12 +203,14 @@ VERBS = {
 def show(lines: List[str], colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
     """The lines that were asked for, on stdout, whatever encoding that has. Raises ProvisionError.
 
-    A reader that has gone, such as `head`, has what it wanted.
+    What is in them is mostly not ours: each stays one line, and drives no terminal. Tabs stay. A reader that has gone,
+    such as `head`, has what it wanted.
     """
     colours = colours if may_colour(sys.stdout) else ()
     try:
         for line in lines:
-            sys.stdout.write(paint(line.encode("ascii", "backslashreplace").decode("ascii"), colours) + "\n")
+            plain = "\t".join(map(printable, line.split("\t"))).encode("ascii", "backslashreplace").decode("ascii")
+            sys.stdout.write(paint(plain, colours) + "\n")
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
@@ -217,9 +219,16 @@ def show(lines: List[str], colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
 
 
 def own_file() -> bytes:
-    """The bytes of the file that this runs from."""
-    with open(own_path(), "rb") as file:
-        return file.read()
+    """The bytes of the file that this runs from. Raises ProvisionError if they are damaged: no image gets those."""
+    from .image.whole import find_damage
+
+    path = own_path()
+    with open(path, "rb") as file:
+        program = file.read()
+    damage = find_damage(program)
+    if damage:
+        raise ProvisionError("nothing was done with this file: %s" % damage, advice="get the file anew", path=path)
+    return program
 
 
 def own_path() -> str:

@@ -5,7 +5,6 @@ import os
 import stat
 from typing import Dict, Iterator, List, Optional
 
-from ..console import printable
 from .scratch import Scratch, Thing
 
 SECRETS = ("/etc/shadow", "/etc/gshadow")  # and their backups
@@ -18,7 +17,7 @@ def show_changes(system: Scratch) -> Iterator[str]:
     read = system.contents()
     for path, before, after in system.changes():
         for line in show_change(path, before, after, read):
-            yield clean(line)
+            yield line.rstrip("\n")
 
 
 def show_change(path: str, before: Optional[Thing], after: Optional[Thing], read: Dict[bytes, str]) -> Iterator[str]:
@@ -66,8 +65,3 @@ def mask(line: str) -> str:
     name, colon, rest = line.partition(":")
     hashed, second, others = rest.partition(":")
     return line if hashed in NO_SECRETS else name + colon + "(a hash)" + second + others
-
-
-def clean(line: str) -> str:
-    """One line that drives no terminal; tabs stay."""
-    return "\t".join(printable(part) for part in line.rstrip("\n").split("\t"))

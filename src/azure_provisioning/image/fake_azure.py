@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Set, Tuple
 
 VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
 CONTAINER_ID = "7b324f53-983a-43bc-b919-1775d6077608"
@@ -49,6 +49,9 @@ GOAL_STATE = """<?xml version="1.0" encoding="utf-8"?>
   </Container>\r
 </GoalState>
 """
+
+
+STRANGER_SECONDS = 10.0  # for the first byte of somebody who may not be known
 
 
 class Request(NamedTuple):
@@ -106,9 +109,11 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
+    def __init__(self, faults: "Tuple[str, ...]" = (), answers_all: bool = True) -> None:
         Platform.__init__(self, faults)
         HTTPServer.__init__(self, ("127.0.0.1", 0), Handler)
+        self.answers_all = answers_all  # else only those whose address was announced
+        self.announced: "Set[Tuple[str, int]]" = set()
 
     def __enter__(self) -> "FakeAzure":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -124,6 +129,15 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
         """The address and port, as the options `imds` and `wireserver` take it."""
         return "127.0.0.1:%d" % self.server_address[1]
 
+    def knows(self, address: "Tuple[str, int]") -> bool:
+        """Is a connection from this address to be answered? An announced one once: later the port may be another's."""
+        if self.answers_all:
+            return True
+        with self._lock:
+            known = address in self.announced
+            self.announced.discard(address)
+        return known
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up in the middle of trouble is what was wanted."""
 
@@ -133,6 +147,18 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "FakeAzure"
+
+    def handle(self) -> None:
+        """Answer, and keep, what a client asks that is known. Others on this machine could tell a story of their own.
+
+        A client is announced when it is connected and before it asks: hence the wait for its first byte.
+        """
+        if not self.server.answers_all:
+            self.connection.settimeout(STRANGER_SECONDS)
+            self.rfile.peek(1)  # type: ignore[attr-defined] # a BufferedReader, as StreamRequestHandler makes it
+            self.connection.settimeout(None)
+        if self.server.knows(self.client_address):
+            super().handle()
 
     def do_GET(self) -> None:
         """IMDS and the goal state."""

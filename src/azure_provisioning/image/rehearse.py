@@ -1,6 +1,7 @@
 """A first boot without Azure, without root and without a VM: the real install and the real story, in a scratch root or
 on a scratch copy of an image, against an Azure on loopback. Shows what Azure was asked, and what would have changed."""
 
+import errno
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ from .scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import Dict, List, Optional, Tuple
 
 # What a small distro with systemd looks like to us before we come.
@@ -46,6 +48,23 @@ SECRETS = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers")
 DEADLINE = 60.0  # seconds; a rehearsal is watched by somebody
 
 
+class Guest(Scratch):
+    """A scratch copy of an image whose whole network is the Azure of this command."""
+
+    def __init__(self, image: Tree, place: str, azure: FakeAzure) -> None:
+        super().__init__(image, place)
+        self.azure = azure
+
+    def connect(self, host: str, port: int, seconds: float) -> "socket.socket":
+        """As in every System; and Azure is told that it is us, and no other process of this machine."""
+        if (host, port) != self.azure.server_address:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        open_connection = super().connect
+        connection = open_connection(host, port, seconds)
+        self.azure.announced.add(connection.getsockname())
+        return connection
+
+
 def rehearse(
     program: bytes, console: Console, faults: "Tuple[str, ...]", root: "Optional[str]" = None
 ) -> "Tuple[int, List[str]]":
@@ -59,10 +78,10 @@ def rehearse(
             make_image(root)
         check_root(System(root))
         os.mkdir(os.path.join(place, "copy"))
-        system = Scratch(Tree(root), os.path.join(place, "copy"))
-        check_readable(system)
-        fill(system, FIRMWARE)
-        with FakeAzure(faults) as azure:
+        with FakeAzure(faults, answers_all=False) as azure:
+            system = Guest(Tree(root), os.path.join(place, "copy"), azure)
+            check_readable(system)
+            fill(system, FIRMWARE)
             code = first_boot(system, console, program, azure)
             lines = ["What Azure was asked:"]
             lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in azure.requests]

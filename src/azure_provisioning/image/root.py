@@ -1,4 +1,4 @@
-"""The image root that a person names with `--root`: is it one? What is not is a usage error, and nothing was touched."""
+"""The image root that a person names with `--root`: is it one? What is none is a usage error; nothing was touched."""
 
 import errno
 import os

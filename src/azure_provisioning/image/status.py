@@ -4,7 +4,6 @@ import json
 
 from .. import __version__, boot, config
 from ..azure.identity import identify
-from ..console import printable
 from ..init import table
 from ..state import IMDS_ID, State, same_vm
 from ..system import System
@@ -94,7 +93,7 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())
         lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
-    return [printable(line) for line in lines]
+    return lines
 
 
 def timeline(steps: "List[Dict[str, Any]]") -> "List[str]":
