@@ -93,8 +93,13 @@ def endpoint(value: str) -> "Tuple[str, int]":
 
 
 def is_number(text: str, least: int, most: int) -> bool:
-    """Is it a whole number in that range, written in the digits of ASCII? `str.isdigit` knows hundreds more."""
-    return 0 < len(text) < 10 and not set(text) - set("0123456789") and least <= int(text) <= most
+    """Is it a whole number in that range?"""
+    return is_digits(text, 9) and least <= int(text) <= most
+
+
+def is_digits(text: str, most: int = 18) -> bool:
+    """Is it written in the digits of ASCII, and in at most so many? `str.isdigit` knows hundreds that `int` refuses."""
+    return 0 < len(text) <= most and not set(text) - set("0123456789")
 
 
 def yes_or_no(value: str) -> bool:

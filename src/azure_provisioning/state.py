@@ -14,6 +14,7 @@ FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
 LIMIT = 64 << 10  # bytes
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
+DIGITS_LIMIT = 16  # of how long a step took
 
 
 class State:
@@ -64,7 +65,8 @@ class State:
         found = []
         for key, value in self.facts.items():
             result, _, seconds = value.partition(" ")
-            if key.startswith("step.") and seconds.replace(".", "", 1).isdecimal():
+            digits = seconds.replace(".", "", 1)
+            if key.startswith("step.") and 0 < len(digits) < DIGITS_LIMIT and not set(digits) - set("0123456789"):
                 found.append((key[len("step.") :], result, float(seconds)))
         return found
 

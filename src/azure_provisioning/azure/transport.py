@@ -8,6 +8,7 @@ proxy is used, because there is no code for either.
 import socket
 from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
+from ..config import is_digits
 from ..errors import BadReply, ProvisionError, Unreachable
 from ..system import System
 
@@ -184,7 +185,7 @@ def receive(stream: Stream, status_only: bool = False) -> Reply:
     while 100 <= status < 200:  # an interim answer, such as 100 Continue, comes before the real one
         version, _, rest = stream.line().partition(" ")
         code, _, reason = rest.strip().partition(" ")
-        if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isdecimal() or code < "100":
+        if not version.startswith("HTTP/1.") or len(code) != 3 or not is_digits(code) or code < "100":
             raise ValueError("not an HTTP answer")
         status = int(code)
         if status_only and 200 <= status < 300:
@@ -197,7 +198,7 @@ def receive(stream: Stream, status_only: bool = False) -> Reply:
     length = headers.get("content-length")
     if length is None:
         return Reply(status, reason, headers, stream.all())
-    if not length.isdigit() or len(length) > 18:
+    if not is_digits(length):
         raise ValueError("a Content-Length of %r" % length[:40])
     return Reply(status, reason, headers, stream.take(int(length)))
 
@@ -237,7 +238,7 @@ def read_chunks(stream: Stream) -> bytes:
 
 def parse_retry_after(value: str) -> Optional[float]:
     """The seconds of a Retry-After header, at most 30. A date says nothing at a boot whose clock may be off."""
-    if not value.isdecimal() or len(value) > 9:  # isdigit() also takes a superscript two
+    if not is_digits(value, 9):
         return None
     return min(float(value), LONGEST_RETRY_AFTER)
 

@@ -3,6 +3,7 @@
 import re
 from typing import Callable, List, Optional, Tuple
 
+from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
 from .accounts import (
@@ -67,7 +68,7 @@ def check_name(name: str) -> None:
     problem = ""
     if not NAME.match(name):
         problem = "1 to 64 letters, digits, dots, dashes and underscores are allowed, not beginning with a dot or dash"
-    elif name.isdigit():
+    elif is_digits(name, len(name)):
         problem = "digits alone are a uid"
     elif name == "root":
         problem = "root is the system's"

@@ -2,6 +2,7 @@
 
 from typing import Iterator, List, NamedTuple
 
+from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
 
@@ -17,7 +18,7 @@ class Process(NamedTuple):
 def processes(system: System) -> "Iterator[Process]":
     """All that run; one that ends meanwhile is left out."""
     for pid in system.list("/proc"):
-        if not pid.isdigit():
+        if not is_digits(pid):
             continue
         try:
             name = (system.read_text("/proc/%s/comm" % pid) or "").strip()

@@ -6,6 +6,7 @@ nothing to do.
 
 from typing import NamedTuple, Optional
 
+from ..config import is_digits
 from ..errors import GuestError
 from ..system import Mount, System
 
@@ -134,6 +135,6 @@ def read_line(system: System, path: str) -> str:
 def read_number(system: System, path: str) -> int:
     """The number in a sysfs file. Raises GuestError if there is none."""
     text = read_line(system, path)
-    if not text.isdigit():
+    if not is_digits(text):
         raise GuestError("no number in %s" % path)
     return int(text)

@@ -1,5 +1,6 @@
 """Whether sshd takes passwords: one drop-in file that goes before all others, and stays only if it takes effect."""
 
+from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
 from .sshd_config import NO_KEYS, ask_sshd, find_config, includes, settings
@@ -50,6 +51,6 @@ def reload_sshd(system: System) -> bool:
     """Have the sshd that runs, if one does, read its files again; connections stay."""
     for path in PID_FILES:
         pid = (system.read_text(path) or "").strip()
-        if pid.isdigit() and (system.read_text("/proc/%s/comm" % pid) or "").strip() == "sshd":
+        if is_digits(pid) and (system.read_text("/proc/%s/comm" % pid) or "").strip() == "sshd":
             return system.hang_up(int(pid))
     return False

@@ -90,7 +90,7 @@ def versioned(system: System) -> "List[str]":
     found = []
     for folder in FOLDERS:
         for name in system.list(folder):
-            match = re.match(r"python3\.?(\d+)$", name)
+            match = re.match(r"python3\.?([0-9]{1,3})\Z", name)
             if match:
                 found.append((int(match.group(1)), folder + "/" + name))
     return [path for _, path in sorted(found, reverse=True)]
@@ -99,7 +99,7 @@ def versioned(system: System) -> "List[str]":
 def is_too_old(system: System, path: str) -> bool:
     """Does the path, or a link that it leads through, name a version before 3.6? A name without one may be any."""
     for step in system.chain(path):
-        match = re.search(r"/python(\d)\.?(\d+)$", step)
+        match = re.search(r"/python([0-9])\.?([0-9]{1,3})\Z", step)
         if match:
             return (int(match.group(1)), int(match.group(2))) < OLDEST
     return False

@@ -6,6 +6,7 @@ the same links, and the same lines in startpar's file, are written by hand.
 
 from contextlib import suppress
 
+from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
 
@@ -125,7 +126,7 @@ def link_into(system: System, folder: str) -> None:
 
 def is_ssh_link(name: str) -> bool:
     """Is this the start link of an SSH server?"""
-    return name[:1] == "S" and name[1:3].isdigit() and name[3:] in SSH_SERVERS
+    return name[:1] == "S" and is_digits(name[1:3]) and name[3:] in SSH_SERVERS
 
 
 def default_number(system: System) -> int:

@@ -4,6 +4,7 @@ import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ...azure.media import KINDS
+from ...config import is_digits
 from ...errors import GuestError
 from ...system import System
 from ...text import lines_in
@@ -70,8 +71,8 @@ def find_kernel(system: System) -> "Optional[Kernel]":
 
 def natural(version: str) -> "List[object]":
     """A key by which 5.10 sorts after 5.9."""
-    parts = re.split(r"(\d+)", version)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
+    parts = re.split(r"([0-9]+)", version)
+    return [(0, int(part), "") if is_digits(part, len(part)) else (1, 0, part) for part in parts if part]
 
 
 def read_lines(system: System, path: str) -> "List[str]":
