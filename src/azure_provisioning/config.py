@@ -1,7 +1,7 @@
 """The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
 
 from .errors import GuestError
-from .text import BLANKS, lines_in
+from .text import BLANKS, is_digits, lines_in
 from .tree import Tree
 
 TYPE_CHECKING = False
@@ -95,11 +95,6 @@ def endpoint(value: str) -> "Tuple[str, int]":
 def is_number(text: str, least: int, most: int) -> bool:
     """Is it a whole number in that range?"""
     return is_digits(text, 9) and least <= int(text) <= most
-
-
-def is_digits(text: str, most: int = 18) -> bool:
-    """Is it written in the digits of ASCII, and in at most so many? `str.isdigit` knows hundreds that `int` refuses."""
-    return 0 < len(text) <= most and not set(text) - set("0123456789")
 
 
 def yes_or_no(value: str) -> bool:

@@ -21,3 +21,8 @@ def words_in(line: str) -> "List[str]":
     """The words between blanks."""
     words = line.encode("utf-8", "surrogateescape").split()
     return [word.decode("utf-8", "surrogateescape") for word in words]
+
+
+def is_digits(text: str, most: int = 18) -> bool:
+    """Is it written in the digits of ASCII, and in at most so many? `str.isdigit` knows hundreds that `int` refuses."""
+    return 0 < len(text) <= most and not set(text) - set("0123456789")

@@ -79,7 +79,7 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
 
 def _chosen(options: argparse.Namespace) -> Set[Tuple[str, str]]:
     """The pairs of an image and a story that were asked for."""
-    chosen = set()
+    chosen: Set[Tuple[str, str]] = set()
     for name in options.images or IMAGES:
         image, _, story = name.partition(":")
         chosen.update((image, other) for other in ([story] if story else options.story or STORIES))

@@ -8,9 +8,9 @@ proxy is used, because there is no code for either.
 import socket
 from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
-from ..config import is_digits
 from ..errors import BadReply, ProvisionError, Unreachable
 from ..system import System
+from ..text import is_digits
 
 CONNECT_SECONDS = 5.0
 TRY_SECONDS = 15.0  # one try: connecting, asking, and the whole answer

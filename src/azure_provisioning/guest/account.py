@@ -3,9 +3,9 @@
 import re
 from typing import Callable, List, Optional, Tuple
 
-from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
+from ..text import is_digits
 from .accounts import (
     GROUP,
     GSHADOW,

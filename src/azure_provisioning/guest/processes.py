@@ -2,9 +2,9 @@
 
 from typing import Iterator, List, NamedTuple
 
-from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
+from ..text import is_digits
 
 
 class Process(NamedTuple):

@@ -1,8 +1,8 @@
 """Whether sshd takes passwords: one drop-in file that goes before all others, and stays only if it takes effect."""
 
-from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
+from ..text import is_digits
 from .sshd_config import NO_KEYS, ask_sshd, find_config, includes, settings
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts

@@ -6,9 +6,9 @@ the same links, and the same lines in startpar's file, are written by hand.
 
 from contextlib import suppress
 
-from ..config import is_digits
 from ..errors import GuestError
 from ..system import System
+from ..text import is_digits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

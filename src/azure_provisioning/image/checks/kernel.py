@@ -4,10 +4,9 @@ import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ...azure.media import KINDS
-from ...config import is_digits
 from ...errors import GuestError
 from ...system import System
-from ...text import lines_in
+from ...text import is_digits, lines_in
 from ..command import Command
 from .finding import Finding, error, ok, warning
 from .initramfs import UnreadableError, file_names
