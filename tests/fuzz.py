@@ -35,7 +35,8 @@ from azure_provisioning.records import Secret
 from azure_provisioning.settled import is_settled
 from azure_provisioning.state import FOLDER, State
 from azure_provisioning.system import System
-from tests.guests import AZURE_VM, SCRATCH, STATE
+from tests.guests import AZURE_VM, STATE
+from tests.server import SCRATCH
 
 CASE_SECONDS = 5.0  # of the processor: a busy machine must not fail, an endless loop must
 MEMORY = 512 << 20  # bytes more than at the beginning

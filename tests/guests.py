@@ -18,7 +18,6 @@ import unittest
 from contextlib import suppress
 from typing import Callable, Dict, List, Optional, Tuple, Union
 
-import build_zipapp
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.boot import begin
 from azure_provisioning.config import PATH as OPTIONS
@@ -27,6 +26,7 @@ from azure_provisioning.image.fake_azure import VM_ID, FakeAzure
 from azure_provisioning.provision import provision
 from azure_provisioning.system import System
 from tests import TOP
+from tests.server import SCRATCH, server
 
 OTHER_VM_ID = "aaaaaaaa-9f02-4cfe-b1f4-a4da7ebac2cf"
 
@@ -45,9 +45,6 @@ AZURE_VM = {
 }
 HOOK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
 STATE = "/var/lib/azure-provisioning/state"
-
-# Memory where there is some: everything that a guest writes is fsynced, and a busy disk would make minutes of that.
-SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
 
 
 class FastSystem(System):
@@ -266,19 +263,12 @@ def snapshot(root: str) -> "Dict[str, Tuple[str, int, bytes]]":
 class BuiltTest(GuestTest):
     """Has the built program, at `self.program`."""
 
-    folder = program = ""
+    program = ""
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
-        cls.program = os.path.join(cls.folder, "azure-provisioning")
-        build_zipapp.write(cls.program, build_zipapp.build(TOP))
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        shutil.rmtree(cls.folder, ignore_errors=True)
-        super().tearDownClass()
+        cls.program = server().path
 
 
 STORY = """

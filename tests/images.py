@@ -1,18 +1,14 @@
 """Images for the tests: what each init system puts into one as far as we look at it, and the built file run on them."""
 
-import atexit
-import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
-import tempfile
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
-import build_zipapp
-from tests import TOP
 from tests.guests import GuestTest
+from tests.server import ENVIRONMENT, Result, is_read_at_start, server
 
 PYTHON = {"/usr/bin/python3": "-> python3.11", "/usr/bin/python3.11": "python"}
 
@@ -334,30 +330,21 @@ SUPPORTED = {
     "bsd rc": "rc-local",
 }
 
-Result = NamedTuple("Result", [("code", int), ("out", str), ("err", str)])
-
-_built: List[str] = []
-
-
 def built_file() -> str:
     """The product, built once for this run of the suite, outside the checkout."""
-    if not _built:
-        folder = tempfile.mkdtemp(prefix="azure-provisioning-built-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        path = os.path.join(folder, "azure-provisioning")
-        build_zipapp.write(path, build_zipapp.build(TOP))
-        _built.append(path)
-    return _built[0]
+    return server().path
 
 
 def call(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Result:
-    """Run a program without input and with next to no environment."""
+    """Run a program without input and with next to no environment. The built file is not loaded anew for it."""
+    if list(argv[:4]) == [sys.executable, "-I", "-S", built_file()] and not any(map(is_read_at_start, environment)):
+        return server().call(argv[4:], seconds, dict(ENVIRONMENT, **environment))
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=dict({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}, **environment),
+        env=dict(ENVIRONMENT, **environment),
         cwd="/",
     )
     try:
@@ -369,60 +356,9 @@ def call(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Resu
     return Result(child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-# The built file, loaded once and forked for each command line: a test may run it a hundred times. Its modules come from
-# the zip, its `__main__.py` is run anew, and the answer is the exit code.
-SERVER = """
-import json, os, sys, zipimport
-file = sys.argv[1]
-sys.path.insert(0, file)
-code = zipimport.zipimporter(file).get_code("__main__")
-import azure_provisioning.cli, azure_provisioning.image.install, azure_provisioning.image.status
-for line in sys.stdin:
-    umask, out, err, arguments = json.loads(line)
-    child = os.fork()
-    if child:
-        print(os.WEXITSTATUS(os.waitpid(child, 0)[1]), flush=True)
-        continue
-    os.umask(0)
-    for descriptor, path in enumerate(("/dev/null", out, err)):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), descriptor)
-    os.umask(umask)
-    sys.argv[1:] = arguments
-    exec(code, {"__name__": "__main__"})
-"""
-_servers: "List[subprocess.Popen[str]]" = []
-
-
 def cli(*arguments: str) -> Result:
     """Run the built file with these arguments."""
-    if not _servers:
-        argv = [sys.executable, "-I", "-S", "-c", SERVER, built_file()]
-        pipe, environment = subprocess.PIPE, {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
-        server = subprocess.Popen(
-            argv,
-            stdin=pipe,
-            stdout=pipe,
-            universal_newlines=True,
-            env=environment,
-            cwd="/",
-        )
-        atexit.register(stop, server)
-        _servers.append(server)
-    server = _servers[0]
-    assert server.stdin and server.stdout
-    umask = os.umask(0)
-    os.umask(umask)
-    texts = [os.path.join(os.path.dirname(built_file()), name) for name in ("out", "err")]
-    server.stdin.write(json.dumps([umask] + texts + [list(arguments)]) + "\n")
-    server.stdin.flush()
-    code = int(server.stdout.readline())
-    out, err = (open_and_read(path) for path in texts)
-    return Result(code, out, err)
-
-
-def stop(server: "subprocess.Popen[str]") -> None:
-    """No more command lines."""
-    server.communicate()
+    return call([sys.executable, "-I", "-S", built_file(), *arguments])
 
 
 def open_and_read(path: str) -> str:

@@ -9,8 +9,8 @@ from typing import Dict, List, Optional, Sequence
 from azure_provisioning.image import check
 from azure_provisioning.image.checks import interpreter
 from azure_provisioning.image.checks.finding import Finding
-from tests.guests import SCRATCH
 from tests.images import ImageTest
+from tests.server import SCRATCH
 
 KERNEL = "6.1.0-2"
 DRIVERS = {
