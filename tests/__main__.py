@@ -1,84 +1,132 @@
-"""Runs the suite, or the tests that are named: `python3 -m tests [tests.test_state ...]`. No test is a failure.
+"""Runs the suite, or the tests that are named: `python3 -m tests [-k WORD] [-x] [--strict] [tests.test_state ...]`.
 
-Most tests wait for something that they have slowed down: so the modules run side by side, each in a process of its own.
+No test found is a failure, and so is, with `--strict` or where CI=true, a skip that is not on the list of tests/skips.py.
 """
 
-import concurrent.futures
+import argparse
 import glob
 import os
-import re
-import subprocess
 import sys
 import time
 import unittest
-from typing import List, Tuple
+from typing import Dict, List
 
-from . import TOP
+from . import TOP, skips
+from .forks import FAILED, PASSED, SKIPPED, Group, Outcome, flatten, play
+from .server import server
+from .slow import SECONDS
 
-MODULE_SECONDS = 600
-CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
+LIMIT = 600  # seconds for a group of tests
+SHOWN = 10  # of the slowest tests
 
 
 def main() -> int:
     """Exit code 0 if every test passed; the last line counts them."""
     started = time.monotonic()
-    names = sys.argv[1:]
-    if len(names) == 1:
-        passed, failed, skipped = run_here(names[0])
-    else:
-        passed, failed, skipped = run_side_by_side(names or find_modules())
-        print("Python %s, %.0f s" % (sys.version.split()[0], time.monotonic() - started))
-    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
-    return 0 if passed + skipped and not failed else 1
+    chosen = arguments()
+    names = chosen.names or find_modules()
+    words = os.path.basename(sys.executable), ".".join(map(str, sys.version_info[:3])), len(names), chosen.jobs
+    print("%s %s: %d modules or tests by name, %d groups at a time" % words, flush=True)
+    server().start()
+    tests = [test for test in load(names) if not chosen.k or any(word in test.id() for word in chosen.k)]
+    groups = split(tests)
+    left = count(groups)
+    found: "Dict[str, List[Outcome]]" = {module: [] for module in left}
+    running = play(groups, chosen.jobs, LIMIT)
+    for number, outcomes in running:
+        module = module_of(groups[number])
+        found[module] += [skips.judge(outcome) for outcome in outcomes] if chosen.strict else outcomes
+        left[module] -= 1
+        for outcome in found[module][-len(outcomes) :]:
+            if outcome.word == FAILED:
+                print("\n".join(["FAILED: " + outcome.id] + outcome.texts), flush=True)
+        if not left[module]:
+            print(row(module, found[module]), flush=True)
+        if chosen.x and any(outcome.word == FAILED for outcome in outcomes):
+            running.close()
+            break
+    everything = sum(found.values(), [])
+    print_skips(everything)
+    print_slowest(everything)
+    numbers = tuple(sum(outcome.word == word for outcome in everything) for word in (PASSED, FAILED, SKIPPED))
+    print("Python %s, %.0f s" % (words[1], time.monotonic() - started))
+    print("%d passed, %d failed, %d skipped" % numbers)
+    return 0 if everything and not numbers[1] else 1
 
 
-def find_modules() -> List[str]:
-    """The names of all test modules, the largest first, so that none is begun late."""
-    paths = glob.glob(os.path.join(TOP, "tests", "test_*.py"))
-    paths.sort(key=os.path.getsize, reverse=True)
+def arguments() -> argparse.Namespace:
+    """What is asked for on the command line."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a module, a class or a test: tests.test_state")
+    parser.add_argument("-k", action="append", metavar="WORD", help="only tests whose full name contains WORD")
+    parser.add_argument("-x", action="store_true", help="stop at the first failure")
+    strict = os.environ.get("CI") == "true"
+    parser.add_argument("--strict", action="store_true", default=strict, help="a skip must be on the list (CI=true)")
+    jobs = (os.cpu_count() or 1) + 2  # some tests wait
+    parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help="so many groups of tests at a time")
+    return parser.parse_args()
+
+
+def find_modules() -> "List[str]":
+    """The names of all test modules."""
+    paths = sorted(glob.glob(os.path.join(TOP, "tests", "test_*.py")))
     return ["tests." + os.path.basename(path)[: -len(".py")] for path in paths]
 
 
-def run_side_by_side(names: List[str]) -> Tuple[int, int, int]:
-    """(passed, failed, skipped) of all of them; what those that fail printed is shown."""
-    counts = [0, 0, 0]
-    with concurrent.futures.ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        for name, (code, printed) in zip(names, pool.map(run_apart, names)):
-            closing = CLOSING.search(printed)
-            found = [int(number) for number in closing.groups()] if closing else [0, 1, 0]
-            if code and not found[1]:
-                found[1] = 1  # it ended in some other way than by a test
-            counts = [sum(pair) for pair in zip(counts, found)]
-            lines = [line for line in printed.splitlines() if code or line.startswith("skipped: ")]
-            row = "%-24s %d passed, %d failed, %d skipped" % (name.partition(".")[2], found[0], found[1], found[2])
-            print("\n".join([row] + lines), flush=True)
-    return counts[0], counts[1], counts[2]
+def load(names: "List[str]") -> "List[unittest.TestCase]":
+    """The tests of these names; what cannot be loaded is a test that fails."""
+    return [test for name in names for test in flatten(unittest.defaultTestLoader.loadTestsFromName(name))]
 
 
-def run_apart(name: str) -> Tuple[int, str]:
-    """(exit code, output) of one module in a process of its own."""
-    try:
-        child = subprocess.run(
-            [sys.executable, "-m", "tests", name],
-            cwd=TOP,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=MODULE_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return 1, "%s took more than %d s" % (name, MODULE_SECONDS)
-    return child.returncode, child.stdout.decode("utf-8", "backslashreplace")
+def split(tests: "List[unittest.TestCase]") -> "List[Group]":
+    """The groups, the longest first, so that none is begun late: each test that is known as slow, and the rest by class."""
+    slow = sorted((test for test in tests if short(test) in SECONDS), key=lambda test: -SECONDS[short(test)])
+    classes: "Dict[str, List[unittest.TestCase]]" = {}
+    for test in tests:
+        if short(test) not in SECONDS:
+            classes.setdefault(test.id().rpartition(".")[0], []).append(test)
+    groups: "List[Group]" = [[test] for test in slow]
+    return groups + sorted(classes.values(), key=len, reverse=True)
 
 
-def run_here(name: str) -> Tuple[int, int, int]:
-    """(passed, failed, skipped) of one module, class or test."""
-    suite = unittest.defaultTestLoader.loadTestsFromName(name)
-    result = unittest.TextTestRunner(verbosity=1, buffer=True).run(suite)
-    for test, reason in result.skipped:
-        print("skipped: %s: %s" % (test.id(), reason))
-    bad = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
-    return max(result.testsRun - bad - len(result.skipped), 0), bad, len(result.skipped)
+def short(test: unittest.TestCase) -> str:
+    """The name of a test without the package's."""
+    return test.id().partition(".")[2]
+
+
+def module_of(group: Group) -> str:
+    """The module of a group, or the name that could not be loaded."""
+    return ".".join(group[0].id().split(".")[:2])
+
+
+def count(groups: "List[Group]") -> "Dict[str, int]":
+    """How many groups each module has."""
+    found: "Dict[str, int]" = {}
+    for group in groups:
+        found[module_of(group)] = found.get(module_of(group), 0) + 1
+    return found
+
+
+def row(module: str, outcomes: "List[Outcome]") -> str:
+    """One line of the table."""
+    counts = ["%d %s" % (sum(outcome.word == word for outcome in outcomes), word) for word in (PASSED, FAILED, SKIPPED)]
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    return "%-26s %6.1f s  %s" % (module.partition(".")[2], seconds, ", ".join(counts))
+
+
+def print_skips(outcomes: "List[Outcome]") -> None:
+    """Each skipped test with its reasons."""
+    for outcome in sorted(outcomes):
+        for reason in outcome.texts if outcome.word == SKIPPED else ():
+            print("skipped: %s: %s" % (outcome.id, reason))
+
+
+def print_slowest(outcomes: "List[Outcome]") -> None:
+    """The tests that took longest."""
+    slowest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:SHOWN]
+    print("The slowest tests:")
+    for outcome in slowest:
+        print("%6.1f s  %s" % (outcome.seconds, outcome.id))
 
 
 if __name__ == "__main__":
