@@ -339,6 +339,11 @@ def call(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Resu
     """Run a program without input and with next to no environment. The built file is not loaded anew for it."""
     if list(argv[:4]) == [sys.executable, "-I", "-S", built_file()] and not any(map(is_read_at_start, environment)):
         return server().call(argv[4:], seconds, dict(ENVIRONMENT, **environment))
+    return call_anew(argv, seconds, **environment)
+
+
+def call_anew(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Result:
+    """The same in a process that has loaded nothing, whatever the program is."""
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,

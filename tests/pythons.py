@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from . import TOP
 from .__main__ import find_modules
@@ -33,18 +33,32 @@ def main() -> int:
 
 def find_pythons() -> Dict[Tuple[int, ...], str]:
     """One interpreter for each minor version from 3.6 on: on PATH, in a pyenv, and the one that this runs on."""
+    found: Dict[Tuple[int, ...], str] = {}
+    for path in find_candidates():
+        version = ask_version(path)
+        if version >= (3, 6):
+            found.setdefault(version[:2], path)
+    return found
+
+
+def find_another() -> Optional[str]:
+    """An interpreter of another minor version than the one that this runs on, from 3.6 on: the first that is found."""
+    for path in find_candidates():
+        version = ask_version(path)
+        if version >= (3, 6) and version[:2] != sys.version_info[:2]:
+            return path
+    return None
+
+
+def find_candidates() -> List[str]:
+    """Where there may be an interpreter, the one that this runs on first."""
     candidates = [sys.executable]
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         candidates += matching(folder, r"python3(\.\d+)?$")
     versions = os.path.join(os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv")), "versions")
     for name in sorted(os.listdir(versions)) if os.path.isdir(versions) else []:
         candidates += matching(os.path.join(versions, name, "bin"), r"python3$")
-    found: Dict[Tuple[int, ...], str] = {}
-    for path in candidates:
-        version = ask_version(path)
-        if version >= (3, 6):
-            found.setdefault(version[:2], path)
-    return found
+    return candidates
 
 
 def matching(folder: str, pattern: str) -> List[str]:

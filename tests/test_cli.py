@@ -13,6 +13,7 @@ from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.image.fake_azure import FAULTS, VM_ID
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, BuiltTest, snapshot
+from tests.images import call
 
 KEYS = ["version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps", "last_error"]
 
@@ -21,14 +22,9 @@ class CommandTest(BuiltTest):
     def command(self, *argv: str, environment: "Optional[Dict[str, str]]" = None) -> "subprocess.CompletedProcess[str]":
         """Run the built file. Never with `run`, which is about this very machine."""
         assert "run" not in argv
-        return subprocess.run(
-            [sys.executable, "-I", self.program] + list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            env=environment,
-        )
+        command = [sys.executable, "-I", "-S", self.program] + list(argv)
+        done = call(command, **(environment or {}))
+        return subprocess.CompletedProcess(command, *done)
 
 
 class UsageTest(CommandTest):

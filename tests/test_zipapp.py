@@ -14,24 +14,16 @@ from unittest import mock
 import build_zipapp
 from tests import TOP
 from tests.images import built_file, call
-from tests.pythons import find_pythons
+from tests.pythons import ask_version
 
 VERBS = ("run", "install", "uninstall", "status", "check", "report", "rehearse")
 
 
-_found: "Dict[Tuple[int, ...], str]" = {}
-
-
 def pythons() -> "Dict[Tuple[int, ...], str]":
-    """One interpreter for each version that is found here, the paths in the variable PYTHONS first."""
-    if _found:
-        return _found
-    found = _found
+    """The interpreter that runs this, and those in the variable PYTHONS, by version: each has its own run of the suite."""
+    found: "Dict[Tuple[int, ...], str]" = {sys.version_info[:2]: sys.executable}
     for path in os.environ.get("PYTHONS", "").split():
-        answer = call([path, "-c", "import sys; print('%d %d' % sys.version_info[:2])"])
-        found[tuple(int(word) for word in answer.out.split())] = path
-    for version, path in find_pythons().items():
-        found.setdefault(version, path)
+        found.setdefault(ask_version(path)[:2], path)
     return found
 
 
