@@ -25,6 +25,7 @@ def main() -> int:
     started = time.monotonic()
     chosen = arguments()
     names = chosen.names or find_modules()
+    keep_byte_code()
     words = os.path.basename(sys.executable), ".".join(map(str, sys.version_info[:3])), len(names), chosen.jobs
     print("%s %s: %d modules or tests by name, %d groups at a time" % words, flush=True)
     server().start()
@@ -67,6 +68,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def keep_byte_code() -> None:
+    """Where the checkout may not be written, compile its modules once, and not in every process (from Python 3.8 on)."""
+    if not os.access(os.path.join(TOP, "tests"), os.W_OK):
+        folder = os.path.join(server().folder, "byte-code")
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        setattr(sys, "pycache_prefix", folder)  # noqa: B010 # older ones have no such attribute
+
+
 def find_modules() -> "List[str]":
     """The names of all test modules."""
     paths = sorted(glob.glob(os.path.join(TOP, "tests", "test_*.py")))
@@ -91,12 +100,15 @@ def split(tests: "List[unittest.TestCase]") -> "List[Group]":
 
 def short(test: unittest.TestCase) -> str:
     """The name of a test without the package's."""
-    return test.id().partition(".")[2]
+    name = test.id()
+    return name[len("tests.") :] if name.startswith("tests.") else name
 
 
 def module_of(group: Group) -> str:
     """The module of a group, or the name that could not be loaded."""
-    return ".".join(group[0].id().split(".")[:2])
+    test = group[0]
+    module = type(test).__module__
+    return test.id().rpartition(".")[2] if module == "unittest.loader" else module
 
 
 def count(groups: "List[Group]") -> "Dict[str, int]":
@@ -111,7 +123,7 @@ def row(module: str, outcomes: "List[Outcome]") -> str:
     """One line of the table."""
     counts = ["%d %s" % (sum(outcome.word == word for outcome in outcomes), word) for word in (PASSED, FAILED, SKIPPED)]
     seconds = sum(outcome.seconds for outcome in outcomes)
-    return "%-26s %6.1f s  %s" % (module.partition(".")[2], seconds, ", ".join(counts))
+    return "%-26s %6.1f s  %s" % (module.rpartition(".")[2], seconds, ", ".join(counts))
 
 
 def print_skips(outcomes: "List[Outcome]") -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -305,6 +306,12 @@ def start_story(
         universal_newlines=True,
         preexec_fn=prepare,
     )
+
+
+def heed_signals() -> None:
+    """For the start of a child: it does not ignore what nohup or a shell's background has ignored."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_until(condition: "Callable[[], object]", seconds: float = 10.0) -> bool:

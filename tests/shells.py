@@ -201,8 +201,10 @@ class ShellTest(BuiltTest):
     def play(self) -> "List[Told]":
         """Play what was added; what came of each."""
         cases, self.cases = json.dumps(self.cases), []
+        byte_code = os.environ.get("PYTHONPYCACHEPREFIX")  # which -I does not let it see
+        kept = ["-X", "pycache_prefix=" + byte_code] if byte_code else []
         done = subprocess.run(
-            ["unshare", *SPACES, sys.executable, "-I", "-c", INSIDE, TOP, self.root, *self.places],
+            ["unshare", *SPACES, sys.executable, "-I", *kept, "-c", INSIDE, TOP, self.root, *self.places],
             input=cases,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

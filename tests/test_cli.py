@@ -12,7 +12,7 @@ from azure_provisioning import __version__
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.image.fake_azure import FAULTS, VM_ID
 from tests import TOP
-from tests.guests import HOOK, OTHER_VM_ID, STATE, BuiltTest, snapshot
+from tests.guests import HOOK, OTHER_VM_ID, STATE, BuiltTest, heed_signals, snapshot
 from tests.images import call
 
 KEYS = ["version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps", "last_error"]
@@ -232,6 +232,7 @@ class RehearseTest(CommandTest):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
+            preexec_fn=heed_signals,
         )
         assert story.stderr is not None
         while "first boot" not in story.stderr.readline():
