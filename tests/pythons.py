@@ -1,34 +1,101 @@
-"""Runs the suite on every Python 3.6+ that is found: `python3 -m tests.pythons`. A table at the end.
+"""Runs the suite on the Pythons 3.6+ that are found: `python3 -m tests.pythons [--all]`. A table at the end.
 
-But for what a shell does without Python, which is the same for all: `python3 -m tests` has that.
+All of it on the oldest, the newest and the one that runs this; on the others what depends on the Python, or all of it
+with --all. But for what a shell does without Python, which is the same for all: `python3 -m tests` has that.
 """
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+import time
 from typing import Dict, List, Optional, Tuple
 
 from . import TOP
 from .__main__ import find_modules
 
-CHILD_SECONDS = 600
+CHILD_SECONDS = 1800
+
+# What a Python may do in its own way, and the tests that would see it. Nothing else of ours asks which one it is.
+DEPENDENT = {
+    "test_cli": "the file itself: its exit codes, `rehearse`, and `run` against an Azure in a sealed room",
+    "test_compiled": "the file itself: `install`; compile, marshal and importlib",
+    "test_zipapp": "the file itself: its build, and how zipimport starts it",
+    "test_rehearse": "the file itself, on every kind of image: shutil, tempfile and threads",
+    "test_house": "which modules of the library a boot loads",
+    "test_usage": "argparse",
+    "test_manual": "argparse, and how the library breaks lines",
+    "test_records": "typing and NamedTuple",
+    "test_imds": "json",
+    "test_status": "json, and what it prints",
+    "test_media": "pyexpat",
+    "test_wireserver": "pyexpat",
+    "test_transport": "socket and its errors",
+    "test_password": "crypt, which went with 3.13",
+    "test_system": "subprocess, and how the system's errors are raised",
+    "test_console": "codecs, and a stdout that takes nothing",
+}
+
+# Prints what has to be the same from every Python: the built file, what is released beside it, and each help text.
+MADE = """
+import hashlib, sys
+top = sys.argv[1]
+sys.path.insert(0, top)
+import build_zipapp
+data = build_zipapp.build(top)
+texts = build_zipapp.companions(top, data)
+from azure_provisioning import usage
+texts.update((words, usage.help_text(words)) for words in [""] + [verb.name for verb in usage.VERBS])
+digest = hashlib.sha256(data)
+for name in sorted(texts):
+    digest.update(texts[name].encode("ascii"))
+print(digest.hexdigest())
+"""
 
 
 def main() -> int:
-    """Exit code 0 if the suite passed on all of them."""
+    """Exit code 0 if all that was run passed, and all of them make the same file."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.pythons", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--all", action="store_true", help="the whole suite on each of them")
+    everywhere = parser.parse_args().all
     found = find_pythons()
-    results = []
-    for version, path in sorted(found.items()):
-        print("== Python %s" % ".".join(map(str, version)), flush=True)
-        modules = [name for name in find_modules() if "essential" not in name]
-        code = subprocess.call([path, "-m", "tests"] + modules, cwd=TOP, timeout=CHILD_SECONDS)
-        results.append((version, code))
-    bad = [version for version, code in results if code]
-    for version, code in results:
-        print("%-8s %s" % (".".join(map(str, version)), "FAILED" if code else "passed"))
-    print("%d passed, %d failed" % (len(results) - len(bad), len(bad)))
-    return 1 if bad or not results else 0
+    whole = set(found) if everywhere else {min(found), max(found), sys.version_info[:2]}
+    modules = [name for name in find_modules() if "essential" not in name]
+    dependent = ["tests." + name for name in DEPENDENT]
+    rows = [("made", "the same file, man page and help from all of them", make_the_same(list(found.values())), 0.0)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONS"}  # each has its own turn
+    for number, (version, path) in enumerate(sorted(found.items()), 1):
+        what = "whole suite" if version in whole else "what depends on the Python"
+        name = ".".join(map(str, version))
+        print("== %d of %d: Python %s, %s" % (number, len(found), name, what), flush=True)
+        argv = [path, "-m", "tests"] + (modules if version in whole else dependent)
+        started = time.monotonic()
+        code = subprocess.call(argv, cwd=TOP, env=environment, timeout=CHILD_SECONDS)
+        rows.append((name, what, not code, time.monotonic() - started))
+    for name, what, good, seconds in rows:
+        print("%-6s %-50s %6.0f s  %s" % (name, what, seconds, "passed" if good else "FAILED"))
+    passed = sum(good for _, _, good, _ in rows)
+    print("%d passed, %d failed" % (passed, len(rows) - passed))
+    return 0 if passed == len(rows) else 1
+
+
+def make_the_same(pythons: List[str]) -> bool:
+    """Do all of them build the same bytes, and print the same help?"""
+    made: Dict[str, List[str]] = {}
+    for path in pythons:
+        child = subprocess.run(
+            [path, "-I", "-S", "-c", MADE, TOP],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=60,
+        )
+        made.setdefault(child.stdout.strip() if child.returncode == 0 else path + ": " + child.stdout, []).append(path)
+    if len(made) > 1 or not all(re.match(r"[0-9a-f]{64}$", what) for what in made):
+        print("\n".join("%s is made by %s" % (what, " ".join(paths)) for what, paths in made.items()))
+        return False
+    return True
 
 
 def find_pythons() -> Dict[Tuple[int, ...], str]:
