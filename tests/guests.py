@@ -314,6 +314,13 @@ def heed_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def catches(pid: int, number: int) -> bool:
+    """Has a process a handler of its own for a signal?"""
+    with open("/proc/%d/status" % pid) as file:
+        caught = re.findall(r"(?m)^SigCgt:\s*([0-9a-f]+)$", file.read())
+    return bool(int(caught[0], 16) >> number - 1 & 1)
+
+
 def wait_until(condition: "Callable[[], object]", seconds: float = 10.0) -> bool:
     """Wait for a condition; False if it did not come true in time."""
     ends = time.monotonic() + seconds

@@ -70,6 +70,7 @@ class FirstBootTest(EssentialTest):
 
     def test_every_client(self) -> None:
         """Each speaks the same: its own headers, one Content-Type, no proxy."""
+        self.hasten()
         proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
         for client in CLIENTS:
             with self.subTest(client):
@@ -307,6 +308,7 @@ class NameTest(EssentialTest):
         self.assertEqual((told.hostname, self.text("/etc/hostname")), ("image", "image\n"))
 
     def test_name_in_a_store(self) -> None:
+        self.hasten()
         os.unlink(self.root + "/etc/hostname")
         self.fill({"/run/name": "x\n", "/etc/hostname": "-> /run/name"})
         told = self.boot(options="deadline = 10\n", fresh=False)
@@ -324,6 +326,7 @@ class NameTest(EssentialTest):
 
 class OptionsTest(EssentialTest):
     def test_what_takes_python_is_an_error(self) -> None:
+        self.hasten()
         wanted = ("account = yes", "ssh_keys=yes", "host_keys = new", "custom_data = run", "user_data = keep")
         for line in wanted:
             self.add(options=line + "\n", files=self.hook)
@@ -340,11 +343,13 @@ class OptionsTest(EssentialTest):
 
     def test_address_that_is_none(self) -> None:
         """The last line counts, as long as it has an address: no name is looked up, no word becomes an argument."""
+        self.hasten()
         told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
         self.assertEqual((told.code, told.asked[:1]), (1, ["goalstate 200"]))
         self.assertIn("no answer from 169.254.169.254", told.err)
 
     def test_gates(self) -> None:
+        self.hasten()
         gates = "/etc/azure-provisioning/ready.d/"
         text = "#!/bin/sh\necho $AZURE_VM_ID:$AZURE_HOSTNAME:$NOTIFY_SOCKET >>/var/gates\necho $0 >>/var/gates\n"
         files = {gates + name: text for name in ("20-b", "10-a", "30-c~", ".hidden")}

@@ -18,12 +18,14 @@ class TroubleTest(EssentialTest):
         return told
 
     def test_imds(self) -> None:
+        self.hasten()
         told = self.play_all("imds", "imds-deep")
         self.check_ready(told)
         queries = [target for _, target, _, _, _ in told.requests if target.startswith("/metadata")]
         self.assertIn("api-version=2019-06-01", queries[-1])
 
     def test_goal_state(self) -> None:
+        self.hasten()
         harmless = ["goal-state-bom", "goal-state-namespace", "goal-state-no-encoding"]
         self.check_ready(self.play_all("goalstate", *harmless))
         for fault in harmless:
@@ -31,9 +33,11 @@ class TroubleTest(EssentialTest):
         self.assertEqual([told.asked for told in self.play()], [STORY] * 3)
 
     def test_report(self) -> None:
+        self.hasten()
         self.check_ready(self.play_all("health"), incarnation=2)
 
     def test_clients_that_show_the_head(self) -> None:
+        self.hasten()
         faults = ["imds-cut-off", "imds-not-http", "imds-redirect", "imds-reset", "goal-state-flood", "report-reset"]
         for client, met in (("curl", faults), ("wget", faults[:3]), ("busybox nc", faults[:2])):
             with self.subTest(client):
@@ -44,6 +48,7 @@ class TroubleTest(EssentialTest):
 
     def test_half_an_answer_that_says_no_length(self) -> None:
         """Only its own end tells that it is whole: nc does not count."""
+        self.hasten()
         cut_off = (
             "from azure_provisioning.image.fake_azure import bytes_only\n"
             "head = b'HTTP/1.1 200 OK\\r\\n\\r\\n'\n"
@@ -76,6 +81,7 @@ class TroubleTest(EssentialTest):
         self.assertTrue(self.system.exists(HOOK))
 
     def test_report_that_is_never_accepted(self) -> None:
+        self.hasten()
         told = self.boot(faults=["report-refused"], options="deadline = 10\n", files=self.hook)
         self.assertEqual((told.code, told.reports), (1, []))
         self.assertFalse(self.state().has("ready_at", VM_ID))
@@ -85,6 +91,7 @@ class TroubleTest(EssentialTest):
 
     def test_ids_that_are_hostile(self) -> None:
         """They go into a document and a log: only a few characters are let through, and nothing is ever run."""
+        self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
         hostile = (
             "from azure_provisioning.image.fake_azure import INSTANCE_ID, changed\n"

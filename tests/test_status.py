@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.image import status
 from azure_provisioning.image.fake_azure import VM_ID
 from azure_provisioning.state import PATH as STATE
-from tests.guests import OTHER_VM_ID, FastSystem
+from tests.guests import OTHER_VM_ID, FastSystem, catches, wait_until
 from tests.images import ImageTest, built_file, cli, listing
 
 KEYS = {
@@ -206,6 +207,7 @@ class StatusTest(ImageTest):
         argv = [sys.executable, "-I", "-S", built_file(), "status", "--root", self.root, "--wait"]
         child = subprocess.Popen(argv, stderr=subprocess.PIPE, universal_newlines=True)
         try:
+            self.assertTrue(wait_until(lambda: catches(child.pid, signal.SIGTERM)))
             with self.assertRaises(subprocess.TimeoutExpired):
                 child.wait(0.8)
             child.terminate()
