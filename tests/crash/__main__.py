@@ -22,9 +22,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import build_zipapp
 from tests import TOP
-from tests.crash import leaks
+from tests.crash import durable, leaks
 from tests.crash.room import STATE, USER, End, Listing, Room, without_times
-from tests.crash.tracer import MACHINE, Call, Watch, die_with_parent
+from tests.crash.tracer import MACHINE, SYNCING, Call, Watch, die_with_parent
 from tests.distro.trees import tree
 from tests.secrets import PASSWORD
 
@@ -53,8 +53,8 @@ class Killer(Watch):
         self.calls: List[str] = []
 
     def on_call(self, call: Call) -> str:
-        if call.name in ("write", "writev") and call.arguments[0] in (1, 2):
-            return ""  # the story on the terminal
+        if call.name in SYNCING.values() or call.name in ("write", "writev") and call.arguments[0] in (1, 2):
+            return ""  # nothing changes, or it is the story on the terminal
         self.calls.append("%s %s" % (call.program, call.name))
         return self.how if len(self.calls) == self.number else ""
 
@@ -105,6 +105,7 @@ def main() -> int:
     for result in results[:1]:
         print("an undisturbed boot makes %d calls that change something" % result["calls"])
         print("secrets: %s" % result["secrets"])
+        print("durability: %s" % result["durable"])
     for how in ("cut", "alone"):
         done = [result["how"].get(how, [0, 0]) for result in results]
         print("%s: %d points, %d of them killed" % (how, sum(item[0] for item in done), sum(item[1] for item in done)))
@@ -142,7 +143,8 @@ def work(arguments: argparse.Namespace, number: str, scratch: str, root: str, pr
         problems.append("only %d calls were seen" % len(expected.calls))
     counts = {"calls": len(expected.calls), "tried": 0, "failed": 0, "twice": 0, "how": {}}  # type: Dict[str, Any]
     found, counts["secrets"] = leaks.look_for_leaks(room)
-    for problem in problems + found:
+    lost, counts["durable"] = durable.look_for_losses(room)
+    for problem in problems + found + lost:
         print("undisturbed: %s" % problem, flush=True)
         counts["failed"] += 1
     for at, how in choose(arguments, expected.calls)[int(number) :: WORKERS] if not problems else []:
