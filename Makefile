@@ -66,7 +66,7 @@ boot-test: $(FILE) ## Boot real machines in a sealed Azure (root, Debian package
 	$(PYTHON) -m tests.boot $(ONLY)
 
 .PHONY: bench
-bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root, Debian packages)
+bench: $(FILE) ## Compare with the origin's script, cloud-init and waagent (root, Debian packages); ONLY=instructions: no VM
 	$(PYTHON) -m tests.bench $(ONLY)
 
 .PHONY: azure-test

@@ -16,6 +16,7 @@ from tests.boot.__main__ import say
 from tests.boot.machine import Quiet
 from tests.boot.scene import Wrong
 
+from . import instructions
 from .peers import COMMON, PEERS
 from .runs import NOBODY, BenchDisks, Booted, Pass, boots, passes
 from .size import added
@@ -27,14 +28,19 @@ def main() -> int:
     parser.add_argument("--file", type=Path, default=Path("dist/azure-provisioning"), help="the built program")
     parser.add_argument("--passes", type=int, default=5, help="paired passes of each peer (default: 5)")
     parser.add_argument("--boots", type=int, default=3, help="pairs of boots of each peer (default: 3)")
+    parser.add_argument("only", nargs="?", choices=["instructions"], help="only what needs no machine, in 2 minutes")
     options = parser.parse_args()
-    lacking = needs.missing()
+    lacking = instructions.missing() + ([] if options.only else needs.missing())
     if not options.file.is_file():
         lacking.append("%s is not built: make, or python3 build_zipapp.py" % options.file)
     if lacking:
         print("The bench cannot run:", *lacking, sep="\n  ", file=sys.stderr)
         return 1
     os.environ["PATH"] = needs.PATH
+    counted = instructions.measure(options.file.resolve())
+    if options.only:
+        instructions.show(counted)
+        return 0
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     sealed.sweep()
     failed = False
@@ -63,6 +69,7 @@ def main() -> int:
     size.update({name: len(built) + len(pack(compile_modules(built))) for name in size if name.startswith("ours")})
     size["ours, from source"] = len(built)
     show(measured, booted, size)
+    instructions.show(counted)
     return 1 if failed else 0
 
 
