@@ -1,7 +1,7 @@
 """What is known to be done, per VM: `key=value` lines in one small file, so that reading it costs a boot nothing."""
 
 from .errors import GuestError
-from .tree import Tree
+from .tree import ROOT, Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ class State:
     def save(self, system: "System") -> None:
         """Write the facts; they are on disk when this returns. Raises GuestError."""
         lines = ["%s=%s\n" % (key, " ".join(value.split())[:1024]) for key, value in self.facts.items()]
-        system.write(PATH, "".join(lines), mode=0o644)
+        system.make_dirs(FOLDER, owner=ROOT)
+        system.write(PATH, "".join(lines), mode=0o644, owner=ROOT)
 
     def set_aside(self, system: "System") -> None:
         """Keep the file that cannot be used as `state.corrupt`, for whoever wants to know. Raises GuestError."""
-        system.write(PATH + ".corrupt", system.read(PATH, limit=LIMIT, head=True) or b"", mode=0o600)
+        system.write(PATH + ".corrupt", system.read(PATH, limit=LIMIT, head=True) or b"", mode=0o600, owner=ROOT)
         system.unlink(PATH)
 
     def note_step(self, name: str, result: str, seconds: float) -> None:

@@ -29,7 +29,7 @@ from typing import (
 )
 
 from .errors import GuestError
-from .tree import ABSENT, FILE_LIMIT, SEARCH, Place, Tree, broken
+from .tree import ABSENT, FILE_LIMIT, ROOT, SEARCH, Place, Tree, broken
 
 if TYPE_CHECKING:
     import socket
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 CHUNK = 64 << 10  # bytes that are read at once: what a pipe holds
 LOCK_SECONDS = 10.0  # for another program to let go of a file
+ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+RIGHTS = (*ACLS, "security.capability")
+UNSUPPORTED = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)  # what a file system without attributes says
 REAP_SECONDS = 5.0  # for a killed program to end
 
 
@@ -69,14 +72,23 @@ class System(Tree):
 
     # -- changes --------------------------------------------------------------------------------------------------
 
-    def write(self, path: str, data: Union[bytes, str], mode: Optional[int] = None) -> bool:
+    def write(
+        self,
+        path: str,
+        data: Union[bytes, str],
+        mode: Optional[int] = None,
+        owner: Optional[Tuple[int, int]] = None,
+    ) -> bool:
         """Put `data` at `path`, whole or not at all; True if that changed anything.
 
         Mode, owner and extended attributes of a file that is replaced stay, but `mode` wins; a new file gets `mode` or
         0644. Missing folders are made. A file that cannot be replaced because something is mounted on it is written in
-        place, but never in an image: there it is a file of the machine that the image is mounted on. Raises GuestError.
+        place, but never in an image: there it is a file of the machine that the image is mounted on. A file with an
+        `owner` is wholly ours (see `_write_own`). Raises GuestError.
         """
         content = data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
+        if owner is not None:
+            return self._write_own(path, content, 0o644 if mode is None else mode, owner)
         old = self.stat(path)
         if old is not None and not stat.S_ISREG(old.st_mode):  # a rename would take the place of /dev/null, for one
             raise GuestError("not a regular file", path=path)
@@ -105,13 +117,59 @@ class System(Tree):
             self.relabel(path)
         return True
 
+    def _write_own(self, path: str, content: bytes, mode: int, owner: Tuple[int, int]) -> bool:
+        """Put `content` at `path` as a file that nobody else has a right to: of `owner`, `mode` and no ACL.
+
+        Always a new file, and never through a symlink: whoever had a right to the old one may have it open. Only root
+        can give a file away: what another makes stays his.
+        """
+        old = self.stat(path, follow=False)
+        found = None if old is None or stat.S_ISLNK(old.st_mode) else old
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            raise GuestError("not a regular file", path=path)
+        if found is not None and found.st_size == len(content) and self._is_own(path, mode, owner):
+            if self.read(path, limit=max(FILE_LIMIT, len(content)), follow=False) == content:
+                return False
+
+        def make(spare: Place, place: Place) -> None:
+            with os.fdopen(spare.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                if found is not None:
+                    copy_attributes(place, file.fileno())
+                remove_rights(file.fileno())
+                if os.geteuid() == 0:
+                    os.fchown(file.fileno(), *owner)
+                os.fchmod(file.fileno(), mode)
+                fill(file, content)
+
+        self._replace("write file", path, make, follow=False)
+        if found is None:
+            self.relabel(path)
+        return True
+
+    def _is_own(self, path: str, mode: int, owner: Tuple[int, int]) -> bool:
+        """Has nobody but `owner` another right to the file at `path` than `mode` says?"""
+        try:
+            with self.reach(path, follow=False) as place:
+                descriptor = place.open_regular(os.O_RDONLY)
+                if descriptor is None:
+                    return False
+                try:
+                    return is_own(descriptor, mode, owner)
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            raise broken("read file", path, error) from error
+
     def link(self, target: str, path: str) -> bool:
-        """Make `path` a symlink to `target` (kept as written); True if that changed anything. Raises GuestError."""
-        if self.readlink(path) == target:
+        """Make `path` a symlink of root to `target` (kept as written); True if that was a change. Raises GuestError."""
+        found = self.stat(path, follow=False)
+        if found and self.readlink(path) == target and (os.geteuid() != 0 or (found.st_uid, found.st_gid) == ROOT):
             return False
 
         def make(spare: Place, _place: Place) -> None:
             os.symlink(target, spare.name, dir_fd=spare.folder)
+            if os.geteuid() == 0:
+                os.chown(spare.name, *ROOT, dir_fd=spare.folder, follow_symlinks=False)
 
         self._replace("make link", path, make, follow=False)
         self.relabel(path)
@@ -213,10 +271,17 @@ class System(Tree):
             self._undo.append(partial(self._take_away, path))
         self.touched.append(path)
 
-    def make_dirs(self, path: str, mode: int = 0o755) -> None:
-        """Make the folder `path` and those above it that are missing. Raises GuestError."""
-        if self.is_dir(path):
-            return
+    def make_dirs(self, path: str, mode: int = 0o755, owner: Optional[Tuple[int, int]] = None) -> None:
+        """Make the folder `path` and those above it that are missing. Raises GuestError.
+
+        A folder with an `owner` is wholly ours: one that is there is given to him, and nobody else may write to it.
+        """
+        if not self.is_dir(path):
+            self._make_dirs(path, mode)
+        if owner is not None:
+            self._own_folder(path, owner)
+
+    def _make_dirs(self, path: str, mode: int) -> None:
         parts = [part for part in path.split("/") if part]
         for count in range(1, len(parts) + 1):
             folder = "/" + "/".join(parts[:count])
@@ -237,6 +302,31 @@ class System(Tree):
             self.made.append(folder)
             if self._undo is not None:
                 self._undo.append(partial(self._take_dir_away, place.path))
+
+    def _own_folder(self, path: str, owner: Tuple[int, int]) -> None:
+        """Take every right to write to the folder at `path` from all but its `owner`."""
+        try:
+            with self.reach(path) as place:
+                folder = place.open(os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    found = os.fstat(folder)
+                    mode = stat.S_IMODE(found.st_mode)
+                    if is_own(folder, mode & ~0o7022, owner):
+                        return
+                    self.guard(folder, path)
+                    if self._undo is not None:
+                        self._undo.append(partial(self._give_back, place.path, mode, (found.st_uid, found.st_gid)))
+                    remove_rights(folder)
+                    if os.geteuid() == 0:
+                        os.fchown(folder, *owner)
+                    os.fchmod(folder, mode & ~0o7022)
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        except OSError as error:
+            raise broken("change folder", path, error) from error
+        if path not in self.made:
+            self.touched.append(path)
 
     def remove_dir(self, path: str) -> bool:
         """Remove the folder at `path` if it is there and empty; True if that was done."""
@@ -282,11 +372,12 @@ class System(Tree):
         if old is None:
             self._undo.append(partial(self._take_away, path))
         elif stat.S_ISLNK(old.st_mode):
-            target = self.readlink(path) or ""
-            self._undo.append(lambda: ignore(self.link(target, path)))
+            target, keeper = self.readlink(path) or "", (old.st_uid, old.st_gid)
+            self._undo.append(lambda: self._put_back_link(path, target, keeper))
         elif stat.S_ISREG(old.st_mode):
             data, mode = self.read(path, limit=16 * FILE_LIMIT, follow=False) or b"", stat.S_IMODE(old.st_mode)
-            self._undo.append(lambda: self._put_back(path, data, mode))
+            keeper = (old.st_uid, old.st_gid)
+            self._undo.append(lambda: self._put_back(path, data, mode, keeper))
 
     def _take_away(self, path: str) -> None:
         """Remove a file that may not exist."""
@@ -298,11 +389,30 @@ class System(Tree):
         with self.reach(path, follow=False) as place:
             os.rmdir(place.name, dir_fd=place.folder)
 
-    def _put_back(self, path: str, data: bytes, mode: int) -> None:
+    def _put_back_link(self, path: str, target: str, owner: Tuple[int, int]) -> None:
+        """Bring a symlink back, as it was."""
+        self.link(target, path)
+        if os.geteuid() == 0:
+            with self.reach(path, follow=False) as place:
+                os.chown(place.name, *owner, dir_fd=place.folder, follow_symlinks=False)
+
+    def _put_back(self, path: str, data: bytes, mode: int, owner: Tuple[int, int]) -> None:
         """Bring a file back, also where a link has taken its place: a write would go through that."""
         if self.is_link(path):
             self._take_away(path)
         self.write(path, data, mode)
+        self._give_back(path, mode, owner)
+
+    def _give_back(self, path: str, mode: int, owner: Tuple[int, int]) -> None:
+        """Let a file or folder have the owner and the mode that it had."""
+        with self.reach(path, follow=False) as place:
+            descriptor = place.open(os.O_RDONLY)
+            try:
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, *owner)
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
 
     def relabel(self, path: str, below: bool = False) -> None:
         """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
@@ -645,10 +755,6 @@ def mount_of(descriptor: int) -> str:
     return "file system %d" % os.fstat(descriptor).st_dev
 
 
-def ignore(_changed: bool) -> None:
-    """Nobody asks an undo whether it changed anything."""
-
-
 def fill(file: BinaryIO, content: bytes) -> None:
     """Write, and wait until the disk has it."""
     file.write(content)
@@ -671,9 +777,35 @@ def copy_owner(old: os.stat_result, descriptor: int) -> None:
         os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
+def is_own(descriptor: int, mode: int, owner: Tuple[int, int]) -> bool:
+    """Has nobody but `owner` another right to an open file than `mode` says? Only root can give files away."""
+    found = os.fstat(descriptor)
+    if stat.S_IMODE(found.st_mode) != mode:
+        return False
+    if os.geteuid() == 0 and (found.st_uid, found.st_gid) != owner:
+        return False
+    return found.st_uid in (owner[0], os.geteuid()) and not set(ACLS) & set(attributes(descriptor))
+
+
+def remove_rights(descriptor: int) -> None:
+    """Take from an open file what gives others a right beside its mode; a folder's own list is the default of it."""
+    for name in RIGHTS:
+        if name in attributes(descriptor):
+            os.removexattr(descriptor, name)
+
+
+def attributes(descriptor: int) -> List[str]:
+    """The names of the extended attributes of an open file; none where the file system has no such."""
+    try:
+        return os.listxattr(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        return []
+
+
 def copy_attributes(source: Place, descriptor: int) -> None:
     """Extended attributes: SELinux labels, ACLs, capabilities. A file system without them is no error."""
-    unsupported = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)
     try:
         old = source.open_regular(os.O_RDONLY)
         if old is None:
@@ -684,5 +816,5 @@ def copy_attributes(source: Place, descriptor: int) -> None:
         finally:
             os.close(old)
     except OSError as error:
-        if error.errno not in unsupported:
+        if error.errno not in UNSUPPORTED:
             raise

@@ -24,6 +24,7 @@ FILE_LIMIT = 1 << 20  # bytes; no file that is read whole is larger on a healthy
 LINKS_LIMIT = 40  # as the kernel's
 STEPS_LIMIT = 1024  # folders that are entered for one path; a path of the kernel's longest has twice as many
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
+ROOT = (0, 0)  # uid and gid of what is wholly ours
 
 ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no right to list the folder
 # Neither follow a link, nor wait for the other end of a pipe, nor become the owner of a terminal.

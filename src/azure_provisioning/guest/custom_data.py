@@ -6,6 +6,7 @@ from ..errors import GuestError
 from ..state import FOLDER
 from ..system import System
 from ..text import lines_in
+from ..tree import ROOT
 
 SECONDS = 1800.0  # for a program to run
 SHOWN_LINES = 200  # of its output, in the log
@@ -13,7 +14,8 @@ SHOWN_LINES = 200  # of its output, in the log
 
 def save_data(system: System, name: str, data: bytes) -> str:
     """Keep `data` as the file `name` ("customData", "userData"), decoded, for root alone. Raises GuestError."""
-    system.write("%s/%s" % (FOLDER, name), data, mode=0o600)
+    system.make_dirs(FOLDER, owner=ROOT)
+    system.write("%s/%s" % (FOLDER, name), data, mode=0o600, owner=ROOT)
     return "%d bytes kept in %s/%s" % (len(data), FOLDER, name)
 
 

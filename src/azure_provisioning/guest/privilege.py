@@ -6,6 +6,7 @@ import stat
 from ..errors import GuestError
 from ..system import System
 from ..text import lines_in, words_in
+from ..tree import ROOT
 
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may.
 SUDO_RULE = "/etc/sudoers.d/90-azure-provisioning"
@@ -46,7 +47,7 @@ def grant_sudo(system: System, name: str) -> str:
         if text and not text.endswith("\n"):
             text += "\n"
         system.write(SUDOERS[0], text + "#includedir /etc/sudoers.d\n", mode=0o440)  # the form that every sudo reads
-    system.write(SUDO_RULE, rule, mode=0o440)
+    system.write(SUDO_RULE, rule, mode=0o440, owner=ROOT)
     return "sudo for %s" % name
 
 
@@ -61,7 +62,7 @@ def check_sudoers(system: System, rule: str) -> None:
     if visudo is None or not system.can_run:
         return
     try:
-        system.write(CANDIDATE, rule, mode=0o440)  # the dot keeps sudo from reading it
+        system.write(CANDIDATE, rule, mode=0o440, owner=ROOT)  # the dot keeps sudo from reading it
         if system.run([visudo, "-cf", CANDIDATE], check=False) != 0:
             system.run([visudo, "-cf", CANDIDATE])  # the first may have been killed, which says nothing of the rule
     finally:
@@ -83,7 +84,7 @@ def grant_doas(system: System, name: str) -> str:
         raise GuestError("not a name for doas", name=name)
     rule = "permit nopass %s\n" % name
     if system.is_dir(DOAS_FOLDER) and knows_folder(system):
-        system.write(DOAS_RULE, rule, mode=0o600)
+        system.write(DOAS_RULE, rule, mode=0o600, owner=ROOT)
         return "doas for %s" % name
     old = system.stat(DOAS_CONF)
     lines = lines_in(system.read_text(DOAS_CONF) or "")

@@ -3,6 +3,7 @@
 from ..errors import GuestError
 from ..system import System
 from ..text import is_digits
+from ..tree import ROOT
 from .sshd_config import NO_KEYS, ask_sshd, find_config, includes, settings
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts
@@ -26,7 +27,7 @@ def set_password_login(system: System, allowed: bool) -> str:
         if settings(system).get("passwordauthentication", "yes") == word:
             return "password login: %s, as the image has it" % word
         raise GuestError("password login cannot be set", wanted=word, problem="sshd_config includes no sshd_config.d")
-    system.write(DROP_IN, TEXTS[allowed], mode=0o644)
+    system.write(DROP_IN, TEXTS[allowed], mode=0o644, owner=ROOT)
     problem = check(system, word) and check(system, word)  # a tool may have died of what passes
     if problem:
         system.unlink(DROP_IN)

@@ -14,6 +14,7 @@ from ..errors import GuestError
 from ..init import manifest
 from ..init.unit import SHELL
 from ..system import System
+from ..tree import ROOT
 
 KEPT = re.compile(re.escape(state.FOLDER) + r"/boot-[0-9a-f]+-[0-9a-f]+$")  # the digest, Python's magic number
 PACKAGE = "azure_provisioning/"
@@ -30,7 +31,7 @@ def keep(system: System, console: Console, program: bytes) -> None:
     try:
         if DIGEST and any(is_this_python(system, python) for python in manifest.values(system, "python")):
             path = compiled.place(importlib.util.MAGIC_NUMBER)
-            system.write(path, compiled.pack(compile_modules(program)), mode=0o644)
+            system.write(path, compiled.pack(compile_modules(program)), mode=0o644, owner=ROOT)
             made = path
     except ImportError:
         pass  # a small Python, which has no zipfile

@@ -9,6 +9,7 @@ from ..init import declared, detection, manifest, rivals, s6, table
 from ..init.unit import DEFAULT
 from ..records import Hook
 from ..system import System
+from ..tree import ROOT
 from .python import WITHOUT, describe_lack, find_interpreter, unheard_options
 from .root import check_root
 
@@ -47,8 +48,8 @@ def install(
     complete = False
     system.begin()
     try:
-        system.make_dirs(state.FOLDER)
-        system.write(hook.program, program, mode=0o755)
+        system.make_dirs(state.FOLDER, owner=ROOT)
+        system.write(hook.program, program, mode=0o755, owner=ROOT)
         for older in manifest.values(system, "program"):
             if older != hook.program:
                 system.unlink(older)

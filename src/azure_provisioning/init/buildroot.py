@@ -30,6 +30,11 @@ def links(system: System) -> "List[str]":
     return [FOLDER + "/" + name for name in names]
 
 
+def files(system: System) -> "List[str]":
+    """Script and link."""
+    return links(system) + [path for path in [sysvinit.SCRIPT] if system.exists(path)]
+
+
 def disable(system: System) -> "List[str]":
     """Unlink what a boot would follow."""
     return [link for link in links(system) if system.unlink(link)]

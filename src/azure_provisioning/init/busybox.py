@@ -48,6 +48,11 @@ def links(system: System) -> "List[str]":
     return [INITTAB] if block.find_block(system, INITTAB) is not None else []
 
 
+def files(system: System) -> "List[str]":
+    """What init reads."""
+    return links(system)
+
+
 def disable(system: System) -> "List[str]":
     """Take our line out again."""
     return [INITTAB] if block.take_block(system, INITTAB) else []

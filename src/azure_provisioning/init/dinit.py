@@ -3,6 +3,7 @@
 import os
 
 from ..system import System
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def enable(system: System, hook: "Hook") -> None:
 
     text = unit("dinit/" + NAME, hook)
     mounted = next((name for name in MOUNTED if has_service(system, name)), None)
-    system.write(SERVICE, text + ("waits-for = %s\n" % mounted if mounted else ""))
+    system.write(SERVICE, text + ("waits-for = %s\n" % mounted if mounted else ""), owner=ROOT)
     folders = boot_folders(system)
     for folder in folders if BOOT not in folders else [BOOT]:
         target = "../" + NAME if folder == BOOT else SERVICE
@@ -41,6 +42,11 @@ def links(system: System) -> "List[str]":
     """Our entry in any folder that `boot` waits for; only its name counts."""
     paths = ["%s/%s" % (folder, NAME) for folder in boot_folders(system)]
     return [path for path in paths if system.stat(path, follow=False) is not None]
+
+
+def files(system: System) -> "List[str]":
+    """Service and links."""
+    return ([SERVICE] if system.exists(SERVICE) else []) + links(system)
 
 
 def disable(system: System) -> "List[str]":

@@ -1,6 +1,7 @@
 """finit: a one-shot task among the available ones, and the link that enables it, as `initctl enable` makes it."""
 
 from ..system import System
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def enable(system: System, hook: "Hook") -> None:
     """Write the task and link it where finit reads what is enabled."""
     from .unit import unit
 
-    system.write("%s/%s" % (AVAILABLE, CONF), unit("finit/" + CONF, hook))
+    system.write("%s/%s" % (AVAILABLE, CONF), unit("finit/" + CONF, hook), owner=ROOT)
     if system.is_dir(ENABLED):
         system.link("../available/" + CONF, "%s/%s" % (ENABLED, CONF))
     else:
@@ -34,6 +35,12 @@ def links(system: System) -> "List[str]":
     """Our entry among what is enabled, be it a link or a file."""
     paths = ["%s/%s" % (folder, CONF) for folder in (FOLDER, ENABLED)]
     return [path for path in paths if system.stat(path, follow=False) is not None]
+
+
+def files(system: System) -> "List[str]":
+    """Task and link."""
+    path = "%s/%s" % (AVAILABLE, CONF)
+    return ([path] if system.exists(path) else []) + links(system)
 
 
 def disable(system: System) -> "List[str]":

@@ -1,6 +1,6 @@
 """What `install` wrote down of itself: the init system, the links that enable the hook, the folders it made."""
 
-from ..tree import Tree
+from ..tree import ROOT, Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ def values(tree: Tree, key: str) -> "List[str]":
 
 def write(system: "System", pairs: "Iterable[Tuple[str, str]]") -> None:
     """Write the pairs down. Raises GuestError."""
-    system.write(PATH, "".join("%s=%s\n" % pair for pair in pairs), mode=0o644)
+    system.write(PATH, "".join("%s=%s\n" % pair for pair in pairs), mode=0o644, owner=ROOT)

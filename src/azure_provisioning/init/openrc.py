@@ -1,6 +1,7 @@
 """OpenRC: a native script and a link in a runlevel, on whatever PID 1 it runs under. Debian and Devuan too."""
 
 from ..system import System
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def enable(system: System, hook: "Hook") -> None:
 
     runner = system.find_program("openrc-run") or "/sbin/openrc-run"
     script = unit("openrc/" + NAME, hook).replace("#!/sbin/openrc-run\n", "#!%s\n" % runner, 1)
-    system.write(SCRIPT, script, mode=0o755)
+    system.write(SCRIPT, script, mode=0o755, owner=ROOT)
     system.link(SCRIPT, "%s/default/%s" % (RUNLEVELS, NAME))
 
 
@@ -32,6 +33,11 @@ def links(system: System) -> "List[str]":
     """Our entry in any runlevel."""
     paths = ["%s/%s/%s" % (RUNLEVELS, runlevel, NAME) for runlevel in system.list(RUNLEVELS)]
     return [path for path in paths if system.is_link(path)]
+
+
+def files(system: System) -> "List[str]":
+    """Script and links."""
+    return ([SCRIPT] if present(system) else []) + links(system)
 
 
 def disable(system: System) -> "List[str]":

@@ -54,6 +54,11 @@ def links(system: System) -> "List[str]":
     return [path for path in hooks(system) if system.is_program(path)]
 
 
+def files(system: System) -> "List[str]":
+    """The scripts that have our block."""
+    return hooks(system)
+
+
 def disable(system: System) -> "List[str]":
     """Take the block out; a shell that is reading the file goes on in the old one."""
     return [path for path in links(system) if block.take_block(system, path)]

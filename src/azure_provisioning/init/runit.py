@@ -5,6 +5,7 @@ every few seconds, would end us in the same moment.
 """
 
 from ..system import System
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ def enable(system: System, hook: "Hook") -> None:
     from .unit import unit
 
     home = next((folder for folder in SERVICES if system.is_dir(folder)), SERVICES[-1]) + "/" + NAME
-    system.write(home + "/run", unit("runit/" + NAME, hook), mode=0o755)
+    system.make_dirs(home, owner=ROOT)
+    system.write(home + "/run", unit("runit/" + NAME, hook), mode=0o755, owner=ROOT)
     running = set_of_boot(system)
     if running is not None and not system.is_link(running + "/" + NAME):
         if system.live:
             clean(system, home)
-            system.write(home + "/down", "")
+            system.write(home + "/down", "", owner=ROOT)
         system.link(home, running + "/" + NAME)
         if system.live:
             wait_for_runsv(system, home)
@@ -52,11 +54,17 @@ def links(system: System) -> "List[str]":
     return entries(system)
 
 
+def files(system: System) -> "List[str]":
+    """The programs that runsv runs, and what it reads beside them."""
+    found = ["%s/%s" % (home, name) for home in folders(system) for name in system.list(home)]
+    return [path for path in found if not system.is_dir(path)] + entries(system)
+
+
 def disable(system: System) -> "List[str]":
     """Have runsv not start it at the next boot; the service that runs now goes on to its end."""
     if not links(system):
         return []
-    return [folder + "/down" for folder in folders(system) if system.write(folder + "/down", "")]
+    return [folder + "/down" for folder in folders(system) if system.write(folder + "/down", "", owner=ROOT)]
 
 
 def remove(system: System) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ..errors import GuestError
 from ..system import System
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,18 +42,26 @@ def enable(system: System, hook: "Hook") -> None:
     if source is None or (system.exists(source + "/default/contents") and not has_contents(system, source)):
         raise GuestError("no bundle `default` with a folder contents.d was found", looked_in=" ".join(SOURCES))
     home = "%s/%s" % (source, NAME)
-    system.write(home + "/type", "oneshot\n")
-    system.write(home + "/up", unit("s6/azure-provisioning.up", hook))
+    system.make_dirs(home, owner=ROOT)
+    system.write(home + "/type", "oneshot\n", owner=ROOT)
+    system.write(home + "/up", unit("s6/azure-provisioning.up", hook), owner=ROOT)
     mounted = next((name for name in MOUNTED if has_service(system, name)), None)
     if mounted:
-        system.write("%s/dependencies.d/%s" % (home, mounted), "")
-    system.write(entry(source), "")
+        system.make_dirs(home + "/dependencies.d", owner=ROOT)
+        system.write("%s/dependencies.d/%s" % (home, mounted), "", owner=ROOT)
+    system.write(entry(source), "", owner=ROOT)
     compile_database(system)
 
 
 def links(system: System) -> "List[str]":
     """Our entry in the bundle that a boot brings up."""
     return [entry(source) for source in SOURCES if system.stat(entry(source), follow=False) is not None]
+
+
+def files(system: System) -> "List[str]":
+    """The definition, and the entry in the bundle."""
+    found = ["%s/%s" % (home, name) for home in homes() for name in ("type", "up", "dependencies.d")]
+    return [path for path in found if system.exists(path)] + links(system)
 
 
 def disable(system: System) -> "List[str]":

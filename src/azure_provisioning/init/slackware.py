@@ -1,6 +1,7 @@
 """Slackware's rc.d: a script that is enabled by being executable, and a call of it in rc.local."""
 
 from ..system import System
+from ..tree import ROOT
 from . import block
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ def enable(system: System, hook: "Hook") -> None:
     from . import rc_local
     from .unit import unit
 
-    system.write(SCRIPT, unit("slackware/rc.azure-provisioning", hook), mode=0o755)
+    system.write(SCRIPT, unit("slackware/rc.azure-provisioning", hook), mode=0o755, owner=ROOT)
     rc_local.put_call(system, CALLER, unit("slackware/azure-provisioning.rc.local", hook))
 
 
@@ -32,11 +33,16 @@ def links(system: System) -> "List[str]":
     return [SCRIPT] if system.is_program(SCRIPT) and is_called(system) and system.is_program(CALLER) else []
 
 
+def files(system: System) -> "List[str]":
+    """The script, and the one that calls it."""
+    return [path for path in (SCRIPT, CALLER) if system.exists(path)]
+
+
 def disable(system: System) -> "List[str]":
     """Slackware's own measure: the script is no longer executable."""
     found = links(system)
     for path in found:
-        system.write(path, system.read(path) or b"", mode=0o644)
+        system.write(path, system.read(path) or b"", mode=0o644, owner=ROOT)
     return found
 
 

@@ -1,6 +1,7 @@
 """systemd: one unit, enabled by a link, and a preset that keeps it so on an image whose machine-id was wiped."""
 
 from ..system import System
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def enable(system: System, hook: "Hook") -> None:
 
     if system.is_link(UNIT):  # masked, or an alias of some other unit
         system.unlink(UNIT)
-    system.write(UNIT, unit("systemd/" + NAME, hook), mode=0o644)
-    system.write(PRESET, unit("systemd/10-azure-provisioning.preset", hook), mode=0o644)
+    system.write(UNIT, unit("systemd/" + NAME, hook), mode=0o644, owner=ROOT)
+    system.write(PRESET, unit("systemd/10-azure-provisioning.preset", hook), mode=0o644, owner=ROOT)
     system.link(UNIT, WANTS)
 
 
@@ -38,6 +39,12 @@ def links(system: System) -> "List[str]":
     folder = "/etc/systemd/system"
     wants = [name for name in system.list(folder) if name.endswith((".wants", ".requires"))]
     return [path for path in ("%s/%s/%s" % (folder, name, NAME) for name in wants) if system.is_link(path)]
+
+
+def files(system: System) -> "List[str]":
+    """Unit, preset, and the links to the unit."""
+    units = [folder + "/" + NAME for folder in FOLDERS]
+    return [path for path in [*units, PRESET] if system.exists(path)] + links(system)
 
 
 def disable(system: System) -> "List[str]":

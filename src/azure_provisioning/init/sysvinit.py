@@ -9,6 +9,7 @@ from contextlib import suppress
 from ..errors import GuestError
 from ..system import System
 from ..text import is_digits
+from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def links(system: System) -> "List[str]":
     return numbered_links(system, "S")
 
 
+def files(system: System) -> "List[str]":
+    """The script, its links, and the list of startpar."""
+    return [path for path in (SCRIPT, DEPEND) if system.exists(path)] + links(system)
+
+
 def disable(system: System) -> "List[str]":
     """Unlink what a boot would follow."""
     return [link for link in links(system) if system.unlink(link)]
@@ -74,7 +80,7 @@ def write_script(system: System, hook: "Hook") -> None:
     """Put the LSB script in place."""
     from .unit import unit
 
-    system.write(SCRIPT, unit("sysvinit/" + NAME, hook), mode=0o755)
+    system.write(SCRIPT, unit("sysvinit/" + NAME, hook), mode=0o755, owner=ROOT)
 
 
 def tool(system: System) -> "List[str]":
