@@ -33,6 +33,18 @@ demo: $(FILE) ## Build, and rehearse a first boot against an Azure on loopback: 
 test: ## The whole suite, with one Python and nothing installed: no root, no network
 	$(PYTHON) -m tests
 
+.PHONY: test-user
+test-user: ## The suite as a plain user, from a checkout that only root may write to (root)
+	sh tests/as_user.sh $(ONLY)
+
+.PHONY: hostile
+hostile: ## The attacks that .github/SECURITY.md promises about, races for longer than in the suite (root)
+	$(PYTHON) -m tests.hostile $(ONLY)
+
+.PHONY: release-test
+release-test: ## Every proof that there is, one after another, with a table: hours (root, Debian packages)
+	$(PYTHON) -m tests.everything $(ONLY)
+
 .PHONY: test-pythons
 test-pythons: ## The suite on every Python 3.6+ that is found
 	$(PYTHON) -m tests.pythons
