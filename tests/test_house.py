@@ -157,6 +157,11 @@ class ArrowsTest(GuestTest):
         self.assertIn("provision.py", found)
         self.assertEqual(len(found), len(set(found)))
 
+    def test_digits_are_those_of_ascii(self) -> None:
+        """`int` refuses what these take, such as a superscript two: see `config.is_digits`."""
+        for path, tree in modules():
+            self.assertEqual(calls_of(tree) & {"isdigit", "isdecimal", "isnumeric"}, set(), path)
+
     @unittest.skipUnless(sys.version_info >= (3, 10), "only Pythons from 3.10 on know what their standard library has")
     def test_no_name_from_outside_the_standard_library(self) -> None:
         known = set(getattr(sys, "stdlib_module_names", ())) | {"azure_provisioning"}

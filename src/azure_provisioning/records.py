@@ -115,9 +115,12 @@ def decode(encoded: str) -> Optional[bytes]:
 
 
 def text(value: "Dict[str, object]", key: str) -> str:
-    """The stripped string under `key` of a JSON object; empty if there is none."""
+    """The stripped string under `key` of a JSON object; empty if there is none.
+
+    JSON can write half of a character, which no file and no terminal takes: there is a `?` in its place.
+    """
     found = value.get(key)
-    return found.strip() if isinstance(found, str) else ""
+    return found.strip().encode("utf-8", "replace").decode("utf-8") if isinstance(found, str) else ""
 
 
 class Hook(NamedTuple):

@@ -15,6 +15,8 @@ VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp")  # noqa: S108
 CONTENT_LIMIT = 16 << 20  # bytes of one file: what the largest reader takes
 SIZE_LIMIT = 1 << 30  # bytes that a file may seem to have; it takes no space
 NAMES_LIMIT = 100000  # in one folder
+DEPTH_LIMIT = 200  # folders in one another: each is a call within a call when the copy is looked at and removed
+NAME_SHOWN = 80  # characters of such a path in a message
 
 
 class Thing(NamedTuple):
@@ -42,6 +44,8 @@ class Scratch(System):
     def look(self, path: str, whole: bool = False) -> None:
         """As in every Tree: bring over what lies at `path` (without a link on the way), with `whole` all of it."""
         parent = os.path.dirname(path)
+        if path.count("/") > DEPTH_LIMIT:
+            raise GuestError("too many folders in one another", path=path[:NAME_SHOWN], limit=DEPTH_LIMIT)
         if path not in self._brought and parent in self._folders and path not in VOLATILE:
             found = self.image.stat(path, follow=False)
             if found is None:

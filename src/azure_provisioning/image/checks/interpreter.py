@@ -1,6 +1,7 @@
 """Can the Python that the hook names run us? In an image by looking at its library, here by asking it."""
 
 import re
+import struct
 from io import BytesIO
 from typing import Iterator, List, Optional, Set
 
@@ -170,8 +171,8 @@ def in_zip(system: System, path: str) -> "Set[str]":
     try:
         data = system.read(path, limit=BINARY_LIMIT)
         names = ZipFile(BytesIO(data or b"")).namelist()
-    except (GuestError, BadZipFile):
-        return set()
+    except (GuestError, BadZipFile, ValueError, NotImplementedError, OverflowError, OSError, struct.error):
+        return set()  # zipfile has no one word for what is none
     found = set()
     for name in names:
         head, _, tail = name.partition("/")
