@@ -1,6 +1,7 @@
 """Images with odd things in them: every verb has an answer or a refusal, and never a traceback."""
 
 import io
+import json
 import os
 import random
 import shutil
@@ -154,3 +155,39 @@ class PoolTest(GuestTest):
             code = self.boot(force=True)
             self.assertEqual(code, 1 if key == "ppsType" else 0, self.story)
             self.assertNotIn("Traceback", self.story)
+
+
+class ShownTest(CheckTest):
+    """File names, and what is in files, drive no terminal and forge no line, on stdout and on stderr."""
+
+    EVIL = "\x1b]0;X\x07\x9b2J\u202e\u2066\x7f\r\nforged: line\n\u2028forged\udcff\ud7ff"
+
+    def shown(self, *arguments: str) -> str:
+        """What a verb prints, if it is no more than printable lines."""
+        done = cli(arguments[0], "--root", self.root, *arguments[1:])
+        self.assertIn(done.code, (0, 1), done.err)
+        for text in (done.out, done.err):
+            self.assertEqual({char for char in text if not char.isprintable()} - {"\n", "\t"}, set(), arguments)
+            self.assertEqual([line for line in text.split("\n") if line.startswith(("forged", "\tforged"))], [])
+        return done.out
+
+    def test_all_verbs(self) -> None:
+        evil = self.EVIL.encode("utf-8", "surrogateescape")
+        home = os.fsencode(self.root) + b"/home/user"
+        os.makedirs(home)
+        for folder, name in ((home, b"." + evil + b"_history"), (home, b".bash_history")):
+            with open(folder + b"/" + name, "wb") as file:
+                file.write(b"x\n")
+        for place in ("etc/azure-provisioning/ready.d", "etc/NetworkManager/system-connections", "etc/netplan"):
+            os.makedirs(os.path.join(self.root, place), exist_ok=True)
+            with open(os.path.join(os.fsencode(self.root), place.encode("ascii"), evil + b".yaml"), "wb") as file:
+                file.write(b"mac-address=00\nmacaddress: 00\n")
+        with open(self.root + "/etc/hosts", "wb") as file:
+            file.write(b"127.0.0.1\tlocalhost\n# " + evil.replace(b"\n", b" ") + b"\n")
+        self.system.write(STATE, "vm_id=x\nerror_reason=%s\nerror_at=x\n" % "".join(self.EVIL.replace("\udcff", "").split()))
+        self.assertTrue(self.shown("check"))
+        self.assertTrue(json.loads(self.shown("check", "--json")))
+        self.assertIn("forged", self.shown("status"))
+        self.assertIn("\x1b", json.loads(self.shown("status", "--json"))["last_error"]["reason"])
+        self.shown("rehearse")
+        self.assertIn("\\nforged: line\\n", self.shown("generalize", "--yes", "--user", "user"))

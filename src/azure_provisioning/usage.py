@@ -148,14 +148,14 @@ COMMON = (
 EXITS = (
     (0, "done, or nothing to do (also: not on Azure)"),
     (1, "an expected failure; one line says what, and what to do"),
-    (2, "the command line makes no sense"),
+    (2, "the command line makes no sense, or --root names no image"),
     (3, "a bug; the traceback is on stderr"),
     (130, "interrupted"),
 )
 
 
 def parse(argv: List[str]) -> argparse.Namespace:
-    """The arguments; `verb` says which function takes them. Exits with 2 for what makes no sense."""
+    """The arguments; `verb` says which function takes them. Exits with 2 for a usage error."""
     return parser().parse_args(argv)
 
 
