@@ -1,6 +1,8 @@
 """Runs the suite, or the tests that are named: `python3 -m tests [-k WORD] [-x] [--strict] [tests.test_state ...]`.
 
 No test found is a failure, and so is, with `--strict` or where CI=true, a skip that is not on the list of tests/skips.py.
+The checkout is only read. Root plays a plain user, who runs what root skips, with `setpriv --reuid=4711 --regid=4711
+--clear-groups env HOME=/tmp python3 -m tests`.
 """
 
 import argparse

@@ -8,8 +8,9 @@ import unittest
 from typing import Dict
 
 from tests import TOP, skips
-from tests.forks import FAILED, PASSED, SKIPPED, Outcome, play
+from tests.forks import FAILED, PASSED, SKIPPED, Outcome, flatten, play
 from tests.guests import GuestTest
+from tests.slow import SECONDS
 
 SAMPLE = """
 import os, sys, unittest
@@ -133,6 +134,14 @@ class PlayTest(unittest.TestCase):
         self.assertEqual(found[0]["test_second"].word, FAILED)
         self.assertIn("took more than 1 s, and was killed", found[0]["test_second"].texts[0])
         self.assertEqual(found[1]["test_other"].word, PASSED)
+
+
+class SlowTest(unittest.TestCase):
+    def test_each_exists(self) -> None:
+        """One that was renamed would be begun late."""
+        for name in SECONDS:
+            (test,) = flatten(unittest.defaultTestLoader.loadTestsFromName("tests." + name))
+            self.assertEqual(test.id(), "tests." + name)
 
 
 class SkipsTest(unittest.TestCase):

@@ -223,6 +223,8 @@ class ImageRehearsalTest(ImageTest):
     def test_account_that_is_there(self) -> None:
         """Its home and its keys are the image's, to which one is added."""
         uid, gid = os.geteuid() or 1000, os.getegid() or 1000
+        if uid == 65534:
+            self.skipTest("as nobody: this account is refused, so what happens to one that is there was not seen")
         self.system_image()
         with open(self.root + "/etc/passwd", "a") as file:
             file.write("azureuser:x:%d:%d::/home/azureuser:/bin/sh\n" % (uid, gid))
