@@ -1,6 +1,6 @@
 """Runs the suite, or the tests that are named: `python3 -m tests [-k WORD] [-x] [--strict] [tests.test_state ...]`.
 
-No test found is a failure, and so is, with `--strict` or where CI=true, a skip that is not on the list of tests/skips.py.
+No test found is a failure, and so is, with --strict or where CI=true, a skip that is not on the list of tests/skips.py.
 The checkout is only read. Root plays a plain user, who runs what root skips, with `setpriv --reuid=4711 --regid=4711
 --clear-groups env HOME=/tmp python3 -m tests`.
 """
@@ -71,7 +71,7 @@ def arguments() -> argparse.Namespace:
 
 
 def keep_byte_code() -> None:
-    """Where the checkout may not be written, compile its modules once, and not in every process (from Python 3.8 on)."""
+    """Where the checkout may not be written, compile its modules once and not in every process (from 3.8 on)."""
     if not os.access(os.path.join(TOP, "tests"), os.W_OK):
         folder = os.path.join(server().folder, "byte-code")
         os.environ["PYTHONPYCACHEPREFIX"] = folder
@@ -90,7 +90,7 @@ def load(names: "List[str]") -> "List[unittest.TestCase]":
 
 
 def split(tests: "List[unittest.TestCase]") -> "List[Group]":
-    """The groups, the longest first, so that none is begun late: each test that is known as slow, and the rest by class."""
+    """The groups, the longest first, so that none is begun late: each slow test by itself, and the rest by class."""
     slow = sorted((test for test in tests if short(test) in SECONDS), key=lambda test: -SECONDS[short(test)])
     classes: "Dict[str, List[unittest.TestCase]]" = {}
     for test in tests:

@@ -12,11 +12,12 @@ import tempfile
 import time
 import traceback
 import unittest
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from contextlib import suppress
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
-# What came of one test, or of the preparation of a class. `texts` are its tracebacks, or the reasons why it was skipped.
+# What came of one test, or of the preparation of a class. `texts` are its tracebacks, or why it was skipped.
 Outcome = NamedTuple("Outcome", [("id", str), ("word", str), ("seconds", float), ("texts", List[str])])
 
 Group = Sequence[unittest.TestCase]
@@ -31,7 +32,7 @@ class Fork:
         self.ends = self.started + limit
         self.outcomes: "List[Outcome]" = []
         self.at = "before its first test"
-        self.printed = tempfile.TemporaryFile()
+        self.printed = tempfile.TemporaryFile()  # noqa: SIM115 # closed by `end`
         reader, writer = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -44,6 +45,8 @@ class Fork:
                 os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
                 os._exit(1)
             os._exit(0)
+        with suppress(OSError):  # it has done so itself, or is gone
+            os.setpgid(self.pid, self.pid)
         os.close(writer)
         self.reader = os.fdopen(reader, "rb", buffering=0)
         self.unread = b""
@@ -66,7 +69,8 @@ class Fork:
     def end(self, problem: str = "") -> None:
         """It has told the last, or is stopped for a `problem`, which is a failure of the test that runs."""
         if problem:
-            os.killpg(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self.pid, signal.SIGKILL)
         self.reader.close()
         status = os.waitpid(self.pid, 0)[1]
         if status and not problem:
@@ -190,8 +194,3 @@ def flatten(suite: "unittest.TestSuite") -> "Iterator[unittest.TestCase]":
             yield from flatten(test)
         else:
             yield test
-
-
-def first_failure(outcomes: "Sequence[Outcome]") -> "Optional[Outcome]":
-    """The first that failed."""
-    return next((outcome for outcome in outcomes if outcome.word == FAILED), None)

@@ -330,6 +330,7 @@ SUPPORTED = {
     "bsd rc": "rc-local",
 }
 
+
 def built_file() -> str:
     """The product, built once for this run of the suite, outside the checkout."""
     return server().path

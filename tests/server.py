@@ -24,8 +24,8 @@ Result = NamedTuple("Result", [("code", int), ("out", str), ("err", str)])
 # Memory where there is some: everything that a guest writes is fsynced, and a busy disk would make minutes of that.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
 
-# Loads nothing before it is asked, and ends when its stdin does. A command line is one message, with the descriptors that are to be its stdout and stderr; the
-# answers are its process id and its exit code.
+# Loads nothing before it is asked, and ends when its stdin does. A command line is one message, with the descriptors
+# that are to be its stdout and stderr; the answers are its process id and its exit code.
 SERVER = """
 import array, contextlib, functools, gc, importlib, json, os, pkgutil, select, signal, socket, sys, zipimport
 

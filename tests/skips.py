@@ -1,4 +1,4 @@
-"""Which skips are well: such a test runs elsewhere, and where is said here. Any other skip fails CI: nothing tests it."""
+"""Which skips are well: such a test runs elsewhere, and where is said here. Any other skip fails CI."""
 
 import os
 from typing import Dict, List

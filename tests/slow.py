@@ -1,4 +1,4 @@
-"""Which tests take long: they are begun first, each by itself, so that the suite does not end with one that runs alone."""
+"""Which tests take long: they are begun first, each by itself, so that the suite does not end with one alone."""
 
 from typing import Dict
 

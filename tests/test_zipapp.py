@@ -20,7 +20,7 @@ VERBS = ("run", "install", "uninstall", "status", "check", "report", "rehearse")
 
 
 def pythons() -> "Dict[Tuple[int, ...], str]":
-    """The interpreter that runs this, and those in the variable PYTHONS, by version: each has its own run of the suite."""
+    """The interpreter that runs this, and those in the variable PYTHONS, by version: each has a suite of its own."""
     found: "Dict[Tuple[int, ...], str]" = {sys.version_info[:2]: sys.executable}
     for path in os.environ.get("PYTHONS", "").split():
         found.setdefault(ask_version(path)[:2], path)
