@@ -13,7 +13,7 @@ import time
 import traceback
 import unittest
 from contextlib import suppress
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Generator, Iterator, List, NamedTuple, Sequence, Tuple
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -160,7 +160,7 @@ def run(group: Group, writer: int, printed: int) -> None:
     tell(None)
 
 
-def play(groups: "Sequence[Group]", jobs: int, limit: float) -> "Iterator[Tuple[int, List[Outcome]]]":
+def play(groups: "Sequence[Group]", jobs: int, limit: float) -> "Generator[Tuple[int, List[Outcome]], None, None]":
     """Run the groups in order, so many at a time: (number of the group, its outcomes) as each ends.
 
     A group that takes longer than the limit is killed. Who wants no more closes this: what runs is killed.

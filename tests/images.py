@@ -8,7 +8,8 @@ import sys
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from tests.guests import GuestTest
-from tests.server import ENVIRONMENT, Result, is_read_at_start, server
+from tests.server import ENVIRONMENT, is_read_at_start, server
+from tests.server import Result as Result
 
 PYTHON = {"/usr/bin/python3": "-> python3.11", "/usr/bin/python3.11": "python"}
 

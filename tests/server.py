@@ -30,7 +30,7 @@ SERVER = """
 import array, contextlib, functools, gc, importlib, json, os, pkgutil, select, signal, socket, sys, zipimport
 
 file = sys.argv[1]
-listener = socket.socket(fileno=int(sys.argv[2]))
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[2]))
 select.select([listener, sys.stdin], [], [])
 sys.path.insert(0, file)
 loader = zipimport.zipimporter(file)

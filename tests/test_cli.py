@@ -23,7 +23,7 @@ class CommandTest(BuiltTest):
         """Run the built file. Never with `run`, which is about this very machine."""
         assert "run" not in argv
         command = [sys.executable, "-I", "-S", self.program] + list(argv)
-        done = call(command, **(environment or {}))
+        done = call(command, 60.0, **(environment or {}))
         return subprocess.CompletedProcess(command, *done)
 
 

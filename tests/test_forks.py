@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 import unittest
-from typing import Dict
+from typing import Dict, List
 
 from tests import TOP, skips
 from tests.forks import FAILED, PASSED, SKIPPED, Outcome, flatten, play
@@ -126,7 +126,7 @@ class PlayTest(unittest.TestCase):
             def test_other(self) -> None:
                 pass
 
-        groups = [[Hang("test_first"), Hang("test_second")], [Other("test_other")]]
+        groups: "List[List[unittest.TestCase]]" = [[Hang("test_first"), Hang("test_second")], [Other("test_other")]]
         found: "Dict[int, Dict[str, Outcome]]" = {}
         for number, outcomes in play(groups, jobs=2, limit=1.0):
             found[number] = {outcome.id.rpartition(".")[2]: outcome for outcome in outcomes}
