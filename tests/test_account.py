@@ -401,17 +401,23 @@ class ToolRoadTest(AccountTest):
 class LeftoversTest(AccountTest):
     """Locks of tools that were interrupted."""
 
+    TOOL = "Name:\tpasswd\nUid:\t1000\t0\t0\t0\n"  # which a user may call
+
     def leave(self, path: str, text: str, age: float) -> None:
         self.fill({path: text})
         then = time.time() - age
         os.utime(self.root + path, (then, then))
 
     def test_stale(self) -> None:
-        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/comm": "useradd\n"})
+        theirs = "Name:\tuseradd\nUid:\t1000\t1000\t1000\t1000\n"
+        self.fill({"/proc/79/status": theirs, "/proc/79/fd/3": "-> /etc/passwd+"})
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/status": self.TOOL})
         for path, text, age in (
             ("/etc/passwd.lock", "77", 1002.0),  # from before this boot
             ("/etc/group.lock", "", 61.0),
             ("/etc/shadow.lock", "78\n", 1.0),  # nobody has that number
+            ("/etc/passwd.lock", "79\n", 1.0),  # a user's process has it by now
+            ("/etc/passwd+", "half of it", 4.0),  # which that user reads
             ("/etc/gshadow.lock", "77", -3600.0),  # from a time when the clock was wrong
             ("/etc/passwd+", "half of it", 2000.0),
             ("/etc/group+", "half of it", 3.0),  # nobody has it open
@@ -426,7 +432,7 @@ class LeftoversTest(AccountTest):
 
     def test_shape(self) -> None:
         """What a tool would have left, to the byte, goes; what only has its name stays, and holds up nobody."""
-        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/comm": "useradd\n"})
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/status": self.TOOL})
         backup = "root:x:0:0:root:/root:/bin/zsh\nann:x:1001:1001::/home/ann:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n"
         half = IMAGE["/etc/passwd"][:-20]
         for path, text, age, stays in (
@@ -501,6 +507,7 @@ class LeftoversTest(AccountTest):
     def test_open_and_claimed(self) -> None:
         """A half-written file that somebody has open, and the claim of a process that lives, are left alone."""
         self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/fd/3": "-> /etc/group+"})
+        self.fill({"/proc/77/status": self.TOOL})
         self.leave("/etc/passwd.77", "77", 5.0)
         ensure_account(self.system, NAME)
         self.assertEqual(self.text("/etc/passwd.77"), "77")
@@ -510,7 +517,7 @@ class LeftoversTest(AccountTest):
         self.assertEqual(self.text("/etc/group+"), "half of it")
 
     def test_held(self) -> None:
-        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/comm": "useradd\n"})
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/status": self.TOOL})
         self.leave("/etc/passwd.lock", "77", 5.0)
         before = self.system.monotonic()
         with self.assertRaisesRegex(GuestError, "the accounts are locked"):

@@ -1,10 +1,11 @@
 """Who is asked to send the new name, and how; the clients are functions that note what they were given."""
 
+import os
 from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.dns import find_interfaces, publish_name
-from tests.tools import ToolTest
+from tests.tools import ToolTest, run_process
 
 ROUTES = (
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
@@ -23,11 +24,15 @@ class PublishTest(ToolTest):
             self.tools.add(name)
         self.pid = 100
 
-    def start(self, *argv: str, comm: str = "") -> None:
-        """A process that runs in the guest."""
+    def start(self, *argv: str, program: str = "", uid: int = 0) -> int:
+        """A process that runs in the guest: of root, by default, and of the image's own program."""
         self.pid += 1
-        comm = comm or argv[0].rpartition("/")[2][:15]
-        self.fill({"/proc/%d/comm" % self.pid: comm + "\n", "/proc/%d/cmdline" % self.pid: "\0".join(argv) + "\0"})
+        name = argv[0].split(":")[0].rpartition("/")[2]
+        folder = "/usr/lib/systemd" if name == "systemd-networkd" else "/sbin"
+        program = program or "%s/%s" % (folder, name)
+        self.system.write(program, "", mode=0o755)
+        run_process(self, self.pid, program, *argv, uid=uid)
+        return self.pid
 
     def publish(self) -> "List[str]":
         """Publish, and return what was run."""
@@ -56,7 +61,7 @@ class PublishTest(ToolTest):
         self.assertEqual(self.publish(), ["nmcli --wait 25 device modify eth0 ipv4.dhcp-hostname new.name"])
 
     def test_dhcpcd(self) -> None:
-        self.start("dhcpcd: [manager] [ip4] [ip6]", comm="dhcpcd")
+        self.start("dhcpcd: [manager] [ip4] [ip6]")
         self.fill({"/etc/dhcpcd.conf": "#hostname\nduid\n"})
         with self.assertRaises(GuestError):  # no pid file: `-n` would start another
             self.publish()
@@ -86,6 +91,31 @@ class PublishTest(ToolTest):
         self.assertIn('send host-name "new.name";\n', seen[0])
         self.assertEqual(self.system.list("/run/azure-provisioning"), [])
 
+    def test_networkd_has_an_account_of_its_own(self) -> None:
+        self.fill({"/etc/passwd": "systemd-network:x:998:998::/:/bin/false\n", "/run/systemd/netif/leases/2": ""})
+        self.start("/usr/lib/systemd/systemd-networkd", uid=998)
+        self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
+
+    def test_process_of_somebody_else(self) -> None:
+        """By its name, by its words, by the program itself, or by another that is its owner's: it has no interface."""
+        self.fill({"/run/systemd/netif/leases/2": "", "/run/NetworkManager/devices/2": "", "/run/dhcpcd/pid": "1\n"})
+        for name in ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc"):
+            self.start("/sbin/" + name, "eth0", program="/home/u/" + name, uid=1000)
+            self.start("/sbin/" + name, "eth0", program="/home/u/" + name)  # of root, and not the image's
+            self.start("/sbin/" + name, "eth0", uid=1000)
+            self.start("/sbin/" + name, "eth0", uid=33)
+        self.start("/bin/busybox", "udhcpc", "-i", "eth0", program="/bin/busybox", uid=1000)
+        self.start("/bin/busybox", "sh", "udhcpc", "eth0", program="/bin/busybox")
+        with self.assertRaisesRegex(GuestError, "no DHCP client is known"):
+            self.publish()
+        self.assertEqual(self.tools.ran, [])
+
+    def test_program_that_others_may_write(self) -> None:
+        self.start("/sbin/dhclient", "eth0")
+        os.chmod(self.root + "/sbin/dhclient", 0o777)
+        with self.assertRaisesRegex(GuestError, "no DHCP client is known"):
+            self.publish()
+
     def test_dhclient_that_was_started_without_a_word(self) -> None:
         """It serves every interface."""
         self.start("/sbin/dhclient")
@@ -103,8 +133,8 @@ class PublishTest(ToolTest):
         asked = "-i eth0 -x hostname:new.name -s /bin/true -f -n -q -t 3 -T 3"
         self.start("udhcpc", "-b", "-p", "/var/run/udhcpc.eth0.pid", "-i", "eth0", "-x", "hostname:old")
         self.assertEqual(self.publish(), ["udhcpc " + asked])
-        self.system.unlink("/proc/101/comm")
-        self.start("/bin/busybox", "udhcpc", "-i", "eth0", comm="busybox")
+        self.system.unlink("/proc/101/exe")
+        self.start("/bin/busybox", "udhcpc", "-i", "eth0", program="/bin/busybox")
         self.system.unlink("/sbin/udhcpc")
         self.assertEqual(self.publish(), ["busybox udhcpc " + asked])
 

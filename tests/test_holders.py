@@ -173,7 +173,7 @@ class HolderTest(ToolTest):
             ("/usr/bin/passwd", "T (stopped)", line.replace("77", "78"), False),
         ):
             with self.subTest(exe=exe, state=state, locks=locks):
-                status = "Name:\tx\nState:\t%s\n" % state
+                status = "Name:\tx\nState:\t%s\nUid:\t1000\t0\t0\t0\n" % state
                 self.fill({"/proc/locks": locks, "/proc/77/status": status, "/proc/77/fd/3": "-> /etc/.pwd.lock"})
                 self.fill({"/proc/77/exe": "-> " + exe})
                 self.assertEqual(wake_holders(self.system, LOCK), woken)

@@ -11,7 +11,7 @@ from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys, restart_dropbear
 from azure_provisioning.provision import prepare
 from tests.guests import AZURE_VM, FastSystem
-from tests.tools import ToolSystem, ToolTest
+from tests.tools import ToolSystem, ToolTest, run_process
 
 IMAGE = {
     "/usr/sbin/sshd": "",
@@ -144,29 +144,62 @@ class HostKeysTest(ToolTest):
         self.assertEqual(renew_host_keys(self.system), "no ssh server here")
         self.assertEqual(self.tools.ran, [])
 
-    def test_dropbear_that_runs(self) -> None:
-        """Only the one that listens is ended; started anew unless somebody watches over it."""
-        for words, again in ((["dropbear", "-R", "-p", "22"], True), (["dropbear", "-RFE"], False)):
-            with self.subTest(words):
+    def test_dropbear_that_runs_under_systemd(self) -> None:
+        """By its unit, without waiting: it may be ordered after us. The rest is in test_processes.py."""
+        self.fill({"/usr/sbin/dropbear": "", "/run/systemd/system/x": "", "/etc/init.d/dropbear": "#!/bin/sh\n"})
+        self.tools.add("systemctl", folder="/usr/bin")
+        unit = "0::/system.slice/system-drop.slice/dropbear-lan.service\n"
+        for cgroup, ran in (
+            (unit, ["systemctl --no-block try-restart dropbear-lan.service"]),
+            ("0::/user.slice\n", []),
+        ):
+            run_process(self, 21, "dropbear", "/usr/sbin/dropbear", "-F")
+            self.fill({"/proc/21/cgroup": cgroup})
+            del self.tools.ran[:]
+            with mock.patch.object(ToolSystem, "live", True):
+                said = restart_dropbear(self.system)
+            self.assertEqual(self.tools.ran_words(), ran)
+            self.assertIn("systemd starts dropbear anew" if ran else "has the old keys until it is restarted", said)
+
+    def test_dropbear_of_other_init_systems(self) -> None:
+        """Each by its own tool; an inittab's by its end alone."""
+        for files, ran, hung in (
+            ({"/run/dinitctl": ""}, ["dinitctl restart dropbear"], []),
+            ({"/run/finit": ""}, ["initctl restart dropbear"], []),
+            ({"/etc/inittab": "::respawn:/usr/sbin/dropbear -F\n"}, [], [21]),
+            ({"/etc/inittab": "#::respawn:/usr/sbin/dropbear -F\n"}, [], []),
+            ({"/etc/rc.d/rc.dropbear": "#!/bin/sh\n"}, ["rc.dropbear restart"], []),
+            ({}, [], []),
+        ):
+            with self.subTest(files):
                 self.setUp()
-                self.fill({"/etc/dropbear/dropbear_rsa_host_key": "old", "/proc/7/status": "Name:\tsh\nPPid:\t1\n"})
-                for pid, parent in ((21, 1), (34, 21)):
-                    status = "Name:\tdropbear\nState:\tS\nPPid:\t%d\n" % parent
-                    files = {"status": status, "cmdline": "\0".join(words) + "\0", "comm": "dropbear\n"}
-                    self.fill({"/proc/%d/%s" % (pid, name): text for name, text in files.items()})
+                self.fill({"/usr/sbin/dropbear": ""})
+                self.fill(files)
+                run_process(self, 21, "dropbear", "/usr/sbin/dropbear", "-F")
                 hung_up: "List[int]" = []
+
+                def come_back(hung_up: "List[int]" = hung_up) -> None:
+                    shutil.rmtree(self.root + "/proc/21")
+                    run_process(self, 22, "dropbear", "/usr/sbin/dropbear", "-F")
+
+                def restarted(_argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+                    come_back()
+                    return 0, ""
 
                 def hang_up(pid: int, hung_up: "List[int]" = hung_up) -> bool:
                     hung_up.append(pid)
-                    shutil.rmtree("%s/proc/%d" % (self.root, pid))
+                    come_back()
                     return True
 
+                for name in ("dinitctl", "initctl", "rc.dropbear"):
+                    self.tools.tools[name] = restarted
+                if "/etc/rc.d/rc.dropbear" in files:
+                    os.chmod(self.root + "/etc/rc.d/rc.dropbear", 0o755)
                 self.system.hang_up = hang_up  # type: ignore[method-assign]
-                self.tools.add("dropbear", lambda argv, stdin: (0, ""))
                 with mock.patch.object(ToolSystem, "live", True):
-                    self.assertTrue(restart_dropbear(self.system))
-                self.assertEqual(hung_up, [21])
-                self.assertEqual(self.tools.ran_words(), [" ".join(words)] if again else [])
+                    said = restart_dropbear(self.system)
+                self.assertEqual((self.tools.ran_words(), hung_up), (ran, hung))
+                self.assertIn("was started anew" if ran or hung else "has the old keys until it is restarted", said)
 
     def test_dropbear(self) -> None:
         self.fill({"/usr/sbin/dropbear": "", "/etc/dropbear/dropbear_dss_host_key": "old", "/etc/dropbear/other": "x"})

@@ -184,7 +184,8 @@ class ShownTest(CheckTest):
                 file.write(b"mac-address=00\nmacaddress: 00\n")
         with open(self.root + "/etc/hosts", "wb") as file:
             file.write(b"127.0.0.1\tlocalhost\n# " + evil.replace(b"\n", b" ") + b"\n")
-        self.system.write(STATE, "vm_id=x\nerror_reason=%s\nerror_at=x\n" % "".join(self.EVIL.replace("\udcff", "").split()))
+        reason = "".join(self.EVIL.replace("\udcff", "").split())
+        self.system.write(STATE, "vm_id=x\nerror_reason=%s\nerror_at=x\n" % reason)
         self.assertTrue(self.shown("check"))
         self.assertTrue(json.loads(self.shown("check", "--json")))
         self.assertIn("forged", self.shown("status"))

@@ -3,8 +3,8 @@
 from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest.sshd import DROP_IN, set_password_login
-from tests.tools import ToolTest
+from azure_provisioning.guest.sshd import DROP_IN, reload_sshd, set_password_login
+from tests.tools import ToolTest, run_process
 
 CONFIG = "/etc/ssh/sshd_config"
 INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf\n"
@@ -89,19 +89,27 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(DROP_IN), OFF)
 
     def test_running_sshd(self) -> None:
-        self.fill({CONFIG: INCLUDE, "/run/sshd.pid": "123\n", "/proc/123/comm": "sshd\n"})
+        self.fill({CONFIG: INCLUDE, "/run/sshd.pid": "123\n"})
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             return (0, "passwordauthentication no\n") if argv[1] in ("-t", "-T") else (1, "usage")
 
         self.tools.add("sshd", sshd)
+        run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
         self.assertEqual(set_password_login(self.system, False), "password login: no, sshd reads its files again")
         self.assertEqual(self.hung_up, [123])
         self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
 
     def test_number_of_another_process(self) -> None:
-        self.fill({CONFIG: INCLUDE, "/run/sshd.pid": "123\n", "/proc/123/comm": "cron\n"})
-        set_password_login(self.system, False)
-        self.system.write("/run/sshd.pid", "-1\n")
-        set_password_login(self.system, False)
+        """Whatever it calls itself: by now the number may be that of a user's process."""
+        self.fill(
+            {CONFIG: INCLUDE + "PasswordAuthentication no\n", "/sbin/sshd": "", "/home/u/sshd": "", "/sbin/cron": ""}
+        )
+        for program, uid in (("/sbin/cron", 0), ("/home/u/sshd", 0), ("/home/u/sshd", 1000), ("/sbin/sshd", 1000)):
+            run_process(self, 123, program, "/usr/sbin/sshd", uid=uid)
+            self.system.write("/run/sshd.pid", "123\n")
+            self.assertFalse(reload_sshd(self.system))
+        for text in ("-1\n", "\xb2\n", "9" * 400, "", "124"):
+            self.system.write("/run/sshd.pid", text)
+            self.assertFalse(reload_sshd(self.system))
         self.assertEqual(self.hung_up, [])

@@ -50,3 +50,13 @@ class ToolTest(GuestTest):
         super().setUp()
         self.tools = ToolSystem(self.root)
         self.system = self.tools
+
+
+def run_process(test: GuestTest, pid: int, program: str, *argv: str, uid: int = 0, parent: int = 1) -> None:
+    """A process of the guest that executes the file at `program`, or the one of that name in /usr/sbin."""
+    path = program if program.startswith("/") else "/usr/sbin/" + program
+    folder = "/proc/%d/" % pid
+    status = "Name:\t%s\nPPid:\t%d\nUid:%s\n" % (argv[0].rpartition("/")[2][:15], parent, ("\t%d" % uid) * 4)
+    test.fill(
+        {folder + "exe": "-> ../.." + path, folder + "status": status, folder + "cmdline": "\0".join(argv) + "\0"}
+    )

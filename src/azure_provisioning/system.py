@@ -527,6 +527,16 @@ class System(Tree):
             raise GuestError("not a regular file", path=path)
         return lock
 
+    def target(self, path: str) -> Optional[os.stat_result]:
+        """What a link of /proc, such as an `exe`, leads to: the kernel knows, its text may say anything. None: gone."""
+        if self.root != "/":
+            return self.stat(path)
+        try:
+            with self.reach(path, follow=False) as place:
+                return os.stat(place.name, dir_fd=place.folder)
+        except OSError:
+            return None
+
     def hang_up(self, pid: int) -> bool:
         """Tell a process of the running machine to read its files again (SIGHUP); False if it is not this guest's."""
         if not self.live:

@@ -15,6 +15,8 @@ FOLDER = "/run/azure-provisioning"
 SECONDS = 30.0  # for a client to get its answer
 ROUTE_IS_UP = 1  # linux/route.h, RTF_UP
 
+PROGRAMS = ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc")
+
 Running = Dict[str, List[List[str]]]  # the command lines of the processes that go by a name
 
 
@@ -69,9 +71,9 @@ def is_up(flags: str) -> bool:
 
 
 def find_processes(system: System) -> Running:
-    """What runs, by name."""
+    """The clients that run, by their names: only the image's own."""
     found: Running = {}
-    for process in processes(system):
+    for process in processes(system, *PROGRAMS):
         found.setdefault(process.name, []).append(process.argv)
     return found
 
@@ -81,7 +83,7 @@ def find_processes(system: System) -> Running:
 
 def by_networkd(system: System, interface: str, _name: str, running: Running) -> bool:
     """systemd-networkd. `renew` and `forcerenew` send the old name (systemd issues 23244, 36440)."""
-    if "systemd-network" not in running or not has_index_in(system, "/run/systemd/netif/leases", interface):
+    if "systemd-networkd" not in running or not has_index_in(system, "/run/systemd/netif/leases", interface):
         return False
     system.run(["networkctl", "reconfigure", interface], SECONDS)
     return True

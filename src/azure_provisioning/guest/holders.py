@@ -9,6 +9,7 @@ from contextlib import suppress
 from ..errors import GuestError
 from ..system import System
 from ..tree import SEARCH
+from .processes import acts_as_root
 
 RECORDS = "/proc/locks"
 WRITER = re.compile(r"(?m)^[0-9]+: POSIX +\S+ +WRITE +([1-9][0-9]*) ")
@@ -30,7 +31,7 @@ def wake(system: System, pid: str) -> bool:
     Nothing else is done to it, ever: a setuid program is in the middle of its work on root's files.
     """
     try:
-        if not is_stopped(system, pid) or not is_roots(system, pid):
+        if not is_stopped(system, pid) or not acts_as_root(system, int(pid)) or not is_roots(system, pid):
             return False
     except GuestError:
         return False  # it has ended
@@ -62,5 +63,5 @@ def has_open(system: System, pid: str, path: str) -> bool:
 
 
 def is_gone(system: System, pid: str) -> bool:
-    """Is there no process of this number any more? Without /proc, nobody knows."""
-    return system.exists("/proc/1") and not system.exists("/proc/" + pid)
+    """Has the tool with this number ended? Its number may be another user's by now. Without /proc, nobody knows."""
+    return system.exists("/proc/1") and not acts_as_root(system, int(pid))

@@ -8,7 +8,8 @@ from typing import List
 
 from ..errors import GuestError
 from ..system import System
-from .processes import is_daemon, processes
+from . import services
+from .processes import Process, processes
 from .sshd import reload_sshd
 from .sshd_config import walk
 
@@ -17,7 +18,9 @@ OPENSSH_KEY = re.compile(OPENSSH + r"/ssh_host_(rsa|ecdsa|ed25519)_key\Z")
 DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
 MAKE_SECONDS = 120.0  # RSA on a slow machine
-END_SECONDS = 2.0  # for a dropbear that was told to end
+END_SECONDS = 5.0  # for a dropbear that was told to end to be there again
+STALE = "the dropbear that runs has the old keys until it is restarted"
+INETD = re.compile(r"-[A-Za-z]*i[A-Za-z]*\Z")  # the option of one that serves a single connection
 
 
 def renew_host_keys(system: System) -> str:
@@ -88,27 +91,37 @@ def renew_dropbear(system: System) -> str:
     made = keys_of(system, DROPBEAR, "dropbear_*_host_key")
     if not made:
         raise GuestError("host keys cannot be made", problem="dropbearkey made none")
-    return "%d made for dropbear%s" % (len(made), ", which was started anew" if restart_dropbear(system) else "")
+    return "%d made for dropbear%s" % (len(made), restart_dropbear(system))
 
 
-def restart_dropbear(system: System) -> bool:
-    """Have a dropbear that runs already serve the new keys, where nothing could hold it back; connections stay.
+def restart_dropbear(system: System) -> str:
+    """Have a dropbear that listens already serve the new keys, which it reads only when it starts; what came of it, in
+    words. Connections stay."""
+    before = listeners(system) if system.live else []
+    if not before:
+        return ""
+    told = []
+    try:
+        told = [services.restart(system, process) for process in before]
+    except GuestError as error:
+        return ", but %s: %s" % (STALE, error)
+    if not all(told):
+        return ", but " + STALE
+    if "systemd" in told:
+        return ", and systemd starts dropbear anew"
+    ends = system.monotonic() + END_SECONDS
+    while not {process.pid for process in listeners(system)} - {process.pid for process in before}:
+        if system.monotonic() >= ends:
+            return ", but dropbear has not come back: %s was to start it anew" % told[0]
+        system.sleep(0.1)
+    return ", and dropbear was started anew by " + told[0]
 
-    It reads them only when it starts, and ends on SIGHUP. One in the foreground is brought back by who watches over it.
-    """
-    restarted = False
-    for pid, name, argv in processes(system) if system.live else ():
-        if name != "dropbear" or not argv[0] or not is_daemon(system, pid):
-            continue  # those that hold a connection are children of the one that listens
-        if not system.hang_up(pid):
-            continue
-        restarted = True
-        ends = system.monotonic() + END_SECONDS
-        while system.exists("/proc/%d" % pid) and system.monotonic() < ends:  # the port must be free
-            system.sleep(0.1)
-        if not any(word.startswith("-") and not word.startswith("--") and "F" in word for word in argv[1:]):
-            system.run(argv, seconds=MAKE_SECONDS)
-    return restarted
+
+def listeners(system: System) -> "List[Process]":
+    """The dropbears that wait for connections: those that hold one are children of these, or were started for it."""
+    found = list(processes(system, "dropbear"))
+    pids = {process.pid for process in found}
+    return [process for process in found if process.parent not in pids and not any(map(INETD.match, process.argv))]
 
 
 def keys_of(system: System, folder: str, pattern: str) -> "List[str]":

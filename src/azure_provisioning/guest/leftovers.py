@@ -9,8 +9,10 @@ import stat
 
 from ..errors import GuestError
 from ..system import System
+from ..text import is_digits
 from .accounts import GROUP, GSHADOW, LOCK, PASSWD, SHADOW, SUBGID, SUBUID
 from .holders import has_open, is_gone, wake, wake_holders
+from .processes import acts_as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,8 +110,8 @@ def is_draft(system: System, path: str, found: "os.stat_result") -> bool:
 
 def is_in_use(system: System, path: str, found: "os.stat_result") -> bool:
     """Is it new, or does a process have it open, which is woken? Without /proc, nobody knows."""
-    pids = [name for name in system.list("/proc") if name.isdecimal()]
-    users = [pid for pid in pids if has_open(system, pid, path)]
+    pids = [name for name in system.list("/proc") if is_digits(name)]
+    users = [pid for pid in pids if acts_as_root(system, int(pid)) and has_open(system, pid, path)]
     for pid in users:
         wake(system, pid)
     return bool(users) or not pids or found.st_mtime >= system.time() - WRITE_SECONDS

@@ -1,40 +1,107 @@
-"""What runs in this guest, as /proc tells it."""
+"""Which of the image's own programs run as root.
 
-from typing import Iterator, List, NamedTuple
+Anybody can give a process any name and any arguments, and can have root own its folder in /proc. Its user ids and the
+file that it executes come from the kernel: a process counts only if both are right.
+"""
+
+import re
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import GuestError
 from ..system import System
 from ..text import is_digits
+from ..tree import SEARCH
+
+# Also where the programs are that no shell looks for.
+FOLDERS = SEARCH + ("/usr/lib/systemd", "/lib/systemd", "/run/current-system/systemd/lib/systemd")
+MANY = ("busybox", "dropbearmulti")  # several programs in one file: the arguments tell which one runs
+ACCOUNTS = {"systemd-networkd": "systemd-network"}  # the daemons that do not run as root
+OTHERS_MAY_WRITE = 0o022
+UIDS = re.compile(r"(?m)^Uid:((?:\t\d+){4})$")  # real, effective, saved, and that for files
+PARENT = re.compile(r"(?m)^PPid:\t(\d+)$")
+
+Files = Dict[Tuple[int, int], str]  # (device, inode) of a program: its name, or "" for a file that holds several
 
 
 class Process(NamedTuple):
     """One that runs; an applet goes by its own name, not by that of busybox."""
 
     pid: int
+    parent: int
     name: str
     argv: List[str]
 
 
-def processes(system: System) -> "Iterator[Process]":
-    """All that run; one that ends meanwhile is left out."""
-    for pid in system.list("/proc"):
-        if not is_digits(pid):
-            continue
-        try:
-            name = (system.read_text("/proc/%s/comm" % pid) or "").strip()
-            cmdline = system.read_text("/proc/%s/cmdline" % pid) or ""
-        except GuestError:
-            continue  # it has ended
-        argv = cmdline[: -1 if cmdline.endswith("\0") else None].split("\0")  # each word ends with a zero byte
-        if name == "busybox" and len(argv) > 1:
-            argv = argv[1:]
-            name = argv[0].rpartition("/")[2]
-        yield Process(int(pid), name, argv)
+def processes(system: System, *names: str) -> "Iterator[Process]":
+    """Those that execute the image's own program of one of these names, as root or as the account made for it."""
+    files = find_files(system, names)
+    for pid in system.list("/proc") if files else ():
+        process = look(system, int(pid), files, names) if is_digits(pid) else None
+        if process is not None:
+            yield process
 
 
-def is_daemon(system: System, pid: int) -> bool:
-    """Does nothing but PID 1 look after it?"""
+def find_process(system: System, pid: int, name: str) -> "Optional[Process]":
+    """The process with this number, if it is one of those."""
+    return look(system, pid, find_files(system, (name,)), (name,))
+
+
+def hang_up(system: System, process: Process) -> bool:
+    """Send SIGHUP, if the number is still that of the same process; True if that was done."""
+    return find_process(system, process.pid, process.name) == process and system.hang_up(process.pid)
+
+
+def find_files(system: System, names: "Sequence[str]") -> Files:
+    """The programs of these names that belong to root, and the files that hold several programs."""
+    found: Files = {}
+    for name in [*names, *MANY]:
+        for path in (folder + "/" + name for folder in FOLDERS):
+            what = system.stat(path)
+            if what is not None and system.is_program(path) and is_roots_own(system, path):
+                key = (what.st_dev, what.st_ino)
+                single = name not in MANY and system.chain(path)[-1].endswith("/" + name)
+                found[key] = name if single and found.get(key, name) == name else ""
+    return found
+
+
+def is_roots_own(system: System, path: str) -> bool:
+    """Does `path` belong to root, or to the owner of a scratch tree's root folder, and can nobody else write it?"""
+    root, what = system.stat("/"), system.stat(path)
+    return bool(root and what and what.st_uid in (0, root.st_uid) and not what.st_mode & OTHERS_MAY_WRITE)
+
+
+def look(system: System, pid: int, files: Files, names: "Sequence[str]") -> "Optional[Process]":
+    """The process with this number, if it executes one of these files, by one of these names, as the right user."""
+    executed = system.target("/proc/%d/exe" % pid)
+    name = files.get((executed.st_dev, executed.st_ino)) if executed is not None else None
+    if name is None:
+        return None
     try:
-        return "\nPPid:\t1\n" in (system.read_text("/proc/%d/status" % pid) or "")
+        status = system.read_text("/proc/%d/status" % pid) or ""
+        cmdline = system.read_text("/proc/%d/cmdline" % pid) or ""
+    except GuestError:
+        return None  # it has ended
+    argv = cmdline[: -1 if cmdline.endswith("\0") else None].split("\0")  # each word ends with a zero byte
+    words = [word.rpartition("/")[2] for word in argv[:2]]  # `udhcpc -i eth0`, `busybox udhcpc -i eth0`
+    name = name or next((word for word in words if word in names), None)
+    uids, parent = UIDS.search(status), PARENT.search(status)
+    if not (name and uids and parent) or set(map(int, uids.group(1).split())) not in allowed(system, name):
+        return None
+    return Process(pid, int(parent.group(1)), name, argv)
+
+
+def allowed(system: System, name: str) -> "List[set[int]]":
+    """The user ids that the daemon of this name may have, all four the same."""
+    from .accounts import find_account  # which asks this module who holds its locks
+
+    account = find_account(system, ACCOUNTS[name]) if name in ACCOUNTS else None
+    return [{0}] + ([{account.uid}] if account else [])
+
+
+def acts_as_root(system: System, pid: int) -> bool:
+    """Is this a process with the rights of root, such as a passwd that anybody started?"""
+    try:
+        uids = UIDS.search(system.read_text("/proc/%d/status" % pid) or "")
     except GuestError:
         return False  # it has ended
+    return uids is not None and uids.group(1).split()[1] == "0"

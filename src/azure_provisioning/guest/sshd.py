@@ -4,6 +4,7 @@ from ..errors import GuestError
 from ..system import System
 from ..text import is_digits
 from ..tree import ROOT
+from .processes import find_process, hang_up
 from .sshd_config import NO_KEYS, ask_sshd, find_config, includes, settings
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts
@@ -52,6 +53,7 @@ def reload_sshd(system: System) -> bool:
     """Have the sshd that runs, if one does, read its files again; connections stay."""
     for path in PID_FILES:
         pid = (system.read_text(path) or "").strip()
-        if is_digits(pid) and (system.read_text("/proc/%s/comm" % pid) or "").strip() == "sshd":
-            return system.hang_up(int(pid))
+        sshd = find_process(system, int(pid), "sshd") if is_digits(pid, 9) else None
+        if sshd is not None:
+            return hang_up(system, sshd)
     return False

@@ -1,0 +1,75 @@
+"""Have a service that runs be started anew by whoever started it: the init system's own tool, or a supervisor.
+
+Never by us: what a process was started with is only known from the process.
+"""
+
+import re
+from typing import List, Optional
+
+from ..errors import GuestError
+from ..system import System
+from .processes import Process, hang_up, is_roots_own, processes
+
+SYSTEMD = "/run/systemd/system"
+UNIT = re.compile(r"(?m)^(?:0:|\d+:name=systemd):/(?:[\w.-]+\.slice/)*([\w@:.\\-]+\.service)$")  # in /proc/PID/cgroup
+SUPERVISORS = ("runsv", "s6-supervise", "supervise-daemon")  # what ends under one of these is started again
+TOOLS = (
+    ("/run/dinitctl", "dinitctl"),
+    ("/run/finit", "initctl"),
+)  # the mark of the one that runs, and what it is told by
+SCRIPTS = ("/etc/init.d/%s", "/etc/rc.d/rc.%s")
+RESTART_SECONDS = 60.0
+WITHOUT_WAITING = {"RC_NODEPS": "yes"}  # OpenRC would wait for us, whom dropbear and sshd come after
+
+
+def restart(system: System, process: Process) -> str:
+    """Have it started anew; returns by whom, empty if no way is known, and then nothing is done. Raises GuestError."""
+    if system.is_dir(SYSTEMD):
+        unit = UNIT.search(system.read_text("/proc/%d/cgroup" % process.pid) or "")
+        if unit is None:
+            return ""
+        system.run(["systemctl", "--no-block", "try-restart", unit.group(1)], RESTART_SECONDS)  # it may come after us
+        return "systemd"
+    supervisor = find_supervisor(system, process)
+    if supervisor:
+        return supervisor if hang_up(system, process) else ""
+    for mark, tool in TOOLS:
+        if system.exists(mark):
+            system.run([tool, "restart", process.name], RESTART_SECONDS)
+            return tool
+    script = find_script(system, process.name)
+    if script is None:
+        return ""
+    code, _ = system.execute([script, "restart"], RESTART_SECONDS, environment=WITHOUT_WAITING)
+    if code != 0:
+        raise GuestError("command failed", command=script, code=code)
+    return script
+
+
+def find_supervisor(system: System, process: Process) -> str:
+    """Who starts it again when it ends; empty if nobody does."""
+    for other in processes(system, *SUPERVISORS):
+        if other.pid == process.parent:
+            return other.name
+    respawned = r"(?m)^[^#:\n]*:[^:\n]*:respawn:[^\n]*\b%s\b" % re.escape(process.name)
+    if process.parent == 1 and re.search(respawned, system.read_text("/etc/inittab") or ""):
+        return "init"
+    return ""
+
+
+def find_script(system: System, name: str) -> "Optional[str]":
+    """The init script of this name, `S50dropbear` in Buildroot, if only root could have written it."""
+    folder = "/etc/init.d"
+    numbered = [
+        folder + "/" + found for found in system.list(folder) if re.match(r"S\d\d%s\Z" % re.escape(name), found)
+    ]
+    for path in [pattern % name for pattern in SCRIPTS] + numbered:
+        if system.is_program(path) and all(is_roots_own(system, step) for step in above(path)):
+            return path
+    return None
+
+
+def above(path: str) -> "List[str]":
+    """The path, and all folders that it lies in."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) or "/" for count in range(len(parts), 0, -1)]
