@@ -5,16 +5,16 @@
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin LC_ALL=C
 export AZURE_VM_ID AZURE_HOSTNAME AZURE_ADMIN_USER # for the programs in ready.d
-unset http_proxy all_proxy HTTP_PROXY ALL_PROXY
-umask 022
+unset http_proxy all_proxy HTTP_PROXY ALL_PROXY; umask 022
+# What is missing, or was closed by the caller: else the next output, or the next file, would take its place.
+[ -e /dev/null ] || mknod -m 666 /dev/null c 1 3
+true 2>/dev/null 3<&0 || exec </dev/null; true 2>/dev/null 3>&1 || exec >/dev/null; true 3>&2 || exec 2>/dev/null
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning logging='' reporting='' why=''
 options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget first=''
 address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, and perhaps a port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
-seconds() { # of a clock that nobody sets, where there is a /proc
-	if read -r up _ 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi
-}
+seconds() { if read -r up _ 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi; } # nobody sets it
 say() { # one line of the story; what others wrote comes here only after a check of its characters
 	printf '%s: %s\n' $agent "$*" >&2
 	[ -z "$logging" ] || printf '%s %s\n' "$(now)" "$*" >>$log
@@ -45,7 +45,6 @@ replace() { # PATH: stdin takes its place on disk, whole or not at all, with its
 	rm -f "$spare"
 	return "$1"
 } 2>/dev/null
-
 usable_id() { # stdin: the id in lower case, if it is one that tells VMs apart
 	tr A-F a-f | grep '^[0-9a-f]\{8\}\(-[0-9a-f]\{4\}\)\{3\}-[0-9a-f]\{12\}$' | grep -v -e '^[0-]*$' -e '^[f-]*$'
 }
@@ -199,12 +198,11 @@ fi || { say 'not on Azure, nothing to do' && release && exit 0; }
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
 release
 if [ $# = 2 ]; then
-	$(command -v setsid) /bin/sh "$0" --without-python run </dev/null >/dev/null 2>&1 &
+	$(command -v setsid || command -v nohup) /bin/sh "$0" "$mode" run </dev/null >/dev/null 2>&1 &
 	exit 0
 fi
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'say "interrupted; the next boot goes on from here"; exit 130' INT TERM
+trap 'rm -rf "$work"' EXIT; trap 'say "interrupted; the next boot goes on from here"; exit 130' HUP INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
@@ -213,10 +211,12 @@ deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900; ends=$
 case $(wget --version 2>&1) in *'GNU Wget'*) wget='wget --no-config -nv -t 1 --max-redirect=0' first=wget ;;
 *'server response'*) wget='wget -S' ;; esac # busybox's, which is never quiet of where it goes
 tools=$(for tool in curl $first nc wget; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
-[ -n "$tools" ] || { announce 'FAILED: there is no curl, wget or nc' && exit 1; }
+[ -n "$tools" ] || { reporting=no && fail 'there is no curl, wget or nc'; }
 imds=$(option imds | grep "$address") || imds=169.254.169.254
 wireserver=$(option wireserver | grep "$address") || wireserver=168.63.129.16
-say 'going on without Python: no account and no keys will be made'
+case $mode$(sed -n 's/^lacks=//p' $folder/install 2>/dev/null) in *pythonnothing) mode='=modules are gone' ;; esac
+case $mode in *=*) fail 'python is broken' "problem=${mode#*=}" ;; esac
+announce 'going on without Python: no account and no keys will be made'
 for key in account password ssh_keys sudo password_login host_keys custom_data user_data; do
 	case $key=$(option $key) in
 	*=yes | *=new | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;

@@ -1,14 +1,15 @@
 #!/bin/sh
 # azure-provisioning: a zip of Python modules with a shell script before it. Python reads the zip; a shell these lines,
 # which find a Python by its name and hand it this file, and without one the essential, which follows. A Python that is
-# too old all the same, or that has too little of its library, hands the file back with `--without-python`.
+# too old or too small hands the file back with `--without-python`, and a broken one with `--broken-python=ERROR`.
 is_new_enough() { # PYTHON: is it here, and is the name that it leads to of no version before 3.6?
 	command -v "$1" >/dev/null || return
 	case $(readlink -f "$(command -v "$1")") in *3.[0-5] | *3.[0-5]m | *python3[0-5]) false ;; esac
 }
-if [ "$1" = --without-python ]; then
-	shift
-else
+mode=--without-python
+case $1 in
+--without-python | --broken-python=*) mode=$1 && shift ;;
+*)
 	minor=40 found=
 	for python in python3 /usr/libexec/platform-python newer /run/current-system/sw/bin/python3 \
 		/run/current-system/profile/bin/python3 /nix/var/nix/profiles/default/bin/python3; do
@@ -20,4 +21,5 @@ else
 		fi
 	done
 	[ -z "$found" ] || exec "$found" -I -S "$0" "$@"
-fi
+	;;
+esac

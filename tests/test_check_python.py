@@ -5,11 +5,13 @@ import os
 import stat
 import sys
 import zipfile
-from typing import Set
+from typing import Dict, List, Set, Tuple
 
 from azure_provisioning.image.checks import interpreter
 from azure_provisioning.image.checks.subject import Image
 from azure_provisioning.image.command import Command
+from azure_provisioning.image.install import install
+from azure_provisioning.init import manifest
 from azure_provisioning.system import System
 from tests.images import call
 from tests.sound import LIBRARY, CheckTest
@@ -76,6 +78,31 @@ class ImageTest(CheckTest):
         self.bad("python", "error", "lacks: pyexpat$", {"/usr/bin/python3.11": elf})
         self.bad("python", "error", "library of /usr/bin/python3 is missing", gone=[LIBRARY])
 
+    def test_install_writes_it_down(self) -> None:
+        """For a boot: what the Python had may fail, and is not taken for a small Python's lack."""
+        fcntl, json = LIBRARY + "/lib-dynload/fcntl.cpython-311.so", LIBRARY + "/json"
+        unknown = {"/usr/bin/python3.11": "\x7fELF"}  # it does not tell what is built in
+        cases: "List[Tuple[List[str], Dict[str, str], List[str]]]" = [
+            ([], {}, ["nothing"]),
+            ([json], {}, ["json"]),
+            ([fcntl, json], {}, ["fcntl json"]),
+            ([], unknown, []),
+            ([json], unknown, ["json"]),
+            ([LIBRARY], {}, []),
+            (["/usr/bin/python3", "/usr/bin/python3.11"], {"/bin/sh": "x"}, ["python"]),
+        ]
+        for gone, files, told in cases:
+            with self.subTest(gone=gone, files=files):
+                self.start()
+                self.gone(*gone)
+                self.fill(files)
+                install(self.system, self.console, b"x")
+                self.assertEqual(manifest.values(self.system, "lacks"), told)
+        here, sh = System("/"), pretend(self.root, "echo 3.9 hashlib pyexpat\n")
+        self.assertEqual(interpreter.missing_modules(here, sh), ["hashlib", "pyexpat"])
+        self.assertEqual(interpreter.missing_modules(here, sys.executable), [])
+        self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 1\n")))
+
     def test_compiled_alone(self) -> None:
         """Buildroot leaves the sources out."""
         os.rename(self.root + LIBRARY + "/socket.py", self.root + LIBRARY + "/socket.pyc")
@@ -126,26 +153,27 @@ class AskTest(CheckTest):
         self.assertEqual((found.level, found.id), ("ok", "python"), found)
         self.assertIn("is Python %d.%d" % sys.version_info[:2], found.message)
 
-    def pretend(self, script: str) -> str:
-        """A program outside the image that this machine can run."""
-        place = self.root + "/python"
-        with open(place, "w") as file:
-            file.write("#!/bin/sh\n" + script)
-        os.chmod(place, stat.S_IRWXU)
-        return place
-
     def test_what_lacks(self) -> None:
         here = Image(System("/"))
-        (found,) = interpreter.ask(here, self.pretend("echo 3.9 hashlib pyexpat\n"), Command("add", "it"))
+        (found,) = interpreter.ask(here, pretend(self.root, "echo 3.9 hashlib pyexpat\n"), Command("add", "it"))
         self.assertEqual((found.level, found.remedy), ("error", "add it"))
         self.assertRegex(found.message, "lacks: hashlib pyexpat$")
-        (found,) = interpreter.ask(here, self.pretend("exit 1\n"), Command())
+        (found,) = interpreter.ask(here, pretend(self.root, "exit 1\n"), Command())
         self.assertEqual(found.level, "error")
         self.assertIn("does not run", found.message)
 
     def test_nothing_in_an_image_is_executed(self) -> None:
-        place = self.pretend("touch %s/ran\n" % self.root)
+        place = pretend(self.root, "touch %s/ran\n" % self.root)
         os.replace(place, self.root + "/usr/bin/python3.11")
         Image(self.system)
         self.findings("python")
         self.assertFalse(os.path.exists(self.root + "/ran"))
+
+
+def pretend(folder: str, script: str) -> str:
+    """A program outside the image that this machine can run."""
+    place = folder + "/python"
+    with open(place, "w") as file:
+        file.write("#!/bin/sh\n" + script)
+    os.chmod(place, stat.S_IRWXU)
+    return place

@@ -1,5 +1,6 @@
 """What a shell makes of the file on a machine without Python: the essential of a first boot, once."""
 
+import itertools
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from azure_provisioning.init.table import NAMES, find_hook
 from azure_provisioning.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
-from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, find
+from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, Told, find
 
 S6 = "/etc/s6-rc/source/default/"
 
@@ -114,11 +115,23 @@ class FirstBootTest(EssentialTest):
         self.assertTrue(self.state().has("ready_at", VM_ID))
 
     def test_terminated(self) -> None:
-        told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5)
-        self.assertEqual(told.code, 130)
-        self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot goes on from here\n\Z")
-        self.assertEqual(os.listdir(self.root + "/run"), [])
-        self.assertTrue(self.system.exists(HOOK))
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
+            self.assertEqual(told.code, 130)
+            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot goes on from here\n\Z")
+            self.assertEqual(os.listdir(self.root + "/run"), [])
+            self.assertTrue(self.system.exists(HOOK))
+
+    def test_closed_and_full_streams(self) -> None:
+        """A caller that has closed some of them, or whose disk is full, and a machine without /dev/null."""
+        every = [" ".join(some) for n in (1, 2, 3) for some in itertools.combinations(("<&-", ">&-", "2>&-"), n)]
+        for shell in SHELLS:
+            self.choose(shell, *self.clients)
+            for how in every if shell == self.shell else ["2>&-", every[-1], ">/dev/full 2>/dev/full"]:
+                self.add("/bin/sh", "-c", "exec /bin/sh %s --without-python run %s" % (PROGRAM, how), files=self.hook)
+            for told in self.play():
+                self.assertEqual((told.code, told.out, told.reports), (0, "", [READY % 1]), told)
+                self.assertFalse(self.system.exists(HOOK))
 
     def test_detached(self) -> None:
         """The caller is let go at once; the rest has a session of its own. Without setsid it still goes on."""
@@ -369,7 +382,21 @@ class OptionsTest(EssentialTest):
 class SmallPythonTest(EssentialTest):
     """A Python that is there, and lacks what a boot needs: Debian's python3-minimal has no json."""
 
-    CODE = "import runpy, sys\nsys.argv = sys.argv[1:]\n%s\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    # A library of its own, whose `json` may be damaged: links to what this Python has.
+    CODE = (
+        "import os, runpy, sys\n"
+        "sys.argv = sys.argv[1:]\n"
+        "if not os.path.exists('/library'):\n"
+        "    os.mkdir('/library')\n"
+        "    for folder in [folder for folder in sys.path if os.path.isdir(folder)]:\n"
+        "        for name in set(os.listdir(folder)) - set(os.listdir('/library')):\n"
+        "            os.symlink(folder + '/' + name, '/library/' + name)\n"
+        "sys.path[:] = ['/library']\n"
+        "sys.path_importer_cache.clear()\n"
+        "%s\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    NO_JSON = "os.path.lexists('/library/json') and os.unlink('/library/json')"
     places = [sys.base_prefix] if sys.base_prefix != "/usr" else []
 
     def furnish(self, busybox: str) -> None:
@@ -381,19 +408,66 @@ class SmallPythonTest(EssentialTest):
             self.place(self.python, self.python)
 
     def test_goes_on_in_the_shell(self) -> None:
-        for lack in ("sys.modules['json'] = None", "sys.version_info = (3, 5, 9)"):
+        for lack in ("sys.modules['json'] = None", "sys.version_info = (3, 5, 9)", self.NO_JSON):
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "run")
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "status", "--json", fresh=False)
-        small, verb, old, old_verb = self.play()
-        for told in (small, old):
+        hidden, hidden_verb, old, old_verb, small, verb = self.play()
+        for told in (hidden, small, old):
             self.check_ready(told)
-        self.assertIn("the module 'json' is missing", small.err)
+        for told in (hidden, small):
+            self.assertIn("the module 'json' is missing", told.err)
         self.assertIn("Python 3.6 or newer is needed", old.err)
-        for told in (verb, old_verb):
+        for told in (verb, hidden_verb, old_verb):
             self.assertEqual((told.code, told.requests, told.err.count("\n")), (1, [], 1))
 
+    def check_broken(self, told: Told, problem: str) -> None:
+        """Azure, the state and the console have the failure, and the next boot tries again."""
+        self.assertEqual((told.code, told.out, told.hostname), (1, "", "image"), told)
+        self.assertEqual(told.asked, STORY[1:])
+        self.assertEqual(len(told.reports), 1)
+        self.assertIn("<State>NotReady</State>", told.reports[0])
+        self.assertIn("reason=python is broken|", told.reports[0])
+        self.assertRegex(told.reports[0], r"\|problem=%s<" % problem)
+        self.assertRegex(told.err, r"FAILED: python is broken \(problem=%s\)\. The next boot tries again\n\Z" % problem)
+        self.assertTrue(self.system.exists(HOOK))
+        facts = self.state().facts
+        self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))
+
+    def test_python_that_was_whole(self) -> None:
+        """What it had when this was installed is no small Python's lack, whatever the library looks like now."""
+        whole = {INSTALLED: self.hook[INSTALLED] + "lacks=nothing\n", HOOK: "a link, but for the tests\n"}
+        for lack in (self.NO_JSON, "sys.version_info = (3, 5, 9)"):
+            self.check_broken(
+                self.boot(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "run", files=whole),
+                "modules are gone",
+            )
+        self.check_broken(self.boot(files=whole), "modules are gone")
+        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=whole)
+        self.assertEqual((told.code, told.err, told.asked), (0, "", STORY[1:]))
+        self.assertIn("NotReady", told.reports[0])
+        small = dict(whole, **{INSTALLED: self.hook[INSTALLED] + "lacks=json\n"})
+        self.check_ready(
+            self.boot(self.python, "-I", "-S", "-c", self.CODE % self.NO_JSON, PROGRAM, "run", files=small)
+        )
+
+    def test_library_that_is_damaged(self) -> None:
+        """A module that is there and cannot be loaded, where nothing was written down either."""
+        kinds = {
+            "os.symlink('/none', '/library/json')": "ModuleNotFoundError json",
+            "os.mkdir('/library/json.py')": "ModuleNotFoundError json",
+            "open('/library/json.py', 'w').write('def\\n')": "SyntaxError",
+            "open('/library/json.py', 'w').write('from os import none\\n')": "ImportError(?: os)?",
+            "open('/library/json.py', 'w').write('open(chr(47))\\n')": "IsADirectoryError Is a directory",
+            "open('/library/json.so', 'w').write('ELF')": "ImportError json",
+        }
+        for lack in kinds:
+            code = self.CODE % ("os.system('rm -rf /library/json*'); " + lack)
+            self.add(self.python, "-I", "-S", "-c", code, PROGRAM, "run", files=self.hook)
+        for problem, told in zip(kinds.values(), self.play()):
+            self.check_broken(told, problem.replace("json", "json(?: json)?"))
+
     def test_with_all_modules_it_stays_in_python(self) -> None:
-        told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "", PROGRAM, "run", options="deadline = 10\n")
+        told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
         self.assertNotIn("without Python", told.err)
         self.assertIn("DVD", told.err)
 

@@ -656,23 +656,29 @@ class ProcessTest(StoryTest):
         self.assertEqual(asked(azure), ())
 
     def test_terminated(self) -> None:
-        azure = self.azure(*["imds-silent"] * 20)
-        os.mkdir(self.system.path("/dev"))
-        self.fill({"/dev/console": ""})
-        story = start_story(self.root, "run")
-        self.assertTrue(wait_until(lambda: azure.requests))
-        azure.troubles["imds"] = []
-        story.send_signal(signal.SIGTERM)
-        out, told = story.communicate()
-        self.assertEqual(story.returncode, 130, told)
-        self.assertEqual(out, "")
-        self.assertTrue(told.endswith("azure-provisioning: interrupted; the next boot goes on from here\n"), told)
-        self.assertNotIn("Traceback", told)
-        self.assertEqual(
-            self.text("/dev/console"), "azure-provisioning: interrupted; the next boot goes on from here\r\n"
-        )
-        self.assertTrue(self.system.is_link(HOOK))
-        self.assert_ready(self.boot())
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number=number):
+                self.setUp()
+                azure = self.azure(*["imds-silent"] * 20)
+                os.mkdir(self.system.path("/dev"))
+                self.fill({"/dev/console": ""})
+                story = start_story(self.root, "run")
+                seen = azure.requests
+                self.assertTrue(wait_until(lambda seen=seen: seen))  # type: ignore[misc]
+                azure.troubles["imds"] = []
+                story.send_signal(number)
+                out, told = story.communicate()
+                self.assertEqual(story.returncode, 130, told)
+                self.assertEqual(out, "")
+                self.assertTrue(
+                    told.endswith("azure-provisioning: interrupted; the next boot goes on from here\n"), told
+                )
+                self.assertNotIn("Traceback", told)
+                self.assertEqual(
+                    self.text("/dev/console"), "azure-provisioning: interrupted; the next boot goes on from here\r\n"
+                )
+                self.assertTrue(self.system.is_link(HOOK))
+                self.assert_ready(self.boot())
 
     def test_one_line_on_the_console(self) -> None:
         self.azure()
@@ -695,6 +701,7 @@ class ProcessTest(StoryTest):
         azure.troubles["imds"] = []
         children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]
         self.assertEqual(len(children), 1)
+        os.kill(children[0], signal.SIGHUP)  # as a terminal does that closes
         self.assertEqual(os.getsid(children[0]), children[0])
         for descriptor in range(3):
             self.assertEqual(os.readlink("/proc/%d/fd/%d" % (children[0], descriptor)), "/dev/null")

@@ -20,8 +20,8 @@ from azure_provisioning.image.scratch import Scratch
 from azure_provisioning.system import System
 from azure_provisioning.tree import Tree
 from tests.exchange import exchanging
-from tests.guests import SCRATCH
 from tests.images import ImageTest
+from tests.server import SCRATCH
 
 SECONDS = 1.0  # for each race
 LEAST = 300  # tries: a machine that is busy with something else has had no race yet

@@ -9,67 +9,183 @@ import sys
 OLDEST = (3, 6)
 BOOT_HOOK = (["run"], ["run", "--detach"])  # what the boot hooks say
 SHELL = "/bin/sh"
+SMALL, BROKEN = "--without-python", "--broken-python="  # the shell's word for a boot that it goes on with, or gives up
 
 
 def main():
     # type: () -> int
     """Run the command line; returns the process's exit code (see the table in README.md)."""
     if sys.version_info < OLDEST:
-        sys.stderr.write(
-            "azure-provisioning: Python %s or newer is needed, and %s is %s\n"
+        tell(
+            "Python %s or newer is needed, and %s is %s"
             % (".".join(map(str, OLDEST)), sys.executable, ".".join(map(str, sys.version_info[:3])))
         )
-        return go_on_without_python()
+        return hand_over(SMALL)
     try:
-        if sys.argv[1:] in BOOT_HOOK:
-            from azure_provisioning import compiled
-
-            compiled.use(getattr(__loader__, "archive", ""))  # type: ignore[name-defined] # set by zipimport
-            # At every boot that has a hook: not worth the time that it takes to load the rest.
-            from azure_provisioning import settled, tree
-
-            if settled.is_settled(tree.Tree()):
-                settled.release_boot()
-                return 0
-        from azure_provisioning import cli
-
-        return cli.main(sys.argv[1:])
+        return start()
+    except KeyboardInterrupt:  # while modules were loaded; later ones are handled in cli.py
+        return 130
+    except SystemExit as ending:  # argparse
+        return int(ending.code or 0)
     except Exception as error:  # noqa: BLE001 # one of the two broad handlers; the other reports to Azure
-        module = getattr(error, "name", None) if isinstance(error, ImportError) else None
-        if module and module.split(".")[0] != "azure_provisioning":
-            tell_missing(module)
-            return go_on_without_python()
-        import traceback
-
-        traceback.print_exc()
-        return 3
+        return break_off(error)
 
 
-def tell_missing(module):
-    # type: (str) -> None
-    """Say which module of the standard library this Python lacks; at a boot the serial console shows it too."""
-    from azure_provisioning.console import Console
-
-    console = Console()
-    console.serial = sys.argv[1:2] == ["run"]
-    console.announce(
-        "the module %r is missing from the standard library of %s: install the distro's full python3 package"
-        % (module, sys.executable)
-    )
-
-
-def go_on_without_python():
+def start():
     # type: () -> int
-    """Have a shell do the essential of a boot that this Python has not begun; returns 1 for anything else."""
-    begun = "azure_provisioning.provision" in sys.modules  # it could be loaded, with all that every boot needs
-    archive = getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
-    if sys.argv[1:] in BOOT_HOOK and archive and not begun:
+    """The boot of a VM that is Ready, or any other command line."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        open_closed()
+    if sys.argv[1:] in BOOT_HOOK:
+        from azure_provisioning import compiled
+
+        compiled.use(own_path() or "")
+        # At every boot that has a hook: not worth the time that it takes to load the rest.
+        from azure_provisioning import settled, tree
+
+        if settled.is_settled(tree.Tree()):
+            settled.release_boot()
+            return 0
+    from azure_provisioning import cli
+
+    return cli.main(sys.argv[1:])
+
+
+def open_closed():
+    # type: () -> None
+    """Open what the caller has closed of the descriptors 0 to 2, so that no file gets their numbers.
+
+    Each becomes the reading end of a pipe: there is nothing to read, and writing fails. It takes no /dev/null.
+    """
+    import os
+
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            reader, writer = os.pipe()
+            os.close(writer)
+            if reader != number:
+                os.dup2(reader, number)
+                os.close(reader)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", errors="backslashreplace"))
+
+
+def break_off(error):
+    # type: (Exception) -> int
+    """Tell of what nobody has handled, and have the shell end a boot that Azure has not been told of."""
+    module = missing_module(error)
+    if module:
+        tell(
+            "the module %r is missing from the standard library of %s: install the distro's full python3 package"
+            % (module, sys.executable)
+        )
+    else:
+        show_traceback()
+    if not getattr(error, "told", False):
+        hand_over(SMALL if module else BROKEN + describe(error))
+    return 1 if module else 3
+
+
+def missing_module(error):
+    # type: (Exception) -> str
+    """The module that this small Python is without; empty if it is one of ours, or there and could not be loaded."""
+    name = str(getattr(error, "name", None) or "") if isinstance(error, ImportError) else ""
+    return name if name and name.split(".")[0] != "azure_provisioning" and not is_there(name) else ""
+
+
+def is_there(name):
+    # type: (str) -> bool
+    """Does the library have files of this module? Where that cannot be seen, it may have."""
+    import errno
+    import posix  # as errno a part of every Python: `os` may be what cannot be loaded
+    import zipimport
+
+    if name in sys.modules:
+        return sys.modules[name] is not None  # None: hidden from us
+    package, _, leaf = name.rpartition(".")
+    folders = getattr(sys.modules.get(package), "__path__", None) if package else sys.path
+    for folder in folders if folders is not None else [""]:
+        if folder == own_path():
+            continue
+        try:
+            if leaf in [found.split(".")[0] for found in posix.listdir(folder)]:
+                return True
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                continue
+            if error.errno != errno.ENOTDIR:
+                return True
+            try:
+                zipimport.zipimporter(folder).is_package(leaf)
+            except ImportError:
+                continue
+            return True
+    return not folders
+
+
+def describe(error):
+    # type: (Exception) -> str
+    """What an error is about, in characters that no shell, XML or log minds: `ModuleNotFoundError json`."""
+    words = [type(error).__name__, getattr(error, "name", None), getattr(error, "strerror", None)]
+    text = " ".join(str(word) for word in words if word)
+    return "".join(char for char in text if char in " ._" or ("0" <= char <= "z" and char.isalnum()))[:128]
+
+
+def hand_over(word):
+    # type: (str) -> int
+    """Have the shell end a boot as `word` says; returns 1 for any other verb, and where there is no shell."""
+    if sys.argv[1:] in BOOT_HOOK and own_path():
         import os
 
-        sys.stderr.flush()
-        os.execv(SHELL, [SHELL, archive, "--without-python"] + sys.argv[1:])  # noqa: S606
+        try:
+            os.execv(SHELL, [SHELL, own_path() or "", word] + sys.argv[1:])  # noqa: S606
+        except OSError as error:
+            tell("%s cannot be started: %s" % (SHELL, error.strerror))
     return 1
 
 
+def own_path():
+    # type: () -> str | None
+    """The file that this runs from; None in a checkout."""
+    return getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
+
+
+def tell(line):
+    # type: (str) -> None
+    """A line on stderr, if that takes any."""
+    try:
+        sys.stderr.write("azure-provisioning: %s\n" % line)
+        sys.stderr.flush()
+    except (OSError, ValueError, IOError, AttributeError):  # noqa: UP024 # IOError: in Python 2 another one
+        return
+
+
+def show_traceback():
+    # type: () -> None
+    """The traceback of the error that is being handled, if stderr takes any."""
+    try:
+        import traceback
+
+        traceback.print_exc()
+    except (OSError, ValueError, ImportError) as error:
+        tell("no traceback: %s" % error)
+
+
+def leave(code):
+    # type: (int) -> None
+    """End with this code, or with 1 if stdout did not take the answer: Python would end with 120, and a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            import os
+
+            if stream is sys.stdout and code == 0 and not isinstance(error, BrokenPipeError):  # that reader has gone
+                tell("failure to write to stdout (error=%s)" % getattr(error, "strerror", error))
+                code = 1
+            os._exit(code)  # what is left in the buffer would be written again, and fail again
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

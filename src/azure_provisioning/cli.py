@@ -1,24 +1,31 @@
 """The command line: verbs, each one function that returns its exit code."""
 
-import os
 import signal
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, List, Tuple
 
 from .boot import begin
 from .console import Console, may_colour, paint, printable
 from .errors import ProvisionError, UsageError
-from .system import System
+from .system import System, pass_over
 from .text import lines_in
 
 if TYPE_CHECKING:
     import argparse
 
+# The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
+# What the story loads of Python's library as it goes: found missing here, before anything was changed.
+LIBRARY = ("binascii", "fcntl", "fnmatch", "hashlib", "json", "pyexpat", "socket")
+
 
 def main(argv: List[str]) -> int:
     """Run the command line `argv` (without the program's name); returns the exit code."""
     console = Console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was begun is taken back or cleaned up
+    for name in ENDING:
+        if signal.getsignal(name) != signal.SIG_IGN:  # nohup(1) has a hangup ignored
+            signal.signal(name, interrupt)
     try:
         if argv in (["run"], ["run", "--detach"]):  # a boot, which should not pay for argparse
             return run(console, detach="--detach" in argv)
@@ -35,13 +42,26 @@ def main(argv: List[str]) -> int:
         return 130
 
 
+def interrupt(_number: int, _frame: object) -> None:
+    """Have what was begun be taken back or cleaned up, and let no second signal cut that short: a terminal that closes
+    sends one itself, and its shell another."""
+    for name in ENDING:
+        if signal.getsignal(name) != signal.SIG_IGN:
+            signal.signal(name, pass_over)  # unlike SIG_IGN not inherited by what is started meanwhile
+    raise KeyboardInterrupt
+
+
 def run(console: Console, *, detach: bool, force: bool = False) -> int:
     """The story of a boot (see provision.py)."""
     from .provision import provision
 
     console.serial = True
     boot = begin(System(), console, force=force)
-    return provision(boot, detach=detach) if boot else 0
+    if boot is None:
+        return 0
+    for name in LIBRARY:
+        import_module(name)
+    return provision(boot, detach=detach)
 
 
 def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
@@ -212,10 +232,10 @@ def show(lines: List[str], colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
             plain = "\t".join(map(printable, line.split("\t"))).encode("ascii", "backslashreplace").decode("ascii")
             sys.stdout.write(paint(plain, colours) + "\n")
         sys.stdout.flush()
+    except BrokenPipeError:
+        return
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
-        if not isinstance(error, BrokenPipeError):
-            raise ProvisionError("failure to write the answer to stdout", error=error.strerror) from error
+        raise ProvisionError("failure to write to stdout", error=error.strerror) from error
 
 
 def own_file() -> bytes:

@@ -60,6 +60,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
         return fail(boot, error)
     except Exception as error:
         fail(boot, ProvisionError("unhandled exception", exception=repr(error)))
+        error.told = True  # type: ignore[attr-defined] # for __main__, which has the shell tell of all that comes earlier
         raise
     disable(boot)
     if boot.reporting:

@@ -562,10 +562,12 @@ class System(Tree):
 
     def detach(self) -> bool:
         """Go on in a child with a session of its own and no terminal, pipe or file of the caller; True in the child."""
+        before = signal.signal(signal.SIGHUP, pass_over)  # the caller's terminal may go before the child has left it
         if os.fork():
+            signal.signal(signal.SIGHUP, before)
             return False
         os.setsid()
-        nothing = os.open("/dev/null", os.O_RDWR)
+        nothing = open_nothing()
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         if nothing > 2:
@@ -717,6 +719,20 @@ def end_group(child: "subprocess.Popen[bytes]") -> None:
             os.killpg(child.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends when it can
             child.wait(REAP_SECONDS)
+
+
+def pass_over(_number: int, _frame: object) -> None:
+    """Let a signal change nothing; a program that is started meanwhile is ended by it as always."""
+
+
+def open_nothing() -> int:
+    """/dev/null, or on a machine without one a pipe that nobody else has: there is nothing to read either."""
+    try:
+        return os.open("/dev/null", os.O_RDWR)
+    except OSError:
+        reader, writer = os.pipe()
+        os.close(writer)
+        return reader
 
 
 def close_inherited() -> None:

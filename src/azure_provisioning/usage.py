@@ -4,7 +4,9 @@ The texts are our own and not argparse's, whose form is another in each Python.
 """
 
 import argparse
+import sys
 import textwrap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Tuple
 
 from . import __version__
@@ -172,6 +174,11 @@ class Whole(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The text of `--help`."""
         return help_text(self.prog[len(PROGRAM) + 1 :])
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """What stdout does not take is found when it is flushed, at the end; what stderr does not take is lost."""
+        with suppress(OSError):
+            (file or sys.stderr).write(message)
 
     def format_usage(self) -> str:
         """What is said before an error."""

@@ -65,7 +65,7 @@ def find_files(system: System, names: "Sequence[str]") -> Files:
 
 
 def is_roots_own(system: System, path: str) -> bool:
-    """Does `path` belong to root, or to the owner of a scratch tree's root folder, and can nobody else write it?"""
+    """Does `path` belong to root, or to the owner of the whole scratch tree, and can nobody else write it?"""
     root, what = system.stat("/"), system.stat(path)
     return bool(root and what and what.st_uid in (0, root.st_uid) and not what.st_mode & OTHERS_MAY_WRITE)
 

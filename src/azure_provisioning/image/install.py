@@ -6,16 +6,17 @@ from .. import config, state
 from ..console import Console
 from ..errors import GuestError, ProvisionError
 from ..init import declared, detection, manifest, rivals, s6, table
-from ..init.unit import DEFAULT
+from ..init.unit import DEFAULT, SHELL
 from ..records import Hook
 from ..system import System
 from ..tree import ROOT
+from .checks.interpreter import missing_modules
 from .python import WITHOUT, describe_lack, find_interpreter, unheard_options
 from .root import check_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import List, Optional
 
 NAME = "azure-provisioning"
 
@@ -65,6 +66,7 @@ def install(
         folders = manifest.values(system, "folder")
         folders += [folder for folder in system.made if folder not in folders]
         facts = [("init", name), ("python", hook.python), ("program", hook.program)]
+        facts += [("lacks", words) for words in known_lack(system, hook.python)]
         facts += [("link", link) for link in links] + [("folder", folder) for folder in folders]
         manifest.write(system, facts)
         complete = True
@@ -86,6 +88,15 @@ def install(
     if kind:
         console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))
     return name
+
+
+def known_lack(system: System, python: str) -> "List[str]":
+    """What the hook's Python lacks of all that a boot loads, in words; none where that cannot be determined.
+
+    A Python that lacked nothing, and fails at a boot, is broken: the shell does not go on in its place then.
+    """
+    missing = ["python"] if python == SHELL else missing_modules(system, python)
+    return [] if missing is None else [" ".join(missing) or "nothing"]
 
 
 def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":

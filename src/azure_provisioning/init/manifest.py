@@ -1,4 +1,7 @@
-"""What `install` wrote down of itself: the init system, the links that enable the hook, the folders it made."""
+"""What `install` wrote down of itself: the init system, the links that enable the hook, the folders it made.
+
+Python's lack too, for src/essential.sh.
+"""
 
 from ..tree import ROOT, Tree
 
@@ -18,7 +21,7 @@ def read(tree: Tree) -> "List[Tuple[str, str]]":
 
 
 def values(tree: Tree, key: str) -> "List[str]":
-    """The values of one key: `init`, `link`, `folder`, `program`, `python`."""
+    """The values of one key: `init`, `link`, `folder`, `program`, `python`, or `lacks`: of the modules a boot loads."""
     return [value for found, value in read(tree) if found == key]
 
 

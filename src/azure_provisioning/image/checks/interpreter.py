@@ -18,8 +18,8 @@ from .subject import Image
 # Every module of the standard library that a first boot loads, and those in C that they are nothing without.
 NEEDED = """
     _posixsubprocess _socket binascii contextlib enum errno fcntl fnmatch functools hashlib importlib
-    itertools json marshal math os pyexpat re select selectors signal socket stat subprocess sys tempfile threading time
-    traceback types typing zipimport
+    itertools json marshal math os posix pyexpat re select selectors signal socket stat subprocess sys tempfile
+    threading time traceback types typing zipimport
     """.split()  # noqa: SIM905
 BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for what is built in
 ASK = (
@@ -69,6 +69,24 @@ def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]
         yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
 
 
+def missing_modules(system: System, path: str) -> "Optional[List[str]]":
+    """What the Python at `path` lacks of all that a boot may load; None where that cannot be determined."""
+    if system.can_run:
+        try:
+            return system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()[1:]
+        except GuestError:
+            return None
+    version = find_version(system, path)
+    found = modules(system, path, version) if version else set()
+    if version is None or not found:
+        return None
+    missing = [name for name in NEEDED if name not in found and name not in ALWAYS]
+    built_in = find_built_in(system, path, version) if missing else set()
+    if built_in is not None:
+        return [name for name in missing if name not in built_in]
+    return None if all(map(may_be_built_in, missing)) else [name for name in missing if not may_be_built_in(name)]
+
+
 def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
     """What the interpreter itself says."""
     try:
@@ -112,7 +130,7 @@ def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: C
 
 
 # No Python is without: they are in its core (Modules/Setup.bootstrap; marshal in Modules/config.c.in).
-ALWAYS = ("errno", "itertools", "marshal", "sys", "time")
+ALWAYS = ("errno", "itertools", "marshal", "posix", "sys", "time")
 
 
 def may_be_built_in(name: str) -> bool:
