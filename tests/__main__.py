@@ -28,8 +28,9 @@ def main() -> int:
     chosen = arguments()
     names = chosen.names or find_modules()
     keep_byte_code()
-    words = os.path.basename(sys.executable), ".".join(map(str, sys.version_info[:3])), len(names), chosen.jobs
-    print("%s %s: %d modules or tests by name, %d groups at a time" % words, flush=True)
+    version = ".".join(map(str, sys.version_info[:3]))
+    kind = "names" if chosen.names else "modules"
+    print("Python %s: %d %s, %d groups of tests at a time" % (version, len(names), kind, chosen.jobs), flush=True)
     server().start()
     tests = [test for test in load(names) if not chosen.k or any(word in test.id() for word in chosen.k)]
     groups = split(tests)
@@ -52,7 +53,7 @@ def main() -> int:
     print_skips(everything)
     print_slowest(everything)
     numbers = tuple(sum(outcome.word == word for outcome in everything) for word in (PASSED, FAILED, SKIPPED))
-    print("Python %s, %.0f s" % (words[1], time.monotonic() - started))
+    print("Python %s, %.0f s" % (version, time.monotonic() - started))
     print("%d passed, %d failed, %d skipped" % numbers)
     return 0 if everything and not numbers[1] else 1
 
