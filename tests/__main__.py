@@ -29,7 +29,7 @@ def main() -> int:
     names = chosen.names or find_modules()
     keep_byte_code()
     version = ".".join(map(str, sys.version_info[:3]))
-    kind = "names" if chosen.names else "modules"
+    kind = ("name" if chosen.names else "module") + ("" if len(names) == 1 else "s")
     print("Python %s: %d %s, %d groups of tests at a time" % (version, len(names), kind, chosen.jobs), flush=True)
     server().start()
     tests = [test for test in load(names) if not chosen.k or any(word in test.id() for word in chosen.k)]
