@@ -8,6 +8,7 @@ The checkout is only read. Root plays a plain user, who runs what root skips, wi
 import argparse
 import glob
 import os
+import signal
 import sys
 import time
 import unittest
@@ -26,6 +27,7 @@ def main() -> int:
     """Exit code 0 if every test passed; the last line counts them."""
     started = time.monotonic()
     chosen = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended too
     names = chosen.names or find_modules()
     keep_byte_code()
     version = ".".join(map(str, sys.version_info[:3]))

@@ -147,6 +147,7 @@ class Recorder(unittest.TestResult):
 def run(group: Group, writer: int, printed: int) -> None:
     """In the fork: run the tests, tell what comes of them. What they print without unittest's notice goes to a file."""
     os.setpgid(0, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for descriptor, source in enumerate((nothing, printed, printed)):
         os.dup2(source, descriptor)
