@@ -7,6 +7,7 @@ is_new_enough() { # PYTHON: is it here, and is the name that it leads to of no v
 	case $(readlink -f "$(command -v "$1")") in *3.[0-5] | *3.[0-5]m | *python3[0-5]) false ;; esac
 }
 mode=--without-python
+# shellcheck disable=SC2034 # the script that follows has it
 case $1 in
 --without-python | --broken-python=*) mode=$1 && shift ;;
 *)
@@ -20,6 +21,5 @@ case $1 in
 			break
 		fi
 	done
-	[ -z "$found" ] || exec "$found" -I -S "$0" "$@"
-	;;
+	[ -z "$found" ] || exec "$found" -I -S "$0" "$@" ;;
 esac

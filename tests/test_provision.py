@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import unittest
+from functools import partial
 from typing import List, Tuple
 from xml.dom import minidom
 
@@ -663,8 +664,7 @@ class ProcessTest(StoryTest):
                 os.mkdir(self.system.path("/dev"))
                 self.fill({"/dev/console": ""})
                 story = start_story(self.root, "run")
-                seen = azure.requests
-                self.assertTrue(wait_until(lambda seen=seen: seen))  # type: ignore[misc]
+                self.assertTrue(wait_until(partial(getattr, azure, "requests")))
                 azure.troubles["imds"] = []
                 story.send_signal(number)
                 out, told = story.communicate()
