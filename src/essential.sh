@@ -37,14 +37,31 @@ within() { # SECONDS COMMAND...: its exit code; when the time is over it is kill
 	wait $job; set -- "$1" $?
 	kill "$1" 2>/dev/null; return "$2"
 }
-replace() { # PATH: stdin takes its place on disk, whole or not at all, with its mode and owner
+replace() { # PATH [MODE]: stdin takes its place on disk, whole or not at all; its owner and mode stay, or it is root's
 	spare=${1%/*}/.${1##*/}.$agent
-	mkdir -p "${1%/*}" && rm -f "$spare" && { [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" && sync &&
+	mkdir -p "${1%/*}" && rm -f "$spare" && { [ -n "$2" ] || [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" &&
+		{ [ -z "$2" ] || { chown 0:0 "$spare" "${1%/*}" && chmod "$2" "$spare" && chmod go-w "${1%/*}"; }; } && sync &&
 		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter where something is mounted on it
 	set -- $?
 	rm -f "$spare"
 	return "$1"
 } 2>/dev/null
+guard() ( # PATH: false, with who, if others than root may write to it, to a folder above it or where its links lead
+	path=${1:-/} && set -f
+	[ "$path" = / ] || guard "${path%/*}" || exit
+	if target=$(readlink "$path"); then
+		[ "${target#/}" != "$target" ] || target=${path%/*}/$target
+		guard "$target"; exit
+	fi
+	# shellcheck disable=SC2046,SC2012 # the words before the name: mode, number of names, owner, group
+	set -- $(ls -ldn "$path" 2>/dev/null)
+	case $3:$1:$4:$path in
+	0:????????w*) echo "everybody may write to $path" && false ;;
+	0:-????w* | 0:d????w*:[1-9]*/ready.d) echo "the group $4 may write to $path" && false ;; # not of /usr/local
+	[!0:]*) echo "the user $3 may write to $path" && false ;;
+	esac
+)
+
 usable_id() { # stdin: the id in lower case, if it is one that tells VMs apart
 	tr A-F a-f | grep '^[0-9a-f]\{8\}\(-[0-9a-f]\{4\}\)\{3\}-[0-9a-f]\{12\}$' | grep -v -e '^[0-]*$' -e '^[f-]*$'
 }
@@ -64,7 +81,7 @@ note() { # KEY=VALUE...: write the facts down. From now on the state is about th
 			[ -z "$other" ] || echo "previous_$key=$other"
 		done
 	fi >"$work/facts"
-	if [ -z "$vm_id" ] || ! { cat "$work/facts" && printf '%s\n' "$@"; } | replace $state; then
+	if [ -z "$vm_id" ] || ! { cat "$work/facts" && printf '%s\n' "$@"; } | replace $state 644; then
 		say 'warning: what is done cannot be remembered'
 	fi
 }
@@ -140,11 +157,12 @@ set_name() { # NAME: for the next boot, then in the kernel
 	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
-pass_gates() { # each program in ready.d, at most 5 minutes
+pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change is no condition that is met
 	AZURE_VM_ID=$vm_id AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=''
 	for gate in "/etc/$agent/ready.d"/*[!~]; do
 		[ -f "$gate" ] && [ -x "$gate" ] || continue
-		within 300 "$gate" </dev/null >/dev/null 2>&1 || fail 'ready gate failed' "gate=${gate##*/}"
+		why=$(guard "$gate") || fail 'ready gate failed' "gate=${gate##*/}" "problem=not run: $why"
+		within 300 "$gate" </dev/null >/dev/null 2>&1 || fail 'ready gate failed' "gate=${gate##*/}" "code=$?"
 		say "${gate##*/}: passed"
 	done
 }
@@ -167,19 +185,22 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 		"<Health><GoalStateIncarnation>$incarnation</GoalStateIncarnation><Container>$container</Container></Health>"
 	case $status in 2??) say "Response: $status" ;; *) return 1 ;; esac
 }
-fail() { # REASON [KEY=VALUE]: tell state, Azure and console why this boot failed. The hook stays for the next one
-	line="result=error|reason=$1|agent=$agent|vm_id=${vm_id:-unknown}|timestamp=$(now)${2:+|$2}"
-	note "error_reason=$1" "error_at=$(now)" "error_boot=$(cat /proc/sys/kernel/random/boot_id)" ${2:+"error.$2"}
+fail() { # REASON [KEY=VALUE [KEY=VALUE]]: tell state, Azure and console why this boot failed. The hook stays
+	line="result=error|reason=$1|agent=$agent|vm_id=${vm_id:-unknown}|timestamp=$(now)${2:+|$2}${3:+|$3}"
+	set -- "$1" "$2" "$3" "error_at=$(now)" "error_boot=$(cat /proc/sys/kernel/random/boot_id)"
+	note "error_reason=$1" "$4" "$5" ${2:+"error.$2"} ${3:+"error.$3"}
 	[ -n "$reporting" ] || persist "$ends" 'the WireServer' report "$line" || say "warning: it could not be reported: $why"
-	announce "FAILED: $1${2:+ ($2)}. The next boot tries again"
+	announce "FAILED: $1${2:+ ($2${3:+, $3})}. The next boot tries again"
 	exit 1
 }
 disable() { # the hook, by what `install` wrote down, in the way of each init system
+	why=$(guard $folder/install) || { say "warning: the hook stays: $why" && return; }
 	[ "$(option every_boot)" = yes ] || sed -n 's/^link=\//\//p' $folder/install 2>/dev/null | while read -r link; do
 		case ${link##*/} in
 		"rc.$agent") [ -x "$link" ] && chmod a-x "$link" ;; # Slackware's own way
 		*$agent*) # runit watches its links, so there it is a file
-			if [ -f "$link/run" ]; then (set -C && : >"$link/down"); else ls "$link" && rm "$link"; fi ;;
+			if [ ! -f "$link/run" ]; then ls "$link" && rm "$link"
+			else [ ! -e "$link/down" ] && replace "$link/down" 644 </dev/null; fi ;;
 		*) grep "^# <<< $agent <<<" "$link" && sed "/^# >>> $agent >>>/,/^# <<< $agent <<</d" "$link" | replace "$link" ;;
 		esac >/dev/null 2>&1 && say "the hook is off ($link)"
 	done; sync

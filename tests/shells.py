@@ -124,6 +124,7 @@ class ShellTest(BuiltTest):
 
     shell = "dash"  # busybox's own takes its applets for all programs: also for those that the tree has not
     clients: "Sequence[str]" = ("busybox wget",)
+    spaces: "Sequence[str]" = SPACES
     places: "Sequence[str]" = ()  # folders of this machine that the tree has too
 
     def setUp(self) -> None:
@@ -219,7 +220,7 @@ class ShellTest(BuiltTest):
         byte_code = os.environ.get("PYTHONPYCACHEPREFIX")  # which -I does not let it see
         kept = ["-X", "pycache_prefix=" + byte_code] if byte_code else []
         done = subprocess.run(
-            ["unshare", *SPACES, sys.executable, "-I", *kept, "-c", INSIDE, TOP, self.root, *self.places],
+            ["unshare", *self.spaces, sys.executable, "-I", *kept, "-c", INSIDE, TOP, self.root, *self.places],
             input=cases,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -396,6 +396,47 @@ class SealedRunTest(SealedTest):
                     self.assertNotIn("ready_at=", self.text(STATE) or "")
                 self.assertNotIn("going on without Python", str(done[2]))
 
+    def gate(self, text: str, mode: int = 0o755) -> str:
+        """Put a gate into the room."""
+        if os.geteuid() != 0:
+            self.skipTest("as a plain user the room's / belongs to nobody, and no gate is run: none was tried")
+        path = "/etc/azure-provisioning/ready.d/10-x"
+        self.fill({path: text})
+        os.chmod(self.root + path, mode)
+        return path
+
+    def test_what_a_gate_prints_is_not_for_everybody(self) -> None:
+        """State, Azure and `status` are told which gate failed, and how; the log, which is root's, its last line."""
+        self.gate("#!/bin/sh\necho first\necho the-token-is-hunter2\nexit 3\n")
+        failed, status = self.run_sealed((["run"], []), (["status", "--json"], []))
+        self.assertEqual((failed[0], status[0]), (1, 0), failed)
+        told = json.loads(str(status[1]))["last_error"]
+        self.assertEqual((told["reason"], told["details"]), ("ready gate failed", {"gate": "10-x", "code": "3"}))
+        self.assertIn("ready gate failed (gate=10-x, code=3): the-token-is-hunter2", str(failed[2]))
+        log = "/var/log/azure-provisioning.log"
+        self.assertIn("hunter2", self.text(log) or "")
+        self.assertEqual(os.stat(self.root + log).st_mode & 0o7777, 0o600)
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = os.path.join(folder, name)[len(self.root) :]
+                found = os.lstat(self.root + path)
+                if found.st_mode & 0o004 and os.path.isfile(self.root + path) and "ready.d" not in path:
+                    self.assertNotIn("hunter2", self.text(path) or "", path)
+
+    def test_gate_that_others_may_write(self) -> None:
+        """It is not run, and Azure is told that it failed."""
+        path = self.gate("#!/bin/sh\ntouch /run/ran\n", mode=0o777)
+        failed, again = self.run_sealed((["run"], []), (["run"], []))
+        for done in (failed, again):
+            self.assertEqual((done[0], done[4][-2:]), (1, ["goalstate 200", "health 200"]))  # type: ignore[index]
+            self.assertIn("problem=not run: everybody may write to %s)" % path, str(done[2]))
+        self.assertFalse(self.system.exists("/run/ran"))
+        self.assertIn("error.problem=not run: everybody may write to %s\n" % path, self.text(STATE) or "")
+        os.chmod(self.root + path, 0o755)
+        (done,) = self.run_sealed((["run"], []))
+        self.assertEqual(done[0], 0, done)
+        self.assertTrue(self.system.exists("/run/ran"))
+
     def test_proxies_are_not_used(self) -> None:
         """Nothing listens where they lead to, so that any use of one would fail."""
         url = "http://127.0.0.1:9"

@@ -9,6 +9,7 @@ import zipfile
 from typing import List
 
 import build_zipapp
+from azure_provisioning import compiled
 from tests.guests import BuiltTest, snapshot
 from tests.images import call, call_anew
 from tests.pythons import find_another
@@ -185,6 +186,79 @@ class CompiledTest(BuiltTest):
             self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
         self.system.write(path, whole)
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
+
+    def test_another_may_write_to_it(self) -> None:
+        """Root runs what is in it: so it is passed over, and so is a folder that others may put one into."""
+        self.image(VERSION)
+        self.install()
+        folder = self.root + FOLDER
+        place = folder + "/" + self.kept()[0]
+        changes = [(place, 0, 0o664), (place, 0, 0o646), (folder, 0, 0o777), (folder, 0, 0o1775)]
+        if os.geteuid() == 0:
+            changes += [(place, 1000, 0o644), (place, 1000, 0o400), (folder, 1000, 0o755)]
+        for changed, uid, mode in changes:
+            before = os.stat(changed)
+            os.chmod(changed, mode)
+            if uid:
+                os.chown(changed, uid, uid)
+            self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3, (changed, mode))
+            os.chmod(changed, before.st_mode)
+            os.chown(changed, before.st_uid, before.st_gid)
+        self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
+
+    def test_not_a_file(self) -> None:
+        """A link, a pipe, a folder: never waited for, never followed."""
+        self.image(VERSION)
+        self.install()
+        place = self.root + FOLDER + "/" + self.kept()[0]
+        os.rename(place, self.root + "/other")
+        os.symlink(self.root + "/other", place)
+        self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
+        os.unlink(place)
+        os.mkfifo(place)
+        self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
+        os.unlink(place)
+        os.mkdir(place)
+        self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
+        os.rmdir(place)
+        os.rename(self.root + "/other", place)
+        os.rename(self.root + FOLDER, self.root + "/elsewhere")
+        os.symlink(self.root + "/elsewhere", self.root + FOLDER)
+        self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
+
+    def test_planted_ones_do_not_stay_in_an_image(self) -> None:
+        """Only what the file itself compiles to does: what is planted would be run as root by each VM."""
+        self.image(VERSION)
+        self.install()
+        (own,) = self.kept()
+        path = FOLDER + "/" + own
+        genuine = self.system.read(path) or b""
+        evil = compiled.pack({"azure_provisioning.settled": marshal.dumps(compile("import os", "x", "exec"))})
+        generalize = [sys.executable, "-I", "-S", self.program, "generalize", "--yes", "--root", self.root]
+        for other in ("boot-0123456789abcdef-a70d", own[:-4] + "ffff", "boot-x", "boot-" + "0" * 16 + own[21:]):
+            self.system.write(path, evil)
+            self.system.write(FOLDER + "/" + other, evil)
+            result = call(generalize)
+            self.assertEqual((result.code, self.kept()), (0, [own]), result)
+            self.assertEqual(self.system.read(path), genuine)
+            self.assertIn("%s/%s\n" % (FOLDER, other), result.out)
+        if os.geteuid() == 0:  # the right bytes, for now
+            os.chown(self.root + path, 1000, 1000)
+            self.assertEqual(call(generalize).code, 0)
+            self.assertEqual((os.stat(self.root + path).st_uid, self.system.read(path)), (0, genuine))
+        before = os.stat(self.root + path)
+        self.assertEqual(call(generalize).code, 0)
+        self.assertEqual(os.stat(self.root + path).st_ino, before.st_ino)
+
+    def test_planted_one_for_another_python(self) -> None:
+        """What this Python could not compile is not known to be ours, and goes: a boot can do without."""
+        others = [python for version, python in pythons().items() if version[:2] != sys.version_info[:2]]
+        if not others:
+            self.skipTest("there is one Python: what another one compiled was not tried")
+        self.image(VERSION)
+        self.install()
+        result = call([others[0], "-I", "-S", self.program, "generalize", "--yes", "--root", self.root])
+        self.assertEqual((result.code, self.kept()), (0, []), result)
 
     def test_gone_with_the_rest(self) -> None:
         self.image(VERSION)

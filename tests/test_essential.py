@@ -9,6 +9,8 @@ import sys
 from typing import Dict, List
 
 from azure_provisioning.azure.identity import DMI
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.gates import pass_gate
 from azure_provisioning.guest.hostname import valid_name
 from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
 from azure_provisioning.image.install import install
@@ -40,7 +42,7 @@ FOLDERS = (
 
 class SizeTest(EssentialTest):
     def test_short_enough_to_be_read(self) -> None:
-        for name, most in (("head.sh", 25), ("essential.sh", 250)):
+        for name, most in (("head.sh", 25), ("essential.sh", 270)):
             with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
                 lines = file.read().splitlines()
             self.assertLessEqual(len(lines), most, name)
@@ -375,8 +377,84 @@ class OptionsTest(EssentialTest):
         self.assertEqual(ran[:4], [told, gates + "10-a", told, gates + "20-b"])
         self.assertEqual(failed.code, 1)
         self.assertIn("reason=ready gate failed|", failed.reports[0])
-        self.assertIn("gate=15-no", failed.reports[0])
+        self.assertIn("|gate=15-no|code=3<", failed.reports[0])
         self.assertFalse(self.state().has("ready_at", VM_ID))
+        self.assertEqual(self.state().facts["error.code"], "3")
+
+    def refuse(self, *changes: str, who: str) -> None:
+        """A gate is not run that others may change, and that is told everywhere; by all shells."""
+        gate = "/etc/azure-provisioning/ready.d/10-a"
+        self.fill({gate: "#!/bin/sh\ntouch /var/ran\n"})
+        os.chmod(self.root + gate, 0o755)
+        setup = "import os\nos.umask(0o22)\n" + "".join("os.%s\n" % change for change in changes)
+        for shell in ("dash", "bash", "mksh", "yash", "busybox ash"):
+            if find(shell) is None:
+                continue
+            self.choose(shell, *self.clients)
+            told = self.boot(setup=setup, options="deadline = 10\n")
+            self.assertEqual(told.code, 1, told)
+            problem = "gate=10-a|problem=not run: " + who
+            self.assertIn("reason=ready gate failed|", told.reports[0])
+            self.assertIn("|%s<" % problem, told.reports[0])
+            self.assertIn("FAILED: ready gate failed (%s)" % problem.replace("|", ", "), told.err)
+            self.assertEqual(self.state().facts["error.problem"], "not run: " + who)
+            self.assertFalse(self.system.exists("/var/ran"))
+            with self.assertRaises(GuestError) as caught:  # as the Python part has it
+                pass_gate(self.system, gate, {})
+            self.assertEqual(caught.exception.details["problem"], "not run: " + who)
+
+    def test_gate_that_others_may_write(self) -> None:
+        gate = "/etc/azure-provisioning/ready.d/10-a"
+        group = os.stat(self.root).st_gid if os.geteuid() == 0 else os.getegid()
+        for mode, who in ((0o777, "everybody"), (0o757, "everybody"), (0o775, "the group %d" % group)):
+            self.refuse("chmod(root + %r, %d)" % (gate, mode), who="%s may write to %s" % (who, gate))
+
+    def test_folder_of_gates_that_others_may_write(self) -> None:
+        for folder in ("/etc/azure-provisioning/ready.d", "/etc"):
+            change = "chmod(root + %r, 0o1777)" % folder
+            self.refuse(change, who="everybody may write to " + folder)
+            os.chmod(self.root + folder, 0o755)
+
+    def test_target_of_a_gate_that_others_may_write(self) -> None:
+        """A link behind a link, in a folder that everybody may write to."""
+        gate = "/etc/azure-provisioning/ready.d/10-a"
+        self.fill({"/srv/x/gate": "#!/bin/sh\ntouch /var/ran\n", "/srv/gate": "-> x/gate"})
+        os.chmod(self.root + "/srv/x/gate", 0o755)
+        os.chmod(self.root + "/srv/x", 0o777)
+        self.refuse(
+            "unlink(root + %r)" % gate, "symlink('/srv/gate', root + %r)" % gate, who="everybody may write to /srv/x"
+        )
+
+    def test_gate_of_a_user(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a gate away: one of a user was not tried")
+        gate = "/etc/azure-provisioning/ready.d/10-a"
+        self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
+        self.refuse("chown(root + %r, 1000, 1000)" % gate, who="the user 1000 may write to " + gate)
+
+    def test_state_of_a_user(self) -> None:
+        """What is written is root's, with the mode that is meant, in a folder where only root may write."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give files away: a state of a user was not tried")
+        self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
+        folder = "/var/lib/azure-provisioning"
+        self.fill({STATE: "", **self.hook})
+        for path in (folder, STATE):
+            os.chown(self.root + path, 1000, 1000)
+            os.chmod(self.root + path, 0o777)
+        self.check_ready(self.boot(fresh=False))
+        for path, mode in ((folder, 0o755), (STATE, 0o644)):
+            found = os.stat(self.root + path)
+            self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o7777), (0, 0, mode), path)
+
+    def test_list_of_hooks_of_a_user(self) -> None:
+        """Nothing is removed that a user has written down."""
+        self.fill({"/etc/x-azure-provisioning": "", INSTALLED: "link=/etc/x-azure-provisioning\n"})
+        os.chmod(self.root + INSTALLED, 0o666)
+        told = self.boot(fresh=False)
+        self.check_ready(told)
+        self.assertIn("warning: the hook stays: everybody may write to " + INSTALLED, told.err)
+        self.assertTrue(self.system.exists("/etc/x-azure-provisioning"))
 
 
 class SmallPythonTest(EssentialTest):

@@ -2,7 +2,7 @@
 
 from typing import Callable, Optional
 
-from . import config
+from . import config, lock
 from .azure.identity import identify
 from .console import Console
 from .errors import GuestError
@@ -10,7 +10,6 @@ from .init import notify
 from .state import State
 from .system import System
 
-LOCK = "/run/azure-provisioning.lock"
 REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
 
 
@@ -27,6 +26,7 @@ class Boot:
         self.forced = False  # although already done
         self.renamed = False  # did the running kernel's name change in this boot?
         self.reporting = False  # has the report of Ready begun?
+        self.keeps_hook = False  # is it for the next boot, written by an `install` that this one has waited for?
 
     @property
     def ends(self) -> float:
@@ -112,6 +112,8 @@ def retire_left_over(boot: Boot) -> None:
     from .init import table
 
     try:
+        if lock.take(boot.system, "run") is None:
+            return  # an `install` is writing it
         for path in table.disable(boot.system):
             boot.console.say("the hook is off (%s): Ready was accepted at %s" % (path, boot.state.facts["ready_at"]))
     except GuestError as error:

@@ -5,9 +5,11 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, List, Tuple
 
+from . import DIGEST
 from .boot import begin
 from .console import Console, may_colour, paint, printable
 from .errors import ProvisionError, UsageError
+from .lock import wait_for_turn
 from .system import System, pass_over
 from .text import lines_in
 
@@ -84,6 +86,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
         show(lines_in(text))
         console.say("nothing was written: this system is made from a declaration; add this to it")
         return 0
+    wait_for_turn(system, "install", console.say)
     name = install(
         system,
         console,
@@ -107,6 +110,7 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     from .image.root import open_root
 
     system = open_root(arguments.root)
+    wait_for_turn(system, "uninstall", console.say)
     uninstall(system)
     show(system.touched)
     console.say("uninstalled" if system.touched else "nothing was installed")
@@ -139,6 +143,7 @@ def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
             lambda: None if arguments.yes else agree("Do all this to %s" % system.root),
             users=arguments.user,
             remove_agent=arguments.remove_agent,
+            program=own_file() if DIGEST else b"",
         )
     finally:
         show(list(dict.fromkeys(system.touched)))  # some more than once
@@ -176,7 +181,9 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     from .provision import remember
     from .report import report
 
-    boot = Boot(System(), console)
+    system = System()
+    wait_for_turn(system, "report", console.say)
+    boot = Boot(system, console)
     if not boot.on_azure:
         raise ProvisionError("not on Azure, nobody to report to (%s)" % boot.told_by)
     if arguments.outcome == "failure":

@@ -1,10 +1,13 @@
 """Our modules as `install` has compiled them, for a boot to load: Python keeps that for its library, but not for a zip.
 
 All of them are read at once and checked, so that a disk that spoils them, or a customData that removes them, costs a
-boot no more than the time to compile. Only root can write there; another build or another Python looks elsewhere.
+boot no more than the time to compile. So do a file or a folder that others than root may write to: root would run what
+they like. Another build or another Python looks elsewhere.
 """
 
 import marshal
+import os
+import stat
 import sys
 
 from . import DIGEST
@@ -43,13 +46,28 @@ def use(program: str) -> None:
     if not DIGEST or not magic:
         return
     try:
-        with open(place(magic), "rb") as file:
-            data = file.read(LIMIT)
+        data = read(place(magic))
     except OSError:
         return
     if data[:SUM] == checksum(data[SUM:]):
         codes = marshal.loads(data[SUM:])  # noqa: S302 # only root writes there
         sys.meta_path.insert(0, Kept(codes, program))  # type: ignore[arg-type]
+
+
+def read(path: str) -> bytes:
+    """The content of a regular file that nobody but root, or who runs this, may write; empty for another.
+
+    Raises OSError.
+    """
+    if not is_safe(os.lstat(os.path.dirname(path)), stat.S_IFDIR):
+        return b""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
+        return file.read(LIMIT) if is_safe(os.fstat(file.fileno()), stat.S_IFREG) else b""
+
+
+def is_safe(found: "os.stat_result", kind: int) -> bool:
+    """Is it of this kind, and may nobody else write to it?"""
+    return stat.S_IFMT(found.st_mode) == kind and found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022
 
 
 class Kept:

@@ -9,7 +9,8 @@ class ProvisionError(Exception):
     """An expected failure.
 
     `reason` is a stable, lower-case phrase without a full stop: Azure, the console and `status` show it.
-    `details` are the nouns and values of this one case. `advice` is what a person can do about it.
+    `details` are the nouns and values of this one case. `advice` is what a person can do about it, or what a program of
+    theirs said: the console and the log show it, and no file that everybody may read.
     """
 
     def __init__(self, reason: str, advice: str = "", **details: object) -> None:

@@ -6,10 +6,11 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 
 from typing import Optional
 
+from . import lock
 from .azure.description import describe_failure, timestamp
 from .azure.media import Media
 from .azure.transport import LONGEST_PAUSE
-from .boot import LOCK, Boot, attempt
+from .boot import Boot, attempt
 from .errors import GuestError, ProvisionError
 from .fetch import fetch, wait_for_azure
 from .guest import gates
@@ -31,14 +32,16 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
         boot.console.announce("nothing was done: " + "; ".join(others))
         return 1
 
-    lock = boot.system.lock(LOCK)
-    if lock is not None:
+    turn = lock.take(boot.system, "run")
+    if turn is not None:
         boot.reread()  # another run may have ended since
         prepare(boot)
     boot.release()
     if detach and not boot.system.detach():
         return 0
-    if lock is None and not wait_for_other_run(boot):
+    if turn is not None:
+        lock.sign(boot.system, turn, "run")
+    elif not wait_for_turn(boot):
         return 0
 
     try:
@@ -98,17 +101,29 @@ def prepare(boot: Boot) -> None:
     boot.save()
 
 
-def wait_for_other_run(boot: Boot) -> bool:
-    """Wait until the run that holds the lock is over. True if there is work left for this one."""
-    boot.console.say("another run is at work: waiting for it")
+def wait_for_turn(boot: Boot) -> bool:
+    """Wait until the other run, or another command, that holds the lock is over. True if there is work left for us."""
+    holder = lock.find_holder(boot.system)
+    other = "run" if holder is None or holder.verb == "run" else "`%s`" % holder.verb
+    boot.console.say("another %s is at work: waiting for it" % other)
     while boot.system.monotonic() < boot.ends:
-        if boot.system.lock(LOCK) is not None:
-            boot.reread()
-            prepare(boot)  # the other may have died before it was so far
-            return not boot.is_done("ready_at")
+        turn = lock.take(boot.system, "run")
+        if turn is not None:
+            return go_on_after(boot, turn.before.verb if turn.before else "run")
         boot.system.sleep(LONGEST_PAUSE)
-    boot.console.say("the other run is still at work: leaving it to that one")
+    boot.console.say("the other %s is still at work: leaving it to that one" % other)
     return False
+
+
+def go_on_after(boot: Boot, verb: str) -> bool:
+    """Go on after the command that has worked while this one waited. True if it left work for us."""
+    if verb in ("uninstall", "generalize"):
+        boot.console.say("`%s` has been here meanwhile: the machine stays as that left it" % verb)
+        return False
+    boot.keeps_hook = verb == "install"
+    boot.reread()
+    prepare(boot)  # another run may have died before it was so far
+    return not boot.is_done("ready_at")
 
 
 def take_identity(boot: Boot, instance: Instance) -> None:
@@ -219,7 +234,7 @@ def fail(boot: Boot, error: ProvisionError) -> int:
 
 def disable(boot: Boot) -> None:
     """Take the hook out of the boot. That it cannot be is a warning: the state already protects."""
-    if boot.options.every_boot:
+    if boot.options.every_boot or boot.keeps_hook:
         return
     from .init import table
 

@@ -18,7 +18,9 @@ class Danger(NamedTuple):
     who: str  # "the user 1000", "the group 50", "everybody"
     slight: bool  # a folder that a group may write to: such a group is often empty
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """In words: `the user 1000 may write to /etc`."""
         return "%s may write to %s" % (self.who, self.path)
 
 

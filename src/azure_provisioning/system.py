@@ -494,6 +494,12 @@ class System(Tree):
             raise broken("lock file", path, error) from error
         return lock
 
+    def sign_lock(self, lock: int, text: str) -> None:
+        """Write into the file of a lock that this process holds who it is: only for a message, so no failure counts."""
+        with suppress(OSError):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, text.encode("ascii"), 0)
+
     @contextmanager
     def lock_record(self, path: str, seconds: float) -> Iterator[None]:
         """Hold the lock that lckpwdf(3) takes: a POSIX one on the file at `path`. Raises GuestError after `seconds`."""

@@ -1,8 +1,9 @@
 """Ready gates: the user's own programs, which must all succeed before Ready is reported."""
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from ..errors import GuestError
+from ..rights import Danger, find_dangers
 from ..system import System, last_line
 
 FOLDER = "/etc/azure-provisioning/ready.d"
@@ -15,12 +16,29 @@ def find_gates(system: System) -> List[str]:
     return [path for path in (FOLDER + "/" + name for name in names) if system.is_program(path)]
 
 
+def find_danger(system: System, path: str) -> Optional[Danger]:
+    """Why a gate is not run: root would run what another may have written. None if only root may.
+
+    A group that may write to a folder on the way is let pass, as /usr/local of older Debian has it, but not in the
+    folder of the gates.
+    """
+    own = system.path(FOLDER)
+    for danger in find_dangers(system, path):
+        if not danger.slight or system.path(danger.path) == own:
+            return danger
+    return None
+
+
 def pass_gate(system: System, path: str, environment: Dict[str, str]) -> str:
     """Run one gate, which learns of the VM by `environment`; returns the last line that it printed.
 
-    Raises GuestError if it fails or takes longer than 300 s. A gate of an image is not run.
+    Raises GuestError if it fails or takes longer than 300 s, or if others than root may change it: a gate is a
+    condition for Ready, so that one that cannot be run is one that fails. A gate of an image is not run.
     """
     name = path.rpartition("/")[2]
+    danger = find_danger(system, path)
+    if danger:
+        raise GuestError("ready gate failed", gate=name, problem="not run: " + danger.words)
     if system.root != "/":
         return "not run, nothing in an image is executed"
     try:
@@ -28,5 +46,5 @@ def pass_gate(system: System, path: str, environment: Dict[str, str]) -> str:
     except GuestError as error:
         raise GuestError("ready gate failed", gate=name, error=error.reason) from error
     if code != 0:
-        raise GuestError("ready gate failed", gate=name, code=code, output=last_line(printed))
+        raise GuestError("ready gate failed", advice=last_line(printed), gate=name, code=code)
     return last_line(printed) or "passed"

@@ -19,6 +19,7 @@ from .checks import (
     leftovers,
     options,
     passwords,
+    rights,
     serial,
     ssh,
 )
@@ -32,6 +33,7 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("hook", hook.check_hook),
     ("program", hook.check_program),
     ("python", interpreter.check_python),
+    ("program", rights.check_rights),
     ("options", options.check_options),
     ("ready-gates", options.check_gates),
     ("other-agent", agents.check_agents),

@@ -6,13 +6,14 @@ import marshal
 import os
 import re
 import sys
-from typing import Dict
+from typing import Dict, List
 
 from .. import DIGEST, compiled, state
 from ..console import Console
 from ..errors import GuestError
 from ..init import manifest
 from ..init.unit import SHELL
+from ..rights import find_writer, keeper
 from ..system import System
 from ..tree import ROOT
 
@@ -30,7 +31,7 @@ def keep(system: System, console: Console, program: bytes) -> None:
     made = ""
     try:
         if DIGEST and any(is_this_python(system, python) for python in manifest.values(system, "python")):
-            path = compiled.place(importlib.util.MAGIC_NUMBER)
+            path = own_place()
             system.write(path, compiled.pack(compile_modules(program)), mode=0o644, owner=ROOT)
             made = path
     except ImportError:
@@ -38,12 +39,35 @@ def keep(system: System, console: Console, program: bytes) -> None:
     except GuestError as error:
         console.warn("each boot will compile our modules: %s" % error)
     try:
-        for name in system.list(state.FOLDER):
-            older = KEPT.match(state.FOLDER + "/" + name)
-            if older and older.group() != made and not system.is_dir(older.group()):
-                system.unlink(older.group())
+        for older in find_kept(system):
+            if older != made:
+                system.unlink(older)
     except GuestError as error:
         console.warn("what an older install compiled stays, and no boot uses it: %s" % error)
+
+
+def find_kept(system: System) -> "List[str]":
+    """The files that a boot may take for what `install` compiled."""
+    paths = [state.FOLDER + "/" + name for name in system.list(state.FOLDER)]
+    return [path for path in paths if KEPT.match(path) and not system.is_dir(path)]
+
+
+def own_place() -> str:
+    """Where the modules of this build are, compiled by this Python."""
+    return compiled.place(importlib.util.MAGIC_NUMBER)
+
+
+def is_genuine(system: System, path: str, program: bytes) -> bool:
+    """Is it byte for byte what this Python makes of the `program` (the bytes of the file that this runs from), and
+    root's alone? What another one made cannot be told from what somebody has planted. Raises GuestError.
+    """
+    found = system.stat(path, follow=False)
+    if not DIGEST or path != own_place() or found is None or find_writer(found, keeper(system)):
+        return False
+    try:
+        return system.read(path, limit=compiled.LIMIT) == compiled.pack(compile_modules(program))
+    except ImportError:
+        return False  # a small Python, which has no zipfile
 
 
 def is_this_python(system: System, python: str) -> bool:

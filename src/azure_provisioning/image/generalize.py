@@ -8,12 +8,12 @@ import stat
 from fnmatch import fnmatchcase
 
 from .. import config
-from ..boot import LOCK
 from ..console import Console
 from ..errors import GuestError, ProvisionError
 from ..guest.account import NAME
 from ..guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
 from ..init import manifest, table
+from ..lock import wait_for_turn
 from ..system import System
 from .agent import plan_agents
 from .command import Command
@@ -25,7 +25,7 @@ from .leases import plan_leases
 from .logs import plan_logs
 from .machine_id import plan_machine_id
 from .network_cards import plan_network_cards
-from .own_data import plan_own_data, plan_state
+from .own_data import plan_compiled, plan_own_data, plan_state
 from .plan import Plan, join
 from .random_seed import plan_random_seeds
 from .root import check_root
@@ -45,18 +45,21 @@ def generalize(
     *,
     users: "Sequence[str]" = (),
     remove_agent: bool = False,
+    program: bytes = b"",
 ) -> None:
     """Say what will be done, have the person `agree`, and do it; `system.touched` then lists what was changed.
 
     `agree` raises ProvisionError for no. What cannot be done is told, and the rest done. Raises ProvisionError if
-    anything could not, and, with nothing touched, if there is no Linux system or an account is the system's.
+    anything could not, and, with nothing touched, if there is no Linux system or an account is the system's. `program`
+    is the file that this runs from, if it is the built one.
     """
     check_root(system)
     if system.root == "/" and os.geteuid() != 0:
         raise ProvisionError("only root can generalize the machine that it runs on", advice="call it with sudo")
     system.in_place = False  # what is mounted on a file is not the image's
     system.one_mount = system.root != "/"
-    plan = make_plan(system, console, users, remove_agent)
+    wait_for_turn(system, "generalize", console.say)  # before the plan: it is of what a first boot leaves
+    plan = make_plan(system, console, users, remove_agent, program)
     for what in dict.fromkeys(change.what for change in plan.changes):
         console.say("will " + what)
     for note in plan.notes:
@@ -66,8 +69,6 @@ def generalize(
     failed = 0
     if plan.changes:
         agree()
-        if system.live and system.lock(LOCK) is None:
-            raise ProvisionError("a first boot is at work here", advice="`status --wait` waits for its end")
         failed = plan.carry_out(console)
         system.sync()
     if failed or plan.problems:
@@ -81,7 +82,9 @@ def generalize(
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
 
 
-def make_plan(system: System, console: Console, users: "Sequence[str]", remove_agent: bool) -> Plan:
+def make_plan(
+    system: System, console: Console, users: "Sequence[str]", remove_agent: bool, program: bytes = b""
+) -> Plan:
     """All that there is to do, in its order. Raises ProvisionError if an account may not be removed.
 
     The order makes it harmless to be cut short: what a login needs goes last, when a reboot is a first boot already.
@@ -97,6 +100,7 @@ def make_plan(system: System, console: Console, users: "Sequence[str]", remove_a
     plan_former_name(plan)
     plan_machine_id(plan)
     plan_own_data(plan)
+    plan_compiled(plan, console, program)
     plan_logs(plan)
     if purged:
         plan.add("empty the logs that the package manager will have written", lambda: empty_logs(system, console))

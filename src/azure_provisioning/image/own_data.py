@@ -1,12 +1,14 @@
 """What we keep of the VM ourselves: all but what `install` wrote down and compiled, for the next boot."""
 
 import stat
+from functools import partial
 
 from ..azure.kvp import POOL
+from ..console import Console
 from ..init import manifest
 from ..provision import LOG
 from ..state import FOLDER, PATH
-from .compiled import KEPT
+from .compiled import KEPT, is_genuine, keep, own_place
 from .plan import Plan, join
 
 
@@ -21,6 +23,25 @@ def plan_own_data(plan: Plan) -> None:
     with plan.looking():
         if plan.system.read(POOL, head=True):
             plan.empty(POOL)
+
+
+def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
+    """Remove what boots would load in place of our modules, unless it is what `program` compiles to.
+
+    That is the file that this runs from; empty for a checkout, which can neither prove nor disprove anything.
+    """
+    if not program:
+        return
+    for name, what in plan.look(FOLDER):
+        path = join(FOLDER, name)
+        if not KEPT.match(path) or stat.S_ISDIR(what.st_mode):
+            continue
+        with plan.looking():
+            if stat.S_ISREG(what.st_mode) and is_genuine(plan.system, path, program):
+                continue
+        plan.remove(path)
+        if path == own_place():
+            plan.add("compile our modules anew", partial(keep, plan.system, console, program))
 
 
 def plan_state(plan: Plan) -> None:

@@ -34,6 +34,9 @@ class Scratch(System):
         super().__init__(place)
         self.image = image
         self.called = image.root
+        if os.geteuid() == 0:  # whose the image is as a whole counts for who may change what (../rights.py)
+            found = os.stat(image.root)
+            os.chown(place, found.st_uid, found.st_gid)
         self._folders = {"/"}  # what is a real folder in the image, so that no link is on the way to what lies in it
         self._brought: Dict[str, Tuple[int, ...]] = {"/": self._look("/")}
         self._listed: Set[str] = set()

@@ -37,12 +37,14 @@ def enable(system: System, hook: "Hook") -> None:
     system.make_dirs(home, owner=ROOT)
     system.write(home + "/run", unit("runit/" + NAME, hook), mode=0o755, owner=ROOT)
     running = set_of_boot(system)
-    if running is not None and not system.is_link(running + "/" + NAME):
-        if system.live:
+    if running is not None:
+        link = running + "/" + NAME
+        starts = system.live and not system.is_link(link)
+        if starts:
             clean(system, home)
             system.write(home + "/down", "", owner=ROOT)
-        system.link(home, running + "/" + NAME)
-        if system.live:
+        system.link(system.readlink(link) or home, link)
+        if starts:
             wait_for_runsv(system, home)
     system.unlink(home + "/down")
 

@@ -61,6 +61,7 @@ def links(system: System) -> "List[str]":
 def files(system: System) -> "List[str]":
     """The definition, and the entry in the bundle."""
     found = ["%s/%s" % (home, name) for home in homes() for name in ("type", "up", "dependencies.d")]
+    found += [path + "/" + name for path in found for name in system.list(path) if path.endswith(".d")]
     return [path for path in found if system.exists(path)] + links(system)
 
 

@@ -48,6 +48,8 @@ def enable(system: System, hook: "Hook") -> None:
     if not links(system):
         for folder in runlevel_folders(system):
             link_into(system, folder)
+    for link in links(system):
+        system.link(system.readlink(link) or "../init.d/" + NAME, link)  # root's, whoever has made it
     order_before_ssh(system)
 
 

@@ -5,6 +5,7 @@ from typing import Iterator
 from ...config import PATH
 from ...guest import gates
 from .finding import Finding, error, ok, warning
+from .rights import take_back
 from .subject import Image
 
 PATIENCE = 20 * 60  # seconds after which Azure reboots a VM that is not Ready
@@ -22,11 +23,16 @@ def check_options(image: Image) -> "Iterator[Finding]":
 
 
 def check_gates(image: Image) -> "Iterator[Finding]":
-    """What is in ready.d, and would not be run."""
+    """What is in ready.d, and would not be run, or may be changed by others: then Ready would not be reported."""
     found = gates.find_gates(image.system)
+    folder = [gates.FOLDER] if image.system.exists(gates.FOLDER) else []  # who may write there may take a gate away
+    dangers = [gates.find_danger(image.system, path) for path in found or folder]
+    for danger in dict.fromkeys(danger for danger in dangers if danger):
+        message = danger.words + ": no gate would run there, and Ready would not be reported"
+        yield error("ready-gates", message, take_back(image, danger))
     for name in image.system.list(gates.FOLDER):
         path = "%s/%s" % (gates.FOLDER, name)
         if path not in found and not name.startswith(".") and not name.endswith("~"):
             yield warning("ready-gates", "%s is no program, and is not run" % path, image.allow_to_run(path))
-    if found:
+    if found and not any(dangers):
         yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))

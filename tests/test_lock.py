@@ -1,0 +1,283 @@
+"""One at a time: real processes that want to work on the same machine, and who waits for whom."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from typing import Optional
+
+from azure_provisioning import lock
+from azure_provisioning.errors import ProvisionError
+from azure_provisioning.image.fake_azure import VM_ID, FakeAzure
+from tests import TOP
+from tests.guests import AZURE_VM, HOOK, STATE, FastSystem, GuestTest, start_story, wait_until
+from tests.test_provision import runs
+
+MANIFEST = "/var/lib/azure-provisioning/install"
+PROGRAM = "/usr/local/sbin/azure-provisioning"
+
+# A command for which the scratch root is the running machine. Never `run`, which would change this machine's name.
+COMMAND = """
+import sys
+sys.path.insert(0, %(top)r)
+import tests
+from azure_provisioning import system
+from tests.guests import FastSystem
+
+
+class Here(FastSystem):
+    live = True
+
+    def __init__(self, root="/"):
+        assert root in ("/", %(root)r), root
+        super().__init__(%(root)r, %(speed)r)
+
+    def sync(self):
+        pass
+
+
+system.System = Here  # before anything of ours takes it from there
+from azure_provisioning import cli
+from azure_provisioning.image import root
+
+assert cli.System is root.System is Here
+cli.own_file = lambda: b"the program"
+sys.exit(cli.main(%(argv)r))
+"""
+
+
+class LiveSystem(FastSystem):
+    """The scratch root as the running machine."""
+
+    live = True
+
+
+class LockTest(GuestTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill(AZURE_VM)
+        self.fill({"/usr/lib/systemd/systemd": "", "/sbin/init": "-> /usr/lib/systemd/systemd"})
+        self.fill({"/usr/bin/python3": "-> python3.9", "/usr/bin/python3.9": ""})
+        self.said = ""
+
+    def command(self, *argv: str, speed: float = 20.0) -> "subprocess.Popen[str]":
+        """Start a command in a process of its own."""
+        assert "run" not in argv
+        code = COMMAND % {"top": TOP, "root": self.root, "speed": speed, "argv": list(argv)}
+        pipe = subprocess.PIPE
+        story = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, universal_newlines=True)
+        self.addCleanup(self.end, story)
+        return story
+
+    def run_story(self, *argv: str, speed: float = 20.0) -> "subprocess.Popen[str]":
+        """Start a boot in a process of its own."""
+        story = start_story(self.root, "run", *argv, speed=speed)
+        self.addCleanup(self.end, story)
+        return story
+
+    def end(self, story: "subprocess.Popen[str]") -> None:
+        if story.poll() is None:
+            story.kill()
+            story.communicate()
+
+    def first_line(self, story: "subprocess.Popen[str]", pattern: str) -> None:
+        """The next line that a process says on stderr."""
+        assert story.stderr is not None
+        self.assertRegex(story.stderr.readline(), pattern)
+
+    def at_work(self) -> "subprocess.Popen[str]":
+        """A boot that holds the lock until `self.fake` answers it."""
+        self.install_hook()
+        self.fill({MANIFEST: "init=systemd\nprogram=%s\nlink=%s\n" % (PROGRAM, HOOK)})
+        self.fake: FakeAzure = self.azure(*["imds-throttled"] * 2000)
+        story = self.run_story(speed=2.0)  # it tries for five of its minutes
+        self.assertTrue(wait_until(lambda: self.fake.requests, 30))
+        return story
+
+    def go_on(self) -> None:
+        self.fake.troubles["imds"] = []
+
+    # -- who waits --------------------------------------------------------------------------------------------------
+
+    def test_install_during_a_boot(self) -> None:
+        """The boot ends and takes its hook away; then `install` writes the one for the next boot, which stays."""
+        boot = self.at_work()
+        install = self.command("install", speed=0.5)
+        self.first_line(install, r"`run` \(process %d\) is at work: waiting for it$" % boot.pid)
+        self.go_on()
+        told = boot.communicate()[1]
+        self.assertEqual(boot.returncode, 0, told)
+        self.assertIn("the hook is off", told)
+        out, told = install.communicate()
+        self.assertEqual(install.returncode, 0, told)
+        self.assertIn("the next boot uses this up; power off and capture now", told)
+        self.assertIn(HOOK, out.split())
+        self.assertTrue(self.system.is_link(HOOK))
+        self.assertIn("ready_at", self.facts())
+
+    def test_boot_that_does_not_end(self) -> None:
+        """Each command says who is at work, and does nothing."""
+        boot = self.at_work()
+        before = self.text(STATE)
+        for argv in (
+            ["install"],
+            ["uninstall"],
+            ["report", "ready"],
+            ["report", "failure", "--reason", "x"],
+        ):
+            command = self.command(*argv)
+            out, told = command.communicate()
+            self.assertEqual((command.returncode, out), (1, ""), told)
+            self.assertRegex(
+                told,
+                r"(?s)is at work: waiting for it\n.*nothing was done: `run` \(process %d\) is at work here: [^\n]+\n\Z"
+                % boot.pid,
+            )
+            self.assertNotIn("Traceback", told)
+        self.assertIsNone(self.text(PROGRAM))
+        self.assertEqual(self.text(STATE), before)
+        self.assertEqual(self.fake.reports, [])
+
+    def test_generalize_during_a_boot(self) -> None:
+        self.at_work()
+        before = self.text(STATE)
+        command = self.command("generalize", "--yes")
+        out, told = command.communicate()
+        self.assertEqual((command.returncode, out), (1, ""), told)
+        self.assertRegex(told, r"nothing was done: `run` \(process \d+\) is at work here" if os.geteuid() == 0 else ".")
+        self.assertEqual(self.text(STATE), before)
+
+    def test_uninstall_during_a_boot(self) -> None:
+        """It waits for the end, and takes the state away that the boot has written; a second boot writes none."""
+        boot = self.at_work()
+        second = self.run_story()
+        self.first_line(second, "another run is at work: waiting for it$")
+        uninstall = self.command("uninstall", speed=0.5)
+        self.first_line(uninstall, "is at work: waiting for it")
+        second.send_signal(signal.SIGSTOP)
+        self.go_on()
+        self.assertEqual(boot.wait(60), 0)
+        out, told = uninstall.communicate()
+        self.assertEqual(uninstall.returncode, 0, told)
+        self.assertIn(STATE, out.split())
+        second.send_signal(signal.SIGCONT)
+        told = second.communicate()[1]
+        self.assertEqual(second.returncode, 0, told)
+        self.assertIn("`uninstall` has been here meanwhile: the machine stays as that left it", told)
+        self.assertEqual(self.system.list("/var/lib/azure-provisioning"), [])
+        self.assertEqual(len(self.fake.reports), 1)
+
+    def held(self, verb: str) -> int:
+        """The lock, as held by this process for a command; its descriptor."""
+        turn = lock.take(self.system, verb)
+        assert turn is not None
+        return turn.descriptor
+
+    def wait_for(self, verb: str) -> str:
+        """What a boot says that waits until such a command is over."""
+        self.azure()
+        self.install_hook()
+        self.fill({MANIFEST: "init=systemd\nlink=%s\n" % HOOK})
+        self.held(verb)
+        story = self.run_story()
+        self.first_line(story, "another `%s` is at work: waiting for it$" % verb)
+        self.system.release_locks()
+        told = story.communicate()[1]
+        self.assertEqual(story.returncode, 0, told)
+        return told
+
+    def test_boot_during_an_install(self) -> None:
+        """The VM becomes Ready, and the hook that was written for the next boot stays."""
+        told = self.wait_for("install")
+        self.assertIn("accepted Ready", told)
+        self.assertTrue(self.system.is_link(HOOK))
+        self.assertIn("ready_at", self.facts())
+
+    def test_boot_during_a_report(self) -> None:
+        told = self.wait_for("report")
+        self.assertIn("the hook is off", told)
+        self.assertFalse(self.system.is_link(HOOK))
+
+    def test_boot_during_generalize(self) -> None:
+        told = self.wait_for("generalize")
+        self.assertIn("`generalize` has been here meanwhile", told)
+        self.assertTrue(self.system.is_link(HOOK))
+        self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
+
+    def test_left_over_hook_during_an_install(self) -> None:
+        """A VM that is Ready takes no hook away that is just being written."""
+        self.fill({STATE: "vm_id=%s\nready_at=x\n" % VM_ID})
+        self.install_hook()
+        self.held("install")
+        self.assertEqual(self.run_story().wait(60), 0)
+        self.assertTrue(self.system.is_link(HOOK))
+        self.system.release_locks()
+        self.assertEqual(self.run_story().wait(60), 0)
+        self.assertFalse(self.system.is_link(HOOK))
+
+    def test_detached(self) -> None:
+        """The child, which goes on, is the one that is named."""
+        self.install_hook()
+        fake = self.azure(*["imds-silent"] * 200)
+        story = self.run_story("--detach")
+        story.communicate()
+        children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]
+        self.assertEqual(len(children), 1)
+        self.assertTrue(wait_until(lambda: self.holder() == lock.Holder(children[0], "run")), self.holder())
+        fake.troubles["imds"] = []
+        self.assertTrue(wait_until(lambda: not runs(children[0], self.root), 60))
+
+    # -- what it says -----------------------------------------------------------------------------------------------
+
+    def holder(self) -> "Optional[lock.Holder]":
+        return lock.find_holder(self.system)
+
+    def test_signature(self) -> None:
+        self.assertIsNone(self.holder())
+        self.held("install")
+        self.assertEqual(self.holder(), lock.Holder(os.getpid(), "install"))
+        self.assertEqual(stat.S_IMODE(os.stat(self.root + lock.PATH).st_mode), 0o600)
+        self.assertIsNone(lock.take(FastSystem(self.root), "run"))
+        self.assertEqual(self.holder(), lock.Holder(os.getpid(), "install"))
+        self.system.release_locks()
+        turn = lock.take(self.system, "run")
+        assert turn is not None
+        self.assertEqual(turn.before, lock.Holder(os.getpid(), "install"))
+        self.assertEqual(self.text(lock.PATH), "%d run\n" % os.getpid())
+
+    def test_nonsense_in_the_file(self) -> None:
+        """It is a message and no more: what is not of our form is not shown."""
+        forms = ["", "x", "0 run\n", "-1 run\n", "1 fly\n", "12345678901 run\n", "1 run", "1 run\n1 run\n"]
+        for text in [*forms, "\0" * 9, "1 run\n\x1b[2J", "\u0661 run\n", "9" * 5000]:
+            self.system.write(lock.PATH, text, mode=0o600)
+            self.assertIsNone(self.holder(), text)
+            self.held("run")
+            with self.assertRaisesRegex(ProvisionError, r"`run` \(process %d\) is at work" % os.getpid()):
+                lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
+            self.system.release_locks()
+        self.held("run")
+        with open(self.root + lock.PATH, "w"):
+            pass
+        with self.assertRaisesRegex(ProvisionError, "another process is at work here"):
+            lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
+
+    def test_image_has_none(self) -> None:
+        self.held("run")
+        lock.wait_for_turn(self.system, "install", self.console.say)
+        self.assertEqual(self.story, "")
+
+    def test_ten_seconds(self) -> None:
+        self.held("run")
+        system = LiveSystem(self.root, 1000.0)
+        started = system.monotonic()
+        with self.assertRaises(ProvisionError):
+            lock.wait_for_turn(system, "install", self.console.say)
+        self.assertGreaterEqual(system.monotonic() - started, 10)
+        self.assertEqual(len(re.findall("waiting for it", self.story)), 1)
+        timer = threading.Timer(0.05, self.system.release_locks)
+        timer.start()
+        lock.wait_for_turn(LiveSystem(self.root, 1.0), "install", self.console.say)
+        timer.join()
