@@ -5,7 +5,7 @@ import gzip
 import lzma
 import os
 import unittest
-from typing import Dict
+from typing import Dict, List
 
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.checks import initramfs
@@ -14,6 +14,11 @@ from azure_provisioning.image.checks.kernel import natural
 from tests.sound import DRIVERS, INITRAMFS, KERNEL, MODULES, CheckTest, cpio, modules
 
 BOTH = modules("hv_vmbus", "hv_storvsc")
+
+
+def names(data: bytes) -> "List[str]":
+    """All files of an initramfs."""
+    return list(file_names(data, lambda files, size: None))
 
 
 def file_of(name: str) -> str:
@@ -167,9 +172,9 @@ class ArchiveTest(unittest.TestCase):
     """What an image has under this name is input, and may be anything."""
 
     def test_names(self) -> None:
-        self.assertEqual(file_names(cpio("a", "b/c")), {"a", "b/c"})
-        self.assertEqual(file_names(b""), set())
-        self.assertEqual(file_names(b"\0" * 100), set())
+        self.assertEqual(names(cpio("a", "b/c")), ["a", "b/c"])
+        self.assertEqual(names(b""), [])
+        self.assertEqual(names(b"\0" * 100), [])
 
     def test_damage(self) -> None:
         whole = cpio("a", "b/c")
@@ -183,7 +188,7 @@ class ArchiveTest(unittest.TestCase):
             gzip.compress(b"no archive"),
         ):
             with self.assertRaises(UnreadableError):
-                file_names(data)
+                names(data)
 
     def test_bomb(self) -> None:
         """A file that claims gigabytes is read in pieces, and given up."""
@@ -193,4 +198,4 @@ class ArchiveTest(unittest.TestCase):
         head = cpio("a")[:54] + b"%08X" % (64 << 20) + cpio("a")[62:112]
         for pack in (gzip.compress, lzma.compress, bz2.compress):
             with self.assertRaisesRegex(UnreadableError, "too large"):
-                file_names(pack(head + b"\0" * (16 << 20)))
+                names(pack(head + b"\0" * (16 << 20)))

@@ -4,6 +4,7 @@ from typing import Callable, Optional
 
 from . import config, lock
 from .azure.identity import identify
+from .budget import limited
 from .console import Console
 from .errors import GuestError
 from .init import notify
@@ -70,7 +71,8 @@ def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> bool:
     """A change whose failure is a warning; `change` returns what it did, in words. True if it did not fail."""
     started = boot.system.monotonic()
     try:
-        done, result = change(), "ok"
+        with limited(boot.system):
+            done, result = change(), "ok"
     except GuestError as error:
         done, result = "warning: %s" % error, "warning"
     boot.note_step(name, result, started)

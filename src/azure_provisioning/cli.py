@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, List, Tuple
 
 from . import DIGEST
 from .boot import begin
+from .budget import USUAL, Budget
 from .console import Console, may_colour, paint, printable
 from .errors import ProvisionError, UsageError
 from .lock import wait_for_turn
@@ -53,6 +54,15 @@ def interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def bounded(root: str) -> System:
+    """The guest at a root that a person named, which a verb may do so much work with, and no more."""
+    from .image.root import open_root
+
+    system = open_root(root)
+    system.budget = Budget(USUAL)
+    return system
+
+
 def run(console: Console, *, detach: bool, force: bool = False) -> int:
     """The story of a boot (see provision.py)."""
     from .provision import provision
@@ -75,12 +85,11 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
     from .image import compiled
     from .image.install import declaration, install
-    from .image.root import open_root
 
     program = own_file()
     if not arguments.prefix.startswith("/"):
         raise UsageError("--prefix is an absolute path inside DIR", prefix=arguments.prefix)
-    system = open_root(arguments.root)
+    system = bounded(arguments.root)
     text = declaration(system, arguments.init)
     if text is not None:
         show(lines_in(text))
@@ -107,9 +116,8 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`uninstall`: each removed path on stdout."""
     from .image.install import uninstall
-    from .image.root import open_root
 
-    system = open_root(arguments.root)
+    system = bounded(arguments.root)
     wait_for_turn(system, "uninstall", console.say)
     uninstall(system)
     show(system.touched)
@@ -125,7 +133,9 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     system = open_root(arguments.root)
     if arguments.wait:
         status.wait_for_end(system)
+    system.budget = Budget(USUAL)
     found = status.read_status(system)
+    system.budget.settle()
     show(status.as_json(found).split("\n") if arguments.json else status.as_text(found))
     return 0
 

@@ -47,6 +47,7 @@ class Folder:
             raise GuestError("not the name of a file", name=ascii(name))
         check_path(name)
         path = self.path.rstrip("/") + "/" + name
+        self.system.spend(path)
         self.system.look(path)
         return Place(self.descriptor, name, path, shared=True)
 
@@ -70,7 +71,9 @@ class Folder:
         """The names in it, sorted."""
         self.system.look(self.path, whole=True)
         with telling("list", self.path):
-            return sorted(os.listdir(self.descriptor))
+            names = os.listdir(self.descriptor)
+        self.system.spend(self.path, len(names))
+        return sorted(names)
 
     def readlink(self, name: str) -> str:
         """The text of a symlink."""
@@ -102,6 +105,7 @@ class Folder:
                 if os.fstat(descriptor).st_nlink != 1:
                     raise GuestError("not a plain file", path=place.path)
                 data = file.read(limit + 1)
+        self.system.spend(place.path, size=len(data))
         if len(data) > limit:
             raise GuestError("file too large", path=place.path, limit=limit)
         return data

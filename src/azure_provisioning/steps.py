@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 
 from .azure.description import timestamp
 from .boot import Boot
+from .budget import limited
 from .errors import GuestError
 from .guest import hostname, hosts
 from .records import Profile
@@ -172,7 +173,8 @@ def take(boot: Boot, step: Step, profile: Profile) -> None:
     started = boot.system.monotonic()
     for left in reversed(range(TRIES if step.fatal else 1)):
         try:
-            done = step.take(boot, profile)
+            with limited(boot.system):
+                done = step.take(boot, profile)
         except GuestError as error:
             if left:
                 boot.console.warn("%s: %s; trying again" % (step.name, error))

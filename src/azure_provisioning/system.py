@@ -353,6 +353,7 @@ class System(Tree):
     def roll_back(self) -> None:
         """Take back what was changed since `begin`, newest first, as far as the guest lets us."""
         changes, self._undo = self._undo or [], None
+        self.budget = None  # whatever it was that was too much
         for undo in reversed(changes):
             try:
                 undo()

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
+    from .budget import Budget
+
 USUAL = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 SEARCH = USUAL + ("/run/wrappers/bin", "/run/current-system/sw/bin", "/run/current-system/profile/bin")  # NixOS, Guix
 FILE_LIMIT = 1 << 20  # bytes; no file that is read whole is larger on a healthy system
@@ -106,6 +108,8 @@ class Place:
 class Tree:
     """One guest, to be looked at."""
 
+    budget: "Optional[Budget]" = None  # how much work that may be, if there is a limit
+
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.realpath(root)
         self.called = self.root  # in a message: a scratch copy goes by the name of its image
@@ -149,6 +153,7 @@ class Tree:
         try:
             while todo:
                 steps += 1
+                self.spend(path)
                 if steps > STEPS_LIMIT:
                     raise GuestError("too many folders on the way", path=path, limit=STEPS_LIMIT)
                 part = todo.pop()
@@ -190,6 +195,11 @@ class Tree:
         if folder != self.top:
             os.close(folder)
         return self.top
+
+    def spend(self, path: str, steps: int = 1, size: int = 0) -> None:
+        """Count work on `path`. Raises GuestError if it is too much."""
+        if self.budget is not None:
+            self.budget.spend(path, steps, size)
 
     def look(self, path: str, whole: bool = False) -> None:
         """Called before `path`, which has no symlink in it, is looked at, and with `whole` before it is read or listed.
@@ -242,13 +252,15 @@ class Tree:
                 self.look(place.path, whole=True)
                 folder = place.open(os.O_RDONLY | os.O_DIRECTORY)
                 try:
-                    return sorted(os.listdir(folder))
+                    names = os.listdir(folder)
                 finally:
                     os.close(folder)
         except OSError as error:
             if error.errno in ABSENT:
                 return []
             raise broken("list folder", path, error) from error
+        self.spend(path, len(names))
+        return sorted(names)
 
     def readlink(self, path: str) -> "Optional[str]":
         """The text of the symlink at `path`; None if there is none."""
@@ -296,6 +308,7 @@ class Tree:
             if error.errno in ABSENT:
                 return None
             raise broken("read file", path, error) from error
+        self.spend(path, size=len(data))
         if len(data) > limit:
             raise GuestError("file too large", path=path, limit=limit)
         return data

@@ -5,7 +5,7 @@ Lines that are not understood survive every edit unchanged.
 
 import re
 from contextlib import ExitStack, contextmanager
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import GuestError
 from ..system import System
@@ -158,6 +158,17 @@ def password_field(system: System, name: str) -> str:
     """What stands for the password of `name`, wherever this image keeps it; empty if nothing does."""
     fields = Table(system, SHADOW).find(name) or Table(system, PASSWD).find(name) or ["", ""]
     return fields[1]
+
+
+def password_fields(system: System) -> "Dict[str, str]":
+    """The same of every name that has one, each file read once."""
+    found = {}
+    for path in (PASSWD, SHADOW):
+        table = Table(system, path)
+        for fields in reversed(list(table.rows())):  # of two lines about a name the first counts
+            if len(fields) >= table.width:
+                found[fields[0]] = fields[1]
+    return found
 
 
 def set_password_field(system: System, name: str, value: str) -> bool:

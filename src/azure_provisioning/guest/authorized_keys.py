@@ -18,6 +18,7 @@ KEY = re.compile(r"[ \t]*([^ \t]+)[ \t]+([^ \t\r]+)")
 QUOTED = r"""\\"|"(?:\\"|[^"])*"?"""  # a backslash keeps a quote from being one
 LIMITED = re.compile(r"[ \t]*((?:%s|[^ \t])*)(.*)" % QUOTED)  # up to a blank that is not in quotes
 OPTION = re.compile(r"(?:%s|[^,])+" % QUOTED)
+DEPTH_LIMIT = 32  # folders in one another, to the file
 
 
 class Merge(NamedTuple):
@@ -70,7 +71,7 @@ def key_file(account: Account, sshd: "Dict[str, str]") -> str:
     values = {"%%": "%", "%h": account.home, "%u": account.name, "%U": str(account.uid)}
     path = re.sub("%.", lambda found: values.get(found.group(), found.group()), patterns[0])
     path = os.path.normpath(os.path.join(account.home, path))
-    if not path.startswith("/") or path.startswith("//"):
+    if not path.startswith("/") or path.startswith("//") or path.count("/") > DEPTH_LIMIT:
         raise GuestError("sshd's key file has no usable path", authorizedkeysfile=value, path=path)
     return path
 

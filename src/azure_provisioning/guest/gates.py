@@ -8,11 +8,14 @@ from ..system import System, last_line
 
 FOLDER = "/etc/azure-provisioning/ready.d"
 SECONDS = 300.0  # for each
+LIMIT = 1000
 
 
 def find_gates(system: System) -> List[str]:
-    """The paths of the gates, in the order in which they run: that of their names."""
+    """The paths of the gates, in the order in which they run: that of their names. Raises GuestError."""
     names = [name for name in system.list(FOLDER) if not name.startswith(".") and not name.endswith("~")]
+    if len(names) > LIMIT:
+        raise GuestError("too many ready gates", path=FOLDER, limit=LIMIT)
     return [path for path in (FOLDER + "/" + name for name in names) if system.is_program(path)]
 
 

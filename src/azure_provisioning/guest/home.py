@@ -12,6 +12,7 @@ from .accounts import Account, all_accounts, login_setting
 SKELETONS = ("/etc/skel", "/usr/etc/skel")
 SKELETON_LIMIT = 1000  # files and folders
 SKELETON_FILE_LIMIT = 16 << 20  # bytes
+SKELETON_DEPTH = 32  # folders in one another
 DEFAULT_MODE = 0o700
 
 
@@ -57,11 +58,13 @@ def make_home(system: System, parent: Folder, name: str, owner: Owner) -> None:
     system.relabel(parent.path.rstrip("/") + "/" + name, below=True)
 
 
-def copy_skeleton(system: System, source: str, target: Folder, owner: Owner, left: "List[int]") -> None:
+def copy_skeleton(
+    system: System, source: str, target: Folder, owner: Owner, left: "List[int]", depth: int = SKELETON_DEPTH
+) -> None:
     """Copy the folder `source` into `target`, at most `left[0]` things, and no device or pipe. Raises GuestError."""
     for name in system.list(source):
         left[0] -= 1
-        if left[0] < 0:
+        if left[0] < 0 or depth < 0:
             raise GuestError("the skeleton is too large", path=source, limit=SKELETON_LIMIT)
         path = source + "/" + name
         found = system.stat(path, follow=False)
@@ -72,7 +75,7 @@ def copy_skeleton(system: System, source: str, target: Folder, owner: Owner, lef
             target.link(name, system.readlink(path) or "", owner)
         elif stat.S_ISDIR(found.st_mode):
             with target.make(name, mode, owner) as below:
-                copy_skeleton(system, path, below, owner, left)
+                copy_skeleton(system, path, below, owner, left, depth - 1)
         elif stat.S_ISREG(found.st_mode):
             target.write(name, system.read(path, limit=SKELETON_FILE_LIMIT) or b"", mode, owner)
 

@@ -26,12 +26,9 @@ def resolve_own_name(system: System, name: str, old_name: str) -> str:
         return "left to nss-myhostname"
     short = name.partition(".")[0]
     own = "%s\t%s" % (ADDRESS, name if short == name else "%s %s" % (name, short))
-    kept = [
-        line
-        for line in lines
-        if not (words_in(line.split("#")[0])[:1] == [ADDRESS] and old_name.lower() in names_in(line))
-    ]
-    place = next((index for index, line in enumerate(lines) if line not in kept), len(kept))
+    former = [words_in(line.split("#")[0])[:1] == [ADDRESS] and old_name.lower() in names_in(line) for line in lines]
+    kept = [line for line, is_former in zip(lines, former) if not is_former]
+    place = former.index(True) if True in former else len(kept)
     kept.insert(place, own)
     system.write(PATH, "\n".join(kept) + "\n")
     return "written to %s" % PATH

@@ -1,11 +1,14 @@
 """Whether this sshd would let the administrator in at all: a hardened image often lists who may."""
 
-import re
 from typing import Dict, List, Optional
 
+from ..errors import GuestError
+from ..pattern import matches
 from ..system import System
 from .accounts import all_groups, find_account
 from .sshd_config import settings
+
+LIST_LIMIT = 100000  # names that are held against patterns, all in all
 
 
 def find_obstacle(system: System, name: str, sshd: "Optional[Dict[str, str]]" = None) -> str:
@@ -34,12 +37,19 @@ def groups_of(system: System, name: str) -> "List[str]":
 
 
 def listed(patterns: "List[str]", names: "List[str]") -> bool:
-    """Does a pattern match a name, and no negated one? With `user@host` any host may be the right one."""
+    """Does a pattern match a name, and no negated one? With `user@host` any host may be the right one.
+
+    Raises GuestError if that would take too long.
+    """
+    known = set(names)
+    if len(names) * sum("*" in pattern or "?" in pattern for pattern in patterns) > LIST_LIMIT:
+        raise GuestError("sshd's list of who may log in is too long", patterns=len(patterns))
 
     def match(pattern: str) -> bool:
         user = pattern.partition("@")[0]
-        wild = re.escape(user).replace(r"\*", ".*").replace(r"\?", ".")
-        return any(re.match(wild + r"\Z", name) for name in names)
+        if "*" not in user and "?" not in user:
+            return user in known
+        return any(matches(name, user, sets=False) for name in names)
 
     if any(match(pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False

@@ -1,16 +1,18 @@
 """What this sshd goes by: asked of itself where it can tell, else read from its configuration."""
 
 import re
-from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from ..errors import GuestError
+from ..pattern import LIMIT, matches
 from ..system import System
 from ..text import BLANKS
 
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
-PATTERN_LIMIT = 1024  # characters: the time that a pattern takes grows with their square
-FILES_LIMIT = 256  # that are included, in all; sshd itself stops at 16 in one another
+FILES_LIMIT = 256  # that are included, in all
+DEPTH_LIMIT = 16  # files that include one another, as sshd has it
+LINES_LIMIT = 20000  # in all files
+PLACES_LIMIT = 4096  # that a pattern stands for, at any of its slashes
 LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
 LINE = re.compile(r"(?a)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z")
 NO_KEYS = "no hostkeys available"
@@ -59,27 +61,32 @@ def ask_sshd(system: System, options: "List[str]") -> str:
 def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
     """The first value of each keyword is the one that counts; the lists of who may log in are added up."""
     found: "Dict[str, str]" = {}
+    lists: "Dict[str, List[str]]" = {key: [] for key in LISTS}
     for key, value in ((key.lower(), value.strip()) for key, value in pairs):
-        if key in LISTS and key in found:
-            found[key] += " " + value
+        if key in LISTS:
+            lists[key].append(value)
         found.setdefault(key, value)
-    return found
+    return dict(found, **{key: " ".join(values) for key, values in lists.items() if values})
 
 
 def walk(system: System) -> "Iterator[Tuple[str, str]]":
     """(keyword, value) of every line that counts for everybody, in sshd's order, through all Includes."""
     path = find_config(system)
     if path:
-        yield from walk_file(system, path, [FILES_LIMIT])
+        yield from walk_file(system, path, [FILES_LIMIT, LINES_LIMIT])
 
 
-def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[str, str]]":
-    """The same for one file, and at most `left[0]` that it includes. `Match` blocks but `Match all` are left out."""
-    left[0] -= 1
-    if left[0] < 0:
+def walk_file(system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT) -> "Iterator[Tuple[str, str]]":
+    """The same for one file, and at most as many files and lines in all as `left` says.
+
+    `Match` blocks but `Match all` are left out.
+    """
+    lines = (system.read_text(path) or "").split("\n")
+    left[:] = left[0] - 1, left[1] - len(lines)
+    if min(left) < 0 or depth < 0:
         raise GuestError("sshd's configuration includes too many files", path=path)
     active = True
-    for line in (system.read_text(path) or "").split("\n"):
+    for line in lines:
         match = LINE.match(line.strip(BLANKS))
         if not match:
             continue
@@ -91,7 +98,7 @@ def walk_file(system: System, path: str, left: "List[int]") -> "Iterator[Tuple[s
             if key == "include":
                 for pattern in arguments(value):
                     for included in matching(system, absolute(pattern)):
-                        yield from walk_file(system, included, left)
+                        yield from walk_file(system, included, left, depth - 1)
 
 
 def arguments(value: str) -> "List[str]":
@@ -106,15 +113,17 @@ def arguments(value: str) -> "List[str]":
 
 def absolute(pattern: str) -> str:
     """Relative names of an Include are in /etc/ssh. One that is longer than any path stands for none."""
-    if len(pattern) > PATTERN_LIMIT:
+    if len(pattern) > LIMIT:
         return "/"
     return pattern if pattern.startswith("/") else "/etc/ssh/" + pattern
 
 
 def matching(system: System, pattern: str) -> "List[str]":
-    """The paths that a shell pattern stands for, sorted as sshd takes them."""
+    """The paths that a shell pattern stands for, sorted as sshd takes them. Raises GuestError if they are too many."""
     places = [""]
     for part in pattern.split("/")[1:]:
+        if len(places) > PLACES_LIMIT:
+            raise GuestError("a pattern stands for too many files", pattern=pattern)
         if any(char in part for char in "*?["):
             places = [place + "/" + name for place in places for name in visible(system, place, part)]
         else:
@@ -124,11 +133,15 @@ def matching(system: System, pattern: str) -> "List[str]":
 
 def visible(system: System, folder: str, pattern: str) -> "List[str]":
     """The names in a folder that match; hidden ones only if the pattern begins with a dot too."""
-    hidden = pattern.startswith(".")
-    return [name for name in system.list(folder) if fnmatchcase(name, pattern) and (hidden or name[0] != ".")]
+    found = []
+    for name in system.list(folder):
+        system.spend(folder)  # a pattern takes longer than a name
+        if matches(name, pattern) and (name[0] != "." or pattern.startswith(".")):
+            found.append(name)
+    return found
 
 
 def includes(system: System, path: str) -> bool:
     """Would sshd read a file at `path`, because its configuration includes the folder?"""
     patterns = (word for key, value in walk(system) if key == "include" for word in value.split())
-    return any(fnmatchcase(path, absolute(pattern)) for pattern in patterns)
+    return any(matches(path, absolute(pattern)) for pattern in patterns)

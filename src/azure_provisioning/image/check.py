@@ -3,6 +3,7 @@
 import textwrap
 from typing import Callable, Iterator, List, Tuple
 
+from ..budget import USUAL, Limits, limited
 from ..console import printable
 from ..errors import GuestError
 from ..init import declared
@@ -59,6 +60,8 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("authorized-keys", leftovers.check_keys),
     ("passwords", passwords.check_passwords),
 )
+# An initramfs is unpacked whole where it lacks a driver: half a GiB with all firmware, in seconds but for bzip2.
+LARGE = {"initramfs": Limits(USUAL.steps, 1 << 30, 30.0)}
 COLUMNS = 80
 INDENT = 9  # columns of the level
 COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
@@ -66,16 +69,23 @@ COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, r
 
 def check(system: System) -> "List[Finding]":
     """All findings. Raises ProvisionError if there is no Linux system in the root, or nobody may look into it."""
-    check_root(system)
-    image = Image(system)
     found: "List[Finding]" = []
+    with limited(system) as budget:
+        check_root(system)
+        image = Image(system)
+        budget.settle()
     if image.init in declared.TEXTS:
         message = "this system is made from a declaration: nobody can tell from its files what a VM of it would do"
         return [warning("init", message, image.ours("install"))]
     for name, look in CHECKS:
+        before = len(found)
         try:
-            found += look(image)
+            with limited(system, LARGE.get(name, USUAL)) as budget:
+                found += look(image)
+                budget.settle()
         except GuestError as problem:
+            if budget.problem:  # which a look may have taken for the lack of a file
+                del found[before:]
             found.append(warning(name, "nobody can tell: %s" % problem))
     return found
 

@@ -2,13 +2,19 @@
 
 import difflib
 import os
+import re
 import stat
-from typing import Dict, Iterator, List, Optional
+from collections import Counter
+from itertools import islice
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
-from .scratch import Scratch, Thing
+from .scratch import Scratch, Thing, digest
 
 SECRETS = ("/etc/shadow", "/etc/gshadow")  # and their backups
 NO_SECRETS = ("", "*", "!", "!!", "!*", "x")
+LINES_LIMIT = 1000  # that are compared with as many: what that takes grows with the product
+CONTEXT = 3  # lines around a change
+HUNK = re.compile(r"@@ -([0-9]+)(\S*) \+([0-9]+)(\S*) @@")
 KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISREG, "file"))
 
 
@@ -23,7 +29,7 @@ def show_changes(system: Scratch) -> Iterator[str]:
 def show_change(path: str, before: Optional[Thing], after: Optional[Thing], read: Dict[bytes, str]) -> Iterator[str]:
     """One line that says what happened, and the content compared. A copy of what was `read` is only named."""
     if before is None and after is not None:
-        model = read.get(after.content) if stat.S_ISREG(after.mode) and after.content else None
+        model = read.get(digest(after.content)) if stat.S_ISREG(after.mode) and after.content else None
         yield "new %s %s%s%s" % (kind_of(after), path, rights(after), ", a copy of " + model if model else "")
         if model:
             return
@@ -32,7 +38,39 @@ def show_change(path: str, before: Optional[Thing], after: Optional[Thing], read
     elif before is not None and after is not None and rights(before) != rights(after):
         yield "changed %s %s%s; it was%s" % (kind_of(after), path, rights(after), rights(before)[1:])
     names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
-    yield from difflib.unified_diff(lines_of(path, before), lines_of(path, after), *names)
+    yield from compare(lines_of(path, before), lines_of(path, after), names)
+
+
+def compare(before: List[str], after: List[str], names: Tuple[str, str]) -> Iterator[str]:
+    """The lines of `diff -u`. Where too many lie between the first and the last change: which lines went and came."""
+    start = common(zip(before, after))
+    fewer = min(len(before), len(after)) - start
+    end = common(islice(zip(reversed(before), reversed(after)), fewer))
+    if max(len(before), len(after)) - start - end <= LINES_LIMIT:
+        skipped = max(0, start - CONTEXT)
+        parts = [lines[skipped : len(lines) - max(0, end - CONTEXT)] for lines in (before, after)]
+        for line in difflib.unified_diff(parts[0], parts[1], names[0], names[1]):
+            found = HUNK.match(line)
+            numbers = [int(found.group(place)) + skipped for place in (1, 3)] if found else []
+            yield "@@ -%d%s +%d%s @@\n" % (numbers[0], found.group(2), numbers[1], found.group(4)) if found else line
+        return
+    yield from ("--- %s\n" % names[0], "+++ %s\n" % names[1], "@@ too long to say where @@\n")
+    for sign, lines, others in (("-", before, after), ("+", after, before)):
+        left = Counter(others)
+        for line in lines:
+            left[line] -= 1
+            if left[line] < 0:
+                yield sign + line
+
+
+def common(pairs: "Iterable[Tuple[str, str]]") -> int:
+    """How many pairs there are before the first of two different lines."""
+    count = 0
+    for one, other in pairs:
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def kind_of(thing: Thing) -> str:

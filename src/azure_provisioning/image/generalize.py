@@ -8,6 +8,7 @@ import stat
 from fnmatch import fnmatchcase
 
 from .. import config
+from ..budget import USUAL, Limits, limited
 from ..console import Console
 from ..errors import GuestError, ProvisionError
 from ..guest.account import NAME
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from typing import Callable, Sequence
 
 PROGRAM_LIMIT = 16 << 20  # bytes
+# To plan: the homes of all accounts, and all logs.
+PLANNING = Limits(4 * USUAL.steps, USUAL.size, 4 * USUAL.seconds)
 
 
 def generalize(
@@ -59,7 +62,9 @@ def generalize(
     system.in_place = False  # what is mounted on a file is not the image's
     system.one_mount = system.root != "/"
     wait_for_turn(system, "generalize", console.say)  # before the plan: it is of what a first boot leaves
-    plan = make_plan(system, console, users, remove_agent, program)
+    with limited(system, PLANNING) as budget:
+        plan = make_plan(system, console, users, remove_agent, program)
+        budget.settle()
     for what in dict.fromkeys(change.what for change in plan.changes):
         console.say("will " + what)
     for note in plan.notes:
@@ -122,7 +127,8 @@ def make_plan(
 def empty_logs(system: System, console: Console) -> None:
     """Empty the logs that have been written since the plan was made."""
     later = Plan(system)
-    plan_logs(later)
+    with limited(system, PLANNING):
+        plan_logs(later)
     later.carry_out(console)
 
 

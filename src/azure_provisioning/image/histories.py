@@ -18,7 +18,14 @@ def plan_histories(plan: Plan) -> None:
     with plan.looking():
         homes += [account.home for account in all_accounts(plan.system)]
     for home in sorted(set(homes)):
-        if home.startswith("/"):
+        if home.startswith("/") and is_there(plan, home):
             for folder, patterns in FILES:
                 for path in plan.files((home.rstrip("/") + folder) or "/", *patterns):
                     plan.remove(path)
+
+
+def is_there(plan: Plan, home: str) -> bool:
+    """Is there such a home? Many accounts of the system name one that is not."""
+    with plan.looking():
+        return plan.system.is_dir(home)
+    return False

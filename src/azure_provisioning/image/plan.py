@@ -51,6 +51,8 @@ class Plan:
         try:
             yield
         except GuestError as error:
+            if self.system.budget is not None:
+                self.system.budget.settle()  # too much work is no problem of one place
             told = self.notes if error.reason == IN_THE_WAY else self.problems
             told.append(str(error))
 

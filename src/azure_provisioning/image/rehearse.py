@@ -9,6 +9,7 @@ import tempfile
 
 from ..azure.identity import AZURE_ASSET_TAG, DMI
 from ..boot import begin
+from ..budget import USUAL
 from ..console import Console
 from ..errors import GuestError, ProvisionError
 from ..init import table
@@ -82,7 +83,8 @@ def rehearse(
             system = Guest(Tree(root), os.path.join(place, "copy"), azure)
             check_readable(system)
             fill(system, FIRMWARE)
-            code = first_boot(system, console, program, azure)
+            with limited(system, USUAL):
+                code = first_boot(system, console, program, azure)
             lines = ["What Azure was asked:"]
             lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in azure.requests]
             lines += ["    " + report for report in azure.reports]

@@ -2,6 +2,7 @@
 copied. Of a folder that is listed all names are there, of a file that is not read only its size and mode.
 """
 
+import hashlib
 import os
 import stat
 from typing import Dict, Iterator, NamedTuple, Optional, Set, Tuple
@@ -17,6 +18,7 @@ SIZE_LIMIT = 1 << 30  # bytes that a file may seem to have; it takes no space
 NAMES_LIMIT = 100000  # in one folder
 DEPTH_LIMIT = 200  # folders in one another: each is a call within a call when the copy is looked at and removed
 NAME_SHOWN = 80  # characters of such a path in a message
+COPY_STEPS = 10  # of a budget: so much longer it takes to copy a file than to look at it
 
 
 class Thing(NamedTuple):
@@ -64,6 +66,7 @@ class Scratch(System):
 
     def _copy(self, path: str, found: os.stat_result) -> None:
         """Make a stand-in: it has the kind, mode and size, and as root the owner, but no content."""
+        self.spend(path, COPY_STEPS)
         place, mode = self._place(path), stat.S_IMODE(found.st_mode)
         try:
             if stat.S_ISDIR(found.st_mode):
@@ -98,6 +101,7 @@ class Scratch(System):
         if data is None or found is None:
             return  # it has been swapped since: the stand-in has to do
         try:
+            self.spend(path, size=len(data))
             place, mode = self._place(path), self._brought[path][1]
             os.chmod(place, 0o600)
             with open(place, "r+b") as file:
@@ -131,7 +135,7 @@ class Scratch(System):
 
     def changes(self) -> Iterator[Tuple[str, Optional[Thing], Optional[Thing]]]:
         """(path, what was there, what is there now) for all that is not as it was, sorted; VOLATILE is left out."""
-        there = set(self._walk("/"))
+        there = set(self._walk())
         for path in sorted((there | set(self._brought)) - {"/"}):
             if path in there and self._brought.get(path) == self._look(path):
                 continue
@@ -145,21 +149,24 @@ class Scratch(System):
             if before != after:
                 yield path, before, after
 
-    def _walk(self, path: str) -> Iterator[str]:
+    def _walk(self) -> Iterator[str]:
         """The paths of all that is here, without what is below VOLATILE."""
-        for name in os.listdir(self._place(path)):
-            below = os.path.join(path, name)
-            if below in VOLATILE:
-                continue
-            yield below
-            if stat.S_ISDIR(os.lstat(self._place(below)).st_mode):
-                yield from self._walk(below)
+        folders = ["/"]
+        while folders:
+            path = folders.pop()
+            for name in os.listdir(self._place(path)):
+                below = os.path.join(path, name)
+                if below in VOLATILE:
+                    continue
+                yield below
+                if stat.S_ISDIR(os.lstat(self._place(below)).st_mode):
+                    folders.append(below)
 
     def contents(self) -> Dict[bytes, str]:
-        """The files of the image that were read: content to path."""
+        """The files of the image that were read: the digest of the content to the path."""
         found = {}
         for path in sorted(self._filled & set(self._brought), reverse=True):
-            found[self._original(path, self._brought[path][1])] = path
+            found[digest(self._original(path, self._brought[path][1]))] = path
         return found
 
     def _original(self, path: str, mode: int) -> bytes:
@@ -167,6 +174,11 @@ class Scratch(System):
         if stat.S_ISLNK(mode):
             return os.fsencode(self.image.readlink(path) or "")
         return (self.image.read(path, CONTENT_LIMIT, head=True, follow=False) or b"") if stat.S_ISREG(mode) else b""
+
+
+def digest(data: bytes) -> bytes:
+    """What stands for the content of a file, and takes less memory."""
+    return hashlib.sha256(data).digest()
 
 
 def content(place: str, mode: int) -> bytes:

@@ -13,7 +13,7 @@ from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Tuple
+    from typing import Dict, List, Tuple
 
     from ..records import Hook
 
@@ -160,11 +160,11 @@ def order_before_ssh(system: System) -> None:
     if not lines or any(NAME in words for key, words in lines if key == "TARGETS ="):
         return
     lines = without(lines)
-    servers = [key for key, _ in lines if key in [name + ":" for name in SSH_SERVERS]]
-    awaited: "List[str]" = []
+    servers = {key for key, _ in lines if key in [name + ":" for name in SSH_SERVERS]}
+    awaited: "Dict[str, None]" = {}  # a set that keeps the order
     for key, words in lines:
         if key in servers:
-            awaited += [word for word in words if word not in awaited and word + ":" not in servers]
+            awaited.update((word, None) for word in words if word + ":" not in servers)
     ordered = []
     for key, words in lines:
         first, last = [NAME] * (key == "TARGETS ="), [NAME] * (key in servers)
@@ -174,7 +174,7 @@ def order_before_ssh(system: System) -> None:
         if targets and server in targets[0] and server + ":" not in servers:
             ordered.append((server + ":", [NAME]))
     if awaited:
-        ordered.append((NAME + ":", awaited))
+        ordered.append((NAME + ":", list(awaited)))
     system.write(DEPEND, write_depend(ordered))
 
 

@@ -31,7 +31,7 @@ def check_clock(image: Image) -> "Iterator[Finding]":
         yield warning("clock", "the image takes the hardware's clock for local time; Azure's is UTC",
                       image.inside(Command("hwclock", "--systohc", "--utc")))  # fmt: skip
     service = image.starts(*SERVICES)
-    kernel = find_kernel(image.system)
+    kernel = image.once(find_kernel)
     if service:
         yield ok("clock", "%s sets it" % service)
     elif kernel is not None and kernel.has("hv_utils"):

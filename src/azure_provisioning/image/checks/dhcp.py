@@ -4,10 +4,11 @@ import re
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...guest.sshd_config import matching
+from ...pattern import matches
 from ...text import words_in
 from ..command import Command
 from .finding import Finding, error, ok, warning
-from .services import find_unit, matches
+from .services import find_unit
 from .subject import Image
 
 INTERFACE = "eth0"  # hv_netvsc has no slot or path that udev could make another name of

@@ -7,12 +7,13 @@ from ... import DIGEST
 from ...errors import GuestError
 from ...init import manifest, rc_local, runit, s6, systemd, sysvinit, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
+from ...pattern import matches
 from ...system import System
 from ...text import words_in
 from ..command import Command
 from ..whole import digest_of, find_damage
 from .finding import Finding, error, ok, warning
-from .services import UNIT_FOLDERS, default_runlevel, is_start, matches, startpar_targets
+from .services import UNIT_FOLDERS, default_runlevel, is_start, startpar_targets
 from .subject import Image
 
 PRESETS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")  # those of an earlier folder hide the same names below

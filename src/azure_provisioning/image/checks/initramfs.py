@@ -4,22 +4,22 @@ See the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 """
 
 import re
-from typing import TYPE_CHECKING, Iterator, Set, Type, Union
+from typing import TYPE_CHECKING, Callable, Iterator, Type, Union
 
 if TYPE_CHECKING:
     from bz2 import BZ2Decompressor
     from lzma import LZMADecompressor
 
     Unpacker = Union[BZ2Decompressor, LZMADecompressor]
+    Spend = Callable[[int, int], None]
 
 MAGICS = (b"070701", b"070702")
 HEAD = 110  # bytes of a header: the magic, and 13 numbers of 8 hexadecimal digits
-END = "TRAILER!!!"
+END = b"TRAILER!!!"
 NAME_LIMIT = 4096
-SIZE_LIMIT = 1 << 30  # bytes, unpacked
-FILES_LIMIT = 200000
-PADDING_LIMIT = 1 << 20  # bytes of zeros between two archives
+SIZE_LIMIT = 768 << 20  # bytes, unpacked
 CHUNK = 1 << 18
+ZEROS = re.compile(rb"\0*")
 KINDS = (
     (b"\x1f\x8b", "gzip"),
     (b"\xfd7zXZ\0", "xz"),
@@ -39,8 +39,9 @@ class UnreadableError(Exception):
 class Source:
     """Bytes that come in pieces, read once, and counted."""
 
-    def __init__(self, pieces: "Iterator[bytes]") -> None:
+    def __init__(self, pieces: "Iterator[bytes]", spend: "Spend") -> None:
         self.pieces = pieces
+        self.spend = spend
         self.piece = b""
         self.place = 0
         self.count = 0
@@ -49,48 +50,52 @@ class Source:
     def take(self, size: int, keep: bool = True) -> bytes:
         """The next bytes, fewer only at the end; with `keep` off they are thrown away."""
         parts = []
-        while size > 0:
-            if self.place == len(self.piece):
-                self.piece, self.place = next(self.pieces, b""), 0
-                if not self.piece:
-                    self.ended = True
-                    break
-            part = self.piece[self.place : self.place + size]
-            self.place += len(part)
-            self.count += len(part)
-            size -= len(part)
-            if keep:
-                parts.append(part)
-            if self.count > SIZE_LIMIT:
-                raise UnreadableError("it is too large")
+        while size > 0 and self._has_more():
+            part = self.piece[self.place : self.place + size] if keep else b""
+            step = min(size, len(self.piece) - self.place)
+            self._go_on(step)
+            size -= step
+            parts.append(part)
         return b"".join(parts)
 
+    def skip_zeros(self) -> None:
+        """Go on to the next byte that is not 0, or to the end."""
+        while self._has_more():
+            found = ZEROS.match(self.piece, self.place)
+            self._go_on(found.end() - self.place if found else 0)
+            if self.place < len(self.piece):
+                return
 
-def file_names(data: bytes) -> "Set[str]":
-    """The paths of all files in it. Raises UnreadableError."""
-    found: "Set[str]" = set()
-    place = 0
-    while place < len(data):
-        if data[place : place + 1] == b"\0":
-            place = end_of_padding(data, place)
-        elif data[place : place + 6] in MAGICS:
-            source = Source(slices(data, place))
-            found.update(read_archive(source))
-            place += source.count
-        else:
-            source = Source(unpack(data, place))
-            while True:
-                before = source.count
-                found.update(read_archive(source))
-                if source.count == before or source.ended:
-                    return found
-    return found
+    def _has_more(self) -> bool:
+        if self.place == len(self.piece):
+            self.piece, self.place = next(self.pieces, b""), 0
+            self.ended = not self.piece
+            self.spend(0, len(self.piece))
+        return not self.ended
+
+    def _go_on(self, step: int) -> None:
+        self.place += step
+        self.count += step
+        if self.count > SIZE_LIMIT:
+            raise UnreadableError("it is too large")
 
 
-def end_of_padding(data: bytes, place: int) -> int:
-    """Behind the zeros between two archives."""
-    padding = re.compile(rb"\0+").match(data, place)
-    return padding.end() if padding else place
+def file_names(data: bytes, spend: "Spend") -> "Iterator[str]":
+    """The paths of all files in it. Calls `spend` with the files and the bytes that it took. Raises UnreadableError."""
+    plain = Source(slices(data, 0), spend)
+    while True:
+        plain.skip_zeros()
+        if plain.ended:
+            return
+        if not data.startswith(MAGICS, plain.count):
+            break
+        yield from read_archive(plain)
+    packed = Source(unpack(data, plain.count), spend)
+    while True:
+        packed.skip_zeros()
+        if packed.ended:
+            return
+        yield from read_archive(packed)
 
 
 def slices(data: bytes, place: int) -> "Iterator[bytes]":
@@ -101,34 +106,24 @@ def slices(data: bytes, place: int) -> "Iterator[bytes]":
 
 
 def read_archive(source: Source) -> "Iterator[str]":
-    """The names in one archive; none at the end of the source. Raises UnreadableError."""
-    within, files = False, 0
+    """The names in one archive. Raises UnreadableError."""
     while True:
-        head = source.take(6)
-        begun = source.count
-        while head[:1] == b"\0" and source.count - begun < PADDING_LIMIT:
-            head = head.lstrip(b"\0")
-            head += source.take(6 - len(head))
-        if not head and not within:
-            return
-        within = True
-        head += source.take(HEAD - len(head))
+        source.skip_zeros()
+        head = source.take(HEAD)
         try:
             size, length = int(head[54:62], 16), int(head[94:102], 16)
         except ValueError:
             raise UnreadableError("it is damaged")
         if head[:6] not in MAGICS or not 0 < length <= NAME_LIMIT:
             raise UnreadableError("it is damaged")
-        name = source.take(length + -(HEAD + length) % 4)[:length].rstrip(b"\0").decode("utf-8", "replace")
+        name = source.take(length + -(HEAD + length) % 4)[:length].rstrip(b"\0")
         source.take(size + -size % 4, keep=False)
         if source.ended and name != END:
             raise UnreadableError("it is damaged")
+        source.spend(1, 0)
         if name == END:
             return
-        yield name
-        files += 1
-        if files > FILES_LIMIT:
-            raise UnreadableError("it is too large")
+        yield name.decode("utf-8", "replace")
 
 
 def unpack(data: bytes, place: int) -> "Iterator[bytes]":

@@ -13,7 +13,7 @@ from .initramfs import UnreadableError, file_names
 from .subject import Image
 
 TOPS = ("/lib/modules", "/usr/lib/modules")
-LIST_LIMIT = 16 << 20  # bytes of modules.dep
+LIST_LIMIT = 4 << 20  # bytes of modules.dep; a distro's has less than one MiB
 INITRAMFS_LIMIT = 256 << 20  # bytes
 IMAGES = ("vmlinuz-%s", "vmlinux-%s", "Image-%s", "kernel-%s", "bzImage-%s")
 INITRAMFS = ("initrd.img-%s", "initramfs-%s.img", "initrd-%s", "initrd-%s.img", "initramfs-%s")
@@ -46,7 +46,7 @@ class Kernel(NamedTuple):
 
 def find_kernel(system: System) -> "Optional[Kernel]":
     """The kernel that would boot: of those with an image in /boot the newest; None if there is none to look at."""
-    boot = system.list("/boot")
+    boot = set(system.list("/boot"))
     versions = {name for top in TOPS for name in system.list(top) if system.exists("%s/%s/modules.dep" % (top, name))}
     versions |= {name[len("config-") :] for name in boot if name.startswith("config-")}
     bootable = [version for version in versions if any(form % version in boot for form in IMAGES)]
@@ -76,7 +76,9 @@ def natural(version: str) -> "List[object]":
 
 def read_lines(system: System, path: str) -> "List[str]":
     """The lines of one of depmod's lists."""
-    return lines_in((system.read(path, limit=LIST_LIMIT) or b"").decode("utf-8", "replace"))
+    lines = lines_in((system.read(path, limit=LIST_LIMIT) or b"").decode("utf-8", "replace"))
+    system.spend(path, len(lines))
+    return lines
 
 
 def module(path: str) -> "Optional[str]":
@@ -110,7 +112,7 @@ def forbidden(image: Image) -> "Dict[str, str]":
 
 def check_drivers(image: Image) -> "Iterator[Finding]":
     """Without its network card a VM never reaches Azure."""
-    kernel = find_kernel(image.system)
+    kernel = image.once(find_kernel)
     if kernel is None:
         yield warning("kernel", NO_KERNEL % "it has Hyper-V's drivers (CONFIG_HYPERV, CONFIG_HYPERV_NET, ...)")
         return
@@ -137,7 +139,7 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
 
 def check_initramfs(image: Image) -> "Iterator[Finding]":
     """The disk's driver must be there before the root file system is."""
-    kernel = find_kernel(image.system)
+    kernel = image.once(find_kernel)
     if kernel is None or not kernel.has("hv_storvsc"):
         return  # check_drivers said so
     if {"hv_vmbus", "hv_storvsc"} <= kernel.built_in:
@@ -152,15 +154,21 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
         else:
             yield warning("initramfs", "there is no initramfs in /boot: nobody can tell whether it has hv_storvsc")
         return
+    lacking, has_modules = {"hv_vmbus", "hv_storvsc"} - kernel.built_in, False
     try:
-        names = file_names(image.system.read(found, limit=INITRAMFS_LIMIT) or b"")
+        data = image.system.read(found, limit=INITRAMFS_LIMIT) or b""
+        for name in file_names(data, lambda files, size: image.system.spend(found or "", files, size)):
+            one = module(name)
+            has_modules = has_modules or one is not None
+            lacking.discard(one or "")
+            if not lacking:
+                break  # with the rest to be unpacked
     except (UnreadableError, GuestError) as problem:
         message = "nobody can tell whether %s has hv_storvsc: %s" % (found, problem)
         yield warning("initramfs", message, list_command(image, found))
         return
-    inside = {module(name) for name in names}
-    missing = [name for name in ("hv_vmbus", "hv_storvsc") if name not in inside | kernel.built_in]
-    if missing and not any(inside):
+    missing = sorted(lacking, reverse=True)
+    if missing and not has_modules:
         message = "%s has no modules at all, and %s is one: the root disk is not found" % (found, missing[-1])
         yield error("initramfs", message, rebuild(image))
     elif missing:
@@ -217,7 +225,7 @@ def check_dvd(image: Image) -> "Iterator[Finding]":
     if image.system.find_program("mount") is None:
         yield warning("dvd", "there is no mount program: passwords and customData cannot be read")
         return
-    kernel = find_kernel(image.system)
+    kernel = image.once(find_kernel)
     if kernel is None:
         yield warning("dvd", NO_KERNEL % "it can read the provisioning DVD (CONFIG_UDF_FS, CONFIG_BLK_DEV_SR)")
         return

@@ -30,9 +30,10 @@ def check_gates(image: Image) -> "Iterator[Finding]":
     for danger in dict.fromkeys(danger for danger in dangers if danger):
         message = danger.words + ": no gate would run there, and Ready would not be reported"
         yield error("ready-gates", message, take_back(image, danger))
+    known = set(found)
     for name in image.system.list(gates.FOLDER):
         path = "%s/%s" % (gates.FOLDER, name)
-        if path not in found and not name.startswith(".") and not name.endswith("~"):
+        if path not in known and not name.startswith(".") and not name.endswith("~"):
             yield warning("ready-gates", "%s is no program, and is not run" % path, image.allow_to_run(path))
     if found and not any(dangers):
         yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))

@@ -1,8 +1,7 @@
 """Which services does a boot of this image start? Read from the links and lists of its init system."""
 
 import re
-from fnmatch import fnmatchcase
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Set
 
 from ...errors import GuestError
 from ...init import dinit, runit, sysvinit
@@ -20,7 +19,6 @@ UNIT_FOLDERS = (
 NOT_STARTED = ("rescue", "emergency", "shutdown", "reboot", "poweroff", "halt", "kexec", "initrd", "sleep", "suspend")
 DINIT_BOOT = ("/etc/dinit.d/boot.d", "/usr/lib/dinit.d/boot.d", "/lib/dinit.d/boot.d")
 S6_SETS = ("/etc/s6/adminsv/default/contents.d", "/etc/s6/sv/default/contents.d")
-PATTERN_LIMIT, STARS_LIMIT = 128, 4  # the time that a pattern takes grows with every star
 FINIT = ("/etc/finit.d", "/etc/finit.d/enabled")
 
 
@@ -54,11 +52,6 @@ def of_systemd(system: System) -> "Dict[str, str]":
             ):
                 found.setdefault(name[3:], "%s/%s" % (folder, name))
     return found
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Does a shell pattern, which the image may have made up to take for ever, match a name?"""
-    return len(pattern) <= PATTERN_LIMIT and pattern.count("*") <= STARS_LIMIT and fnmatchcase(name, pattern)
 
 
 def strip(name: str) -> str:
@@ -126,14 +119,14 @@ def default_runlevel(system: System) -> str:
     return "5" if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") else "2"
 
 
-def startpar_targets(system: System) -> "Optional[List[str]]":
+def startpar_targets(system: System) -> "Optional[Set[str]]":
     """The only services that a makefile-style boot starts (Debian's /etc/init.d/rc); None if this is none."""
     files = ["/etc/init.d/.depend." + name for name in ("boot", "start", "stop")]
     if system.exists("/etc/init.d/.legacy-bootordering") or not all(text(system, path) for path in files):
         return None
     if not system.find_program("startpar"):
         return None
-    return next((words for key, words in sysvinit.read_depend(system) if key == "TARGETS ="), [])
+    return next((set(words) for key, words in sysvinit.read_depend(system) if key == "TARGETS ="), set())
 
 
 def of_openrc(system: System) -> "Dict[str, str]":

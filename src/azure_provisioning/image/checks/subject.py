@@ -1,9 +1,10 @@
 """The image that is looked at, with what several checks need to know of it."""
 
 from fnmatch import fnmatchcase
-from typing import Optional
+from typing import Callable, Dict, Optional, TypeVar, cast
 
 from ... import config
+from ...errors import GuestError
 from ...init.detection import active_lines, find_init
 from ...init.rivals import text
 from ...system import System
@@ -12,6 +13,7 @@ from . import packages
 from .services import find_services
 
 PROGRAM = "azure-provisioning"
+Found = TypeVar("Found")
 
 
 class Image:
@@ -21,16 +23,40 @@ class Image:
         self.system = system
         self.options, self.problems = config.load(system)
         self.init = find_init(system)
-        self.services = find_services(system, self.init)  # None: nobody knows what this init system starts
+        self._found: "Dict[object, object]" = {}
 
     # -- questions ------------------------------------------------------------------------------------------------
 
+    def once(self, look: "Callable[[System], Found]") -> "Found":
+        """What `look` finds out, looked for once. Raises the GuestError that it ended with, each time."""
+        if look not in self._found:
+            try:
+                self._found[look] = look(self.system)
+                self.system.spend("/", 0)  # what was found after too much work is not all that there is
+            except GuestError as error:
+                self._found[look] = error
+        found = self._found[look]
+        if isinstance(found, GuestError):
+            raise found
+        return cast("Found", found)
+
+    @property
+    def services(self) -> "Optional[Dict[str, str]]":
+        """What the boot starts, by name; None if nobody knows what this init system starts. Raises GuestError."""
+        return self.once(self._find_services)
+
+    def _find_services(self, system: System) -> "Optional[Dict[str, str]]":
+        return find_services(system, self.init)
+
     def starts(self, *patterns: str) -> "Optional[str]":
         """The first service that the boot starts and whose name matches one of the shell patterns."""
+        services = self.services or {}
         for pattern in patterns:
-            for name in sorted(self.services or ()):
-                if fnmatchcase(name, pattern):
-                    return name
+            if pattern in services:
+                return pattern
+            found = [name for name in services if "*" in pattern and fnmatchcase(name, pattern)]
+            if found:
+                return min(found)
         return None
 
     def text(self, path: str) -> str:
