@@ -61,6 +61,10 @@ fuzz: ## Damaged input of every kind for MINUTES=1; a failing case can be replay
 crash: ## A boot in a Debian tree, killed at each of its system calls: POINTS=60 for so many (root, Debian packages)
 	$(PYTHON) -m tests.crash --points $(POINTS)
 
+.PHONY: mutate
+mutate: ## Break each promise in a copy, and see that a test notices; ONLY=word for some
+	$(PYTHON) -m tests.mutate $(ONLY)
+
 .PHONY: lint
 lint: ## ruff, mypy, shellcheck, actionlint and a check of the units, in a throw-away environment
 	$(PYTHON) -m tests.lint

@@ -437,6 +437,16 @@ class SealedRunTest(SealedTest):
         self.assertEqual(done[0], 0, done)
         self.assertTrue(self.system.exists("/run/ran"))
 
+    def test_gates(self) -> None:
+        """One that fails keeps Ready back, and Azure is told; the next boot asks it again, and configures nothing."""
+        again = "[ -e /var/tmp/seen ]\ncode=$?\n"
+        self.gate("#!/bin/sh\n%secho $AZURE_VM_ID $AZURE_HOSTNAME >>/var/tmp/seen\nexit $code\n" % again)
+        failed, passed = self.run_sealed((["run"], []), (["run"], []))
+        self.assertEqual((failed[0], failed[4]), (1, ["imds 200", "goalstate 200", "health 200"]), failed)
+        self.assertIn("FAILED: ready gate failed (gate=10-x, code=1", str(failed[2]))
+        self.assertEqual((passed[0], passed[4]), (0, ["goalstate 200", "health 200"]), passed)
+        self.assertEqual(self.text("/var/tmp/seen"), "%s rehearsal\n" % VM_ID * 2)
+
     def test_proxies_are_not_used(self) -> None:
         """Nothing listens where they lead to, so that any use of one would fail."""
         url = "http://127.0.0.1:9"

@@ -9,7 +9,7 @@ import tempfile
 
 from ..azure.identity import AZURE_ASSET_TAG, DMI
 from ..boot import begin
-from ..budget import USUAL
+from ..budget import USUAL, limited
 from ..console import Console
 from ..errors import GuestError, ProvisionError
 from ..init import table

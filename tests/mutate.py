@@ -1,0 +1,518 @@
+"""`python3 -m tests.mutate [WORD ...]`: is each promise held by a test that fails when it is broken?
+
+MUTATIONS is a list of small faults: a file, what stands there, what is put in its place, and the tests that notice.
+Each is made in a temporary copy of the checkout, two side by side, and the tests are run there. A mutation that no test
+notices is a failure of this command; so is one whose old text is not there exactly once, or whose tests fail without
+it. With words, only those with one of them in their names are tried.
+
+Every new promise adds a line, with an old text that is short and likely to outlive a change of the code around it. If
+the line survives, the promise has no test yet: write that, not another line.
+"""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Dict, List, NamedTuple, Tuple
+
+from . import TOP
+
+WORKERS = 2
+TEST_SECONDS = 300
+CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
+NOT_COPIED = shutil.ignore_patterns(".git", "dist", "__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
+
+
+class Mutation(NamedTuple):
+    """`path` is below src/azure_provisioning, or begins with a slash and is below the checkout."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: str  # words: module.Class.test without the `tests.test_`
+
+
+SHELL = "/src/essential.sh"
+UNLINK = "return [link for link in links(system) if system.unlink(link)]"
+KEPT = "return links(system)"
+DURABLE = "durable.PythonTest"
+
+MUTATIONS: Tuple[Mutation, ...] = (
+    # -- once, and not before Azure has accepted Ready
+    Mutation("once: systemd", "init/systemd.py", UNLINK, KEPT, "init_systemd.SystemdTest.test_disable"),
+    Mutation("once: sysvinit", "init/sysvinit.py", UNLINK, KEPT, "init_sysvinit.LinksTest.test_disable"),
+    Mutation("once: buildroot", "init/buildroot.py", UNLINK, KEPT, "init_buildroot.BuildrootTest.test_disable"),
+    Mutation("once: openrc", "init/openrc.py", UNLINK, KEPT, "init_openrc.OpenrcTest.test_disable_in_any_runlevel"),
+    Mutation("once: s6", "init/s6.py", UNLINK, KEPT, DURABLE),
+    Mutation("once: dinit", "init/dinit.py", UNLINK, KEPT, "init_dinit.DinitTest.test_disable"),
+    Mutation("once: finit", "init/finit.py", UNLINK, KEPT, DURABLE),
+    Mutation(
+        "once: runit",
+        "init/runit.py",
+        'if system.write(folder + "/down", "")',
+        "",
+        "init_runit.RunitTest.test_disable",
+    ),
+    Mutation(
+        "once: busybox",
+        "init/busybox.py",
+        "return [INITTAB] if block.take_block(system, INITTAB) else []",
+        "return [INITTAB]",
+        "init_busybox.InittabTest.test_disabled_and_enabled_again",
+    ),
+    Mutation(
+        "once: slackware", "init/slackware.py", "mode=0o644)", "mode=0o755)", "init_rc_local.SlackwareTest.test_disable"
+    ),
+    Mutation(
+        "once: rc.local",
+        "init/rc_local.py",
+        "return [path for path in links(system) if block.take_block(system, path)]",
+        KEPT,
+        "init_rc_local.RcLocalTest",
+    ),
+    Mutation(
+        "once: the hook goes after Ready",
+        "provision.py",
+        "            pass_gates(boot)\n",
+        "            disable(boot)\n            pass_gates(boot)\n",
+        "crash.CrashTest.test_every_point " + DURABLE,
+    ),
+    Mutation(
+        "once: Ready is remembered",
+        "provision.py",
+        'remember(boot, "ready_at")',
+        "pass",
+        "provision.FirstBootTest.test_second_boot_asks_nothing " + DURABLE,
+    ),
+    Mutation(
+        "once: every_boot keeps the hook",
+        "provision.py",
+        "    if boot.options.every_boot:\n        return\n",
+        "",
+        "once.OnceTest.test_every_boot_keeps_it provision.WhichMachineTest.test_every_boot",
+    ),
+    Mutation(
+        "once: one run at a time",
+        "provision.py",
+        "lock = boot.system.lock(LOCK)\n",
+        "lock = 0\n",
+        "provision.ProcessTest.test_two_at_once",
+    ),
+    # -- durable
+    Mutation(
+        "durable: a file before its rename",
+        "system.py",
+        "os.fchmod(file.fileno(), kept if mode is None else mode)\n                os.fsync(file.fileno())",
+        "os.fchmod(file.fileno(), kept if mode is None else mode)",
+        DURABLE,
+    ),
+    Mutation(
+        "durable: the name after a rename",
+        "system.py",
+        "os.rename(spare, place)\n            sync_folder(place)",
+        "os.rename(spare, place)",
+        DURABLE,
+    ),
+    Mutation(
+        "durable: a name that is removed",
+        "system.py",
+        "os.unlink(place)\n            sync_folder(place)",
+        "os.unlink(place)",
+        DURABLE,
+    ),
+    Mutation(
+        "durable: a file of a user",
+        "system.py",
+        "    file.write(content)\n    file.flush()\n    os.fsync(file.fileno())",
+        "    file.write(content)\n    file.flush()",
+        DURABLE,
+    ),
+    Mutation(
+        "durable: a name in a user's folder",
+        "folder.py",
+        "dst_dir_fd=self.descriptor)\n            os.fsync(self.descriptor)",
+        "dst_dir_fd=self.descriptor)",
+        DURABLE,
+    ),
+    Mutation(
+        "durable: host keys before they are remembered",
+        "provision.py",
+        '        boot.system.sync()\n    boot.state.facts["prepared_at"]',
+        '        pass\n    boot.state.facts["prepared_at"]',
+        "host_keys.HostKeysTest.test_on_disk_before_it_is_remembered",
+    ),
+    Mutation(
+        "durable, shell: a file before its rename", SHELL, 'cat >"$spare" && sync &&', 'cat >"$spare" &&',
+        "durable.ShellTest"
+    ),
+    Mutation(
+        "durable, shell: the name after a rename", SHELL, '>"$1"; } && sync #', '>"$1"; } #', "durable.ShellTest"
+    ),
+    # -- which machine
+    Mutation(
+        "identity: not on Azure", "azure/identity.py", "return tag == AZURE_ASSET_TAG, vm_id", "return True, vm_id",
+        "identity.IdentityTest provision.WhichMachineTest.test_not_azure",
+    ),
+    Mutation(
+        "identity: the other byte order", "state.py", "return one == other or swap(one) == other",
+        "return one == other",
+        "state.SameVmTest provision.WhichMachineTest.test_same_vm_by_another_spelling",
+    ),
+    Mutation(
+        "identity: an id that tells no VMs apart", "azure/identity.py",
+        'return None if digits in ({"0"}, {"f"}) else vm_id',
+        "return vm_id", "identity.IdentityTest provision.WhichMachineTest.test_ids_that_are_none",
+    ),
+    Mutation(
+        "identity: a damaged state is set aside", "boot.py", "boot.state.set_aside(system)", "pass",
+        "provision.WhichMachineTest.test_unusable_state",
+    ),
+    Mutation(
+        "identity: a pre-provisioned VM is left", "provision.py", "            if pool:\n", "            if False:\n",
+        "provision.WhichMachineTest.test_pre_provisioned",
+    ),
+    Mutation(
+        "identity: a specialised disk is left", "provision.py",
+        'if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):', "if False:",
+        "provision.WhichMachineTest.test_specialised_disk",
+    ),
+    Mutation(
+        "identity: another agent goes first", "provision.py", "    if others:\n", "    if False:\n",
+        "provision.WhichMachineTest.test_another_provisioner",
+    ),
+    # -- what is said to Azure
+    Mutation(
+        "report: only 2xx is acceptance", "azure/wireserver.py", "    return accept(reply, peer)\n",
+        "    return reply\n",
+        "wireserver.ReportTest.test_every_status_but_2xx_is_tried_again",
+    ),
+    Mutation(
+        "report: a redirect is no answer", "azure/transport.py", "if 200 <= reply.status < 300:\n        return reply",
+        "if 200 <= reply.status < 400:\n        return reply",
+        "wireserver.ReportTest.test_every_status_but_2xx_is_tried_again transport.ExchangeTest",
+    ),
+    Mutation(
+        "report: the incarnation is echoed", "azure/wireserver.py", "escape(goal_state.incarnation),", '"1",',
+        "wireserver.DocumentTest wireserver.ReportTest",
+    ),
+    Mutation(
+        "report: a failure is NotReady", "provision.py", "            report(boot, line, boot.ends)\n",
+        "            pass\n",
+        "provision.FailureTest.test_failed_step_is_reported",
+    ),
+    Mutation(
+        "report: the description is cut", "azure/wireserver.py", "problem[:LIMIT]", "problem",
+        "wireserver.DocumentTest",
+    ),
+    Mutation(
+        "report: a failed gate is no Ready", "guest/gates.py", "    if code != 0:\n", "    if False:\n",
+        "cli.SealedRunTest",
+    ),
+    # -- what comes from outside is input
+    Mutation(
+        "input: no document type", "azure/markup.py", "    parser.StartDoctypeDeclHandler = doctype\n", "",
+        "wireserver.ParseTest.test_refused media.DocumentTest.test_refused",
+    ),
+    Mutation(
+        "input: a large body", "azure/transport.py", "BODY_LIMIT = 1 << 20", "BODY_LIMIT = 1 << 40",
+        "transport.ExchangeTest.test_floods_are_cut_off transport.ExchangeTest.test_answers_that_are_refused",
+    ),
+    Mutation(
+        "input: a large head", "azure/transport.py", "HEAD_LIMIT = 64 << 10", "HEAD_LIMIT = 1 << 40",
+        "transport.ExchangeTest.test_floods_are_cut_off transport.ExchangeTest.test_answers_that_are_refused",
+    ),
+    Mutation(
+        "input: a slow peer", "azure/transport.py", "        self.connection.settimeout(left)\n", "",
+        "transport.ExchangeTest.test_slow_peers_are_timed_as_a_whole",
+    ),
+    Mutation(
+        "input: one try has an end", "azure/transport.py", "ends = system.monotonic() + min(seconds, TRY_SECONDS)",
+        "ends = system.monotonic() + seconds", "transport.ExchangeTest.test_a_try_is_never_longer_than_15_seconds",
+    ),
+    Mutation(
+        "input: a Retry-After of years", "azure/transport.py", "return min(float(value), LONGEST_RETRY_AFTER)",
+        "return float(value)", "transport.PersistTest",
+    ),
+    Mutation(
+        "input: time for the report is kept", "boot.py", "self.ends - min(REPORT_RESERVE, self.options.deadline / 4)",
+        "self.ends", "provision.FaultTest.test_unreachable provision.FaultTest.test_only_imds_is_away",
+    ),
+    Mutation(
+        "input: a number of a million digits", "azure/imds.py", ", parse_int=float)", ")", "imds.ParseTest",
+    ),
+    Mutation(
+        "input: a file that is too large", "tree.py", "        if len(data) > limit:\n", "        if False:\n",
+        "detection.HostileImageTest system.InsideTest config.ConfigTest state.StateTest",
+    ),
+    Mutation(
+        "input: nothing of an image is executed", "system.py", '        return self.root == "/"\n\n    def run(',
+        "        return True\n\n    def run(", "system.InsideTest.test_nothing_is_executed",
+    ),
+    Mutation(
+        "input: a name for sudo", "guest/privilege.py", "    if not SAFE.match(name):\n", "    if False:\n",
+        "privilege.PrivilegeTest.test_refused",
+    ),
+    Mutation(
+        "input: an account of the system", "guest/account.py", "if account.uid < first or", "if False or",
+        "account.ExistingTest.test_refused",
+    ),
+    Mutation(
+        "input: damaged modules", "compiled.py", "if data[:SUM] == checksum(data[SUM:]):", "if True:",
+        "compiled.CompiledTest.test_not_whole",
+    ),
+    # -- who gets in, and who sees what
+    Mutation(
+        "access: the right to become root", "steps.py", '    Step("sudo", grant_privilege, fatal=False),\n', "",
+        "rehearse.ImageRehearsalTest.test_rights provision.FirstBootTest.test_first_boot",
+    ),
+    Mutation(
+        "access: visudo reads the rule first", "guest/privilege.py", "        check_sudoers(system, rule)\n",
+        "        pass\n",
+        "privilege.PrivilegeTest",
+    ),
+    Mutation(
+        "access: the password is in no argv", "guest/password.py", "system.run([tool], check=False,",
+        "system.run([tool, text.decode()], check=False,", "secrets.SecretsTest password.PasswordTest",
+    ),
+    Mutation(
+        "access: the password shows in no text", "records.py", 'return "Secret(...)"', "return self._text",
+        "media.DocumentTest.test_nothing_secret_shows",
+    ),
+    Mutation(
+        "access: the key file is the user's alone", "guest/authorized_keys.py",
+        "merge(top, parts[0], 0o600, owner, keys)",
+        "merge(top, parts[0], 0o666, owner, keys)", "authorized_keys.AuthorizeTest.test_new_file",
+    ),
+    Mutation(
+        "access: the key file's owner", "folder.py", "moved = os.geteuid() == 0 and not owns(found, owner)",
+        "moved = False", "authorized_keys.AuthorizeTest.test_new_file folder.FolderTest",
+    ),
+    Mutation(
+        "access: StrictModes of a home", "guest/authorized_keys.py", "            protect(top)\n", "",
+        "authorized_keys.AuthorizeTest",
+    ),
+    Mutation(
+        "access: no link of a user is followed", "folder.py", "os.O_DIRECTORY | os.O_NOFOLLOW |", "os.O_DIRECTORY |",
+        "folder.FolderTest authorized_keys.AuthorizeTest.test_symlinks_of_the_user",
+    ),
+    Mutation(
+        "access: no link is taken for the log", "console.py", "os.O_APPEND | os.O_NOFOLLOW |", "os.O_APPEND |",
+        "console.ConsoleTest.test_log_in_hostile_places",
+    ),
+    Mutation(
+        "access: customData is root's", "guest/custom_data.py", "mode=0o600)", "mode=0o644)",
+        "secrets.SecretsTest",
+    ),
+    Mutation(
+        "access: the image's host keys go first", "guest/host_keys.py",
+        "removed = remove_keys(system, OPENSSH, OPENSSH_KEYS)", "removed = 0",
+        "host_keys.HostKeysTest.test_openssh host_keys.HostKeysTest.test_no_tool",
+    ),
+    Mutation(
+        "access: dropbear's host keys go first", "guest/host_keys.py",
+        "removed = remove_keys(system, DROPBEAR, DROPBEAR_KEYS)", "removed = 0", "host_keys.HostKeysTest.test_dropbear",
+    ),
+    Mutation(
+        "access: password login goes off after a key", "steps.py",
+        "(not profile.password_login and not profile.ssh_keys)", "False", "provision.WhichMachineTest sshd.SshdTest",
+    ),
+    # -- the file and what it leaves
+    Mutation(
+        "file: Python is isolated", "/src/head.sh", 'exec "$found" -I -S "$0"', 'exec "$found" "$0"',
+        "essential.HeadTest.test_which",
+    ),
+    Mutation(
+        "file: the unit's Python is isolated", "/units/systemd/azure-provisioning.service", "python3 -I -S ",
+        "python3 ",
+        "units.EveryUnitTest units.SystemdUnitTest",
+    ),
+    Mutation(
+        "file: install is whole or not at all", "image/install.py", "            system.roll_back()\n",
+        "            system.commit()\n", "install.FailureTest",
+    ),
+    Mutation(
+        "file: uninstall takes the state", "image/install.py", "        if not system.is_dir(path):  #",
+        "        if False:  #",
+        "install.InstallTest.test_uninstall_takes_the_state_and_leaves_what_is_the_users",
+    ),
+    # -- the shell part
+    Mutation(
+        "shell: not on Azure", SHELL, '	[ "$(cat $dmi/chassis_asset_tag)" = 7783-7084-3265-9085-8269-3286-77 ]\n',
+        "	true\n",
+        "essential.OnceTest.test_not_on_azure",
+    ),
+    Mutation(
+        "shell: the other byte order", SHELL, '"$vm_id" | "$other")', '"$vm_id")',
+        "essential.FirstBootTest.test_ready_by_python_is_ready_here_and_the_other_way_round",
+    ),
+    Mutation("shell: a damaged state is set aside", SHELL, "|| mv $state $state.corrupt", "|| true",
+             "essential.OnceTest.test_state_that_is_damaged"),
+    Mutation("shell: once", SHELL, 'ls "$link" && rm "$link"', 'ls "$link"', "essential.OnceTest"),
+    Mutation("shell: every_boot keeps the hook", SHELL, '[ "$(option every_boot)" = yes ] || ', "",
+             "essential.OnceTest.test_every_boot"),
+    Mutation("shell: only 2xx is acceptance", SHELL, "	0:2??) why=", "	0:*) why=", "essential_trouble.TroubleTest"),
+    Mutation("shell: the incarnation is echoed", SHELL, "<GoalStateIncarnation>$incarnation<",
+        "<GoalStateIncarnation>1<",
+             "essential.FirstBootTest.test_every_client"),
+    Mutation("shell: a failure is NotReady", SHELL, "|| persist \"$ends\" 'the WireServer' report \"$line\" ||",
+        "|| true ||",
+             "essential.OptionsTest.test_gates"),
+    Mutation("shell: a failed gate is no Ready", SHELL, "|| fail 'ready gate failed'", "|| say 'ready gate failed'",
+             "essential.OptionsTest.test_gates"),
+    Mutation("shell: no document type", SHELL, " && ! grep -q '^!DOCTYPE' \"$work/lines\"", "",
+             "essential_trouble.TroubleTest.test_goal_state"),
+    Mutation("shell: no proxy", SHELL, "unset http_proxy all_proxy HTTP_PROXY ALL_PROXY\n", "",
+             "essential.FirstBootTest.test_every_client"),
+    Mutation("shell: no redirect", SHELL, " --max-redirect=0", "", "essential_trouble.TroubleTest"),
+    Mutation("shell: a large answer", SHELL, "| head -c 1048576 >", "| cat >", "essential_trouble.TroubleTest"),
+    Mutation("shell: the log is root's", SHELL, "umask 077 && ", "", "essential.FirstBootTest.test_every_shell"),
+    Mutation("shell: the state is for all to read", SHELL, "umask 022\n", "umask 077\n",
+             "essential.FirstBootTest.test_every_shell"),
+    Mutation("shell: a label of 63 letters", SHELL, "-e 's/\\([^.]\\{63\\}\\)[^.]*/\\1/g' ", "",
+             "essential.NameTest.test_as_python_makes_them"),
+    Mutation("shell: a pre-provisioned VM is left", SHELL, "'' | None | Unknown) ;;", "*) ;;",
+             "essential.NameTest.test_pre_provisioned"),
+)  # fmt: skip
+
+
+class Copies:
+    """Temporary copies of the checkout, one a thread."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.mine = threading.local()
+
+    def top(self) -> str:
+        """The copy of this thread."""
+        if not hasattr(self.mine, "top"):
+            self.mine.top = tempfile.mkdtemp(dir=self.folder)
+            shutil.copytree(TOP, self.mine.top + "/checkout", symlinks=True, ignore=NOT_COPIED)
+        return str(self.mine.top) + "/checkout"
+
+    def run(self, test: str) -> Tuple[str, str]:
+        """("passed", "failed" or "skipped", what was printed) of a test in the copy of this thread."""
+        try:
+            done = subprocess.run(
+                [sys.executable, "-B", "-m", "tests", "tests.test_" + test],
+                cwd=self.top(),
+                env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"),  # one second may see two versions of a file
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=TEST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return "failed", "took more than %d s" % TEST_SECONDS
+        printed = done.stdout.decode("utf-8", "backslashreplace")
+        closing = CLOSING.search(printed)
+        if done.returncode or closing is None:
+            return "failed", printed
+        return "skipped" if closing.group(1) == "0" else "passed", printed
+
+    def try_one(self, mutation: Mutation) -> Tuple[str, str]:
+        """("passed" if a test notices, "failed" or "skipped", why)."""
+        place = place_of(self.top(), mutation)
+        with open(place, encoding="utf-8") as file:
+            before = file.read()
+        found = before.count(mutation.old)
+        if found != 1:
+            return "failed", "its old text is there %d times" % found
+        after = before.replace(mutation.old, mutation.new)
+        problem = parse(place, after)
+        if problem:
+            return "failed", problem
+        ends = []
+        try:
+            write(place, after)
+            for test in mutation.tests.split():
+                end, _ = self.run(test)
+                if end == "failed":
+                    return "passed", "noticed by " + test
+                ends.append(end)
+        finally:
+            write(place, before)
+        if "passed" not in ends:
+            return "skipped", "its tests are skipped here"
+        return "failed", "SURVIVES " + mutation.tests
+
+
+def main() -> int:
+    """Exit code 0 if every mutation was noticed; a row each, and the last line counts them."""
+    started, words = time.monotonic(), sys.argv[1:]
+    chosen = [one for one in MUTATIONS if not words or any(word in one.name for word in words)]
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    folder = tempfile.mkdtemp(prefix="azure-provisioning-mutate-")
+    try:
+        copies = Copies(folder)
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            tests = sorted({test for one in chosen for test in one.tests.split()})
+            healthy = True
+            for test, (end, printed) in zip(tests, pool.map(copies.run, tests)):
+                if end == "failed":
+                    print("%s\n%s fails without a mutation" % (printed, test), flush=True)
+                    counts["failed"] += 1
+                    healthy = False
+            jobs: "Dict[concurrent.futures.Future[Tuple[str, str]], Mutation]" = {}
+            for one in chosen if healthy else ():
+                jobs[pool.submit(copies.try_one, one)] = one
+            for job in concurrent.futures.as_completed(jobs):
+                end, why = job.result()
+                counts[end] += 1
+                print("%-52s %-8s %s" % (jobs[job].name, end, why), flush=True)
+    finally:
+        shutil.rmtree(folder)
+    print("%.0f s" % (time.monotonic() - started))
+    print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % counts)
+    return 1 if counts["failed"] or not chosen else 0
+
+
+def place_of(top: str, mutation: Mutation) -> str:
+    """Where the mutated file is in a checkout."""
+    return top + (mutation.path if mutation.path.startswith("/") else "/src/azure_provisioning/" + mutation.path)
+
+
+def parse(place: str, text: str) -> str:
+    """Why a mutated file would be noticed by anybody; empty if it is as good as before to who only reads it."""
+    if place.endswith(".py"):
+        try:
+            compile(text, place, "exec")
+        except SyntaxError as error:
+            return "it makes no Python: %s" % error
+    elif place.endswith(".sh"):
+        done = subprocess.run(["sh", "-n"], input=text.encode("utf-8"), stderr=subprocess.PIPE)
+        return done.stderr.decode("utf-8", "replace")
+    return ""
+
+
+def write(place: str, text: str) -> None:
+    """Put a text into a file of a copy."""
+    with open(place, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def unlikely(mutations: "Tuple[Mutation, ...]" = MUTATIONS) -> "List[str]":
+    """Those whose old text is not there exactly once, or whose tests do not exist: looked at by the suite itself."""
+    problems = []
+    for one in mutations:
+        with open(place_of(TOP, one), encoding="utf-8") as file:
+            text = file.read()
+        if text.count(one.old) != 1:
+            problems.append("%s: %r is in %s %d times" % (one.name, one.old, one.path, text.count(one.old)))
+        elif parse(one.path, text.replace(one.old, one.new)):
+            problems.append("%s: %s" % (one.name, parse(one.path, text.replace(one.old, one.new))))
+        for test in one.tests.split():
+            module, _, rest = test.partition(".")
+            with open(os.path.join(TOP, "tests", "test_%s.py" % module), encoding="utf-8") as file:
+                words = set(re.findall(r"\b(?:class|def) (\w+)", file.read()))
+            problems += ["%s: there is no %s" % (one.name, test)] if set(rest.split(".")) - words else []
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())
