@@ -14,6 +14,7 @@ from typing import List, Tuple
 from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.guest.sshd import DROP_IN
 from azure_provisioning.image.fake_azure import CONTAINER_ID, FAULTS, GOAL_STATE, INSTANCE, INSTANCE_ID, VM_ID
 from azure_provisioning.state import swap
 from tests.guests import (
@@ -249,6 +250,7 @@ class FaultTest(StoryTest):
         self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
         self.assertEqual(self.story.count("waiting for the network: "), 1)
         self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
+        self.assertLess(int(self.facts()["error.seconds"]), 110)  # a quarter of the time is kept for the report
         self.assertEqual(self.text("/etc/hostname"), "image\n")
 
     def test_only_imds_is_away(self) -> None:
@@ -358,6 +360,18 @@ class FailureTest(StoryTest):
 
 class WhichMachineTest(StoryTest):
     speed = 4.0
+
+    def test_passwords_stay_where_no_key_is(self) -> None:
+        self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n"})
+        azure = self.azure()
+        keys = azure.instance["compute"]["publicKeys"]
+        azure.instance["compute"]["publicKeys"] = []
+        self.boot()
+        self.assertFalse(self.system.exists(DROP_IN))
+        azure.instance["compute"]["publicKeys"] = keys
+        os.unlink(self.root + STATE)
+        self.assertEqual(self.boot(), 0, self.story)
+        self.assertIn("PasswordAuthentication no\n", self.text(DROP_IN) or "")
 
     def test_not_azure(self) -> None:
         azure = self.azure()

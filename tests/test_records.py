@@ -1,11 +1,12 @@
 """The records, built from documents in which anything may be anything."""
 
 import copy
+import unittest
 from typing import Dict, Iterator, List, Tuple
 
 from azure_provisioning.errors import BadReply
 from azure_provisioning.image.fake_azure import INSTANCE
-from azure_provisioning.records import Instance, usable_id
+from azure_provisioning.records import Instance, Secret, usable_id
 from tests.guests import GuestTest
 
 WRONG: "Tuple[object, ...]" = (
@@ -156,3 +157,10 @@ class InstanceTest(GuestTest):
             ("x" * 129, None),
         ):
             self.assertEqual(usable_id(vm_id), expected)
+
+
+class SecretTest(unittest.TestCase):
+    def test_it_shows_in_no_text(self) -> None:
+        secret = Secret("hidden")
+        self.assertNotIn("hidden", "%s %r %s %s" % (secret, secret, [secret], "{}".format(secret)))
+        self.assertEqual(secret.reveal(), "hidden")

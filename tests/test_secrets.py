@@ -72,6 +72,8 @@ class SecretsTest(ToolTest):
         self.assertEqual(self.given, [("azureuser:%s\n" % PASSWORD).encode("utf-8")])
         self.assertEqual(self.system.read(FOLDER + "customData"), CUSTOM_DATA)
         self.assertEqual(self.system.read(FOLDER + "userData"), USER_DATA)
+        for name in PLACES:
+            self.assertEqual(os.stat(self.root + name).st_mode & 0o7777, 0o600, name)
         self.assertIn("password: written to shadow", self.story)
         self.assertEqual(len(azure.reports), 1)
         self.assertEqual(self.leaks(azure), [])

@@ -101,6 +101,14 @@ class InsideTest(GuestTest):
             self.assertFalse(self.system.exists(path))
         self.assertEqual(self.system.list("/etc/passwd"), [])
 
+    def test_reads_are_bounded(self) -> None:
+        self.system.write("/etc/large", "x" * 101)
+        self.assertEqual(self.system.read("/etc/large", limit=101), b"x" * 101)
+        self.assertEqual(self.system.read("/etc/large", limit=100, head=True), b"x" * 100)
+        with self.assertRaises(GuestError) as caught:
+            self.system.read("/etc/large", limit=100)
+        self.assertEqual(caught.exception.reason, "file too large")
+
     def test_root_that_is_reached_by_a_link(self) -> None:
         alias = self.root + "-alias"
         os.symlink(self.root, alias)

@@ -191,6 +191,17 @@ class ExchangeTest(GuestTest):
             self.assertEqual(caught.exception.reason, "read timeout querying WireServer", name)
             self.assertTrue(0.25 < took < PATIENCE, "%s took %.2f s" % (name, took))
 
+    def test_a_late_byte_wins_no_time(self) -> None:
+        def late(connection: socket.socket) -> None:
+            time.sleep(0.9)
+            connection.sendall(b"H")
+            silent(connection)
+
+        started = time.monotonic()
+        with self.assertRaises(Unreachable):
+            self.ask(late, seconds=1.0)
+        self.assertLess(time.monotonic() - started, 1.7)
+
     def test_peer_that_reads_nothing_costs_one_try(self) -> None:
         with socket.socket() as listener:  # takes the connection into its queue, and that is all
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
