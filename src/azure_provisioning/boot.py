@@ -11,6 +11,10 @@ from .init import notify
 from .state import State
 from .system import System
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Optional
+
 REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
 
 
@@ -80,7 +84,7 @@ def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> bool:
     return result == "ok"
 
 
-def begin(system: System, console: Console, *, force: bool = False) -> Optional[Boot]:
+def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":
     """This boot, if it has work to do; None if this is not Azure, or Azure has accepted Ready from this VM before.
 
     `force`: although not on Azure, although already done.

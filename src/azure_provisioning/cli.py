@@ -14,8 +14,10 @@ from .lock import wait_for_turn
 from .system import System, pass_over
 from .text import lines_in
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import List, Tuple
 
 # The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
@@ -23,7 +25,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.S
 LIBRARY = ("binascii", "fcntl", "fnmatch", "hashlib", "json", "pyexpat", "socket")
 
 
-def main(argv: List[str]) -> int:
+def main(argv: "List[str]") -> int:
     """Run the command line `argv` (without the program's name); returns the exit code."""
     console = Console()
     for name in ENDING:
@@ -237,7 +239,7 @@ VERBS = {
 }
 
 
-def show(lines: List[str], colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
+def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
     """The lines that were asked for, on stdout, whatever encoding that has. Raises ProvisionError.
 
     What is in them is mostly not ours: each stays one line, and drives no terminal. Tabs stay. A reader that has gone,

@@ -1,7 +1,5 @@
 """Wait for the network, and fetch what Azure knows of this VM: from IMDS, and from the provisioning DVD."""
 
-from typing import Optional, Tuple
-
 from .azure import imds, media
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
 from .boot import Boot
@@ -10,6 +8,10 @@ from .errors import BadReply, GuestError, Unreachable
 from .patience import Patience
 from .records import Instance
 from .report import wireservers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
 MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
@@ -46,7 +48,7 @@ def wait_for_azure(boot: Boot) -> None:
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def fetch(boot: Boot) -> Tuple[Instance, Optional[media.Media]]:
+def fetch(boot: Boot) -> "Tuple[Instance, Optional[media.Media]]":
     """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
     system, started = boot.system, boot.system.monotonic()
     until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
@@ -87,7 +89,7 @@ def is_disc_awaited(options: Options, instance: Instance) -> bool:
     return password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
-def read_disc(boot: Boot, quiet: bool = False) -> Optional[media.Media]:
+def read_disc(boot: Boot, quiet: bool = False) -> "Optional[media.Media]":
     """The DVD, or None, and one line that says why."""
     try:
         disc, why = media.read_media(boot.system)

@@ -20,6 +20,10 @@ from .report import report, report_ready, write_to_pool
 from .state import FOLDER, IMDS_ID, same_vm
 from .steps import TRIES, take_steps
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
 
@@ -143,7 +147,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
 # -- apply -----------------------------------------------------------------------------------------------------------
 
 
-def apply(boot: Boot, instance: Instance, disc: Optional[Media]) -> None:
+def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
     if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
@@ -160,7 +164,7 @@ def apply(boot: Boot, instance: Instance, disc: Optional[Media]) -> None:
     boot.system.sync()
 
 
-def make_profile(instance: Instance, disc: Optional[Media]) -> Profile:
+def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
     """What this VM is to become: IMDS first, and the DVD for what IMDS does not say."""
     names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
     login = instance.password_login

@@ -1,7 +1,5 @@
 """Report how the boot went: to the WireServer, and before that to the key-value pool, which nobody reads afterwards."""
 
-from typing import List
-
 from .azure import kvp, wireserver
 from .azure.description import describe_success
 from .azure.endpoint import find_endpoint
@@ -9,8 +7,12 @@ from .azure.transport import Peer
 from .boot import Boot, attempt
 from .patience import Patience
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
 
-def wireservers(boot: Boot) -> List[Peer]:
+
+def wireservers(boot: Boot) -> "List[Peer]":
     """The WireServer: where the options have it, else where the lease has it, and the constant."""
     constant = boot.options.wireserver
     told = None if boot.options.sets_wireserver else find_endpoint(boot.system)

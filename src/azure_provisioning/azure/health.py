@@ -5,12 +5,15 @@ Microsoft's azure-init reports so and in no other way (libazureinit/src/health.r
 """
 
 import json
-from typing import Dict
 
 from .. import __version__
 from ..system import System
 from .description import AGENT, LIMIT
 from .transport import Peer, Reply, accept, exchange
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict
 
 REQUEST = "POST /provisioning/health"
 HEADERS = {

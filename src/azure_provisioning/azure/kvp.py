@@ -4,10 +4,12 @@ hv_kvp_daemon keeps the pool; the host collects it when it gets the health repor
 (cloud-init, sources/helpers/azure.py). Format: cloud-init, reporting/handlers.py, and azure-init, doc/kvp.md.
 """
 
-from typing import List, Optional
-
 from ..errors import GuestError
 from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
 
 POOL = "/var/lib/hyperv/.kvp_pool_1"
 KEY = "PROVISIONING_REPORT"
@@ -35,7 +37,7 @@ def write_report(system: System, text: str) -> str:
     return ("written to %s" if changed else "in %s already") % POOL
 
 
-def boot_time(system: System) -> Optional[float]:
+def boot_time(system: System) -> "Optional[float]":
     """When this boot began, in seconds since 1970 by the clock as it is now; None if the kernel does not say."""
     words = (system.read_text("/proc/uptime") or "").split()
     try:

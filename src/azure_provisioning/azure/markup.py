@@ -1,9 +1,12 @@
 """XML from outside: the goal state and ovf-env.xml go through the same door."""
 
 import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
-from typing import Callable, Dict, Optional
 
 from ..errors import BadReply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, Optional
 
 BUFFER_SIZE = 1 << 20  # bytes of text that come in one piece
 
@@ -14,7 +17,7 @@ def walk(
     start: "Callable[[str, Dict[str, str]], None]",
     end: "Callable[[str], None]",
     characters: "Callable[[str], None]",
-    separator: Optional[str] = None,
+    separator: "Optional[str]" = None,
 ) -> None:
     """Call `start`, `end` and `characters` for what is in the document; with a `separator`, names have their namespace.
 

@@ -2,7 +2,6 @@
 agent". No versions are negotiated: that would cost a request and tell nothing."""
 
 from itertools import product
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..errors import BadReply, ProvisionError
 from ..records import GoalState
@@ -11,6 +10,12 @@ from .description import LIMIT
 from .health import report_health_json
 from .markup import walk
 from .transport import Peer, Reply, accept, exchange, persist
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+    Road = Callable[[System, Peer, str, float, Callable[[str], None]], Reply]
 
 GOAL_STATE = "GET /machine?comp=goalstate"
 HEALTH = "POST /machine?comp=health"
@@ -26,8 +31,6 @@ INCARNATION = ("GoalState", "Incarnation")
 CONTAINER_ID = ("GoalState", "Container", "ContainerId")
 ROLE_INSTANCE = ("GoalState", "Container", "RoleInstanceList", "RoleInstance")
 INSTANCE_ID = ROLE_INSTANCE + ("InstanceId",)
-
-Road = Callable[[System, Peer, str, float, Callable[[str], None]], Reply]
 
 
 def report_health(

@@ -1,17 +1,19 @@
 """Ready gates: the user's own programs, which must all succeed before Ready is reported."""
 
-from typing import Dict, List, Optional
-
 from ..errors import GuestError
 from ..rights import Danger, find_dangers
 from ..system import System, last_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional
 
 FOLDER = "/etc/azure-provisioning/ready.d"
 SECONDS = 300.0  # for each
 LIMIT = 1000
 
 
-def find_gates(system: System) -> List[str]:
+def find_gates(system: System) -> "List[str]":
     """The paths of the gates, in the order in which they run: that of their names. Raises GuestError."""
     names = [name for name in system.list(FOLDER) if not name.startswith(".") and not name.endswith("~")]
     if len(names) > LIMIT:
@@ -19,7 +21,7 @@ def find_gates(system: System) -> List[str]:
     return [path for path in (FOLDER + "/" + name for name in names) if system.is_program(path)]
 
 
-def find_danger(system: System, path: str) -> Optional[Danger]:
+def find_danger(system: System, path: str) -> "Optional[Danger]":
     """Why a gate is not run: root would run what another may have written. None if only root may.
 
     A group that may write to a folder on the way is let pass, as /usr/local of older Debian has it, but not in the
@@ -32,7 +34,7 @@ def find_danger(system: System, path: str) -> Optional[Danger]:
     return None
 
 
-def pass_gate(system: System, path: str, environment: Dict[str, str]) -> str:
+def pass_gate(system: System, path: str, environment: "Dict[str, str]") -> str:
     """Run one gate, which learns of the VM by `environment`; returns the last line that it printed.
 
     Raises GuestError if it fails or takes longer than 300 s, or if others than root may change it: a gate is a
