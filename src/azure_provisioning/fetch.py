@@ -1,6 +1,6 @@
 """Wait for the network, and fetch what Azure knows of this VM: from IMDS, and from the provisioning DVD."""
 
-from .azure import imds, media
+from .azure import imds
 from .azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
 from .boot import Boot
 from .config import Options
@@ -12,6 +12,8 @@ from .report import wireservers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Tuple
+
+    from .azure.media import Media
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
 MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
@@ -48,7 +50,7 @@ def wait_for_azure(boot: Boot) -> None:
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def fetch(boot: Boot) -> "Tuple[Instance, Optional[media.Media]]":
+def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
     """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
     system, started = boot.system, boot.system.monotonic()
     until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
@@ -89,8 +91,10 @@ def is_disc_awaited(options: Options, instance: Instance) -> bool:
     return password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
-def read_disc(boot: Boot, quiet: bool = False) -> "Optional[media.Media]":
+def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":
     """The DVD, or None, and one line that says why."""
+    from .azure import media  # not where nothing on it is wanted
+
     try:
         disc, why = media.read_media(boot.system)
     except (BadReply, GuestError) as error:

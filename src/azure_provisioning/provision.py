@@ -8,7 +8,6 @@ from typing import Optional
 
 from . import lock
 from .azure.description import describe_failure, timestamp
-from .azure.media import Media
 from .azure.transport import LONGEST_PAUSE
 from .boot import Boot, attempt
 from .errors import GuestError, ProvisionError
@@ -23,6 +22,8 @@ from .steps import TRIES, take_steps
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
+
+    from .azure.media import Media
 
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes

@@ -7,7 +7,6 @@ from ..errors import BadReply, ProvisionError
 from ..records import GoalState
 from ..system import System
 from .description import LIMIT
-from .health import report_health_json
 from .markup import walk
 from .transport import Peer, Reply, accept, exchange, persist
 
@@ -64,6 +63,8 @@ def report_health(
 
 def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
     """One try without a goal state. Raises Unreachable or BadReply."""
+    from .health import report_health_json  # few boots come here
+
     reply = report_health_json(system, peer, problem, seconds)
     say("Response: %d %s (JSON)" % (reply.status, reply.reason))
     return reply
