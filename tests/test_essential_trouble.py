@@ -46,6 +46,19 @@ class TroubleTest(EssentialTest):
                 self.check_ready(told)
                 self.assertEqual(len(told.requests), len(met) + 3 + ("report-reset" in met))
 
+    def test_redirect_is_not_followed(self) -> None:
+        """Also not to where a good answer would be. Only busybox's wget cannot be kept from it."""
+        setup = "from azure_provisioning.image import fake_azure\n"
+        setup += "place = 'http://%s/metadata/instance?redirected' % azure.endpoint\n"
+        setup += "azure.troubles['imds'].append(fake_azure.status(302, Location=place))\n"
+        for client in ("wget", "curl", "busybox nc"):
+            with self.subTest(client):
+                self.choose(self.shell, client)
+                told = self.boot(setup=setup)
+                self.check_ready(told)
+                self.assertEqual(told.asked, ["imds 302"] + STORY)
+                self.assertFalse([target for _, target, _, _, _ in told.requests if "redirected" in target])
+
     def test_half_an_answer_that_says_no_length(self) -> None:
         """Only its own end tells that it is whole: nc does not count."""
         self.hasten()
