@@ -6,7 +6,7 @@ to Azure; that of another is a warning. A source that is gone (the DVD, at a sec
 A step loads its part of `guest/` when it has something to do: loading takes most of the time of a boot.
 """
 
-from typing import Callable, NamedTuple, Optional, Tuple
+from collections import namedtuple
 
 from .azure.description import timestamp
 from .boot import Boot
@@ -15,14 +15,20 @@ from .errors import GuestError
 from .guest import hostname, hosts
 from .records import Profile
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Optional, Tuple
+
 TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock; seconds between tries
 
 
-class Step(NamedTuple):
+class Step(namedtuple("Step", "name take fatal")):
     """`take` returns what it did, in words, or "" if there was nothing to do."""
 
+    __slots__ = ()
+
     name: str
-    take: Callable[[Boot, Profile], str]
+    take: "Callable[[Boot, Profile], str]"
     fatal: bool
 
 
@@ -122,7 +128,7 @@ def keep_user_data(boot: Boot, profile: Profile) -> str:
     return keep_data(boot, "user_data", "userData", profile.user_data)
 
 
-def keep_data(boot: Boot, option: str, name: str, data: Optional[bytes]) -> str:
+def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> str:
     """Keep the data for this VM, and run it if the options say so: at least once until its exit is recorded."""
     facts = boot.state.facts
     if data is None and option + "_at" not in facts:
@@ -147,7 +153,7 @@ def keep_data(boot: Boot, option: str, name: str, data: Optional[bytes]) -> str:
     return done + ", and run"
 
 
-STEPS: Tuple[Step, ...] = (
+STEPS: "Tuple[Step, ...]" = (
     Step("hosts", set_hosts, fatal=False),
     Step("hostname", set_hostname, fatal=True),
     Step("grow_root", grow_root, fatal=False),

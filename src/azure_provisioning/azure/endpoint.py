@@ -7,11 +7,15 @@ be of another cloud, so whoever asks has to alternate.
 
 import re
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from collections import namedtuple
 
 from ..budget import Limits, limited
 from ..errors import GuestError
 from ..system import System
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Tuple
 
 LEASE_LIMIT = 256 << 10  # bytes: hundreds of leases
 FILES_LIMIT = 64  # lease files that are read, newest first
@@ -29,15 +33,17 @@ NETWORKD = re.compile(r"(?m)^OPTION_245=([0-9A-Fa-f]{8})\s*$")
 WICKED = re.compile(r"<unknown-245>\s{0,99}<code>245</code>\s{0,99}<data>([0-9A-Fa-f:]{7,11})</data>")
 
 
-class Source(NamedTuple):
+class Source(namedtuple("Source", "folder name read")):
     """Where one client keeps its leases: a folder, what its files are called, and how one is read."""
+
+    __slots__ = ()
 
     folder: str
     name: str  # a regular expression for the whole name
     read: "Callable[[bytes, float], Optional[bytes]]"
 
 
-def find_endpoint(system: System) -> Optional[str]:
+def find_endpoint(system: System) -> "Optional[str]":
     """The IPv4 address that the newest lease with a usable option 245 gives; None if there is none.
 
     Never raises: a lease file is written by others, and what cannot be read says nothing.
@@ -78,7 +84,7 @@ def list_or_none(system: System, folder: str) -> "List[str]":
         return []
 
 
-def changed_at(system: System, path: str) -> Optional[float]:
+def changed_at(system: System, path: str) -> "Optional[float]":
     """When a file was changed, in seconds since 1970; None if that cannot be known."""
     try:
         found = system.stat(path)
@@ -87,7 +93,7 @@ def changed_at(system: System, path: str) -> Optional[float]:
     return None if found is None else found.st_mtime
 
 
-def to_address(value: Optional[bytes]) -> Optional[str]:
+def to_address(value: "Optional[bytes]") -> "Optional[str]":
     """Four bytes as an IPv4 address, if one host can have it: not 0/8, loopback, multicast or above."""
     if value is None or len(value) != 4 or value[0] in (0, 127) or value[0] >= 224:
         return None
@@ -97,19 +103,19 @@ def to_address(value: Optional[bytes]) -> Optional[str]:
 # -- one function a form: the bytes of a file and the time of day in, the value of the option or None out -------------
 
 
-def read_networkd(data: bytes, _now: float) -> Optional[bytes]:
+def read_networkd(data: bytes, _now: float) -> "Optional[bytes]":
     """systemd-networkd: a line `OPTION_245=a83f8110` (sd-dhcp-lease.c)."""
     found = NETWORKD.findall(data.decode("latin-1"))
     return bytes.fromhex(found[-1]) if found else None
 
 
-def read_wicked(data: bytes, _now: float) -> Optional[bytes]:
+def read_wicked(data: bytes, _now: float) -> "Optional[bytes]":
     """wicked: an element `unknown-245` (leasefile.c)."""
     found = WICKED.findall(data.decode("latin-1"))
     return from_colons(found[-1]) if found else None
 
 
-def read_dhcpcd(data: bytes, _now: float) -> Optional[bytes]:
+def read_dhcpcd(data: bytes, _now: float) -> "Optional[bytes]":
     """dhcpcd: the packet as it came, with its options as RFC 2132 has them: code, length, value."""
     if data[COOKIE_AT : COOKIE_AT + 4] != COOKIE:
         return None
@@ -125,7 +131,7 @@ def read_dhcpcd(data: bytes, _now: float) -> Optional[bytes]:
     return None
 
 
-def read_dhclient(data: bytes, now: float) -> Optional[bytes]:
+def read_dhclient(data: bytes, now: float) -> "Optional[bytes]":
     """ISC dhclient: of the leases that have not expired, the last (WALinuxAgent takes that one too)."""
     value: "Optional[bytes]" = None
     lease: "Dict[str, List[str]]" = {}
@@ -160,7 +166,7 @@ def has_expired(statement: "List[str]", now: float) -> bool:
     return bool(MOMENT.match(moment)) and moment < time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(now))
 
 
-def from_dhclient(token: str) -> Optional[bytes]:
+def from_dhclient(token: str) -> "Optional[bytes]":
     """`a8:3f:81:10`, or what dhclient writes when all four bytes can be printed: `"bL6 "`, with escapes."""
     if not token.startswith('"'):
         return from_colons(token)
@@ -172,7 +178,7 @@ def from_dhclient(token: str) -> Optional[bytes]:
     return ESCAPE.sub(unescape, token[1:-1]).encode("latin-1")
 
 
-def from_colons(text: str) -> Optional[bytes]:
+def from_colons(text: str) -> "Optional[bytes]":
     """Hexadecimal numbers of one or two digits with colons between."""
     parts = text.split(":")
     if not all(re.match(r"[0-9A-Fa-f]{1,2}\Z", part) for part in parts):

@@ -6,12 +6,16 @@ it is mounted, because a drive that hangs would hold whoever opens it: `mount` i
 
 import binascii
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from collections import namedtuple
 
 from ..errors import BadReply, GuestError
 from ..records import Secret
 from ..system import System
 from .markup import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple
 
 FILE = "ovf-env.xml"
 FILE_LIMIT = 1 << 20  # bytes; customData is at most 64 KiB before base64
@@ -39,22 +43,24 @@ POOL = PLATFORM + ("PreprovisionedVMType",)
 WANTED = (SECTION, SETTINGS, HOSTNAME, USER, PASSWORD, NO_PASSWORD_LOGIN, CUSTOM_DATA, KEY, POOLED, POOL)
 
 
-class Media(NamedTuple):
+class Media(namedtuple("Media", "hostname user password password_login custom_data ssh_keys pool")):
     """What the DVD says of this VM. Whatever is empty or None it does not say."""
+
+    __slots__ = ()
 
     hostname: str
     user: str
-    password: Optional[Secret]
-    password_login: Optional[bool]
-    custom_data: Optional[bytes]  # decoded
-    ssh_keys: Tuple[str, ...]
+    password: "Optional[Secret]"
+    password_login: "Optional[bool]"
+    custom_data: "Optional[bytes]"  # decoded
+    ssh_keys: "Tuple[str, ...]"
     pool: str  # as in records.Instance; empty also if it does not say
 
     def __repr__(self) -> str:
         return "Media(hostname=%r, user=%r, ...)" % (self.hostname, self.user)
 
 
-def read_media(system: System) -> Tuple[Optional[Media], str]:
+def read_media(system: System) -> "Tuple[Optional[Media], str]":
     """(what the DVD says, where that was read), or (None, why there is nothing: no drive, no medium, no udf, ...).
 
     Takes at most a minute for each drive that hangs. Raises BadReply if there is a DVD but it is not understood.
@@ -70,7 +76,7 @@ def read_media(system: System) -> Tuple[Optional[Media], str]:
     return None, "; ".join(reasons) or "no DVD drive"
 
 
-def find_drives(system: System) -> List[str]:
+def find_drives(system: System) -> "List[str]":
     """The kernel's names of the drives that may have a medium, `sr0` first."""
     names = [name for name in system.list("/sys/block") if re.match(r"sr[0-9]{1,3}\Z", name)]
     if not names and system.exists("/dev/sr0"):
@@ -78,7 +84,7 @@ def find_drives(system: System) -> List[str]:
     return sorted(names, key=lambda name: int(name[2:]))
 
 
-def read_drive(system: System, drive: str) -> Tuple[bytes, str]:
+def read_drive(system: System, drive: str) -> "Tuple[bytes, str]":
     """(ovf-env.xml of the DVD in this drive, where it was read). Raises GuestError."""
     if read_line(system, "/sys/block/%s/size" % drive) == "0":
         raise GuestError("no medium")
@@ -204,12 +210,12 @@ def only(found: "Dict[Tuple[str, ...], List[str]]", where: "Tuple[str, ...]") ->
     return values[0]
 
 
-def parse_flag(value: str) -> Optional[bool]:
+def parse_flag(value: str) -> "Optional[bool]":
     """An XML boolean; None for anything else."""
     return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
 
 
-def decode(encoded: str) -> Optional[bytes]:
+def decode(encoded: str) -> "Optional[bytes]":
     """The bytes of a base64 text, which may be broken into lines; None if it is empty. Raises BadReply."""
     joined = "".join(encoded.split())
     if len(joined) % 4 or not re.match(r"[A-Za-z0-9+/]*={0,2}\Z", joined):

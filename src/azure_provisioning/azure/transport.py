@@ -6,11 +6,17 @@ proxy is used, because there is no code for either.
 """
 
 import socket
-from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
+from collections import namedtuple
 
 from ..errors import BadReply, ProvisionError, Unreachable
 from ..system import System
 from ..text import is_digits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, TypeVar
+
+    Answer = TypeVar("Answer")
 
 CONNECT_SECONDS = 5.0
 TRY_SECONDS = 15.0  # one try: connecting, asking, and the whole answer
@@ -19,11 +25,11 @@ BODY_LIMIT = 1 << 20  # bytes
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries
 LONGEST_RETRY_AFTER = 30.0  # seconds, whatever the peer asks for
 
-Answer = TypeVar("Answer")
 
-
-class Peer(NamedTuple):
+class Peer(namedtuple("Peer", "name host port")):
     """Whom we talk to: a name for people, an IPv4 address and a port."""
+
+    __slots__ = ()
 
     name: str
     host: str
@@ -33,12 +39,14 @@ class Peer(NamedTuple):
         return "%s at %s:%d" % self
 
 
-class Reply(NamedTuple):
+class Reply(namedtuple("Reply", "status reason headers body")):
     """An HTTP answer; header names are lower-case."""
+
+    __slots__ = ()
 
     status: int
     reason: str
-    headers: Dict[str, str]
+    headers: "Dict[str, str]"
     body: bytes
 
 
@@ -46,7 +54,7 @@ def exchange(
     system: System,
     peer: Peer,
     request: str,
-    headers: Dict[str, str],
+    headers: "Dict[str, str]",
     body: bytes = b"",
     seconds: float = TRY_SECONDS,
     status_only: bool = False,
@@ -100,7 +108,7 @@ def accept(reply: Reply, peer: Peer) -> Reply:
 
 def persist(
     system: System, attempt: "Callable[[float], Answer]", until: float, notice: "Callable[[ProvisionError], None]"
-) -> Answer:
+) -> "Answer":
     """Call `attempt` with the seconds that it has, again and again, until it returns; then return what it returned.
 
     Between tries the pause grows from 0.1 to 2 seconds, and is not shorter than what the peer asked for. `notice` hears
@@ -203,7 +211,7 @@ def receive(stream: Stream, status_only: bool = False) -> Reply:
     return Reply(status, reason, headers, stream.take(int(length)))
 
 
-def read_headers(stream: Stream) -> Dict[str, str]:
+def read_headers(stream: Stream) -> "Dict[str, str]":
     """The header lines up to the empty one. Of a name that comes twice, the last counts."""
     headers: "Dict[str, str]" = {}
     size = 0
@@ -236,7 +244,7 @@ def read_chunks(stream: Stream) -> bytes:
         stream.line()
 
 
-def parse_retry_after(value: str) -> Optional[float]:
+def parse_retry_after(value: str) -> "Optional[float]":
     """The seconds of a Retry-After header, at most 30. A date says nothing at a boot whose clock may be off."""
     if not is_digits(value, 9):
         return None
