@@ -41,7 +41,9 @@ def main() -> int:
     running = play(groups, chosen.jobs, LIMIT)
     for number, outcomes in running:
         module = module_of(groups[number])
-        found[module] += [skips.judge(outcome) for outcome in outcomes] if chosen.strict else outcomes
+        if chosen.strict or chosen.no_skips:
+            outcomes = [skips.judge(outcome, none=chosen.no_skips) for outcome in outcomes]
+        found[module] += outcomes
         left[module] -= 1
         for outcome in found[module][-len(outcomes) :]:
             if outcome.word == FAILED:
@@ -68,6 +70,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-x", action="store_true", help="stop at the first failure")
     strict = os.environ.get("CI") == "true"
     parser.add_argument("--strict", action="store_true", default=strict, help="a skip must be on the list (CI=true)")
+    parser.add_argument("--no-skips", action="store_true", help="a skip is a failure")
     jobs = (os.cpu_count() or 1) + 2  # some tests wait
     parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help="so many groups of tests at a time")
     return parser.parse_args()

@@ -44,13 +44,15 @@ AS_PLAIN_USER: "Dict[str, str]" = {
 }
 
 
-def judge(outcome: Outcome) -> Outcome:
-    """The outcome, failed if it is a skip that is not on the list."""
-    unknown = find_unknown(outcome.texts) if outcome.word == SKIPPED else []
+def judge(outcome: Outcome, *, none: bool = False) -> Outcome:
+    """The outcome, failed if it is a skip that is not on the list; with `none`, if it is any."""
+    if outcome.word != SKIPPED:
+        return outcome
+    unknown = outcome.texts if none else find_unknown(outcome.texts)
     if not unknown:
         return outcome
-    texts = ["skipped for a reason that is not in tests/skips.py: " + reason for reason in unknown]
-    return outcome._replace(word=FAILED, texts=texts)
+    why = "skipped where nothing may be: " if none else "skipped for a reason that is not in tests/skips.py: "
+    return outcome._replace(word=FAILED, texts=[why + reason for reason in unknown])
 
 
 def find_unknown(reasons: "List[str]") -> "List[str]":

@@ -223,7 +223,7 @@ class ShellTest(EssentialTest, TracedTest):
 
     def watched(self, watch: Durability) -> str:
         """Play what was added under the eyes of the watch; what it printed."""
-        given, story = os.path.join(self.folder, "cases"), os.path.join(self.folder, "story")
+        given, story = os.path.join(self.root, "cases"), os.path.join(self.root, "story")
         with open(given, "w") as file:
             json.dump(self.cases, file)
         self.cases = []

@@ -3,7 +3,6 @@
 import signal
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, List, Tuple
 
 from . import DIGEST
 from .boot import begin
