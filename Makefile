@@ -46,8 +46,8 @@ release-test: ## Every proof that there is, one after another, with a table: hou
 	$(PYTHON) -m tests.everything $(ONLY)
 
 .PHONY: test-pythons
-test-pythons: ## The suite on every Python 3.6+ that is found
-	$(PYTHON) -m tests.pythons
+test-pythons: ## The suite on the oldest and the newest Python 3.6+ that is found, a part of it on the others
+	$(PYTHON) -m tests.pythons $(ONLY)
 
 .PHONY: chaos
 chaos: ## First boots with random trouble, in virtual time: BOOTS=10000 SEED=1

@@ -42,9 +42,7 @@ replace() { # PATH [MODE]: stdin takes its place on disk, whole or not at all; i
 	mkdir -p "${1%/*}" && rm -f "$spare" && { [ -n "$2" ] || [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" &&
 		{ [ -z "$2" ] || { chown 0:0 "$spare" "${1%/*}" && chmod "$2" "$spare" && chmod go-w "${1%/*}"; }; } && sync &&
 		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter where something is mounted on it
-	set -- $?
-	rm -f "$spare"
-	return "$1"
+	set -- $?; rm -f "$spare"; return "$1"
 } 2>/dev/null
 guard() ( # PATH: false, with who, if others than root may write to it, to a folder above it or where its links lead
 	path=${1:-/} && set -f

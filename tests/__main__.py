@@ -17,7 +17,7 @@ from typing import Dict, List
 from . import TOP, skips
 from .forks import FAILED, PASSED, SKIPPED, Group, Outcome, flatten, play
 from .server import server
-from .slow import SECONDS
+from .slow import ATTACKS, SECONDS
 
 LIMIT = 600  # seconds for a group of tests
 SHOWN = 10  # of the slowest tests
@@ -28,7 +28,7 @@ def main() -> int:
     started = time.monotonic()
     chosen = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended too
-    names = chosen.names or find_modules()
+    names = chosen.names or find_modules(attacks=chosen.attacks)
     keep_byte_code()
     version = ".".join(map(str, sys.version_info[:3]))
     kind = ("name" if chosen.names else "module") + ("" if len(names) == 1 else "s")
@@ -70,6 +70,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-x", action="store_true", help="stop at the first failure")
     strict = os.environ.get("CI") == "true"
     parser.add_argument("--strict", action="store_true", default=strict, help="a skip must be on the list (CI=true)")
+    parser.add_argument("--attacks", action="store_true", help="also the modules of `make hostile`")
     parser.add_argument("--no-skips", action="store_true", help="a skip is a failure")
     jobs = (os.cpu_count() or 1) + 2  # some tests wait
     parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help="so many groups of tests at a time")
@@ -84,10 +85,11 @@ def keep_byte_code() -> None:
         setattr(sys, "pycache_prefix", folder)  # noqa: B010 # older ones have no such attribute
 
 
-def find_modules() -> "List[str]":
-    """The names of all test modules."""
+def find_modules(*, attacks: bool = False) -> "List[str]":
+    """The names of all test modules; those of `make hostile` only with `attacks`."""
     paths = sorted(glob.glob(os.path.join(TOP, "tests", "test_*.py")))
-    return ["tests." + os.path.basename(path)[: -len(".py")] for path in paths]
+    names = [os.path.basename(path)[: -len(".py")] for path in paths]
+    return ["tests." + name for name in names if attacks or name not in ATTACKS]
 
 
 def load(names: "List[str]") -> "List[unittest.TestCase]":

@@ -55,7 +55,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "once: runit",
         "init/runit.py",
-        'if system.write(folder + "/down", "")',
+        'if system.write(folder + "/down", "", owner=ROOT)',
         "",
         "init_runit.RunitTest.test_disable",
     ),
@@ -67,7 +67,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "init_busybox.InittabTest.test_disabled_and_enabled_again",
     ),
     Mutation(
-        "once: slackware", "init/slackware.py", "mode=0o644)", "mode=0o755)", "init_rc_local.SlackwareTest.test_disable"
+        "once: slackware", "init/slackware.py", "mode=0o644", "mode=0o755", "init_rc_local.SlackwareTest.test_disable"
     ),
     Mutation(
         "once: rc.local",
@@ -93,15 +93,15 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "once: every_boot keeps the hook",
         "provision.py",
-        "    if boot.options.every_boot:\n        return\n",
-        "",
+        "if boot.options.every_boot or boot.keeps_hook:",
+        "if boot.keeps_hook:",
         "once.OnceTest.test_every_boot_keeps_it provision.WhichMachineTest.test_every_boot",
     ),
     Mutation(
         "once: one run at a time",
         "provision.py",
-        "lock = boot.system.lock(LOCK)\n",
-        "lock = 0\n",
+        "elif not wait_for_turn(boot):",
+        "elif False and not wait_for_turn(boot):",
         "provision.ProcessTest.test_two_at_once",
     ),
     # -- durable
@@ -115,15 +115,15 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "durable: the name after a rename",
         "system.py",
-        "os.rename(spare, place)\n            sync_folder(place)",
-        "os.rename(spare, place)",
+        "dst_dir_fd=place.folder)\n                    place.sync()",
+        "dst_dir_fd=place.folder)",
         DURABLE,
     ),
     Mutation(
         "durable: a name that is removed",
         "system.py",
-        "os.unlink(place)\n            sync_folder(place)",
-        "os.unlink(place)",
+        "os.unlink(place.name, dir_fd=place.folder)\n                place.sync()",
+        "os.unlink(place.name, dir_fd=place.folder)",
         DURABLE,
     ),
     Mutation(
@@ -148,8 +148,11 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "host_keys.HostKeysTest.test_on_disk_before_it_is_remembered",
     ),
     Mutation(
-        "durable, shell: a file before its rename", SHELL, 'cat >"$spare" && sync &&', 'cat >"$spare" &&',
-        "durable.ShellTest"
+        "durable, shell: a file before its rename",
+        SHELL,
+        'chmod go-w "${1%/*}"; }; } && sync &&',
+        'chmod go-w "${1%/*}"; }; } &&',
+        "durable.ShellTest",
     ),
     Mutation(
         "durable, shell: the name after a rename", SHELL, '>"$1"; } && sync #', '>"$1"; } #', "durable.ShellTest"
@@ -298,7 +301,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "authorized_keys.AuthorizeTest",
     ),
     Mutation(
-        "access: no link of a user is followed", "folder.py", "os.O_DIRECTORY | os.O_NOFOLLOW |", "os.O_DIRECTORY |",
+        "access: no link of a user is followed", "tree.py", "if wary and (", "if False and (",
         "folder.FolderTest authorized_keys.AuthorizeTest.test_symlinks_of_the_user",
     ),
     Mutation(
@@ -306,7 +309,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "console.ConsoleTest.test_log_in_hostile_places",
     ),
     Mutation(
-        "access: customData is root's", "guest/custom_data.py", "mode=0o600)", "mode=0o644)",
+        "access: customData is root's", "guest/custom_data.py", "mode=0o600", "mode=0o644",
         "secrets.SecretsTest.test_nothing_is_out",
     ),
     Mutation(
@@ -365,11 +368,11 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation("shell: a failure is NotReady", SHELL, "|| persist \"$ends\" 'the WireServer' report \"$line\" ||",
         "|| true ||",
              "essential.OptionsTest.test_gates"),
-    Mutation("shell: a failed gate is no Ready", SHELL, "|| fail 'ready gate failed'", "|| say 'ready gate failed'",
+    Mutation("shell: a failed gate is no Ready", SHELL, "2>&1 || fail 'ready gate", "2>&1 || say 'ready gate",
              "essential.OptionsTest.test_gates"),
     Mutation("shell: no document type", SHELL, " && ! grep -q '^!DOCTYPE' \"$work/lines\"", "",
              "essential_trouble.TroubleTest.test_goal_state"),
-    Mutation("shell: no proxy", SHELL, "unset http_proxy all_proxy HTTP_PROXY ALL_PROXY\n", "",
+    Mutation("shell: no proxy", SHELL, "unset http_proxy all_proxy HTTP_PROXY ALL_PROXY;", "",
              "essential.FirstBootTest.test_every_client"),
     Mutation("shell: no redirect", SHELL, " --max-redirect=0", "",
              "essential_trouble.TroubleTest.test_redirect_is_not_followed"),

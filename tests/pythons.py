@@ -58,10 +58,13 @@ def main() -> int:
     """Exit code 0 if all that was run passed, and all of them make the same file."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.pythons", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="the whole suite on each of them")
-    everywhere = parser.parse_args().all
-    found = find_pythons()
-    whole = set(found) if everywhere else {min(found), max(found), sys.version_info[:2]}
-    modules = [name for name in find_modules() if "essential" not in name]
+    parser.add_argument("--others", action="store_true", help="not on the Python that runs this, which had its turn")
+    chosen = parser.parse_args()
+    everywhere, found = chosen.all, find_pythons()
+    if chosen.others:
+        del found[sys.version_info[:2]]
+    whole = set(found) if everywhere else {min(found), max(found), sys.version_info[:2]} & set(found)
+    modules = [name for name in find_modules(attacks=everywhere) if "essential" not in name]
     dependent = ["tests." + name for name in DEPENDENT]
     rows = [("made", "the same file, man page and help from all of them", make_the_same(list(found.values())), 0.0)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONS"}  # each has its own turn

@@ -48,3 +48,22 @@ SECONDS: "Dict[str, float]" = {
     "test_provision.FaultTest.test_unreachable": 3,
     "test_root_disk.RealDiskTest.test_image": 3,
 }
+
+# What `make hostile` runs and the suite does not: what was tried to break a promise of .github/SECURITY.md.
+ATTACKS = (
+    "test_races",  # the owner of an image swaps what is in it
+    "test_mounts",  # what is mounted in an image
+    "test_processes",  # what users run beside us, by what name ever
+    "test_holders",  # who stops a tool that holds a lock
+    "test_rights",  # files of ours that others may write to
+    "test_lock",  # commands in the middle of a boot
+    "test_remedies",  # names that a shell would take for commands
+    "test_odd",  # names and numbers that nothing expects
+    "test_root",  # what --root may name
+    "test_strangers",  # others on the port of a rehearsal
+    "test_streams",  # closed and full descriptors
+    "test_whole",  # a damaged file
+    "test_budget",  # work without an end
+    "test_text",  # ends of lines that only Python knows
+    "test_essential_hostile",  # the shell part: redirects, links and pipes
+)

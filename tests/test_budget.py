@@ -24,7 +24,7 @@ from azure_provisioning.image import check
 from azure_provisioning.image.checks.finding import Finding
 from azure_provisioning.image.difference import compare
 from azure_provisioning.image.generalize import make_plan
-from azure_provisioning.image.scratch import Scratch
+from azure_provisioning.image.scratch import DEPTH_LIMIT, Scratch
 from azure_provisioning.init import sysvinit
 from azure_provisioning.pattern import matches
 from azure_provisioning.system import System
@@ -80,7 +80,7 @@ class BudgetTest(GuestTest):
         looks: "List[Tuple[Callable[[], object], int, int]]" = [
             (lambda: self.system.exists("/etc/a"), 2, 0),
             (lambda: self.system.list("/etc"), 4, 0),
-            (lambda: self.system.read("/etc/c"), 5, 100),
+            (lambda: self.system.read("/etc/c"), 3, 100),
         ]
         for look, steps, size in looks:
             with limited(self.system) as budget:
@@ -225,7 +225,9 @@ class DifferenceTest(GuestTest):
         os.makedirs(self.root + "/image" + "/d" * 500)
         os.mkdir(self.root + "/copy")
         scratch = Scratch(Tree(self.root + "/image"), self.root + "/copy")
-        scratch.list("/d" * 500)
+        scratch.list("/d" * (DEPTH_LIMIT - 1))
+        with self.assertRaisesRegex(GuestError, "too many folders in one another"):
+            scratch.list("/d" * 500)
         depth = sys.getrecursionlimit()
         sys.setrecursionlimit(400)
         try:

@@ -64,6 +64,7 @@ class OddTest(CheckTest):
             subprocess.check_call(["rm", "-rf", self.root])
             subprocess.check_call(["cp", "-a", kept, self.root])
         subprocess.check_call(["rm", "-rf", kept])
+        self.open_root()
 
     def put(self, path: str, data: bytes) -> None:
         """A file whose path may be anything."""
@@ -82,6 +83,7 @@ class OddTest(CheckTest):
             self.put("/etc/rc%s.d/S\xb2\xb3ssh" % level, b"")
         for name in ("passwd.\xb2", "passwd.lock", "group.lock"):
             self.put("/etc/" + name, "\xb2".encode())
+            os.utime(self.root + "/etc/" + name, (1e9, 1e9))  # a lock of this moment would be waited for
         self.put("/usr/bin/python3.\xb2", b"")
         self.every_verb()
         self.system.write("/etc/inittab", "id:2:initdefault:\n")

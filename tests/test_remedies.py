@@ -7,6 +7,7 @@ from typing import Dict, List, Sequence, Set, Tuple
 
 from azure_provisioning.image import check
 from azure_provisioning.image.checks import packages
+from azure_provisioning.image.checks.passwords import SHOWN
 from azure_provisioning.image.command import Command
 from azure_provisioning.system import System
 from tests.images import IMAGES
@@ -131,12 +132,17 @@ class RemedyTest(CheckTest, ShellTest):
         self.assertGreaterEqual(ids | without, {name for name, _ in check.CHECKS})
 
     def test_accounts(self) -> None:
-        """Also their homes."""
-        lines = ["%s:x:%d:1000::/home/%s:/bin/sh" % (name, 1000 + at, name) for at, name in enumerate(ACCOUNTS)]
-        shadow = ["%s:%s:19000:0:99999:7:::" % (name, HASH) for name in ACCOUNTS]
+        """Also their homes. A finding names no more than some of them."""
+        for first in range(0, len(ACCOUNTS), SHOWN - 1):
+            self.start()
+            self.try_accounts(ACCOUNTS[first : first + SHOWN - 1])
+
+    def try_accounts(self, accounts: "Sequence[str]") -> None:
+        lines = ["%s:x:%d:1000::/home/%s:/bin/sh" % (name, 1000 + at, name) for at, name in enumerate(accounts)]
+        shadow = ["%s:%s:19000:0:99999:7:::" % (name, HASH) for name in accounts]
         self.system.write("/etc/passwd", "\n".join([GOOD["/etc/passwd"].split("\n")[0], *lines, ""]))
         self.system.write("/etc/shadow", "\n".join(["root:*:19000:0:99999:7:::", *shadow, ""]))
-        for name in ACCOUNTS:
+        for name in accounts:
             place = os.path.join(self.root, "home", name, ".ssh")
             os.makedirs(place, exist_ok=True)
             with open(place + "/authorized_keys", "w") as file:
@@ -144,10 +150,10 @@ class RemedyTest(CheckTest, ShellTest):
         found = [each for each in self.remedies() if each[0] in ("passwords", "authorized-keys")]
         answers = self.copied(found)
         locked = [words[len(raw("chroot", self.root)) :] for words in answers if words[0] == b"chroot"]
-        meant = [raw("passwd", "-l", *(["--"] if name.startswith("-") else []), name) for name in ACCOUNTS]
+        meant = [raw("passwd", "-l", *(["--"] if name.startswith("-") else []), name) for name in accounts]
         self.assertEqual(locked, sorted(meant))
         removed = {words[1] for words in answers if words[0] == b"rm"}
-        keys = {os.path.normpath("%s/home/%s/.ssh/authorized_keys" % (self.root, name)) for name in ACCOUNTS}
+        keys = {os.path.normpath("%s/home/%s/.ssh/authorized_keys" % (self.root, name)) for name in accounts}
         self.assertEqual(removed, set(raw(*keys)))
 
     def test_account_without_a_password(self) -> None:

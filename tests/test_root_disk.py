@@ -17,6 +17,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.root_disk import grow_root
 from azure_provisioning.system import System
+from azure_provisioning.tree import Place
 from tests import TOP
 from tests.tools import ToolTest
 
@@ -151,8 +152,10 @@ class DiskTest(ToolTest):
 class LoopSystem(System):
     """A scratch root whose /sys, /dev and tools are the real ones, and whose `/` is a partition of a loop device."""
 
-    def path(self, path: str, follow: bool = True) -> str:
-        return os.path.realpath(path) if path.startswith(("/sys", "/dev")) else super().path(path, follow)
+    def reach(self, path: str, follow: bool = True, wary: bool = False) -> Place:
+        if path.startswith(("/sys", "/dev")):
+            return System().reach(path, follow, wary)
+        return super().reach(path, follow, wary)
 
     def find_program(self, *names: str) -> "Optional[str]":
         found = [shutil.which(name) for name in names if name != "growpart"]  # it would run sfdisk all the same

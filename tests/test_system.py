@@ -42,6 +42,8 @@ class InsideTest(GuestTest):
         self.link("nowhere/at/all", "/etc/dangling")
         self.link(self.outside, "/etc/outside")
         self.link("//etc//.//x", "/etc/slashes")
+        self.link(".", "/etc/here")
+        self.link("./..", "/usr/lib/above")
         for path, expected in (
             ("/", ""),
             ("", ""),
@@ -59,6 +61,11 @@ class InsideTest(GuestTest):
             ("/etc/dangling", "/etc/nowhere/at/all"),
             ("/etc/outside/x", self.outside + "/x"),
             ("/etc/slashes", "/etc/x"),
+            ("/etc/here", "/etc"),
+            ("/etc/here/here/x", "/etc/x"),
+            ("/etc/here/.", "/etc"),
+            ("/usr/lib/above", "/usr"),
+            ("/usr/lib/above/x", "/usr/x"),
         ):
             with self.subTest(path):
                 self.assertEqual(self.system.path(path), self.root + expected)

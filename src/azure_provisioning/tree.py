@@ -151,15 +151,15 @@ class Tree:
         here, inside = self.top, ""
         steps = links = 0
         try:
-            while todo:
+            while todo or inside:
                 steps += 1
                 self.spend(path)
                 if steps > STEPS_LIMIT:
                     raise GuestError("too many folders on the way", path=path, limit=STEPS_LIMIT)
-                part = todo.pop()
-                if part == "..":
+                part = todo.pop() if todo else "."
+                if part in (".", ".."):  # the former at the end of a link to the folder that it lies in
                     # By the names that were found to be folders, from the root: only one folder is open at a time.
-                    todo += split(os.path.dirname(inside))
+                    todo += split(inside if part == "." else os.path.dirname(inside))
                     here, inside = self._leave(here), ""
                     continue
                 below = inside + "/" + part
@@ -169,10 +169,10 @@ class Tree:
                     target, lower = step(here, part, enter=bool(todo))
                 if target is not None:
                     links += 1
+                    if wary and (links > LINKS_LIMIT or not is_trusted(here, part)):
+                        raise GuestError(IN_THE_WAY, path=below)
                     if links > LINKS_LIMIT:
                         raise GuestError("too many levels of symbolic links", path=path)
-                    if wary and not is_trusted(here, part):
-                        raise GuestError(IN_THE_WAY, path=below)
                     todo += split(target)
                     if target.startswith("/"):
                         here, inside = self._leave(here), ""

@@ -57,7 +57,11 @@ class Place:
             self.outside = link + "/" + call.text(number)
         else:
             self.outside = link + text
-        self.path = watch.on_disk(call, os.path.normpath(text))
+        text = os.path.normpath(text)
+        self.path = watch.on_disk(call, text)
+        root = read_link("/proc/%d/root" % call.pid)
+        within = text[len(root) :] if root != "/" and (text + "/").startswith(root + "/") else text
+        self.whole = "/proc/%d/root%s" % (call.pid, within)  # for us, with the guest's path at its end
         self.folder = identify(os.path.dirname(self.outside), follow=True)
         self.file = identify(self.outside)
 
@@ -225,7 +229,7 @@ class Durability(Watch):
         if hook.path not in self.hooks:
             return
         self.hooks_gone.append(hook.path)
-        root = hook.outside[: -len(hook.path)] if hook.outside.endswith(hook.path) else ""
+        root = hook.whole[: -len(hook.path)] if hook.whole.endswith(hook.path) else ""
         try:
             with open(root + STATE, "rb") as file:
                 found, content = identify(root + STATE), file.read()

@@ -55,7 +55,7 @@ def find_endpoint(system: System) -> "Optional[str]":
         return None
 
 
-def find_newest(system: System) -> Optional[str]:
+def find_newest(system: System) -> "Optional[str]":
     """The same. Raises GuestError if there is too much to look at."""
     found: "List[Tuple[float, str, Source]]" = []
     for source in SOURCES:

@@ -70,6 +70,8 @@ class Platform:
     `faults` are names of FAULTS; each spoils as many answers as it says, in the order given.
     """
 
+    answers_all = True  # else only those whose address was announced
+
     def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
         self.instance: "Dict[str, Dict[str, object]]" = json.loads(json.dumps(INSTANCE))
         self.incarnation = 1
@@ -81,6 +83,7 @@ class Platform:
         for name in faults:
             kind, times, trouble = FAULTS[name]
             self.troubles[kind] += [trouble] * times
+        self.announced: "Set[Tuple[str, int]]" = set()
         self._lock = threading.Lock()
 
     def next_trouble(self, kind: str) -> "Trouble":
@@ -102,6 +105,15 @@ class Platform:
         }
         return text.encode("utf-8")
 
+    def knows(self, address: "Tuple[str, int]") -> bool:
+        """Is a connection from this address to be answered? An announced one once: later the port may be another's."""
+        if self.answers_all:
+            return True
+        with self._lock:
+            known = address in self.announced
+            self.announced.discard(address)
+        return known
+
 
 class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
     """Both services of a platform, on one port of loopback. Use as a context manager."""
@@ -112,8 +124,7 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
     def __init__(self, faults: "Tuple[str, ...]" = (), answers_all: bool = True) -> None:
         Platform.__init__(self, faults)
         HTTPServer.__init__(self, ("127.0.0.1", 0), Handler)
-        self.answers_all = answers_all  # else only those whose address was announced
-        self.announced: "Set[Tuple[str, int]]" = set()
+        self.answers_all = answers_all
 
     def __enter__(self) -> "FakeAzure":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -128,15 +139,6 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
     def endpoint(self) -> str:
         """The address and port, as the options `imds` and `wireserver` take it."""
         return "127.0.0.1:%d" % self.server_address[1]
-
-    def knows(self, address: "Tuple[str, int]") -> bool:
-        """Is a connection from this address to be answered? An announced one once: later the port may be another's."""
-        if self.answers_all:
-            return True
-        with self._lock:
-            known = address in self.announced
-            self.announced.discard(address)
-        return known
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up in the middle of trouble is what was wanted."""

@@ -17,7 +17,7 @@ from .subject import Image
 
 # Every module of the standard library that a first boot loads, and those in C that they are nothing without.
 NEEDED = """
-    _posixsubprocess _socket binascii contextlib enum errno fcntl fnmatch functools hashlib importlib
+    _posixsubprocess _socket binascii collections contextlib enum errno fcntl fnmatch functools hashlib importlib
     itertools json marshal math os posix pyexpat re select selectors signal socket stat subprocess sys tempfile
     threading time traceback types typing zipimport
     """.split()  # noqa: SIM905
