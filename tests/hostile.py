@@ -1,7 +1,7 @@
 """`python3 -m tests.hostile [NAME ...]`: the attacks that the promises of .github/SECURITY.md were made after.
 
-Not part of the suite, which they would make thrice as long; `python3 -m tests --attacks` has them too. Here races are run
-for longer, and a skip is a failure: as root, on Linux.
+Not part of the suite, which they would make thrice as long; `python3 -m tests --attacks` has them too. Races run longer
+here, and a skip is a failure: as root, on Linux.
 """
 
 import sys
