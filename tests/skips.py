@@ -29,6 +29,8 @@ AS_ROOT: "Dict[str, str]" = {
     "as root no folder is": PLAIN_RUN,
 }
 AS_PLAIN_USER: "Dict[str, str]" = {
+    "as a plain user": ROOT_RUN,
+    "no git, or no checkout of it": ROOT_RUN,  # the plain user has a copy
     "only root": ROOT_RUN,
     "not root": ROOT_RUN,
     "as nobody": ROOT_RUN,
