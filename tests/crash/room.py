@@ -106,6 +106,7 @@ class Room:
         guest.write("/usr/bin/mount", MOUNT % DISC, mode=0o755)
         os.makedirs(self.place("/etc/ssh/sshd_config.d"), exist_ok=True)
         must(sys.executable, "-I", program, "install", "--root", self.root)
+        del guest  # which holds the root open
         must("umount", self.root)
 
     def place(self, path: str) -> str:
