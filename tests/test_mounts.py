@@ -60,6 +60,7 @@ if words[0] == "inside":
     words = words[1:]
 else:
     words += ["--root", sys.argv[2]]
+cli.own_file = lambda: b"the program"
 sys.exit(cli.main(words))
 """
 
@@ -144,3 +145,29 @@ class MountTest(ImageTest):
         self.assert_hosts()
         self.assertNotIn("Traceback", done.stderr)
         self.assertEqual(listing(self.root), before)
+
+    def test_what_an_image_calls_ours(self) -> None:
+        """The notes of an image name any file: what is not called as ours is, and what is in /run, stays."""
+        notes = "init=systemd\nprogram=/run/syslog\nprogram=/etc/hosts\nfolder=/run/systemd/netif\nfolder=/run/empty\n"
+        os.mkdir(os.path.join(self.hosts, "folder/empty"))
+        for verb in ("install", "uninstall"):
+            self.fill({"/var/lib/azure-provisioning/install": notes, "/etc/hosts": "127.0.0.1 localhost\n"})
+            done = self.run_mounted({"/run": "folder"}, verb)
+            self.assert_hosts()
+            self.assertTrue(os.path.isdir(os.path.join(self.hosts, "folder/empty")), done)
+            self.assertEqual(self.text("/etc/hosts"), "127.0.0.1 localhost\n")
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_links_into_run(self) -> None:
+        """Folders of ours that an image has as links into /run, which is the machine's: `install` fails."""
+        self.uninstall()
+        for path in ("/var/lib/azure-provisioning", "/etc/systemd/system"):
+            with self.subTest(path):
+                subprocess.check_call(["rm", "-rf", self.root + path])
+                self.system.link("/run/systemd", path)
+                before = sorted(os.listdir(os.path.join(self.hosts, "folder/systemd")))
+                done = self.run_mounted({"/run": "folder"}, "install")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("nothing is changed here (path=/run/systemd", done.stderr)
+                self.assertEqual(sorted(os.listdir(os.path.join(self.hosts, "folder/systemd"))), before)
+                self.system.unlink(path)

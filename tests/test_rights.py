@@ -272,6 +272,31 @@ class CheckRightsTest(CheckTest):
         (found,) = [one for one in self.findings("hook") if one.level == "error"]
         self.assertEqual(found.remedy.split(" && ")[0], "chown %d:%d %s%s" % (USER, USER, self.root, UNIT))
 
+    @AS_ROOT
+    def test_access_list(self) -> None:
+        """Of a folder that root's group may write to: that bit is then the mask of the list."""
+        entries = ((1, 7, -1), (2, 7, USER), (4, 5, -1), (16, 7, -1), (32, 5, -1))  # acl(5): u::, u:USER, g::, m::, o::
+        value = struct.pack("<I", 2) + b"".join(
+            struct.pack("<HHI", *entry[:2], entry[2] & 0xFFFFFFFF) for entry in entries
+        )
+        folder = "/usr/local/sbin"
+        os.chmod(self.root + folder, 0o775)
+        self.assertEqual(list(find_dangers(self.system, folder + "/x")), [])
+        try:
+            os.setxattr(self.root + folder, "system.posix_acl_access", value)
+        except OSError as error:
+            self.skipTest("the temporary folder holds no extended attributes: %s" % error)
+        (danger,) = find_dangers(self.system, folder + "/x")
+        self.assertEqual((danger.path, danger.slight), (folder, False))
+
+    @AS_ROOT
+    def test_root_folder_alone_is_a_users(self) -> None:
+        """A tree is a plain user's only as a whole: else who owns `/` could change all of it in the VM."""
+        os.chown(self.root, USER, USER)
+        self.assertIn(
+            "the user %d may write to /" % USER, [one.words for one in find_dangers(self.system, "/usr/bin/x")]
+        )
+
     def test_circle(self) -> None:
         """A path that leads nowhere ends, and so does one that leads to itself."""
         self.fill({"/a": "-> /b", "/b": "-> a", "/c": "-> nowhere/x"})

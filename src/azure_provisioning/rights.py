@@ -1,6 +1,7 @@
 """Who but root may change a file: by the file's own owner and mode, or by those of a folder on the way to it.
 
-A POSIX ACL needs no look of its own: no entry of it gives more than the group's bits of the mode show.
+No entry of a POSIX ACL gives more than the group's bits of the mode show: only where these let root's group write, the
+list has to be looked for.
 """
 
 import os
@@ -9,6 +10,8 @@ from typing import Iterator, NamedTuple, Optional, Tuple
 
 from .errors import GuestError
 from .tree import LINKS_LIMIT, Tree
+
+ACL = "system.posix_acl_access"
 
 
 class Danger(NamedTuple):
@@ -31,7 +34,7 @@ def find_dangers(tree: Tree, path: str) -> "Iterator[Danger]":
     """
     root = keeper(tree)
     for place, found in way(tree, path):
-        who = find_writer(found, root)
+        who = find_writer(found, root) or find_listed(tree, place, found)
         if who:
             yield Danger(place, who, stat.S_ISDIR(found.st_mode) and who.startswith("the group"))
 
@@ -42,7 +45,11 @@ def keeper(tree: Tree) -> "Tuple[int, int]":
     An image that a plain user builds is all his own.
     """
     found = None if tree.root == "/" else tree.stat("/")
-    return (0, 0) if found is None else (found.st_uid, found.st_gid)
+    if found is None:
+        return (0, 0)
+    others = [tree.stat(path) for path in ("/etc", "/usr")]
+    whole = all(other is None or other.st_uid == found.st_uid for other in others)
+    return (found.st_uid, found.st_gid) if whole else (0, 0)
 
 
 def find_writer(found: os.stat_result, root: "Tuple[int, int]") -> "Optional[str]":
@@ -53,6 +60,13 @@ def find_writer(found: os.stat_result, root: "Tuple[int, int]") -> "Optional[str
         return "everybody"
     if found.st_mode & stat.S_IWGRP and (found.st_gid not in (0, root[1]) or not stat.S_ISDIR(found.st_mode)):
         return "the group %d" % found.st_gid
+    return None
+
+
+def find_listed(tree: Tree, path: str, found: os.stat_result) -> "Optional[str]":
+    """Whether an access list may let others write to a folder that root's group may write to, in words."""
+    if found.st_mode & stat.S_IWGRP and ACL in tree.attributes(path):
+        return "the users of an access list"
     return None
 
 

@@ -69,6 +69,7 @@ class System(Tree):
         self._undo: "Optional[List[Callable[[], None]]]" = None
         self.in_place = self.root == "/"  # may a file that something is mounted on be written in place?
         self.one_mount = False  # is what is mounted somewhere below the root left as it is?
+        self.spared: "Tuple[str, ...]" = ()  # folders in which nothing is changed
 
     # -- changes --------------------------------------------------------------------------------------------------
 
@@ -180,7 +181,7 @@ class System(Tree):
         self.make_dirs(os.path.dirname(path))
         try:
             with self.reach(path, follow=follow) as place:
-                self.guard(place.folder, path)
+                self.guard(place.folder, place.path)
                 self._remember(place)
                 self.touched.append(path)
                 spare = place.beside(spare_name(place.name))
@@ -226,7 +227,7 @@ class System(Tree):
                 if descriptor is None:
                     raise GuestError("not a regular file", path=path)
                 with os.fdopen(descriptor, "r+b") as file:
-                    self.guard(descriptor, path)
+                    self.guard(descriptor, place.path)
                     return change(file)
         except FileNotFoundError as error:
             raise GuestError("not a regular file", path=path) from error
@@ -254,7 +255,7 @@ class System(Tree):
         try:
             with self.reach(path, follow=False) as place:
                 place.stat()
-                self.guard(place.folder, path)
+                self.guard(place.folder, place.path)
                 self._remember(place)
                 os.unlink(place.name, dir_fd=place.folder)
                 place.sync()
@@ -287,6 +288,8 @@ class System(Tree):
             folder = "/" + "/".join(parts[:count])
             try:
                 with self.reach(folder) as place:
+                    if not self.is_dir(folder):
+                        self.guard(place.folder, place.path)
                     before = os.umask(0)  # a boot script may have any; and never, killed in between, another mode
                     try:
                         os.mkdir(place.name, mode, dir_fd=place.folder)
@@ -313,7 +316,7 @@ class System(Tree):
                     mode = stat.S_IMODE(found.st_mode)
                     if is_own(folder, mode & ~0o7022, owner):
                         return
-                    self.guard(folder, path)
+                    self.guard(folder, place.path)
                     if self._undo is not None:
                         self._undo.append(partial(self._give_back, place.path, mode, (found.st_uid, found.st_gid)))
                     remove_rights(folder)
@@ -333,6 +336,7 @@ class System(Tree):
         try:
             with self.reach(path, follow=False) as place:
                 self.look(place.path, whole=True)
+                self.guard(place.folder, place.path)
                 os.rmdir(place.name, dir_fd=place.folder)
         except OSError as error:
             if error.errno in ABSENT + (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
@@ -341,7 +345,9 @@ class System(Tree):
         return True
 
     def guard(self, descriptor: int, path: str) -> None:
-        """Raises GuestError if an open file or folder is on something mounted below the root, which is to be left."""
+        """Raises GuestError if an open file or folder, `path` without a link in it, is to be left as it is."""
+        if any((path + "/").startswith(folder + "/") for folder in self.spared):
+            raise GuestError("nothing is changed here", path=path)
         if self.one_mount and mount_of(descriptor) != mount_of(self.top):
             raise GuestError("something is mounted here", path=path)
 

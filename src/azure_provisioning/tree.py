@@ -272,6 +272,20 @@ class Tree:
                 return None
             raise broken("read file", path, error) from error
 
+    def attributes(self, path: str) -> "List[str]":
+        """The names of the extended attributes of the file or folder at `path`; none where there are no such."""
+        try:
+            with self.reach(path) as place:
+                if not stat.S_ISREG(place.stat().st_mode) and not stat.S_ISDIR(place.stat().st_mode):
+                    return []
+                descriptor = place.open(os.O_RDONLY)
+                try:
+                    return os.listxattr(descriptor)
+                finally:
+                    os.close(descriptor)
+        except OSError:
+            return []
+
     def chain(self, path: str) -> "List[str]":
         """`path` and what the symlinks at its end lead to, one after another, as the guest names them."""
         steps = [path]

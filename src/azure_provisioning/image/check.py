@@ -120,6 +120,8 @@ def summary(findings: "List[Finding]") -> str:
     levels = [finding.level for finding in findings]
     counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
     verdict = "would not come up, or keep its user out" if would_fail(findings) else "would come up"
+    if levels and set(levels) == {"warning"}:  # nothing was seen to be well: it is made from a declaration
+        return "%s: whether a VM from this image would come up cannot be determined" % counts
     return "%s: a VM from this image %s" % (counts, verdict)
 
 

@@ -1,6 +1,7 @@
 """Put the program and its boot hook into a guest, whole or not at all, and take them out again."""
 
 import os
+import stat
 
 from .. import config, state
 from ..console import Console
@@ -51,7 +52,8 @@ def install(
     try:
         system.make_dirs(state.FOLDER, owner=ROOT)
         system.write(hook.program, program, mode=0o755, owner=ROOT)
-        for older in manifest.values(system, "program"):
+        take_back(system)
+        for older in programs_of(system):
             if older != hook.program:
                 system.unlink(older)
         for other in table.NAMES:
@@ -109,10 +111,25 @@ def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":
     return declared.declaration(found) if found in declared.TEXTS else None
 
 
+def programs_of(system: System) -> "List[str]":
+    """The programs that `install` wrote down, by the name that it gives them: the image may name any file."""
+    return [path for path in manifest.values(system, "program") if path.endswith("/sbin/" + NAME)]
+
+
+def take_back(system: System) -> None:
+    """Have what earlier boots left in our folder be root's alone. Raises GuestError."""
+    for name in system.list(state.FOLDER):
+        path = state.FOLDER + "/" + name
+        found = system.stat(path, follow=False)
+        if found is not None and stat.S_ISREG(found.st_mode) and not name.startswith("boot-"):
+            is_for_all = path in (state.PATH, manifest.PATH)
+            system.write(path, system.read(path) or b"", mode=0o644 if is_for_all else 0o600, owner=ROOT)
+
+
 def uninstall(system: System) -> None:
     """Take out what `install` put in, and the state; options, log and ready.d stay. Raises ProvisionError."""
     check_root(system)
-    programs = manifest.values(system, "program") or [DEFAULT.program]
+    programs = programs_of(system) or [DEFAULT.program]
     folders = manifest.values(system, "folder")
     for module in map(table.load, table.NAMES):
         if module.present(system) or module.links(system):

@@ -40,7 +40,9 @@ def plan_folder(plan: Plan, folder: str, depth: int, left: "List[int]") -> None:
         if stat.S_ISDIR(what.st_mode):
             if JOURNAL.match(name) and folder.endswith("/journal"):
                 plan.remove(path)
-            elif path not in NO_LOGS and depth and plan.enters(path):
+            elif path not in NO_LOGS and not depth:
+                plan.problems.append("more than %d folders in one another in %s: the rest stays" % (DEPTH, TOP))
+            elif path not in NO_LOGS and plan.enters(path):
                 plan_folder(plan, path, depth - 1, left)
         elif stat.S_ISREG(what.st_mode) and name not in NO_LOG_NAMES:
             if ROTATED.match(name):

@@ -15,9 +15,9 @@ from ..errors import GuestError, ProvisionError
 from ..folder import open_folder
 from ..system import Mount, System
 from ..tree import IN_THE_WAY
+from .root import NOT_THE_IMAGES
 
 TREE_DEPTH = 200  # folders in one another that are removed; each is held open meanwhile
-NOT_THE_IMAGES = ("/dev", "/proc", "/run", "/sys")  # while it is mounted, they are often the machine's that mounts it
 NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs")
 
 

@@ -10,6 +10,7 @@ from .command import Command
 
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 MOUNT_POINT = "/mnt"  # in examples
+NOT_THE_IMAGES = ("/dev", "/proc", "/run", "/sys")  # while it is mounted, they are often the machine's that mounts it
 
 
 def open_root(path: str) -> System:
@@ -29,6 +30,7 @@ def open_root(path: str) -> System:
     system = System(path)
     if system.root != "/":
         check_root(system)
+        system.spared = NOT_THE_IMAGES
     return system
 
 

@@ -5,11 +5,13 @@ from typing import Iterator, Tuple
 from ... import config, state
 from ...guest import privilege, sshd
 from ...init import manifest, table
+from ...init.unit import SHELL
 from ...rights import Danger, find_dangers, keeper
 from ..command import Command
 from ..compiled import find_kept
 from .finding import Finding, error, warning
 from .hook import find_command
+from .interpreter import find_version, prefix_of
 from .subject import Image
 
 
@@ -37,6 +39,9 @@ def files(image: Image) -> "Iterator[Tuple[str, str]]":
         yield "program", path
     for path in [python, *manifest.values(system, "python")]:
         yield "python", path
+        version = find_version(system, path) if path and path != SHELL else None
+        if version:  # root imports from there at each boot
+            yield "python", "%s/lib/python%s/os.py" % (prefix_of(system, path), version)
     yield "hook", manifest.PATH
     yield "options", config.PATH
     for path in (state.PATH, state.FOLDER + "/customData", state.FOLDER + "/userData"):
