@@ -9,6 +9,7 @@ from unittest import mock
 from azure_provisioning.boot import begin
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys, restart_dropbear
+from azure_provisioning.guest.services import find_script
 from azure_provisioning.provision import prepare
 from tests.guests import AZURE_VM, FastSystem
 from tests.tools import ToolSystem, ToolTest, run_process
@@ -160,6 +161,17 @@ class HostKeysTest(ToolTest):
                 said = restart_dropbear(self.system)
             self.assertEqual(self.tools.ran_words(), ran)
             self.assertIn("systemd starts dropbear anew" if ran else "has the old keys until it is restarted", said)
+
+    def test_init_script_behind_a_link(self) -> None:
+        """Each folder that one comes by on the way to it counts, not only those of its name."""
+        self.fill({"/etc/rc.d/rc.dropbear": "-> /opt/net/rc.dropbear", "/opt/net/rc.dropbear": "#!/bin/sh\n"})
+        os.chmod(self.root + "/opt/net/rc.dropbear", 0o755)
+        self.assertEqual(find_script(self.system, "dropbear"), "/etc/rc.d/rc.dropbear")
+        for folder in ("/opt/net", "/opt", "/etc/rc.d"):
+            os.chmod(self.root + folder, 0o777)
+            self.assertIsNone(find_script(self.system, "dropbear"), folder)
+            os.chmod(self.root + folder, 0o755)
+        self.assertEqual(find_script(self.system, "dropbear"), "/etc/rc.d/rc.dropbear")
 
     def test_dropbear_of_other_init_systems(self) -> None:
         """Each by its own tool; an inittab's by its end alone."""

@@ -4,9 +4,10 @@ Never by us: what a process was started with is only known from the process.
 """
 
 import re
-from typing import List, Optional
+from typing import Optional
 
 from ..errors import GuestError
+from ..rights import way
 from ..system import System
 from .processes import Process, hang_up, is_roots_own, processes
 
@@ -64,12 +65,6 @@ def find_script(system: System, name: str) -> "Optional[str]":
         folder + "/" + found for found in system.list(folder) if re.match(r"S\d\d%s\Z" % re.escape(name), found)
     ]
     for path in [pattern % name for pattern in SCRIPTS] + numbered:
-        if system.is_program(path) and all(is_roots_own(system, step) for step in above(path)):
+        if system.is_program(path) and all(is_roots_own(system, step) for step, _ in way(system, path)):
             return path
     return None
-
-
-def above(path: str) -> "List[str]":
-    """The path, and all folders that it lies in."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) or "/" for count in range(len(parts), 0, -1)]
