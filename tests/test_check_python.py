@@ -102,6 +102,7 @@ class ImageTest(CheckTest):
         self.assertEqual(interpreter.missing_modules(here, sh), ["hashlib", "pyexpat"])
         self.assertEqual(interpreter.missing_modules(here, sys.executable), [])
         self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 1\n")))
+        self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 0\n")))  # says nothing
 
     def test_compiled_alone(self) -> None:
         """Buildroot leaves the sources out."""

@@ -3,7 +3,7 @@
 import re
 import struct
 from io import BytesIO
-from typing import Iterator, List, Optional, Set
+from typing import Iterator, List, Optional, Set, Tuple
 
 from ...errors import GuestError, ProvisionError
 from ...init import table
@@ -73,28 +73,43 @@ def missing_modules(system: System, path: str) -> "Optional[List[str]]":
     """What the Python at `path` lacks of all that a boot may load; None where that cannot be determined."""
     if system.can_run:
         try:
-            return system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()[1:]
+            return ask_python(system, path)[1]
         except GuestError:
             return None
     version = find_version(system, path)
     found = modules(system, path, version) if version else set()
     if version is None or not found:
         return None
+    missing, unknown = tell_missing(system, path, version, found)
+    return missing or (None if unknown else [])
+
+
+def ask_python(system: System, path: str) -> "Tuple[str, List[str]]":
+    """(the version of the Python at `path`, what it lacks), as it says itself. Raises GuestError."""
+    words = system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
+    if not words:
+        raise GuestError("no Python: it says nothing", command=path)
+    return words[0], words[1:]
+
+
+def tell_missing(system: System, path: str, version: str, found: "Set[str]") -> "Tuple[List[str], List[str]]":
+    """(what is missing, what may be built into it and nobody can tell), where its library has the modules `found`."""
     missing = [name for name in NEEDED if name not in found and name not in ALWAYS]
     built_in = find_built_in(system, path, version) if missing else set()
     if built_in is not None:
-        return [name for name in missing if name not in built_in]
-    return None if all(map(may_be_built_in, missing)) else [name for name in missing if not may_be_built_in(name)]
+        return [name for name in missing if name not in built_in], []
+    unknown = [name for name in missing if may_be_built_in(name)]
+    return [name for name in missing if name not in unknown], unknown
 
 
 def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
     """What the interpreter itself says."""
     try:
-        words = image.system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
+        version, missing = ask_python(image.system, path)
     except GuestError as problem:
         yield error("python", "%s does not run: %s" % (path, problem), remedy)
         return
-    yield from judge(image, path, words[0], words[1:], remedy)
+    yield from judge(image, path, version, missing, remedy)
 
 
 def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Finding]":
@@ -104,17 +119,9 @@ def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Fi
     if not found:
         yield error("python", "the library of %s is missing: there is no lib/python%s" % (path, version), remedy)
         return
-    missing = [name for name in NEEDED if name not in found]
-    built_in = find_built_in(system, path, version)
-    if built_in is None:
-        unknown = [name for name in missing if name in ALWAYS or may_be_built_in(name)]
-        missing = [name for name in missing if name not in unknown]
-        unknown = [name for name in unknown if name not in ALWAYS]
-        if unknown:
-            message = "nobody can tell whether these are built into %s: %s" % (path, " ".join(unknown))
-            yield warning("python", message)
-    else:
-        missing = [name for name in missing if name not in built_in and name not in ALWAYS]
+    missing, unknown = tell_missing(system, path, version, found)
+    if unknown:
+        yield warning("python", "nobody can tell whether these are built into %s: %s" % (path, " ".join(unknown)))
     yield from judge(image, path, version, missing, remedy)
 
 
