@@ -1,7 +1,5 @@
 """This boot: on Azure or not, which VM, done or not, and how long it may take."""
 
-from typing import Callable, Optional
-
 from . import config, lock
 from .azure.identity import identify
 from .budget import limited

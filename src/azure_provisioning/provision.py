@@ -4,8 +4,6 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
-from typing import Optional
-
 from . import lock
 from .azure.description import describe_failure, timestamp
 from .azure.transport import LONGEST_PAUSE

@@ -14,7 +14,7 @@ FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
 LIMIT = 64 << 10  # bytes
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
-DIGITS_LIMIT = 16  # of how long a step took
+DIGITS_LIMIT = 15  # of how long a step took
 
 
 class State:
@@ -63,11 +63,12 @@ class State:
 
     def steps(self) -> "List[Tuple[str, str, float]]":
         """(name, result, seconds) of each step that was noted."""
+        from .text import is_digits  # only `status` asks
+
         found = []
         for key, value in self.facts.items():
             result, _, seconds = value.partition(" ")
-            digits = seconds.replace(".", "", 1)
-            if key.startswith("step.") and 0 < len(digits) < DIGITS_LIMIT and not set(digits) - set("0123456789"):
+            if key.startswith("step.") and is_digits(seconds.replace(".", "", 1), DIGITS_LIMIT):
                 found.append((key[len("step.") :], result, float(seconds)))
         return found
 

@@ -346,7 +346,7 @@ class System(Tree):
 
     def guard(self, descriptor: int, path: str) -> None:
         """Raises GuestError if an open file or folder, `path` without a link in it, is to be left as it is."""
-        if any((path + "/").startswith(folder + "/") for folder in self.spared):
+        if is_below(path, *self.spared):
             raise GuestError("nothing is changed here", path=path)
         if self.one_mount and mount_of(descriptor) != mount_of(self.top):
             raise GuestError("something is mounted here", path=path)
@@ -605,7 +605,7 @@ class System(Tree):
         if self.root != "/":
             return ""
         place = self.path(path)
-        above = [mount for mount in self.mounts() if (place + "/").startswith(mount.point.rstrip("/") + "/")]
+        above = [mount for mount in self.mounts() if is_below(place, mount.point)]
         if not above:
             return ""
         found = max(above, key=lambda mount: len(mount.point))
@@ -668,6 +668,11 @@ class System(Tree):
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def is_below(path: str, *folders: str) -> bool:
+    """Is a path one of the folders, or in one?"""
+    return any((path + "/").startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def plain(word: str) -> str:

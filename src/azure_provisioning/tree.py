@@ -276,7 +276,7 @@ class Tree:
         """The names of the extended attributes of the file or folder at `path`; none where there are no such."""
         try:
             with self.reach(path) as place:
-                if not stat.S_ISREG(place.stat().st_mode) and not stat.S_ISDIR(place.stat().st_mode):
+                if stat.S_IFMT(place.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
                     return []
                 descriptor = place.open(os.O_RDONLY)
                 try:

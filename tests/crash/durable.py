@@ -12,6 +12,7 @@ import stat
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from azure_provisioning.state import PATH as STATE
+from azure_provisioning.system import is_below
 from tests.crash.room import HOOK, LOG, PROGRAM, Room
 from tests.crash.tracer import SYNCING, Call, Watch
 
@@ -108,7 +109,7 @@ class Durability(Watch):
         if root != "/" and (path + "/").startswith(root + "/"):
             path = path[len(root) :] or "/"
         path = self.inside(path)
-        return "" if not path.startswith("/") or path == LOG or is_below(path, VOLATILE) else path
+        return "" if not path.startswith("/") or path == LOG or is_below(path, *VOLATILE) else path
 
     def on_exec(self, pid: int, argv: bytes, environment: bytes) -> None:
         if self.begins and self.begins.encode("ascii") in argv.split(b"\0"):
@@ -260,11 +261,6 @@ def look_for_losses(room: Room) -> "Tuple[List[str], str]":
     if end.code != 0 or len(watch.renamed) < LEAST or watch.hooks_gone != [HOOK]:
         problems.append("the boot ended with %s after %d renames" % (end.code, len(watch.renamed)))
     return problems, "%d files were renamed into place, and the boot hook removed" % len(watch.renamed)
-
-
-def is_below(path: str, folders: "Tuple[str, ...]") -> bool:
-    """Does a path lie in one of the folders, or is it one?"""
-    return any((path + "/").startswith(folder + "/") for folder in folders)
 
 
 def is_spare(path: str) -> bool:

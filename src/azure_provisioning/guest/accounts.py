@@ -9,7 +9,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import GuestError
 from ..system import System
-from ..text import words_in
+from ..text import lines_in, words_in
 from .holders import wake_holders
 
 PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"
@@ -52,10 +52,7 @@ class Table:
         self.path = path
         self.width = WIDTHS.get(path, 2)
         self.present = system.exists(path)
-        text = system.read_text(path) or ""
-        self.lines = text.split("\n")
-        if self.lines[-1] == "":
-            self.lines.pop()
+        self.lines = lines_in(system.read_text(path) or "")
 
     def rows(self) -> "Iterator[List[str]]":
         """The fields of every line."""

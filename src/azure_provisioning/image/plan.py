@@ -13,7 +13,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Set, Tuple
 from ..console import Console
 from ..errors import GuestError, ProvisionError
 from ..folder import open_folder
-from ..system import Mount, System
+from ..system import Mount, System, is_below
 from ..tree import IN_THE_WAY
 from .root import NOT_THE_IMAGES
 
@@ -165,11 +165,6 @@ def find_mounts(system: System) -> "Dict[str, Mount]":
     root = "" if system.root == "/" else system.root
     mounts = [mount for mount in System().mounts() if mount.point.startswith(root + "/") and mount.point != "/"]
     return {mount.point[len(root) :]: mount for mount in mounts}
-
-
-def is_below(path: str, *folders: str) -> bool:
-    """Is a path one of the folders, or in one?"""
-    return any((path + "/").startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def join(folder: str, name: str) -> str:
