@@ -23,7 +23,7 @@ def main() -> int:
         shell = ["units/%s/azure-provisioning" % name for name in ("sysvinit", "openrc", "runit")]
         shell += ["units/slackware/rc.azure-provisioning", ".ci/run"]
         shell += ["units/recipes/mkosi/mkosi.finalize", "units/recipes/apk/APKBUILD"]
-        shell += ["src/head.sh", "src/essential.sh", "tests/azure/pretended.sh"]
+        shell += ["src/head.sh", "src/essential.sh", "tests/azure/pretended.sh", "tests/as_user.sh"]
         shell.append(os.path.join(scratch, "azure-provisioning.bash"))
         with open(shell[-1], "w", encoding="ascii") as file:
             file.write(manual.completion())

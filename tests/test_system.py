@@ -518,7 +518,7 @@ class RunTest(GuestTest):
 
     def test_no_room_for_what_it_prints(self) -> None:
         """No folder takes the output: none has to have room for it."""
-        code = "import sys; sys.path.insert(0, '/proc/self/cwd/src')\n"  # its own path may lie in a folder that is hidden
+        code = "import sys; sys.path.insert(0, '/proc/self/cwd/src')\n"  # the checkout's path may be hidden
         code += "from azure_provisioning.system import System\n"
         code += "print(len(System().ask(['/bin/sh', '-c', 'head -c 60000000 /dev/zero'])))"
         mounts = "for folder in /run /tmp /dev/shm; do mount -t tmpfs -o size=64k,ro none $folder || exit; done; "
