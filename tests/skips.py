@@ -12,6 +12,7 @@ ROOT_RUN = "the suite as root"
 ANYBODY: "Dict[str, str]" = {
     "this Python has no crypt": "the suite on a Python before 3.13",
     "only Pythons from 3.10 on": "the suite on the newest Python",
+    "the boot lab, which makes the disk, takes Python 3.8": "the suite on a Python from 3.8 on",
     "no shellcheck": "make lint",
     "no tree of real packages is there": "the suite on a machine where make distro-test has left some",
     "this file system knows no immutable files": "a kernel from 6.6 on, whose tmpfs knows them",
