@@ -14,16 +14,16 @@ import tempfile
 import time
 from typing import Counter, List
 
-from azure_provisioning.boot import begin
 from azure_provisioning.console import Console
+from azure_provisioning.door.system import System
 from azure_provisioning.guest.password import verify_sha512
 from azure_provisioning.guest.privilege import SUDO_RULE
-from azure_provisioning.image.fake_azure import KEY, Platform
-from azure_provisioning.image.install import install
-from azure_provisioning.image.rehearse import FIRMWARE, IMAGE
-from azure_provisioning.provision import provision
-from azure_provisioning.state import State
-from azure_provisioning.system import System
+from azure_provisioning.image.install.install import install
+from azure_provisioning.image.rehearse.fake_azure import KEY, Platform
+from azure_provisioning.image.rehearse.rehearse import FIRMWARE, IMAGE
+from azure_provisioning.story.boot import begin
+from azure_provisioning.story.provision import provision
+from azure_provisioning.story.state import State
 from tests.simulation import HASH, PASSWORD, TOOL_FILES, Killed, Trouble, VirtualSystem
 
 LINK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"

@@ -23,18 +23,18 @@ from azure_provisioning import config
 from azure_provisioning.azure import endpoint, imds, kvp, media, wireserver
 from azure_provisioning.azure.transport import BODY_LIMIT, TRY_SECONDS, Peer, exchange
 from azure_provisioning.console import Console
+from azure_provisioning.door.system import System
 from azure_provisioning.errors import ProvisionError
 from azure_provisioning.guest import account, authorized_keys, dns, hostname, hosts, password, privilege, ssh_key, sshd
 from azure_provisioning.guest.accounts import find_account, password_field
 from azure_provisioning.guest.sshd_config import settings
-from azure_provisioning.image import status
-from azure_provisioning.image.fake_azure import GOAL_STATE, INSTANCE, KEY, VM_ID
-from azure_provisioning.image.install import install, uninstall
-from azure_provisioning.provision import make_profile
+from azure_provisioning.image.install.install import install, uninstall
+from azure_provisioning.image.rehearse.fake_azure import GOAL_STATE, INSTANCE, KEY, VM_ID
 from azure_provisioning.records import Secret
-from azure_provisioning.settled import is_settled
-from azure_provisioning.state import FOLDER, State
-from azure_provisioning.system import System
+from azure_provisioning.story import status
+from azure_provisioning.story.provision import make_profile
+from azure_provisioning.story.settled import is_settled
+from azure_provisioning.story.state import FOLDER, State
 from tests.guests import AZURE_VM, STATE
 from tests.server import SCRATCH
 

@@ -20,12 +20,12 @@ from contextlib import suppress
 from typing import Callable, Dict, List, Optional, Tuple, Union
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
-from azure_provisioning.boot import begin
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.console import Console
-from azure_provisioning.image.fake_azure import VM_ID, FakeAzure
-from azure_provisioning.provision import provision
-from azure_provisioning.system import System
+from azure_provisioning.door.system import System
+from azure_provisioning.image.rehearse.fake_azure import VM_ID, FakeAzure
+from azure_provisioning.story.boot import begin
+from azure_provisioning.story.provision import provision
 from tests import TOP
 from tests.server import SCRATCH, server
 
@@ -276,7 +276,8 @@ STORY = """
 import sys
 sys.path.insert(0, %(top)r)
 import tests
-from azure_provisioning import console, system
+from azure_provisioning import console
+from azure_provisioning.door import system
 from tests.guests import FastSystem
 
 
@@ -289,6 +290,7 @@ system.System = Here
 console.DEVICE = %(root)r + "/dev/console"
 from azure_provisioning import cli
 
+assert cli.System is Here
 sys.exit(cli.main(%(argv)r))
 """
 

@@ -78,28 +78,28 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "once: the hook goes after Ready",
-        "provision.py",
+        "story/provision.py",
         "            pass_gates(boot)\n",
         "            disable(boot)\n            pass_gates(boot)\n",
         "crash.CrashTest.test_every_point " + DURABLE,
     ),
     Mutation(
         "once: Ready is remembered",
-        "provision.py",
+        "story/provision.py",
         'remember(boot, "ready_at")',
         "pass",
         "provision.FirstBootTest.test_second_boot_asks_nothing " + DURABLE,
     ),
     Mutation(
         "once: every_boot keeps the hook",
-        "provision.py",
+        "story/provision.py",
         "if boot.options.every_boot or boot.keeps_hook:",
         "if boot.keeps_hook:",
         "once.OnceTest.test_every_boot_keeps_it provision.WhichMachineTest.test_every_boot",
     ),
     Mutation(
         "once: one run at a time",
-        "provision.py",
+        "story/provision.py",
         "elif not wait_for_turn(boot):",
         "elif False and not wait_for_turn(boot):",
         "provision.ProcessTest.test_two_at_once",
@@ -107,42 +107,42 @@ MUTATIONS: Tuple[Mutation, ...] = (
     # -- durable
     Mutation(
         "durable: a file before its rename",
-        "system.py",
+        "door/system.py",
         "os.fchmod(file.fileno(), kept if mode is None else mode)\n                os.fsync(file.fileno())",
         "os.fchmod(file.fileno(), kept if mode is None else mode)",
         DURABLE,
     ),
     Mutation(
         "durable: the name after a rename",
-        "system.py",
+        "door/system.py",
         "dst_dir_fd=place.folder)\n                    place.sync()",
         "dst_dir_fd=place.folder)",
         DURABLE,
     ),
     Mutation(
         "durable: a name that is removed",
-        "system.py",
+        "door/system.py",
         "os.unlink(place.name, dir_fd=place.folder)\n                place.sync()",
         "os.unlink(place.name, dir_fd=place.folder)",
         DURABLE,
     ),
     Mutation(
         "durable: a file of a user",
-        "system.py",
+        "door/system.py",
         "    file.write(content)\n    file.flush()\n    os.fsync(file.fileno())",
         "    file.write(content)\n    file.flush()",
         DURABLE,
     ),
     Mutation(
         "durable: a name in a user's folder",
-        "folder.py",
+        "door/folder.py",
         "dst_dir_fd=self.descriptor)\n            os.fsync(self.descriptor)",
         "dst_dir_fd=self.descriptor)",
         DURABLE,
     ),
     Mutation(
         "durable: host keys before they are remembered",
-        "provision.py",
+        "story/provision.py",
         '        boot.system.sync()\n    boot.state.facts["prepared_at"]',
         '        pass\n    boot.state.facts["prepared_at"]',
         "host_keys.HostKeysTest.test_on_disk_before_it_is_remembered",
@@ -163,7 +163,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "identity.IdentityTest provision.WhichMachineTest.test_not_azure",
     ),
     Mutation(
-        "identity: the other byte order", "state.py", "return one == other or swap(one) == other",
+        "identity: the other byte order", "story/state.py", "return one == other or swap(one) == other",
         "return one == other",
         "state.SameVmTest provision.WhichMachineTest.test_same_vm_by_another_spelling",
     ),
@@ -173,20 +173,21 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "return vm_id", "identity.IdentityTest provision.WhichMachineTest.test_ids_that_are_none",
     ),
     Mutation(
-        "identity: a damaged state is set aside", "boot.py", "boot.state.set_aside(system)", "pass",
+        "identity: a damaged state is set aside", "story/boot.py", "boot.state.set_aside(system)", "pass",
         "provision.WhichMachineTest.test_unusable_state",
     ),
     Mutation(
-        "identity: a pre-provisioned VM is left", "provision.py", "            if pool:\n", "            if False:\n",
+        "identity: a pre-provisioned VM is left", "story/provision.py",
+        "            if pool:\n", "            if False:\n",
         "provision.WhichMachineTest.test_pre_provisioned",
     ),
     Mutation(
-        "identity: a specialised disk is left", "provision.py",
+        "identity: a specialised disk is left", "story/provision.py",
         'if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):', "if False:",
         "provision.WhichMachineTest.test_specialised_disk",
     ),
     Mutation(
-        "identity: another agent goes first", "provision.py", "    if others:\n", "    if False:\n",
+        "identity: another agent goes first", "story/provision.py", "    if others:\n", "    if False:\n",
         "provision.WhichMachineTest.test_another_provisioner",
     ),
     # -- what is said to Azure
@@ -205,7 +206,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "wireserver.DocumentTest wireserver.ReportTest",
     ),
     Mutation(
-        "report: a failure is NotReady", "provision.py", "            report(boot, line, boot.ends)\n",
+        "report: a failure is NotReady", "story/provision.py", "            report(boot, line, boot.ends)\n",
         "            pass\n",
         "provision.FailureTest.test_failed_step_is_reported",
     ),
@@ -243,18 +244,19 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "return float(value)", "transport.PersistTest",
     ),
     Mutation(
-        "input: time for the report is kept", "boot.py", "self.ends - min(REPORT_RESERVE, self.options.deadline / 4)",
+        "input: time for the report is kept", "story/boot.py",
+        "self.ends - min(REPORT_RESERVE, self.options.deadline / 4)",
         "self.ends", "provision.FaultTest.test_unreachable",
     ),
     Mutation(
         "input: a number of a million digits", "azure/imds.py", ", parse_int=float)", ")", "imds.ParseTest",
     ),
     Mutation(
-        "input: a file that is too large", "tree.py", "        if len(data) > limit:\n", "        if False:\n",
+        "input: a file that is too large", "door/tree.py", "        if len(data) > limit:\n", "        if False:\n",
         "system.InsideTest.test_reads_are_bounded",
     ),
     Mutation(
-        "input: nothing of an image is executed", "system.py", '        return self.root == "/"\n\n    def run(',
+        "input: nothing of an image is executed", "door/system.py", '        return self.root == "/"\n\n    def run(',
         "        return True\n\n    def run(", "system.InsideTest.test_nothing_is_executed",
     ),
     Mutation(
@@ -266,12 +268,12 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "account.ExistingTest.test_refused",
     ),
     Mutation(
-        "input: damaged modules", "compiled.py", "if data[:SUM] == checksum(data[SUM:]):", "if True:",
+        "input: damaged modules", "compiled/use.py", "if data[:SUM] == checksum(data[SUM:]):", "if True:",
         "compiled.CompiledTest.test_not_whole",
     ),
     # -- who gets in, and who sees what
     Mutation(
-        "access: the right to become root", "steps.py", '    Step("sudo", grant_privilege, fatal=False),\n', "",
+        "access: the right to become root", "story/steps.py", '    Step("sudo", grant_privilege, fatal=False),\n', "",
         "rehearse.ImageRehearsalTest.test_rights provision.FirstBootTest.test_first_boot",
     ),
     Mutation(
@@ -293,7 +295,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "merge(top, parts[0], 0o666, owner, keys)", "authorized_keys.AuthorizeTest.test_new_file",
     ),
     Mutation(
-        "access: the key file's owner", "folder.py", "moved = os.geteuid() == 0 and not owns(found, owner)",
+        "access: the key file's owner", "door/folder.py", "moved = os.geteuid() == 0 and not owns(found, owner)",
         "moved = False", "authorized_keys.AuthorizeTest.test_new_file folder.FolderTest",
     ),
     Mutation(
@@ -301,7 +303,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "authorized_keys.AuthorizeTest",
     ),
     Mutation(
-        "access: no link of a user is followed", "tree.py", "if wary and (", "if False and (",
+        "access: no link of a user is followed", "door/tree.py", "if wary and (", "if False and (",
         "folder.FolderTest authorized_keys.AuthorizeTest.test_symlinks_of_the_user",
     ),
     Mutation(
@@ -322,7 +324,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "removed = remove_keys(system, DROPBEAR, DROPBEAR_KEYS)", "removed = 0", "host_keys.HostKeysTest.test_dropbear",
     ),
     Mutation(
-        "access: password login goes off after a key", "steps.py",
+        "access: password login goes off after a key", "story/steps.py",
         "(not profile.password_login and not profile.ssh_keys)", "False",
         "provision.WhichMachineTest.test_passwords_stay_where_no_key_is",
     ),
@@ -337,11 +339,11 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "units.EveryUnitTest units.SystemdUnitTest",
     ),
     Mutation(
-        "file: install is whole or not at all", "image/install.py", "            system.roll_back()\n",
+        "file: install is whole or not at all", "image/install/install.py", "            system.roll_back()\n",
         "            system.commit()\n", "install.FailureTest",
     ),
     Mutation(
-        "file: uninstall takes the state", "image/install.py", "        if not system.is_dir(path):  #",
+        "file: uninstall takes the state", "image/install/install.py", "        if not system.is_dir(path):  #",
         "        if False:  #",
         "install.InstallTest.test_uninstall_takes_the_state_and_leaves_what_is_the_users",
     ),

@@ -38,10 +38,10 @@ code = loader.get_code("__main__")
 import azure_provisioning
 for module in pkgutil.walk_packages(azure_provisioning.__path__, "azure_provisioning."):
     importlib.import_module(module.name)
-from azure_provisioning.image import compiled
-compiled.compile_modules = functools.lru_cache(maxsize=None)(compiled.compile_modules)
+from azure_provisioning.compiled import keep
+keep.compile_modules = functools.lru_cache(maxsize=None)(keep.compile_modules)
 with open(file, "rb") as opened:
-    compiled.compile_modules(opened.read())
+    keep.compile_modules(opened.read())
 gc.collect()
 getattr(gc, "freeze", int)()
 

@@ -14,8 +14,8 @@ import sys
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
-from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
-from azure_provisioning.state import State
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
+from azure_provisioning.story.state import State
 from tests import TOP
 from tests.guests import HOOK, BuiltTest, snapshot
 
@@ -51,7 +51,7 @@ import fcntl, json, os, shutil, signal, socket, struct, subprocess, sys, time
 top, root = sys.argv[1:3]
 sys.path.insert(0, top)
 import tests
-from azure_provisioning.image.fake_azure import FakeAzure
+from azure_provisioning.image.rehearse.fake_azure import FakeAzure
 with socket.socket() as any_socket:  # loopback up
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
 for place in ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/proc", "/dev/null"] + sys.argv[3:]:

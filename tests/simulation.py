@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from azure_provisioning.azure.media import FILE, NAMESPACE, POINT
+from azure_provisioning.door.system import System
+from azure_provisioning.door.tree import FILE_LIMIT, Place
 from azure_provisioning.errors import GuestError
-from azure_provisioning.image.fake_azure import FAULTS, Handler, Platform
-from azure_provisioning.system import System
-from azure_provisioning.tree import FILE_LIMIT, Place
+from azure_provisioning.image.rehearse.fake_azure import FAULTS, Handler, Platform
 
 PIPE_LIMIT = 4 << 20  # bytes that a client which does not read lets a server send
 LATENCY = 0.001  # seconds

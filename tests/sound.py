@@ -6,9 +6,8 @@ import shutil
 import tempfile
 from typing import Dict, List, Optional, Sequence
 
-from azure_provisioning.image import check
-from azure_provisioning.image.checks import interpreter
-from azure_provisioning.image.checks.finding import Finding
+from azure_provisioning.image.check import check, interpreter
+from azure_provisioning.image.check.finding import Finding
 from tests.images import ImageTest
 from tests.server import SCRATCH
 

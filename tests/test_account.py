@@ -6,11 +6,11 @@ import time
 import unittest
 from typing import List, Optional, Tuple
 
+from azure_provisioning.door.tree import FILE_LIMIT
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.account import ensure_account
 from azure_provisioning.guest.accounts import find_account
-from azure_provisioning.guest.leftovers import clear_leftovers
-from azure_provisioning.tree import FILE_LIMIT
+from azure_provisioning.guest.stale_locks import clear_leftovers
 from tests.guests import FastSystem
 from tests.tools import ToolTest
 

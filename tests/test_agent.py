@@ -2,10 +2,10 @@
 
 from typing import List, Tuple
 
-from azure_provisioning.image.agent import plan_agents
-from azure_provisioning.image.former_account import plan_account
+from azure_provisioning.image.generalize.agent import plan_agents
+from azure_provisioning.image.generalize.former_account import plan_account
+from azure_provisioning.image.generalize.plan import Plan
 from azure_provisioning.image.package import find_package
-from azure_provisioning.image.plan import Plan
 from azure_provisioning.init.rivals import OTHER_FOLDERS, is_enabled
 from tests.tools import ToolSystem, ToolTest
 

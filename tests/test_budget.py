@@ -12,23 +12,23 @@ from fnmatch import fnmatchcase
 from typing import Callable, Dict, List, Tuple
 
 from azure_provisioning.azure.endpoint import find_endpoint
-from azure_provisioning.budget import USUAL, Budget, Limits, limited
 from azure_provisioning.console import Console
+from azure_provisioning.door.budget import USUAL, Budget, Limits, limited
+from azure_provisioning.door.pattern import matches
+from azure_provisioning.door.system import System
+from azure_provisioning.door.tree import Tree
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest import sshd_access, sshd_config
 from azure_provisioning.guest.accounts import Account
 from azure_provisioning.guest.authorized_keys import key_file
 from azure_provisioning.guest.home import ensure_home
 from azure_provisioning.guest.hosts import resolve_own_name
-from azure_provisioning.image import check
-from azure_provisioning.image.checks.finding import Finding
-from azure_provisioning.image.difference import compare
-from azure_provisioning.image.generalize import make_plan
-from azure_provisioning.image.scratch import DEPTH_LIMIT, Scratch
+from azure_provisioning.image.check import check
+from azure_provisioning.image.check.finding import Finding
+from azure_provisioning.image.generalize.generalize import make_plan
+from azure_provisioning.image.rehearse.difference import compare
+from azure_provisioning.image.rehearse.scratch import DEPTH_LIMIT, Scratch
 from azure_provisioning.init import sysvinit
-from azure_provisioning.pattern import matches
-from azure_provisioning.system import System
-from azure_provisioning.tree import Tree
 from tests.guests import GuestTest
 from tests.images import built_file
 from tests.sound import INITRAMFS, KERNEL, LIBRARY, MODULES, CheckTest, cpio, modules

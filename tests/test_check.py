@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 
-from azure_provisioning.image import check
-from azure_provisioning.image.checks.finding import Finding
+from azure_provisioning.image.check import check
+from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.command import Command
 from tests.images import built_file, cli, listing
 from tests.sound import INITRAMFS, CheckTest

@@ -2,10 +2,9 @@
 
 import os
 
-from azure_provisioning.image import check
-from azure_provisioning.image.checks import packages
-from azure_provisioning.image.fake_azure import VM_ID
-from azure_provisioning.state import PATH as STATE
+from azure_provisioning.image.check import check, packages
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.story.state import PATH as STATE
 from tests.images import cli
 from tests.sound import GRUB, CheckTest
 

@@ -8,9 +8,9 @@ import unittest
 from typing import Dict, List
 
 from azure_provisioning.config import PATH as OPTIONS
-from azure_provisioning.image.checks import initramfs
-from azure_provisioning.image.checks.initramfs import UnreadableError, file_names
-from azure_provisioning.image.checks.kernel import natural
+from azure_provisioning.image.check import initramfs
+from azure_provisioning.image.check.initramfs import UnreadableError, file_names
+from azure_provisioning.image.check.kernel import natural
 from tests.sound import DRIVERS, INITRAMFS, KERNEL, MODULES, CheckTest, cpio, modules
 
 BOTH = modules("hv_vmbus", "hv_storvsc")

@@ -7,12 +7,12 @@ import sys
 import zipfile
 from typing import Dict, List, Set, Tuple
 
-from azure_provisioning.image.checks import interpreter
-from azure_provisioning.image.checks.subject import Image
+from azure_provisioning.door.system import System
+from azure_provisioning.image.check import interpreter
+from azure_provisioning.image.check.subject import Image
 from azure_provisioning.image.command import Command
-from azure_provisioning.image.install import install
+from azure_provisioning.image.install.install import install
 from azure_provisioning.init import manifest
-from azure_provisioning.system import System
 from tests.images import call
 from tests.sound import LIBRARY, CheckTest
 from tests.test_house import imports, modules

@@ -9,7 +9,7 @@ import zipfile
 from typing import List
 
 import build_zipapp
-from azure_provisioning import compiled
+from azure_provisioning.compiled import use as compiled
 from tests.guests import BuiltTest, snapshot
 from tests.images import call, call_anew
 from tests.pythons import find_another
@@ -24,21 +24,21 @@ import runpy, sys, types
 program, root = sys.argv[1:]
 sys.path.insert(0, program)
 import azure_provisioning
-from azure_provisioning import compiled
+from azure_provisioning.compiled import use as compiled
 place = compiled.place
 compiled.place = lambda magic: root + place(magic)
 
 def tell(_tree):
     from azure_provisioning.azure import wireserver
     from azure_provisioning.init import table
-    from azure_provisioning.image import check
+    from azure_provisioning.image.check import check
     for module in wireserver, table.load("systemd"), check:
         print(getattr(module, "__file__", "kept"))
     return True
 
-settled = types.ModuleType("azure_provisioning.settled")
+settled = types.ModuleType("azure_provisioning.story.settled")
 settled.is_settled, settled.release_boot = tell, int
-azure_provisioning.settled = sys.modules["azure_provisioning.settled"] = settled
+azure_provisioning.story.settled = sys.modules["azure_provisioning.story.settled"] = settled
 sys.argv = [program, "run"]
 runpy.run_path(program, run_name="__main__")
 """
@@ -233,7 +233,7 @@ class CompiledTest(BuiltTest):
         (own,) = self.kept()
         path = FOLDER + "/" + own
         genuine = self.system.read(path) or b""
-        evil = compiled.pack({"azure_provisioning.settled": marshal.dumps(compile("import os", "x", "exec"))})
+        evil = compiled.pack({"azure_provisioning.story.settled": marshal.dumps(compile("import os", "x", "exec"))})
         generalize = [sys.executable, "-I", "-S", self.program, "generalize", "--yes", "--root", self.root]
         for other in ("boot-0123456789abcdef-a70d", own[:-4] + "ffff", "boot-x", "boot-" + "0" * 16 + own[21:]):
             self.system.write(path, evil)

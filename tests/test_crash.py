@@ -11,9 +11,9 @@ import warnings
 from typing import Any, Callable, Dict, List, Tuple
 from unittest import mock
 
-from azure_provisioning.boot import begin
 from azure_provisioning.console import Console
-from azure_provisioning.provision import provision
+from azure_provisioning.story.boot import begin
+from azure_provisioning.story.provision import provision
 from tests.guests import AZURE_VM, HOOK, STATE, FastSystem, GuestTest, snapshot
 
 CUT = 99  # the exit code of a boot that was cut off

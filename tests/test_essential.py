@@ -12,11 +12,11 @@ from azure_provisioning.azure.identity import DMI
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.gates import pass_gate
 from azure_provisioning.guest.hostname import valid_name
-from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
-from azure_provisioning.image.install import install
+from azure_provisioning.image.install.install import install
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
 from azure_provisioning.init import table
 from azure_provisioning.init.table import NAMES, find_hook
-from azure_provisioning.state import swap
+from azure_provisioning.story.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
 from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, Told, find

@@ -2,14 +2,14 @@
 
 import os
 
-from azure_provisioning.image.fake_azure import VM_ID
-from azure_provisioning.state import swap
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.story.state import swap
 from tests.guests import OTHER_VM_ID, STATE
 from tests.shells import CLIENTS, LOG, SHELLS, STORY, EssentialTest
 
 # Another Azure in the room, and one redirect for each kind of question: to it, or to the peer itself.
 REDIRECTS = r"""
-from azure_provisioning.image.fake_azure import FakeAzure, bytes_only
+from azure_provisioning.image.rehearse.fake_azure import FakeAzure, bytes_only
 other = FakeAzure(())
 other.__enter__()
 other.instance["compute"]["osProfile"]["computerName"] = "stranger"

@@ -2,7 +2,7 @@
 
 import re
 
-from azure_provisioning.image.fake_azure import FAULTS, VM_ID
+from azure_provisioning.image.rehearse.fake_azure import FAULTS, VM_ID
 from tests.guests import HOOK
 from tests.shells import LOG, STORY, EssentialTest, Told
 
@@ -48,7 +48,7 @@ class TroubleTest(EssentialTest):
 
     def test_redirect_is_not_followed(self) -> None:
         """Also not to where a good answer would be. Only busybox's wget cannot be kept from it."""
-        setup = "from azure_provisioning.image import fake_azure\n"
+        setup = "from azure_provisioning.image.rehearse import fake_azure\n"
         setup += "place = 'http://%s/metadata/instance?redirected' % azure.endpoint\n"
         setup += "azure.troubles['imds'].append(fake_azure.status(302, Location=place))\n"
         for client in ("wget", "curl", "busybox nc"):
@@ -63,7 +63,7 @@ class TroubleTest(EssentialTest):
         """Only its own end tells that it is whole: nc does not count."""
         self.hasten()
         cut_off = (
-            "from azure_provisioning.image.fake_azure import bytes_only\n"
+            "from azure_provisioning.image.rehearse.fake_azure import bytes_only\n"
             "head = b'HTTP/1.1 200 OK\\r\\n\\r\\n'\n"
             'half = b\'{"compute": {"osProfile": {"computerName": "half"}, "name": \'\n'
             "azure.troubles['imds'] = [bytes_only(head + half)]\n"
@@ -107,7 +107,7 @@ class TroubleTest(EssentialTest):
         self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
         hostile = (
-            "from azure_provisioning.image.fake_azure import INSTANCE_ID, changed\n"
+            "from azure_provisioning.image.rehearse.fake_azure import INSTANCE_ID, changed\n"
             "def spoil(text):\n"
             "    return changed(lambda xml: xml.replace(INSTANCE_ID.encode(), text.encode()))\n"
             "azure.troubles['goalstate'] = [spoil(text) for text in %r]\n"

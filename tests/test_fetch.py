@@ -2,8 +2,8 @@
 
 from typing import Any, Dict, List, Tuple
 
-from azure_provisioning.boot import Boot
-from azure_provisioning.fetch import fetch
+from azure_provisioning.story.boot import Boot
+from azure_provisioning.story.fetch import fetch
 from tests.guests import AZURE_VM, FastSystem, GuestTest
 from tests.simulation import OVF
 

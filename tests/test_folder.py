@@ -5,8 +5,8 @@ import stat
 import subprocess
 import sys
 
+from azure_provisioning.door.folder import Owner, open_folder
 from azure_provisioning.errors import GuestError
-from azure_provisioning.folder import Owner, open_folder
 from tests import TOP
 from tests.guests import GuestTest
 
@@ -55,8 +55,8 @@ class FolderTest(GuestTest):
         self.system.make_dirs("/home/ann/disk")
         code = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from azure_provisioning.folder import open_folder\n"
-            "from azure_provisioning.system import System\n"
+            "from azure_provisioning.door.folder import open_folder\n"
+            "from azure_provisioning.door.system import System\n"
             "with open_folder(System(sys.argv[2]), '/home') as folder:\n"
             "    folder.remove('ann')\n"
         )

@@ -14,9 +14,9 @@ from typing import Dict, Tuple
 
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.console import Console
-from azure_provisioning.image.fake_azure import VM_ID
-from azure_provisioning.image.generalize import generalize
-from azure_provisioning.system import System
+from azure_provisioning.door.system import System
+from azure_provisioning.image.generalize.generalize import generalize
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from tests.guests import AZURE_VM, HOOK, OTHER_VM_ID, STATE, asked
 from tests.images import SUPPORTED, ImageTest, Result, built_file, listing, open_and_read
 

@@ -7,7 +7,7 @@ from azure_provisioning.azure.health import HEADERS, REQUEST, health_json, repor
 from azure_provisioning.azure.transport import Peer, exchange
 from azure_provisioning.azure.wireserver import report_health
 from azure_provisioning.errors import ProvisionError, Unreachable
-from azure_provisioning.image.fake_azure import FakeAzure
+from azure_provisioning.image.rehearse.fake_azure import FakeAzure
 from tests.guests import FastSystem, GuestTest
 
 READY = "<State>Ready</State>"

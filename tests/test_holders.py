@@ -11,12 +11,12 @@ import sys
 import time
 from typing import List
 
+from azure_provisioning.door.system import System
+from azure_provisioning.door.tree import SEARCH
 from azure_provisioning.guest.account import ensure_account
 from azure_provisioning.guest.accounts import LOCK, find_account, locked
 from azure_provisioning.guest.holders import is_stopped, wake, wake_holders
-from azure_provisioning.guest.leftovers import clear_leftovers
-from azure_provisioning.system import System
-from azure_provisioning.tree import SEARCH
+from azure_provisioning.guest.stale_locks import clear_leftovers
 from tests import TOP
 from tests.guests import wait_until
 from tests.test_account import IMAGE, NAME

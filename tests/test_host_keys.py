@@ -6,11 +6,11 @@ import subprocess
 from typing import List, Tuple
 from unittest import mock
 
-from azure_provisioning.boot import begin
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys, restart_dropbear
 from azure_provisioning.guest.services import find_script
-from azure_provisioning.provision import prepare
+from azure_provisioning.story.boot import begin
+from azure_provisioning.story.provision import prepare
 from tests.guests import AZURE_VM, FastSystem
 from tests.tools import ToolSystem, ToolTest, run_process
 

@@ -8,31 +8,15 @@ import unittest
 from typing import Dict, Iterator, List, Set, Tuple
 
 from azure_provisioning.azure.identity import DMI
-from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from tests import TOP
 from tests.guests import HOOK, STATE, BuiltTest, GuestTest
 
 SOURCE = os.path.join(TOP, "src", "azure_provisioning")
 WINGS = ("azure", "guest", "init")
 
-# Who may use what, from the top down; a wing or module may use itself and what comes after it.
-FLOORS = (
-    "__main__",
-    "cli",
-    "manual",
-    "usage",
-    "image",
-    "provision",
-    "fetch",
-    "report",
-    "patience",
-    "steps",
-    "boot",
-    "settled",
-    "azure",
-    "guest",
-    "init",
-)
+# Who may use what, from the top down; a room may use itself and what comes after it.
+FLOORS = ("__main__", "cli", "manual", "usage", "image", "compiled", "story", "azure", "guest", "init")
 
 # What lets a module touch files, programs or the network by itself.
 DOORS = {"subprocess", "tempfile", "shutil", "glob", "pathlib", "fileinput", "ctypes", "fcntl"}
@@ -52,13 +36,13 @@ FILE_CALLS = {
 
 # The rehearsal makes its own scratch root and its own Azure; these are no files of a guest.
 OWN_FILES = {
-    "system.py",
-    "tree.py",
-    "folder.py",
+    "door/system.py",
+    "door/tree.py",
+    "door/folder.py",
     "console.py",
-    "compiled.py",
-    "image/rehearse.py",
-    "image/scratch.py",
+    "compiled/use.py",
+    "image/rehearse/rehearse.py",
+    "image/rehearse/scratch.py",
     "cli.py",
     "init/unit.py",
 }
@@ -93,6 +77,10 @@ def ours(names: "Set[str]") -> "Set[str]":
     return {name.split(".")[1] for name in names if name.startswith("azure_provisioning.")}
 
 
+# Within the story, from the top down.
+STAGES = ("status", "provision", "fetch", "report", "patience", "steps", "boot", "settled", "state")
+
+
 class ArrowsTest(GuestTest):
     def setUp(self) -> None:
         super().setUp()
@@ -101,14 +89,14 @@ class ArrowsTest(GuestTest):
     def test_there_is_something_to_look_at(self) -> None:
         self.assertGreater(len(self.imports), 30)
         self.assertIn("azure_provisioning.azure.transport", self.imports["azure/wireserver.py"])
-        self.assertIn("subprocess", self.imports["system.py"])
+        self.assertIn("subprocess", self.imports["door/system.py"])
 
     def test_wings_do_not_know_one_another(self) -> None:
         for path, names in self.imports.items():
             wing = path.split("/")[0]
             if wing in WINGS:
                 others = set(WINGS) - {wing}
-                self.assertEqual(ours(names) & (others | {"provision", "boot", "cli", "image", "usage"}), set(), path)
+                self.assertEqual(ours(names) & (others | {"story", "cli", "image", "usage", "compiled"}), set(), path)
 
     def test_arrows_point_down(self) -> None:
         for path, names in self.imports.items():
@@ -119,14 +107,19 @@ class ArrowsTest(GuestTest):
             else:
                 self.assertEqual(ours(names) & set(FLOORS), set(), "%s lies below all floors" % path)
 
+    def test_arrows_of_the_story_point_down(self) -> None:
+        for place, stage in enumerate(STAGES):
+            names = {name.split(".")[2] for name in self.imports["story/%s.py" % stage] if ".story." in name}
+            self.assertLessEqual(names, set(STAGES[place + 1 :]), stage)
+
     def test_one_door_to_programs(self) -> None:
         users = [path for path, names in self.imports.items() if "subprocess" in names]
-        self.assertEqual(users, ["system.py"])
+        self.assertEqual(users, ["door/system.py"])
 
     def test_one_door_to_the_network(self) -> None:
         calls = {path: calls_of(tree) for path, tree in modules()}
         connecting = {path for path, found in calls.items() if "connect" in found}
-        self.assertEqual(connecting, {"system.py", "azure/transport.py", "init/notify.py"})  # the last: AF_UNIX
+        self.assertEqual(connecting, {"door/system.py", "azure/transport.py", "init/notify.py"})  # the last: AF_UNIX
         for name in ("http.client", "urllib.request", "urllib", "ssl", "requests", "asyncio"):
             self.assertEqual([path for path, names in self.imports.items() if name in names], [])
 
@@ -153,8 +146,8 @@ class ArrowsTest(GuestTest):
                         isinstance(kind, ast.Attribute) for kind in kinds
                     ):
                         found.append(path)
-        self.assertLessEqual(set(found), {"provision.py", "__main__.py"})
-        self.assertIn("provision.py", found)
+        self.assertLessEqual(set(found), {"story/provision.py", "__main__.py"})
+        self.assertIn("story/provision.py", found)
         self.assertEqual(len(found), len(set(found)))
 
     def test_digits_are_those_of_ascii(self) -> None:
@@ -175,7 +168,7 @@ class ArrowsTest(GuestTest):
                 if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
                     users.add(path)
         # systemd's NOTIFY_SOCKET; and NO_COLOR, by which a person says how it is to look
-        self.assertEqual(users, {"init/notify.py", "settled.py", "console.py"})
+        self.assertEqual(users, {"init/notify.py", "story/settled.py", "console.py"})
 
 
 def calls_of(tree: ast.AST) -> "Set[str]":
@@ -213,7 +206,8 @@ class FastPathTest(BuiltTest):
         "import sys\n"
         "before = set(sys.modules)\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from azure_provisioning import settled, tree\n"
+        "from azure_provisioning.door import tree\n"
+        "from azure_provisioning.story import settled\n"
         "found = settled.is_settled(tree.Tree(sys.argv[2]))\n"
         "settled.release_boot()\n"
         "print(found)\n"
@@ -255,9 +249,9 @@ class FastPathTest(BuiltTest):
         ).split()
         loaded -= set(own)
         self.assertEqual(loaded & self.HEAVY, set())
-        few = ("settled", "tree", "errors", "state", "azure", "azure.identity", "init", "init.manifest")
+        few = "door door.tree errors story story.settled story.state azure azure.identity init init.manifest"
         mine = {name for name in loaded if name.startswith("azure_provisioning.")}
-        self.assertLessEqual(mine, {"azure_provisioning." + name for name in few})
+        self.assertLessEqual(mine, {"azure_provisioning." + name for name in few.split()})
         self.assertLess(len(loaded), 20, sorted(loaded))
 
     def test_manager_that_cannot_be_told(self) -> None:

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 from azure_provisioning.azure import imds
 from azure_provisioning.azure.transport import Peer
 from azure_provisioning.errors import BadReply, ProvisionError
-from azure_provisioning.image.fake_azure import INSTANCE, VM_ID
+from azure_provisioning.image.rehearse.fake_azure import INSTANCE, VM_ID
 from azure_provisioning.records import Instance
 from tests.guests import GuestTest, http
 

@@ -7,10 +7,10 @@ import subprocess
 import time
 from typing import Callable, List
 
+from azure_provisioning.door.system import System
 from azure_provisioning.init import runit
 from azure_provisioning.init.table import disable
 from azure_provisioning.records import Hook
-from azure_provisioning.system import System
 from tests.images import ImageTest, call, listing
 
 NAME = "azure-provisioning"

@@ -9,9 +9,9 @@ import sys
 import threading
 from typing import Optional
 
-from azure_provisioning import lock
+from azure_provisioning.door import lock
 from azure_provisioning.errors import ProvisionError
-from azure_provisioning.image.fake_azure import VM_ID, FakeAzure
+from azure_provisioning.image.rehearse.fake_azure import VM_ID, FakeAzure
 from tests import TOP
 from tests.guests import AZURE_VM, HOOK, STATE, FastSystem, GuestTest, start_story, wait_until
 from tests.test_provision import runs
@@ -24,7 +24,7 @@ COMMAND = """
 import sys
 sys.path.insert(0, %(top)r)
 import tests
-from azure_provisioning import system
+from azure_provisioning.door import system
 from tests.guests import FastSystem
 
 

@@ -16,8 +16,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from azure_provisioning.azure import media
 from azure_provisioning.azure.media import Media, parse_ovf, read_media
+from azure_provisioning.door.system import System
 from azure_provisioning.errors import BadReply, GuestError
-from azure_provisioning.system import System
 from tests import TOP
 from tests.tools import ToolTest
 

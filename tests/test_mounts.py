@@ -48,7 +48,9 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 import tests
 from azure_provisioning import cli, usage
-from azure_provisioning.image import agent, difference, generalize, install
+from azure_provisioning.image.generalize import agent, generalize
+from azure_provisioning.image.install import install
+from azure_provisioning.image.rehearse import difference
 from azure_provisioning.init import table
 import encodings.idna, textwrap, binascii, hashlib, importlib, tempfile
 for name in table.NAMES:

@@ -26,7 +26,7 @@ class MutateTest(unittest.TestCase):
             "return (": ("failed", "it makes no Python"),
         }
         for new, (end, why) in tests.items():
-            found = copies.try_one(Mutation("x", "state.py", swap, new, "state.SameVmTest"))
+            found = copies.try_one(Mutation("x", "story/state.py", swap, new, "state.SameVmTest"))
             self.assertEqual((found[0], found[1][: len(why)]), (end, why))
-        found = copies.try_one(Mutation("x", "state.py", "what nobody wrote", "", "state.SameVmTest"))
+        found = copies.try_one(Mutation("x", "story/state.py", "what nobody wrote", "", "state.SameVmTest"))
         self.assertEqual(found, ("failed", "its old text is there 0 times"))

@@ -9,8 +9,8 @@ import subprocess
 import zipfile
 from typing import Dict, List
 
-from azure_provisioning.state import State
-from azure_provisioning.text import is_digits
+from azure_provisioning.door.text import is_digits
+from azure_provisioning.story.state import State
 from tests.guests import STATE, GuestTest
 from tests.images import cli
 from tests.sound import LIBRARY, MODULES, CheckTest

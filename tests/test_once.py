@@ -3,10 +3,10 @@
 from unittest import mock
 
 from azure_provisioning.azure.identity import DMI
-from azure_provisioning.image.fake_azure import VM_ID
+from azure_provisioning.door.tree import Tree
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.init import manifest, table
-from azure_provisioning.settled import is_settled
-from azure_provisioning.tree import Tree
+from azure_provisioning.story.settled import is_settled
 from tests.guests import STATE
 from tests.images import IMAGES, SUPPORTED, ImageTest, listing
 

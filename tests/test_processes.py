@@ -23,7 +23,7 @@ sys.path.insert(0, top)
 import tests
 from azure_provisioning.guest import holders, host_keys, leftovers, sshd
 from azure_provisioning.guest.dns import find_processes
-from azure_provisioning.system import System
+from azure_provisioning.door.system import System
 
 here = System()
 assert here.live

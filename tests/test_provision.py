@@ -15,8 +15,8 @@ from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.guest.sshd import DROP_IN
-from azure_provisioning.image.fake_azure import CONTAINER_ID, FAULTS, GOAL_STATE, INSTANCE, INSTANCE_ID, VM_ID
-from azure_provisioning.state import swap
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, FAULTS, GOAL_STATE, INSTANCE, INSTANCE_ID, VM_ID
+from azure_provisioning.story.state import swap
 from tests.guests import (
     AZURE_VM,
     HOOK,

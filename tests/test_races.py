@@ -12,13 +12,13 @@ import time
 from contextlib import suppress
 from typing import Callable, Dict, Tuple
 
+from azure_provisioning.door.folder import Owner, open_folder
+from azure_provisioning.door.system import System
+from azure_provisioning.door.tree import Tree
 from azure_provisioning.errors import GuestError
-from azure_provisioning.folder import Owner, open_folder
-from azure_provisioning.image import check
-from azure_provisioning.image.plan import remove
-from azure_provisioning.image.scratch import Scratch
-from azure_provisioning.system import System
-from azure_provisioning.tree import Tree
+from azure_provisioning.image.check import check
+from azure_provisioning.image.generalize.plan import remove
+from azure_provisioning.image.rehearse.scratch import Scratch
 from tests.exchange import exchanging
 from tests.images import ImageTest
 from tests.server import SCRATCH

@@ -5,7 +5,7 @@ import unittest
 from typing import Dict, Iterator, List, Tuple
 
 from azure_provisioning.errors import BadReply
-from azure_provisioning.image.fake_azure import INSTANCE
+from azure_provisioning.image.rehearse.fake_azure import INSTANCE
 from azure_provisioning.records import Instance, Secret, usable_id
 from tests.guests import GuestTest
 

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 from typing import Dict, List, Tuple
 
-from azure_provisioning.image.fake_azure import CONTAINER_ID, FAULTS, INSTANCE_ID
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, FAULTS, INSTANCE_ID
 from tests.distro.trees import cache
 from tests.guests import AZURE_VM
 from tests.images import IMAGES as INITS

@@ -5,11 +5,10 @@ import os
 import shutil
 from typing import Dict, List, Sequence, Set, Tuple
 
-from azure_provisioning.image import check
-from azure_provisioning.image.checks import packages
-from azure_provisioning.image.checks.passwords import SHOWN
+from azure_provisioning.door.system import System
+from azure_provisioning.image.check import check, packages
+from azure_provisioning.image.check.passwords import SHOWN
 from azure_provisioning.image.command import Command
-from azure_provisioning.system import System
 from tests.images import IMAGES
 from tests.sound import GOOD, GRUB, INITRAMFS, MODULES, CheckTest
 from tests.test_command import NAMES, ShellTest, raw, shells

@@ -7,15 +7,15 @@ import tempfile
 import unittest
 from typing import Callable, Dict, List, Tuple
 
+from azure_provisioning.compiled.keep import find_kept
+from azure_provisioning.door.rights import find_dangers
+from azure_provisioning.door.system import System
+from azure_provisioning.door.tree import ROOT, Tree
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest import gates
-from azure_provisioning.image import check
-from azure_provisioning.image.checks.finding import Finding
-from azure_provisioning.image.compiled import find_kept
-from azure_provisioning.image.scratch import Scratch
-from azure_provisioning.rights import find_dangers
-from azure_provisioning.system import System
-from azure_provisioning.tree import ROOT, Tree
+from azure_provisioning.image.check import check
+from azure_provisioning.image.check.finding import Finding
+from azure_provisioning.image.rehearse.scratch import Scratch
 from tests.guests import GuestTest
 from tests.images import IMAGES, ImageTest
 from tests.sound import CheckTest

@@ -14,10 +14,10 @@ import unittest
 from contextlib import suppress
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from azure_provisioning.door.system import System
+from azure_provisioning.door.tree import Place
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.root_disk import grow_root
-from azure_provisioning.system import System
-from azure_provisioning.tree import Place
 from tests import TOP
 from tests.tools import ToolTest
 

@@ -6,11 +6,11 @@ import stat
 import tempfile
 from typing import List
 
+from azure_provisioning.door.folder import Owner, open_folder
+from azure_provisioning.door.tree import Tree
 from azure_provisioning.errors import GuestError
-from azure_provisioning.folder import Owner, open_folder
-from azure_provisioning.image.difference import show_changes
-from azure_provisioning.image.scratch import Scratch
-from azure_provisioning.tree import Tree
+from azure_provisioning.image.rehearse.difference import show_changes
+from azure_provisioning.image.rehearse.scratch import Scratch
 from tests.guests import GuestTest
 
 

@@ -9,7 +9,7 @@ import os
 from typing import Dict, List, Tuple
 
 from azure_provisioning.azure.media import POINT
-from azure_provisioning.image.fake_azure import FakeAzure
+from azure_provisioning.image.rehearse.fake_azure import FakeAzure
 from tests.guests import AZURE_VM, snapshot
 from tests.secrets import CUSTOM_DATA, FOLDER, OVF, PASSWORD, SECRETS, USER_DATA, forms
 from tests.tools import ToolTest

@@ -3,8 +3,8 @@
 import os
 
 from azure_provisioning.errors import ProvisionError
-from azure_provisioning.image.fake_azure import VM_ID
-from azure_provisioning.state import State, same_vm
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.story.state import State, same_vm
 from tests.guests import OTHER_VM_ID, STATE, GuestTest
 
 SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"

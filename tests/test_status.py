@@ -10,9 +10,9 @@ import unittest
 from typing import Any, Dict
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
-from azure_provisioning.image import status
-from azure_provisioning.image.fake_azure import VM_ID
-from azure_provisioning.state import PATH as STATE
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.story import status
+from azure_provisioning.story.state import PATH as STATE
 from tests.guests import OTHER_VM_ID, FastSystem, catches, wait_until
 from tests.images import ImageTest, built_file, cli, listing
 

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Optional
 
-from azure_provisioning.image.fake_azure import CONTAINER_ID, INSTANCE_ID
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID
 from tests.guests import BuiltTest, wait_until
 
 REPORT = (

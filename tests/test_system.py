@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Callable, List, Optional
 from unittest import mock
 
+from azure_provisioning.door.system import System
 from azure_provisioning.errors import GuestError
-from azure_provisioning.system import System
 from tests import TOP
 from tests.guests import GuestTest, snapshot, wait_until
 
@@ -283,7 +283,10 @@ class WriteTest(GuestTest):
 
     def in_child(self, prepare: "Callable[[], None]", code: str) -> "subprocess.CompletedProcess[str]":
         """Run code that has `system` for the root, in a process that is prepared."""
-        head = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.system import System\n" % TOP
+        head = (
+            "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door.system import System\n"
+            % TOP
+        )
         return subprocess.run(
             [sys.executable, "-c", head + "system = System(%r)\n" % self.root + code],
             stdout=subprocess.PIPE,
@@ -311,7 +314,7 @@ class WriteTest(GuestTest):
         self.fill({"/etc/resolv.conf": "a longer old text\n", "/mounted": "something else and longer\n"})
         inside = "mount --bind %s/mounted %s/etc/resolv.conf && exec %s -c " % (self.root, self.root, sys.executable)
         head = "import os, sys; sys.path.insert(0, '%s'); import tests; root = '%s'\n" % (TOP, self.root)
-        head += "from azure_provisioning.system import System\n"
+        head += "from azure_provisioning.door.system import System\n"
         try:
             done = subprocess.run(
                 ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside + '"%s"' % (head + code)],
@@ -508,7 +511,7 @@ class RunTest(GuestTest):
     def test_two_hundred_megabytes(self) -> None:
         """As many as a program likes, in no more memory than a few MiB; the end is kept."""
         code = "import sys; sys.path.insert(0, %r); import tests, resource\n" % TOP
-        code += "from azure_provisioning.system import System\n"
+        code += "from azure_provisioning.door.system import System\n"
         code += "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         code += "printed = System().ask(['/bin/sh', '-c', 'head -c 209715200 /dev/zero; echo; echo last'])\n"
         code += "print(len(printed), printed.endswith('\\nlast\\n'))\n"
@@ -519,7 +522,7 @@ class RunTest(GuestTest):
     def test_no_room_for_what_it_prints(self) -> None:
         """No folder takes the output: none has to have room for it."""
         code = "import sys; sys.path.insert(0, '/proc/self/cwd/src')\n"  # the checkout's path may be hidden
-        code += "from azure_provisioning.system import System\n"
+        code += "from azure_provisioning.door.system import System\n"
         code += "print(len(System().ask(['/bin/sh', '-c', 'head -c 60000000 /dev/zero'])))"
         mounts = "for folder in /run /tmp /dev/shm; do mount -t tmpfs -o size=64k,ro none $folder || exit; done; "
         argv = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
@@ -546,7 +549,7 @@ class RunTest(GuestTest):
     def test_detached_keeps_nothing_of_the_caller(self) -> None:
         """Also what it has open besides the usual three, such as debconf's descriptor 3: its reader would wait."""
         told = self.root + "/told"
-        code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning import system\n" % TOP
+        code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os; mine = os.open('/', os.O_RDONLY)\n"
         code += "if system.System().detach():\n os.fstat(mine)\n with open(%r, 'w') as file:\n" % (told + ".new")
         code += "  links = ['/proc/self/fd/' + name for name in os.listdir('/proc/self/fd')]\n"

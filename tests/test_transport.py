@@ -8,8 +8,8 @@ from typing import Dict, List
 from unittest import mock
 
 from azure_provisioning.azure.transport import Peer, Reply, accept, exchange, is_reachable, persist
+from azure_provisioning.door.system import System
 from azure_provisioning.errors import BadReply, ProvisionError, Unreachable
-from azure_provisioning.system import System
 from tests.guests import Answer, GuestTest, ScriptedPeer, http
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -40,7 +40,7 @@ def parts(program: bytes) -> "Dict[str, Tuple[int, int]]":
         "script": (0, ends[0]),
         "members": (ends[0], start),
         "whole": part("image/whole.py"),
-        "install": part("image/install.py"),
+        "install": part("image/install/install.py"),
         "package": part("__init__.py"),
         "directory": (start, len(program) - whole.END.size),
         "end": (len(program) - whole.END.size, len(program)),

@@ -8,7 +8,7 @@ from xml.dom import minidom
 from azure_provisioning.azure import wireserver
 from azure_provisioning.azure.transport import Peer
 from azure_provisioning.errors import BadReply, ProvisionError
-from azure_provisioning.image.fake_azure import CONTAINER_ID, GOAL_STATE, INSTANCE_ID, FakeAzure
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, GOAL_STATE, INSTANCE_ID, FakeAzure
 from azure_provisioning.records import GoalState
 from tests.guests import Answer, GuestTest, asked, http
 

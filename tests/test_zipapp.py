@@ -310,7 +310,7 @@ class StartTest(unittest.TestCase):
         data = io.BytesIO()
         with zipfile.ZipFile(built_file()) as whole, zipfile.ZipFile(data, "w") as broken:
             for name in whole.namelist():
-                if name != "azure_provisioning/image/status.py":
+                if name != "azure_provisioning/story/status.py":
                     broken.writestr(name, whole.read(name))
         folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, folder)

@@ -37,11 +37,12 @@ def start():
     if None in (sys.stdin, sys.stdout, sys.stderr):
         open_closed()
     if sys.argv[1:] in BOOT_HOOK:
-        from azure_provisioning import compiled
+        from azure_provisioning.compiled import use as compiled
 
         compiled.use(own_path() or "")
         # At every boot that has a hook: not worth the time that it takes to load the rest.
-        from azure_provisioning import settled, tree
+        from azure_provisioning.door import tree
+        from azure_provisioning.story import settled
 
         if settled.is_settled(tree.Tree()):
             settled.release_boot()

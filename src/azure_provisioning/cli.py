@@ -5,13 +5,13 @@ import sys
 from importlib import import_module
 
 from . import DIGEST
-from .boot import begin
-from .budget import USUAL, Budget
 from .console import Console, may_colour, paint, printable
+from .door.budget import USUAL, Budget
+from .door.lock import wait_for_turn
+from .door.system import System, pass_over
+from .door.text import lines_in
 from .errors import ProvisionError, UsageError
-from .lock import wait_for_turn
-from .system import System, pass_over
-from .text import lines_in
+from .story.boot import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def bounded(root: str) -> System:
 
 
 def run(console: Console, *, detach: bool, force: bool = False) -> int:
-    """The story of a boot (see provision.py)."""
-    from .provision import provision
+    """The story of a boot (see story/provision.py)."""
+    from .story.provision import provision
 
     console.serial = True
     boot = begin(System(), console, force=force)
@@ -86,8 +86,8 @@ def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
-    from .image import compiled
-    from .image.install import declaration, install
+    from .compiled import keep as compiled
+    from .image.install.install import declaration, install
 
     program = own_file()
     if not arguments.prefix.startswith("/"):
@@ -118,7 +118,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`uninstall`: each removed path on stdout."""
-    from .image.install import uninstall
+    from .image.install.install import uninstall
 
     system = bounded(arguments.root)
     wait_for_turn(system, "uninstall", console.say)
@@ -130,8 +130,8 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     """`status`."""
-    from .image import status
     from .image.root import open_root
+    from .story import status
 
     system = open_root(arguments.root)
     if arguments.wait:
@@ -145,7 +145,7 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
 
 def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`generalize`: what it will do on stderr, each touched path on stdout."""
-    from .image.generalize import generalize
+    from .image.generalize.generalize import generalize
     from .image.root import open_root
 
     system = open_root(arguments.root)
@@ -175,7 +175,7 @@ def agree(question: str) -> None:
 
 def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`check`: the findings on stdout."""
-    from .image import check
+    from .image.check import check
     from .image.root import open_root
 
     findings = check.check(open_root(arguments.root))
@@ -190,9 +190,9 @@ def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
-    from .boot import Boot
-    from .provision import remember
-    from .report import report
+    from .story.boot import Boot
+    from .story.provision import remember
+    from .story.report import report
 
     system = System()
     wait_for_turn(system, "report", console.say)
@@ -209,8 +209,8 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
-    from .image.fake_azure import FAULTS
-    from .image.rehearse import become_root, rehearse
+    from .image.rehearse.fake_azure import FAULTS
+    from .image.rehearse.rehearse import become_root, rehearse
     from .image.root import open_root
 
     if "list" in arguments.fault:

@@ -1,14 +1,14 @@
 """The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
 
+from .door.text import BLANKS, is_digits, lines_in
+from .door.tree import Tree
 from .errors import GuestError
-from .text import BLANKS, is_digits, lines_in
-from .tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Tuple
 
-    from .system import System
+    from .door.system import System
 
 PATH = "/etc/azure-provisioning.conf"
 

@@ -2,8 +2,9 @@
 
 from typing import List
 
-from . import __version__, config, state
-from .image.fake_azure import FAULTS
+from . import __version__, config
+from .image.rehearse.fake_azure import FAULTS
+from .story import state
 from .usage import ABOUT, COMMON, EXITS, PROGRAM, VERBS, Option, Verb, explain, sentence, synopsis
 
 NOTE = "made by the build, from the table that --help is made from"

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from azure_provisioning.compiled import pack
-from azure_provisioning.image.compiled import compile_modules
+from azure_provisioning.compiled.keep import compile_modules
+from azure_provisioning.compiled.use import pack
 from tests.boot import machine, needs, sealed, trees
 from tests.boot.__main__ import say
 from tests.boot.machine import Quiet

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
-from azure_provisioning.image.fake_azure import VM_ID, FakeAzure, Handler, Platform
+from azure_provisioning.image.rehearse.fake_azure import VM_ID, FakeAzure, Handler, Platform
 from tests import TOP
 
 from .peers import LEAST

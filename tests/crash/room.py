@@ -19,8 +19,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
 from azure_provisioning.azure.kvp import POOL
-from azure_provisioning.image.fake_azure import VM_ID, FakeAzure, Handler, Platform
-from azure_provisioning.system import System
+from azure_provisioning.door.system import System
+from azure_provisioning.image.rehearse.fake_azure import VM_ID, FakeAzure, Handler, Platform
 from tests.crash.tracer import Watch, arm, libc, trace
 from tests.secrets import OVF, USER_DATA
 

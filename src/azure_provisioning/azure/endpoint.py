@@ -9,9 +9,9 @@ import re
 import time
 from collections import namedtuple
 
-from ..budget import Limits, limited
+from ..door.budget import Limits, limited
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ Microsoft's azure-init reports so and in no other way (libazureinit/src/health.r
 import json
 
 from .. import __version__
-from ..system import System
+from ..door.system import System
 from .description import AGENT, LIMIT
 from .transport import Peer, Reply, accept, exchange
 

@@ -1,7 +1,7 @@
 """Are we on Azure, and which VM are we? Read from the firmware's DMI tables, without a network."""
 
+from ..door.tree import Tree
 from ..errors import GuestError
-from ..tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

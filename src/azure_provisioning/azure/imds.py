@@ -2,9 +2,9 @@
 
 import json
 
+from ..door.system import System
 from ..errors import BadReply
 from ..records import Instance
-from ..system import System
 from .transport import Peer, accept, exchange
 
 VERSION = "2021-08-01"  # has osProfile and userData; cloud-init asks for it too (sources/azure/imds.py)

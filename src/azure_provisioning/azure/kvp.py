@@ -4,8 +4,8 @@ hv_kvp_daemon keeps the pool; the host collects it when it gets the health repor
 (cloud-init, sources/helpers/azure.py). Format: cloud-init, reporting/handlers.py, and azure-init, doc/kvp.md.
 """
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

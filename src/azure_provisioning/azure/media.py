@@ -8,9 +8,9 @@ import binascii
 import re
 from collections import namedtuple
 
+from ..door.system import System
 from ..errors import BadReply, GuestError
 from ..records import Secret
-from ..system import System
 from .markup import walk
 
 TYPE_CHECKING = False

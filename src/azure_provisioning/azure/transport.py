@@ -8,9 +8,9 @@ proxy is used, because there is no code for either.
 import socket
 from collections import namedtuple
 
+from ..door.system import System
+from ..door.text import is_digits
 from ..errors import BadReply, ProvisionError, Unreachable
-from ..system import System
-from ..text import is_digits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@ agent". No versions are negotiated: that would cost a request and tell nothing."
 
 from itertools import product
 
+from ..door.system import System
 from ..errors import BadReply, ProvisionError
 from ..records import GoalState
-from ..system import System
 from .description import LIMIT
 from .markup import walk
 from .transport import Peer, Reply, accept, exchange, persist

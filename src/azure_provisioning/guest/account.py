@@ -3,9 +3,9 @@
 import re
 from typing import Callable, List, Optional, Tuple
 
+from ..door.system import System
+from ..door.text import is_digits
 from ..errors import GuestError
-from ..system import System
-from ..text import is_digits
 from .accounts import (
     GROUP,
     GSHADOW,
@@ -29,9 +29,9 @@ from .accounts import (
     uid_max,
     uid_min,
 )
-from .busybox import find_applet, find_tool
+from .applets import find_applet, find_tool
 from .home import ensure_home
-from .leftovers import clear_leftovers
+from .stale_locks import clear_leftovers
 
 GROUPS = ("wheel", "sudo", "adm", "systemd-journal")  # joined where they exist
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/ash", "/bin/sh", "/run/current-system/sw/bin/bash")

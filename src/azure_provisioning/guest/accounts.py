@@ -7,9 +7,9 @@ import re
 from contextlib import ExitStack, contextmanager
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from ..door.system import System
+from ..door.text import lines_in, words_in
 from ..errors import GuestError
-from ..system import System
-from ..text import lines_in, words_in
 from .holders import wake_holders
 
 PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"

@@ -5,10 +5,10 @@ import re
 import stat
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from ..door.folder import ROOT, Folder, Owner, open_folder
+from ..door.system import System
+from ..door.text import words_in
 from ..errors import GuestError
-from ..folder import ROOT, Folder, Owner, open_folder
-from ..system import System
-from ..text import words_in
 from .accounts import Account, find_account
 from .ssh_key import FIELDS, SshKey, read_keys
 from .sshd_config import settings

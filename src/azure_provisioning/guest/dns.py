@@ -7,8 +7,8 @@ Whoever has the lease is asked to send the new name; the link stays up, and the 
 import re
 from typing import Callable, Dict, List, Tuple
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 from .processes import processes
 
 FOLDER = "/run/azure-provisioning"

@@ -1,6 +1,6 @@
 """Random bytes that the host gives each VM, for a kernel that has none yet when it makes the host keys."""
 
-from ..system import System
+from ..door.system import System
 
 TABLE = "/sys/firmware/acpi/tables/OEM0"  # Hyper-V's; readable by root only
 LIMIT = 64 << 10  # bytes

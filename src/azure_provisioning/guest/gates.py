@@ -1,8 +1,8 @@
 """Ready gates: the user's own programs, which must all succeed before Ready is reported."""
 
+from ..door.rights import Danger, find_dangers
+from ..door.system import System, last_line
 from ..errors import GuestError
-from ..rights import Danger, find_dangers
-from ..system import System, last_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

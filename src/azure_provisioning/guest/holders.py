@@ -6,9 +6,9 @@ import signal
 import stat
 from contextlib import suppress
 
+from ..door.system import System
+from ..door.tree import SEARCH
 from ..errors import GuestError
-from ..system import System
-from ..tree import SEARCH
 from .processes import acts_as_root
 
 RECORDS = "/proc/locks"

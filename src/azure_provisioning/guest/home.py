@@ -4,9 +4,9 @@ import os
 import stat
 from typing import List, Optional
 
+from ..door.folder import Folder, Owner, open_folder
+from ..door.system import System
 from ..errors import GuestError
-from ..folder import Folder, Owner, open_folder
-from ..system import System
 from .accounts import Account, all_accounts, login_setting
 
 SKELETONS = ("/etc/skel", "/usr/etc/skel")

@@ -6,8 +6,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import List
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 from . import services
 from .processes import Process, processes
 from .sshd import reload_sshd

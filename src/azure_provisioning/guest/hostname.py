@@ -2,8 +2,8 @@
 
 import re
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

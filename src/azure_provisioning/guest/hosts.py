@@ -2,8 +2,8 @@
 
 import re
 
-from ..system import System
-from ..text import lines_in, words_in
+from ..door.system import System
+from ..door.text import lines_in, words_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

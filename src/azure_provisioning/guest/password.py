@@ -4,12 +4,12 @@ import hashlib
 import os
 from typing import Tuple
 
+from ..door.system import System
 from ..errors import GuestError
 from ..records import Secret
-from ..system import System
 from .accounts import find_account, locked, password_field, set_password_field
-from .busybox import find_tool
-from .leftovers import clear_leftovers
+from .applets import find_tool
+from .stale_locks import clear_leftovers
 
 LENGTH_LIMIT = 72  # Azure's
 ROUNDS = 5000  # what `$6$` means without a number

@@ -3,10 +3,10 @@
 import re
 import stat
 
+from ..door.system import System
+from ..door.text import lines_in, words_in
+from ..door.tree import ROOT
 from ..errors import GuestError
-from ..system import System
-from ..text import lines_in, words_in
-from ..tree import ROOT
 
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may.
 SUDO_RULE = "/etc/sudoers.d/90-azure-provisioning"

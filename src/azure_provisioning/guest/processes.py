@@ -7,10 +7,10 @@ file that it executes come from the kernel: a process counts only if both are ri
 import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ..door.system import System
+from ..door.text import is_digits
+from ..door.tree import SEARCH
 from ..errors import GuestError
-from ..system import System
-from ..text import is_digits
-from ..tree import SEARCH
 
 # Also where the programs are that no shell looks for.
 FOLDERS = SEARCH + ("/usr/lib/systemd", "/lib/systemd", "/run/current-system/systemd/lib/systemd")

@@ -6,9 +6,9 @@ nothing to do.
 
 from typing import NamedTuple, Optional
 
+from ..door.system import Mount, System
+from ..door.text import is_digits
 from ..errors import GuestError
-from ..system import Mount, System
-from ..text import is_digits
 
 SECTOR = 512  # bytes: the unit of every size in sysfs, whatever the disk's own
 LEAST_GAIN = 16 << 20  # bytes; less is what partitioning tools leave for alignment and GPT's second table

@@ -6,9 +6,9 @@ Never by us: what a process was started with is only known from the process.
 import re
 from typing import Optional
 
+from ..door.rights import way
+from ..door.system import System
 from ..errors import GuestError
-from ..rights import way
-from ..system import System
 from .processes import Process, hang_up, is_roots_own, processes
 
 SYSTEMD = "/run/systemd/system"

@@ -1,9 +1,9 @@
 """Whether sshd takes passwords: one drop-in file that goes before all others, and stays only if it takes effect."""
 
+from ..door.system import System
+from ..door.text import is_digits
+from ..door.tree import ROOT
 from ..errors import GuestError
-from ..system import System
-from ..text import is_digits
-from ..tree import ROOT
 from .processes import find_process, hang_up
 from .sshd_config import NO_KEYS, ask_sshd, find_config, includes, settings
 

@@ -2,9 +2,9 @@
 
 from typing import Dict, List, Optional
 
+from ..door.pattern import matches
+from ..door.system import System
 from ..errors import GuestError
-from ..pattern import matches
-from ..system import System
 from .accounts import all_groups, find_account
 from .sshd_config import settings
 

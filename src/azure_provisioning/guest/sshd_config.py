@@ -3,10 +3,10 @@
 import re
 from typing import Dict, Iterator, List, Optional, Tuple
 
+from ..door.pattern import LIMIT, matches
+from ..door.system import System
+from ..door.text import BLANKS
 from ..errors import GuestError
-from ..pattern import LIMIT, matches
-from ..system import System
-from ..text import BLANKS
 
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
 FILES_LIMIT = 256  # that are included, in all

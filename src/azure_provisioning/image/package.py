@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple, Optional, Tuple
 
+from ..door.system import System, last_line
 from ..errors import GuestError
-from ..system import System, last_line
 
 SECONDS = 900.0  # for a package manager
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -3,9 +3,9 @@
 import re
 import sys
 
+from ..door.system import System
 from ..errors import ProvisionError
 from ..init.unit import SHELL
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

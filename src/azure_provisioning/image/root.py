@@ -4,8 +4,8 @@ import errno
 import os
 import stat
 
+from ..door.system import System
 from ..errors import GuestError, ProvisionError, UsageError
-from ..system import System
 from .command import Command
 
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)

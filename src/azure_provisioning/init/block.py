@@ -6,8 +6,8 @@ are reached. A file that is made for them, or that is made executable for them, 
 
 import stat
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

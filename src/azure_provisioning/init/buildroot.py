@@ -1,6 +1,6 @@
 """Buildroot's rcS, which runs `/etc/init.d/S??*` in order: the LSB script, and a link that sorts before sshd's."""
 
-from ..system import System
+from ..door.system import System
 from . import sysvinit
 
 TYPE_CHECKING = False

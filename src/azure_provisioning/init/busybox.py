@@ -1,6 +1,6 @@
 """busybox init with nothing else, or a System V init without runlevel folders: a line in `/etc/inittab`."""
 
-from ..system import System
+from ..door.system import System
 from . import block
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ PID 1 is not the answer: OpenRC runs under sysvinit, busybox and its own init, a
 all of them. So first the kind of `/sbin/init`, then who reads the service lists under it.
 """
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 import os
 
-from ..system import System
-from ..tree import ROOT
+from ..door.system import System
+from ..door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

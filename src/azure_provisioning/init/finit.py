@@ -1,7 +1,7 @@
 """finit: a one-shot task among the available ones, and the link that enables it, as `initctl enable` makes it."""
 
-from ..system import System
-from ..tree import ROOT
+from ..door.system import System
+from ..door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

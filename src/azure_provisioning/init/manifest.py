@@ -3,13 +3,13 @@
 Python's lack too, for src/essential.sh.
 """
 
-from ..tree import ROOT, Tree
+from ..door.tree import ROOT, Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, List, Tuple
 
-    from ..system import System
+    from ..door.system import System
 
 PATH = "/var/lib/azure-provisioning/install"
 

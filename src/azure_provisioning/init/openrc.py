@@ -1,7 +1,7 @@
 """OpenRC: a native script and a link in a runlevel, on whatever PID 1 it runs under. Debian and Devuan too."""
 
-from ..system import System
-from ..tree import ROOT
+from ..door.system import System
+from ..door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 import re
 
+from ..door.system import System
+from ..door.text import BLANKS
 from ..errors import GuestError
-from ..system import System
-from ..text import BLANKS
 from . import block
 
 TYPE_CHECKING = False

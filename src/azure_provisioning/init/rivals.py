@@ -1,7 +1,7 @@
 """Another provisioner on the same machine: two that both set a VM up and report for it do harm to each other."""
 
+from ..door.system import System
 from ..errors import GuestError
-from ..system import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ A boot is disabled by the file `down` in the service directory, and not by the l
 every few seconds, would end us in the same moment.
 """
 
-from ..system import System
-from ..tree import ROOT
+from ..door.system import System
+from ..door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ before goes on starting us, for some milliseconds at each boot, until it is comp
 
 from contextlib import suppress
 
+from ..door.system import System
+from ..door.tree import ROOT
 from ..errors import GuestError
-from ..system import System
-from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

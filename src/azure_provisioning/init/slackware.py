@@ -1,7 +1,7 @@
 """Slackware's rc.d: a script that is enabled by being executable, and a call of it in rc.local."""
 
-from ..system import System
-from ..tree import ROOT
+from ..door.system import System
+from ..door.tree import ROOT
 from . import block
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 """systemd: one unit, enabled by a link, and a preset that keeps it so on an image whose machine-id was wiped."""
 
-from ..system import System
-from ..tree import ROOT
+from ..door.system import System
+from ..door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ the same links, and the same lines in startpar's file, are written by hand.
 
 from contextlib import suppress
 
+from ..door.system import System
+from ..door.text import is_digits
+from ..door.tree import ROOT
 from ..errors import GuestError
-from ..system import System
-from ..text import is_digits
-from ..tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ before they start us, and a reload from inside could lose jobs; runit, which wat
 
 from importlib import import_module
 
+from ..door.system import System
 from ..errors import ProvisionError
-from ..system import System
 from . import manifest
 
 TYPE_CHECKING = False

@@ -1,0 +1,1 @@
+"""Our modules, compiled by `install` for the boots that follow."""

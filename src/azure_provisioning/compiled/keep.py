@@ -1,0 +1,98 @@
+"""Compile what a boot loads of our modules, and keep it in the guest (see use.py)."""
+
+import importlib.util
+import io
+import marshal
+import os
+import re
+import sys
+from typing import Dict, List
+
+from .. import DIGEST
+from ..console import Console
+from ..door.rights import find_writer, keeper
+from ..door.system import System
+from ..door.tree import ROOT
+from ..errors import GuestError
+from ..init import manifest
+from ..init.unit import SHELL
+from ..story import state
+from . import use
+
+KEPT = re.compile(re.escape(state.FOLDER) + r"/boot-[0-9a-f]+-[0-9a-f]+$")  # the digest, Python's magic number
+PACKAGE = "azure_provisioning/"
+AT_NO_BOOT = PACKAGE + "image/"  # what install, check and the like are made of
+
+
+def keep(system: System, console: Console, program: bytes) -> None:
+    """Have the boots of the `program` that was installed (the bytes of the file that this runs from) compile nothing.
+
+    Nothing is made for another release of Python than the one that runs this, which cannot compile for it. What an
+    older install left goes. What cannot be done is only told: a boot can do without.
+    """
+    made = ""
+    try:
+        if DIGEST and any(is_this_python(system, python) for python in manifest.values(system, "python")):
+            path = own_place()
+            system.write(path, use.pack(compile_modules(program)), mode=0o644, owner=ROOT)
+            made = path
+    except ImportError:
+        pass  # a small Python, which has no zipfile
+    except GuestError as error:
+        console.warn("each boot will compile our modules: %s" % error)
+    try:
+        for older in find_kept(system):
+            if older != made:
+                system.unlink(older)
+    except GuestError as error:
+        console.warn("what an older install compiled stays, and no boot uses it: %s" % error)
+
+
+def find_kept(system: System) -> "List[str]":
+    """The files that a boot may take for what `install` compiled."""
+    paths = [state.FOLDER + "/" + name for name in system.list(state.FOLDER)]
+    return [path for path in paths if KEPT.match(path) and not system.is_dir(path)]
+
+
+def own_place() -> str:
+    """Where the modules of this build are, compiled by this Python."""
+    return use.place(importlib.util.MAGIC_NUMBER)
+
+
+def is_genuine(system: System, path: str, program: bytes) -> bool:
+    """Is it byte for byte what this Python makes of the `program` (the bytes of the file that this runs from), and
+    root's alone? What another one made cannot be told from what somebody has planted. Raises GuestError.
+    """
+    found = system.stat(path, follow=False)
+    if not DIGEST or path != own_place() or found is None or find_writer(found, keeper(system)):
+        return False
+    try:
+        return system.read(path, limit=use.LIMIT) == use.pack(compile_modules(program))
+    except ImportError:
+        return False  # a small Python, which has no zipfile
+
+
+def is_this_python(system: System, python: str) -> bool:
+    """Is the guest's Python of the same release as this one? Told by names, because nothing in an image is executed."""
+    if python == SHELL:
+        return False
+    names = [re.search(r"[/-]python(\d\.\d+)$", step) for step in system.chain(python)]
+    told = {match.group(1) for match in names if match}
+    if not told:
+        return system.live and system.path(python) == os.path.realpath(sys.executable)
+    return told == {"%d.%d" % sys.version_info[:2]}
+
+
+def compile_modules(program: bytes) -> "Dict[str, bytes]":
+    """{module: its marshalled code} of the built file's bytes. Raises ImportError if this Python cannot read a zip."""
+    import zipfile
+
+    # Before 3.11 the newer forms depend on what else is in memory. The same bytes each time: images are attested.
+    version = 2 if sys.version_info < (3, 11) else marshal.version
+    codes = {}
+    with zipfile.ZipFile(io.BytesIO(program)) as whole:
+        for name in whole.namelist():
+            if name.startswith(PACKAGE) and name.endswith(".py") and not name.startswith(AT_NO_BOOT):
+                code = compile(whole.read(name), name, "exec", dont_inherit=True)
+                codes[name[: -len(".py")].replace("/", ".")] = marshal.dumps(code, version)
+    return codes

@@ -1,0 +1,1 @@
+"""The only door to the guest: its files, programs, clock and network."""

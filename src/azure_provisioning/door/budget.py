@@ -1,0 +1,61 @@
+"""How much work a guest may be: its files, which others wrote, could be made to keep us busy for ever.
+
+Whoever looks at a guest with a limit spends steps and bytes on the way. It is the same work on every machine, so that
+an image is refused everywhere or nowhere; only what counts neither is ended by time, and that far behind.
+"""
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
+
+from ..errors import GuestError
+
+if TYPE_CHECKING:
+    from .tree import Tree
+
+
+class Limits(NamedTuple):
+    """What one piece of work may take."""
+
+    steps: int  # parts of paths that are followed, names that are listed, lines and files of what holds many
+    size: int  # bytes that are read or unpacked
+    seconds: float  # of a processor: a slow disk, or a program that is awaited, is not the image's doing
+
+
+# A check, a step of a first boot, a plan. What a large but honest image takes is in tests/test_budget.py.
+USUAL = Limits(500000, 192 << 20, 20.0)
+
+
+class Budget:
+    """What is left of some limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.steps = 0
+        self.size = 0
+        self.ends = time.process_time() + limits.seconds
+        self.problem: "Optional[GuestError]" = None
+
+    def spend(self, what: str, steps: int = 1, size: int = 0) -> None:
+        """Count work on `what`. Raises GuestError when it is too much, and at every later call."""
+        self.steps += steps
+        self.size += size
+        over = self.steps > self.limits.steps or self.size > self.limits.size or time.process_time() > self.ends
+        if over and self.problem is None:
+            self.problem = GuestError("too much work", path=what)
+        self.settle()
+
+    def settle(self) -> None:
+        """Raises GuestError if it was too much, for whoever takes a file that cannot be read for an empty one."""
+        if self.problem is not None:
+            raise self.problem
+
+
+@contextmanager
+def limited(tree: "Tree", limits: Limits = USUAL) -> "Iterator[Budget]":
+    """Let nobody do more than this to the tree meanwhile. What an outer limit has left is the same afterwards."""
+    outer, tree.budget = tree.budget, Budget(limits)
+    try:
+        yield tree.budget
+    finally:
+        tree.budget = outer

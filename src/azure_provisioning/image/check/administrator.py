@@ -1,0 +1,70 @@
+"""What the steps of a first boot need of the image: for its name, the account, the rights, and the size of its disk."""
+
+from typing import Iterator
+
+from ...config import PATH
+from ...errors import GuestError
+from ...guest.account import choose_shell
+from ...guest.accounts import GROUP, PASSWD
+from ...guest.applets import find_applet, find_tool
+from ...guest.hostname import STORES
+from ..command import Command
+from .finding import Finding, error, ok, warning
+from .subject import Image
+
+
+def check_hostname(image: Image) -> "Iterator[Finding]":
+    """A name that belongs to a declarative distro's store cannot be written."""
+    if not image.options.hostname:
+        return
+    target = image.system.readlink("/etc/hostname") or ""
+    if target.startswith(STORES):
+        message = "/etc/hostname belongs to the distro's configuration (%s)" % target
+        yield error("hostname", message, Command("echo", "hostname = no").onto(image.place(PATH)))
+    else:
+        yield ok("hostname", "/etc/hostname can be written")
+
+
+def check_account(image: Image) -> "Iterator[Finding]":
+    """The files of accounts, and a shell."""
+    system = image.system
+    if not image.options.account:
+        yield warning("account", "account = no: nobody can log in but who is in the image")
+        return
+    missing = [path for path in (PASSWD, GROUP) if not system.read_text(path)]
+    if missing:
+        yield error("account", "no account can be made without %s" % " and ".join(missing))
+        return
+    try:
+        shell = choose_shell(system)
+    except GuestError as problem:
+        yield error("account", "the administrator would have no shell: %s" % problem)
+        return
+    tool = "useradd" if find_tool(system, "useradd") else "adduser" if find_applet(system, "adduser") else ""
+    yield ok("account", "made by %s, with %s" % (tool or "editing the files", shell))
+
+
+def check_privilege(image: Image) -> "Iterator[Finding]":
+    """sudo or doas."""
+    if not image.options.sudo:
+        return
+    tool = image.system.find_program("sudo", "doas")
+    if tool:
+        yield ok("privilege", "the administrator becomes root by %s" % tool)
+    else:
+        yield warning("privilege", "neither sudo nor doas: the administrator cannot become root", image.add("sudo"))
+
+
+def check_growth(image: Image) -> "Iterator[Finding]":
+    """The tools that make the root file system as large as the VM's disk."""
+    if not image.options.grow_root:
+        return
+    system = image.system
+    if not system.find_program("growpart", "sfdisk"):
+        yield warning("grow-root", "neither growpart nor sfdisk: the disk keeps the image's size", image.add("grow"))
+    elif not system.find_program("resize2fs", "xfs_growfs", "btrfs"):
+        yield warning(
+            "grow-root", "no resize2fs, xfs_growfs or btrfs: the disk keeps the image's size", image.add("ext")
+        )
+    else:
+        yield ok("grow-root", "the tools to grow the root file system are there")

@@ -1,0 +1,24 @@
+"""The other provisioners, and what they left."""
+
+from typing import Iterator
+
+from ...init.rivals import find_rivals
+from ..generalize.agent import plan_agents
+from ..generalize.plan import Plan
+from .finding import Finding, error, ok, warning
+from .subject import Image
+
+
+def check_agents(image: Image) -> "Iterator[Finding]":
+    """Two that both set a VM up and report for it do harm; ours gives way. What one left is no more than untidy."""
+    remedy = image.ours("generalize", "--remove-agent")
+    rivals = find_rivals(image.system)
+    for line in rivals:
+        yield error("other-agent", line, remedy)
+    if rivals:
+        return
+    plan = Plan(image.system)
+    plan_agents(plan, take_out=False)
+    for note in plan.notes:
+        yield warning("other-agent", note, remedy)
+    yield ok("other-agent", "no other agent would set a VM up")

@@ -1,0 +1,130 @@
+"""Would a VM from this image come up on Azure, and could one log in to it? Looks, and changes nothing."""
+
+import textwrap
+from typing import Callable, Iterator, List, Tuple
+
+from ...console import printable
+from ...door.budget import USUAL, Limits, limited
+from ...door.system import System
+from ...errors import GuestError
+from ...init import declared
+from ..root import check_root
+from . import (
+    administrator,
+    agents,
+    clock,
+    dhcp,
+    disk,
+    hook,
+    interpreter,
+    kernel,
+    leftovers,
+    options,
+    passwords,
+    rights,
+    serial,
+    ssh,
+)
+from .finding import Finding, warning
+from .subject import Image
+
+# What is looked at, in the order of a first boot, and the id of what is said if a file cannot be read.
+CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
+    ("init", hook.check_init),
+    ("hook", hook.check_hook),
+    ("program", hook.check_program),
+    ("python", interpreter.check_python),
+    ("program", rights.check_rights),
+    ("options", options.check_options),
+    ("ready-gates", options.check_gates),
+    ("other-agent", agents.check_agents),
+    ("kernel", kernel.check_drivers),
+    ("initramfs", kernel.check_initramfs),
+    ("root-filesystem", disk.check_root_filesystem),
+    ("fstab", disk.check_fstab),
+    ("swap", disk.check_swap),
+    ("dhcp", dhcp.check_dhcp),
+    ("dvd", kernel.check_dvd),
+    ("serial-console", serial.check_console),
+    ("serial-getty", serial.check_getty),
+    ("hostname", administrator.check_hostname),
+    ("account", administrator.check_account),
+    ("privilege", administrator.check_privilege),
+    ("grow-root", administrator.check_growth),
+    ("sshd", ssh.check_server),
+    ("host-keys", ssh.check_host_keys),
+    ("sshd-config", ssh.check_config),
+    ("clock", clock.check_clock),
+    ("state", leftovers.check_leftovers),
+    ("network-pinned", leftovers.check_network),
+    ("authorized-keys", leftovers.check_keys),
+    ("passwords", passwords.check_passwords),
+)
+# An initramfs is unpacked whole where it lacks a driver: half a GiB with all firmware, in seconds but for bzip2.
+LARGE = {"initramfs": Limits(USUAL.steps, 1 << 30, 30.0)}
+COLUMNS = 80
+INDENT = 9  # columns of the level
+COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
+
+
+def check(system: System) -> "List[Finding]":
+    """All findings. Raises ProvisionError if there is no Linux system in the root, or nobody may look into it."""
+    found: "List[Finding]" = []
+    with limited(system) as budget:
+        check_root(system)
+        image = Image(system)
+        budget.settle()
+    if image.init in declared.TEXTS:
+        message = "this system is made from a declaration: nobody can tell from its files what a VM of it would do"
+        return [warning("init", message, image.ours("install"))]
+    for name, look in CHECKS:
+        before = len(found)
+        try:
+            with limited(system, LARGE.get(name, USUAL)) as budget:
+                found += look(image)
+                budget.settle()
+        except GuestError as problem:
+            if budget.problem:  # which a look may have taken for the lack of a file
+                del found[before:]
+            found.append(warning(name, "nobody can tell: %s" % problem))
+    return found
+
+
+def would_fail(findings: "List[Finding]") -> bool:
+    """Would a VM not reach Ready, or could nobody log in to it?"""
+    return any(finding.level == "error" for finding in findings)
+
+
+def as_json(findings: "List[Finding]") -> str:
+    """The findings for a script: a list of {level, id, message, remedy}; a remedy that is not known is null."""
+    import json  # a small Python may be without, and check tells so
+
+    return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
+
+
+def as_text(findings: "List[Finding]") -> "List[str]":
+    """The findings for a person, at most 80 columns wide; commands are left whole, to be copied."""
+    lines = []
+    for finding in findings:
+        words = "%s: %s" % (finding.id, printable(finding.message))
+        wrapped = textwrap.wrap(words, COLUMNS - INDENT, break_long_words=False, break_on_hyphens=False)
+        lines.append(finding.level.ljust(INDENT) + wrapped[0])
+        lines += [" " * INDENT + line for line in wrapped[1:]]
+        if finding.remedy:
+            lines.append(" " * INDENT + "> " + printable(finding.remedy))
+    return lines
+
+
+def summary(findings: "List[Finding]") -> str:
+    """The verdict in a line."""
+    levels = [finding.level for finding in findings]
+    counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
+    verdict = "would not come up, or keep its user out" if would_fail(findings) else "would come up"
+    if levels and set(levels) == {"warning"}:  # nothing was seen to be well: it is made from a declaration
+        return "%s: whether a VM from this image would come up cannot be determined" % counts
+    return "%s: a VM from this image %s" % (counts, verdict)
+
+
+def count(number: int, word: str) -> str:
+    """`1 error`, `2 errors`."""
+    return "%d %s%s" % (number, word, "" if number == 1 else "s")

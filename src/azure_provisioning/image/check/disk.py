@@ -1,0 +1,116 @@
+"""The file systems: is root one that can be written and lasts, and are they named so that Azure's disks are found?"""
+
+import re
+from typing import Iterator, List, NamedTuple
+
+from ...door.text import words_in
+from ...story import state
+from .finding import Finding, error, ok, warning
+from .serial import LOADERS, SOURCES, command_lines
+from .subject import Image
+
+FORGETFUL = ("tmpfs", "ramfs")
+NEVER = re.compile(r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d)")  # what other clouds and boards call theirs
+CHANGING = re.compile(r"/dev/(?:sd[a-z]|nvme\d)")
+KEPT = ("/", "/etc", "/var", "/var/lib", state.FOLDER, "/home", "/root")
+
+
+class Line(NamedTuple):
+    """A line of fstab(5)."""
+
+    source: str
+    point: str
+    kind: str
+    options: "List[str]"
+
+
+def read_fstab(image: Image) -> "List[Line]":
+    """The lines that say something."""
+    found = []
+    for line in image.text("/etc/fstab").split("\n"):
+        words = words_in(line)
+        if len(words) >= 3 and not words[0].startswith("#"):
+            point = words[1].rstrip("/") or "/"
+            found.append(Line(words[0], point, words[2], words[3].split(",") if len(words) > 3 else []))
+    return found
+
+
+def check_root_filesystem(image: Image) -> "Iterator[Finding]":
+    """An account that is made must still be there after the next boot."""
+    problems = []
+    edit = image.edit("/etc/fstab")
+    for line in read_fstab(image):
+        if line.point in KEPT and line.kind in FORGETFUL:
+            message = "fstab has %s on a %s, which forgets at every boot" % (line.point, line.kind)
+            problems.append((error if line.point in ("/", "/etc") else warning)("root-filesystem", message, edit))
+        if line.point in ("/", "/etc") and "ro" in line.options:
+            problems.append(
+                error("root-filesystem", "fstab has %s read-only: no account can be made" % line.point, edit)
+            )
+    if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
+        edit = image.edit("/etc/default/rcS")
+        problems.append(error("root-filesystem", "the image is one with a read-only root (ROOTFS_READ_ONLY)", edit))
+    if re.search(r"(?m)^[ \t]*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
+        edit = image.edit("/etc/overlayroot.conf")
+        problems.append(error("root-filesystem", "overlayroot keeps every change in memory", edit))
+    lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+    if lines and all(re.search(r"\b(systemd\.volatile=(yes|state|overlay)|overlayroot=tmpfs)", line) for line in lines):
+        problems.append(error("root-filesystem", "the kernel's command line keeps every change in memory"))
+    problems += of_running(image)
+    for problem in problems:
+        yield problem
+    if not any(problem.level == "error" for problem in problems):
+        yield ok("root-filesystem", "nothing makes it read-only, or forget")
+
+
+def of_running(image: Image) -> "List[Finding]":
+    """What is mounted, if it is this machine that is looked at."""
+    system = image.system
+    found: "List[Finding]" = []
+    if not system.live:
+        return found
+    kind = system.volatile(state.FOLDER) or system.volatile("/etc")
+    if kind:
+        found.append(error("root-filesystem", "it is a %s: what is done is forgotten at every boot" % kind))
+    root = [mount for mount in system.mounts() if mount.point in ("/", "/etc")]
+    if root and "ro" in root[-1].options.split(","):
+        found.append(error("root-filesystem", "%s is read-only: no account can be made" % root[-1].point))
+    return found
+
+
+def check_fstab(image: Image) -> "Iterator[Finding]":
+    """Disks by a name that does not depend on the order in which they are found."""
+    remedy = image.edit("/etc/fstab").noting("UUID=... as blkid tells")
+    problems = []
+    for line in read_fstab(image):
+        calm = {"nofail", "noauto"} & set(line.options)
+        if line.kind == "swap" or not line.source.startswith("/dev/"):
+            continue
+        if NEVER.match(line.source) and not calm:
+            message = "%s for %s: Azure has no such disk, and the boot stops there" % (line.source, line.point)
+            problems.append(error("fstab", message, remedy))
+        elif CHANGING.match(line.source) and not calm:
+            message = "%s for %s: the order of Azure's disks changes" % (line.source, line.point)
+            problems.append(warning("fstab", message, remedy))
+    for path, lines in command_lines(image, LOADERS):
+        roots = {word for line in lines for word in re.findall(r"\broot=(/dev/\S+)", line)}
+        named = [word for word in roots if NEVER.match(word)]
+        if named and named == list(roots):
+            problems.append(error("fstab", "root=%s in %s: Azure has no such disk" % (named[0], path)))
+        elif any(CHANGING.match(word) for word in roots):
+            message = "root=%s in %s: the order of Azure's disks changes" % (sorted(roots)[0], path)
+            problems.append(warning("fstab", message))
+    for problem in problems:
+        yield problem
+    if not problems:
+        yield ok("fstab", "no disk is named by the order in which it is found")
+
+
+def check_swap(image: Image) -> "Iterator[Finding]":
+    """Azure asks for swap on the temporary disk only: the OS disk is a remote one."""
+    found = [line.source for line in read_fstab(image) if line.kind == "swap" and "zram" not in line.source]
+    if found:
+        yield warning("swap", "%s is on the OS disk, which is slow and remote" % found[0],
+                      image.edit("/etc/fstab"))  # fmt: skip
+    else:
+        yield ok("swap", "none on the OS disk")

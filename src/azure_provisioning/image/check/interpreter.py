@@ -1,0 +1,231 @@
+"""Can the Python that the hook names run us? In an image by looking at its library, here by asking it."""
+
+import re
+import struct
+from io import BytesIO
+from typing import Iterator, List, Optional, Set, Tuple
+
+from ...door.system import System
+from ...errors import GuestError, ProvisionError
+from ...init import table
+from ...init.unit import SHELL
+from ..command import Command
+from ..python import RARE, WITHOUT, describe_lack, find_interpreter, is_too_old, unheard_options
+from .finding import Finding, error, ok, warning
+from .hook import find_command
+from .subject import Image
+
+# Every module of the standard library that a first boot loads, and those in C that they are nothing without.
+NEEDED = """
+    _posixsubprocess _socket binascii collections contextlib enum errno fcntl fnmatch functools hashlib importlib
+    itertools json marshal math os posix pyexpat re select selectors signal socket stat subprocess sys tempfile
+    threading time traceback types typing zipimport
+    """.split()  # noqa: SIM905
+BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for what is built in
+ASK = (
+    "import sys\n"
+    "missing = []\n"
+    "for name in sys.argv[1:]:\n"
+    "    try: __import__(name)\n"
+    "    except ImportError: missing.append(name)\n"
+    "print('%d.%d' % sys.version_info[:2], *missing)\n"
+)
+
+
+def check_python(image: Image) -> "Iterator[Finding]":
+    """The interpreter, and every module that we need."""
+    system, remedy = image.system, image.add("python")
+    _, links = table.find_hook(system)
+    path = find_command(system, links[0])[0] if links else ""
+    try:
+        path = find_interpreter(system, path or None)
+    except ProvisionError as problem:
+        if path and not is_too_old(system, path):
+            yield error("python", "the hook's Python is no program of the image: %s" % path, remedy)
+        else:
+            yield error("python", str(problem.reason) + (": " + path if path else ""), remedy)
+        return
+    if path == SHELL:
+        yield from look_without(image, describe_lack(system, path), remedy)
+        return
+    if system.can_run:
+        yield from ask(image, path, remedy)
+        return
+    version = find_version(system, path)
+    if version is None:
+        yield warning("python", "%s does not tell its version: nobody can tell whether it can run this" % path)
+        return
+    yield from look(image, path, version, remedy)
+
+
+def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]":
+    """The shell does the essential; an error where the options ask for more, or where it has nothing to ask with."""
+    unheard = unheard_options(image.options)
+    if unheard:
+        yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
+    else:
+        yield warning("python", "%s: %s" % (lack, WITHOUT), remedy)
+    if not image.system.find_program("curl", "wget", "nc"):
+        yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
+
+
+def missing_modules(system: System, path: str) -> "Optional[List[str]]":
+    """What the Python at `path` lacks of all that a boot may load; None where that cannot be determined."""
+    if system.can_run:
+        try:
+            return ask_python(system, path)[1]
+        except GuestError:
+            return None
+    version = find_version(system, path)
+    found = modules(system, path, version) if version else set()
+    if version is None or not found:
+        return None
+    missing, unknown = tell_missing(system, path, version, found)
+    return missing or (None if unknown else [])
+
+
+def ask_python(system: System, path: str) -> "Tuple[str, List[str]]":
+    """(the version of the Python at `path`, what it lacks), as it says itself. Raises GuestError."""
+    words = system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
+    if not words:
+        raise GuestError("no Python: it says nothing", command=path)
+    return words[0], words[1:]
+
+
+def tell_missing(system: System, path: str, version: str, found: "Set[str]") -> "Tuple[List[str], List[str]]":
+    """(what is missing, what may be built into it and nobody can tell), where its library has the modules `found`."""
+    missing = [name for name in NEEDED if name not in found and name not in ALWAYS]
+    built_in = find_built_in(system, path, version) if missing else set()
+    if built_in is not None:
+        return [name for name in missing if name not in built_in], []
+    unknown = [name for name in missing if may_be_built_in(name)]
+    return [name for name in missing if name not in unknown], unknown
+
+
+def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
+    """What the interpreter itself says."""
+    try:
+        version, missing = ask_python(image.system, path)
+    except GuestError as problem:
+        yield error("python", "%s does not run: %s" % (path, problem), remedy)
+        return
+    yield from judge(image, path, version, missing, remedy)
+
+
+def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Finding]":
+    """What the files say."""
+    system = image.system
+    found = modules(system, path, version)
+    if not found:
+        yield error("python", "the library of %s is missing: there is no lib/python%s" % (path, version), remedy)
+        return
+    missing, unknown = tell_missing(system, path, version, found)
+    if unknown:
+        yield warning("python", "nobody can tell whether these are built into %s: %s" % (path, " ".join(unknown)))
+    yield from judge(image, path, version, missing, remedy)
+
+
+def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: Command) -> "Iterator[Finding]":
+    """All there? Without what a boot loads first the shell goes on; without another module it would break off."""
+    lack = "%s (%s) lacks: %s" % (path, version, " ".join(missing))
+    if set(missing) & set(RARE):
+        yield from look_without(image, lack, remedy)
+    elif missing:
+        yield error("python", lack, remedy)
+    else:
+        yield ok("python", "%s is Python %s and has all modules" % (path, version))
+
+
+# No Python is without: they are in its core (Modules/Setup.bootstrap; marshal in Modules/config.c.in).
+ALWAYS = ("errno", "itertools", "marshal", "posix", "sys", "time")
+
+
+def may_be_built_in(name: str) -> bool:
+    """Is this a module in C?"""
+    return name in ("_posixsubprocess", "_socket", "binascii", "fcntl", "math", "pyexpat", "select") or name in ALWAYS
+
+
+def find_version(system: System, path: str) -> "Optional[str]":
+    """`3.11`, by a name in the chain of links, or the only library that is there."""
+    for step in reversed(system.chain(path)):
+        match = re.search(r"python(3)\.(\d+)m?$", step)
+        if match:
+            return "%s.%s" % match.groups()
+    prefix = prefix_of(system, path)
+    names = [name for lib in ("lib", "lib64") for name in system.list("%s/%s" % (prefix, lib))]
+    versions = {name[len("python") :] for name in names if re.match(r"python3\.\d+$", name)}
+    return versions.pop() if len(versions) == 1 else None
+
+
+def prefix_of(system: System, path: str) -> str:
+    """`/usr` for what leads to `/usr/bin/python3.11`."""
+    folder = system.chain(path)[-1].rpartition("/")[0]
+    prefix = folder.rpartition("/")[0]
+    return "/usr" if prefix in ("", "/usr") or folder.endswith("/libexec") else prefix
+
+
+def modules(system: System, path: str, version: str) -> "Set[str]":
+    """The modules in the interpreter's library: files, folders, what is in lib-dynload, and in the zip."""
+    prefix, found = prefix_of(system, path), set()
+    for lib in ("lib", "lib64"):
+        folder = "%s/%s/python%s" % (prefix, lib, version)
+        for name in system.list(folder):
+            found.update(module_names(name))
+            if system.is_dir(folder + "/" + name) and {"__init__.py", "__init__.pyc"} & set(
+                system.list(folder + "/" + name)
+            ):
+                found.add(name)
+        for name in system.list(folder + "/lib-dynload"):
+            found.update(module_names(name))
+        found |= in_zip(system, "%s/%s/python%s.zip" % (prefix, lib, version.replace(".", "")))
+    return found
+
+
+def module_names(name: str) -> "List[str]":
+    """The module that a file is: `x.py`, `x.pyc`, `x.so`, `x.cpython-311-x86_64-linux-gnu.so`; none if it is none."""
+    match = re.match(r"(\w+)(?:\.pyc?|(?:\.[\w-]+)?\.so)$", name)
+    return [match.group(1)] if match else []
+
+
+def in_zip(system: System, path: str) -> "Set[str]":
+    """The modules in the library's zip, if it is one."""
+    try:
+        from zipfile import BadZipFile, ZipFile
+    except ImportError:  # a small Python that runs us; then none of the image's is likely to have its library in one
+        return set()
+    try:
+        data = system.read(path, limit=BINARY_LIMIT) or b""
+        system.spend(path, data.count(b"PK\1\2"))  # files, each of which takes ZipFile some microseconds
+        names = ZipFile(BytesIO(data)).namelist()
+    except (GuestError, BadZipFile, ValueError, NotImplementedError, OverflowError, OSError, struct.error):
+        return set()  # zipfile has no one word for what is none
+    found = set()
+    for name in names:
+        head, _, tail = name.partition("/")
+        if tail in ("__init__.py", "__init__.pyc"):
+            found.add(head)
+        elif not tail:
+            found.update(module_names(head))
+    return found
+
+
+def find_built_in(system: System, path: str, version: str) -> "Optional[Set[str]]":
+    """The modules in C that are part of the interpreter or its shared library, by their init functions.
+
+    None if no such function has a name there: then nobody can tell.
+    """
+    prefix = prefix_of(system, path)
+    places = [path]
+    for lib in ("lib", "lib64"):
+        folders = ["%s/%s" % (prefix, lib)]
+        folders += [folder + "/" + name for folder in folders for name in system.list(folder) if name.endswith("-gnu")]
+        for folder in folders:
+            places += [folder + "/" + name for name in system.list(folder) if name.startswith("libpython" + version)]
+    found: "Set[str]" = set()
+    for place in places:
+        try:
+            data = system.read(place, limit=BINARY_LIMIT, head=True) or b""
+        except GuestError:
+            continue
+        found.update(name.decode("ascii") for name in re.findall(rb"PyInit_(\w{1,64})\0", data))
+    return found or None

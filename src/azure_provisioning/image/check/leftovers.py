@@ -1,0 +1,89 @@
+"""What belongs to one machine, and should not be in an image of many: all that `generalize` would take out."""
+
+import re
+from typing import Callable, Iterator, Tuple
+
+from ...door.budget import limited
+from ...errors import GuestError
+from ...guest.accounts import all_accounts, uid_min
+from ..generalize.histories import plan_histories
+from ..generalize.leases import plan_leases
+from ..generalize.machine_id import plan_machine_id
+from ..generalize.network_cards import plan_network_cards
+from ..generalize.own_data import plan_own_data, plan_state
+from ..generalize.plan import Plan
+from ..generalize.random_seed import plan_random_seeds
+from .finding import Finding, ok, warning
+from .subject import Image
+
+# The id, what looks, what it means if something is there, and what if nothing is.
+KINDS: "Tuple[Tuple[str, Callable[[Plan], None], str, str], ...]" = (
+    ("machine-id", plan_machine_id, "every VM would have the id of this machine", "every VM gets its own"),
+    ("leases", plan_leases, "DHCP leases or ids are left", "none are left"),
+    ("network-pinned", plan_network_cards, "the network card of one machine is named", "no card is named"),
+    ("random-seed", plan_random_seeds, "every VM would begin with the same random numbers", "none is left"),
+    ("histories", plan_histories, "whoever made the image left a history", "no shell history is left"),
+    ("state", plan_own_data, "data of a VM that was set up are left", "no data of a VM are left"),
+    ("state", plan_state, "the state of a VM that was set up is left", "no VM was set up from this image yet"),
+)
+# Files that may name a card by its address, which `generalize` leaves to the person.
+NETWORK_FILES = (
+    ("/etc/netplan", "*.yaml", r"(?m)^[ \t]*macaddress\s*:"),
+    ("/etc/systemd/network", "*.network", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
+    ("/etc/systemd/network", "*.link", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
+    ("/etc/NetworkManager/system-connections", "*", r"(?m)^[ \t]*mac-address\s*="),
+)
+SHOWN = 3  # of the things that are left, in one message
+KEYS_SHOWN = 32  # accounts with keys, in one answer
+KEYS_BYTES = 4096  # of a file of keys, to see that it is none that is empty
+
+
+def check_leftovers(image: Image) -> "Iterator[Finding]":
+    """One finding a kind."""
+    for name, look, bad, good in KINDS:
+        plan = Plan(image.system)
+        try:
+            with limited(image.system):
+                look(plan)
+        except GuestError as failure:
+            yield warning(name, "nobody can tell: %s" % failure)
+            continue
+        whats = [change.what for change in plan.changes]
+        for problem in plan.problems:
+            yield warning(name, "nobody can tell: %s" % problem)
+        if whats:
+            more = ", and %d more" % (len(whats) - SHOWN) if len(whats) > SHOWN else ""
+            yield warning(name, "%s: %s%s" % (bad, ", ".join(whats[:SHOWN]), more), image.ours("generalize"))
+        elif not plan.problems:
+            yield ok(name, good)
+
+
+def check_network(image: Image) -> "Iterator[Finding]":
+    """Configuration of the network that is for a card of one address: every VM has another."""
+    plan = Plan(image.system)
+    for folder, names, form in NETWORK_FILES:
+        for path in plan.files(folder, names):
+            if re.search(form, image.active(path)):
+                message = "%s is for the network card of one machine" % path
+                yield warning("network-pinned", message, image.remove(path))
+
+
+def check_keys(image: Image) -> "Iterator[Finding]":
+    """Keys by which somebody could log in to every VM."""
+    system, first = image.system, uid_min(image.system)
+    found = []
+    for account in all_accounts(system):
+        if account.uid == 0 or account.uid >= first:
+            path = account.home.rstrip("/") + "/.ssh/authorized_keys"
+            try:
+                if account.home.startswith("/") and (system.read(path, KEYS_BYTES, head=True) or b"").strip():
+                    found.append((account.name, path))
+            except GuestError:
+                continue  # another's home, for a user who is not root
+    for name, path in found[:KEYS_SHOWN]:
+        message = "who has the key of %s can log in to every VM" % name
+        yield warning("authorized-keys", message, image.remove(path))
+    if found[KEYS_SHOWN:]:
+        yield warning("authorized-keys", "%d more accounts have keys" % (len(found) - KEYS_SHOWN))
+    if not found:
+        yield ok("authorized-keys", "no account of the image has any")

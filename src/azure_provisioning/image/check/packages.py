@@ -1,0 +1,86 @@
+"""The image's package manager, and what it calls the things that are missing most often."""
+
+from typing import Dict, Tuple
+
+from ...door.system import System
+from ..command import Command
+
+# The tools by which a manager is known, and how it adds a package. The first that is there counts.
+MANAGERS: "Tuple[Tuple[str, Tuple[str, ...]], ...]" = (
+    ("apt-get", ("apt-get", "install", "-y")),
+    ("apk", ("apk", "add")),
+    ("xbps-install", ("xbps-install", "-Sy")),
+    ("emerge", ("emerge",)),
+    ("pacman", ("pacman", "-S", "--noconfirm")),
+    ("dnf", ("dnf", "install", "-y")),
+    ("tdnf", ("tdnf", "install", "-y")),
+    ("zypper", ("zypper", "install", "-y")),
+    ("yum", ("yum", "install", "-y")),
+    ("opkg", ("opkg", "install")),
+    ("slackpkg", ("slackpkg", "install")),
+)
+
+# A name for all managers, and those of the managers that have another; empty: it has none that is known to us.
+NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
+    "python": (
+        "python3",
+        {
+            "emerge": "dev-lang/python",
+            "pacman": "python",
+            "opkg": "python3-core python3-io python3-json python3-xml python3-crypt python3-datetime python3-threading",
+        },
+    ),
+    "dhcp": (
+        "dhcpcd",
+        {
+            "emerge": "net-misc/dhcpcd",
+            "dnf": "NetworkManager",
+            "yum": "dhclient",
+            "tdnf": "systemd-networkd",
+            "opkg": "",
+            "zypper": "NetworkManager",
+        },
+    ),  # fmt: skip
+    "ssh": (
+        "openssh-server",
+        {
+            "apk": "openssh",
+            "xbps-install": "openssh",
+            "emerge": "net-misc/openssh",
+            "pacman": "openssh",
+            "zypper": "openssh",
+            "opkg": "openssh",
+            "slackpkg": "openssh",
+        },
+    ),  # fmt: skip
+    "sudo": ("sudo", {"emerge": "app-admin/sudo", "apk": "doas"}),
+    "curl": ("curl", {"emerge": "net-misc/curl"}),
+    "time": ("chrony", {"emerge": "net-misc/chrony", "slackpkg": "ntp"}),
+    "grow": (
+        "cloud-utils-growpart",
+        {
+            "apt-get": "cloud-guest-utils",
+            "pacman": "cloud-guest-utils",
+            "emerge": "sys-apps/util-linux",
+            "xbps-install": "util-linux",
+            "zypper": "growpart",
+            "slackpkg": "",
+            "opkg": "sfdisk",
+            "yum": "",
+        },
+    ),  # fmt: skip
+    "ext": (
+        "e2fsprogs",
+        {"emerge": "sys-fs/e2fsprogs", "apk": "e2fsprogs-extra", "opkg": "e2fsprogs-resize2fs"},
+    ),
+}
+
+
+def command(system: System, what: str) -> Command:
+    """The command, inside the image, that adds `what` (a key of NAMES); empty if it is not known."""
+    for tool, words in MANAGERS:
+        if system.find_program(tool):
+            usual, others = NAMES[what]
+            names = others.get(tool, usual).split()
+            return Command(*words, *names) if names else Command()
+    return Command()

@@ -1,0 +1,61 @@
+"""What root runs or reads of us at a boot: may anybody else change it?"""
+
+from typing import Iterator, Tuple
+
+from ... import config
+from ...compiled.keep import find_kept
+from ...door.rights import Danger, find_dangers, keeper
+from ...guest import privilege, sshd
+from ...init import manifest, table
+from ...init.unit import SHELL
+from ...story import state
+from ..command import Command
+from .finding import Finding, error, warning
+from .hook import find_command
+from .interpreter import find_version, prefix_of
+from .subject import Image
+
+
+def check_rights(image: Image) -> "Iterator[Finding]":
+    """The owner and the mode of each file that is ours or that names us, and of every folder on the way to it."""
+    told = set()
+    for name, path in files(image):
+        for danger in find_dangers(image.system, path):
+            if danger.path in told:
+                continue
+            told.add(danger.path)
+            level = warning if danger.slight or name == "options" else error
+            yield level(name, danger.words + ": a boot, which runs as root, goes by it", take_back(image, danger))
+
+
+def files(image: Image) -> "Iterator[Tuple[str, str]]":
+    """(the id of what is said of it, path) of all that is there; in the order of a boot."""
+    system = image.system
+    name, links = table.find_hook(system)
+    if name:
+        for path in table.load(name).files(system):
+            yield "hook", path
+    python, program = find_command(system, links[0]) if links else ("", "")
+    for path in [program, *manifest.values(system, "program"), *find_kept(system)]:
+        yield "program", path
+    for path in [python, *manifest.values(system, "python")]:
+        yield "python", path
+        version = find_version(system, path) if path and path != SHELL else None
+        if version:  # root imports from there at each boot
+            yield "python", "%s/lib/python%s/os.py" % (prefix_of(system, path), version)
+    yield "hook", manifest.PATH
+    yield "options", config.PATH
+    for path in (state.PATH, state.FOLDER + "/customData", state.FOLDER + "/userData"):
+        yield "state", path
+    for path in (privilege.SUDO_RULE, privilege.DOAS_RULE):
+        yield "privilege", path
+    yield "sshd-config", sshd.DROP_IN
+
+
+def take_back(image: Image, danger: Danger) -> Command:
+    """The command that leaves a file or folder to root alone."""
+    place = image.place(danger.path)
+    command = Command("chmod", "go-w").on(place)
+    if danger.who.startswith("the user"):
+        command = Command("chown", "%d:%d" % keeper(image.system)).on(place).then(command)
+    return command

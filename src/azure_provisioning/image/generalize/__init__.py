@@ -1,0 +1,1 @@
+"""`generalize`: a machine or an image made ready to be captured."""

@@ -1,0 +1,136 @@
+"""The agents that may have set this machine up before: waagent and cloud-init, and what they leave in an image."""
+
+from fnmatch import fnmatchcase
+from typing import List, NamedTuple, Tuple
+
+from ...door.system import System
+from ...init.rivals import CLOUD_DISABLED, CLOUD_INIT, OTHER_FOLDERS, WAAGENT, WAAGENT_CONF
+from ..command import Command
+from ..package import Package, find_package, purge
+from .plan import Plan, join
+
+STOP_SECONDS = 120.0
+CLOUD_CONF = "/etc/cloud"
+
+
+class Agent(NamedTuple):
+    """One of them: `kept` are (folder, pattern) of its state, its configuration and its logs."""
+
+    name: str
+    services: Tuple[str, ...]
+    kept: Tuple[Tuple[str, str], ...]
+
+
+AGENTS = (
+    Agent(
+        "waagent",
+        WAAGENT + ("waagent-network-setup",),
+        (
+            ("/var/lib", "waagent"),
+            ("/etc", WAAGENT_CONF.rpartition("/")[2]),
+            ("/etc/systemd/system", "waagent-network-setup.service"),
+            ("/var/log", "waagent.log*"),
+            ("/var/log", "azure"),
+        ),
+    ),
+    Agent(
+        "cloud-init",
+        CLOUD_INIT + ("cloud-config", "cloud-final"),
+        (
+            ("/var/lib", "cloud"),
+            (CLOUD_CONF, "*"),
+            ("/var/log", "cloud-init*.log*"),
+        ),
+    ),
+)
+# The links that have a service started, of every init system: a folder, and what a link in it is called.
+STARTED = (
+    ("/etc/systemd/system/*.wants", "%s.service"),
+    ("/etc/systemd/system/*.requires", "%s.service"),
+    ("/etc/runlevels/*", "%s"),
+    ("/etc/rc[S0-9].d", "S[0-9][0-9]%s"),
+    ("/etc/rc.d/rc[S0-9].d", "S[0-9][0-9]%s"),
+    ("/etc/init.d", "S[0-9][0-9]%s"),
+    ("/etc/runit/runsvdir/*", "%s"),
+    ("/etc/service", "%s"),
+) + tuple((folder, "%s" + ending) for folder, ending in OTHER_FOLDERS.items())
+# Network configuration that cloud-init wrote. It goes by the MAC address of this VM's card.
+NETWORK = (
+    ("/etc/netplan", "*cloud-init*"),
+    ("/etc/network/interfaces.d", "*cloud-init*"),
+    ("/etc/systemd/network", "*cloud-init*"),
+    ("/etc/NetworkManager/system-connections", "cloud-init*"),
+)
+
+
+def plan_agents(plan: Plan, take_out: bool) -> bool:
+    """Take out the agents that are here, or only name what they have left. True if a package manager will be run."""
+    purged = False
+    for agent in AGENTS:
+        kept = [path for folder, pattern in agent.kept for path in matching(plan, folder, pattern)]
+        kept = [path for path in kept if path not in CLOUD_DISABLED]
+        program = plan.system.find_program(agent.name)
+        if take_out:
+            purged = take_out_agent(plan, agent, program or "", kept) or purged
+        elif program or kept:
+            plan.notes.append(
+                "%s stays, with %s: --remove-agent takes it out" % (agent.name, " ".join(kept) or "nothing of its own")
+            )
+    for folder, pattern in NETWORK:
+        for path in matching(plan, folder, pattern):
+            plan.notes.append("%s is cloud-init's, and may fit this VM's network card alone: it stays" % path)
+    return purged
+
+
+def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") -> bool:
+    """Purge its package where that is possible; else have nothing start it. Then remove what it keeps.
+
+    True if there is a package.
+    """
+    system = plan.system
+    paths = [program] + kept
+    package = find_package(system, program) if program else None
+    if package:
+        command = Command(*package.purges[0])
+        plan.add("purge the package %s (%s)" % (package.name, command), lambda: purge_all(system, package, paths))
+    elif program and system.live:
+        plan.add("stop %s" % agent.name, lambda: stop(system, agent.services))
+    for folder, name in STARTED:
+        top, _, last = folder.rpartition("/")
+        folders = matching(plan, top, last) if "*" in last or "[" in last else [folder]
+        for inner in folders:
+            for service in agent.services:
+                for path in matching(plan, inner, name % service):
+                    plan.remove(path)
+    if agent.name == "cloud-init" and program and not system.exists(CLOUD_DISABLED[0]):
+        plan.add("disable cloud-init by " + CLOUD_DISABLED[0], lambda: disable_cloud_init(system))
+    for path in kept:
+        plan.remove(path)
+    return package is not None
+
+
+def purge_all(system: System, package: Package, paths: "List[str]") -> None:
+    """Purge the package, and count which of the paths went with it among our own changes."""
+    purge(system, package)
+    system.touched += [path for path in paths if system.stat(path, follow=False) is None]
+
+
+def matching(plan: Plan, folder: str, pattern: str) -> "List[str]":
+    """The paths of what lies in a folder under a name that matches."""
+    return [join(folder, name) for name, _ in plan.look(folder) if fnmatchcase(name, pattern)]
+
+
+def disable_cloud_init(system: System) -> None:
+    """Write the file that keeps cloud-init from running, unless it is gone by now."""
+    if system.find_program("cloud-init"):
+        system.write(CLOUD_DISABLED[0], "")
+
+
+def stop(system: System, services: "Tuple[str, ...]") -> None:
+    """Stop the services on the running machine: an agent that goes on would write anew what is removed."""
+    for service in services:
+        for words in (("systemctl", "stop", service), ("rc-service", service, "stop"), ("service", service, "stop")):
+            tool = system.find_program(words[0])
+            if tool:
+                system.run((tool,) + words[1:], STOP_SECONDS, check=False)
+                break

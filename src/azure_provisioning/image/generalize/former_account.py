@@ -1,0 +1,207 @@
+"""An account of the machine that the image was made on, taken out: its home, what others keep for it, its lines."""
+
+import os
+import re
+import stat
+from contextlib import suppress
+
+from ...door.system import System
+from ...door.text import BLANKS, words_in
+from ...errors import GuestError, ProvisionError
+from ...guest.account import NAME
+from ...guest.accounts import (
+    GROUP,
+    GSHADOW,
+    NOBODY,
+    PASSWD,
+    SHADOW,
+    SUBGID,
+    SUBUID,
+    Account,
+    Table,
+    all_accounts,
+    all_groups,
+    find_account,
+    locked,
+    uid_max,
+    uid_min,
+)
+from ...guest.applets import find_applet, find_tool
+from ...guest.privilege import DOAS_CONF, DOAS_RULE, SUDOERS
+from ...guest.stale_locks import clear_leftovers
+from .plan import Plan, join
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Set
+
+SUDO_FOLDER = "/etc/sudoers.d"
+# What other programs keep for an account, in a file that is called after it: mail, crontabs, and small notes.
+KEPT = (
+    "/var/mail",
+    "/var/spool/mail",
+    "/var/spool/cron/crontabs",
+    "/var/spool/cron/tabs",
+    "/var/spool/cron",
+    "/etc/crontabs",
+    "/var/lib/systemd/linger",
+    "/var/lib/AccountsService/users",
+    "/var/lib/sudo/lectured",
+    "/var/db/sudo/lectured",
+)
+FILES = (PASSWD, SHADOW, GROUP, GSHADOW, SUBUID, SUBGID)
+BACKUP = "-"  # what the shadow suite appends to the name of the version before
+
+
+def plan_account(plan: Plan, name: str) -> None:
+    """Remove the account `name` and all that is its own. Raises ProvisionError if it is the system's."""
+    account = find_account(plan.system, name) if NAME.match(name) else None
+    if account is None:
+        plan.notes.append("there is no account %s" % name)
+        return
+    first = uid_min(plan.system)
+    if account.uid < first or account.uid == NOBODY:
+        raise ProvisionError("an account of the system stays", name=name, uid=account.uid, uid_min=first)
+    with plan.looking():
+        if plan.system.exists(account.home) and not plan.is_own(account.home):
+            plan.notes.append("the account %s stays: it can be removed when nothing is mounted in its home" % name)
+            return
+    plan_home(plan, account)
+    for folder in KEPT:
+        plan.remove(join(folder, name))
+    plan_privilege(plan, name)
+    plan.add("remove the account %s (uid %d)" % (name, account.uid), lambda: remove_account(plan.system, account))
+
+
+def people(system: System) -> "List[str]":
+    """The names of the accounts that are people's."""
+    first, last = uid_min(system), uid_max(system)
+    return [account.name for account in all_accounts(system) if first <= account.uid <= last]
+
+
+# -- what is its own -------------------------------------------------------------------------------------------------
+
+
+def plan_home(plan: Plan, account: Account) -> None:
+    """Remove the home, if nobody else lives there."""
+    home = os.path.normpath(account.home)
+    found = None
+    with plan.looking():
+        found = plan.system.stat(home, follow=False) if home.startswith("/") else None
+    if found is None:
+        return
+    others = [other.home.rstrip("/") for other in all_accounts(plan.system) if other.name != account.name]
+    owners = {account.uid, os.geteuid()} - {0}
+    if home.count("/") < 2 or any((other + "/").startswith(home + "/") for other in others):
+        plan.notes.append("the home %s stays: it is not %s's alone" % (home, account.name))
+    elif stat.S_ISLNK(found.st_mode):
+        plan.notes.append("%s is a link to %s, which stays" % (home, plan.system.readlink(home)))
+        plan.remove(home)
+    elif found.st_uid not in owners:
+        plan.notes.append("the home %s stays: it belongs to uid %d" % (home, found.st_uid))
+    else:
+        plan.remove(home)
+
+
+def plan_privilege(plan: Plan, name: str) -> None:
+    """Remove the account's rules for sudo and doas; a file that has no other goes."""
+    doas = re.compile(r"(?m)^[ \t]*permit[ \t]+nopass[ \t]+%s[ \t]*\n?" % re.escape(name))
+    with plan.looking():
+        paths = list(SUDOERS) + plan.files(SUDO_FOLDER, "*")
+        for path in paths:
+            text = plan.system.read_text(path) or ""
+            if without_rules(text, name) != text and path not in SUDOERS and is_idle(without_rules(text, name)):
+                plan.remove(path)
+            else:
+                plan.rewrite(path, lambda text: without_rules(text, name))
+        text = plan.system.read_text(DOAS_RULE) or ""
+        if doas.search(text) and is_idle(doas.sub("", text)):
+            plan.remove(DOAS_RULE)
+        for path in (DOAS_RULE, DOAS_CONF):
+            plan.rewrite(path, lambda text: doas.sub("", text))
+
+
+def without_rules(text: str, name: str) -> str:
+    """sudoers without the rules of a user; a rule goes on in the next line after a backslash."""
+    kept, dropping, goes_on = [], False, False
+    for line in text.split("\n"):
+        if not goes_on:
+            words = words_in(line)
+            dropping = bool(words) and words[0].strip('"') == name
+        goes_on = line.rstrip("\r").endswith("\\")
+        if not dropping:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def is_idle(text: str) -> bool:
+    """Is there nothing but comments in it? `#includedir` is none."""
+    lines = [line.strip(BLANKS) for line in text.split("\n")]
+    return all(not line or (line.startswith("#") and not line.startswith("#include")) for line in lines)
+
+
+# -- its lines -------------------------------------------------------------------------------------------------------
+
+
+def remove_account(system: System, account: Account) -> None:
+    """Remove the account by the tool that the guest has, and whatever it leaves by editing the files.
+
+    Without force: a tool that refuses because the account is in use, by whoever calls us, has the files edited.
+    """
+    if system.can_run:
+        clear_leftovers(system)
+        userdel, deluser = find_tool(system, "userdel"), find_applet(system, "deluser")
+        tool = userdel or deluser
+        before = {path: system.read(path) for path in FILES}
+        if tool:
+            with suppress(GuestError):
+                system.run([tool, account.name])
+        system.touched += [path for path in FILES if system.read(path) != before[path]]
+    with locked(system):
+        own = own_groups(system, account)
+        for ending in (BACKUP, ""):
+            for path in (SUBUID, SUBGID, SHADOW):
+                drop_lines(
+                    system, path + ending, {account.name, str(account.uid)} if path != SHADOW else {account.name}
+                )
+            for path in (GSHADOW, GROUP):
+                drop_lines(system, path + ending, own)
+                leave_groups(system, path + ending, account.name)
+        for ending in (BACKUP, ""):  # last: without this line there is no account, and nobody would look for the others
+            drop_lines(system, PASSWD + ending, {account.name})
+
+
+def own_groups(system: System, account: Account) -> "Set[str]":
+    """The group that was made with the account, if it is nobody else's."""
+    shared = any(other.gid == account.gid and other.name != account.name for other in all_accounts(system))
+    return {
+        group.name
+        for group in all_groups(system)
+        if group.name == account.name
+        and group.gid == account.gid
+        and not shared
+        and set(group.members) <= {account.name}
+    }
+
+
+def drop_lines(system: System, path: str, names: "Set[str]") -> None:
+    """Remove the lines about these names from one of the files."""
+    table = Table(system, path)
+    kept = [line for line in table.lines if line.split(":")[0] not in names]
+    if kept != table.lines:
+        table.lines = kept
+        table.save(system)
+
+
+def leave_groups(system: System, path: str, name: str) -> None:
+    """Remove a name from the members of every group, and in gshadow from those who may change them."""
+    table = Table(system, path)
+    before = list(table.lines)
+    for index, fields in enumerate(table.rows()):
+        for place in (2, 3) if path.startswith(GSHADOW) else (3,):
+            members = fields[place].split(",") if len(fields) > place else []
+            if name in members:
+                fields[place] = ",".join(member for member in members if member != name)
+                table.lines[index] = ":".join(fields)
+    if table.lines != before:
+        table.save(system)

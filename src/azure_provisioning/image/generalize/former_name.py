@@ -1,0 +1,56 @@
+"""The name of the machine that the image was made on, wherever an image keeps one."""
+
+import re
+
+from ...door.system import System
+from ...door.text import words_in
+from ...guest.hostname import KEYED, STORES, assign
+from ...guest.hosts import ADDRESS, names_in
+from ...guest.hosts import PATH as HOSTS
+from .plan import Plan
+
+NAME = "localhost"  # for which every DHCP client takes the name that the network gives
+NAMED = ("/etc/hostname", "/etc/HOSTNAME")  # the second is Slackware's
+DHCLIENT = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf", "/etc/dhcp3/dhclient.conf")
+SCRIPTS = "/etc/sysconfig/network-scripts"
+
+
+def plan_former_name(plan: Plan) -> None:
+    """Forget the name. `/etc/hosts` comes first, while the other files still tell which name it is."""
+    system = plan.system
+    with plan.looking():
+        name = former_name(system)
+        if name:
+            plan.rewrite(HOSTS, lambda text: without_name(text, name))
+            sent = re.compile(r'(?m)^[ \t]*send[ \t]+host-name[ \t]+"%s(?:\.[^"]*)?"[ \t]*;.*\n?' % re.escape(name))
+            for path in DHCLIENT:  # as waagent writes it
+                plan.rewrite(path, lambda text: sent.sub("", text))
+            told = re.compile(r"(?m)^DHCP_HOSTNAME=[\"']?%s\b.*\n?" % re.escape(name))
+            for path in plan.files(SCRIPTS, "ifcfg-*"):
+                plan.rewrite(path, lambda text: told.sub("", text))
+    for path, key in KEYED:
+        plan.rewrite(path, lambda text, key=key: assign(text, key, NAME))  # type: ignore[misc] # a default binds it
+    for path in reversed(NAMED):
+        with plan.looking():
+            if not (system.readlink(path) or "").startswith(STORES):
+                plan.rewrite(path, lambda text: NAME + "\n" if text.strip() else text)
+
+
+def former_name(system: System) -> str:
+    """The name as the image's files have it; empty if it has none of its own."""
+    for path in NAMED:
+        words = (system.read_text(path) or "").split()
+        if words and words[0] != NAME:
+            return words[0]
+    return ""
+
+
+def without_name(text: str, name: str) -> str:
+    """`/etc/hosts` without the line of the machine's own name."""
+    lines = text.split("\n")
+    return "\n".join(line for line in lines if not (is_own(line) and name.lower() in names_in(line)))
+
+
+def is_own(line: str) -> bool:
+    """Is this the address that distros give the machine itself?"""
+    return words_in(line.split("#")[0])[:1] == [ADDRESS]

@@ -1,0 +1,176 @@
+"""Make the machine an image: forget who it was, and have the next boot be a first boot.
+
+What waagent's deprovision does and what it forgets (WALinuxAgent, pa/deprovision/default.py), with a word beforehand.
+"""
+
+import os
+import stat
+from fnmatch import fnmatchcase
+
+from ... import config
+from ...console import Console
+from ...door.budget import USUAL, Limits, limited
+from ...door.lock import wait_for_turn
+from ...door.system import System
+from ...errors import GuestError, ProvisionError
+from ...guest.account import NAME
+from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
+from ...init import manifest, table
+from ..command import Command
+from ..install.install import install
+from ..root import check_root
+from ..whole import find_damage
+from .agent import plan_agents
+from .former_account import people, plan_account
+from .former_name import plan_former_name
+from .histories import plan_histories
+from .leases import plan_leases
+from .logs import plan_logs
+from .machine_id import plan_machine_id
+from .network_cards import plan_network_cards
+from .own_data import plan_compiled, plan_own_data, plan_state
+from .plan import Plan, join
+from .random_seed import plan_random_seeds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Sequence
+
+PROGRAM_LIMIT = 16 << 20  # bytes
+# To plan: the homes of all accounts, and all logs.
+PLANNING = Limits(4 * USUAL.steps, USUAL.size, 4 * USUAL.seconds)
+
+
+def generalize(
+    system: System,
+    console: Console,
+    agree: "Callable[[], None]",
+    *,
+    users: "Sequence[str]" = (),
+    remove_agent: bool = False,
+    program: bytes = b"",
+) -> None:
+    """Say what will be done, have the person `agree`, and do it; `system.touched` then lists what was changed.
+
+    `agree` raises ProvisionError for no. What cannot be done is told, and the rest done. Raises ProvisionError if
+    anything could not, and, with nothing touched, if there is no Linux system or an account is the system's. `program`
+    is the file that this runs from, if it is the built one.
+    """
+    check_root(system)
+    if system.root == "/" and os.geteuid() != 0:
+        raise ProvisionError("only root can generalize the machine that it runs on", advice="call it with sudo")
+    system.in_place = False  # what is mounted on a file is not the image's
+    system.one_mount = system.root != "/"
+    wait_for_turn(system, "generalize", console.say)  # before the plan: it is of what a first boot leaves
+    with limited(system, PLANNING) as budget:
+        plan = make_plan(system, console, users, remove_agent, program)
+        budget.settle()
+    for what in dict.fromkeys(change.what for change in plan.changes):
+        console.say("will " + what)
+    for note in plan.notes:
+        console.say(note)
+    for problem in plan.problems:
+        console.warn(problem)
+    failed = 0
+    if plan.changes:
+        agree()
+        failed = plan.carry_out(console)
+        system.sync()
+    if failed or plan.problems:
+        raise ProvisionError(
+            "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
+            advice="see the warnings above, and run it again",
+        )
+    if table.find_hook(system)[1]:
+        console.say("generalized: the next boot uses this up; power off and capture now")
+    else:
+        console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
+
+
+def make_plan(
+    system: System, console: Console, users: "Sequence[str]", remove_agent: bool, program: bytes = b""
+) -> Plan:
+    """All that there is to do, in its order. Raises ProvisionError if an account may not be removed.
+
+    The order makes it harmless to be cut short: what a login needs goes last, when a reboot is a first boot already.
+    """
+    plan = Plan(system)
+    leaving = Plan(system)
+    for name in sorted(set(users)):
+        plan_account(leaving, name)
+    purged = plan_agents(plan, remove_agent)
+    plan_leases(plan)
+    plan_network_cards(plan)
+    plan_random_seeds(plan)
+    plan_former_name(plan)
+    plan_machine_id(plan)
+    plan_own_data(plan)
+    plan_compiled(plan, console, program)
+    plan_logs(plan)
+    if purged:
+        plan.add("empty the logs that the package manager will have written", lambda: empty_logs(system, console))
+    plan_histories(plan)
+    plan_hook(plan, console)
+    plan_state(plan)
+    plan_host_keys(plan)
+    plan.changes += leaving.changes
+    plan.notes += leaving.notes
+    plan.problems += leaving.problems
+    with plan.looking():
+        for name in people(system):
+            if name not in users:
+                remedy = ": %s removes it" % Command("--user", name) if NAME.match(name) else ""
+                plan.notes.append("the account %s stays, with its keys and password%s" % (name, remedy))
+    return plan
+
+
+def empty_logs(system: System, console: Console) -> None:
+    """Empty the logs that have been written since the plan was made."""
+    later = Plan(system)
+    with limited(system, PLANNING):
+        plan_logs(later)
+    later.carry_out(console)
+
+
+def plan_hook(plan: Plan, console: Console) -> None:
+    """Enable the hook again that was used up."""
+    with plan.looking():
+        recorded = dict(manifest.read(plan.system))
+        if "program" in recorded and "init" in recorded and not table.find_hook(plan.system)[1]:
+            plan.add("enable the boot hook for " + recorded["init"], lambda: enable_again(plan.system, console))
+
+
+def enable_again(system: System, console: Console) -> None:
+    """Install anew what is installed, in the same way. Raises ProvisionError."""
+    recorded = dict(manifest.read(system))
+    path, python = recorded.get("program", ""), recorded.get("python", "")
+    program = system.read(path, limit=PROGRAM_LIMIT)
+    if program is None:
+        raise GuestError("the program that was installed is gone", path=path)
+    damage = find_damage(program)
+    if damage:
+        raise GuestError("the program that was installed is damaged: %s" % damage, path=path)
+    done = system.touched
+    try:
+        install(
+            system,
+            console,
+            program,
+            prefix=os.path.dirname(os.path.dirname(path)),
+            init_name=recorded.get("init"),
+            python=python if system.is_program(python) else None,
+        )
+        done = done + system.touched
+    finally:
+        system.touched = done
+
+
+def plan_host_keys(plan: Plan) -> None:
+    """Remove the keys by which SSH servers prove who they are; the next boot makes new ones."""
+    if config.load(plan.system)[0].host_keys == "keep":
+        plan.notes.append("the SSH host keys stay, as %s says" % config.PATH)
+        return
+    for folder, pattern in ((OPENSSH, OPENSSH_KEYS), (DROPBEAR, DROPBEAR_KEYS)):
+        for name, what in plan.look(folder):
+            if fnmatchcase(name, pattern) and not stat.S_ISDIR(what.st_mode):
+                plan.remove(join(folder, name))

@@ -1,0 +1,192 @@
+"""What is going to be done to a guest: found and shown first, then done in this order.
+
+Every path is reached step by step from the root of the guest, and never through a symlink that a user may have put
+there. What is found may be gone when its turn comes, and what is done may be done again.
+"""
+
+import os
+import stat
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Callable, Dict, Iterator, List, NamedTuple, Set, Tuple
+
+from ...console import Console
+from ...door.folder import open_folder
+from ...door.system import Mount, System, is_below
+from ...door.tree import IN_THE_WAY
+from ...errors import GuestError, ProvisionError
+from ..root import NOT_THE_IMAGES
+
+TREE_DEPTH = 200  # folders in one another that are removed; each is held open meanwhile
+NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs")
+
+
+class Change(NamedTuple):
+    """One of the things to do."""
+
+    what: str  # "remove /etc/ssh/ssh_host_rsa_key"
+    make: Callable[[], None]
+
+
+class Plan:
+    """The changes, in order; what could not be looked into; and what a person should know."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.changes: "List[Change]" = []
+        self.problems: "List[str]" = []
+        self.notes: "List[str]" = []
+        self._places: "Set[str]" = set()
+        self._mounts = find_mounts(system)
+        self._told: "Set[str]" = set()  # the mount points that were named
+
+    # -- found ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def looking(self) -> "Iterator[None]":
+        """What cannot be looked into is a problem, which is told, and no reason to leave the rest undone.
+
+        Behind a link that a user has put in our way lies nothing that the image keeps by itself: that is only noted.
+        """
+        try:
+            yield
+        except GuestError as error:
+            if self.system.budget is not None:
+                self.system.budget.settle()  # too much work is no problem of one place
+            told = self.notes if error.reason == IN_THE_WAY else self.problems
+            told.append(str(error))
+
+    def look(self, folder: str) -> "List[Tuple[str, os.stat_result]]":
+        """(name, what it is) of all that lies in a folder; nothing if there is no such folder."""
+        found = []
+        with self.looking():
+            if self.system.is_dir(folder):
+                with open_folder(self.system, folder) as opened:
+                    for name in opened.list():
+                        what = opened.stat(name)
+                        if what is not None:
+                            found.append((name, what))
+        return found
+
+    def files(self, folder: str, *patterns: str) -> "List[str]":
+        """The paths of the regular files in a folder whose names match one of the patterns."""
+        return [
+            join(folder, name)
+            for name, what in self.look(folder)
+            if stat.S_ISREG(what.st_mode) and any(fnmatchcase(name, pattern) for pattern in patterns)
+        ]
+
+    def is_new(self, path: str) -> bool:
+        """Is nothing planned yet for this place? /var/mail is often a link to /var/spool/mail."""
+        with self.looking():
+            place = join(self.system.path(os.path.dirname(path)), os.path.basename(path))
+            if place not in self._places:
+                self._places.add(place)
+                return True
+        return False
+
+    # -- what is mounted ------------------------------------------------------------------------------------------
+
+    def is_own(self, path: str) -> bool:
+        """Is what lies at `path` the guest's own, with all below it? What is mounted is named, once.
+
+        What is mounted in an image comes from the machine that works on it. On the running machine a disk is its own;
+        but what is removed is removed as a whole, or stays.
+        """
+        root = "" if self.system.root == "/" else self.system.root
+        place = self.system.path(path, follow=False)[len(root) :]
+        if root and is_below(place, *NOT_THE_IMAGES):
+            return False
+        points = [point for point in self._mounts if is_below(point, place) or (root and is_below(place, point))]
+        for point in points:
+            self._tell(point)
+        return not points
+
+    def enters(self, folder: str) -> bool:
+        """Is what lies in a folder that was found in another still the guest's own? What is mounted there is named."""
+        mount = self._mounts.get(folder)
+        if mount is None:
+            return True
+        is_disk = mount.inside == "/" and mount.kind not in NETWORKED and not mount.kind.startswith("fuse")
+        if self.system.root == "/" and is_disk:
+            return True
+        self._tell(folder)
+        return False
+
+    def _tell(self, point: str) -> None:
+        if point not in self._told:
+            self._told.add(point)
+            self.problems.append("something is mounted at %s: what is there stays as it is" % point)
+
+    # -- to be done -----------------------------------------------------------------------------------------------
+
+    def add(self, what: str, make: "Callable[[], None]") -> None:
+        """One more thing to do, in words and as a function, which raises GuestError if it cannot be done."""
+        self.changes.append(Change(what, make))
+
+    def remove(self, path: str) -> None:
+        """Remove what lies at a path, with all below it, if anything does. A symlink is removed, not followed."""
+        with self.looking():
+            if self.system.stat(path, follow=False) is not None and self.is_own(path) and self.is_new(path):
+                self.add("remove " + path, lambda: remove(self.system, path))
+
+    def empty(self, path: str) -> None:
+        """Leave a file where it is, without content."""
+        if self.is_own(path) and self.is_new(path):
+            self.add("empty " + path, lambda: empty(self.system, path))
+
+    def rewrite(self, path: str, change: "Callable[[str], str]") -> None:
+        """Give a text file that is there the text that `change` makes of its own."""
+
+        def make() -> None:
+            now = self.system.read_text(path)
+            if now is not None:
+                self.system.write(path, change(now))
+
+        with self.looking():
+            text = self.system.read_text(path)
+            if text is not None and change(text) != text and self.is_own(path):
+                self.add("change " + path, make)
+
+    def carry_out(self, console: Console) -> int:
+        """Do all of it; what fails is told, and the rest done. Returns how many things failed."""
+        failed = 0
+        for change in self.changes:
+            try:
+                change.make()
+            except ProvisionError as error:
+                failed += 1
+                console.warn("could not %s: %s" % (change.what, error))
+        return failed
+
+
+def find_mounts(system: System) -> "Dict[str, Mount]":
+    """What is mounted below the root of a guest, by the path that the guest has for it."""
+    root = "" if system.root == "/" else system.root
+    mounts = [mount for mount in System().mounts() if mount.point.startswith(root + "/") and mount.point != "/"]
+    return {mount.point[len(root) :]: mount for mount in mounts}
+
+
+def join(folder: str, name: str) -> str:
+    """A path in a folder, which may be the root."""
+    return folder.rstrip("/") + "/" + name
+
+
+def remove(system: System, path: str) -> None:
+    """Remove what lies at a path now. Raises GuestError."""
+    if system.stat(path, follow=False) is None:
+        return
+    folder, name = os.path.split(path)
+    with open_folder(system, folder) as opened:
+        if opened.remove(name, TREE_DEPTH):
+            system.touched.append(path)
+
+
+def empty(system: System, path: str) -> None:
+    """Take the content from the file at a path. Raises GuestError."""
+    if system.stat(path, follow=False) is None:
+        return
+    folder, name = os.path.split(path)
+    with open_folder(system, folder) as opened:
+        if opened.empty(name):
+            system.touched.append(path)

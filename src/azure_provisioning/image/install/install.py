@@ -1,0 +1,144 @@
+"""Put the program and its boot hook into a guest, whole or not at all, and take them out again."""
+
+import os
+import stat
+
+from ... import config
+from ...console import Console
+from ...door.system import System
+from ...door.tree import ROOT
+from ...errors import GuestError, ProvisionError
+from ...init import declared, detection, manifest, rivals, s6, table
+from ...init.unit import DEFAULT, SHELL
+from ...records import Hook
+from ...story import state
+from ..check.interpreter import missing_modules
+from ..python import WITHOUT, describe_lack, find_interpreter, unheard_options
+from ..root import check_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
+
+NAME = "azure-provisioning"
+
+
+def install(
+    system: System,
+    console: Console,
+    program: bytes,
+    *,
+    prefix: str = "/usr/local",
+    init_name: "Optional[str]" = None,
+    every_boot: bool = False,
+    python: "Optional[str]" = None,
+) -> str:
+    """Copy the `program` to PREFIX/sbin and have the next boot run it; returns the name of the init system.
+
+    `system.touched` then lists what was changed. Raises ProvisionError, and then nothing is changed.
+    """
+    check_root(system)
+    name, init_system = table.choose(system, init_name)
+    hook = Hook(find_interpreter(system, python), os.path.normpath(prefix).rstrip("/") + "/sbin/" + NAME)
+    lack = describe_lack(system, hook.python)
+    unheard = unheard_options(config.load(system)[0]) if lack else []
+    if unheard:
+        raise ProvisionError(
+            "%s, and the options ask for what takes it" % lack,
+            advice="install the distro's full python3 package there, or take them out of " + config.PATH,
+            options=" ".join(unheard),
+        )
+    complete = False
+    system.begin()
+    try:
+        system.make_dirs(state.FOLDER, owner=ROOT)
+        system.write(hook.program, program, mode=0o755, owner=ROOT)
+        take_back(system)
+        for older in programs_of(system):
+            if older != hook.program:
+                system.unlink(older)
+        for other in table.NAMES:
+            if other != name and table.load(other).present(system):
+                table.load(other).remove(system)
+        if every_boot:
+            config.set_option(system, "every_boot", "yes")
+        init_system.enable(system, hook)
+        links = init_system.links(system)
+        if not links:
+            raise GuestError("the hook was written, but nothing would start it", init=name)
+        folders = manifest.values(system, "folder")
+        folders += [folder for folder in system.made if folder not in folders]
+        facts = [("init", name), ("python", hook.python), ("program", hook.program)]
+        facts += [("lacks", words) for words in known_lack(system, hook.python)]
+        facts += [("link", link) for link in links] + [("folder", folder) for folder in folders]
+        manifest.write(system, facts)
+        complete = True
+    finally:
+        if complete:
+            system.commit()
+        else:
+            system.roll_back()
+    for line in rivals.find_rivals(system):
+        console.warn(line)
+    left = s6.left_to_do(system) if name == "s6" else None
+    if left:
+        console.warn(left)
+    if lack:
+        console.warn("%s: %s" % (lack, WITHOUT))
+        if not system.find_program("curl", "wget", "nc"):
+            console.warn("there is no curl, wget or nc either, and a boot needs one of them")
+    kind = system.volatile(state.FOLDER)
+    if kind:
+        console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))
+    return name
+
+
+def known_lack(system: System, python: str) -> "List[str]":
+    """What the hook's Python lacks of all that a boot loads, in words; none where that cannot be determined.
+
+    A Python that lacked nothing, and fails at a boot, is broken: the shell does not go on in its place then.
+    """
+    missing = ["python"] if python == SHELL else missing_modules(system, python)
+    return [] if missing is None else [" ".join(missing) or "nothing"]
+
+
+def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":
+    """What to add to the declaration from which this system is made; None for one that takes files of ours.
+
+    Raises ProvisionError.
+    """
+    check_root(system)
+    found = init_name or detection.find_init(system)
+    return declared.declaration(found) if found in declared.TEXTS else None
+
+
+def programs_of(system: System) -> "List[str]":
+    """The programs that `install` wrote down, by the name that it gives them: the image may name any file."""
+    return [path for path in manifest.values(system, "program") if path.endswith("/sbin/" + NAME)]
+
+
+def take_back(system: System) -> None:
+    """Have what earlier boots left in our folder be root's alone. Raises GuestError."""
+    for name in system.list(state.FOLDER):
+        path = state.FOLDER + "/" + name
+        found = system.stat(path, follow=False)
+        if found is not None and stat.S_ISREG(found.st_mode) and not name.startswith("boot-"):
+            is_for_all = path in (state.PATH, manifest.PATH)
+            system.write(path, system.read(path) or b"", mode=0o644 if is_for_all else 0o600, owner=ROOT)
+
+
+def uninstall(system: System) -> None:
+    """Take out what `install` put in, and the state; options, log and ready.d stay. Raises ProvisionError."""
+    check_root(system)
+    programs = programs_of(system) or [DEFAULT.program]
+    folders = manifest.values(system, "folder")
+    for module in map(table.load, table.NAMES):
+        if module.present(system) or module.links(system):
+            module.remove(system)
+    for path in (state.FOLDER + "/" + name for name in system.list(state.FOLDER)):
+        if not system.is_dir(path):  # a folder in there is not ours
+            system.unlink(path)
+    for path in programs:
+        system.unlink(path)
+    for folder in reversed(folders or [state.FOLDER]):
+        system.remove_dir(folder)

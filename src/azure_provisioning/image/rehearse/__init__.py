@@ -1,0 +1,1 @@
+"""`rehearse`: a first boot against an Azure inside the command."""

@@ -1,0 +1,125 @@
+"""This boot: on Azure or not, which VM, done or not, and how long it may take."""
+
+from .. import config
+from ..azure.identity import identify
+from ..console import Console
+from ..door import lock
+from ..door.budget import limited
+from ..door.system import System
+from ..errors import GuestError
+from ..init import notify
+from .state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Optional
+
+REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
+
+
+class Boot:
+    """What every stage of a boot needs to know."""
+
+    def __init__(self, system: System, console: Console) -> None:
+        self.system = system
+        self.console = console
+        self.started = system.monotonic()
+        self.options, self.problems = config.load(system)
+        self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
+        self.state = State(system)
+        self.forced = False  # although already done
+        self.renamed = False  # did the running kernel's name change in this boot?
+        self.reporting = False  # has the report of Ready begun?
+        self.keeps_hook = False  # is it for the next boot, written by an `install` that this one has waited for?
+
+    @property
+    def ends(self) -> float:
+        """When (monotonic) this boot gives up, whatever it is doing."""
+        return self.started + self.options.deadline
+
+    @property
+    def report_from(self) -> float:
+        """When (monotonic) it stops trying anything but to report that it failed."""
+        return self.ends - min(REPORT_RESERVE, self.options.deadline / 4)
+
+    def is_done(self, fact: str) -> bool:
+        """Is `fact` ("configured_at", "ready_at") known of this very VM?"""
+        return self.state.has(fact, self.vm_id)
+
+    def note_step(self, name: str, result: str, started: float) -> None:
+        """Note for `status` how a step went that began at `started` (monotonic)."""
+        self.state.note_step(name, result, self.system.monotonic() - started)
+
+    def reread(self) -> None:
+        """Read the state anew, now that nobody else writes it."""
+        if not self.forced:
+            self.state = State(self.system)
+
+    def save(self) -> None:
+        """Write the state. A machine that cannot keep it is set up all the same."""
+        try:
+            self.state.save(self.system)
+        except GuestError as error:
+            self.console.warn("what is done cannot be remembered: %s" % error)
+
+    def release(self) -> None:
+        """Let the rest of the boot go on, if a manager waits for our word."""
+        try:
+            notify.release_boot()
+        except GuestError as error:
+            self.console.warn(str(error))
+
+
+def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> bool:
+    """A change whose failure is a warning; `change` returns what it did, in words. True if it did not fail."""
+    started = boot.system.monotonic()
+    try:
+        with limited(boot.system):
+            done, result = change(), "ok"
+    except GuestError as error:
+        done, result = "warning: %s" % error, "warning"
+    boot.note_step(name, result, started)
+    boot.console.say("%s: %s" % (name, done))
+    return result == "ok"
+
+
+def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":
+    """This boot, if it has work to do; None if this is not Azure, or Azure has accepted Ready from this VM before.
+
+    `force`: although not on Azure, although already done.
+    """
+    boot = Boot(system, console)
+    for problem in boot.problems:
+        console.warn(problem)
+    if boot.state.problem:
+        console.warn("the state file is not usable (%s): kept aside, and treated as not done" % boot.state.problem)
+        try:
+            boot.state.set_aside(system)
+        except GuestError as error:
+            console.warn(str(error))
+    if force:
+        boot.forced, boot.state.facts = True, {}
+        return boot
+    if not boot.on_azure:
+        console.say("not on Azure, nothing to do (%s)" % boot.told_by)
+    elif boot.is_done("ready_at"):
+        retire_left_over(boot)
+    else:
+        return boot
+    boot.release()
+    return None
+
+
+def retire_left_over(boot: Boot) -> None:
+    """Ready was accepted before. If the hook is still there and should not be, it goes now."""
+    if boot.options.every_boot:
+        return
+    from ..init import table
+
+    try:
+        if lock.take(boot.system, "run") is None:
+            return  # an `install` is writing it
+        for path in table.disable(boot.system):
+            boot.console.say("the hook is off (%s): Ready was accepted at %s" % (path, boot.state.facts["ready_at"]))
+    except GuestError as error:
+        boot.console.warn(str(error))

@@ -1,0 +1,104 @@
+"""Wait for the network, and fetch what Azure knows of this VM: from IMDS, and from the provisioning DVD."""
+
+from ..azure import imds
+from ..azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
+from ..config import Options
+from ..errors import BadReply, GuestError, Unreachable
+from ..records import Instance
+from .boot import Boot
+from .patience import Patience
+from .report import wireservers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+    from ..azure.media import Media
+
+FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
+MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
+
+
+def imds_peer(boot: Boot) -> Peer:
+    """IMDS, where the options have it."""
+    return Peer("IMDS", *boot.options.imds)
+
+
+def wait_for_azure(boot: Boot) -> None:
+    """Return as soon as IMDS or the WireServer takes a connection.
+
+    Raises Unreachable when it is time to give up. No target of any init system says that there is a lease, so we ask.
+    """
+    system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
+    started = system.monotonic()
+    while True:
+        for peer in [imds_peer(boot), *wireservers(boot)]:
+            left = boot.report_from - system.monotonic()
+            if left > 0 and is_reachable(system, peer, left):
+                boot.note_step("wait", "ok", started)
+                return
+        missing = Unreachable(
+            "no answer from Azure",
+            advice="see to a DHCP lease, and a route to %s" % boot.options.wireserver[0],
+        )
+        if system.monotonic() + pause >= boot.report_from:
+            boot.note_step("wait", "failed", started)
+            missing.details["seconds"] = str(int(system.monotonic() - boot.started))
+            raise missing
+        notice(missing)
+        system.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
+    """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
+    system, started = boot.system, boot.system.monotonic()
+    until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
+    try:
+        instance = persist(
+            system, lambda seconds: imds.fetch_instance(system, imds_peer(boot), seconds), until, Patience(boot, "IMDS")
+        )
+    except (Unreachable, BadReply) as error:
+        disc = read_disc(boot)
+        if disc is None:
+            boot.note_step("fetch", "failed", started)
+            raise
+        boot.console.warn("%s: the DVD alone has to do" % error)
+        instance = Instance.from_json({"compute": {"name": disc.hostname}})
+    else:
+        disc = read_disc(boot) if is_disc_of_use(boot.options, instance) else None
+    began = system.monotonic()
+    until = min(began + MEDIA_SECONDS, boot.report_from)
+    while disc is None and is_disc_awaited(boot.options, instance) and system.live:
+        if system.monotonic() >= until:
+            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % (until - began))
+            break
+        system.sleep(LONGEST_PAUSE)
+        disc = read_disc(boot, quiet=True)
+    boot.note_step("fetch", "ok", started)
+    return instance, disc
+
+
+def is_disc_of_use(options: Options, instance: Instance) -> bool:
+    """May the DVD have what an option wants, or what IMDS has not told? If not, nothing is mounted."""
+    wanted = options.wants("account", "password", "ssh_keys", "password_login", "custom_data")
+    return wanted or not instance.computer_name or instance.pool is None
+
+
+def is_disc_awaited(options: Options, instance: Instance) -> bool:
+    """Is something promised that only the DVD has, and wanted?"""
+    password = options.wants("password") and instance.password_login is True
+    return password or (options.wants("custom_data") and instance.promises_custom_data)
+
+
+def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":
+    """The DVD, or None, and one line that says why."""
+    from ..azure import media  # not where nothing on it is wanted
+
+    try:
+        disc, why = media.read_media(boot.system)
+    except (BadReply, GuestError) as error:
+        disc, why = None, str(error)
+    if not quiet:
+        boot.console.say("DVD: read from %s" % why if disc else "IMDS alone has to do: %s" % why)
+    return disc

@@ -1,0 +1,261 @@
+"""THE STORY of a first boot:
+
+identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember configured -> gates -> report
+-> remember ready -> disable. `boot.begin` has identified the VM when this starts.
+"""
+
+from ..azure.description import describe_failure, timestamp
+from ..azure.transport import LONGEST_PAUSE
+from ..door import lock
+from ..errors import GuestError, ProvisionError
+from ..guest import gates
+from ..init import rivals
+from ..records import Instance, Profile
+from .boot import Boot, attempt
+from .fetch import fetch, wait_for_azure
+from .report import report, report_ready, write_to_pool
+from .state import FOLDER, IMDS_ID, same_vm
+from .steps import TRIES, take_steps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from ..azure.media import Media
+
+LOG = "/var/log/azure-provisioning.log"
+LOG_LIMIT = 256 << 10  # bytes
+
+
+def provision(boot: Boot, *, detach: bool = False) -> int:
+    """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
+    others = rivals.find_rivals(boot.system)
+    if others:
+        boot.release()
+        boot.console.announce("nothing was done: " + "; ".join(others))
+        return 1
+
+    turn = lock.take(boot.system, "run")
+    if turn is not None:
+        boot.reread()  # another run may have ended since
+        prepare(boot)
+    boot.release()
+    if detach and not boot.system.detach():
+        return 0
+    if turn is not None:
+        lock.sign(boot.system, turn, "run")
+    elif not wait_for_turn(boot):
+        return 0
+
+    try:
+        if not boot.is_done("configured_at"):
+            wait_for_azure(boot)
+            instance, disc = fetch(boot)
+            pool = instance.pool or (disc.pool if disc else "")
+            if pool:
+                return leave(boot, "this VM is pre-provisioned (%s): nothing is applied to it" % pool)
+            take_identity(boot, instance)
+            if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
+                apply(boot, instance, disc)
+                remember(boot, "configured_at")
+        if not boot.is_done("ready_at"):
+            pass_gates(boot)
+            report_ready(boot)
+            remember(boot, "ready_at")
+    except ProvisionError as error:
+        return fail(boot, error)
+    except Exception as error:
+        fail(boot, ProvisionError("unhandled exception", exception=repr(error)))
+        error.told = True  # type: ignore[attr-defined] # for __main__, which has the shell tell of all that comes earlier
+        raise
+    disable(boot)
+    if boot.reporting:
+        tell_end(boot)
+    return 0
+
+
+# -- prepare ---------------------------------------------------------------------------------------------------------
+
+
+def prepare(boot: Boot) -> None:
+    """The local part, which holds back sshd: from here on the state is about this VM. No network, over in a moment."""
+    if boot.system.root == "/":
+        boot.console.keep_log(LOG, LOG_LIMIT)
+    if not boot.vm_id:
+        return  # without an id from the firmware nobody knows whose the host keys are
+    if not boot.state.is_about(boot.vm_id):
+        boot.state.adopt(boot.vm_id)
+        boot.save()
+    if "prepared_at" in boot.state.facts or not boot.system.live:
+        return
+    if boot.options.entropy:
+        from ..guest import entropy
+
+        attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
+    if boot.options.host_keys == "new":
+        from ..guest import host_keys
+
+        tries = (attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)) for _ in range(TRIES))
+        if not any(tries):
+            return  # the next boot tries again
+        # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew.
+        boot.system.sync()
+    boot.state.facts["prepared_at"] = timestamp(boot.system.time())
+    boot.save()
+
+
+def wait_for_turn(boot: Boot) -> bool:
+    """Wait until the other run, or another command, that holds the lock is over. True if there is work left for us."""
+    holder = lock.find_holder(boot.system)
+    other = "run" if holder is None or holder.verb == "run" else "`%s`" % holder.verb
+    boot.console.say("another %s is at work: waiting for it" % other)
+    while boot.system.monotonic() < boot.ends:
+        turn = lock.take(boot.system, "run")
+        if turn is not None:
+            return go_on_after(boot, turn.before.verb if turn.before else "run")
+        boot.system.sleep(LONGEST_PAUSE)
+    boot.console.say("the other %s is still at work: leaving it to that one" % other)
+    return False
+
+
+def go_on_after(boot: Boot, verb: str) -> bool:
+    """Go on after the command that has worked while this one waited. True if it left work for us."""
+    if verb in ("uninstall", "generalize"):
+        boot.console.say("`%s` has been here meanwhile: the machine stays as that left it" % verb)
+        return False
+    boot.keeps_hook = verb == "install"
+    boot.reread()
+    prepare(boot)  # another run may have died before it was so far
+    return not boot.is_done("ready_at")
+
+
+def take_identity(boot: Boot, instance: Instance) -> None:
+    """Without an id from the firmware this VM goes by IMDS's. Where the two differ, that is said and no more.
+
+    Not every cloud's firmware is known. But it may also be the answer of somebody else.
+    """
+    if boot.vm_id is None:
+        boot.vm_id = instance.vm_id
+        boot.state.adopt(boot.vm_id)
+    boot.state.facts.pop(IMDS_ID, None)
+    if boot.vm_id and instance.vm_id and not same_vm(boot.vm_id, instance.vm_id):
+        boot.state.facts[IMDS_ID] = instance.vm_id
+        boot.console.announce("warning: IMDS has the VM id %s, the firmware %s" % (instance.vm_id, boot.vm_id))
+
+
+# -- apply -----------------------------------------------------------------------------------------------------------
+
+
+def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
+    """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
+    if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):
+        boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
+        return
+    kind = boot.system.volatile(FOLDER)
+    if kind:
+        boot.console.warn("%s is on a %s, which forgets: the next boot will set this VM up again" % (FOLDER, kind))
+    profile = make_profile(instance, disc)
+    if boot.state.facts.get("previous_user"):
+        boot.console.warn("the account %s is of another VM, and stays" % boot.state.facts["previous_user"])
+    take_steps(boot, profile)
+    if profile.user:
+        boot.state.facts["user"] = profile.user
+    boot.system.sync()
+
+
+def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
+    """What this VM is to become: IMDS first, and the DVD for what IMDS does not say."""
+    names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
+    login = instance.password_login
+    if login is None and disc:
+        login = disc.password_login
+    return Profile(
+        names=tuple(name for name in names if name),
+        user=instance.user or (disc.user if disc else ""),
+        password=disc.password if disc else None,
+        ssh_keys=instance.ssh_keys or (disc.ssh_keys if disc else ()),
+        password_login=login,
+        custom_data=disc.custom_data if disc else None,
+        promises_custom_data=instance.promises_custom_data,
+        user_data=instance.user_data,
+    )
+
+
+# -- remember, report, disable ---------------------------------------------------------------------------------------
+
+
+def remember(boot: Boot, fact: str) -> None:
+    """Note that `fact` is true of this VM, now. If that cannot be kept, the next boot does the work again."""
+    if not boot.vm_id:
+        boot.console.warn("this VM has no id: that it is set up cannot be remembered")
+        return
+    boot.state.adopt(boot.vm_id)
+    boot.state.forget_error()
+    boot.state.facts[fact] = timestamp(boot.system.time())
+    boot.save()
+
+
+def pass_gates(boot: Boot) -> None:
+    """Publish the name, and run the user's own gates. Raises the failure of a gate."""
+    if boot.renamed and boot.options.publish_name:
+        from ..guest import dns
+
+        attempt(boot, "publish_name", lambda: dns.publish_name(boot.system, boot.system.hostname()))
+    environment = {
+        "AZURE_VM_ID": boot.vm_id or "",
+        "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
+        "AZURE_ADMIN_USER": boot.state.facts.get("user", ""),
+    }
+    for gate in gates.find_gates(boot.system):
+        started, name = boot.system.monotonic(), gate.rpartition("/")[2]
+        boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))
+        boot.note_step("gate-" + name, "ok", started)
+
+
+def leave(boot: Boot, why: str) -> int:
+    """End without a report: this VM is not to be set up yet. Noted, for who waits by `status --wait`."""
+    boot.state.note_error(ProvisionError(why), timestamp(boot.system.time()), boot.system.boot_id())
+    boot.save()
+    boot.console.announce(why)
+    return 1
+
+
+def fail(boot: Boot, error: ProvisionError) -> int:
+    """Tell of a failure everywhere it can be told: state, Azure, console. The hook stays for the next boot."""
+    boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
+    boot.save()
+    line = describe_failure(error, boot.vm_id, boot.system.time())
+    write_to_pool(boot, line)
+    if not boot.reporting:  # else it is the report itself that failed
+        try:
+            report(boot, line, boot.ends)
+        except ProvisionError as second:
+            boot.console.warn("the failure could not be reported: %s" % second)
+    boot.console.announce("FAILED: %s. The next boot tries again" % error)
+    return 1
+
+
+def disable(boot: Boot) -> None:
+    """Take the hook out of the boot. That it cannot be is a warning: the state already protects."""
+    if boot.options.every_boot or boot.keeps_hook:
+        return
+    from ..init import table
+
+    try:
+        for path in table.disable(boot.system):
+            boot.console.say("the hook is off (%s)" % path)
+    except GuestError as error:
+        boot.console.warn("the boot hook could not be removed: %s" % error)
+
+
+def tell_end(boot: Boot) -> None:
+    """On the console: that it is done, and the host keys by which a first login can be verified."""
+    if boot.system.live:
+        from ..guest import host_keys
+
+        try:
+            for line in host_keys.fingerprints(boot.system):
+                boot.console.announce("host key %s" % line)
+        except GuestError as error:
+            boot.console.warn(str(error))
+    boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))

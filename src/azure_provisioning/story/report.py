@@ -1,0 +1,47 @@
+"""Report how the boot went: to the WireServer, and before that to the key-value pool, which nobody reads afterwards."""
+
+from ..azure import kvp, wireserver
+from ..azure.description import describe_success
+from ..azure.endpoint import find_endpoint
+from ..azure.transport import Peer
+from .boot import Boot, attempt
+from .patience import Patience
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
+
+def wireservers(boot: Boot) -> "List[Peer]":
+    """The WireServer: where the options have it, else where the lease has it, and the constant."""
+    constant = boot.options.wireserver
+    told = None if boot.options.sets_wireserver else find_endpoint(boot.system)
+    places = [(told, 80)] if told and told != constant[0] else []
+    return [Peer("WireServer", host, port) for host, port in [*places, constant]]
+
+
+def report_ready(boot: Boot) -> None:
+    """Report Ready until Azure accepts it. Raises the last failure if it does not in time."""
+    started = boot.system.monotonic()
+    boot.reporting = True
+    write_to_pool(boot, describe_success(boot.vm_id, boot.system.time()))
+    report(boot, "", boot.ends)
+    boot.note_step("report", "ok", started)
+
+
+def report(boot: Boot, problem: str, until: float) -> None:
+    """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
+    wireserver.report_health(
+        boot.system,
+        lambda: wireservers(boot),
+        problem,
+        until,
+        boot.console.say,
+        Patience(boot, "the WireServer"),
+        protocol=boot.options.protocol,
+    )
+
+
+def write_to_pool(boot: Boot, line: str) -> None:
+    """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
+    attempt(boot, "kvp", lambda: kvp.write_report(boot.system, line))

@@ -1,0 +1,108 @@
+"""What is known of this machine, or of an image: for people, and as JSON for their scripts."""
+
+import json
+
+from .. import __version__, config
+from ..azure.identity import identify
+from ..door.system import System
+from ..init import table
+from . import boot
+from .state import IMDS_ID, State, same_vm
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+BAR_WIDTH = 24  # columns of the longest step in the timeline
+PAUSE = 0.5  # seconds between two looks, with --wait
+
+
+def read_status(system: System) -> "Dict[str, object]":
+    """The status; its keys and their meaning are in the README. Raises GuestError."""
+    options, _ = config.load(system)
+    azure, vm_id, _ = identify(system, options.platform)
+    state = known(system, vm_id)
+    facts = state.facts
+    mechanism, links = table.find_hook(system)
+    status: "Dict[str, object]" = {
+        "version": __version__,
+        "azure": azure,
+        "vm_id": vm_id or facts.get("vm_id"),
+        "hook": {"enabled": bool(links), "mechanism": mechanism, "path": links[0] if links else None},
+        "configured": "configured_at" in facts or "ready_at" in facts,
+        "configured_at": facts.get("configured_at"),
+        "ready": "ready_at" in facts,
+        "ready_at": facts.get("ready_at"),
+        "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()],
+        "last_error": read_error(facts),
+    }
+    if IMDS_ID in facts:
+        status[IMDS_ID] = facts[IMDS_ID]
+    return status
+
+
+def known(system: System, vm_id: "Optional[str]") -> State:
+    """What is known of this very VM: nothing if the state is another's, from which the image was captured."""
+    state = State(system)
+    if vm_id and state.facts.get("vm_id") and not same_vm(vm_id, state.facts["vm_id"]):
+        state.facts = {}
+    return state
+
+
+def read_error(facts: "Dict[str, str]") -> "Optional[Dict[str, object]]":
+    """Why the last boot failed; None if it did not."""
+    if "error_reason" not in facts:
+        return None
+    details = {key[len("error.") :]: value for key, value in facts.items() if key.startswith("error.")}
+    return {"reason": facts["error_reason"], "details": details, "at": facts.get("error_at")}
+
+
+def wait_for_end(system: System) -> None:
+    """Return when Ready is accepted or this boot has failed, at the latest when a boot would have given up."""
+    options, _ = config.load(system)
+    azure, vm_id, _ = identify(system, options.platform)
+    if not azure:
+        return  # nobody will report from here
+    ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
+    while system.monotonic() < ends:
+        facts = known(system, vm_id).facts
+        if "ready_at" in facts or (facts.get("error_boot") and facts["error_boot"] == system.boot_id()):
+            return
+        system.sleep(PAUSE)
+
+
+def as_json(status: "Dict[str, object]") -> str:
+    """The status for a script."""
+    return json.dumps(status, indent=2)
+
+
+def as_text(status: "Dict[str, Any]") -> "List[str]":
+    """The status for a person."""
+    hook, error = status["hook"], status["last_error"]
+    azure = {True: "yes", False: "no", None: "unknown"}[status["azure"]]
+    other = " (but IMDS has %s)" % status[IMDS_ID] if IMDS_ID in status else ""
+    enabled = "runs at the next boot (%s: %s)" % (hook["mechanism"], hook["path"]) if hook["enabled"] else "off"
+    lines = [
+        "version     %s" % status["version"],
+        "on Azure    %s" % azure,
+        "VM          %s%s" % (status["vm_id"] or "unknown", other),
+        "boot hook   %s" % enabled,
+        "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
+        "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
+    ]
+    lines += timeline(status["steps"])
+    if error is not None:
+        details = ", ".join("%s=%s" % item for item in error["details"].items())
+        lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
+    return lines
+
+
+def timeline(steps: "List[Dict[str, Any]]") -> "List[str]":
+    """One line a step, with a bar as long as it took in proportion to the longest."""
+    longest = max([step["seconds"] for step in steps] + [0.001])
+    lines = []
+    for step in steps:
+        bar = "#" * int(BAR_WIDTH * step["seconds"] / longest + 0.5)
+        line = "step        %-15s %-8s %8.3f s  %s" % (step["name"], step["result"], step["seconds"], bar)
+        lines.append(line.rstrip())
+    return lines
