@@ -38,7 +38,7 @@ def tell(_tree):
 
 settled = types.ModuleType("azure_provisioning.story.settled")
 settled.is_settled, settled.release_boot = tell, int
-azure_provisioning.story.settled = sys.modules["azure_provisioning.story.settled"] = settled
+sys.modules["azure_provisioning.story.settled"] = settled
 sys.argv = [program, "run"]
 runpy.run_path(program, run_name="__main__")
 """
