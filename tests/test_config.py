@@ -1,8 +1,11 @@
 """The options file: a mistake in it is told and never more than that."""
 
+import os
+import re
 from typing import List, Tuple
 
 from azure_provisioning import config
+from tests import TOP
 from tests.guests import GuestTest
 
 DEFAULTS = {
@@ -26,9 +29,22 @@ class ConfigTest(GuestTest):
                 self.assertEqual(getattr(options, key), value, key)
 
     def test_every_key_is_an_option(self) -> None:
-        for key in config.PARSERS:
-            self.assertTrue(hasattr(config.Options, key), key)
-        self.assertEqual(set(DEFAULTS) - set(config.PARSERS), set())
+        keys = [row[0] for row in config.TABLE]
+        self.assertEqual(sorted(config.Options.__annotations__), sorted(keys))
+        self.assertEqual(set(DEFAULTS) - set(keys), set())
+
+    def test_readme_has_every_option(self) -> None:
+        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+            text = file.read()
+        for key, default, _, _, says in config.TABLE:
+            self.assertIn("| `%s` | `%s` | %s |\n" % (key, default, says), text)
+
+    def test_the_shell_refuses_what_takes_python(self) -> None:
+        """The shell implementation has a list of its own, since it cannot read this one."""
+        with open(os.path.join(TOP, "src", "essential.sh"), encoding="utf-8") as file:
+            script = file.read()
+        listed = [set(words.split()) for words in re.findall(r"for key in ([a-z_ ]+); *do", script)]
+        self.assertIn({row[0] for row in config.TABLE if row[3]}, listed)
 
     def test_no_file(self) -> None:
         options, problems = config.load(self.system)

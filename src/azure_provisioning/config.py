@@ -6,7 +6,7 @@ from .errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Tuple
+    from typing import Callable, List, Tuple
 
     from .door.system import System
 
@@ -14,29 +14,37 @@ PATH = "/etc/azure-provisioning.conf"
 
 
 class Options:
-    """The options with their defaults; seconds where a time is meant."""
+    """The options, each with its default from `TABLE`; seconds where a time is meant."""
 
-    deadline = 900.0
-    wireserver = ("168.63.129.16", 80)
-    sets_wireserver = False  # then no lease is asked
-    given: "Tuple[str, ...]" = ()  # the keys that somebody wrote down, whatever their values are
-    imds = ("169.254.169.254", 80)
-    platform = "auto"
-    every_boot = False
-    host_keys = "new"
-    protocol = "auto"
-    custom_data = "keep"
-    user_data = "keep"
-    hosts = True
-    hostname = True
-    entropy = True
-    account = True
-    password = True
-    ssh_keys = True
-    sudo = True
-    password_login = True
-    grow_root = True
-    publish_name = True
+    deadline: float
+    wireserver: "Tuple[str, int]"
+    imds: "Tuple[str, int]"
+    platform: str
+    every_boot: bool
+    host_keys: str
+    protocol: str
+    custom_data: str
+    user_data: str
+    hosts: bool
+    hostname: bool
+    entropy: bool
+    account: bool
+    password: bool
+    ssh_keys: bool
+    sudo: bool
+    password_login: bool
+    grow_root: bool
+    publish_name: bool
+
+    def __init__(self) -> None:
+        self.given: "Tuple[str, ...]" = ()  # the keys that somebody wrote down, whatever their values are
+        for key, default, parse, _, _ in TABLE:
+            setattr(self, key, parse(default))
+
+    @property
+    def sets_wireserver(self) -> bool:
+        """Is the WireServer named? Then no lease is asked."""
+        return "wireserver" in self.given
 
     def wants(self, *keys: str) -> bool:
         """Is at least one of these options neither `no` nor off?"""
@@ -46,6 +54,7 @@ class Options:
 def load(tree: Tree) -> "Tuple[Options, List[str]]":
     """Read the options file, and say what in it was not understood: those keys keep their defaults."""
     options, problems = Options(), []
+    parsers = {row[0]: row[2] for row in TABLE}
     try:
         lines = (tree.read_text(PATH) or "").split("\n")
     except GuestError as error:
@@ -57,11 +66,10 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
         try:
             if not equals:
                 raise ValueError("no '='")
-            if key not in PARSERS:
+            if key not in parsers:
                 raise ValueError("unknown key")
-            setattr(options, key, PARSERS[key](value))
+            setattr(options, key, parsers[key](value))
             options.given += (key,)
-            options.sets_wireserver = options.sets_wireserver or key == "wireserver"
         except ValueError as error:
             problems.append("%s line %d, %s: %s; the default is used" % (PATH, number, key, error))
     return options, problems
@@ -115,24 +123,26 @@ def one_of(*words: str) -> "Callable[[str], str]":
     return choose
 
 
-PARSERS: "Dict[str, Callable[[str], object]]" = {
-    "deadline": seconds,
-    "wireserver": endpoint,
-    "imds": endpoint,
-    "platform": one_of("auto", "azure"),
-    "every_boot": yes_or_no,
-    "host_keys": one_of("new", "keep"),
-    "protocol": one_of("auto", "goalstate", "json"),
-    "custom_data": one_of("no", "keep", "run"),
-    "user_data": one_of("no", "keep", "run"),
-    "hosts": yes_or_no,
-    "hostname": yes_or_no,
-    "entropy": yes_or_no,
-    "account": yes_or_no,
-    "password": yes_or_no,
-    "ssh_keys": yes_or_no,
-    "sudo": yes_or_no,
-    "password_login": yes_or_no,
-    "grow_root": yes_or_no,
-    "publish_name": yes_or_no,
-}
+# Each option: its key, its default as one would write it, the parser of its values, whether it takes Python (the shell
+# implementation does not know it), and what it is for. What is documented of options anywhere is made from this.
+TABLE: "Tuple[Tuple[str, str, Callable[[str], object], bool, str], ...]" = (
+    ("deadline", "900", seconds, False, "seconds until the boot gives up and reports a failure, from 10 to 86400"),
+    ("wireserver", "168.63.129.16", endpoint, False, "IPv4 address of the WireServer, and perhaps `:port`"),
+    ("imds", "169.254.169.254", endpoint, False, "IPv4 address of IMDS, and perhaps `:port`"),
+    ("platform", "auto", one_of("auto", "azure"), False, "`azure`: this is Azure, whatever the firmware says"),
+    ("every_boot", "no", yes_or_no, False, "`yes`: keep the boot hook after Ready was accepted"),
+    ("protocol", "auto", one_of("auto", "goalstate", "json"), False, "the only endpoint that Ready is reported to"),
+    ("host_keys", "new", one_of("new", "keep"), True, "`keep`: leave the SSH host keys of the image in place"),
+    ("custom_data", "keep", one_of("no", "keep", "run"), True, "what to do with customData"),
+    ("user_data", "keep", one_of("no", "keep", "run"), True, "what to do with userData"),
+    ("entropy", "yes", yes_or_no, False, "`no`: add nothing to the kernel's random pool"),
+    ("hosts", "yes", yes_or_no, False, "`no`: leave /etc/hosts alone"),
+    ("hostname", "yes", yes_or_no, False, "`no`: keep the name of the image"),
+    ("grow_root", "yes", yes_or_no, False, "`no`: leave the root partition and file system as large as they are"),
+    ("account", "yes", yes_or_no, True, "`no`: make no account for the administrator"),
+    ("password", "yes", yes_or_no, True, "`no`: set no password"),
+    ("ssh_keys", "yes", yes_or_no, True, "`no`: install no SSH keys"),
+    ("sudo", "yes", yes_or_no, True, "`no`: do not let the administrator become root"),
+    ("password_login", "yes", yes_or_no, True, "`no`: leave sshd's password login as it is"),
+    ("publish_name", "yes", yes_or_no, False, "`no`: do not tell the DHCP server the new name"),
+)

@@ -3,6 +3,7 @@
 import re
 import sys
 
+from ..config import TABLE
 from ..door.system import System
 from ..errors import ProvisionError
 from ..init.unit import SHELL
@@ -19,16 +20,6 @@ FOLDERS = ("/usr/bin", "/usr/local/bin")
 LIBRARIES = ("lib", "lib64")
 RARE = ("json", "socket", "subprocess")  # what small Pythons lack of the library that a boot needs
 WITHOUT = "a boot sets the name and reports Ready, and makes no account and no keys"
-PYTHON_ONLY = (
-    "account",
-    "password",
-    "ssh_keys",
-    "sudo",
-    "password_login",
-    "host_keys",
-    "custom_data",
-    "user_data",
-)  # the options of what the shell does not do
 
 
 def find_interpreter(system: System, wanted: "Optional[str]") -> str:
@@ -59,7 +50,8 @@ def describe_lack(system: System, python: str) -> str:
 
 def unheard_options(options: "Options") -> "List[str]":
     """The options, among those that somebody wrote down, that ask for what the shell does not do."""
-    asked = [key for key in PYTHON_ONLY if key in options.given and options.wants(key)]
+    takes_python = [row[0] for row in TABLE if row[3]]
+    asked = [key for key in takes_python if key in options.given and options.wants(key)]
     return [key for key in asked if (key, getattr(options, key)) != ("host_keys", "keep")]
 
 

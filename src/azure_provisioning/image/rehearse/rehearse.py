@@ -146,6 +146,6 @@ def first_boot(system: Scratch, console: Console, program: bytes, azure: FakeAzu
         return 0
     host, _, port = azure.endpoint.partition(":")
     boot.options.imds = boot.options.wireserver = (host, int(port))
-    boot.options.sets_wireserver = True
+    boot.options.given += ("wireserver",)
     boot.options.deadline = min(boot.options.deadline, DEADLINE)
     return provision(boot)
