@@ -112,6 +112,12 @@ class ArrowsTest(GuestTest):
             names = {name.split(".")[2] for name in self.imports["story/%s.py" % stage] if ".story." in name}
             self.assertLessEqual(names, set(STAGES[place + 1 :]), stage)
 
+    def test_one_room_knows_the_keys_of_the_state(self) -> None:
+        for path, tree in modules():
+            if path != "story/state.py":
+                names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+                self.assertNotIn("facts", names, path)
+
     def test_one_door_to_programs(self) -> None:
         users = [path for path, names in self.imports.items() if "subprocess" in names]
         self.assertEqual(users, ["door/system.py"])

@@ -43,3 +43,7 @@ class BadReply(ProvisionError):
 
 class GuestError(ProvisionError):
     """A file of the guest could not be read or written, or one of its commands failed."""
+
+
+class LastingError(GuestError):
+    """A failure that comes again however often it is tried: a value that is refused, a program's exit code."""

@@ -96,6 +96,9 @@ class Profile(
     user_data: "Optional[bytes]"
 
 
+NO_PROFILE = Profile((), "", None, (), None, None, False, None)  # before Azure was asked, or when it need not be
+
+
 class GoalState(namedtuple("GoalState", "incarnation container_id instance_id")):
     """What the WireServer calls this VM, to be quoted in the health report."""
 

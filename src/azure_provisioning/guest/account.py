@@ -5,7 +5,7 @@ from typing import Callable, List, Optional, Tuple
 
 from ..door.system import System
 from ..door.text import is_digits
-from ..errors import GuestError
+from ..errors import GuestError, LastingError
 from .accounts import (
     GROUP,
     GSHADOW,
@@ -73,7 +73,7 @@ def check_name(name: str) -> None:
     elif name == "root":
         problem = "root is the system's"
     if problem:
-        raise GuestError(UNSUPPORTED, name=ascii(name[:80])[1:-1], problem=problem)
+        raise LastingError(UNSUPPORTED, name=ascii(name[:80])[1:-1], problem=problem)
 
 
 def check_uid(system: System, account: Account) -> None:
@@ -81,7 +81,7 @@ def check_uid(system: System, account: Account) -> None:
     first = uid_min(system)
     if account.uid < first or account.uid == NOBODY:
         problem = "an account of the system has this name"
-        raise GuestError(UNSUPPORTED, name=account.name, problem=problem, uid=account.uid, uid_min=first)
+        raise LastingError(UNSUPPORTED, name=account.name, problem=problem, uid=account.uid, uid_min=first)
 
 
 def verify(system: System, name: str) -> None:

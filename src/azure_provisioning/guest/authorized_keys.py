@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ..door.folder import ROOT, Folder, Owner, open_folder
 from ..door.system import System
 from ..door.text import words_in
-from ..errors import GuestError
+from ..errors import GuestError, LastingError
 from .accounts import Account, find_account
 from .ssh_key import FIELDS, SshKey, read_keys
 from .sshd_config import settings
@@ -52,7 +52,7 @@ def authorize(
         wanted += good
         problems += bad
     if not wanted:
-        raise GuestError("no usable ssh key", given=len(keys), problem=(problems or ["none was given"])[0])
+        raise LastingError("no usable ssh key", given=len(keys), problem=(problems or ["none was given"])[0])
     path = key_file(account, settings(system, name) if sshd is None else sshd)
     added, limited = put_keys(system, account, path, wanted)
     if warn:

@@ -5,7 +5,7 @@ from typing import List, Tuple
 from ..door.system import System
 from ..door.text import lines_in
 from ..door.tree import ROOT
-from ..errors import GuestError
+from ..errors import LastingError
 
 SECONDS = 1800.0  # for a program to run
 SHOWN_LINES = 200  # of its output, in the log
@@ -27,6 +27,6 @@ def run_data(system: System, path: str, seconds: float = SECONDS) -> Tuple[int, 
     head = (system.read(path, head=True) or b"").split(b"\n", 1)[0].decode("utf-8", "replace")
     words = head[2:].strip().split(None, 1) if head.startswith("#!") else []
     if not words:
-        raise GuestError("%s is to be run, but does not begin with #!" % path.rpartition("/")[2])
+        raise LastingError("%s is to be run, but does not begin with #!" % path.rpartition("/")[2])
     code, printed = system.execute(words + [path], seconds)
     return code, lines_in(printed)[-SHOWN_LINES:]

@@ -3,7 +3,7 @@
 import re
 
 from ..door.system import System
-from ..errors import GuestError
+from ..errors import LastingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def write_name(system: System, name: str) -> str:
     changed = []
     target = system.readlink("/etc/hostname") or ""
     if target.startswith(STORES):
-        raise GuestError("the hostname belongs to the distro's configuration", path="/etc/hostname", target=target)
+        raise LastingError("the hostname belongs to the distro's configuration", path="/etc/hostname", target=target)
     if system.write("/etc/hostname", name + "\n"):
         changed.append("/etc/hostname")
     if system.exists("/etc/HOSTNAME") or system.exists("/etc/slackware-version"):

@@ -5,7 +5,7 @@ import os
 from typing import Tuple
 
 from ..door.system import System
-from ..errors import GuestError
+from ..errors import GuestError, LastingError
 from ..records import Secret
 from .accounts import find_account, locked, password_field, set_password_field
 from .applets import find_tool
@@ -42,13 +42,13 @@ def check_password(password: Secret) -> bytes:
     """The password as bytes. Raises GuestError, without the password, if it is none that can be typed."""
     text = password.reveal()
     if not 0 < len(text) <= LENGTH_LIMIT:
-        raise GuestError("unsupported password length", length=len(text), max_length=LENGTH_LIMIT)
+        raise LastingError("unsupported password length", length=len(text), max_length=LENGTH_LIMIT)
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError:
         data = b""
     if not data or any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
-        raise GuestError("unsupported password characters", length=len(text))
+        raise LastingError("unsupported password characters", length=len(text))
     return data
 
 

@@ -4,15 +4,14 @@ from .. import config
 from ..azure.identity import identify
 from ..console import Console
 from ..door import lock
-from ..door.budget import limited
 from ..door.system import System
 from ..errors import GuestError
 from ..init import notify
-from .state import State
+from .state import READY, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Optional
+    from typing import Optional
 
 REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
 
@@ -43,7 +42,7 @@ class Boot:
         return self.ends - min(REPORT_RESERVE, self.options.deadline / 4)
 
     def is_done(self, fact: str) -> bool:
-        """Is `fact` ("configured_at", "ready_at") known of this very VM?"""
+        """Is `fact` (such as READY) known of this very VM?"""
         return self.state.has(fact, self.vm_id)
 
     def note_step(self, name: str, result: str, started: float) -> None:
@@ -70,19 +69,6 @@ class Boot:
             self.console.warn(str(error))
 
 
-def attempt(boot: Boot, name: str, change: "Callable[[], str]") -> bool:
-    """A change whose failure is a warning; `change` returns what it did, in words. True if it did not fail."""
-    started = boot.system.monotonic()
-    try:
-        with limited(boot.system):
-            done, result = change(), "ok"
-    except GuestError as error:
-        done, result = "warning: %s" % error, "warning"
-    boot.note_step(name, result, started)
-    boot.console.say("%s: %s" % (name, done))
-    return result == "ok"
-
-
 def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":
     """This boot, if it has work to do; None if this is not Azure, or Azure has accepted Ready from this VM before.
 
@@ -98,11 +84,12 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
         except GuestError as error:
             console.warn(str(error))
     if force:
-        boot.forced, boot.state.facts = True, {}
+        boot.forced = True
+        boot.state.forget()
         return boot
     if not boot.on_azure:
         console.say("not on Azure, nothing to do (%s)" % boot.told_by)
-    elif boot.is_done("ready_at"):
+    elif boot.is_done(READY):
         retire_left_over(boot)
     else:
         return boot
@@ -120,6 +107,6 @@ def retire_left_over(boot: Boot) -> None:
         if lock.take(boot.system, "run") is None:
             return  # an `install` is writing it
         for path in table.disable(boot.system):
-            boot.console.say("the hook is off (%s): Ready was accepted at %s" % (path, boot.state.facts["ready_at"]))
+            boot.console.say("the hook is off (%s): Ready was accepted at %s" % (path, boot.state.when(READY)))
     except GuestError as error:
         boot.console.warn(str(error))

@@ -7,15 +7,15 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
-from ..errors import GuestError, ProvisionError
+from ..errors import GuestError, LastingError, ProvisionError
 from ..guest import gates
 from ..init import rivals
 from ..records import Instance, Profile
-from .boot import Boot, attempt
+from .boot import Boot
 from .fetch import fetch, wait_for_azure
 from .report import report, report_ready, write_to_pool
-from .state import FOLDER, IMDS_ID, same_vm
-from .steps import TRIES, take_steps
+from .state import CONFIGURED, FOLDER, PREPARED, READY, same_vm
+from .steps import take_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
     others = rivals.find_rivals(boot.system)
     if others:
         boot.release()
-        boot.console.announce("nothing was done: " + "; ".join(others))
-        return 1
+        return leave(boot, "another agent would provision this VM", "nothing was done: " + "; ".join(others))
 
     turn = lock.take(boot.system, "run")
     if turn is not None:
@@ -48,20 +47,21 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
         return 0
 
     try:
-        if not boot.is_done("configured_at"):
+        if not boot.is_done(CONFIGURED):
             wait_for_azure(boot)
             instance, disc = fetch(boot)
             pool = instance.pool or (disc.pool if disc else "")
             if pool:
-                return leave(boot, "this VM is pre-provisioned (%s): nothing is applied to it" % pool)
+                why = "this VM is pre-provisioned (%s): nothing is applied to it" % pool
+                return leave(boot, why, why)
             take_identity(boot, instance)
-            if not boot.is_done("configured_at") and not boot.is_done("ready_at"):
+            if not boot.is_done(CONFIGURED) and not boot.is_done(READY):
                 apply(boot, instance, disc)
-                remember(boot, "configured_at")
-        if not boot.is_done("ready_at"):
+                remember(boot, CONFIGURED)
+        if not boot.is_done(READY):
             pass_gates(boot)
             report_ready(boot)
-            remember(boot, "ready_at")
+            remember(boot, READY)
     except ProvisionError as error:
         return fail(boot, error)
     except Exception as error:
@@ -86,22 +86,11 @@ def prepare(boot: Boot) -> None:
     if not boot.state.is_about(boot.vm_id):
         boot.state.adopt(boot.vm_id)
         boot.save()
-    if "prepared_at" in boot.state.facts or not boot.system.live:
+    if boot.is_done(PREPARED) or not boot.system.live:
         return
-    if boot.options.entropy:
-        from ..guest import entropy
-
-        attempt(boot, "entropy", lambda: entropy.mix_entropy(boot.system))
-    if boot.options.host_keys == "new":
-        from ..guest import host_keys
-
-        tries = (attempt(boot, "host_keys", lambda: host_keys.renew_host_keys(boot.system)) for _ in range(TRIES))
-        if not any(tries):
-            return  # the next boot tries again
-        # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew.
-        boot.system.sync()
-    boot.state.facts["prepared_at"] = timestamp(boot.system.time())
-    boot.save()
+    if take_steps(boot, "prepare"):  # else the next boot tries again
+        boot.state.note(PREPARED, timestamp(boot.system.time()))
+        boot.save()
 
 
 def wait_for_turn(boot: Boot) -> bool:
@@ -126,7 +115,7 @@ def go_on_after(boot: Boot, verb: str) -> bool:
     boot.keeps_hook = verb == "install"
     boot.reread()
     prepare(boot)  # another run may have died before it was so far
-    return not boot.is_done("ready_at")
+    return not boot.is_done(READY)
 
 
 def take_identity(boot: Boot, instance: Instance) -> None:
@@ -137,9 +126,9 @@ def take_identity(boot: Boot, instance: Instance) -> None:
     if boot.vm_id is None:
         boot.vm_id = instance.vm_id
         boot.state.adopt(boot.vm_id)
-    boot.state.facts.pop(IMDS_ID, None)
-    if boot.vm_id and instance.vm_id and not same_vm(boot.vm_id, instance.vm_id):
-        boot.state.facts[IMDS_ID] = instance.vm_id
+    differs = bool(boot.vm_id and instance.vm_id) and not same_vm(boot.vm_id or "", instance.vm_id or "")
+    boot.state.note_imds_id((instance.vm_id or "") if differs else "")
+    if differs:
         boot.console.announce("warning: IMDS has the VM id %s, the firmware %s" % (instance.vm_id, boot.vm_id))
 
 
@@ -148,18 +137,18 @@ def take_identity(boot: Boot, instance: Instance) -> None:
 
 def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
     """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
-    if not instance.has_profile and disc is None and boot.state.facts.get("previous_vm_id"):
+    if not instance.has_profile and disc is None and boot.state.is_of_former_vm:
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
         return
     kind = boot.system.volatile(FOLDER)
     if kind:
         boot.console.warn("%s is on a %s, which forgets: the next boot will set this VM up again" % (FOLDER, kind))
     profile = make_profile(instance, disc)
-    if boot.state.facts.get("previous_user"):
-        boot.console.warn("the account %s is of another VM, and stays" % boot.state.facts["previous_user"])
-    take_steps(boot, profile)
+    if boot.state.former_user:
+        boot.console.warn("the account %s is of another VM, and stays" % boot.state.former_user)
+    take_steps(boot, "apply", profile)
     if profile.user:
-        boot.state.facts["user"] = profile.user
+        boot.state.note_user(profile.user)
     boot.system.sync()
 
 
@@ -191,20 +180,17 @@ def remember(boot: Boot, fact: str) -> None:
         return
     boot.state.adopt(boot.vm_id)
     boot.state.forget_error()
-    boot.state.facts[fact] = timestamp(boot.system.time())
+    boot.state.note(fact, timestamp(boot.system.time()))
     boot.save()
 
 
 def pass_gates(boot: Boot) -> None:
     """Publish the name, and run the user's own gates. Raises the failure of a gate."""
-    if boot.renamed and boot.options.publish_name:
-        from ..guest import dns
-
-        attempt(boot, "publish_name", lambda: dns.publish_name(boot.system, boot.system.hostname()))
+    take_steps(boot, "publish")
     environment = {
         "AZURE_VM_ID": boot.vm_id or "",
         "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
-        "AZURE_ADMIN_USER": boot.state.facts.get("user", ""),
+        "AZURE_ADMIN_USER": boot.state.user,
     }
     for gate in gates.find_gates(boot.system):
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
@@ -212,16 +198,18 @@ def pass_gates(boot: Boot) -> None:
         boot.note_step("gate-" + name, "ok", started)
 
 
-def leave(boot: Boot, why: str) -> int:
-    """End without a report: this VM is not to be set up yet. Noted, for who waits by `status --wait`."""
-    boot.state.note_error(ProvisionError(why), timestamp(boot.system.time()), boot.system.boot_id())
+def leave(boot: Boot, reason: str, line: str) -> int:
+    """End without a report: this VM is not ours to set up, or not yet. Noted for people who `status --wait`."""
+    boot.state.adopt(boot.vm_id)
+    boot.state.note_error(ProvisionError(reason), timestamp(boot.system.time()), boot.system.boot_id())
     boot.save()
-    boot.console.announce(why)
+    boot.console.announce(line)
     return 1
 
 
 def fail(boot: Boot, error: ProvisionError) -> int:
     """Tell of a failure everywhere it can be told: state, Azure, console. The hook stays for the next boot."""
+    again = "The next boot would fail the same way" if isinstance(error, LastingError) else "The next boot tries again"
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
     boot.save()
     line = describe_failure(error, boot.vm_id, boot.system.time())
@@ -231,7 +219,7 @@ def fail(boot: Boot, error: ProvisionError) -> int:
             report(boot, line, boot.ends)
         except ProvisionError as second:
             boot.console.warn("the failure could not be reported: %s" % second)
-    boot.console.announce("FAILED: %s. The next boot tries again" % error)
+    boot.console.announce("FAILED: %s. %s" % (error, again))
     return 1
 
 

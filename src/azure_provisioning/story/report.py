@@ -4,7 +4,8 @@ from ..azure import kvp, wireserver
 from ..azure.description import describe_success
 from ..azure.endpoint import find_endpoint
 from ..azure.transport import Peer
-from .boot import Boot, attempt
+from ..errors import GuestError
+from .boot import Boot
 from .patience import Patience
 
 TYPE_CHECKING = False
@@ -44,4 +45,10 @@ def report(boot: Boot, problem: str, until: float) -> None:
 
 def write_to_pool(boot: Boot, line: str) -> None:
     """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
-    attempt(boot, "kvp", lambda: kvp.write_report(boot.system, line))
+    started = boot.system.monotonic()
+    try:
+        done, result = kvp.write_report(boot.system, line), "ok"
+    except GuestError as error:
+        done, result = "warning: %s" % error, "warning"
+    boot.note_step("kvp", result, started)
+    boot.console.say("kvp: %s" % done)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
 LIMIT = 64 << 10  # bytes
+CONFIGURED, READY, PREPARED = "configured_at", "ready_at", "prepared_at"
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
 DIGITS_LIMIT = 15  # of how long a step took
 
 
 class State:
-    """The facts about one VM. `configured_at` and `ready_at` are the two truths; neither is written too early."""
+    """The facts about one VM: only this class knows their keys. CONFIGURED and READY are the two truths."""
 
     def __init__(self, tree: Tree) -> None:
         self.facts: "Dict[str, str]" = {}
@@ -34,8 +35,63 @@ class State:
         return bool(known and vm_id) and same_vm(known or "", vm_id or "")
 
     def has(self, fact: str, vm_id: "Optional[str]") -> bool:
-        """Is `fact` ("configured_at", "ready_at") known of this very VM?"""
+        """Is `fact` (CONFIGURED, READY, PREPARED, or `data_fact`) known of this very VM?"""
         return self.is_about(vm_id) and fact in self.facts
+
+    def when(self, fact: str) -> "Optional[str]":
+        """When `fact` became true, as it was noted; None if it is not known."""
+        return self.facts.get(fact)
+
+    def note(self, fact: str, at: str) -> None:
+        """Note that `fact` is true since `at`."""
+        self.facts[fact] = at
+
+    def forget(self) -> None:
+        """Know nothing, of no VM."""
+        self.facts = {}
+
+    @property
+    def vm_id(self) -> "Optional[str]":
+        """The VM that this is about."""
+        return self.facts.get("vm_id")
+
+    @property
+    def imds_id(self) -> "Optional[str]":
+        """What IMDS calls this VM, where that is another id than the firmware's."""
+        return self.facts.get(IMDS_ID)
+
+    def note_imds_id(self, vm_id: str) -> None:
+        """Note that IMDS has another id for this VM than the firmware; with none, that it has the same."""
+        self.facts.pop(IMDS_ID, None)
+        if vm_id:
+            self.facts[IMDS_ID] = vm_id
+
+    @property
+    def is_of_former_vm(self) -> bool:
+        """Was this disk set up as another VM before?"""
+        return "previous_vm_id" in self.facts
+
+    @property
+    def former_user(self) -> str:
+        """The administrator of the VM that this disk was before; empty if none is known."""
+        return self.facts.get("previous_user", "")
+
+    @property
+    def user(self) -> str:
+        """The administrator of this VM; empty if none is known."""
+        return self.facts.get("user", "")
+
+    def note_user(self, name: str) -> None:
+        """Note who the administrator of this VM is."""
+        self.facts["user"] = name
+
+    def exit_code(self, option: str) -> "Optional[str]":
+        """With what the program of `option`, such as "custom_data", ended; None if it has not."""
+        return self.facts.get(option + "_exit")
+
+    def note_exit(self, option: str, code: int) -> None:
+        """Note with what the program of `option` ended: it is not run again."""
+        self.facts[option + "_exit"] = str(code)
 
     def adopt(self, vm_id: "Optional[str]") -> None:
         """From now on this is about `vm_id`: of another VM only its id and its account are kept in mind."""
@@ -78,9 +134,25 @@ class State:
         self.facts.update({"error_reason": error.reason, "error_at": at, "error_boot": boot_id})
         self.facts.update({"error." + key: value for key, value in error.details.items()})
 
+    def error(self) -> "Optional[Dict[str, object]]":
+        """Why the last boot failed, as `status` prints it; None if it did not."""
+        if "error_reason" not in self.facts:
+            return None
+        details = {key[len("error.") :]: value for key, value in self.facts.items() if key.startswith("error.")}
+        return {"reason": self.facts["error_reason"], "details": details, "at": self.facts.get("error_at")}
+
+    def has_failed_in(self, boot_id: str) -> bool:
+        """Did the boot with this id of the kernel's end without Ready?"""
+        return bool(boot_id) and self.facts.get("error_boot") == boot_id
+
     def forget_error(self) -> None:
         """What failed before is over."""
         self.facts = {key: value for key, value in self.facts.items() if not key.startswith(("error_", "error."))}
+
+
+def data_fact(option: str) -> str:
+    """The fact that the data of `option`, such as "custom_data", is kept for this VM."""
+    return option + "_at"
 
 
 def parse(data: bytes) -> "Dict[str, str]":

@@ -7,7 +7,7 @@ from ..azure.identity import identify
 from ..door.system import System
 from ..init import table
 from . import boot
-from .state import IMDS_ID, State, same_vm
+from .state import CONFIGURED, IMDS_ID, READY, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,39 +22,30 @@ def read_status(system: System) -> "Dict[str, object]":
     options, _ = config.load(system)
     azure, vm_id, _ = identify(system, options.platform)
     state = known(system, vm_id)
-    facts = state.facts
     mechanism, links = table.find_hook(system)
     status: "Dict[str, object]" = {
         "version": __version__,
         "azure": azure,
-        "vm_id": vm_id or facts.get("vm_id"),
+        "vm_id": vm_id or state.vm_id,
         "hook": {"enabled": bool(links), "mechanism": mechanism, "path": links[0] if links else None},
-        "configured": "configured_at" in facts or "ready_at" in facts,
-        "configured_at": facts.get("configured_at"),
-        "ready": "ready_at" in facts,
-        "ready_at": facts.get("ready_at"),
+        "configured": state.when(CONFIGURED) is not None or state.when(READY) is not None,
+        "configured_at": state.when(CONFIGURED),
+        "ready": state.when(READY) is not None,
+        "ready_at": state.when(READY),
         "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()],
-        "last_error": read_error(facts),
+        "last_error": state.error(),
     }
-    if IMDS_ID in facts:
-        status[IMDS_ID] = facts[IMDS_ID]
+    if state.imds_id:
+        status[IMDS_ID] = state.imds_id
     return status
 
 
 def known(system: System, vm_id: "Optional[str]") -> State:
     """What is known of this very VM: nothing if the state is another's, from which the image was captured."""
     state = State(system)
-    if vm_id and state.facts.get("vm_id") and not same_vm(vm_id, state.facts["vm_id"]):
-        state.facts = {}
+    if vm_id and state.vm_id and not state.is_about(vm_id):
+        state.forget()
     return state
-
-
-def read_error(facts: "Dict[str, str]") -> "Optional[Dict[str, object]]":
-    """Why the last boot failed; None if it did not."""
-    if "error_reason" not in facts:
-        return None
-    details = {key[len("error.") :]: value for key, value in facts.items() if key.startswith("error.")}
-    return {"reason": facts["error_reason"], "details": details, "at": facts.get("error_at")}
 
 
 def wait_for_end(system: System) -> None:
@@ -65,8 +56,8 @@ def wait_for_end(system: System) -> None:
         return  # nobody will report from here
     ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
     while system.monotonic() < ends:
-        facts = known(system, vm_id).facts
-        if "ready_at" in facts or (facts.get("error_boot") and facts["error_boot"] == system.boot_id()):
+        state = known(system, vm_id)
+        if state.when(READY) is not None or state.has_failed_in(system.boot_id()):
             return
         system.sleep(PAUSE)
 

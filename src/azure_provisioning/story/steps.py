@@ -1,20 +1,21 @@
-"""What is applied, in order: each step changes one thing of the guest, may be repeated, and says what it did.
+"""All that a boot changes of the guest, in order: each step changes one thing, may be repeated, and says what it did.
 
 A step that is switched off in the options, or has nothing to do, is not taken. The failure of a fatal step is reported
 to Azure; that of another is a warning. A source that is gone (the DVD, at a second boot) never erases what is there.
 
-A step loads its part of `guest/` when it has something to do: loading takes most of the time of a boot.
+Three phases: `prepare` holds back sshd and has no network, `apply` follows Azure's answer, `publish` comes before the
+report. A step loads its part of `guest/` when it has something to do: loading takes most of the time of a boot.
 """
 
 from collections import namedtuple
 
 from ..azure.description import timestamp
 from ..door.budget import limited
-from ..errors import GuestError
+from ..errors import GuestError, LastingError
 from ..guest import hostname, hosts
-from ..records import Profile
+from ..records import NO_PROFILE, Profile
 from .boot import Boot
-from .state import FOLDER
+from .state import FOLDER, data_fact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +24,33 @@ if TYPE_CHECKING:
 TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock; seconds between tries
 
 
-class Step(namedtuple("Step", "name take fatal")):
+class Step(namedtuple("Step", "phase name take fatal tries")):
     """`take` returns what it did, in words, or "" if there was nothing to do."""
 
     __slots__ = ()
 
-    name: str
+    phase: str
+    name: str  # also of the option that switches it off
     take: "Callable[[Boot, Profile], str]"
     fatal: bool
+    tries: int
+
+
+def mix_entropy(boot: Boot, _profile: Profile) -> str:
+    """Into the kernel's random pool, what Azure gives each VM of its own."""
+    from ..guest import entropy
+
+    return entropy.mix_entropy(boot.system)
+
+
+def renew_host_keys(boot: Boot, _profile: Profile) -> str:
+    """SSH host keys of this VM's own."""
+    from ..guest import host_keys
+
+    done = host_keys.renew_host_keys(boot.system)
+    # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew.
+    boot.system.sync()
+    return done
 
 
 def set_hosts(boot: Boot, profile: Profile) -> str:
@@ -119,7 +139,7 @@ def set_password_login(boot: Boot, profile: Profile) -> str:
 
 def keep_custom_data(boot: Boot, profile: Profile) -> str:
     """customData, from the DVD, which Azure takes away after Ready."""
-    if profile.custom_data is None and profile.promises_custom_data and "custom_data_at" not in boot.state.facts:
+    if profile.custom_data is None and profile.promises_custom_data and not boot.is_done(data_fact("custom_data")):
         raise GuestError("failure to read customData while hasCustomData=true")
     return keep_data(boot, "custom_data", "customData", profile.custom_data)
 
@@ -131,59 +151,74 @@ def keep_user_data(boot: Boot, profile: Profile) -> str:
 
 def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> str:
     """Keep the data for this VM, and run it if the options say so: at least once until its exit is recorded."""
-    facts = boot.state.facts
-    if data is None and option + "_at" not in facts:
+    if data is None and not boot.is_done(data_fact(option)):
         return ""
     from ..guest import custom_data
 
     done = "kept from an earlier boot"
     if data is not None:
         done = custom_data.save_data(boot.system, FOLDER + "/" + name, data)
-        facts[option + "_at"] = timestamp(boot.system.time())
+        boot.state.note(data_fact(option), timestamp(boot.system.time()))
         boot.save()
     if getattr(boot.options, option) != "run" or not boot.system.live:
         return done
-    if option + "_exit" not in facts:
+    if boot.state.exit_code(option) is None:
         code, lines = custom_data.run_data(boot.system, FOLDER + "/" + name)
         for line in lines:
             boot.console.say("%s: %s" % (name, line))
-        facts[option + "_exit"] = str(code)
+        boot.state.note_exit(option, code)
         boot.save()
-    if facts[option + "_exit"] != "0":
-        raise GuestError("%s failed" % name, code=facts[option + "_exit"])
+    if boot.state.exit_code(option) != "0":
+        raise LastingError("%s failed" % name, code=boot.state.exit_code(option))
     return done + ", and run"
 
 
+def publish_name(boot: Boot, _profile: Profile) -> str:
+    """The new name, to whoever gave the lease."""
+    if not boot.renamed:
+        return ""
+    from ..guest import dns
+
+    return dns.publish_name(boot.system, boot.system.hostname())
+
+
 STEPS: "Tuple[Step, ...]" = (
-    Step("hosts", set_hosts, fatal=False),
-    Step("hostname", set_hostname, fatal=True),
-    Step("grow_root", grow_root, fatal=False),
-    Step("account", make_account, fatal=True),
-    Step("password", set_password, fatal=True),
-    Step("ssh_keys", authorize_keys, fatal=True),
-    Step("sudo", grant_privilege, fatal=False),
-    Step("password_login", set_password_login, fatal=False),
-    Step("custom_data", keep_custom_data, fatal=True),
-    Step("user_data", keep_user_data, fatal=True),
+    Step("prepare", "entropy", mix_entropy, fatal=False, tries=1),
+    Step("prepare", "host_keys", renew_host_keys, fatal=False, tries=TRIES),
+    Step("apply", "hosts", set_hosts, fatal=False, tries=1),
+    Step("apply", "hostname", set_hostname, fatal=True, tries=TRIES),
+    Step("apply", "grow_root", grow_root, fatal=False, tries=1),
+    Step("apply", "account", make_account, fatal=True, tries=TRIES),
+    Step("apply", "password", set_password, fatal=True, tries=TRIES),
+    Step("apply", "ssh_keys", authorize_keys, fatal=True, tries=TRIES),
+    Step("apply", "sudo", grant_privilege, fatal=False, tries=1),
+    Step("apply", "password_login", set_password_login, fatal=False, tries=1),
+    Step("apply", "custom_data", keep_custom_data, fatal=True, tries=TRIES),
+    Step("apply", "user_data", keep_user_data, fatal=True, tries=TRIES),
+    Step("publish", "publish_name", publish_name, fatal=False, tries=1),
 )
 
 
-def take_steps(boot: Boot, profile: Profile) -> None:
-    """Take all of them. Raises the failure of a fatal one."""
-    for step in STEPS:
-        if boot.options.wants(step.name):
-            take(boot, step, profile)
+def take_steps(boot: Boot, phase: str, profile: Profile = NO_PROFILE) -> bool:
+    """Take the steps of one phase; True if none failed. Raises the failure of a fatal one."""
+    done = [take(boot, step, profile) for step in STEPS if step.phase == phase and is_wanted(boot, step)]
+    return all(done)
 
 
-def take(boot: Boot, step: Step, profile: Profile) -> None:
-    """Take one step, if need be three times, and note for `status` how it went."""
+def is_wanted(boot: Boot, step: Step) -> bool:
+    """Do the options want it? Host keys that are kept are none to be made."""
+    return boot.options.wants(step.name) and (step.name, boot.options.host_keys) != ("host_keys", "keep")
+
+
+def take(boot: Boot, step: Step, profile: Profile) -> bool:
+    """Take one step, as often as it has tries, and note for `status` how it went. True if it did not fail."""
     started = boot.system.monotonic()
-    for left in reversed(range(TRIES if step.fatal else 1)):
+    for left in reversed(range(step.tries)):
         try:
             with limited(boot.system):
                 done = step.take(boot, profile)
         except GuestError as error:
-            if left:
+            if left and not isinstance(error, LastingError):
                 boot.console.warn("%s: %s; trying again" % (step.name, error))
                 boot.system.sleep(PAUSE)
                 continue
@@ -192,8 +227,9 @@ def take(boot: Boot, step: Step, profile: Profile) -> None:
                 error.details["step"] = step.name
                 raise
             boot.console.warn("%s: %s" % (step.name, error))
-            return
+            return False
         if done:
             boot.note_step(step.name, "ok", started)
             boot.console.say("%s: %s" % (step.name, done))
-        return
+        break
+    return True
