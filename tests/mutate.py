@@ -107,28 +107,28 @@ MUTATIONS: Tuple[Mutation, ...] = (
     # -- durable
     Mutation(
         "durable: a file before its rename",
-        "door/system.py",
+        "door/files.py",
         "os.fchmod(file.fileno(), kept if mode is None else mode)\n                os.fsync(file.fileno())",
         "os.fchmod(file.fileno(), kept if mode is None else mode)",
         DURABLE,
     ),
     Mutation(
         "durable: the name after a rename",
-        "door/system.py",
+        "door/files.py",
         "dst_dir_fd=place.folder)\n                    place.sync()",
         "dst_dir_fd=place.folder)",
         DURABLE,
     ),
     Mutation(
         "durable: a name that is removed",
-        "door/system.py",
+        "door/files.py",
         "os.unlink(place.name, dir_fd=place.folder)\n                place.sync()",
         "os.unlink(place.name, dir_fd=place.folder)",
         DURABLE,
     ),
     Mutation(
         "durable: a file of a user",
-        "door/system.py",
+        "door/files.py",
         "    file.write(content)\n    file.flush()\n    os.fsync(file.fileno())",
         "    file.write(content)\n    file.flush()",
         DURABLE,
@@ -256,7 +256,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "system.InsideTest.test_reads_are_bounded",
     ),
     Mutation(
-        "input: nothing of an image is executed", "door/system.py", '        return self.root == "/"\n\n    def run(',
+        "input: nothing of an image is executed", "door/programs.py", '        return self.root == "/"\n\n    def run(',
         "        return True\n\n    def run(", "system.InsideTest.test_nothing_is_executed",
     ),
     Mutation(

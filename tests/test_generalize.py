@@ -653,7 +653,7 @@ class Free:
 class Lines:
     """Counts the lines that are run of what touches a guest, and ends the process at one of them."""
 
-    FILES = ("system.py", "folder.py", "plan.py", "former_account.py", "install.py", "manifest.py")
+    FILES = ("system.py", "files.py", "folder.py", "plan.py", "former_account.py", "install.py", "manifest.py")
 
     def __init__(self, last: int) -> None:
         self.last, self.count = last, 0

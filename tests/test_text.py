@@ -3,7 +3,7 @@
 import unittest
 
 from azure_provisioning import config
-from azure_provisioning.door.system import last_line
+from azure_provisioning.door.programs import last_line
 from azure_provisioning.door.text import lines_in, words_in
 from azure_provisioning.guest import accounts, hosts, privilege, sshd_config
 from azure_provisioning.image.generalize.former_account import is_idle, without_rules

@@ -8,7 +8,8 @@ from . import DIGEST
 from .console import Console, may_colour, paint, printable
 from .door.budget import USUAL, Budget
 from .door.lock import wait_for_turn
-from .door.system import System, pass_over
+from .door.programs import pass_over
+from .door.system import System
 from .door.text import lines_in
 from .errors import ProvisionError, UsageError
 from .story.boot import begin

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
-from azure_provisioning.door.system import is_below
+from azure_provisioning.door.files import is_below
 from azure_provisioning.story.state import PATH as STATE
 from tests.crash.room import HOOK, LOG, PROGRAM, Room
 from tests.crash.tracer import SYNCING, Call, Watch

@@ -5,17 +5,22 @@ an image is refused everywhere or nowhere; only what counts neither is ended by 
 """
 
 import time
+from collections import namedtuple
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
 
 from ..errors import GuestError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Iterator, Optional
+
     from .tree import Tree
 
 
-class Limits(NamedTuple):
+class Limits(namedtuple("Limits", "steps size seconds")):
     """What one piece of work may take."""
+
+    __slots__ = ()
 
     steps: int  # parts of paths that are followed, names that are listed, lines and files of what holds many
     size: int  # bytes that are read or unpacked

@@ -6,19 +6,27 @@ be at work while we are, and swap a folder that we looked at for a link to one o
 
 import os
 import stat
+from collections import namedtuple
 from contextlib import contextmanager
-from typing import Iterator, List, NamedTuple, Optional
 
 from ..errors import GuestError
-from .system import System, copy_attributes, fill, mount_of, spare_name
+from .attributes import copy_attributes, mount_of
+from .files import fill, spare_name
+from .system import System
 from .tree import FILE_LIMIT, Place, broken, check_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, List, Optional
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
 DEPTH_LIMIT = 32  # of a tree that is removed
 
 
-class Owner(NamedTuple):
+class Owner(namedtuple("Owner", "uid gid")):
     """Whom a file belongs to. Who is not root gives nothing away: what he makes stays his own."""
+
+    __slots__ = ()
 
     uid: int
     gid: int

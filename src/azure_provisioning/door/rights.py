@@ -6,16 +6,21 @@ list has to be looked for.
 
 import os
 import stat
-from typing import Iterator, NamedTuple, Optional, Tuple
+from collections import namedtuple
 
 from ..errors import GuestError
+from .attributes import ACLS
 from .tree import LINKS_LIMIT, Tree
 
-ACL = "system.posix_acl_access"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, Optional, Tuple
 
 
-class Danger(NamedTuple):
+class Danger(namedtuple("Danger", "path who slight")):
     """A file or folder that somebody else than root may write to."""
+
+    __slots__ = ()
 
     path: str  # in the image, without a symlink in it
     who: str  # "the user 1000", "the group 50", "everybody"
@@ -65,7 +70,7 @@ def find_writer(found: os.stat_result, root: "Tuple[int, int]") -> "Optional[str
 
 def find_listed(tree: Tree, path: str, found: os.stat_result) -> "Optional[str]":
     """Whether an access list may let others write to a folder that root's group may write to, in words."""
-    if found.st_mode & stat.S_IWGRP and ACL in tree.attributes(path):
+    if found.st_mode & stat.S_IWGRP and ACLS[0] in tree.attributes(path):
         return "the users of an access list"
     return None
 

@@ -1,7 +1,8 @@
 """Ready gates: the user's own programs, which must all succeed before Ready is reported."""
 
+from ..door.programs import last_line
 from ..door.rights import Danger, find_dangers
-from ..door.system import System, last_line
+from ..door.system import System
 from ..errors import GuestError
 
 TYPE_CHECKING = False

@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple, Optional, Tuple
 
-from ..door.system import System, last_line
+from ..door.programs import last_line
+from ..door.system import System
 from ..errors import GuestError
 
 SECONDS = 900.0  # for a package manager

@@ -11,8 +11,9 @@ from fnmatch import fnmatchcase
 from typing import Callable, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ...console import Console
+from ...door.files import is_below
 from ...door.folder import open_folder
-from ...door.system import Mount, System, is_below
+from ...door.system import Mount, System
 from ...door.tree import IN_THE_WAY
 from ...errors import GuestError, ProvisionError
 from ..root import NOT_THE_IMAGES
