@@ -106,10 +106,10 @@ class VirtualSystem(System):
     def hostname(self) -> str:
         return "image"
 
-    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False, follow: bool = True) -> Optional[bytes]:
+    def read(self, path: str, limit: int = FILE_LIMIT, *, head: bool = False, follow: bool = True) -> Optional[bytes]:
         if path == "/proc/uptime":
             return b"%.2f 0.00\n" % self.now
-        return super().read(path, limit, head, follow)
+        return super().read(path, limit, head=head, follow=follow)
 
     @property
     def can_run(self) -> bool:

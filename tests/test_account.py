@@ -196,10 +196,10 @@ class StoppingSystem(FastSystem):
         self.step()
         super()._replace(*args, **options)  # type: ignore[arg-type]
 
-    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False, follow: bool = True) -> "Optional[bytes]":
+    def read(self, path: str, limit: int = FILE_LIMIT, *, head: bool = False, follow: bool = True) -> "Optional[bytes]":
         if path.startswith("/etc/skel"):
             self.step()
-        return super().read(path, limit, head, follow)
+        return super().read(path, limit, head=head, follow=follow)
 
 
 class HalfMadeTest(AccountTest):

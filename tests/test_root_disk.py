@@ -152,10 +152,10 @@ class DiskTest(ToolTest):
 class LoopSystem(System):
     """A scratch root whose /sys, /dev and tools are the real ones, and whose `/` is a partition of a loop device."""
 
-    def reach(self, path: str, follow: bool = True, wary: bool = False) -> Place:
+    def reach(self, path: str, *, follow: bool = True, wary: bool = False) -> Place:
         if path.startswith(("/sys", "/dev")):
-            return System().reach(path, follow, wary)
-        return super().reach(path, follow, wary)
+            return System().reach(path, follow=follow, wary=wary)
+        return super().reach(path, follow=follow, wary=wary)
 
     def find_program(self, *names: str) -> "Optional[str]":
         found = [shutil.which(name) for name in names if name != "growpart"]  # it would run sfdisk all the same

@@ -323,7 +323,7 @@ class Files(Programs):
         """The changes since `begin` stay."""
         self.journal.commit()
 
-    def relabel(self, path: str, below: bool = False) -> None:
+    def relabel(self, path: str, *, below: bool = False) -> None:
         """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
         if self.live and self.exists("/sys/fs/selinux/enforce"):
             restorecon = self.find_program("restorecon")

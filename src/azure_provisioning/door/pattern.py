@@ -6,7 +6,7 @@ LIMIT = 1024  # characters; a longer pattern matches nothing
 PARTS = re.compile(r"\[(?:!.|[^!])[^\]]*\]|.", re.DOTALL)
 
 
-def matches(name: str, pattern: str, sets: bool = True) -> bool:
+def matches(name: str, pattern: str, *, sets: bool = True) -> bool:
     """Does a name match? `*` and `?` are special, and `[a-z]` and `[!a-z]` with `sets`. A leading dot is not."""
     if len(pattern) > LIMIT:
         return False

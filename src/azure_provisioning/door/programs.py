@@ -38,7 +38,7 @@ class Programs(Tree):
         """May the guest's programs be run? Not those of an image: it may be of another machine's kind, or hostile."""
         return self.root == "/"
 
-    def run(self, argv: "Sequence[str]", seconds: float = 60.0, check: bool = True, secret: bytes = b"") -> int:
+    def run(self, argv: "Sequence[str]", seconds: float = 60.0, *, check: bool = True, secret: bytes = b"") -> int:
         """Run a program of the guest, without a shell; returns its exit code.
 
         `secret` is what it reads on standard input, which is otherwise empty. Raises GuestError if it cannot be

@@ -39,7 +39,7 @@ class Place:
     Methods raise OSError. A context manager: at its end the folder is closed.
     """
 
-    def __init__(self, folder: "Optional[int]", name: str, path: str, shared: bool = False) -> None:
+    def __init__(self, folder: "Optional[int]", name: str, path: str, *, shared: bool = False) -> None:
         self._folder = folder
         self.name = name
         self.path = path
@@ -139,7 +139,7 @@ class Tree:
             self._top = os.open(self.root, ENTER)
         return self._top
 
-    def reach(self, path: str, follow: bool = True, wary: bool = False) -> Place:
+    def reach(self, path: str, *, follow: bool = True, wary: bool = False) -> Place:
         """The place that `path` names, with its folder opened step by step from the root.
 
         `follow`: also through a symlink in the last place. `wary`: not through a symlink that anybody but root, and who
@@ -201,13 +201,13 @@ class Tree:
         if self.budget is not None:
             self.budget.spend(path, steps, size)
 
-    def look(self, path: str, whole: bool = False) -> None:
+    def look(self, path: str, *, whole: bool = False) -> None:
         """Called before `path`, which has no symlink in it, is looked at, and with `whole` before it is read or listed.
 
         For a scratch copy that is filled as it is looked at; a guest has its files.
         """
 
-    def path(self, path: str, follow: bool = True) -> str:
+    def path(self, path: str, *, follow: bool = True) -> str:
         """Where `path` of the guest lies on this machine: to be compared or shown, and not to be opened."""
         try:
             with self.reach(path, follow=follow) as place:
@@ -217,7 +217,7 @@ class Tree:
 
     # -- questions ------------------------------------------------------------------------------------------------
 
-    def stat(self, path: str, follow: bool = True) -> "Optional[os.stat_result]":
+    def stat(self, path: str, *, follow: bool = True) -> "Optional[os.stat_result]":
         """What lies at `path`, or None. Raises GuestError if that cannot be known (a folder one may not enter)."""
         try:
             with self.reach(path, follow=follow) as place:
@@ -304,7 +304,7 @@ class Tree:
                     return path
         return None
 
-    def read(self, path: str, limit: int = FILE_LIMIT, head: bool = False, follow: bool = True) -> "Optional[bytes]":
+    def read(self, path: str, limit: int = FILE_LIMIT, *, head: bool = False, follow: bool = True) -> "Optional[bytes]":
         """The content of the regular file at `path`; None if there is none.
 
         Raises GuestError for what is no regular file, may not be read, or has more than `limit` bytes; with `head` a

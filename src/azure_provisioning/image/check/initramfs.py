@@ -47,7 +47,7 @@ class Source:
         self.count = 0
         self.ended = False  # were more bytes asked for than there are?
 
-    def take(self, size: int, keep: bool = True) -> bytes:
+    def take(self, size: int, *, keep: bool = True) -> bytes:
         """The next bytes, fewer only at the end; with `keep` off they are thrown away."""
         parts = []
         while size > 0 and self._has_more():

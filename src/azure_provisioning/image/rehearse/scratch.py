@@ -46,7 +46,7 @@ class Scratch(System):
 
     # -- brought over -------------------------------------------------------------------------------------------------
 
-    def look(self, path: str, whole: bool = False) -> None:
+    def look(self, path: str, *, whole: bool = False) -> None:
         """As in every Tree: bring over what lies at `path` (without a link on the way), with `whole` all of it."""
         parent = os.path.dirname(path)
         if path.count("/") > DEPTH_LIMIT:
