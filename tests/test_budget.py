@@ -28,7 +28,7 @@ from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.generalize.generalize import make_plan
 from azure_provisioning.image.rehearse.difference import compare
 from azure_provisioning.image.rehearse.scratch import DEPTH_LIMIT, Scratch
-from azure_provisioning.init import sysvinit
+from azure_provisioning.init.systems import sysvinit
 from tests.guests import GuestTest
 from tests.images import built_file
 from tests.sound import INITRAMFS, KERNEL, LIBRARY, MODULES, CheckTest, cpio, modules

@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import List
 
-from azure_provisioning.init.busybox import DEFAULT
+from azure_provisioning.init.systems.busybox import DEFAULT
 from azure_provisioning.init.table import disable
 from tests import images
 from tests.images import ImageTest, call, listing

@@ -8,7 +8,7 @@ import time
 from typing import Callable, List
 
 from azure_provisioning.door.system import System
-from azure_provisioning.init import runit
+from azure_provisioning.init.systems import runit
 from azure_provisioning.init.table import disable
 from azure_provisioning.records import Hook
 from tests.images import ImageTest, call, listing

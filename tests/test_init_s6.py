@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from azure_provisioning.init import s6
+from azure_provisioning.init.systems import s6
 from azure_provisioning.init.table import disable
 from tests.images import ImageTest, call, listing
 

@@ -10,7 +10,7 @@ from azure_provisioning.image.generalize.former_account import is_idle, without_
 from azure_provisioning.image.generalize.former_name import without_name
 from azure_provisioning.init import manifest
 from azure_provisioning.init.detection import without_comments
-from azure_provisioning.init.rc_local import commands
+from azure_provisioning.init.systems.rc_local import commands
 from azure_provisioning.story.state import parse
 from tests.tools import ToolTest
 

@@ -51,7 +51,7 @@ NAMES = (  # what `--init` knows
 
 def load(name: str) -> "InitSystem":
     """The module of one of `NAMES`. A boot loads one: each takes time, most of all where nothing is kept compiled."""
-    module: "Any" = import_module("." + name.replace("-", "_"), __package__)
+    module: "Any" = import_module(".systems." + name.replace("-", "_"), __package__)
     init_system: "InitSystem" = module
     return init_system
 

@@ -8,8 +8,9 @@ from ...door.pattern import matches
 from ...door.system import System
 from ...door.text import words_in
 from ...errors import GuestError
-from ...init import manifest, rc_local, runit, s6, systemd, sysvinit, table
+from ...init import manifest, table
 from ...init.detection import S6_SCRIPTS, active_lines, find_base
+from ...init.systems import rc_local, runit, s6, systemd, sysvinit
 from ..command import Command
 from ..whole import digest_of, find_damage
 from .finding import Finding, error, ok, warning

@@ -5,9 +5,9 @@ from typing import Callable, Dict, List, Optional, Set
 
 from ...door.system import System
 from ...errors import GuestError
-from ...init import dinit, runit, sysvinit
 from ...init.detection import active_lines, find_base
 from ...init.rivals import text
+from ...init.systems import dinit, runit, sysvinit
 
 UNIT_FOLDERS = (
     "/etc/systemd/system",

@@ -8,7 +8,8 @@ from ...console import Console
 from ...door.system import System
 from ...door.tree import ROOT
 from ...errors import GuestError, ProvisionError
-from ...init import declared, detection, manifest, rivals, s6, table
+from ...init import declared, detection, manifest, rivals, table
+from ...init.systems import s6
 from ...init.unit import DEFAULT, SHELL
 from ...records import Hook
 from ...story import state

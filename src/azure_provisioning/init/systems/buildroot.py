@@ -1,13 +1,13 @@
 """Buildroot's rcS, which runs `/etc/init.d/S??*` in order: the LSB script, and a link that sorts before sshd's."""
 
-from ..door.system import System
+from ...door.system import System
 from . import sysvinit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 FOLDER = "/etc/init.d"
 LINK = FOLDER + "/S45azure-provisioning"  # after S40network and S41dhcpcd, before S50sshd and S50dropbear

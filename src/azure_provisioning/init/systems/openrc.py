@@ -1,13 +1,13 @@
 """OpenRC: a native script and a link in a runlevel, on whatever PID 1 it runs under. Debian and Devuan too."""
 
-from ..door.system import System
-from ..door.tree import ROOT
+from ...door.system import System
+from ...door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 NAME = "azure-provisioning"
 SCRIPT = "/etc/init.d/" + NAME
@@ -21,7 +21,7 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Write the script and link it into the default runlevel; that is all that `rc-update add` does."""
-    from .unit import unit
+    from ..unit import unit
 
     runner = system.find_program("openrc-run") or "/sbin/openrc-run"
     script = unit("openrc/" + NAME, hook).replace("#!/sbin/openrc-run\n", "#!%s\n" % runner, 1)

@@ -1,13 +1,13 @@
 """busybox init with nothing else, or a System V init without runlevel folders: a line in `/etc/inittab`."""
 
-from ..door.system import System
-from . import block
+from ...door.system import System
+from .. import block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 INITTAB = "/etc/inittab"
 ENTRY = "\n::once:"
@@ -32,7 +32,7 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Have init start us once, beside the consoles. It reads its file when it starts: nothing runs before that."""
-    from .unit import unit
+    from ..unit import unit
 
     text = system.read_text(INITTAB)
     lines = unit("busybox/azure-provisioning.inittab", hook)

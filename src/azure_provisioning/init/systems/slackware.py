@@ -1,14 +1,14 @@
 """Slackware's rc.d: a script that is enabled by being executable, and a call of it in rc.local."""
 
-from ..door.system import System
-from ..door.tree import ROOT
-from . import block
+from ...door.system import System
+from ...door.tree import ROOT
+from .. import block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 SCRIPT = "/etc/rc.d/rc.azure-provisioning"
 CALLER = "/etc/rc.d/rc.local"  # rc.M runs it, or in older releases reads it in, so that no line of ours may exit
@@ -21,8 +21,8 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Write the script and have rc.local call it."""
+    from ..unit import unit
     from . import rc_local
-    from .unit import unit
 
     system.write(SCRIPT, unit("slackware/rc.azure-provisioning", hook), mode=0o755, owner=ROOT)
     rc_local.put_call(system, CALLER, unit("slackware/azure-provisioning.rc.local", hook))

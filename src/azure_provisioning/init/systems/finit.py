@@ -1,13 +1,13 @@
 """finit: a one-shot task among the available ones, and the link that enables it, as `initctl enable` makes it."""
 
-from ..door.system import System
-from ..door.tree import ROOT
+from ...door.system import System
+from ...door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 CONF = "azure-provisioning.conf"
 FOLDER = "/etc/finit.d"
@@ -22,7 +22,7 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Write the task and link it where finit reads what is enabled."""
-    from .unit import unit
+    from ..unit import unit
 
     system.write("%s/%s" % (AVAILABLE, CONF), unit("finit/" + CONF, hook), owner=ROOT)
     if system.is_dir(ENABLED):

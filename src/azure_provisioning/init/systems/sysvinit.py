@@ -6,16 +6,16 @@ the same links, and the same lines in startpar's file, are written by hand.
 
 from contextlib import suppress
 
-from ..door.system import System
-from ..door.text import is_digits
-from ..door.tree import ROOT
-from ..errors import GuestError
+from ...door.system import System
+from ...door.text import is_digits
+from ...door.tree import ROOT
+from ...errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Tuple
 
-    from ..records import Hook
+    from ...records import Hook
 
 NAME = "azure-provisioning"
 SCRIPT = "/etc/init.d/" + NAME
@@ -80,7 +80,7 @@ def remove(system: System) -> None:
 
 def write_script(system: System, hook: "Hook") -> None:
     """Put the LSB script in place."""
-    from .unit import unit
+    from ..unit import unit
 
     system.write(SCRIPT, unit("sysvinit/" + NAME, hook), mode=0o755, owner=ROOT)
 

@@ -7,15 +7,15 @@ before goes on starting us, for some milliseconds at each boot, until it is comp
 
 from contextlib import suppress
 
-from ..door.system import System
-from ..door.tree import ROOT
-from ..errors import GuestError
+from ...door.system import System
+from ...door.tree import ROOT
+from ...errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-    from ..records import Hook
+    from ...records import Hook
 
 NAME = "azure-provisioning"
 SOURCES = ("/etc/s6/adminsv", "/etc/s6-rc/source")  # Artix, upstream: where the bundle `default` is
@@ -36,7 +36,7 @@ def enable(system: System, hook: "Hook") -> None:
 
     Raises GuestError if there is no bundle to add it to.
     """
-    from .unit import unit
+    from ..unit import unit
 
     source = next((source for source in SOURCES if system.exists(source + "/default/type")), None)
     if source is None or (system.exists(source + "/default/contents") and not has_contents(system, source)):

@@ -1,13 +1,13 @@
 """systemd: one unit, enabled by a link, and a preset that keeps it so on an image whose machine-id was wiped."""
 
-from ..door.system import System
-from ..door.tree import ROOT
+from ...door.system import System
+from ...door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 NAME = "azure-provisioning.service"
 UNIT = "/etc/systemd/system/" + NAME
@@ -23,7 +23,7 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Write unit and preset, and link the unit into multi-user.target. No daemon-reload: the next boot reads it."""
-    from .unit import unit
+    from ..unit import unit
 
     if system.is_link(UNIT):  # masked, or an alias of some other unit
         system.unlink(UNIT)

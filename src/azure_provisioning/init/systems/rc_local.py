@@ -2,16 +2,16 @@
 
 import re
 
-from ..door.system import System
-from ..door.text import BLANKS
-from ..errors import GuestError
-from . import block
+from ...door.system import System
+from ...door.text import BLANKS
+from ...errors import GuestError
+from .. import block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-    from ..records import Hook
+    from ...records import Hook
 
 # Red Hat, Slackware; most; Artix with s6 and with dinit.
 PATHS = ("/etc/rc.d/rc.local", "/etc/rc.local", "/etc/s6/rc.local", "/etc/dinit.d/config/rc.local")
@@ -41,7 +41,7 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Put the block into the rc.local that this system runs. Raises GuestError if it runs none."""
-    from .unit import unit
+    from ..unit import unit
 
     path = next((path for path in PATHS if system.exists(path)), None) or called(system)
     if path is None:
@@ -83,7 +83,7 @@ def block_of(system: System, path: str) -> str:
 
 def called(system: System) -> "Optional[str]":
     """The path of the rc.local that some script would run if there were one."""
-    from .detection import active_lines  # only install needs it, no boot
+    from ..detection import active_lines  # only install needs it, no boot
 
     for caller in CALLERS:
         text = active_lines(system, caller)

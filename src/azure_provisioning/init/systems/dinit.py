@@ -2,14 +2,14 @@
 
 import os
 
-from ..door.system import System
-from ..door.tree import ROOT
+from ...door.system import System
+from ...door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from ..records import Hook
+    from ...records import Hook
 
 NAME = "azure-provisioning"
 SERVICE = "/etc/dinit.d/" + NAME
@@ -27,7 +27,7 @@ def present(system: System) -> bool:
 
 def enable(system: System, hook: "Hook") -> None:
     """Write the service and have `boot` start it."""
-    from .unit import unit
+    from ..unit import unit
 
     text = unit("dinit/" + NAME, hook)
     mounted = next((name for name in MOUNTED if has_service(system, name)), None)

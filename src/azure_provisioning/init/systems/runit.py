@@ -4,14 +4,14 @@ A boot is disabled by the file `down` in the service directory, and not by the l
 every few seconds, would end us in the same moment.
 """
 
-from ..door.system import System
-from ..door.tree import ROOT
+from ...door.system import System
+from ...door.tree import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-    from ..records import Hook
+    from ...records import Hook
 
 NAME = "azure-provisioning"
 SERVICES = ("/etc/runit/sv", "/etc/sv")  # Artix; Void, Debian and runit itself
@@ -31,7 +31,7 @@ def enable(system: System, hook: "Hook") -> None:
 
     A runsvdir that is running would start it at once. So it is down until runsv has looked at it.
     """
-    from .unit import unit
+    from ..unit import unit
 
     home = next((folder for folder in SERVICES if system.is_dir(folder)), SERVICES[-1]) + "/" + NAME
     system.make_dirs(home, owner=ROOT)
