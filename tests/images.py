@@ -8,6 +8,7 @@ import sys
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from tests.guests import GuestTest
+from tests.s6_database import resolve_cdb
 from tests.server import ENVIRONMENT, is_read_at_start, server
 from tests.server import Result as Result
 
@@ -42,6 +43,7 @@ SLACKWARE_LOCAL = (
 )
 ARTIX_INIT = "#!/bin/execlineb -S0\n/usr/bin/s6-linux-init -c /etc/s6/current -m 00022 -p /usr/bin -- $@\n"
 ARTIX_RC = "#!/bin/sh -e\ns6-rc-init -c /etc/s6/rc/compiled /run/service\n# /etc/init.d/rc 2\n"
+S6_SETTINGS = "repodir = /etc/s6/repo\nstorelist = /etc/s6/sv:/etc/s6/adminsv\nbootdb = /etc/s6/rc/compiled\n"
 BUSYBOX_INITTAB = (
     "# /etc/inittab\n::sysinit:/etc/rc\n::respawn:-/bin/sh\nttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100"
 )
@@ -61,7 +63,10 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/lib": "-> usr/lib",
         "/sbin": "-> usr/sbin",
         "/usr/sbin/init": "-> /lib/systemd/systemd",
+        "/usr/lib/systemd/system/ssh.service": "[Service]\n",
+        "/usr/lib/systemd/system/systemd-networkd.service": "[Service]\n",
         "/etc/systemd/system/multi-user.target.wants/ssh.service": "-> /lib/systemd/system/ssh.service",
+        "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> ../systemd-networkd.service",
     },
     "insserv": {
         "/sbin/init": SYSVINIT,
@@ -71,7 +76,9 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/inittab": DEBIAN_INITTAB,
         "/etc/init.d/rc": DEBIAN_RC,
         "/etc/init.d/ssh": SCRIPT,
+        "/etc/init.d/networking": SCRIPT,
         "/etc/init.d/.depend.start": DEPEND_START,
+        "/etc/rcS.d/S02networking": LINK + "networking",
         "/etc/rc0.d/K01ssh": LINK + "ssh",
         "/etc/rc2.d/S03ssh": LINK + "ssh",
         "/etc/rc3.d/S03ssh": LINK + "ssh",
@@ -83,6 +90,9 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
         "/etc/inittab": DEBIAN_INITTAB,
         "/etc/init.d/rc": DEBIAN_RC,
+        "/etc/init.d/ssh": SCRIPT,
+        "/etc/init.d/networking": SCRIPT,
+        "/etc/rcS.d/S01networking": LINK + "networking",
         "/etc/rc2.d/S01ssh": LINK + "ssh",
         "/etc/rc3.d/S01ssh": LINK + "ssh",
         "/etc/rc4.d/README": "",
@@ -95,6 +105,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/inittab": "id:3:initdefault:\n",
         "/etc/init.d": "-> rc.d/init.d",
         "/etc/rc.d/init.d/sshd": SCRIPT,
+        "/etc/rc.d/init.d/network": SCRIPT,
+        "/etc/rc.d/rc3.d/S10network": LINK + "network",
         "/etc/rc.d/rc": "#!/bin/bash\n",
         "/etc/rc.d/rc2.d/S55sshd": LINK + "sshd",
         "/etc/rc.d/rc3.d/S55sshd": LINK + "sshd",
@@ -108,6 +120,9 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/sbin/update-rc.d": "#! /bin/sh\n",
         "/etc/inittab": "id:5:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl5:5:wait:/etc/init.d/rc 5\n",
         "/etc/init.d/rc": '#!/bin/sh\nfor i in /etc/rc$runlevel.d/S*; do\n  startup "$i"\ndone\n',
+        "/etc/init.d/sshd": SCRIPT,
+        "/etc/init.d/dropbear": SCRIPT,
+        "/etc/init.d/networking": SCRIPT,
         "/etc/rc2.d/S09sshd": LINK + "sshd",
         "/etc/rc3.d/S09sshd": LINK + "sshd",
         "/etc/rc4.d/S09sshd": LINK + "sshd",
@@ -120,12 +135,17 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/bin/busybox.nosuid": BUSYBOX,
         "/etc/inittab": "::sysinit:/etc/init.d/rcS\n",
         "/etc/init.d/rcS": YOCTO_RCS,
+        "/etc/init.d/dropbear": SCRIPT,
+        "/etc/init.d/networking": SCRIPT,
+        "/etc/rc5.d/S01networking": LINK + "networking",
         "/etc/rc5.d/S10dropbear": LINK + "dropbear",
     },
     "openrc on sysvinit": {
         "/sbin/init": SYSVINIT,
         "/sbin/openrc-run": "\x7fELF",
         "/etc/inittab": GENTOO_INITTAB,
+        "/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n",
+        "/etc/runlevels/boot/dhcpcd": "-> /etc/init.d/dhcpcd",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
         "/etc/init.d/sshd": "#!/sbin/openrc-run\n",
     },
@@ -134,6 +154,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/bin/busybox": BUSYBOX,
         "/sbin/openrc-run": "\x7fELF",
         "/etc/inittab": ALPINE_INITTAB,
+        "/etc/init.d/networking": "#!/sbin/openrc-run\n",
+        "/etc/runlevels/boot/networking": "-> /etc/init.d/networking",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
         "/etc/runlevels/boot/hostname": "-> /etc/init.d/hostname",
         "/etc/init.d/sshd": "#!/sbin/openrc-run\n",
@@ -146,6 +168,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
         "/etc/inittab": DEBIAN_INITTAB,
         "/etc/init.d/rc": DEBIAN_OPENRC,
+        "/etc/init.d/networking": SCRIPT,
+        "/etc/runlevels/sysinit/networking": "-> /etc/init.d/networking",
         "/etc/init.d/ssh": SCRIPT,
         "/etc/rc2.d/S03ssh": LINK + "ssh",
         "/etc/runlevels/default/ssh": "-> /etc/init.d/ssh",
@@ -154,6 +178,9 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": "-> openrc-init",
         "/sbin/openrc-init": "\x7fELF",
         "/usr/bin/openrc-run": "\x7fELF",  # where Artix has it
+        "/etc/init.d/sshd": "#!/usr/bin/openrc-run\n",
+        "/etc/init.d/dhcpcd": "#!/usr/bin/openrc-run\n",
+        "/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
     },
     "buildroot": {
@@ -168,6 +195,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": SYSVINIT,
         "/etc/inittab": "id:1:initdefault:\nsi0::sysinit:/etc/init.d/rcS\n",
         "/etc/init.d/rcS": BUILDROOT_RCS,
+        "/etc/init.d/S40network": SCRIPT,
         "/etc/init.d/S50dropbear": SCRIPT,
     },
     "upstart of ubuntu": {
@@ -176,6 +204,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/init/rc.conf": "start on runlevel [0123456]\ntask\nexec /etc/init.d/rc $RUNLEVEL\n",
         "/etc/init/rc-sysinit.conf": "start on (filesystem and static-network-up) or failsafe-boot\n",
         "/etc/init.d/rc": "#!/bin/sh\n",
+        "/etc/init/ssh.conf": "start on runlevel [2345]\nexec /usr/sbin/sshd -D\n",
+        "/etc/init/network-interface.conf": "start on net-device-added\nexec ifup $INTERFACE\n",
         "/etc/rc2.d/S20rsync": LINK + "rsync",
         "/etc/rc3.d/S20rsync": LINK + "rsync",
         "/etc/rc4.d/S20rsync": LINK + "rsync",
@@ -187,6 +217,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/bin/runit-init": "\x7fELF",
         "/etc/runit/2": VOID_STAGE2,
         "/etc/sv/sshd/run": "#!/bin/sh\nexec /usr/bin/sshd -D\n",
+        "/etc/sv/dhcpcd/run": "#!/bin/sh\nexec dhcpcd -B -M\n",
+        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd",
         "/etc/runit/runsvdir/default/sshd": "-> /etc/sv/sshd",
         "/etc/runit/runsvdir/single/sulogin": "-> /etc/sv/sulogin",
         "/etc/runit/runsvdir/current": "-> default",
@@ -197,6 +229,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/runit-init": "\x7fELF",
         "/etc/runit/2": "#!/bin/sh\nexec runsvdir -P /run/runit/service\n",
         "/etc/runit/sv/sshd/run": "#!/bin/sh\nexec sshd -D\n",
+        "/etc/runit/sv/dhcpcd/run": "#!/bin/sh\nexec dhcpcd -B -M\n",
+        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/runit/sv/dhcpcd",
         "/etc/runit/runsvdir/default/sshd": "-> /etc/runit/sv/sshd",
         "/etc/runit/runsvdir/current": "-> default",
     },
@@ -204,6 +238,10 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": "-> /lib/runit/runit-init",
         "/lib/runit/runit-init": "\x7fELF",
         "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
+        "/etc/init.d/ssh": SCRIPT,
+        "/etc/init.d/networking": SCRIPT,
+        "/etc/rcS.d/S01networking": LINK + "networking",
+        "/etc/runit/1": "#!/bin/sh\n/lib/runit/run_sysv_scripts '/etc/rcS.d'\n",
         "/etc/runit/2": DEBIAN_STAGE2,
         "/etc/service": "-> runit/runsvdir/current",
         "/etc/sv/default-syslog/run": "#!/bin/sh\n",
@@ -220,6 +258,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/runit/no.emulate.sysv": "",
         "/etc/service": "-> runit/runsvdir/current",
         "/etc/sv/ssh/run": "#!/bin/sh\n",
+        "/etc/sv/dhcpcd/run": "#!/bin/sh\n",
+        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd",
         "/etc/runit/runsvdir/default/ssh": "-> /etc/sv/ssh",
         "/etc/rc2.d/S01ssh": LINK + "ssh",
     },
@@ -227,6 +267,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": "-> finit",
         "/sbin/finit": "\x7fELF /etc/finit.conf ",
         "/etc/finit.conf": "# /etc/finit.conf\n",
+        "/sbin/ifup": "\x7fELF",
         "/etc/finit.d/available/sshd.conf": FINIT_SSH,
         "/etc/finit.d/sshd.conf": "-> available/sshd.conf",
     },
@@ -234,6 +275,8 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": "\x7fELF /etc/finit.conf ",
         "/etc/finit.d/available/sshd.conf": FINIT_SSH,
         "/etc/finit.d/enabled/sshd.conf": "-> ../available/sshd.conf",
+        "/etc/finit.d/available/dhcpcd.conf": "service [2345] /sbin/dhcpcd -B -- DHCP client\n",
+        "/etc/finit.d/enabled/dhcpcd.conf": "-> ../available/dhcpcd.conf",
     },
     "busybox alone": {
         "/sbin/init": "-> /bin/busybox",
@@ -253,8 +296,11 @@ IMAGES: Dict[str, Dict[str, str]] = {
     "dinit of chimera": {
         "/usr/bin/init": '#!/bin/sh\n# not runit\nexec /usr/bin/dinit -p "$1"\n',
         "/usr/lib/dinit.d/boot": "type        = internal\ndepends-on  = system\nwaits-for.d = /etc/dinit.d/boot.d\n",
+        "/usr/lib/dinit.d/system": "type = internal\ndepends-ms: local.target\nwaits-for.d: /usr/lib/dinit.d/boot.d\n",
+        "/usr/lib/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd",
         "/usr/lib/dinit.d/local.target": "type = internal\n",
-        "/usr/lib/dinit.d/sshd": "type = process\n",
+        "/usr/lib/dinit.d/dhcpcd": "type = process\ncommand = /usr/bin/dhcpcd -B\n",
+        "/usr/lib/dinit.d/sshd": "type = process\ncommand = /usr/bin/sshd -D\n",
         "/etc/dinit.d/boot.d/sshd": "-> /usr/lib/dinit.d/sshd",
     },
     "dinit of artix": {
@@ -263,29 +309,73 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/dinit": "\x7fELF",
         "/etc/dinit.d/boot": "type = internal\nwaits-for = loginready\nwaits-for.d = boot.d # enabled ones\n",
         "/etc/dinit.d/loginready": "type = internal\n",
+        "/etc/dinit.d/sshd": "type = process\ncommand = /usr/bin/sshd -D\n",
+        "/etc/dinit.d/dhcpcd": "type = process\ncommand = /usr/bin/dhcpcd -B\n",
         "/etc/dinit.d/boot.d/sshd": "-> ../sshd",
+        "/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd",
     },
     "s6 of artix": {
         "/sbin/init": ARTIX_INIT,
         "/etc/s6/current/scripts/rc.init": ARTIX_RC,
-        "/etc/s6/sv/setup/type": "bundle\n",
+        "/etc/s6/sv/setup/type": "oneshot\n",
+        "/etc/s6/sv/sshd-srv/type": "longrun\n",
+        "/etc/s6/sv/sshd-srv/run": "#!/bin/execlineb -P\nsshd -D\n",
+        "/etc/s6/sv/sshd-srv/dependencies.d/dhcpcd-srv": "",
+        "/etc/s6/sv/dhcpcd-srv/type": "longrun\n",
+        "/etc/s6/sv/dhcpcd-srv/run": "#!/bin/execlineb -P\ndhcpcd -B\n",
         "/etc/s6/adminsv/default/type": "bundle\n",
-        "/etc/s6/adminsv/default/contents.d/sshd": "",
+        "/etc/s6/adminsv/default/contents.d/sshd-srv": "",
         "/etc/s6/rc/compiled": "-> compiled-1",
-        "/etc/s6/rc/compiled-1/resolve.cdb": "sshd setup",
+        "/etc/s6/rc/compiled-1/resolve.cdb": resolve_cdb(
+            ("sshd-srv", "dhcpcd-srv", "setup"), {"default": ("sshd-srv",)}
+        ),
     },
     "s6 as its author has it": {
         "/sbin/init": "#!/bin/execlineb -S0\n/bin/s6-linux-init -c /etc/s6-linux-init/current\n",
         "/etc/s6-linux-init/current/scripts/rc.init": "#!/bin/sh -e\ns6-rc-init /run/service\n",
         "/etc/s6-rc/source/default/type": "bundle\n",
-        "/etc/s6-rc/source/default/contents.d/getty": "",
+        "/etc/s6-rc/source/default/contents.d/ok-local": "",
+        "/etc/s6-rc/source/default/contents.d/dhcpcd": "",
         "/etc/s6-rc/source/ok-local/type": "bundle\n",
-        "/etc/s6-rc/compiled/resolve.cdb": "getty ok-local",
+        "/etc/s6-rc/source/ok-local/contents.d/sshd": "",
+        "/etc/s6-rc/source/sshd/type": "longrun\n",
+        "/etc/s6-rc/source/sshd/run": "#!/bin/execlineb -P\nsshd -D\n",
+        "/etc/s6-rc/source/dhcpcd/type": "longrun\n",
+        "/etc/s6-rc/source/dhcpcd/run": "#!/bin/execlineb -P\ndhcpcd -B\n",
+        "/etc/s6-rc/compiled/current": "-> .current:1",
+        "/etc/s6-rc/compiled/.current:1/resolve.cdb": resolve_cdb(
+            ("sshd", "dhcpcd"), {"default": ("sshd", "dhcpcd"), "ok-local": ("sshd",)}
+        ),
+    },
+    "s6 with its frontend": {
+        "/sbin/init": ARTIX_INIT,
+        "/etc/s6/current/scripts/rc.init": "#!/bin/sh -e\ns6-rc-init -c /etc/s6/rc/compiled /run/service\n",
+        "/usr/bin/s6-frontend": "\x7fELF",
+        "/usr/bin/s6": "-> s6-frontend",
+        "/etc/s6.conf": S6_SETTINGS,
+        "/etc/s6/adminsv/README": "",
+        "/etc/s6/sv/setup/type": "oneshot\n",
+        "/etc/s6/sv/sshd/type": "longrun\n",
+        "/etc/s6/sv/sshd/run": "#!/bin/execlineb -P\nsshd -D\n",
+        "/etc/s6/sv/dhcpcd/type": "longrun\n",
+        "/etc/s6/sv/dhcpcd/run": "#!/bin/execlineb -P\ndhcpcd -B\n",
+        "/etc/s6/repo/stores/0000": "-> /etc/s6/sv",
+        "/etc/s6/repo/stores/0001": "-> /etc/s6/adminsv",
+        "/etc/s6/repo/sources/current": "-> .current:1",
+        "/etc/s6/repo/sources/.current:1/active/setup": "-> ../../.atomics/setup",
+        "/etc/s6/repo/sources/.current:1/active/sshd": "-> ../../.atomics/sshd",
+        "/etc/s6/repo/sources/.current:1/active/dhcpcd": "-> ../../.atomics/dhcpcd",
+        "/etc/s6/rc/compiled": "-> .compiled:1",
+        "/etc/s6/rc/.compiled:1/resolve.cdb": resolve_cdb(
+            ("sshd", "dhcpcd", "setup"), {"default": ("sshd", "dhcpcd", "setup")}
+        ),
     },
     "slackware": {
         "/sbin/init": SYSVINIT,
         "/etc/slackware-version": "Slackware 15.0",
         "/etc/inittab": SLACKWARE_INITTAB,
+        "/etc/rc.d/rc.sshd": "#!/bin/sh\n",
+        "/etc/rc.d/rc.inet1": "#!/bin/sh\n",
         "/etc/rc.d/rc.M": "#!/bin/bash\nif [ -x /etc/rc.d/rc.local ]; then\n  /etc/rc.d/rc.local\nfi\n",
         "/etc/rc.d/rc.local": SLACKWARE_LOCAL,
         "/etc/rc.d/rc3.d/README": "",
@@ -327,6 +417,7 @@ SUPPORTED = {
     "dinit of artix": "dinit",
     "s6 of artix": "s6",
     "s6 as its author has it": "s6",
+    "s6 with its frontend": "s6",
     "slackware": "slackware",
     "bsd rc": "rc-local",
 }
@@ -413,7 +504,7 @@ class ImageTest(GuestTest):
                     os.unlink(place)
                 os.symlink(text[3:], place)
             else:
-                with open(place, "w", encoding="utf-8") as file:
+                with open(place, "w", encoding="utf-8", errors="surrogateescape") as file:
                     file.write(text)
                 os.chmod(place, 0o755 if is_executable(path) else 0o644)
 
@@ -421,6 +512,12 @@ class ImageTest(GuestTest):
         """Fill the root with the image called `name`."""
         self.fill(PYTHON if python else {"/usr/bin/env": ""})
         self.fill(IMAGES[name])
+
+    def do_what_is_left(self) -> None:
+        """What a person does after `install` where s6-frontend enables services."""
+        current = "/etc/s6/repo/sources/current"
+        if self.system.exists(current):
+            self.fill({current + "/active/azure-provisioning": "-> ../../.atomics/azure-provisioning"})
 
     def empty(self) -> None:
         """Remove all that is in the root."""

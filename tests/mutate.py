@@ -41,37 +41,38 @@ class Mutation(NamedTuple):
 SHELL = "/src/essential.sh"
 UNLINK = "return [link for link in links(system) if system.unlink(link)]"
 KEPT = "return links(system)"
+IN = "init/systems/"
 DURABLE = "durable.PythonTest"
 
 MUTATIONS: Tuple[Mutation, ...] = (
     # -- once, and not before Azure has accepted Ready
-    Mutation("once: systemd", "init/systems/systemd.py", UNLINK, KEPT, "init_systemd.SystemdTest.test_disable"),
-    Mutation("once: sysvinit", "init/systems/sysvinit.py", UNLINK, KEPT, "init_sysvinit.LinksTest.test_disable"),
-    Mutation("once: buildroot", "init/systems/buildroot.py", UNLINK, KEPT, "init_buildroot.BuildrootTest.test_disable"),
-    Mutation("once: openrc", "init/systems/openrc.py", UNLINK, KEPT, "init_openrc.OpenrcTest.test_disable_in_any_runlevel"),
-    Mutation("once: s6", "init/systems/s6.py", UNLINK, KEPT, DURABLE),
-    Mutation("once: dinit", "init/systems/dinit.py", UNLINK, KEPT, "init_dinit.DinitTest.test_disable"),
-    Mutation("once: finit", "init/systems/finit.py", UNLINK, KEPT, DURABLE),
+    Mutation("once: systemd", IN + "systemd.py", UNLINK, KEPT, "init_systemd.SystemdTest.test_disable"),
+    Mutation("once: sysvinit", IN + "sysvinit.py", UNLINK, KEPT, "init_sysvinit.LinksTest.test_disable"),
+    Mutation("once: buildroot", IN + "buildroot.py", UNLINK, KEPT, "init_buildroot.BuildrootTest.test_disable"),
+    Mutation("once: openrc", IN + "openrc.py", UNLINK, KEPT, "init_openrc.OpenrcTest.test_disable_in_any_runlevel"),
+    Mutation("once: s6", IN + "s6.py", UNLINK, KEPT, DURABLE),
+    Mutation("once: dinit", IN + "dinit.py", UNLINK, KEPT, "init_dinit.DinitTest.test_disable"),
+    Mutation("once: finit", IN + "finit.py", UNLINK, KEPT, DURABLE),
     Mutation(
         "once: runit",
-        "init/systems/runit.py",
+        IN + "runit.py",
         'if system.write(folder + "/down", "", owner=ROOT)',
         "",
         "init_runit.RunitTest.test_disable",
     ),
     Mutation(
         "once: busybox",
-        "init/systems/busybox.py",
+        IN + "busybox.py",
         "return [INITTAB] if block.take_block(system, INITTAB) else []",
         "return [INITTAB]",
         "init_busybox.InittabTest.test_disabled_and_enabled_again",
     ),
     Mutation(
-        "once: slackware", "init/systems/slackware.py", "mode=0o644", "mode=0o755", "init_rc_local.SlackwareTest.test_disable"
+        "once: slackware", IN + "slackware.py", "mode=0o644", "mode=0o755", "init_rc_local.SlackwareTest.test_disable"
     ),
     Mutation(
         "once: rc.local",
-        "init/systems/rc_local.py",
+        IN + "rc_local.py",
         "return [path for path in links(system) if block.take_block(system, path)]",
         KEPT,
         "init_rc_local.RcLocalTest",

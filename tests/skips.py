@@ -20,6 +20,7 @@ ANYBODY: "Dict[str, str]" = {
     "no Python 2.7": "a machine that has one; that __main__.py can be parsed by it is tested everywhere",
     "no dinitcheck": "a distro that packages dinit; make distro-test and the boot lab",
     "no s6-rc-compile": "a distro that packages s6-rc; the boot lab",
+    "no s6-rc-set-commit": "a distro that packages s6-rc 0.6 or newer",
     "no kconfig-conf": "a machine with Debian's kconfig-frontends",
     "no nix-instantiate": "a machine with Debian's nix-bin",
     "no packer": "a machine with Packer",

@@ -1,12 +1,13 @@
 """Agents and accounts on a running guest: taken out by its own tools, and by hand where those do not do it."""
 
+import os
 from typing import List, Tuple
 
+from azure_provisioning.agents import is_enabled
 from azure_provisioning.image.generalize.agent import plan_agents
 from azure_provisioning.image.generalize.former_account import plan_account
 from azure_provisioning.image.generalize.plan import Plan
 from azure_provisioning.image.package import find_package
-from azure_provisioning.init.rivals import OTHER_FOLDERS, is_enabled
 from tests.tools import ToolSystem, ToolTest
 
 WAAGENT = "/usr/sbin/waagent"
@@ -72,14 +73,36 @@ class AgentTest(ToolTest):
                 self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
     def test_every_folder_that_starts_one(self) -> None:
-        """Where `rivals` finds an agent that is enabled, this takes it out."""
+        """Where an agent is found to be enabled, this takes it out."""
         self.system.unlink("/etc/runlevels/default/waagent")
-        for folder, ending in OTHER_FOLDERS.items():
-            path = "%s/waagent%s" % (folder, ending)
-            self.fill({path: ""})
+        boot = {"/etc/dinit.d/boot": "waits-for.d = boot.d\n", "/etc/dinit.d/waagent": "type = process\n"}
+        for path, files in (
+            ("/etc/systemd/system/x.target.wants/waagent.service", {"/lib/systemd/system/waagent.service": "x"}),
+            ("/etc/runlevels/boot/waagent", {"/etc/init.d/waagent": "#!/sbin/openrc-run\n"}),
+            ("/etc/rc2.d/S03waagent", {"/etc/init.d/waagent": "#!/bin/sh\n"}),
+            ("/etc/rcS.d/S03waagent", {"/etc/init.d/waagent": "#!/bin/sh\n"}),
+            ("/etc/init/waagent.conf", {}),
+            ("/etc/init.d/S60waagent", {}),
+            ("/etc/dinit.d/boot.d/waagent", boot),
+            ("/etc/finit.d/waagent.conf", {}),
+            ("/etc/finit.d/enabled/waagent.conf", {}),
+            ("/etc/s6/adminsv/default/contents.d/waagent", {"/etc/s6/sv/waagent/type": "longrun\n"}),
+        ):
+            self.fill(files)
+            self.fill({path: "-> /etc/init.d/waagent" if path.startswith("/etc/r") else "x"})
+            if path.startswith("/etc/systemd"):
+                self.system.unlink(path)
+                self.system.link("/lib/systemd/system/waagent.service", path)
             self.assertTrue(is_enabled(self.system, ("waagent",)), path)
             self.assertEqual(self.take_out(self.tools), 0, self.story)
             self.assertIsNone(self.system.stat(path, follow=False), path)
+            self.assertFalse(is_enabled(self.system, ("waagent",)), path)
+        self.fill({"/etc/sv/waagent/run": "#!/bin/sh\n"})
+        os.chmod(self.root + "/etc/sv/waagent/run", 0o755)
+        self.system.link("/etc/sv/waagent", "/etc/runit/runsvdir/default/waagent")
+        self.assertTrue(is_enabled(self.system, ("waagent",)))
+        self.assertEqual(self.take_out(self.tools), 0, self.story)
+        self.assertFalse(is_enabled(self.system, ("waagent",)))
 
     def test_what_is_of_no_package(self) -> None:
         for answer in ((1, "error: file is not owned by any package\n"), (0, ""), (0, "nonsense; rm -rf /: /x\n")):

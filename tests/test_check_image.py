@@ -159,7 +159,7 @@ class OptionsTest(CheckTest):
 class AgentsTest(CheckTest):
     def test_rival(self) -> None:
         unit = "/etc/systemd/system/multi-user.target.wants/waagent.service"
-        files = {"/usr/sbin/waagent": "", unit: "-> /lib/x"}
+        files = {"/usr/sbin/waagent": "", "/usr/lib/systemd/system/waagent.service": "[Service]\n", unit: "-> /lib/x"}
         remedy = self.bad("other-agent", "error", "waagent would provision too", files)
         self.assertEqual(remedy, "azure-provisioning generalize --remove-agent --root " + self.root)
         self.fill({"/etc/waagent.conf": "Provisioning.Agent=disabled\n"})

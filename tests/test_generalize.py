@@ -364,7 +364,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(self.text("/var/log/waagent.log"), "")
 
     def test_agents_are_taken_out(self) -> None:
-        from azure_provisioning.init.rivals import find_rivals
+        from azure_provisioning.agents import find_rivals
 
         self.fill(self.AGENT)
         self.assertEqual(len(find_rivals(self.system)), 1)

@@ -9,6 +9,7 @@ from unittest import mock
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.host_keys import fingerprints, renew_host_keys, restart_dropbear
 from azure_provisioning.guest.services import find_script
+from azure_provisioning.init.table import restart_command
 from azure_provisioning.story.boot import begin
 from azure_provisioning.story.provision import prepare
 from tests.guests import AZURE_VM, FastSystem
@@ -37,7 +38,7 @@ class HostKeysTest(ToolTest):
         self.fill(IMAGE)
         self.tools.add("ssh-keygen", self.keygen)
         for _ in range(2):
-            self.assertEqual(renew_host_keys(self.system), "1 made for OpenSSH")
+            self.assertEqual(renew_host_keys(self.system, restart_command), "1 made for OpenSSH")
             self.assertEqual(self.seen, ["sshd_config"])
         self.assertEqual(self.tools.ran_words(), ["ssh-keygen -A"] * 2)
         self.assertEqual(self.text("/media/keys/ecdsa"), "old\n")
@@ -57,7 +58,7 @@ class HostKeysTest(ToolTest):
                 self.setUp()
                 self.fill(dict(IMAGE, **files))
                 self.tools.add("ssh-keygen", self.keygen)
-                renew_host_keys(self.system)
+                renew_host_keys(self.system, restart_command)
                 options = ["-q -t %s -N  -f /etc/ssh/ssh_host_%s_key" % (kind, kind) for kind in kinds] or ["-A"]
                 self.assertEqual(self.tools.ran_words(), ["ssh-keygen " + words for words in options])
                 self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
@@ -76,7 +77,9 @@ class HostKeysTest(ToolTest):
             return (deaths.pop() if deaths else 0), ""
 
         self.tools.add("ssh-keygen", keygen)
-        self.assertEqual(renew_host_keys(self.system), "2 made for OpenSSH, but ssh-keygen makes no ed25519")
+        self.assertEqual(
+            renew_host_keys(self.system, restart_command), "2 made for OpenSSH, but ssh-keygen makes no ed25519"
+        )
         self.assertEqual({self.text("/etc/ssh/ssh_host_%s_key" % kind) for kind in ("rsa", "ecdsa")}, {"new"})
 
     def test_on_disk_before_it_is_remembered(self) -> None:
@@ -102,22 +105,22 @@ class HostKeysTest(ToolTest):
 
         self.tools.add("ssh-keygen", killed)
         with self.assertRaises(KeyboardInterrupt):
-            renew_host_keys(self.system)
+            renew_host_keys(self.system, restart_command)
         self.assertEqual(self.system.list("/etc/ssh"), ["sshd_config"])
         self.tools.add("ssh-keygen", self.keygen)
-        self.assertEqual(renew_host_keys(self.system), "1 made for OpenSSH")
+        self.assertEqual(renew_host_keys(self.system, restart_command), "1 made for OpenSSH")
 
     def test_no_tool(self) -> None:
         self.fill(IMAGE)
         with self.assertRaisesRegex(GuestError, "host keys cannot be made"):
-            renew_host_keys(self.system)
+            renew_host_keys(self.system, restart_command)
         self.assertIsNotNone(self.text("/etc/ssh/ssh_host_rsa_key"))
 
     def test_tool_makes_none(self) -> None:
         self.fill(IMAGE)
         self.tools.add("ssh-keygen")
         with self.assertRaisesRegex(GuestError, "made none"):
-            renew_host_keys(self.system)
+            renew_host_keys(self.system, restart_command)
 
     def test_the_tool_dies_once(self) -> None:
         """A VM does not become Ready without host keys because one ssh-keygen was killed."""
@@ -135,14 +138,14 @@ class HostKeysTest(ToolTest):
     def test_image(self) -> None:
         self.fill(IMAGE)
         self.fill({"/usr/bin/ssh-keygen": "", "/etc/dropbear/dropbear_rsa_host_key": "old"})
-        said = renew_host_keys(FastSystem(self.root))
+        said = renew_host_keys(FastSystem(self.root), restart_command)
         self.assertIn("4 of OpenSSH removed", said)
         self.assertIn("1 of dropbear removed", said)
         self.assertEqual(self.system.list("/etc/ssh"), ["sshd_config"])
 
     def test_no_server(self) -> None:
         self.tools.add("ssh-keygen")
-        self.assertEqual(renew_host_keys(self.system), "no ssh server here")
+        self.assertEqual(renew_host_keys(self.system, restart_command), "no ssh server here")
         self.assertEqual(self.tools.ran, [])
 
     def test_dropbear_that_runs_under_systemd(self) -> None:
@@ -158,7 +161,7 @@ class HostKeysTest(ToolTest):
             self.fill({"/proc/21/cgroup": cgroup})
             del self.tools.ran[:]
             with mock.patch.object(ToolSystem, "live", True):
-                said = restart_dropbear(self.system)
+                said = restart_dropbear(self.system, restart_command)
             self.assertEqual(self.tools.ran_words(), ran)
             self.assertIn("systemd starts dropbear anew" if ran else "has the old keys until it is restarted", said)
 
@@ -209,13 +212,13 @@ class HostKeysTest(ToolTest):
                     os.chmod(self.root + "/etc/rc.d/rc.dropbear", 0o755)
                 self.system.hang_up = hang_up  # type: ignore[method-assign]
                 with mock.patch.object(ToolSystem, "live", True):
-                    said = restart_dropbear(self.system)
+                    said = restart_dropbear(self.system, restart_command)
                 self.assertEqual((self.tools.ran_words(), hung_up), (ran, hung))
                 self.assertIn("was started anew" if ran or hung else "has the old keys until it is restarted", said)
 
     def test_dropbear(self) -> None:
         self.fill({"/usr/sbin/dropbear": "", "/etc/dropbear/dropbear_dss_host_key": "old", "/etc/dropbear/other": "x"})
-        self.assertIn("with -R", renew_host_keys(self.system))
+        self.assertIn("with -R", renew_host_keys(self.system, restart_command))
         self.assertEqual(self.system.list("/etc/dropbear"), ["other"])
 
         def dropbearkey(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -227,7 +230,7 @@ class HostKeysTest(ToolTest):
             return 0, ""
 
         self.tools.add("dropbearkey", dropbearkey)
-        self.assertEqual(renew_host_keys(self.system), "2 made for dropbear")
+        self.assertEqual(renew_host_keys(self.system, restart_command), "2 made for dropbear")
         self.assertEqual(fingerprints(self.system), ["SHA256:tdQEXD9Gb6kf4sxqvnkjKhpXzfEE96JucW4KHieJ33g (ssh-rsa)"])
 
     def test_real_tool(self) -> None:
@@ -244,7 +247,7 @@ class HostKeysTest(ToolTest):
 
         self.fill(IMAGE)
         self.tools.add("ssh-keygen", keygen)
-        renew_host_keys(self.system)
+        renew_host_keys(self.system, restart_command)
         found = fingerprints(self.system)
         self.assertGreaterEqual(len(found), 2)
         for name in os.listdir(self.root + "/etc/ssh"):

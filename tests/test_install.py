@@ -255,11 +255,16 @@ class RivalTest(ImageTest):
 
     WAAGENT = {
         "/usr/sbin/waagent": "",
-        "/etc/systemd/system/multi-user.target.wants/walinuxagent.service": "-> /lib/systemd/system/x",
+        "/lib/systemd/system/walinuxagent.service": "[Service]\n",
+        "/etc/systemd/system/multi-user.target.wants/walinuxagent.service": "-> ../walinuxagent.service",
     }
     CLOUD_INIT = {
         "/usr/bin/cloud-init": "",
-        "/etc/systemd/system/cloud-init.target.wants/cloud-init-local.service": "-> /lib/x",
+        "/lib/systemd/system/cloud-init.target": "[Unit]\n",
+        "/lib/systemd/system/cloud-init-local.service": "[Service]\n",
+        "/lib/systemd/system/cloud-init.service": "[Service]\n",
+        "/etc/systemd/system/cloud-init.target.wants/cloud-init-local.service": "-> ../cloud-init-local.service",
+        "/etc/systemd/system/cloud-init.target.wants/cloud-init.service": "-> ../cloud-init.service",
     }
 
     def warnings(self, *files: "Dict[str, str]") -> "List[str]":
@@ -280,27 +285,82 @@ class RivalTest(ImageTest):
             self.assertEqual(self.warnings(self.WAAGENT, {"/etc/waagent.conf": conf}), [])
         self.assertEqual(self.warnings({"/usr/sbin/waagent": ""}), [])  # installed, and not enabled
 
+    def test_masked(self) -> None:
+        """However a unit is masked, and whichever of its names is."""
+        mask, own = "-> /dev/null", "/etc/systemd/system/"
+        for masked in ({own + "walinuxagent.service": mask}, {own + "walinuxagent.service": ""}):
+            self.assertEqual(self.warnings(self.WAAGENT, masked), [])
+        alias = {
+            own + "multi-user.target.wants/waagent.service": "-> /lib/systemd/system/waagent.service",
+            "/lib/systemd/system/waagent.service": "-> walinuxagent.service",
+        }
+        self.assertEqual(len(self.warnings(self.WAAGENT, alias)), 1)
+        self.assertEqual(self.warnings(self.WAAGENT, alias, {own + "walinuxagent.service": mask}), [])
+        units = [own + name for name in ("cloud-init.service", "cloud-init-local.service")]
+        self.assertEqual(len(self.warnings(self.CLOUD_INIT, {units[0]: mask})), 1)
+        self.assertEqual(self.warnings(self.CLOUD_INIT, dict.fromkeys(units, mask)), [])
+        self.assertEqual(self.warnings(self.CLOUD_INIT, {own + "cloud-init.target": mask}), [])
+        generator = {"/lib/systemd/system-generators/cloud-init-generator": ""}
+        self.assertEqual(self.warnings(self.CLOUD_INIT, generator, dict.fromkeys(units, mask)), [])
+
     def test_waagent_under_other_inits(self) -> None:
-        for name, path in (
-            ("insserv", "/etc/rc2.d/S05waagent"),
-            ("openrc on busybox", "/etc/runlevels/default/waagent"),
-            ("runit of void", "/etc/runit/runsvdir/default/waagent"),
-            ("dinit of artix", "/etc/dinit.d/boot.d/waagent"),
-            ("s6 of artix", "/etc/s6/adminsv/default/contents.d/waagent"),
-            ("finit of debian", "/etc/finit.d/waagent.conf"),
-            ("finit with enabled", "/etc/finit.d/enabled/waagent.conf"),
+        for name, path, definition in (
+            ("insserv", "/etc/rc2.d/S05waagent", "/etc/init.d/waagent"),
+            ("openrc on busybox", "/etc/runlevels/default/waagent", "/etc/init.d/waagent"),
+            ("buildroot", "/etc/init.d/S60waagent", "/etc/init.d/waagent"),
+            ("upstart of ubuntu", "/etc/init/waagent.conf", "/etc/waagent.upstart"),
+            ("runit of void", "/etc/runit/runsvdir/default/waagent", "/etc/sv/waagent/run"),
+            ("dinit of artix", "/etc/dinit.d/boot.d/waagent", "/etc/dinit.d/waagent"),
+            ("finit of debian", "/etc/finit.d/waagent.conf", "/etc/finit.d/available/waagent.conf"),
+            ("finit with enabled", "/etc/finit.d/enabled/waagent.conf", "/etc/finit.d/available/waagent.conf"),
         ):
-            self.empty()
-            self.image(name)
-            self.fill({"/usr/sbin/waagent": "", path: "-> /etc/init.d/waagent"})
-            self.assertIn("waagent would provision too", self.install().err)
+            with self.subTest(name):
+                self.empty()
+                self.image(name)
+                target = definition[: -len("/run")] if definition.endswith("/run") else definition
+                self.fill({"/usr/sbin/waagent": "", definition: images.SCRIPT, path: "-> " + target})
+                self.assertIn("waagent would provision too", self.install().err)
+                os.unlink(self.root + definition)
+                self.assertNotIn("waagent would provision too", self.install().err)
 
     def test_cloud_init(self) -> None:
         (line,) = self.warnings(self.CLOUD_INIT)
         self.assertIn("cloud-init would provision too", line)
         self.assertEqual(self.warnings(self.CLOUD_INIT, {"/etc/cloud/cloud-init.disabled": ""}), [])
-        none = {"/etc/cloud/cloud.cfg.d/90_dpkg.cfg": "datasource_list: [ NoCloud, None ]\n"}
-        self.assertEqual(self.warnings(self.CLOUD_INIT, none), [])
+
+    def test_datasources(self) -> None:
+        """As YAML has lists, in any of the files of which the last counts."""
+        with_azure = (
+            "datasource_list: [ NoCloud, Azure, None ]\n",
+            "datasource_list:\n- NoCloud\n- Azure\n",
+            "datasource_list:  # ours\n\n  # first\n  - NoCloud\n  - 'Azure' # then\nsystem_info: {}\n",
+            'datasource_list: [NoCloud,\n  "Azure"]\nx: 1\n',
+            "datasource_list:\n  [\n   Azure\n  ]\n",
+            '"datasource_list" : [Azure]\n',
+            "#datasource_list: [ NoCloud ]\n",
+            "users:\n  datasource_list: [ NoCloud ]\n",
+            "datasource_list: []\n",  # then it takes any
+            "",
+        )
+        without = (
+            "datasource_list: ['NoCloud','None']\n",
+            "datasource_list: [ NoCloud, None ] # Azure\n",
+            "datasource_list:\n- NoCloud\n- None\nother:\n- Azure\n",
+            "datasource_list:\n  - NoCloud # not Azure\n# - Azure\n",
+            "datasource_list: [NoCloud,\n  None]\nazure: [Azure]\n",
+        )
+        main, later = "/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/90_dpkg.cfg"
+        for path in (main, later):
+            for document in with_azure:
+                with self.subTest(path + document):
+                    self.assertEqual(len(self.warnings(self.CLOUD_INIT, {path: document})), 1)
+            for document in without:
+                with self.subTest(path + document):
+                    self.assertEqual(self.warnings(self.CLOUD_INIT, {path: document}), [])
+        self.assertEqual(len(self.warnings(self.CLOUD_INIT, {main: without[0], later: with_azure[0]})), 1)
+        self.assertEqual(self.warnings(self.CLOUD_INIT, {main: with_azure[0], later: without[0]}), [])
+        note = "/etc/cloud/cloud.cfg.d/README"  # only *.cfg is read
+        self.assertEqual(len(self.warnings(self.CLOUD_INIT, {main: with_azure[0], note: without[0]})), 1)
 
     def test_both(self) -> None:
         self.assertEqual(len(self.warnings(self.WAAGENT, self.CLOUD_INIT)), 2)

@@ -22,6 +22,7 @@ class HookTest(ImageTest):
         self.image(image)
         self.azure(publish_name="no", **dict.fromkeys(STEPS, "no"))
         self.install(*arguments)
+        self.do_what_is_left()
         self.fill({DMI + "/chassis_asset_tag": AZURE_TAG + "\n", DMI + "/product_uuid": VM_ID + "\n"})
 
 

@@ -579,7 +579,8 @@ class WhichMachineTest(StoryTest):
     def test_another_provisioner(self) -> None:
         azure = self.azure()
         wants = os.path.dirname(HOOK)
-        self.fill({"/usr/sbin/waagent": "", wants + "/waagent.service": "-> /lib/systemd/system/waagent.service"})
+        self.fill({"/usr/sbin/waagent": "", "/lib/systemd/system/waagent.service": "[Service]\n"})
+        self.fill({wants + "/waagent.service": "-> /lib/systemd/system/waagent.service"})
         self.fill({"/proc/sys/kernel/random/boot_id": "a boot\n"})
         before = snapshot(self.root)
         self.assertEqual(self.boot(), 1)
@@ -591,6 +592,8 @@ class WhichMachineTest(StoryTest):
         began = time.monotonic()
         wait_for_end(FastSystem(self.root, speed=100.0))  # what `status --wait` does: there is nothing to wait for
         self.assertLess(time.monotonic() - began, 5)
+        self.fill({"/etc/systemd/system/waagent.service": "-> /dev/null"})  # masked since
+        self.assert_ready(self.boot())
 
 
 class NameTest(StoryTest):

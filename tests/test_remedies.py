@@ -46,7 +46,8 @@ CHANGES: "Sequence[Tuple[Dict[str, str], Sequence[str]]]" = (
     ({"/usr/sbin/dracut": ""}, [INITRAMFS]),
     ({"/usr/sbin/mkinitcpio": "", "/etc/mkinitcpio.conf.d/x.conf": ""}, [INITRAMFS]),
     ({"/usr/sbin/mkinitfs": "", "/etc/mkinitfs/features.d/x": ""}, [INITRAMFS]),
-    ({"/usr/sbin/waagent": "", WANTS + "waagent.service": "-> /x"}, []),
+    ({"/usr/sbin/waagent": "", "/usr/lib/systemd/system/waagent.service": "[Service]\n",
+      WANTS + "waagent.service": "-> /x"}, []),
     ({"/var/lib/azure-provisioning/state": "vm_id=x\nready_at=y\n"}, ["/usr/lib/systemd/systemd"]),
     ({"/etc/machine-id": "0123456789abcdef0123456789abcdef\n", "/root/.bash_history": "x\n"}, []),
 )  # fmt: skip

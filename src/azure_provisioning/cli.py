@@ -99,6 +99,8 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
         show(lines_in(text))
         console.say("nothing was written: this system is made from a declaration; add this to it")
         return 0
+    from .init import table
+
     wait_for_turn(system, "install", console.say)
     name = install(
         system,
@@ -113,7 +115,13 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     show(system.touched)
     if not system.touched:
         console.say("installed for %s already" % name)
-    console.say("installed for %s: the next boot uses this up; power off and capture now" % name)
+    left = table.left_to_do(system)
+    for what in left:
+        console.warn(what)
+    if left:
+        console.say("installed for %s; the next boot uses this up if that is done before" % name)
+    else:
+        console.say("installed for %s: the next boot uses this up; power off and capture now" % name)
     return 0
 
 
@@ -123,8 +131,10 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
     system = bounded(arguments.root)
     wait_for_turn(system, "uninstall", console.say)
-    uninstall(system)
+    left = uninstall(system)
     show(system.touched)
+    for what in left:
+        console.warn(what)
     console.say("uninstalled" if system.touched else "nothing was installed")
     return 0
 

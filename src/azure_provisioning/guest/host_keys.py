@@ -4,7 +4,7 @@ import binascii
 import hashlib
 import re
 from fnmatch import fnmatchcase
-from typing import List
+from typing import Callable, List, Sequence
 
 from ..door.system import System
 from ..errors import GuestError
@@ -23,12 +23,15 @@ STALE = "the dropbear that runs has the old keys until it is restarted"
 INETD = re.compile(r"-[A-Za-z]*i[A-Za-z]*\Z")  # the option of one that serves a single connection
 
 
-def renew_host_keys(system: System) -> str:
+AskInit = Callable[[System, str], Sequence[str]]  # how a service is told to start anew: see services.restart
+
+
+def renew_host_keys(system: System, ask_init: "AskInit") -> str:
     """Replace the host keys of OpenSSH and dropbear; returns what was done. Raises GuestError.
 
     The image's go first, so that sshd never comes up with them; whoever is interrupted here must call it again.
     """
-    done = [renew_openssh(system), renew_dropbear(system)]
+    done = [renew_openssh(system), renew_dropbear(system, ask_init)]
     return "; ".join(filter(None, done)) or "no ssh server here"
 
 
@@ -76,7 +79,7 @@ def make_key(system: System, tool: str, kind: str) -> bool:
     return system.run([tool, "-q", "-t", kind, "-N", "", "-f", path], seconds=MAKE_SECONDS, check=False) == 0
 
 
-def renew_dropbear(system: System) -> str:
+def renew_dropbear(system: System, ask_init: "AskInit") -> str:
     """New keys for dropbear; empty if it is not here. Without dropbearkey they are left to `dropbear -R`."""
     if not keys_of(system, DROPBEAR, DROPBEAR_KEYS) and not system.find_program("dropbear"):
         return ""
@@ -91,10 +94,10 @@ def renew_dropbear(system: System) -> str:
     made = keys_of(system, DROPBEAR, "dropbear_*_host_key")
     if not made:
         raise GuestError("host keys cannot be made", problem="dropbearkey made none")
-    return "%d made for dropbear%s" % (len(made), restart_dropbear(system))
+    return "%d made for dropbear%s" % (len(made), restart_dropbear(system, ask_init))
 
 
-def restart_dropbear(system: System) -> str:
+def restart_dropbear(system: System, ask_init: "AskInit") -> str:
     """Have a dropbear that listens already serve the new keys, which it reads only when it starts; what came of it, in
     words. Connections stay."""
     before = listeners(system) if system.live else []
@@ -102,7 +105,7 @@ def restart_dropbear(system: System) -> str:
         return ""
     told = []
     try:
-        told = [services.restart(system, process) for process in before]
+        told = [services.restart(system, process, ask_init) for process in before]
     except GuestError as error:
         return ", but %s: %s" % (STALE, error)
     if not all(told):

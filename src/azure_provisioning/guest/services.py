@@ -4,7 +4,7 @@ Never by us: what a process was started with is only known from the process.
 """
 
 import re
-from typing import Optional
+from typing import Callable, Optional, Sequence
 
 from ..door.rights import way
 from ..door.system import System
@@ -14,17 +14,16 @@ from .processes import Process, hang_up, is_roots_own, processes
 SYSTEMD = "/run/systemd/system"
 UNIT = re.compile(r"(?m)^(?:0:|\d+:name=systemd):/(?:[\w.-]+\.slice/)*([\w@:.\\-]+\.service)$")  # in /proc/PID/cgroup
 SUPERVISORS = ("runsv", "s6-supervise", "supervise-daemon")  # what ends under one of these is started again
-TOOLS = (
-    ("/run/dinitctl", "dinitctl"),
-    ("/run/finit", "initctl"),
-)  # the mark of the one that runs, and what it is told by
 SCRIPTS = ("/etc/init.d/%s", "/etc/rc.d/rc.%s")
 RESTART_SECONDS = 60.0
 WITHOUT_WAITING = {"RC_NODEPS": "yes"}  # OpenRC would wait for us, whom dropbear and sshd come after
 
 
-def restart(system: System, process: Process) -> str:
-    """Have it started anew; returns by whom, empty if no way is known, and then nothing is done. Raises GuestError."""
+def restart(system: System, process: Process, ask_init: "Callable[[System, str], Sequence[str]]") -> str:
+    """Have it started anew; returns by whom, empty if no way is known, and then nothing is done. Raises GuestError.
+
+    `ask_init`: the words by which the init system that runs is told to start a service anew; empty if it has no such.
+    """
     if system.is_dir(SYSTEMD):
         unit = UNIT.search(system.read_text("/proc/%d/cgroup" % process.pid) or "")
         if unit is None:
@@ -34,10 +33,10 @@ def restart(system: System, process: Process) -> str:
     supervisor = find_supervisor(system, process)
     if supervisor:
         return supervisor if hang_up(system, process) else ""
-    for mark, tool in TOOLS:
-        if system.exists(mark):
-            system.run([tool, "restart", process.name], RESTART_SECONDS)
-            return tool
+    words = ask_init(system, process.name)
+    if words:
+        system.run(words, RESTART_SECONDS)
+        return words[0]
     script = find_script(system, process.name)
     if script is None:
         return ""

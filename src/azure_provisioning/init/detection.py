@@ -119,6 +119,14 @@ def without_comments(script: bytes) -> bytes:
     return b"\n".join(line for line in script.split(b"\n") if not line.lstrip().startswith(b"#"))
 
 
+def text(system: System, path: str) -> str:
+    """A file that is not ours to repair; what cannot be read counts as empty."""
+    try:
+        return system.read_text(path) or ""
+    except GuestError:
+        return ""
+
+
 def active_lines(system: System, path: str) -> bytes:
     """A script's lines that do something; none if it cannot be read."""
     try:

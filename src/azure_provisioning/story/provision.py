@@ -4,12 +4,12 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
+from ..agents import find_rivals
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
 from ..errors import GuestError, LastingError, ProvisionError
 from ..guest import gates
-from ..init import rivals
 from ..records import Instance, Profile
 from .boot import Boot
 from .fetch import fetch, wait_for_azure
@@ -29,7 +29,7 @@ LOG_LIMIT = 256 << 10  # bytes
 
 def provision(boot: Boot, *, detach: bool = False) -> int:
     """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
-    others = rivals.find_rivals(boot.system)
+    others = find_rivals(boot.system)
     if others:
         boot.release()
         return leave(boot, "another agent would provision this VM", "nothing was done: " + "; ".join(others))

@@ -46,8 +46,9 @@ def mix_entropy(boot: Boot, _profile: Profile) -> str:
 def renew_host_keys(boot: Boot, _profile: Profile) -> str:
     """SSH host keys of this VM's own."""
     from ..guest import host_keys
+    from ..init import table
 
-    done = host_keys.renew_host_keys(boot.system)
+    done = host_keys.renew_host_keys(boot.system, table.restart_command)
     # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew.
     boot.system.sync()
     return done

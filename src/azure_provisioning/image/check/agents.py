@@ -2,7 +2,7 @@
 
 from typing import Iterator
 
-from ...init.rivals import find_rivals
+from ...agents import find_rivals
 from ..generalize.agent import plan_agents
 from ..generalize.plan import Plan
 from .finding import Finding, error, ok, warning

@@ -8,7 +8,6 @@ from ...door.text import words_in
 from ...guest.sshd_config import matching
 from ..command import Command
 from .finding import Finding, error, ok, warning
-from .services import find_unit
 from .subject import Image
 
 INTERFACE = "eth0"  # hv_netvsc has no slot or path that udev could make another name of
@@ -84,8 +83,9 @@ def remedy(image: Image, clients: "List[str]") -> Command:
     services = {"systemd-networkd": "systemd-networkd", "NetworkManager": "NetworkManager", "dhcpcd": "dhcpcd"}
     for client in clients:
         name = services.get(client)
-        if name and (image.init != "systemd" or find_unit(image.system, name + ".service")):
-            return image.enable(name)
+        command = image.enable(name) if name else Command()
+        if command:
+            return command
     return Command()
 
 

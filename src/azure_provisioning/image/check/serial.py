@@ -5,9 +5,9 @@ import re
 from typing import Iterator, List, Tuple
 
 from ...guest.sshd_config import matching
+from ...init.systems import openrc, systemd
 from ..command import Command
 from .finding import Finding, ok, warning
-from .services import find_unit
 from .subject import Image
 
 PORT = "ttyS0"  # Azure's, on ARM too where firmware tables call it ttyAMA0
@@ -105,27 +105,18 @@ def check_getty(image: Image) -> "Iterator[Finding]":
 def find_getty(image: Image) -> str:
     """What starts a login on the serial port; empty if nothing is known to."""
     service = image.starts("serial-getty@ttyS0", "serial-getty@ttyAMA0", "agetty.ttyS0", "agetty-ttyS0", "getty@ttyS0",
-                           "getty-ttyS0", "ttyS0", "agetty-console")  # fmt: skip
+                           "getty-ttyS0", "ttyS0", "ttyAMA0", "console", "agetty-console")  # fmt: skip
     if service:
-        return service
+        place = (image.services or {})[service]
+        return service if service in place else place
     if image.init == "systemd":
         lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
-        if find_unit(image.system, "serial-getty@ttyS0.service") and (has_console(lines) or not lines):
+        if systemd.find_unit(image.system, "serial-getty@ttyS0.service") and (has_console(lines) or not lines):
             return "systemd-getty-generator starts it where the kernel's console is"
         return ""
-    if image.init == "finit":
-        paths = ["/etc/finit.conf", *sorted((image.services or {}).values())]
-        found = [path for path in paths for line in image.text(path).split("\n") if is_finit_tty(line)]
-        return found[0] if found else ""
     inittab = image.active("/etc/inittab")
     lines = serial_lines(inittab)
     return "/etc/inittab" if any(":respawn:" in line or ":askfirst:" in line for line in lines) else ""
-
-
-def is_finit_tty(line: str) -> bool:
-    """Does this line of finit's start a login on the serial port, or on whatever the kernel's console is?"""
-    words = line.split()
-    return words[:1] == ["tty"] and any(re.search(PORTS, word) or word == "@console" for word in words)
 
 
 def serial_lines(inittab: str) -> "List[str]":
@@ -137,8 +128,8 @@ def getty_remedy(image: Image) -> Command:
     """The command that starts one."""
     if image.init == "systemd":
         return image.inside(Command("systemctl", "enable", "serial-getty@%s.service" % PORT))
-    if image.init == "openrc" and image.system.exists("/etc/init.d/agetty"):
-        made = Command("ln", "-s", "agetty", "/etc/init.d/agetty." + PORT)
+    if image.init == "openrc" and image.system.exists(openrc.FOLDER + "/agetty"):
+        made = Command("ln", "-s", "agetty", "%s/agetty.%s" % (openrc.FOLDER, PORT))
         return image.inside(made.then(Command("rc-update", "add", "agetty." + PORT, "default")))
     inittab = image.text("/etc/inittab")
     if ":initdefault:" in inittab:

@@ -9,9 +9,9 @@ from ...guest.accounts import all_accounts, all_groups, uid_min
 from ...guest.authorized_keys import DEFAULT
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
+from ...init.systems.systemd import find_unit
 from ..command import Command
 from .finding import Finding, error, ok, warning
-from .services import find_unit
 from .subject import Image
 
 SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.socket", "openssh*", "dropbear@*")
@@ -23,6 +23,7 @@ def check_server(image: Image) -> "Iterator[Finding]":
     if program is None:
         yield error("sshd", "no SSH server is in the image: nobody can log in", image.add("ssh"))
         return
+    names = ["dropbear"] if program.endswith("dropbear") else ["ssh", "sshd"]
     service = image.starts(*SERVICES)
     if service:
         yield ok("sshd", "%s starts %s" % (service, program))
@@ -31,20 +32,7 @@ def check_server(image: Image) -> "Iterator[Finding]":
     elif any(image.starts(name) for name in ("inetd", "xinetd", "openbsd-inetd")) and program.endswith("dropbear"):
         yield warning("sshd", "nobody can tell whether inetd starts %s" % program)
     else:
-        yield error(
-            "sshd", "%s is not started at boot: nobody can log in" % program, image.enable(service_name(image, program))
-        )
-
-
-def service_name(image: Image, program: str) -> str:
-    """What the SSH server is called by this init system."""
-    names = ["dropbear"] if program.endswith("dropbear") else ["ssh", "sshd"]
-    for name in names:
-        if image.init == "systemd" and find_unit(image.system, name + ".service"):
-            return name
-        if image.init != "systemd" and any(image.system.exists(top + name) for top in ("/etc/init.d/", "/etc/sv/")):
-            return name
-    return names[-1]
+        yield error("sshd", "%s is not started at boot: nobody can log in" % program, image.enable(*names))
 
 
 def check_host_keys(image: Image) -> "Iterator[Finding]":

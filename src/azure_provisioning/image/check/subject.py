@@ -1,16 +1,15 @@
 """The image that is looked at, with what several checks need to know of it."""
 
 from fnmatch import fnmatchcase
-from typing import Callable, Dict, Optional, TypeVar, cast
+from typing import Callable, Dict, Optional, Tuple, TypeVar, cast
 
 from ... import config
 from ...door.system import System
 from ...errors import GuestError
-from ...init.detection import active_lines, find_init
-from ...init.rivals import text
+from ...init import table
+from ...init.detection import active_lines, find_init, text
 from ..command import Command
 from . import packages
-from .services import find_services
 
 PROGRAM = "azure-provisioning"
 Found = TypeVar("Found")
@@ -46,7 +45,7 @@ class Image:
         return self.once(self._find_services)
 
     def _find_services(self, system: System) -> "Optional[Dict[str, str]]":
-        return find_services(system, self.init)
+        return table.load(self.init).services(system) if self.init in table.NAMES else None
 
     def starts(self, *patterns: str) -> "Optional[str]":
         """The first service that the boot starts and whose name matches one of the shell patterns."""
@@ -100,21 +99,16 @@ class Image:
         """The command that adds a package; empty where the package manager or its name for it is not known."""
         return self.inside(packages.command(self.system, what))
 
-    def enable(self, service: str) -> Command:
-        """The command that has the boot start a service; empty where that is not known."""
-        init, command = self.init, Command()
-        if init == "systemd":
-            command = Command("systemctl", "enable").on(service)
-        elif init == "openrc":
-            command = Command("rc-update", "add").on(service, "default")
-        elif init == "runit":
-            command = Command("ln", "-s").on("/etc/sv/" + service, "/etc/runit/runsvdir/default/")
-        elif init == "dinit":
-            command = Command("ln", "-s").on("../" + service, "/etc/dinit.d/boot.d/")
-        elif init == "slackware":
-            command = Command("chmod", "+x").on("/etc/rc.d/rc." + service)
-        elif init == "sysvinit" and self.system.find_program("chkconfig"):
-            command = Command("chkconfig").on(service, "on")
-        elif init == "sysvinit" and self.system.find_program("update-rc.d"):
-            command = Command("update-rc.d").on(service, "defaults")
-        return self.inside(command)
+    def enable(self, *services: str) -> Command:
+        """The command that has the boot start the first of the services that is there; empty if that is not known."""
+        init = table.load(self.init) if self.init in table.NAMES else None
+        commands = (init.enable_command(self.system, service) for service in services) if init else iter(())
+        return self.inside(Command(*next(filter(None, commands), ())))
+
+    def mend(self, words: "Tuple[str, ...]") -> Command:
+        """The remedy that an init system has for what keeps a boot from the hook."""
+        if words[:1] == (PROGRAM,):
+            return self.ours(*words[1:])
+        if words[:2] == ("chmod", "+x"):
+            return self.allow_to_run(words[2])
+        return self.inside(Command(*words))

@@ -3,14 +3,15 @@
 from fnmatch import fnmatchcase
 from typing import List, NamedTuple, Tuple
 
+from ...agents import CLOUD_CONF, CLOUD_DISABLED, CLOUD_INIT, WAAGENT, WAAGENT_CONF
 from ...door.system import System
-from ...init.rivals import CLOUD_DISABLED, CLOUD_INIT, OTHER_FOLDERS, WAAGENT, WAAGENT_CONF
+from ...init import table
+from ...init.systems import systemd
 from ..command import Command
 from ..package import Package, find_package, purge
 from .plan import Plan, join
 
 STOP_SECONDS = 120.0
-CLOUD_CONF = "/etc/cloud"
 
 
 class Agent(NamedTuple):
@@ -28,7 +29,7 @@ AGENTS = (
         (
             ("/var/lib", "waagent"),
             ("/etc", WAAGENT_CONF.rpartition("/")[2]),
-            ("/etc/systemd/system", "waagent-network-setup.service"),
+            (systemd.OWN, "waagent-network-setup.service"),
             ("/var/log", "waagent.log*"),
             ("/var/log", "azure"),
         ),
@@ -43,17 +44,6 @@ AGENTS = (
         ),
     ),
 )
-# The links that have a service started, of every init system: a folder, and what a link in it is called.
-STARTED = (
-    ("/etc/systemd/system/*.wants", "%s.service"),
-    ("/etc/systemd/system/*.requires", "%s.service"),
-    ("/etc/runlevels/*", "%s"),
-    ("/etc/rc[S0-9].d", "S[0-9][0-9]%s"),
-    ("/etc/rc.d/rc[S0-9].d", "S[0-9][0-9]%s"),
-    ("/etc/init.d", "S[0-9][0-9]%s"),
-    ("/etc/runit/runsvdir/*", "%s"),
-    ("/etc/service", "%s"),
-) + tuple((folder, "%s" + ending) for folder, ending in OTHER_FOLDERS.items())
 # Network configuration that cloud-init wrote. It goes by the MAC address of this VM's card.
 NETWORK = (
     ("/etc/netplan", "*cloud-init*"),
@@ -95,13 +85,10 @@ def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") ->
         plan.add("purge the package %s (%s)" % (package.name, command), lambda: purge_all(system, package, paths))
     elif program and system.live:
         plan.add("stop %s" % agent.name, lambda: stop(system, agent.services))
-    for folder, name in STARTED:
-        top, _, last = folder.rpartition("/")
-        folders = matching(plan, top, last) if "*" in last or "[" in last else [folder]
-        for inner in folders:
-            for service in agent.services:
-                for path in matching(plan, inner, name % service):
-                    plan.remove(path)
+    for init_system in map(table.load, table.NAMES):  # the other ones' links are no use to anybody, and may come back
+        with plan.looking():
+            for path in [path for service in agent.services for path in init_system.links(system, service)]:
+                plan.remove(path)
     if agent.name == "cloud-init" and program and not system.exists(CLOUD_DISABLED[0]):
         plan.add("disable cloud-init by " + CLOUD_DISABLED[0], lambda: disable_cloud_init(system))
     for path in kept:

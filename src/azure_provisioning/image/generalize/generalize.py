@@ -81,7 +81,12 @@ def generalize(
             "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
             advice="see the warnings above, and run it again",
         )
-    if table.find_hook(system)[1]:
+    left = table.left_to_do(system)
+    for what in left:
+        console.warn(what)
+    if left:
+        console.say("generalized; the next boot sets a VM up if that is done before")
+    elif table.find_hook(system)[1]:
         console.say("generalized: the next boot uses this up; power off and capture now")
     else:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")

@@ -8,7 +8,7 @@ from .plan import Plan
 SEEDS = (
     ("/var/lib/systemd", ("random-seed", "credential.secret")),
     ("/var/lib", ("random-seed",)),  # Void, Buildroot, chkconfig distros
-    ("/var/lib/misc", ("random-seed",)),  # OpenRC, finit
+    ("/var/lib/misc", ("random-seed",)),  # OpenRC and others
     ("/var/lib/urandom", ("random-seed",)),  # Debian's initscripts
     ("/var/lib/seedrng", ("seed.*",)),  # OpenRC from 0.45 on, busybox
     ("/var/db/runit", ("random-seed",)),

@@ -4,12 +4,12 @@ import os
 import stat
 
 from ... import config
+from ...agents import find_rivals
 from ...console import Console
 from ...door.system import System
 from ...door.tree import ROOT
 from ...errors import GuestError, ProvisionError
-from ...init import declared, detection, manifest, rivals, table
-from ...init.systems import s6
+from ...init import declared, detection, manifest, table
 from ...init.unit import DEFAULT, SHELL
 from ...records import Hook
 from ...story import state
@@ -79,11 +79,8 @@ def install(
             system.commit()
         else:
             system.roll_back()
-    for line in rivals.find_rivals(system):
+    for line in find_rivals(system):
         console.warn(line)
-    left = s6.left_to_do(system) if name == "s6" else None
-    if left:
-        console.warn(left)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
         if not system.find_program("curl", "wget", "nc"):
@@ -128,8 +125,11 @@ def take_back(system: System) -> None:
             system.write(path, system.read(path) or b"", mode=0o644 if is_for_all else 0o600, owner=ROOT)
 
 
-def uninstall(system: System) -> None:
-    """Take out what `install` put in, and the state; options, log and ready.d stay. Raises ProvisionError."""
+def uninstall(system: System) -> "List[str]":
+    """Take out what `install` put in, and the state; options, log and ready.d stay. Returns what is left to a person.
+
+    Raises ProvisionError.
+    """
     check_root(system)
     programs = programs_of(system) or [DEFAULT.program]
     folders = manifest.values(system, "folder")
@@ -143,3 +143,4 @@ def uninstall(system: System) -> None:
         system.unlink(path)
     for folder in reversed(folders or [state.FOLDER]):
         system.remove_dir(folder)
+    return table.left_to_do(system)

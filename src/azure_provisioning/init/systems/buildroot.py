@@ -1,11 +1,14 @@
 """Buildroot's rcS, which runs `/etc/init.d/S??*` in order: the LSB script, and a link that sorts before sshd's."""
 
 from ...door.system import System
+from ..usual import INSTALL, NAME, Obstacle
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 from . import sysvinit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, Iterator, List, Tuple
 
     from ...records import Hook
 
@@ -21,13 +24,12 @@ def present(system: System) -> bool:
 def enable(system: System, hook: "Hook") -> None:
     """Write the script and link it where rcS looks."""
     sysvinit.write_script(system, hook)
-    system.link(sysvinit.NAME, LINK)
+    system.link(NAME, LINK)
 
 
-def links(system: System) -> "List[str]":
-    """Our entry among the scripts that rcS runs, whatever its number is."""
-    names = [name for name in system.list(FOLDER) if name[:1] == "S" and name[3:] == sysvinit.NAME]
-    return [FOLDER + "/" + name for name in names]
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry among the scripts that rcS runs, whatever its number is."""
+    return sysvinit.numbered_links(system, "S", [FOLDER], service)
 
 
 def files(system: System) -> "List[str]":
@@ -44,3 +46,30 @@ def remove(system: System) -> None:
     """Take script and link away."""
     for path in links(system) + [sysvinit.SCRIPT]:
         system.unlink(path)
+
+
+def services(system: System) -> "Dict[str, str]":
+    """The scripts that rcS runs."""
+    return {sysvinit.plain_name(path): path for path in sysvinit.start_links(system, FOLDER)}
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """Have its script be one that may be executed."""
+    scripts = links(system, service)
+    return ("chmod", "+x", scripts[0]) if scripts and system.exists(scripts[0]) else ()
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """rcS cannot be run, inittab does not run it, the link leads to no program, or sshd's sorts before it."""
+    from ..detection import active_lines
+
+    if not any(system.is_program(link) for link in links):
+        yield Obstacle("%s leads to no program" % links[0], INSTALL, sure=True)
+    if not system.is_program(FOLDER + "/rcS"):
+        yield Obstacle(FOLDER + "/rcS is no program", ("chmod", "+x", FOLDER + "/rcS"), sure=True)
+    if system.exists("/etc/inittab") and b"rcS" not in active_lines(system, "/etc/inittab"):  # busybox's default
+        yield Obstacle("nothing in /etc/inittab runs /etc/init.d/rcS", (), sure=True)
+    servers = [name for name in system.list(FOLDER) if sysvinit.is_ssh_link(name)]
+    if servers and servers[0] < links[0].rpartition("/")[2]:
+        message = "%s is started before the hook, with the host keys of the image" % servers[0]
+        yield Obstacle(message, INSTALL, sure=False)

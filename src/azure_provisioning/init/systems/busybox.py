@@ -2,12 +2,16 @@
 
 from ...door.system import System
 from .. import block
+from ..usual import NAME
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Iterator, List, Tuple
 
     from ...records import Hook
+    from ..usual import Obstacle
 
 INITTAB = "/etc/inittab"
 ENTRY = "\n::once:"
@@ -43,9 +47,9 @@ def enable(system: System, hook: "Hook") -> None:
     block.put_block(system, INITTAB, lines)
 
 
-def links(system: System) -> "List[str]":
+def links(system: System, service: str = NAME) -> "List[str]":
     """The file, while it has our line."""
-    return [INITTAB] if block.find_block(system, INITTAB) is not None else []
+    return [INITTAB] if service == NAME and block.find_block(system, INITTAB) is not None else []
 
 
 def files(system: System) -> "List[str]":
@@ -61,3 +65,17 @@ def disable(system: System) -> "List[str]":
 def remove(system: System) -> None:
     """The line is all that there is of us."""
     disable(system)
+
+
+def services(_system: System) -> None:
+    """What a boot starts is in scripts, which only a shell can read."""
+
+
+def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
+    """A line in some script: which is not known."""
+    return ()
+
+
+def unreached(_system: System, _links: "List[str]") -> "Iterator[Obstacle]":
+    """init reads its file itself, and starts what a line of it says."""
+    return iter(())

@@ -1,23 +1,31 @@
-"""dinit: a service description, and a link where the service `boot` looks for what it waits for."""
+"""dinit: a service description, and a link where `boot`, or what it depends on, looks for what it waits for."""
 
 import os
+import re
 
 from ...door.system import System
 from ...door.tree import ROOT
+from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, ssh_servers, unordered
+from ..usual import left_to_do as left_to_do
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, Iterator, List, Optional, Tuple
 
     from ...records import Hook
 
-NAME = "azure-provisioning"
 SERVICE = "/etc/dinit.d/" + NAME
-FOLDERS = ("/etc/dinit.d", "/usr/local/lib/dinit.d", "/usr/lib/dinit.d", "/lib/dinit.d")  # where dinit looks
+# Where dinit looks; the last is Chimera's and Artix's.
+FOLDERS = ("/etc/dinit.d", "/run/dinit.d", "/usr/local/lib/dinit.d", "/lib/dinit.d", "/usr/lib/dinit.d")
 BOOT = "/etc/dinit.d/boot.d"
+ENVIRONMENT = "/etc/dinit/environment"
 # What has the file systems mounted: Chimera; Artix; the services that dinit itself brings as an example. Only what
 # exists may be named: a dependency that is missing would keep us from being loaded.
 MOUNTED = ("local.target", "loginready", "filesystems")
+STARTS = ("depends-on", "depends-ms", "waits-for", "prepared-by")  # a name each; with `.d` a folder of names
+INCLUDES = 8  # files that include one another
+VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"?|\\(.)|(\s*#.*)|([^"\\#]+|#)', re.DOTALL)
+VARIABLE = re.compile(r"\$(?:(\$)|/?\{([A-Za-z0-9_]+)(?:(:?[-+])([^}\s]*))?\}|/?([A-Za-z0-9_]+))")
 
 
 def present(system: System) -> bool:
@@ -26,21 +34,22 @@ def present(system: System) -> bool:
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the service and have `boot` start it."""
+    """Write the service and have `boot` start it, before sshd."""
     from ..unit import unit
 
-    text = unit("dinit/" + NAME, hook)
-    mounted = next((name for name in MOUNTED if has_service(system, name)), None)
-    system.write(SERVICE, text + ("waits-for = %s\n" % mounted if mounted else ""), owner=ROOT)
+    lines = [unit("dinit/" + NAME, hook)]
+    lines += ["waits-for = %s\n" % name for name in MOUNTED if find_service(system, name)][:1]
+    lines += ["before = %s\n" % name for name in SSH_SERVERS if find_service(system, name)]
+    system.write(SERVICE, "".join(lines), owner=ROOT)
     folders = boot_folders(system)
-    for folder in folders if BOOT not in folders else [BOOT]:
-        target = "../" + NAME if folder == BOOT else SERVICE
-        system.link(target, "%s/%s" % (folder, NAME))
+    chosen = sorted(folders, key=lambda folder: (folder != BOOT, not folder.startswith("/etc/")))[:1]
+    for folder in chosen:
+        system.link("../" + NAME if folder == BOOT else SERVICE, "%s/%s" % (folder, NAME))
 
 
-def links(system: System) -> "List[str]":
-    """Our entry in any folder that `boot` waits for; only its name counts."""
-    paths = ["%s/%s" % (folder, NAME) for folder in boot_folders(system)]
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry in any folder that `boot` waits for; only its name counts."""
+    paths = ["%s/%s" % (folder, service) for folder in boot_folders(system)]
     return [path for path in paths if system.stat(path, follow=False) is not None]
 
 
@@ -60,17 +69,137 @@ def remove(system: System) -> None:
         system.unlink(path)
 
 
-def has_service(system: System, name: str) -> bool:
-    """Would dinit find a service of that name?"""
-    return any(system.exists("%s/%s" % (folder, name)) for folder in FOLDERS)
+def services(system: System) -> "Dict[str, str]":
+    """What `boot` depends on or waits for, and what that does in turn: each with its description."""
+    return {name: path for name, (path, _) in reached(system).items() if name != "boot"}
+
+
+def restart_command(_system: System, service: str) -> "Tuple[str, ...]":
+    """Its own tool."""
+    return ("dinitctl", "restart", service)
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """The link that `dinitctl enable` makes."""
+    path, folders = find_service(system, service), boot_folders(system)
+    if not path or not folders:
+        return ()
+    folder = BOOT if BOOT in folders else folders[0]
+    return ("ln", "-s", "../" + service if path.rpartition("/")[0] + "/boot.d" == folder else path, folder + "/")
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """The link leads to no description; or that is of an older install, and does not hold back sshd."""
+    if not find_service(system, NAME):
+        yield Obstacle("%s leads nowhere" % links[0], INSTALL, sure=True)
+        return
+    held = [value for key, value, _ in settings(system, NAME) if key == "before"]
+    for server in ssh_servers(services(system)):
+        if server not in held:
+            yield unordered(server, "dinit")._replace(remedy=INSTALL)
+
+
+# -- service descriptions: dinit-service(5) --------------------------------------------------------------------------
+
+
+def find_service(system: System, name: str) -> "Optional[str]":
+    """The path of the description of that name: of `getty@tty1` it is `getty`, with an argument."""
+    plain = name.partition("@")[0] or name
+    if "/" in plain or plain.startswith("."):
+        return None
+    return next((path for path in (folder + "/" + plain for folder in FOLDERS) if is_file(system, path)), None)
+
+
+def is_file(system: System, path: str) -> bool:
+    """Is there something that can be a description?"""
+    return system.exists(path) and not system.is_dir(path)
 
 
 def boot_folders(system: System) -> "List[str]":
-    """The folders that `boot` names in `waits-for.d`; a relative one begins where its description lies."""
-    for place in FOLDERS:
-        text = system.read_text(place + "/boot")
-        if text is not None:
-            lines = [line.split("#")[0].replace(":", "=", 1).partition("=") for line in text.split("\n")]
-            named = [value.strip() for key, _, value in lines if key.strip() == "waits-for.d" and value.strip()]
-            return [os.path.normpath(os.path.join(place, folder)) for folder in named]
-    return []
+    """The folders in which a name has a boot start the service: those of `boot` first, and no folder twice."""
+    return list(dict.fromkeys(folder for _, folders in reached(system).values() for folder in folders))
+
+
+def reached(system: System) -> "Dict[str, Tuple[str, List[str]]]":
+    """{service: (its description, its folders of names)} of all that a boot starts, `boot` first."""
+    found: "Dict[str, Tuple[str, List[str]]]" = {}
+    todo = ["boot"]
+    while todo:
+        name = todo.pop(0)
+        path = find_service(system, name) if name not in found else None
+        if path is None:
+            continue
+        folders = []
+        for key, value, here in settings(system, name):
+            if key in STARTS:
+                todo.append(value)
+            elif key.endswith(".d") and key[:-2] in STARTS and value:
+                folders.append(os.path.normpath(os.path.join(here, value)))
+                todo += [each for each in system.list(folders[-1]) if not each.startswith(".")]
+        found[name] = (path, folders)
+    return found
+
+
+def settings(system: System, name: str) -> "List[Tuple[str, str, str]]":
+    """(key, value, the folder that its line lies in) of a service's description and what that includes."""
+    path = find_service(system, name)
+    variables = environment(system)
+    argument = name.partition("@")[2]
+    if argument:
+        variables["1"] = argument
+    return read_settings(system, path, variables, INCLUDES) if path else []
+
+
+def read_settings(
+    system: System, path: str, variables: "Dict[str, str]", includes: int
+) -> "List[Tuple[str, str, str]]":
+    """The settings of one file, and of those that it includes, which are relative to it."""
+    from ..detection import text
+
+    here = os.path.dirname(path)
+    found = []
+    lines = re.sub(r"\\\n(?=[ \t])", " ", text(system, path)).split("\n")
+    for line in map(str.strip, lines):
+        command, _, rest = line.partition(" ")
+        if command in ("@include", "@include-opt"):
+            other = os.path.normpath(os.path.join(here, substitute(unquote(rest), variables)))
+            if includes and is_file(system, other):
+                found += read_settings(system, other, variables, includes - 1)
+        match = re.match(r"([\w.-]+)\s*(?:\+?=|:)(.*)", line, re.DOTALL)
+        if match:
+            found.append((match.group(1), substitute(unquote(match.group(2)), variables), here))
+    return found
+
+
+def unquote(text: str) -> str:
+    """A value without its quotes, backslashes and comment; blanks at its ends are not part of it."""
+    value = ""
+    for quoted, escaped, comment, plain in VALUE.findall(text.strip()):
+        if comment:
+            break
+        value += re.sub(r"\\(.)", r"\1", quoted) + escaped + plain
+    return value.strip()
+
+
+def substitute(text: str, variables: "Dict[str, str]") -> str:
+    """A value with its variables put in. One that is not set is empty, or what `${NAME:-word}` has for it."""
+
+    def value_of(match: "re.Match[str]") -> str:
+        dollar, name, operator, word, bare = match.groups()
+        if dollar:
+            return "$"
+        value = variables.get(name or bare)
+        is_set = bool(value) if (operator or "").startswith(":") else value is not None
+        if operator and operator.endswith("+"):
+            return word if is_set else ""
+        return word if operator and not is_set else value or ""
+
+    return VARIABLE.sub(value_of, text)
+
+
+def environment(system: System) -> "Dict[str, str]":
+    """What dinit's own file of variables sets: dinit(8)."""
+    from ..detection import text
+
+    pairs = [line.strip().partition("=") for line in text(system, ENVIRONMENT).split("\n")]
+    return {key.strip(): value for key, equals, value in pairs if equals and not key.startswith(("#", "!"))}

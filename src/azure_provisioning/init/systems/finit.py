@@ -2,17 +2,21 @@
 
 from ...door.system import System
 from ...door.tree import ROOT
+from ..usual import NAME, files_in
+from ..usual import left_to_do as left_to_do
+from ..usual import unreached as unreached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, List, Tuple
 
     from ...records import Hook
 
-CONF = "azure-provisioning.conf"
+CONF = NAME + ".conf"
 FOLDER = "/etc/finit.d"
 AVAILABLE = FOLDER + "/available"
 ENABLED = FOLDER + "/enabled"  # where a distro has it; else the links lie in the folder itself
+MAIN = "/etc/finit.conf"
 
 
 def present(system: System) -> bool:
@@ -31,9 +35,9 @@ def enable(system: System, hook: "Hook") -> None:
         system.link("available/" + CONF, "%s/%s" % (FOLDER, CONF))
 
 
-def links(system: System) -> "List[str]":
-    """Our entry among what is enabled, be it a link or a file."""
-    paths = ["%s/%s" % (folder, CONF) for folder in (FOLDER, ENABLED)]
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry among what is enabled, be it a link or a file."""
+    paths = ["%s/%s.conf" % (folder, service) for folder in (FOLDER, ENABLED)]
     return [path for path in paths if system.stat(path, follow=False) is not None]
 
 
@@ -52,3 +56,34 @@ def remove(system: System) -> None:
     """Take task and link away."""
     for path in links(system) + ["%s/%s" % (AVAILABLE, CONF)]:
         system.unlink(path)
+
+
+def services(system: System) -> "Dict[str, str]":
+    """The files of finit.d, the terminals that lines in them have a login on, and `ifup -a`, which finit itself runs
+    where there is one."""
+    from ..detection import text
+
+    found = dict(files_in(system, ENABLED, ".conf"), **files_in(system, FOLDER, ".conf"))
+    for path in [MAIN, *found.values()]:
+        for words in (line.split() for line in text(system, path).split("\n")):
+            if words[:1] == ["tty"]:
+                for name in (word.rpartition("/")[2].lstrip("@") for word in words[1:]):
+                    if name.startswith("tty") or name == "console":
+                        found.setdefault(name, path)
+    if system.find_program("ifup"):
+        found.setdefault("networking", "/etc/network/interfaces")
+    return found
+
+
+def restart_command(_system: System, service: str) -> "Tuple[str, ...]":
+    """Its own tool."""
+    return ("initctl", "restart", service)
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """The link that `initctl enable` makes."""
+    name = service + ".conf"
+    if not system.exists("%s/%s" % (AVAILABLE, name)):
+        return ()
+    folder = ENABLED if system.is_dir(ENABLED) else FOLDER
+    return ("ln", "-s", "%s/%s" % (AVAILABLE, name), folder + "/")

@@ -2,15 +2,18 @@
 
 from ...door.system import System
 from ...door.tree import ROOT
+from ..usual import INSTALL, NAME, Obstacle
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, Iterator, List, Optional, Set, Tuple
 
     from ...records import Hook
 
-NAME = "azure-provisioning"
-SCRIPT = "/etc/init.d/" + NAME
+FOLDER = "/etc/init.d"
+SCRIPT = FOLDER + "/" + NAME
 RUNLEVELS = "/etc/runlevels"
 
 
@@ -29,9 +32,9 @@ def enable(system: System, hook: "Hook") -> None:
     system.link(SCRIPT, "%s/default/%s" % (RUNLEVELS, NAME))
 
 
-def links(system: System) -> "List[str]":
-    """Our entry in any runlevel."""
-    paths = ["%s/%s/%s" % (RUNLEVELS, runlevel, NAME) for runlevel in system.list(RUNLEVELS)]
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry in any runlevel."""
+    paths = ["%s/%s/%s" % (RUNLEVELS, runlevel, service) for runlevel in system.list(RUNLEVELS)]
     return [path for path in paths if system.is_link(path)]
 
 
@@ -51,3 +54,53 @@ def remove(system: System) -> None:
         system.unlink(path)
     if present(system):
         system.unlink(SCRIPT)
+
+
+def services(system: System) -> "Dict[str, str]":
+    """The services of the runlevels that every boot goes through."""
+    found: "Dict[str, str]" = {}
+    for runlevel in ("sysinit", "boot", "default"):
+        for name in system.list("%s/%s" % (RUNLEVELS, runlevel)):
+            path = "%s/%s/%s" % (RUNLEVELS, runlevel, name)
+            if system.is_program(path):  # a link to nowhere starts nothing
+                found.setdefault(name, path)
+    return found
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """`rc-update add`, for a script that OpenRC takes."""
+    path = "%s/%s" % (FOLDER, service)
+    if system.is_program(path):
+        return ("rc-update", "add", service, "default")
+    return ("chmod", "+x", path) if system.exists(path) else ()
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """No link leads to a script that OpenRC takes, or no boot goes to the runlevel that it is in."""
+    good = [link for link in links if system.is_program(link)]
+    if not good:
+        yield Obstacle("%s leads to no program: OpenRC takes no other" % links[0], INSTALL, sure=True)
+        return
+    runner = (system.read_text(good[0]) or "").split("\n", 1)[0][2:].split(" ")[0]
+    if not system.is_program(runner):
+        yield Obstacle("%s is for %s, which is missing" % (good[0], runner), INSTALL, sure=True)
+    levels = [link.split("/")[-2] for link in good]
+    called = called_runlevels(system)
+    if called is not None and not set(levels) & called:
+        yield Obstacle("no boot goes to the runlevel %s, where the hook is" % levels[0], INSTALL, sure=True)
+
+
+def called_runlevels(system: System) -> "Optional[Set[str]]":
+    """The runlevels that inittab and the scripts of PID 1 go to; None if openrc-init does it itself."""
+    import re
+
+    from ..detection import S6_SCRIPTS, active_lines, find_base
+
+    if find_base(system) == "openrc":
+        return None
+    callers = ["/etc/inittab", "/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]
+    callers += [folder + "/rc.init" for folder in S6_SCRIPTS]
+    text = b"\n".join(active_lines(system, path) for path in callers).decode("utf-8", "replace")
+    if re.search(r"openrc\s+[\"']?\$", text):
+        return None  # whatever it is told
+    return set(re.findall(r"openrc\s+([a-z][\w-]*)", text))

@@ -6,10 +6,13 @@ from ...door.system import System
 from ...door.text import BLANKS
 from ...errors import GuestError
 from .. import block
+from ..usual import NAME, Obstacle
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Iterator, List, Optional, Tuple
 
     from ...records import Hook
 
@@ -49,9 +52,9 @@ def enable(system: System, hook: "Hook") -> None:
     put_call(system, path, unit("rc-local/azure-provisioning", hook))
 
 
-def links(system: System) -> "List[str]":
+def links(system: System, service: str = NAME) -> "List[str]":
     """The rc.local that has our block, if it is executable."""
-    return [path for path in hooks(system) if system.is_program(path)]
+    return [path for path in hooks(system) if system.is_program(path)] if service == NAME else []
 
 
 def files(system: System) -> "List[str]":
@@ -113,3 +116,18 @@ def commands(text: str) -> "List[str]":
     """The lines of a script that do something."""
     lines = [line.strip(BLANKS) for line in text.split("\n")]
     return [line for line in lines if line and not line.startswith("#") and line not in ("exit 0", ":", "true")]
+
+
+def services(_system: System) -> None:
+    """What a boot starts is in scripts, which only a shell can read."""
+
+
+def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
+    """A line in some script: which is not known."""
+    return ()
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """Nothing is known to run it."""
+    if not called(system):
+        yield Obstacle("nobody can tell whether anything runs %s" % links[0], (), sure=False)

@@ -6,14 +6,16 @@ every few seconds, would end us in the same moment.
 
 from ...door.system import System
 from ...door.tree import ROOT
+from ..usual import INSTALL, NAME, Obstacle, ssh_servers, unordered
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Dict, Iterator, List, Optional, Tuple
 
     from ...records import Hook
 
-NAME = "azure-provisioning"
 SERVICES = ("/etc/runit/sv", "/etc/sv")  # Artix; Void, Debian and runit itself
 SETS = "/etc/runit/runsvdir"  # a folder of links each; `default` is the one that boots
 FLAT = ("/etc/service", "/var/service", "/service")  # where there are no sets
@@ -49,11 +51,11 @@ def enable(system: System, hook: "Hook") -> None:
     system.unlink(home + "/down")
 
 
-def links(system: System) -> "List[str]":
-    """Our entry in any set of services, unless the service is down."""
-    if any(system.stat(folder + "/down") is not None for folder in folders(system)):
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry in any set of services; ours unless the service is down."""
+    if service == NAME and any(system.stat(folder + "/down") is not None for folder in folders(system)):
         return []
-    return entries(system)
+    return entries(system, service)
 
 
 def files(system: System) -> "List[str]":
@@ -86,11 +88,11 @@ def folders(system: System) -> "List[str]":
     return [home for home in homes if system.is_dir(home)]
 
 
-def entries(system: System) -> "List[str]":
-    """Our links in sets of services, whether the service is down or not. `current` is itself a link to a set."""
+def entries(system: System, service: str = NAME) -> "List[str]":
+    """The links in sets of services, whether the service is down or not. `current` is itself a link to a set."""
     sets = ["%s/%s" % (SETS, name) for name in system.list(SETS)]
     lists = [folder for folder in sets + list(FLAT) if system.is_dir(folder) and not system.is_link(folder)]
-    return [path for path in ("%s/%s" % (folder, NAME) for folder in lists) if system.is_link(path)]
+    return [path for path in ("%s/%s" % (folder, service) for folder in lists) if system.is_link(path)]
 
 
 def set_of_boot(system: System) -> "Optional[str]":
@@ -113,3 +115,52 @@ def wait_for_runsv(system: System, home: str) -> None:
     ends = system.monotonic() + SCAN_SECONDS
     while not system.exists(home + "/supervise/ok") and system.monotonic() < ends:
         system.sleep(0.1)
+
+
+def services(system: System) -> "Dict[str, str]":
+    """The services of the set that boots that have no `down` file; Debian's runs scripts of System V too."""
+    from ..detection import active_lines
+    from . import sysvinit
+
+    found: "Dict[str, str]" = {}
+    folder = set_of_boot(system) or ""
+    for name in system.list(folder) if folder else []:
+        path = "%s/%s" % (folder, name)
+        if system.is_program(path + "/run") and not system.exists(path + "/down"):
+            found.setdefault(name, path + "/run")
+    scripts = []
+    if b"/etc/rcS.d" in active_lines(system, "/etc/runit/1"):
+        scripts += sysvinit.start_links(system, "/etc/rcS.d")
+    if b"/etc/rc2.d" in active_lines(system, "/etc/runit/2") and not system.exists("/etc/runit/no.emulate.sysv"):
+        links = sysvinit.start_links(system, "/etc/rc2.d")
+        scripts += [link for link in links if not system.is_dir("/etc/sv/" + sysvinit.plain_name(link))]
+    for link in scripts:
+        found.setdefault(sysvinit.plain_name(link), link)
+    return found
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """The link to its directory, or without the file `down`; for Debian's scripts of System V its tool."""
+    home = next((path for path in (folder + "/" + service for folder in SERVICES) if system.is_dir(path)), None)
+    running = set_of_boot(system)
+    if home is None or running is None:
+        from . import sysvinit
+
+        return sysvinit.enable_command(system, service)
+    if not system.is_program(home + "/run"):
+        return ("chmod", "+x", home + "/run") if system.exists(home + "/run") else ()
+    if system.exists(home + "/down"):
+        return ("rm", home + "/down")
+    return ("ln", "-s", home, running + "/")
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """It is not in the set that boots, its `run` cannot be run; and runit orders nothing."""
+    folder = set_of_boot(system)
+    here = [link for link in links if link.rpartition("/")[0] == folder]
+    if not here:
+        yield Obstacle("%s is not in the set of services that boots" % links[0], INSTALL, sure=True)
+    elif not system.is_program(here[0] + "/run"):
+        yield Obstacle("%s/run is no program" % here[0], INSTALL, sure=True)
+    for server in ssh_servers(services(system)):
+        yield unordered(server, "runit")

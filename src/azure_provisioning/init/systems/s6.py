@@ -1,8 +1,11 @@
-"""s6-rc: the definition of a oneshot, and its name in the bundle `default`. Artix, and s6-rc as its author lays it out.
+"""s6-rc: the description of a oneshot, and what has it started.
 
-A boot reads neither: it reads a database that s6-rc-compile makes of them. Here that is done where the system's own
-tools may run, and is left to the person where they may not. After Ready the name leaves the bundle; a database from
-before goes on starting us, for some milliseconds at each boot, until it is compiled anew.
+That is its name in the bundle `default` (Artix's older scripts, and s6-rc as its author lays it out), or, with the
+repository of s6-rc 0.6 and s6-frontend, its place among the active services of the set `current`.
+
+A boot reads neither: it reads a database that is made of them. Here that is done where the system's own tools may run,
+and is left to the person where they may not. After Ready the name leaves the bundle or the set; a database from before
+goes on starting us, for some milliseconds at each boot, until it is made anew.
 """
 
 from contextlib import suppress
@@ -10,71 +13,103 @@ from contextlib import suppress
 from ...door.system import System
 from ...door.tree import ROOT
 from ...errors import GuestError
+from ..usual import INSTALL, NAME, Obstacle, ssh_servers, unordered
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Dict, Iterator, List, Optional, Set, Tuple
 
     from ...records import Hook
 
-NAME = "azure-provisioning"
 SOURCES = ("/etc/s6/adminsv", "/etc/s6-rc/source")  # Artix, upstream: where the bundle `default` is
-ALL_SOURCES = ("/etc/s6/sv",) + SOURCES
-DATABASES = ("/etc/s6/rc/compiled", "/etc/s6-rc/compiled")
+STORES = ("/etc/s6/sv", "/etc/s6/adminsv", "/usr/share/s6/sources", "/etc/s6/sources", "/etc/s6-rc/source")
+DATABASES = ("/etc/s6-rc/compiled/current", "/etc/s6/rc/compiled", "/etc/s6-rc/compiled")
+# s6-frontend's configuration, of 0.1 and before; and its repository, if that does not say where.
+SETTINGS = ("/etc/s6.conf", "/etc/s6-frontend.conf", "/etc/s6/s6.conf", "/etc/s6/s6-frontend.conf")
+REPOSITORIES = ("/var/lib/s6-rc/repository", "/etc/s6/repo")
+SET = "/sources/current"  # of the repository, the working set; in it a folder for each state that a service may have
+STARTED = ("active", "always")
 # What has the file systems mounted. Only what exists may be named: else no database is made at all.
 MOUNTED = ("setup", "mount", "localmount", "ok-local")
+BUNDLE = b"default"
+NUMBER = 4  # bytes of a service's number in a database
 BY_HAND = "compile the database before the image is used: `s6-db-reload`, or s6-rc-compile, in a chroot of it"
+SYNC, COMMIT = ("s6", "repository", "sync"), ("s6", "set", "commit")
+INTO_BOOT = ("s6", "live", "install", "--init")  # of a system that has not booted with it; without --init where it has
 
 
 def present(system: System) -> bool:
-    """Is there a definition of ours?"""
-    return any(system.is_dir(home) for home in homes()) or bool(links(system))
+    """Is there a description of ours?"""
+    return any(system.is_dir(home) for home in homes(system)) or bool(links(system))
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the definition, add it to the bundle, and have the database compiled if the system's tool may run.
+    """Write the description, and have it started if the system's tools may run.
 
-    Raises GuestError if there is no bundle to add it to.
+    Raises GuestError if there is neither a repository nor a bundle to add it to.
     """
     from ..unit import unit
 
-    source = next((source for source in SOURCES if system.exists(source + "/default/type")), None)
-    if source is None or (system.exists(source + "/default/contents") and not has_contents(system, source)):
-        raise GuestError("no bundle `default` with a folder contents.d was found", looked_in=" ".join(SOURCES))
+    frontend = has_frontend(system)
+    source = stores(system)[-1] if frontend else bundle_source(system)
     home = "%s/%s" % (source, NAME)
     system.make_dirs(home, owner=ROOT)
     system.write(home + "/type", "oneshot\n", owner=ROOT)
     system.write(home + "/up", unit("s6/azure-provisioning.up", hook), owner=ROOT)
-    mounted = next((name for name in MOUNTED if has_service(system, name)), None)
+    mounted = next((name for name in MOUNTED if described(system, name)), None)
     if mounted:
         system.make_dirs(home + "/dependencies.d", owner=ROOT)
         system.write("%s/dependencies.d/%s" % (home, mounted), "", owner=ROOT)
-    system.write(entry(source), "", owner=ROOT)
-    compile_database(system)
+    if frontend:
+        for path in entries(system, NAME, ("usable", "masked")):  # left by `disable`; syncing puts it back
+            system.unlink(path)
+    else:
+        system.write(entry(source), "", owner=ROOT)
+    compile_database(system, ("s6", "set", "enable", NAME))
 
 
-def links(system: System) -> "List[str]":
-    """Our entry in the bundle that a boot brings up."""
-    return [entry(source) for source in SOURCES if system.stat(entry(source), follow=False) is not None]
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry in the bundle that a boot brings up, or among the active services of the set."""
+    if not has_frontend(system):
+        paths = [entry(source, service) for source in SOURCES]
+        return [path for path in paths if system.stat(path, follow=False) is not None]
+    found = entries(system, service, STARTED)
+    if not found and service == NAME and not entries(system, NAME, ("usable", "masked")):
+        if described(system, NAME):  # to be enabled, and not disabled: `left_to_do` says by whom
+            return ["%s%s/active/%s" % (repository(system), SET, NAME)]
+    return found
 
 
 def files(system: System) -> "List[str]":
-    """The definition, and the entry in the bundle."""
-    found = ["%s/%s" % (home, name) for home in homes() for name in ("type", "up", "dependencies.d")]
+    """The description, and the entry in the bundle or the set."""
+    found = ["%s/%s" % (home, name) for home in homes(system) for name in ("type", "up", "dependencies.d")]
     found += [path + "/" + name for path in found for name in system.list(path) if path.endswith(".d")]
-    return [path for path in found if system.exists(path)] + links(system)
+    return [path for path in found + links(system) if system.exists(path)]
 
 
 def disable(system: System) -> "List[str]":
-    """Take us out of the bundle. Not out of the database: s6-rc is at work on it, and holds its lock."""
-    return [link for link in links(system) if system.unlink(link)]
+    """Take us out of the bundle or the set. Not out of the database: s6-rc is at work on it, and holds its lock."""
+    if not has_frontend(system):
+        return [link for link in links(system) if system.unlink(link)]
+    found = []
+    for path in entries(system, NAME, STARTED):
+        target = system.readlink(path)
+        if system.unlink(path):
+            found.append(path)
+            if target:  # as `s6 set disable` moves it
+                system.link(target, "%s%s/usable/%s" % (repository(system), SET, NAME))
+    stamp = repository(system) + SET + "/.stamp"
+    if found and system.unlink(stamp):  # else a commit would not see that there is something to commit
+        system.write(stamp, "", owner=ROOT)
+    return found
 
 
 def remove(system: System) -> None:
-    """Take the entry and the definition away, and out of the database if the system's tool may run."""
-    for link in links(system):
-        system.unlink(link)
-    for home in homes():
+    """Take the entry and the description away, and out of the database if the system's tools may run."""
+    for path in links(system) + entries(system, NAME, STARTED + ("usable", "masked")):
+        system.unlink(path)
+    for home in homes(system):
         if system.is_dir(home):
             for name in system.list(home + "/dependencies.d"):
                 system.unlink("%s/dependencies.d/%s" % (home, name))
@@ -86,34 +121,221 @@ def remove(system: System) -> None:
 
 
 def left_to_do(system: System) -> "Optional[str]":
-    """What a person has to do so that the next boot starts us; None if nothing."""
-    compiled = any(NAME.encode() in (system.read(path + "/resolve.cdb") or b"") for path in DATABASES)
-    return None if compiled else BY_HAND
+    """What a person has to do so that the next boot starts us, or knows no more of us; None if nothing."""
+    found = booted(system)
+    if links(system):
+        if found is not None and NAME in found:
+            return None
+        words = [SYNC, ("s6", "set", "enable", NAME), COMMIT, INTO_BOOT]
+    else:
+        if found is None or NAME not in found or present(system):  # disabled, and harmless in a database
+            return None
+        words = [SYNC, COMMIT, INTO_BOOT]
+    if not has_frontend(system):
+        return BY_HAND
+    command = " && ".join(" ".join(command) for command in words)
+    old = next((store + "/default" for store in stores(system) if system.is_dir(store + "/default")), None)
+    first = "remove %s, which older scripts left and a commit refuses; then " % old if old else ""
+    return "%shave the boot database made before the image is used, in a chroot of it: `%s`" % (first, command)
 
 
-def compile_database(system: System) -> None:
-    """Run the distro's tool, which does nothing to services that run. In a chroot the half of it that asks s6 fails."""
-    tool = system.find_program("s6-db-reload") if system.root == "/" else None
-    if tool:
-        with suppress(GuestError):  # looked at afterwards, by `left_to_do`
-            system.run([tool], check=False)
+def compile_database(system: System, *commands: "Tuple[str, ...]") -> None:
+    """Run the distro's tools, which do nothing to services that run. What they could not do `left_to_do` says.
+
+    In a chroot the half of s6-db-reload that asks s6 fails.
+    """
+    if system.root != "/":
+        return
+    into_boot = INTO_BOOT[:-1] if system.live else INTO_BOOT
+    todo = (SYNC, *commands, COMMIT, into_boot) if has_frontend(system) else (("s6-db-reload",),)
+    if system.find_program(todo[0][0]):
+        with suppress(GuestError):
+            for command in todo:
+                system.run(list(command), check=len(todo) > 1)
 
 
-def entry(source: str) -> str:
-    """Our name in the bundle of a source folder."""
-    return "%s/default/contents.d/%s" % (source, NAME)
+def services(system: System) -> "Dict[str, str]":
+    """What the bundle `default` of the boot database has, and what that depends on. Without a database: the sources."""
+    compiled = booted(system)
+    names = sorted(compiled if compiled is not None else listed(system))
+    found: "Dict[str, str]" = {}
+    todo, seen = list(names), {""}
+    while todo:
+        name = todo.pop(0)
+        home = described(system, name) if name not in seen else None
+        seen.add(name)
+        if home is not None:
+            parts = ("contents", "dependencies") if is_bundle(system, home) else ("dependencies",)
+            for part in parts:
+                todo += system.list("%s/%s.d" % (home, part))
+                todo += lines_of(system, "%s/%s" % (home, part))
+            program = next((path for path in (home + "/run", home + "/up") if system.exists(path)), home + "/type")
+            found.setdefault(plain(name), program)
+        elif compiled is not None and name in compiled:  # its description is gone, and a boot starts it all the same
+            found.setdefault(plain(name), database(system) or "")
+    return found
 
 
-def homes() -> "List[str]":
-    """Where a definition of ours can be."""
-    return ["%s/%s" % (source, NAME) for source in SOURCES]
+def plain(name: str) -> str:
+    """The name of what a service is about: Artix calls it `sshd-srv` where it has a logger beside it."""
+    return name[: -len("-srv")] if name.endswith("-srv") else name
 
 
-def has_contents(system: System, source: str) -> bool:
-    """Is the bundle a folder of names? An older form is a file of lines, and is not looked at beside the folder."""
-    return system.is_dir(source + "/default/contents.d")
+def listed(system: System) -> "Set[str]":
+    """What the sources say that a boot starts."""
+    if has_frontend(system):
+        folders = ["%s%s/%s" % (repository(system), SET, state) for state in STARTED]
+    else:
+        folders = [source + "/default/contents.d" for source in SOURCES]
+    return {name for folder in folders for name in system.list(folder)}
 
 
-def has_service(system: System, name: str) -> bool:
-    """Is there a definition of that name?"""
-    return any(system.is_dir("%s/%s" % (source, name)) for source in ALL_SOURCES)
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """The frontend's own command, which a commit must follow; else a name in the bundle."""
+    name = next((name for name in (service, service + "-srv") if described(system, name)), None)
+    if name is None:
+        return ()
+    if has_frontend(system):
+        return ("s6", "set", "enable", name)
+    source = next((source for source in SOURCES if system.is_dir(source + "/default/contents.d")), None)
+    return ("touch", entry(source, name)) if source else ()
+
+
+def unreached(system: System, _links: "List[str]") -> "Iterator[Obstacle]":
+    """It is not in the database that a boot reads. And nothing that we may write has sshd wait for it."""
+    left = left_to_do(system)
+    if left:
+        tool = next((name for name in ("s6-db-reload", "s6") if system.find_program(name)), None)
+        remedy = ("s6-db-reload",) if tool == "s6-db-reload" and not has_frontend(system) else ()
+        yield Obstacle(left, remedy or (("sh", "-c", left.split("`")[1]) if has_frontend(system) else ()), sure=True)
+    if not any(described(system, name) for name in [NAME]):
+        yield Obstacle("there is no description behind the hook", INSTALL, sure=True)
+    for server in ssh_servers(services(system)):
+        yield unordered(server, "s6-rc")
+
+
+# -- where things are ------------------------------------------------------------------------------------------------
+
+
+def has_frontend(system: System) -> bool:
+    """Are services enabled by the sets of a repository? Artix leaves a bundle of its older scripts behind."""
+    return bool(system.find_program("s6-frontend", "s6")) or any(system.exists(path) for path in SETTINGS)
+
+
+def setting(system: System, key: str) -> str:
+    """A value of s6-frontend's configuration; empty if it is the default."""
+    for path in SETTINGS:
+        for line in lines_of(system, path):
+            name, equals, value = line.partition("=")
+            if equals and name.strip() == key:
+                return value.strip().strip('"')
+    return ""
+
+
+def stores(system: System) -> "List[str]":
+    """The folders of descriptions; the last is the administrator's."""
+    named = [path for path in setting(system, "storelist").split(":") if path.startswith("/")]
+    linked = repository(system) + "/stores"
+    named = named or [system.readlink(linked + "/" + name) or "" for name in system.list(linked)]
+    known = [path for path in STORES if system.is_dir(path)]
+    return [path.rstrip("/") for path in named if path.startswith("/")] or known or [SOURCES[0]]
+
+
+def repository(system: System) -> str:
+    """The folder of the repository of s6-rc 0.6."""
+    named = setting(system, "repodir")
+    return named or next((path for path in REPOSITORIES if system.is_dir(path)), REPOSITORIES[0])
+
+
+def entries(system: System, service: str, states: "Tuple[str, ...]") -> "List[str]":
+    """A service's places in the working set of the repository, among those states."""
+    paths = ["%s%s/%s/%s" % (repository(system), SET, state, service) for state in states]
+    return [path for path in paths if system.stat(path, follow=False) is not None]
+
+
+def entry(source: str, service: str = NAME) -> str:
+    """A name in the bundle of a source folder."""
+    return "%s/default/contents.d/%s" % (source, service)
+
+
+def bundle_source(system: System) -> str:
+    """The source folder with a bundle that takes names. Raises GuestError.
+
+    An older form of bundle is a file of lines, and is not looked at beside the folder.
+    """
+    source = next((source for source in SOURCES if system.exists(source + "/default/type")), None)
+    has_folder = source is not None and system.is_dir(source + "/default/contents.d")
+    if source is None or (system.exists(source + "/default/contents") and not has_folder):
+        raise GuestError("no bundle `default` with a folder contents.d was found", looked_in=" ".join(SOURCES))
+    return source
+
+
+def homes(system: System) -> "List[str]":
+    """Where a description of ours can be."""
+    return ["%s/%s" % (source, NAME) for source in dict.fromkeys(list(SOURCES) + stores(system)[-1:])]
+
+
+def described(system: System, name: str) -> "Optional[str]":
+    """The folder of the description of that name."""
+    folders = ["%s/%s" % (source, name) for source in dict.fromkeys(list(STORES) + stores(system))]
+    return next((folder for folder in folders if system.is_dir(folder)), None)
+
+
+def is_bundle(system: System, home: str) -> bool:
+    """Is it a name for several services?"""
+    return lines_of(system, home + "/type")[:1] == ["bundle"]
+
+
+def lines_of(system: System, path: str) -> "List[str]":
+    """A file's lines that are neither empty nor comments; none of what cannot be read."""
+    from ..detection import text
+
+    lines = [line.strip() for line in text(system, path).split("\n")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+# -- the database -----------------------------------------------------------------------------------------------------
+
+
+def booted(system: System) -> "Optional[Set[str]]":
+    """The names that the bundle `default` of the boot database stands for; None if there is no whole database.
+
+    In resolve.cdb a name has the numbers, four bytes each, of the services that it stands for: s6-rc-compile has
+    looked through bundles in bundles already (its src/s6-rc/s6-rc-compile.c, write_resolve).
+    """
+    from ..cdb import records
+
+    path = database(system)
+    try:
+        found = records(system.read(path) or b"") if path else None
+    except GuestError:
+        return None
+    if found is None:
+        return None
+    started = numbers(found.get(BUNDLE, b""))
+    names = {name: numbers(value) for name, value in found.items() if name != BUNDLE}
+    return {name.decode("utf-8", "replace") for name, parts in names.items() if parts and parts <= started}
+
+
+def database(system: System) -> "Optional[str]":
+    """The path of the names in the boot database; None if there is none."""
+    paths = (path + "/resolve.cdb" for path in databases(system))
+    return next((path for path in paths if system.exists(path)), None)
+
+
+def numbers(value: bytes) -> "Set[bytes]":
+    """The services of a name."""
+    return {value[place : place + NUMBER] for place in range(0, len(value), NUMBER)}
+
+
+def databases(system: System) -> "List[str]":
+    """Where the database of the boot may be: as the scripts of PID 1 say, the frontend's configuration, or usual."""
+    import re
+
+    from ..detection import S6_SCRIPTS, active_lines
+
+    named = []
+    for folder in S6_SCRIPTS:
+        named += re.findall(rb"s6-rc-init\b[^\n;&|]*?\s-c\s*(/[^\s;&|]+)", active_lines(system, folder + "/rc.init"))
+    paths = [path.decode("utf-8", "surrogateescape") for path in named] + [setting(system, "bootdb")]
+    return [path for path in dict.fromkeys(paths + list(DATABASES)) if path]

@@ -3,15 +3,19 @@
 from ...door.system import System
 from ...door.tree import ROOT
 from .. import block
+from ..usual import NAME, Obstacle
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, Iterator, List, Tuple
 
     from ...records import Hook
 
-SCRIPT = "/etc/rc.d/rc.azure-provisioning"
-CALLER = "/etc/rc.d/rc.local"  # rc.M runs it, or in older releases reads it in, so that no line of ours may exit
+FOLDER = "/etc/rc.d"
+SCRIPT = FOLDER + "/rc." + NAME
+CALLER = FOLDER + "/rc.local"  # rc.M runs it, or in older releases reads it in, so that no line of ours may exit
 
 
 def present(system: System) -> bool:
@@ -28,8 +32,11 @@ def enable(system: System, hook: "Hook") -> None:
     rc_local.put_call(system, CALLER, unit("slackware/azure-provisioning.rc.local", hook))
 
 
-def links(system: System) -> "List[str]":
-    """The script, while it is executable and called."""
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The script, while it is executable and called; another's while it is executable."""
+    if service != NAME:
+        path = "%s/rc.%s" % (FOLDER, service)
+        return [path] if system.is_program(path) else []
     return [SCRIPT] if system.is_program(SCRIPT) and is_called(system) and system.is_program(CALLER) else []
 
 
@@ -56,3 +63,24 @@ def remove(system: System) -> None:
 def is_called(system: System) -> bool:
     """Does rc.local call the script?"""
     return SCRIPT in (block.find_block(system, CALLER) or "")
+
+
+def services(system: System) -> "Dict[str, str]":
+    """The executable scripts `rc.NAME`."""
+    names = [name for name in system.list(FOLDER) if name.startswith("rc.")]
+    paths = {name[3:]: "%s/%s" % (FOLDER, name) for name in names}
+    return {name: path for name, path in paths.items() if system.is_program(path)}
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """Slackware's own measure: the script becomes executable."""
+    path = "%s/rc.%s" % (FOLDER, service)
+    return ("chmod", "+x", path) if system.exists(path) else ()
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """rc.M starts sshd in rc.inet2, and rc.local at its end."""
+    for name in ("sshd", "dropbear"):
+        if system.is_program("%s/rc.%s" % (FOLDER, name)):
+            message = "rc.%s is started before the hook, with the host keys of the image" % name
+            yield Obstacle(message, (), sure=False)

@@ -2,23 +2,45 @@
 
 from ...door.system import System
 from ...door.tree import ROOT
+from ...errors import GuestError
+from ..usual import INSTALL, Obstacle
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Dict, Iterator, List, Optional, Tuple
 
     from ...records import Hook
 
 NAME = "azure-provisioning.service"
-UNIT = "/etc/systemd/system/" + NAME
+OWN = "/etc/systemd/system"  # the machine's own units, and not its packages'
+UNIT = OWN + "/" + NAME
 PRESET = "/etc/systemd/system-preset/10-azure-provisioning.preset"
-WANTS = "/etc/systemd/system/multi-user.target.wants/" + NAME
-FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+WANTS = OWN + "/multi-user.target.wants/" + NAME
+FOLDERS = (  # an earlier one's unit hides one of the same name: systemd.unit(5)
+    "/run/systemd/generator.early",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+)
+KINDS = (".service", ".socket", ".target", ".timer", ".path", ".mount", ".slice", ".device", ".swap", ".scope")
+PRESETS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")  # those of an earlier folder hide the same names below
+NOT_STARTED = ("rescue", "emergency", "shutdown", "reboot", "poweroff", "halt", "kexec", "initrd", "sleep", "suspend")
+SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysinit.target") + tuple(
+    "runlevel%d.target" % number for number in range(2, 6)
+)
+ALIASES = 8  # links from one unit's name to another's that are followed
 
 
 def present(system: System) -> bool:
     """Is there a unit of ours?"""
-    return any(system.stat(folder + "/" + NAME, follow=False) is not None for folder in FOLDERS)
+    folders = [folder for folder in FOLDERS if not folder.startswith("/run/")]
+    return any(system.stat(folder + "/" + NAME, follow=False) is not None for folder in folders)
 
 
 def enable(system: System, hook: "Hook") -> None:
@@ -32,13 +54,13 @@ def enable(system: System, hook: "Hook") -> None:
     system.link(UNIT, WANTS)
 
 
-def links(system: System) -> "List[str]":
-    """Our entry in any target's folder of /etc: those in /usr belong to a package and are not ours to remove."""
-    if system.readlink(UNIT) == "/dev/null":
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The entry in any target's folder of /etc: those in /usr belong to a package and are not ours to remove."""
+    if service == NAME and system.readlink(UNIT) == "/dev/null":
         return []
-    folder = "/etc/systemd/system"
-    wants = [name for name in system.list(folder) if name.endswith((".wants", ".requires"))]
-    return [path for path in ("%s/%s/%s" % (folder, name, NAME) for name in wants) if system.is_link(path)]
+    folder, name = OWN, unit_name(service)
+    wants = [found for found in system.list(folder) if found.endswith((".wants", ".requires"))]
+    return [path for path in ("%s/%s/%s" % (folder, found, name) for found in wants) if system.is_link(path)]
 
 
 def files(system: System) -> "List[str]":
@@ -56,3 +78,132 @@ def remove(system: System) -> None:
     """Take unit, preset and links away."""
     for path in links(system) + [UNIT, PRESET]:
         system.unlink(path)
+
+
+def services(system: System) -> "Dict[str, str]":
+    """What any target wants that a boot can reach, unless it is masked or not there; `.service` is left out.
+
+    Scripts of System V without a unit of their name are started too, by a generator.
+    """
+    from . import sysvinit
+
+    found: "Dict[str, str]" = {}
+    for folder in FOLDERS:
+        for wants in system.list(folder):
+            target, _, ending = wants.rpartition(".")
+            if ending not in ("wants", "requires") or target.split(".")[0] in NOT_STARTED:
+                continue
+            if has_unit(system, target) and not find_unit(system, target):
+                continue  # it is masked, and with it what only it would start
+            for name in system.list("%s/%s" % (folder, wants)):
+                if find_unit(system, name):
+                    plain = name[: -len(".service")] if name.endswith(".service") else name
+                    found.setdefault(plain, "%s/%s/%s" % (folder, wants, name))
+    for folder in sysvinit.runlevel_folders(system):
+        for path in sysvinit.start_links(system, folder):
+            name = sysvinit.plain_name(path)
+            if not any(has_unit(system, name + ending) for ending in (".service", ".sh.service")):
+                found.setdefault(name, path)
+    return found
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """`systemctl enable`; `unmask` where somebody has masked it."""
+    name = unit_name(service)
+    if find_unit(system, name):
+        return ("systemctl", "enable", service)
+    return ("systemctl", "unmask", service) if any(
+        system.readlink("%s/%s" % (folder, name)) == "/dev/null" for folder in FOLDERS
+    ) else ()  # fmt: skip
+
+
+def unit_name(service: str) -> str:
+    """The name of the unit; a service's may go without its ending."""
+    return service if service.endswith(KINDS) else service + ".service"
+
+
+def has_unit(system: System, name: str) -> bool:
+    """Is there a unit file of this name, be it masked?"""
+    return any(system.stat("%s/%s" % (folder, name), follow=False) is not None for folder in FOLDERS)
+
+
+def find_unit(system: System, name: str, aliases: int = ALIASES) -> "Optional[str]":
+    """The path of the unit that counts, `x@.service` for `x@y.service` too; None if there is none, or it is masked (an
+    empty file does that too). A link to another unit is that other's name, under which it may be masked."""
+    head, at, tail = name.partition("@")
+    names = [name] + ([head + "@." + tail.rpartition(".")[2]] if at else [])
+    for wanted in names:
+        for folder in FOLDERS:
+            path = "%s/%s" % (folder, wanted)
+            if system.stat(path, follow=False) is not None:
+                other = (system.readlink(path) or "").rpartition("/")[2]
+                if other != wanted and other.endswith(KINDS) and aliases and has_unit(system, other):
+                    return find_unit(system, other, aliases - 1)
+                try:
+                    return path if system.read(path, 1, head=True) else None
+                except GuestError:  # a link to /dev/null
+                    return None
+    return None
+
+
+# -- does the boot come to it? ---------------------------------------------------------------------------------------
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """The unit is masked or gone, no target that the boot reaches wants it, or a preset takes the link away."""
+    if not find_unit(system, NAME):
+        yield Obstacle("there is no unit behind %s" % links[0], INSTALL, sure=True)
+        return
+    targets = [link.split("/")[-2].rpartition(".")[0] for link in links]
+    default = default_target(system)
+    if default in ("rescue.target", "emergency.target"):
+        message = "the image boots to %s, which starts no services" % default
+        yield Obstacle(message, ("systemctl", "set-default", "multi-user.target"), sure=True)
+    elif not any(target in SYSTEM_TARGETS or target == default for target in targets):
+        message = "only %s wants the hook, and the image boots to %s" % (targets[0], default)
+        yield Obstacle(message, INSTALL, sure=True)
+    elif default not in SYSTEM_TARGETS:
+        if "multi-user.target" not in unit_text(system, default):
+            message = "the image boots to %s: nobody can tell whether that starts the hook" % default
+            yield Obstacle(message, (), sure=False)
+    verdict = find_preset(system, NAME)
+    if verdict and not verdict[0]:
+        message = "%s disables the hook, and an image without a machine-id goes by that" % verdict[1]
+        yield Obstacle(message, INSTALL, sure=is_first_boot(system))
+
+
+def default_target(system: System) -> str:
+    """The target that the boot goes to."""
+    for folder in FOLDERS:
+        if system.stat(folder + "/default.target", follow=False) is not None:
+            return system.chain(folder + "/default.target")[-1].rpartition("/")[2]
+    return "multi-user.target"
+
+
+def unit_text(system: System, name: str) -> str:
+    """The text of a unit; empty if there is none."""
+    return next(filter(None, (system.read_text(folder + "/" + name) for folder in FOLDERS)), "")
+
+
+def is_first_boot(system: System) -> bool:
+    """Would systemd take the next boot for the first, and go by its presets? Not with an empty file: machine-id(5)."""
+    text = system.read_text("/etc/machine-id")
+    return text is None or text.strip() == "uninitialized"
+
+
+def find_preset(system: System, unit: str) -> "Optional[Tuple[bool, str]]":
+    """(enable or disable, the file that says so) for a unit, by the first line that matches; None if no line does."""
+    from ...door.pattern import matches
+    from ...door.text import words_in
+
+    files: "Dict[str, str]" = {}
+    for top in PRESETS:
+        for name in system.list(top + "/systemd/system-preset"):
+            if name.endswith(".preset"):
+                files.setdefault(name, "%s/systemd/system-preset/%s" % (top, name))
+    for name in sorted(files):
+        for line in (system.read_text(files[name]) or "").split("\n"):
+            words = words_in(line)
+            if len(words) > 1 and words[0] in ("enable", "disable") and matches(unit, words[1]):
+                return words[0] == "enable", files[name]
+    return None

@@ -4,24 +4,27 @@ One LSB script serves them all. On the running system, or inside a chroot, the d
 the same links, and the same lines in startpar's file, are written by hand.
 """
 
+import re
 from contextlib import suppress
 
 from ...door.system import System
 from ...door.text import is_digits
 from ...door.tree import ROOT
 from ...errors import GuestError
+from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle
+from ..usual import left_to_do as left_to_do
+from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Tuple
+    from typing import Dict, Iterator, List, Optional, Set, Tuple
 
     from ...records import Hook
 
-NAME = "azure-provisioning"
 SCRIPT = "/etc/init.d/" + NAME
 DEPEND = "/etc/init.d/.depend.start"
 RUNLEVELS = "2345"
-SSH_SERVERS = ("ssh", "sshd", "dropbear")
+START = re.compile(r"S[0-9][0-9].")
 
 
 def present(system: System) -> bool:
@@ -53,9 +56,14 @@ def enable(system: System, hook: "Hook") -> None:
     order_before_ssh(system)
 
 
-def links(system: System) -> "List[str]":
-    """Our start links, whatever their numbers are."""
-    return numbered_links(system, "S")
+def links(system: System, service: str = NAME) -> "List[str]":
+    """The start links, whatever their numbers are: ours in runlevels 2 to 5, another service's in all."""
+    if service == NAME:
+        return numbered_links(system, "S", runlevel_folders(system))
+    top = "/etc/rc.d" if system.is_dir("/etc/rc.d/rc3.d") else "/etc"
+    found = numbered_links(system, "S", ["%s/rc%s.d" % (top, runlevel) for runlevel in "S0123456"], service)
+    job = "/etc/init/%s.conf" % service  # upstart's
+    return found + ([job] if system.exists(job) else [])
 
 
 def files(system: System) -> "List[str]":
@@ -70,7 +78,7 @@ def disable(system: System) -> "List[str]":
 
 def remove(system: System) -> None:
     """Take links, startpar's lines and the script away."""
-    for path in links(system) + numbered_links(system, "K"):
+    for path in links(system) + numbered_links(system, "K", runlevel_folders(system)):
         system.unlink(path)
     lines = read_depend(system)
     if lines:
@@ -113,11 +121,11 @@ def runlevel_folders(system: System) -> "List[str]":
     return [folder for folder in folders if system.is_dir(folder)]
 
 
-def numbered_links(system: System, letter: str) -> "List[str]":
-    """Our start (S) or kill (K) links."""
+def numbered_links(system: System, letter: str, folders: "List[str]", service: str = NAME) -> "List[str]":
+    """A service's start (S) or kill (K) links in some folders."""
     found = []
-    for folder in runlevel_folders(system):
-        names = [name for name in system.list(folder) if name[:1] == letter and name[3:] == NAME]
+    for folder in folders:
+        names = [name for name in system.list(folder) if name[:1] == letter and name[3:] == service]
         found += ["%s/%s" % (folder, name) for name in names]
     return found
 
@@ -149,6 +157,133 @@ def is_debian(system: System) -> bool:
     """Is there Debian's update-rc.d, which is in Perl and gives every script the number 1?"""
     update = system.read("/usr/sbin/update-rc.d", head=True) or b""
     return b"perl" in update.split(b"\n", 1)[0]
+
+
+# -- what a boot starts -----------------------------------------------------------------------------------------------
+
+
+def services(system: System) -> "Dict[str, str]":
+    """What rcS.d and the default runlevel link to and startpar does not leave out, and upstart's jobs.
+
+    rc and startpar pass over a script that may not be executed.
+    """
+    from ..detection import find_base
+
+    if find_base(system) == "runit":  # Debian's, which runs the scripts that it has no service for
+        from . import runit
+
+        return runit.services(system)
+    found: "Dict[str, str]" = {}
+    listed = startpar_targets(system)
+    for top in ("/etc/rc.d", "/etc"):
+        for path in start_links(system, top + "/rcS.d") + start_links(system, top + "/rcsysinit.d"):
+            found.setdefault(plain_name(path), path)
+        for path in start_links(system, "%s/rc%s.d" % (top, default_runlevel(system))):
+            if listed is None or plain_name(path) in listed:
+                found.setdefault(plain_name(path), path)
+    for name in system.list("/etc/init"):
+        if name.endswith(".conf") and system.exists("/etc/init/" + name) and not is_manual(system, "/etc/init/" + name):
+            found.setdefault(name[: -len(".conf")], "/etc/init/" + name)
+    return found
+
+
+def start_links(system: System, folder: str) -> "List[str]":
+    """The paths of the start links in a folder that lead to a program."""
+    paths = ["%s/%s" % (folder, name) for name in system.list(folder) if START.match(name)]
+    return [path for path in paths if system.is_program(path)]
+
+
+def plain_name(path: str) -> str:
+    """The service's name in the path of its start link."""
+    return path.rpartition("/")[2][3:]
+
+
+def is_manual(system: System, job: str) -> bool:
+    """Does upstart start a job only when it is told to? See init(5) and its `manual`."""
+    from ..detection import active_lines
+
+    lines = active_lines(system, job) + b"\n" + active_lines(system, job[: -len(".conf")] + ".override")
+    return any(line.split() == [b"manual"] for line in lines.split(b"\n"))
+
+
+def default_runlevel(system: System) -> str:
+    """The runlevel that a boot goes to: inittab's, upstart's, or Yocto's under busybox, which knows none."""
+    from ..detection import active_lines, text
+
+    match = re.search(r"(?m)^[^#:\n]*:([0-9]):initdefault:", text(system, "/etc/inittab"))
+    if match:
+        return match.group(1)
+    match = re.search(r"(?m)^env DEFAULT_RUNLEVEL=([0-9])", text(system, "/etc/init/rc-sysinit.conf"))
+    if match:
+        return match.group(1)
+    return "5" if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") else "2"
+
+
+def startpar_targets(system: System) -> "Optional[Set[str]]":
+    """The only services that a makefile-style boot starts (Debian's /etc/init.d/rc); None if this is none."""
+    from ..detection import text
+
+    files = ["/etc/init.d/.depend." + name for name in ("boot", "start", "stop")]
+    if system.exists("/etc/init.d/.legacy-bootordering") or not all(text(system, path) for path in files):
+        return None
+    if not system.find_program("startpar"):
+        return None
+    return next((set(words) for key, words in read_depend(system) if key == "TARGETS ="), set())
+
+
+def enable_command(system: System, service: str) -> "Tuple[str, ...]":
+    """The distro's own tool."""
+    if not system.exists("/etc/init.d/" + service):
+        return ()
+    if not system.is_program("/etc/init.d/" + service):
+        return ("chmod", "+x", "/etc/init.d/" + service)
+    if system.find_program("chkconfig"):
+        return ("chkconfig", service, "on")
+    return ("update-rc.d", service, "defaults") if system.find_program("update-rc.d") else ()
+
+
+# -- does the boot come to it? ----------------------------------------------------------------------------------------
+
+
+def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
+    """No link in the runlevel that the boot goes to, nothing that runs it, a list of startpar without us, or late."""
+    level = default_runlevel(system)
+    here = [link for link in links if "/rc%s.d/" % level in link]
+    if not here:
+        message = "the image boots to runlevel %s, in which there is no link to the hook" % level
+        yield Obstacle(message, INSTALL, sure=True)
+        return
+    if not system.is_program(here[0]):
+        yield Obstacle("%s leads to no program" % here[0], INSTALL, sure=True)
+    if not runs_level(system, level):
+        yield Obstacle("nothing in /etc/inittab runs the scripts of runlevel %s" % level, (), sure=True)
+    targets = startpar_targets(system)
+    if targets is not None and NAME not in targets:
+        yield Obstacle("%s does not name the hook: startpar starts nothing else" % DEPEND, INSTALL, sure=True)
+    folder, _, name = here[0].rpartition("/")
+    late = [other for other in system.list(folder) if is_ssh_link(other) and other < name]
+    if late and targets is None:
+        message = "%s is started before the hook, with the host keys of the image" % late[0]
+        yield Obstacle(message, INSTALL, sure=False)
+
+
+def runs_level(system: System, level: str) -> bool:
+    """Does something start what is linked in rcN.d?"""
+    from ..detection import S6_SCRIPTS, active_lines, find_base
+
+    if find_base(system) == "runit":  # whose stage 2 does, or detection would have named it
+        return True
+    inittab = active_lines(system, "/etc/inittab").decode("utf-8", "replace")
+    for fields in (line.split(":", 3) for line in inittab.split("\n")):
+        if len(fields) == 4 and level in fields[1] and "rc" in re.split(r"[\s/]+", fields[3]):
+            if fields[3].split()[-1] == level:
+                return True
+    if find_base(system) == "busybox" or not inittab:
+        callers = ["/etc/init.d/rcS", "/etc/init.d/rc"] + [folder + "/rc.init" for folder in S6_SCRIPTS]
+        callers += ["/etc/init/rc.conf", "/etc/init/rc-sysinit.conf"]
+        text = b"\n".join(active_lines(system, path) for path in callers)
+        return b"rc%s.d" % level.encode() in text or b"/rc " in text + inittab.encode() or b"rc5.d" in text
+    return system.exists("/etc/init/rc.conf")
 
 
 # -- startpar: `.depend.start` as insserv writes it. What is not named there is not started, link or no link. --------

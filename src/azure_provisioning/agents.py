@@ -1,0 +1,95 @@
+"""Another provisioning agent on the same machine: two that both set a VM up and report for it do harm to each other."""
+
+import re
+
+from .door.system import System
+from .init import table
+from .init.detection import text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple
+
+WAAGENT = ("waagent", "walinuxagent")
+CLOUD_INIT = ("cloud-init", "cloud-init-local", "cloud-init-main", "cloud-init-network")
+WAAGENT_CONF = "/etc/waagent.conf"
+CLOUD_CONF = "/etc/cloud"
+CLOUD_DISABLED = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
+CLOUD_OFF = "cloud-init=disabled"  # on the kernel's command line
+
+
+def find_rivals(system: System) -> "List[str]":
+    """The other provisioners that this guest would start at a boot on Azure; each is a line that says what to do."""
+    found = []
+    if waagent_provisions(system) and is_enabled(system, WAAGENT):
+        found.append("waagent would provision too: remove it, or set Provisioning.Agent=disabled in " + WAAGENT_CONF)
+    if cloud_init_provisions(system) and is_enabled(system, CLOUD_INIT):
+        found.append("cloud-init would provision too: remove it, or create " + CLOUD_DISABLED[0])
+    return found
+
+
+def is_enabled(system: System, services: "Tuple[str, ...]") -> bool:
+    """Does a boot of this guest start one of the services?"""
+    return bool(set(table.find_services(system) or ()) & set(services))
+
+
+def waagent_provisions(system: System) -> bool:
+    """Is provisioning on in waagent's options? With `auto` it leaves the work to cloud-init, where there is one."""
+    if not system.find_program("waagent"):
+        return False
+    options = read_options(system, WAAGENT_CONF)
+    agent = options.get("provisioning.agent", "auto").lower()
+    enabled = options.get("provisioning.enabled", "y").lower()
+    return agent != "disabled" and enabled.startswith("y")
+
+
+def cloud_init_provisions(system: System) -> bool:
+    """Would cloud-init run, and may it take Azure for its datasource?"""
+    if not system.find_program("cloud-init") or any(system.exists(path) for path in CLOUD_DISABLED):
+        return False
+    if system.live and CLOUD_OFF in text(system, "/proc/cmdline").split():
+        return False
+    sources = datasources(system)
+    return not sources or "azure" in sources
+
+
+def datasources(system: System) -> "Optional[List[str]]":
+    """The datasources that cloud-init may take, in lower case; None if it may take any that it knows.
+
+    A later file takes the place of an earlier one: cloud.cfg, then those of cloud.cfg.d by their names.
+    """
+    names = [name for name in system.list(CLOUD_CONF + "/cloud.cfg.d") if name.endswith(".cfg")]
+    found = None
+    for path in ["/cloud.cfg"] + ["/cloud.cfg.d/" + name for name in names]:
+        listed = yaml_list(text(system, CLOUD_CONF + path), "datasource_list")
+        found = found if listed is None else listed
+    return None if found is None else [name.lower() for name in found]
+
+
+def yaml_list(document: str, key: str) -> "Optional[List[str]]":
+    """The words of a list at the top of a YAML document: `[a, 'b']`, over several lines too, or a `- a` a line.
+
+    None if the document has no such key. There is no YAML in the standard library; of it this knows what people write
+    there.
+    """
+    found = None
+    lines = [re.sub(r"(^|\s)#.*", "", line).rstrip() for line in document.split("\n")]
+    for number, line in enumerate(lines):
+        match = re.match(r"[\"']?%s[\"']?\s*:(.*)" % re.escape(key), line)
+        if match:
+            value, rest = match.group(1).strip(), [line for line in lines[number + 1 :] if line.strip()]
+            while rest and (not value or value[0] == "[") and "]" not in value and rest[0][0] in " \t-[]":
+                if rest[0].lstrip().startswith("- ") and value[:1] != "[":
+                    break
+                value += " " + rest.pop(0).strip()
+                value = value.strip()
+            found = value.strip("[] ").split("]")[0].split(",") if value else []
+            while not value and rest and re.match(r"\s*-\s", rest[0]):
+                found.append(rest.pop(0).strip()[1:])
+    return None if found is None else [word for word in (each.strip(" \t\"'") for each in found) if word]
+
+
+def read_options(system: System, path: str) -> "Dict[str, str]":
+    """The `Key=value` lines of a file, keys in lower case."""
+    pairs = (line.split("#")[0].partition("=") for line in text(system, path).split("\n"))
+    return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
