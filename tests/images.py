@@ -14,6 +14,7 @@ from tests.server import Result as Result
 
 PYTHON = {"/usr/bin/python3": "-> python3.11", "/usr/bin/python3.11": "python"}
 
+NETWORKD = "/lib/systemd/system/systemd-networkd.service"
 DEBIAN_RC = '#!/bin/sh\n. /lib/init/vars.sh\nstartpar -p 4 -t 20 -T 3 -M start -P N -R "$1"\n'
 DEBIAN_OPENRC = "#!/bin/sh\n# rc: runs the scripts of a runlevel\nexec /sbin/openrc default\n"
 DEBIAN_INITTAB = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl2:2:wait:/etc/init.d/rc 2\n"
@@ -66,7 +67,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/lib/systemd/system/ssh.service": "[Service]\n",
         "/usr/lib/systemd/system/systemd-networkd.service": "[Service]\n",
         "/etc/systemd/system/multi-user.target.wants/ssh.service": "-> /lib/systemd/system/ssh.service",
-        "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> ../systemd-networkd.service",
+        "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> " + NETWORKD,
     },
     "insserv": {
         "/sbin/init": SYSVINIT,

@@ -218,6 +218,19 @@ class DetectionTest(ImageTest):
         self.assertIn("--init", line)
 
 
+class PlainFileTest(ImageTest):
+    def test_programs_that_are_no_links(self) -> None:
+        """Told by what only the one program has among its strings."""
+        openrc = {"/sbin/openrc-run": "", "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd"}
+        for text, name in (
+            ("\x7fELF OpenRC init version %s starting", "openrc"),
+            ("\x7fELF dinit: '--socket-path' /run /.dinitctl", "dinit"),
+        ):
+            self.fill(openrc if name == "openrc" else {})
+            self.fill({"/sbin/init": text})
+            self.assertEqual(find_init(self.system), name)
+
+
 class HostileImageTest(ImageTest):
     """Whatever an image contains: nothing outside it is read or written, and no answer takes for ever."""
 

@@ -474,6 +474,44 @@ class PythonTest(ImageTest):
             with self.subTest(path):
                 self.assertIsNone(self.written(python, "--python", path))
 
+    def test_named_that_is_none(self) -> None:
+        """By its name or by what is in it; said, because there are many builds of Python."""
+        self.image("systemd")
+        for path, content, is_one in (
+            ("/usr/bin/perl", "\x7fELF Perl_newSV", False),
+            ("/bin/sh", "\x7fELF", False),
+            ("/usr/bin/env", "\x7fELF", False),
+            ("/opt/bin/py", "\x7fELF Py_BytesMain", True),
+            ("/opt/bin/wrapped", '#!/bin/sh\nexec /opt/x/python3 "$@"\n', True),
+            ("/opt/bin/linked", "-> /usr/bin/python3.11", True),
+            ("/usr/bin/pypy3", "\x7fELF", True),
+            ("/usr/libexec/platform-python", "\x7fELF", True),
+        ):
+            with self.subTest(path):
+                self.fill({path: content})
+                os.chmod(self.system.path(path), 0o755)
+                result = self.install("--python", path)
+                self.assertEqual("nothing says that %s is a Python" % path in result.err, not is_one, result.err)
+
+    def test_another_init_system(self) -> None:
+        """The one that was named is believed; what the image has is said."""
+        for image, name, told in (
+            ("systemd", "runit", "systemd"),
+            ("systemd", "systemd", ""),
+            ("openrc on busybox", "busybox", "openrc"),
+            ("runit of debian", "runit", ""),
+            ("bsd rc", "rc-local", ""),
+            ("insserv", "openrc", "sysvinit"),
+        ):
+            with self.subTest(image + name):
+                self.empty()
+                self.image(image)
+                self.fill({"/etc/runit/runsvdir/default/x": "-> /x", "/etc/runlevels/x": ""})
+                err = self.install("--init", name).err
+                words = "the image boots with %s, and nothing there is known to start a hook for %s" % (told, name)
+                self.assertEqual(words in err, bool(told), err)
+                self.assertEqual("nothing there is known" in err, bool(told), err)
+
     def test_named_too_old_or_missing_says_so(self) -> None:
         self.image("systemd")
         self.fill({"/opt/bin/python3.5": "x"})

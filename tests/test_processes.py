@@ -21,7 +21,7 @@ import fcntl, glob, json, os, shutil, signal, socket, struct, subprocess, sys, t
 top, room = sys.argv[1:]
 sys.path.insert(0, top)
 import tests
-from azure_provisioning.guest import holders, host_keys, leftovers, sshd
+from azure_provisioning.guest import holders, host_keys, sshd, stale_locks
 from azure_provisioning.guest.dns import find_processes
 from azure_provisioning.door.system import System
 
@@ -188,9 +188,9 @@ claims = {}
 for what, child in (("reader", reader), ("tool", tool)):
     claims[what] = [holders.is_gone(here, str(child.pid)), None]
 os.utime("/etc/group+", (time.time() - 10,) * 2)
-claims["tool"][1] = not leftovers.is_in_use(here, "/etc/group+", os.stat("/etc/group+"))
+claims["tool"][1] = not stale_locks.is_in_use(here, "/etc/group+", os.stat("/etc/group+"))
 end(tool)
-claims["reader"][1] = not leftovers.is_in_use(here, "/etc/group+", os.stat("/etc/group+"))
+claims["reader"][1] = not stale_locks.is_in_use(here, "/etc/group+", os.stat("/etc/group+"))
 found["locks"] = claims
 end(reader)
 json.dump(found, sys.stdout)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 6)
 USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/libexec/platform-python")
+NAMED = re.compile(r"(?:platform-)?python|pypy")
+PROGRAM_LIMIT = 32 << 20  # bytes of a program that are searched
 FOLDERS = ("/usr/bin", "/usr/local/bin")
 LIBRARIES = ("lib", "lib64")
 RARE = ("json", "socket", "subprocess")  # what small Pythons lack of the library that a boot needs
@@ -86,6 +88,15 @@ def versioned(system: System) -> "List[str]":
             if match:
                 found.append((int(match.group(1)), folder + "/" + name))
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def is_python(system: System, path: str) -> bool:
+    """Do the names of a program, or what is in it, say that it is a Python?"""
+    if any(NAMED.match(step.rpartition("/")[2]) for step in system.chain(path)):
+        return True
+    content = system.read(path, limit=PROGRAM_LIMIT, head=True) or b""
+    marks = (b"python",) if content.startswith(b"#!") else (b"Py_BytesMain", b"Py_Main", b"libpython")
+    return any(mark in content for mark in marks)
 
 
 def is_too_old(system: System, path: str) -> bool:

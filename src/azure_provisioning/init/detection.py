@@ -35,6 +35,8 @@ BY_CONTENT = (
     (b"/etc/finit.conf", "finit"),
     (b"com.ubuntu.Upstart", "sysvinit"),
     (b"running in %ssystem mode", "systemd"),
+    (b"OpenRC init version", "openrc"),
+    (b".dinitctl", "dinit"),
 )
 # An init that is a script ends by starting the real one.
 BY_SCRIPT = ((b"dinit", "dinit"), (b"s6-linux-init", "s6"), (b"runit", "runit"), (b"openrc", "openrc"))

@@ -14,7 +14,7 @@ from ...init.unit import DEFAULT, SHELL
 from ...records import Hook
 from ...story import state
 from ..check.interpreter import missing_modules
-from ..python import WITHOUT, describe_lack, find_interpreter, unheard_options
+from ..python import WITHOUT, describe_lack, find_interpreter, is_python, unheard_options
 from ..root import check_root
 
 TYPE_CHECKING = False
@@ -79,6 +79,11 @@ def install(
             system.commit()
         else:
             system.roll_back()
+    booted = boots_with_another(system, name)
+    if booted:
+        console.warn("the image boots with %s, and nothing there is known to start a hook for %s" % (booted, name))
+    if python and not is_python(system, python):
+        console.warn("nothing says that %s is a Python: no boot would set a VM up with another program" % python)
     for line in find_rivals(system):
         console.warn(line)
     if lack:
@@ -89,6 +94,14 @@ def install(
     if kind:
         console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))
     return name
+
+
+def boots_with_another(system: System, name: str) -> "Optional[str]":
+    """The init system that this guest has, if it is known to be another than the one that was asked for."""
+    found = detection.find_init(system)
+    if found in (None, name) or name == "rc-local":  # which is only installed where something calls it
+        return None
+    return None if name == "runit" and detection.find_base(system) == "runit" else found  # Debian's runs scripts too
 
 
 def known_lack(system: System, python: str) -> "List[str]":

@@ -1,0 +1,221 @@
+"""Every init system answers every question about itself: asked of every image of the tests."""
+
+import os
+import shlex
+from typing import Dict, List, Set
+
+from azure_provisioning.init import table, usual
+from azure_provisioning.init.systems import finit
+from tests import TOP
+from tests.images import IMAGES, SUPPORTED, ImageTest
+from tests.s6_database import resolve_cdb
+
+QUESTIONS = (
+    "present",
+    "enable",
+    "links",
+    "files",
+    "disable",
+    "remove",
+    "services",
+    "unreached",
+    "enable_command",
+    "restart_command",
+    "left_to_do",
+)
+WITHOUT_LIST = ("busybox", "rc-local")  # what a boot starts is in scripts
+SSH = {"ssh", "sshd", "dropbear"}
+DHCP = {"systemd-networkd", "networking", "network", "dhcpcd", "network-interface", "inet1"}
+WITHOUT_SSH = ("upstart of ubuntu",)  # a job, which has no script
+RELOADED = "s6"  # a boot reads what its own tools make of the files
+
+
+class ContractTest(ImageTest):
+    def test_every_module_answers_everything(self) -> None:
+        folder = os.path.join(TOP, "src", "azure_provisioning", "init", "systems")
+        modules = {name[:-3].replace("_", "-") for name in os.listdir(folder) if name.endswith(".py")} - {"--init--"}
+        self.assertEqual(modules, set(table.NAMES))
+        for name in table.NAMES:
+            for question in QUESTIONS:
+                self.assertTrue(callable(getattr(table.load(name), question, None)), "%s: %s" % (name, question))
+        self.assertEqual(set(SUPPORTED), set(IMAGES))
+        self.assertEqual(set(SUPPORTED.values()), set(table.NAMES))
+
+    def each(self, *others: str) -> "List[str]":
+        """The images whose init system keeps a list, and is none of `others`."""
+        return [name for name in sorted(IMAGES) if SUPPORTED[name] not in WITHOUT_LIST + others]
+
+    def start_anew(self, name: str) -> "table.InitSystem":
+        self.empty()
+        self.image(name)
+        return table.load(SUPPORTED[name])
+
+    def found(self, name: str) -> "Dict[str, str]":
+        services = table.load(SUPPORTED[name]).services(self.system)
+        assert services is not None, name
+        self.assertEqual(table.find_services(self.system), services)
+        return services
+
+    def test_services(self) -> None:
+        """The SSH server and the DHCP client are started, each with a file that is there."""
+        for name in self.each():
+            with self.subTest(name):
+                self.start_anew(name)
+                services = self.found(name)
+                self.assertTrue(SSH & set(services), services)
+                self.assertTrue(DHCP & set(services), services)
+                for service, path in services.items():
+                    if path != "/etc/network/interfaces":  # of the `ifup` in a program
+                        self.assertTrue(self.system.exists(path), (service, path))
+        for name in sorted(set(IMAGES) - set(self.each())):
+            self.assertIsNone(self.start_anew(name).services(self.system), name)
+            self.assertIsNone(table.find_services(self.system))
+
+    def server(self, name: str) -> str:
+        return min(SSH & set(self.found(name)))
+
+    def compile_anew(self, *gone: str) -> None:
+        """What s6's tools would make of what is enabled."""
+        for path in ("/etc/s6/rc/compiled/resolve.cdb", "/etc/s6-rc/compiled/current/resolve.cdb"):
+            if self.system.exists(path):
+                self.fill({path: resolve_cdb(["x"], {"default": []})})
+
+    def test_unlinked_ones_are_not_started(self) -> None:
+        for name in self.each("slackware"):
+            with self.subTest(name):
+                module = self.start_anew(name)
+                server = self.server(name)
+                links = module.links(self.system, server) or module.links(self.system, server + "-srv")
+                self.assertTrue(links or name == "s6 as its author has it", "no link of " + server)
+                for link in links:
+                    self.system.unlink(link)
+                self.compile_anew()
+                self.assertNotIn(server, self.found(name))
+
+    def test_what_cannot_be_run_is_not_started(self) -> None:
+        """No program any more, or gone; and each system's own way of switching a service off."""
+        for name in self.each("systemd", "finit", "dinit", "s6"):
+            if name in WITHOUT_SSH:
+                continue
+            with self.subTest(name):
+                self.start_anew(name)
+                server = self.server(name)
+                path = self.found(name)[server]
+                os.chmod(self.system.path(path), 0o644)
+                self.assertNotIn(server, self.found(name))
+                self.assertNotIn("started", self.found(name))
+        for name in self.each():
+            if SUPPORTED[name] != RELOADED:
+                with self.subTest(name):
+                    self.start_anew(name)
+                    server = self.server(name)
+                    os.unlink(self.system.path(self.found(name)[server]))
+                    self.assertNotIn(server, self.found(name))
+        for name, path, text, server in (
+            ("systemd", "/etc/systemd/system/ssh.service", "-> /dev/null", "ssh"),
+            ("systemd", "/etc/systemd/system/ssh.service", "", "ssh"),
+            ("runit of void", "/etc/sv/sshd/down", "", "sshd"),
+            ("runit of artix", "/etc/runit/sv/sshd/down", "", "sshd"),
+            ("upstart of ubuntu", "/etc/init/ssh.override", "manual\n", "ssh"),
+        ):
+            with self.subTest(path + text):
+                self.start_anew(name)
+                self.fill({path: text})
+                self.assertNotIn(server, self.found(name))
+
+    def test_enable_command(self) -> None:
+        """It names what is there, and does it: where it is a command of coreutils, it is run."""
+        for name in self.each("slackware"):
+            with self.subTest(name):
+                module = self.start_anew(name)
+                server = self.server(name)
+                for link in module.links(self.system, server) or module.links(self.system, server + "-srv"):
+                    self.system.unlink(link)
+                self.enabled_by(module, name, server)
+        for name, server, path in (
+            ("buildroot", "sshd", "/etc/init.d/S50sshd"),
+            ("slackware", "sshd", "/etc/rc.d/rc.sshd"),
+            ("runit of artix", "sshd", "/etc/runit/sv/sshd/run"),
+            ("openrc on busybox", "sshd", "/etc/init.d/sshd"),
+            ("insserv", "ssh", "/etc/init.d/ssh"),
+        ):
+            with self.subTest(path):
+                module = self.start_anew(name)
+                os.chmod(self.system.path(path), 0o644)
+                self.assertNotIn(server, self.found(name))
+                self.enabled_by(module, name, server)
+        for name in sorted(IMAGES):
+            self.assertEqual(self.start_anew(name).enable_command(self.system, "no-such-service"), ())
+
+    def enabled_by(self, module: "table.InitSystem", name: str, server: str) -> None:
+        """The words have the server started, if we can carry them out."""
+        words = list(module.enable_command(self.system, server))
+        if words[:1] in (["ln"], ["chmod"], ["rm"], ["touch"]):
+            for word in words[1:]:
+                if word.startswith("/") and words[0] != "touch" and not word.endswith("/"):
+                    self.assertTrue(self.system.exists(word), words)
+            self.carry_out(words)
+            if SUPPORTED[name] != RELOADED:
+                self.assertIn(server, self.found(name))
+        elif words:
+            self.assertIn(words[0], ("systemctl", "rc-update", "update-rc.d", "chkconfig", "s6"))
+            self.assertIn(server, words)
+        else:
+            self.assertIn(name, WITHOUT_TOOL)
+
+    def carry_out(self, words: "List[str]") -> None:
+        """As the image's own tool does it, but in its root."""
+        target, name = words[-1], os.path.basename(words[-2])
+        if words[0] == "ln":
+            self.system.link(words[-2], target + name if target.endswith("/") else target)
+            link = target + name if target.endswith("/") else target
+            self.assertTrue(self.system.exists(link), "%s leads nowhere" % shlex.quote(link))
+        elif words[0] == "chmod":
+            os.chmod(self.system.path(target), 0o755)
+        elif words[0] == "rm":
+            self.system.unlink(target)
+        else:
+            self.system.write(target, "")
+
+    def test_unreached(self) -> None:
+        """Nothing keeps a boot from a hook that was installed, but what s6's tools are still to make."""
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                module = self.start_anew(name)
+                self.install()
+                sure = [found for found in module.unreached(self.system, self.hook()[1]) if found.sure]
+                self.assertEqual(len(sure), 1 if SUPPORTED[name] == RELOADED else 0, sure)
+                for obstacle in module.unreached(self.system, self.hook()[1]):
+                    self.assertIsInstance(obstacle, usual.Obstacle)
+
+    def test_left_to_do(self) -> None:
+        """All three verbs that write say what is left."""
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                module = self.start_anew(name)
+                self.assertIsNone(module.left_to_do(self.system))
+                installed = self.install()
+                left = module.left_to_do(self.system)
+                self.assertEqual(left is not None, SUPPORTED[name] == RELOADED)
+                self.assertEqual(installed.err.count("database"), 1 if left else 0, installed.err)
+                generalized = self.refused_or_not("generalize", "--yes")
+                self.assertEqual(generalized.code, 0, generalized.err)
+                self.assertEqual(left is not None and left in generalized.err, left is not None, generalized.err)
+                self.assertEqual("power off and capture now" in generalized.err, left is None)
+                self.assertNotIn("database", self.uninstall().err)  # it never was in one
+
+    def test_nothing_else_knows_one(self) -> None:
+        """An init system is named by its module, the table, the detection, and the words of the command line."""
+        found: "Set[str]" = set()
+        for folder, _, names in os.walk(os.path.join(TOP, "src")):
+            for each in names:
+                with open(os.path.join(folder, each), "rb") as file:
+                    if each.endswith((".py", ".sh")) and b"finit" in file.read():
+                        found.add(os.path.relpath(os.path.join(folder, each), os.path.join(TOP, "src")))
+        init = "azure_provisioning/init/"
+        self.assertEqual(found, {init + "systems/finit.py", init + "table.py", init + "detection.py"})
+        self.assertTrue(finit.FOLDER)
+
+
+WITHOUT_TOOL = ("yocto", "yocto busybox", "buildroot", "buildroot on sysvinit", "upstart of ubuntu",
+                "s6 as its author has it")  # fmt: skip
