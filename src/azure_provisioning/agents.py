@@ -3,8 +3,6 @@
 import re
 
 from .door.system import System
-from .init import table
-from .init.detection import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +28,8 @@ def find_rivals(system: System) -> "List[str]":
 
 def is_enabled(system: System, services: "Tuple[str, ...]") -> bool:
     """Does a boot of this guest start one of the services?"""
+    from .init import table  # most guests have none of their programs, and need not load this
+
     return bool(set(table.find_services(system) or ()) & set(services))
 
 
@@ -47,6 +47,8 @@ def cloud_init_provisions(system: System) -> bool:
     """Would cloud-init run, and may it take Azure for its datasource?"""
     if not system.find_program("cloud-init") or any(system.exists(path) for path in CLOUD_DISABLED):
         return False
+    from .init.detection import text
+
     if system.live and CLOUD_OFF in text(system, "/proc/cmdline").split():
         return False
     sources = datasources(system)
@@ -58,6 +60,8 @@ def datasources(system: System) -> "Optional[List[str]]":
 
     A later file takes the place of an earlier one: cloud.cfg, then those of cloud.cfg.d by their names.
     """
+    from .init.detection import text
+
     names = [name for name in system.list(CLOUD_CONF + "/cloud.cfg.d") if name.endswith(".cfg")]
     found = None
     for path in ["/cloud.cfg"] + ["/cloud.cfg.d/" + name for name in names]:
@@ -91,5 +95,7 @@ def yaml_list(document: str, key: str) -> "Optional[List[str]]":
 
 def read_options(system: System, path: str) -> "Dict[str, str]":
     """The `Key=value` lines of a file, keys in lower case."""
+    from .init.detection import text
+
     pairs = (line.split("#")[0].partition("=") for line in text(system, path).split("\n"))
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
