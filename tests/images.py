@@ -14,7 +14,6 @@ from tests.server import Result as Result
 
 PYTHON = {"/usr/bin/python3": "-> python3.11", "/usr/bin/python3.11": "python"}
 
-NETWORKD = "/lib/systemd/system/systemd-networkd.service"
 DEBIAN_RC = '#!/bin/sh\n. /lib/init/vars.sh\nstartpar -p 4 -t 20 -T 3 -M start -P N -R "$1"\n'
 DEBIAN_OPENRC = "#!/bin/sh\n# rc: runs the scripts of a runlevel\nexec /sbin/openrc default\n"
 DEBIAN_INITTAB = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl2:2:wait:/etc/init.d/rc 2\n"
@@ -65,9 +64,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin": "-> usr/sbin",
         "/usr/sbin/init": "-> /lib/systemd/systemd",
         "/usr/lib/systemd/system/ssh.service": "[Service]\n",
-        "/usr/lib/systemd/system/systemd-networkd.service": "[Service]\n",
         "/etc/systemd/system/multi-user.target.wants/ssh.service": "-> /lib/systemd/system/ssh.service",
-        "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> " + NETWORKD,
     },
     "insserv": {
         "/sbin/init": SYSVINIT,
@@ -77,9 +74,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/inittab": DEBIAN_INITTAB,
         "/etc/init.d/rc": DEBIAN_RC,
         "/etc/init.d/ssh": SCRIPT,
-        "/etc/init.d/networking": SCRIPT,
         "/etc/init.d/.depend.start": DEPEND_START,
-        "/etc/rcS.d/S02networking": LINK + "networking",
         "/etc/rc0.d/K01ssh": LINK + "ssh",
         "/etc/rc2.d/S03ssh": LINK + "ssh",
         "/etc/rc3.d/S03ssh": LINK + "ssh",
@@ -92,8 +87,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/inittab": DEBIAN_INITTAB,
         "/etc/init.d/rc": DEBIAN_RC,
         "/etc/init.d/ssh": SCRIPT,
-        "/etc/init.d/networking": SCRIPT,
-        "/etc/rcS.d/S01networking": LINK + "networking",
         "/etc/rc2.d/S01ssh": LINK + "ssh",
         "/etc/rc3.d/S01ssh": LINK + "ssh",
         "/etc/rc4.d/README": "",
@@ -106,8 +99,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/inittab": "id:3:initdefault:\n",
         "/etc/init.d": "-> rc.d/init.d",
         "/etc/rc.d/init.d/sshd": SCRIPT,
-        "/etc/rc.d/init.d/network": SCRIPT,
-        "/etc/rc.d/rc3.d/S10network": LINK + "network",
         "/etc/rc.d/rc": "#!/bin/bash\n",
         "/etc/rc.d/rc2.d/S55sshd": LINK + "sshd",
         "/etc/rc.d/rc3.d/S55sshd": LINK + "sshd",
@@ -137,16 +128,12 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/inittab": "::sysinit:/etc/init.d/rcS\n",
         "/etc/init.d/rcS": YOCTO_RCS,
         "/etc/init.d/dropbear": SCRIPT,
-        "/etc/init.d/networking": SCRIPT,
-        "/etc/rc5.d/S01networking": LINK + "networking",
         "/etc/rc5.d/S10dropbear": LINK + "dropbear",
     },
     "openrc on sysvinit": {
         "/sbin/init": SYSVINIT,
         "/sbin/openrc-run": "\x7fELF",
         "/etc/inittab": GENTOO_INITTAB,
-        "/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n",
-        "/etc/runlevels/boot/dhcpcd": "-> /etc/init.d/dhcpcd",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
         "/etc/init.d/sshd": "#!/sbin/openrc-run\n",
     },
@@ -155,8 +142,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/bin/busybox": BUSYBOX,
         "/sbin/openrc-run": "\x7fELF",
         "/etc/inittab": ALPINE_INITTAB,
-        "/etc/init.d/networking": "#!/sbin/openrc-run\n",
-        "/etc/runlevels/boot/networking": "-> /etc/init.d/networking",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
         "/etc/runlevels/boot/hostname": "-> /etc/init.d/hostname",
         "/etc/init.d/sshd": "#!/sbin/openrc-run\n",
@@ -169,8 +154,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
         "/etc/inittab": DEBIAN_INITTAB,
         "/etc/init.d/rc": DEBIAN_OPENRC,
-        "/etc/init.d/networking": SCRIPT,
-        "/etc/runlevels/sysinit/networking": "-> /etc/init.d/networking",
         "/etc/init.d/ssh": SCRIPT,
         "/etc/rc2.d/S03ssh": LINK + "ssh",
         "/etc/runlevels/default/ssh": "-> /etc/init.d/ssh",
@@ -180,8 +163,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/openrc-init": "\x7fELF",
         "/usr/bin/openrc-run": "\x7fELF",  # where Artix has it
         "/etc/init.d/sshd": "#!/usr/bin/openrc-run\n",
-        "/etc/init.d/dhcpcd": "#!/usr/bin/openrc-run\n",
-        "/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
     },
     "buildroot": {
@@ -206,7 +187,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/init/rc-sysinit.conf": "start on (filesystem and static-network-up) or failsafe-boot\n",
         "/etc/init.d/rc": "#!/bin/sh\n",
         "/etc/init/ssh.conf": "start on runlevel [2345]\nexec /usr/sbin/sshd -D\n",
-        "/etc/init/network-interface.conf": "start on net-device-added\nexec ifup $INTERFACE\n",
         "/etc/rc2.d/S20rsync": LINK + "rsync",
         "/etc/rc3.d/S20rsync": LINK + "rsync",
         "/etc/rc4.d/S20rsync": LINK + "rsync",
@@ -218,8 +198,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/bin/runit-init": "\x7fELF",
         "/etc/runit/2": VOID_STAGE2,
         "/etc/sv/sshd/run": "#!/bin/sh\nexec /usr/bin/sshd -D\n",
-        "/etc/sv/dhcpcd/run": "#!/bin/sh\nexec dhcpcd -B -M\n",
-        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd",
         "/etc/runit/runsvdir/default/sshd": "-> /etc/sv/sshd",
         "/etc/runit/runsvdir/single/sulogin": "-> /etc/sv/sulogin",
         "/etc/runit/runsvdir/current": "-> default",
@@ -230,8 +208,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/runit-init": "\x7fELF",
         "/etc/runit/2": "#!/bin/sh\nexec runsvdir -P /run/runit/service\n",
         "/etc/runit/sv/sshd/run": "#!/bin/sh\nexec sshd -D\n",
-        "/etc/runit/sv/dhcpcd/run": "#!/bin/sh\nexec dhcpcd -B -M\n",
-        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/runit/sv/dhcpcd",
         "/etc/runit/runsvdir/default/sshd": "-> /etc/runit/sv/sshd",
         "/etc/runit/runsvdir/current": "-> default",
     },
@@ -240,9 +216,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/lib/runit/runit-init": "\x7fELF",
         "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
         "/etc/init.d/ssh": SCRIPT,
-        "/etc/init.d/networking": SCRIPT,
-        "/etc/rcS.d/S01networking": LINK + "networking",
-        "/etc/runit/1": "#!/bin/sh\n/lib/runit/run_sysv_scripts '/etc/rcS.d'\n",
         "/etc/runit/2": DEBIAN_STAGE2,
         "/etc/service": "-> runit/runsvdir/current",
         "/etc/sv/default-syslog/run": "#!/bin/sh\n",
@@ -259,8 +232,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/runit/no.emulate.sysv": "",
         "/etc/service": "-> runit/runsvdir/current",
         "/etc/sv/ssh/run": "#!/bin/sh\n",
-        "/etc/sv/dhcpcd/run": "#!/bin/sh\n",
-        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd",
         "/etc/runit/runsvdir/default/ssh": "-> /etc/sv/ssh",
         "/etc/rc2.d/S01ssh": LINK + "ssh",
     },
@@ -268,7 +239,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": "-> finit",
         "/sbin/finit": "\x7fELF /etc/finit.conf ",
         "/etc/finit.conf": "# /etc/finit.conf\n",
-        "/sbin/ifup": "\x7fELF",
         "/etc/finit.d/available/sshd.conf": FINIT_SSH,
         "/etc/finit.d/sshd.conf": "-> available/sshd.conf",
     },
@@ -276,8 +246,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/sbin/init": "\x7fELF /etc/finit.conf ",
         "/etc/finit.d/available/sshd.conf": FINIT_SSH,
         "/etc/finit.d/enabled/sshd.conf": "-> ../available/sshd.conf",
-        "/etc/finit.d/available/dhcpcd.conf": "service [2345] /sbin/dhcpcd -B -- DHCP client\n",
-        "/etc/finit.d/enabled/dhcpcd.conf": "-> ../available/dhcpcd.conf",
     },
     "busybox alone": {
         "/sbin/init": "-> /bin/busybox",
@@ -298,7 +266,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/usr/bin/init": '#!/bin/sh\n# not runit\nexec /usr/bin/dinit -p "$1"\n',
         "/usr/lib/dinit.d/boot": "type        = internal\ndepends-on  = system\nwaits-for.d = /etc/dinit.d/boot.d\n",
         "/usr/lib/dinit.d/system": "type = internal\ndepends-ms: local.target\nwaits-for.d: /usr/lib/dinit.d/boot.d\n",
-        "/usr/lib/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd",
         "/usr/lib/dinit.d/local.target": "type = internal\n",
         "/usr/lib/dinit.d/dhcpcd": "type = process\ncommand = /usr/bin/dhcpcd -B\n",
         "/usr/lib/dinit.d/sshd": "type = process\ncommand = /usr/bin/sshd -D\n",
@@ -313,7 +280,6 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/dinit.d/sshd": "type = process\ncommand = /usr/bin/sshd -D\n",
         "/etc/dinit.d/dhcpcd": "type = process\ncommand = /usr/bin/dhcpcd -B\n",
         "/etc/dinit.d/boot.d/sshd": "-> ../sshd",
-        "/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd",
     },
     "s6 of artix": {
         "/sbin/init": ARTIX_INIT,
@@ -363,6 +329,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/s6/repo/stores/0000": "-> /etc/s6/sv",
         "/etc/s6/repo/stores/0001": "-> /etc/s6/adminsv",
         "/etc/s6/repo/sources/current": "-> .current:1",
+        "/etc/s6/repo/sources/.current:1/usable/getty": "-> ../../.atomics/getty",
         "/etc/s6/repo/sources/.current:1/active/setup": "-> ../../.atomics/setup",
         "/etc/s6/repo/sources/.current:1/active/sshd": "-> ../../.atomics/sshd",
         "/etc/s6/repo/sources/.current:1/active/dhcpcd": "-> ../../.atomics/dhcpcd",
@@ -388,6 +355,59 @@ IMAGES: Dict[str, Dict[str, str]] = {
         "/etc/rc.multi": "#!/bin/bash\nif [ -x /etc/rc.local ]; then\n  /etc/rc.local\nfi\n",
         "/etc/rc.conf": "HOSTNAME=crux\n",
     },
+}
+
+# What starts a DHCP client in each, where that is not in the image already: the tests of `check` begin without one.
+DHCP: Dict[str, Dict[str, str]] = {
+    "systemd": {
+        "/usr/lib/systemd/system/systemd-networkd.service": "[Service]\n",
+        "/usr/lib/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> ../systemd-networkd.service",
+    },
+    "insserv": {"/etc/init.d/networking": SCRIPT, "/etc/rcS.d/S02networking": LINK + "networking"},
+    "debian without insserv": {"/etc/init.d/networking": SCRIPT, "/etc/rcS.d/S01networking": LINK + "networking"},
+    "chkconfig": {"/etc/rc.d/init.d/network": SCRIPT, "/etc/rc.d/rc3.d/S10network": LINK + "network"},
+    "yocto busybox": {"/etc/init.d/networking": SCRIPT, "/etc/rc5.d/S01networking": LINK + "networking"},
+    "openrc on sysvinit": {
+        "/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n",
+        "/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd",
+    },
+    "openrc on busybox": {
+        "/etc/init.d/networking": "#!/sbin/openrc-run\n",
+        "/etc/runlevels/boot/networking": "-> /etc/init.d/networking",
+    },
+    "openrc of debian": {
+        "/etc/init.d/networking": SCRIPT,
+        "/etc/runlevels/sysinit/networking": "-> /etc/init.d/networking",
+    },
+    "openrc-init": {
+        "/etc/init.d/dhcpcd": "#!/usr/bin/openrc-run\n",
+        "/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd",
+    },
+    "upstart of ubuntu": {"/etc/init/network-interface.conf": "start on net-device-added\nexec ifup $INTERFACE\n"},
+    "runit of void": {
+        "/etc/sv/dhcpcd/run": "#!/bin/sh\nexec dhcpcd -B -M\n",
+        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd",
+    },
+    "runit of artix": {
+        "/etc/runit/sv/dhcpcd/run": "#!/bin/sh\nexec dhcpcd -B -M\n",
+        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/runit/sv/dhcpcd",
+    },
+    "runit of debian": {
+        "/etc/init.d/networking": SCRIPT,
+        "/etc/rcS.d/S01networking": LINK + "networking",
+        "/etc/runit/1": "#!/bin/sh\n/lib/runit/run_sysv_scripts '/etc/rcS.d'\n",
+    },
+    "runit of debian, native": {
+        "/etc/sv/dhcpcd/run": "#!/bin/sh\n",
+        "/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd",
+    },
+    "finit of debian": {"/sbin/ifup": "\x7fELF"},
+    "finit with enabled": {
+        "/etc/finit.d/available/dhcpcd.conf": "service [2345] /sbin/dhcpcd -B -- DHCP client\n",
+        "/etc/finit.d/enabled/dhcpcd.conf": "-> ../available/dhcpcd.conf",
+    },
+    "dinit of chimera": {"/usr/lib/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"},
+    "dinit of artix": {"/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"},
 }
 
 # Which module of init/ each of them is for.

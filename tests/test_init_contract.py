@@ -7,7 +7,7 @@ from typing import Dict, List, Set
 from azure_provisioning.init import table, usual
 from azure_provisioning.init.systems import finit
 from tests import TOP
-from tests.images import IMAGES, SUPPORTED, ImageTest
+from tests.images import DHCP, IMAGES, SUPPORTED, ImageTest
 from tests.s6_database import resolve_cdb
 
 QUESTIONS = (
@@ -25,7 +25,7 @@ QUESTIONS = (
 )
 WITHOUT_LIST = ("busybox", "rc-local")  # what a boot starts is in scripts
 SSH = {"ssh", "sshd", "dropbear"}
-DHCP = {"systemd-networkd", "networking", "network", "dhcpcd", "network-interface", "inet1"}
+CLIENTS = {"systemd-networkd", "networking", "network", "dhcpcd", "network-interface", "inet1"}
 WITHOUT_SSH = ("upstart of ubuntu",)  # a job, which has no script
 RELOADED = "s6"  # a boot reads what its own tools make of the files
 
@@ -48,6 +48,7 @@ class ContractTest(ImageTest):
     def start_anew(self, name: str) -> "table.InitSystem":
         self.empty()
         self.image(name)
+        self.fill(DHCP.get(name, {}))
         return table.load(SUPPORTED[name])
 
     def found(self, name: str) -> "Dict[str, str]":
@@ -63,7 +64,7 @@ class ContractTest(ImageTest):
                 self.start_anew(name)
                 services = self.found(name)
                 self.assertTrue(SSH & set(services), services)
-                self.assertTrue(DHCP & set(services), services)
+                self.assertTrue(CLIENTS & set(services), services)
                 for service, path in services.items():
                     if path != "/etc/network/interfaces":  # of the `ifup` in a program
                         self.assertTrue(self.system.exists(path), (service, path))

@@ -165,6 +165,7 @@ class InstallTest(ImageTest):
                 self.image(name)
                 before = listing(self.root)
                 self.install()
+                self.do_what_is_left()
                 self.assertTrue(disable(self.system))
                 self.assertEqual(self.hook(), (None if name in IN_A_FILE_OF_THE_USER else SUPPORTED[name], []))
                 self.assertEqual(disable(self.system), [])
@@ -177,10 +178,12 @@ class InstallTest(ImageTest):
                 self.empty()
                 self.image(name)
                 self.install()
+                self.do_what_is_left()
                 installed = listing(self.root)
                 disable(self.system)
                 self.assertNotEqual(listing(self.root), installed)
                 self.install()
+                self.do_what_is_left()
                 self.assertEqual(listing(self.root), installed)
 
 

@@ -258,6 +258,7 @@ class ImageRehearsalTest(ImageTest):
     def test_another_agent(self) -> None:
         self.system_image()
         self.fill({"/usr/sbin/waagent": ""})
+        self.fill({"/lib/systemd/system/waagent.service": "[Service]\n"})
         self.fill({"/etc/systemd/system/multi-user.target.wants/waagent.service": "-> /x"})
         result = self.rehearse()
         self.assertEqual(result.code, 1)

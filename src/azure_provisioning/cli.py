@@ -119,7 +119,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     for what in left:
         console.warn(what)
     if left:
-        console.say("installed for %s; the next boot uses this up if that is done before" % name)
+        console.say("installed for %s: the next boot uses this up if that is done before" % name)
     else:
         console.say("installed for %s: the next boot uses this up; power off and capture now" % name)
     return 0

@@ -85,7 +85,7 @@ def generalize(
     for what in left:
         console.warn(what)
     if left:
-        console.say("generalized; the next boot sets a VM up if that is done before")
+        console.say("generalized: the next boot uses this up if that is done before")
     elif table.find_hook(system)[1]:
         console.say("generalized: the next boot uses this up; power off and capture now")
     else:

@@ -71,6 +71,9 @@ def remove(system: System) -> None:
 
 def services(system: System) -> "Dict[str, str]":
     """What `boot` depends on or waits for, and what that does in turn: each with its description."""
+    if not find_service(system, "boot"):  # where it usually looks
+        folders = [folder + "/boot.d" for folder in FOLDERS]
+        return {name: "%s/%s" % (folder, name) for folder in reversed(folders) for name in system.list(folder)}
     return {name: path for name, (path, _) in reached(system).items() if name != "boot"}
 
 

@@ -142,8 +142,8 @@ def services(system: System) -> "Dict[str, str]":
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
     """The link to its directory, or without the file `down`; for Debian's scripts of System V its tool."""
     home = next((path for path in (folder + "/" + service for folder in SERVICES) if system.is_dir(path)), None)
-    running = set_of_boot(system)
-    if home is None or running is None:
+    running = set_of_boot(system) or SETS + "/default"
+    if home is None:
         from . import sysvinit
 
         return sysvinit.enable_command(system, service)
