@@ -18,6 +18,7 @@ ANYBODY: "Dict[str, str]" = {
     "this file system knows no immutable files": "a kernel from 6.6 on, whose tmpfs knows them",
     "the temporary folder holds no extended attributes": "a kernel from 6.6 on, whose tmpfs holds them",
     "no Python 2.7": "a machine that has one; that __main__.py can be parsed by it is tested everywhere",
+    "no dinit ": "a distro that packages dinit",
     "no dinitcheck": "a distro that packages dinit; make distro-test and the boot lab",
     "no s6-rc-compile": "a distro that packages s6-rc; the boot lab",
     "no s6-rc-set-commit": "a distro that packages s6-rc 0.6 or newer",

@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import time
 from typing import Dict, List
 
 from azure_provisioning.init.systems import dinit
@@ -120,6 +122,39 @@ class DinitTest(ImageTest):
         self.image("dinit of artix")
         self.fill({"/etc/dinit.d/boot": "type = internal\n# waits-for.d = boot.d\n"})
         self.assertIn("nothing would start it", self.refused("install"))
+
+    def test_real_dinit(self) -> None:
+        """sshd starts when our local part has ended, although dinit starts services side by side."""
+        program = shutil.which("dinit")
+        if program is None:
+            self.skipTest("no dinit (package dinit): that sshd waits was not seen")
+        self.image("dinit of artix")
+        story = self.root + "/story"
+        stub = self.root + "/python3.11"
+        self.fill({"/python3.11": '#!/bin/sh\necho begin "$5" >>%s\nsleep 1\necho end >>%s\n' % (story, story)})
+        self.fill({"/sshd": "#!/bin/sh\necho sshd >>%s\nexec sleep 60\n" % story})
+        for path in ("/python3.11", "/sshd"):
+            self.make_program(path)
+        self.fill({"/etc/dinit.d/boot": "type = internal\nwaits-for.d = boot.d\n"})
+        self.fill({"/etc/dinit.d/sshd": "type = process\ncommand = %s/sshd\n" % self.root})
+        self.install("--python", "/python3.11")
+        text = (self.text(SERVICE) or "").replace("command = /python3.11", "command = " + stub)
+        self.fill({SERVICE: text})
+        child = subprocess.Popen(
+            [program, "--user", "--container", "-d", self.root + "/etc/dinit.d", "-p", self.root + "/socket"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            ends = time.monotonic() + 60
+            while "sshd" not in (self.text("/story") or "") and time.monotonic() < ends:
+                time.sleep(0.1)
+        finally:
+            child.terminate()
+            child.wait(30)
+        self.assertEqual((self.text("/story") or "").split("\n")[:3], ["begin --detach", "end", "sshd"])
 
     def test_dinitcheck(self) -> None:
         check = shutil.which("dinitcheck") or shutil.which("dinit-check")
