@@ -2,7 +2,8 @@
 
 import re
 
-from azure_provisioning.image.rehearse.fake_azure import FAULTS, VM_ID
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.image.rehearse.faults import FAULTS
 from tests.guests import HOOK
 from tests.shells import LOG, STORY, EssentialTest, Told
 
