@@ -254,9 +254,10 @@ class ExchangeTest(GuestTest):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             connection.close()
 
-        for answer in (half_and_open, half_and_reset, slowly(refusal + b"x" * 500, 0.0), slowly(busy, 0.05)):
+        slow: "List[Answer]" = [half_and_open, half_and_reset, slowly(refusal + b"x" * 500, 0.0), slowly(busy, 0.05)]
+        for late in slow:
             started = time.monotonic()
-            self.assertIn(self.ask(answer, seconds=30.0).status, (400, 503))
+            self.assertIn(self.ask(late, seconds=30.0).status, (400, 503))
             self.assertLess(time.monotonic() - started, 2 + PATIENCE)
 
     def test_refusal_that_is_a_flood(self) -> None:

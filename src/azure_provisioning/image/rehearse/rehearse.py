@@ -74,7 +74,8 @@ class Guest(Scratch):
         """As in every System; and Azure is told that it is us, and no other process of this machine."""
         if (host, port) != self.azure.server_address:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-        connection = super().connect(host, port, seconds / SPEED)
+        open_connection = super().connect
+        connection = open_connection(host, port, seconds / SPEED)
         self.azure.announced.add(connection.getsockname())
         return Hasty(connection.family, connection.type, connection.proto, connection.detach())
 
