@@ -24,7 +24,8 @@ WARNINGS = {
         "%s is not here: the file system keeps its size", "no number in %s", "no random device",
         "not a name for sudo or doas", "neither sudo nor doas is installed", "not a name for doas", "not a host name",
         "no interface has a default route", "no DHCP client is known that could send the new name",
-        "no program `true`", "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set", "no sshd to be asked",
+        "no program `true`", "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set",
+        "no sshd to be asked",
         "sshd's list of who may log in is too long", "sshd's configuration includes too many files",
         "a pattern stands for too many files", "not the name of a file",
     },
@@ -59,8 +60,8 @@ def raised(path: str, tree: ast.AST) -> "Iterator[str]":
                 reason = reason.left
             if isinstance(reason, ast.Constant) and isinstance(reason.value, str):
                 yield reason.value
-            elif isinstance(reason, getattr(ast, "Str", ())):
-                yield reason.s
+            elif type(reason).__name__ == "Str":  # before Python 3.8
+                yield str(getattr(reason, "s", ""))
 
 
 class TableTest(unittest.TestCase):
