@@ -6,6 +6,7 @@
 import ast
 import os
 import re
+import subprocess
 import unittest
 from typing import Iterator, List, Set
 
@@ -34,6 +35,7 @@ WARNINGS = {
         "no program to read it with", "neither UDF nor ISO 9660 on it", "cannot be read",
     },
 }  # fmt: skip
+NAMES, CODES = ("IMDS", "WireServer"), (302, 400, 401, 403, 404, 408, 410, 429, 500, 503)
 # What is put together only when it is raised.
 FORMS = {
     "%s %s querying %s": "read timeout querying IMDS",
@@ -101,6 +103,32 @@ class TableTest(unittest.TestCase):
         self.assertNotRegex(remedy, "(?i)choose|another|shorter")
         self.assertIn("SSH key", remedy)
 
+    def test_the_shell_says_the_same(self) -> None:
+        """Every failure that the shell implementation can tell of, in the words of the table."""
+        with open(os.path.join(TOP, "src", "essential.sh"), encoding="ascii") as file:
+            script = file.read()
+        function = script[script.index("advise() {") : script.index("fail() { # REASON")]
+        cases = [
+            *(("%s %s" % (start, name), "") for start in ("no answer from", "half an answer from") for name in NAMES),
+            *(("unusable answer from %s" % name, "") for name in NAMES),
+            *(("http error %d querying %s" % (code, name), "") for code in CODES for name in NAMES),
+            ("failure to write file", "path=/etc/hostname"),
+            ("ready gate failed", "gate=x problem=not run: y"),
+            ("ready gate failed", "gate=x code=1"),
+            ("there is no curl, wget or nc", ""),
+            ("python is broken", "problem=json"),
+            ("the options ask for what takes Python", "option=sudo"),
+            ("no usable answer from IMDS", "problem=http error 403 querying IMDS"),
+            ("no usable answer from IMDS", "problem=no answer from IMDS: curl: (7) refused"),
+        ]
+        told = set(re.findall(r"fail '([^']+)'", script))
+        self.assertLessEqual(told, {reason for reason, _ in cases})
+        for reason, details in cases:
+            argv = ["sh", "-c", 'log=%s\n%s\nadvise "$@"' % (reasons.LOG, function), "sh", reason, details]
+            printed = subprocess.check_output(argv, universal_newlines=True)
+            pairs = re.findall(r"(\w+)=((?:[^=]|=$)*?)(?= \w+=|$)", details)
+            self.assertEqual(printed, find_remedy(reason, dict(pairs)) + "\n", (reason, details))
+
 
 class FindTest(unittest.TestCase):
     def test_found(self) -> None:
@@ -122,7 +150,10 @@ class FindTest(unittest.TestCase):
 
     def test_details_choose_the_row(self) -> None:
         self.assertIn("chmod", find_remedy("ready gate failed", {"problem": "not run: x"}))
-        self.assertIn("last line", find_remedy("ready gate failed", {"code": "1"}))
+        self.assertIn("by hand", find_remedy("ready gate failed", {"code": "1"}))
+        problem = {"problem": "http error 403 querying IMDS"}
+        self.assertIn("proxy agent", find_remedy("no usable answer from IMDS", problem))
+        self.assertIn("this table", find_remedy("no usable answer from IMDS", {"problem": "x"}))
 
     def test_stars(self) -> None:
         for reason, known, fits in (
@@ -139,7 +170,9 @@ class FindTest(unittest.TestCase):
 
     def test_line(self) -> None:
         line = with_remedy(GuestError("ready gate failed", advice="no licence", gate="50-x", code=3))
-        self.assertTrue(line.startswith("ready gate failed (gate=50-x, code=3): no licence. Its last line is"), line)
+        self.assertTrue(
+            line.startswith("ready gate failed (gate=50-x, code=3): no licence. Mend what it asks for"), line
+        )
         self.assertEqual(str(with_remedy(ProvisionError("x"))), "x. See the log (%s)" % reasons.LOG)
         self.assertNotIn("secret", with_remedy(BadReply("http error 500 querying IMDS", said="secret")))
 

@@ -241,7 +241,7 @@ class StartTest(unittest.TestCase):
             with self.subTest(version=version):
                 result = call([python, "-W", "error", "-I", "-S", built_file(), "rehearse", "--fault", "list"])
                 self.assertEqual((result.code, result.err), (0, ""))
-                self.assertIn("imds-silent\n", result.out)
+                self.assertRegex(result.out, "(?m)^imds-silent .*; ends: Ready$")
 
     def test_with_the_site_module_too(self) -> None:
         result = call([sys.executable, "-I", built_file(), "--version"])

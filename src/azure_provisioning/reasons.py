@@ -29,6 +29,7 @@ def row(reasons: str, means: str, remedy: str, details: str = "", detail: str = 
     return Row(tuple(reasons.split(" / ")), details, means, remedy, detail)
 
 
+WITHOUT_PYTHON = "no usable answer from IMDS"  # what the shell implementation says, with another reason in `problem`
 LOG = "/var/log/azure-provisioning.log"
 
 # The first row that fits is the one that counts.
@@ -40,8 +41,9 @@ ROWS = (
         "`error=`, `network=`",
     ),
     row(
-        "connection timeout querying * / connection error querying * / read timeout querying * / read error querying *",
-        "the network is up, and IMDS or the WireServer does not answer",
+        "connection timeout querying * / connection error querying * / read timeout querying * / "
+        "read error querying * / no answer from * / half an answer from *",
+        "the address does not answer, or not to the end (the last two are told without Python)",
         "Take the firewall of the image, or a route of your own for 169.254.169.254 or 168.63.129.16, out of the way",
         "`endpoint=`, `error=`",
     ),
@@ -184,8 +186,9 @@ ROWS = (
     ),
     row(
         "ready gate failed / too many ready gates",
-        "a program in `ready.d` failed, or took too long",
-        "Its last line is on the console and in the log, and in no file that everybody may read: mend what it asks for",
+        "a program in `ready.d` failed, or took too long. Its last line is on the console and in the log, and in no "
+        "file that everybody may read",
+        "Mend what it asks for: run it by hand to see that",
         "`gate=`, `code=`, `error=`",
     ),
     row(
@@ -195,9 +198,9 @@ ROWS = (
         "`command=`, `output=`",
     ),
     row(
-        "no usable answer from IMDS",
+        WITHOUT_PYTHON,
         "without Python: IMDS did not answer, or not usefully; `problem=` says which",
-        "Look up what `problem=` says in this table",
+        "Do what this table has for the reason in `problem=`",
         "`problem=`",
     ),
     row(
@@ -239,6 +242,10 @@ ANY = row("*", "a tool or a file of the image is not as it should be", "See the 
 
 def find_row(reason: str, details: "Dict[str, str]") -> Row:
     """The row for an error; ANY if none fits."""
+    if reason == WITHOUT_PYTHON and details.get("problem"):
+        inner = find_row(details["problem"].partition(": ")[0], {})
+        if inner is not ANY:
+            return inner
     for each in ROWS:
         if (not each.detail or each.detail in details) and any(fits(reason, known) for known in each.reasons):
             return each
