@@ -508,7 +508,8 @@ class SmallPythonTest(EssentialTest):
         self.assertIn("<State>NotReady</State>", told.reports[0])
         self.assertIn("reason=python is broken|", told.reports[0])
         self.assertRegex(told.reports[0], r"\|problem=%s<" % problem)
-        self.assertRegex(told.err, r"FAILED: python is broken \(problem=%s\)\. The next boot tries again\n\Z" % problem)
+        line = r"FAILED: python is broken \(problem=%s\)\. Repair or reinstall python3\. The next boot tries again\n\Z"
+        self.assertRegex(told.err, line % problem)
         self.assertTrue(self.system.exists(HOOK))
         facts = self.state().facts
         self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))

@@ -16,7 +16,7 @@ from azure_provisioning.reasons import ANY, ROWS, find_remedy, find_row, with_re
 from tests import TOP
 from tests.test_house import modules
 
-ERRORS = ("ProvisionError", "GuestError", "BadReply", "Unreachable")
+ERRORS = ("ProvisionError", "GuestError", "LastingError", "BadReply", "Unreachable")
 # What a boot only warns of, or finds no fault with: steps that are no condition for Ready, the hook, the DVD.
 WARNINGS = {
     "guest/": {
