@@ -3,7 +3,6 @@
 from ..azure import imds
 from ..azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, persist, reach
 from ..config import Options
-from ..door.network import describe_network
 from ..errors import BadReply, GuestError, ProvisionError, Unreachable
 from ..records import Instance
 from .boot import Boot
@@ -45,6 +44,8 @@ def wait_for_azure(boot: Boot) -> None:
             else:
                 boot.note_step("wait", "ok", started)
                 return
+        from ..door.network import describe_network  # most boots do not come here
+
         network = describe_network(system)
         if network:
             missing.details["network"] = network
