@@ -300,7 +300,7 @@ if ! is_ours || [ -z "$(fact configured_at)" ]; then
 	note "configured_at=$(now)" ${known:+"vm_id_imds=$known"} ${written:+"vm_id_azure=$written"}
 fi
 pass_gates
-reporting=yes; persist $ends 'the WireServer' report || fail "$why"
+reporting=yes; persist $ends 'the WireServer' report || fail "$why" ${cause:+"problem=$cause"}
 note "ready_at=$(now)"
 disable
 announce "Azure accepted Ready after $(($(seconds) - started)) s"
