@@ -10,7 +10,7 @@ unset http_proxy all_proxy HTTP_PROXY ALL_PROXY; umask 022
 [ -e /dev/null ] || mknod -m 666 /dev/null c 1 3
 true 2>/dev/null 3<&0 || exec </dev/null; true 2>/dev/null 3>&1 || exec >/dev/null; true 3>&2 || exec 2>/dev/null
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning logging='' reporting='' why=''
-options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget first=''
+options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget first='' stop=0
 address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, and perhaps a port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
@@ -68,6 +68,10 @@ is_ours() { # [ID]: is it, or that of the state, this VM's? Generation 1 firmwar
 	other=$(echo "$vm_id" | sed 's/^\(..\)\(..\)\(..\)\(..\)-\(..\)\(..\)-\(..\)\(..\)-/\4\3\2\1-\6\5-\8\7-/')
 	case $(echo "${1:-$(fact vm_id)}" | tr A-F a-f) in "$vm_id" | "$other") [ -n "$vm_id" ] ;; *) false ;; esac
 }
+as_azure() { # the VM's id as the portal has it: as IMDS wrote it once, else in the other byte order for generation 1
+	if is_ours "$(fact vm_id_azure | grep . || echo -)"; then fact vm_id_azure
+	elif [ -d /sys/firmware/efi ]; then echo "$vm_id"; else echo "$other"; fi
+}
 note() { # KEY=VALUE...: write the facts down. From now on the state is about this VM, and what failed is forgotten
 	if is_ours; then
 		sed -e '/^error[_.]/d' -e "/^${1%%=*}=/d" $state
@@ -84,20 +88,24 @@ note() { # KEY=VALUE...: write the facts down. From now on the state is about th
 	fi
 }
 bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: it notes the heads that a peer sends, which may never end
-ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $work/body. True for a whole 2xx
-	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST}
+ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 1 MiB: $status, $work/body. True for a whole 2xx
+	# Azure takes up to 30 s for an answer, and up to 60 for one to a report; in what is left of the deadline.
+	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST} limit=${4:+6}5
+	[ "$limit" != 5 ] || limit=35; left=$((stop - $(seconds))) who=WireServer cause=''
+	[ "$left" -ge "$limit" ] || limit=$((left > 1 ? left : 1)); [ "$path" = "${path#/metadata}" ] || who=IMDS
 	[ "$port" != "$peer" ] || port=80
 	set -- --header "$3" ${4:+--header "x-ms-agent-name: $agent" --header 'Content-Type: text/xml;charset=utf-8'}
 	{
 		case $tool in
-		curl) within 15 curl -q -si --noproxy '*' "$@" ${document:+--data-binary "$document"} "$url" ;;
-		wget) within 15 bounded $wget -O - "$@" ${document:+--post-data "$document"} "$url" ;; # -T crashes some busyboxes
+		curl) set -- "$@" ${document:+--data-binary "$document"} "$url"
+			within $limit curl -q -sSi --connect-timeout 5 --noproxy '*' "$@" ;;
+		wget) within $limit bounded $wget -O - "$@" ${document:+--post-data "$document"} "$url" ;; # -T crashes some busyboxes
 		nc)
 			{
 				printf '%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %d\r\n' "${verb:-GET}" "$path" "$peer" ${#document}
 				printf '%.0s%s\r\n' "$@" # of each pair the second
 				printf '\r\n%s' "$document"
-			} | within 15 nc "${peer%:*}" "$port"
+			} | within $limit nc "${peer%:*}" "$port"
 			;;
 		esac 2>"$work/said"
 		echo $? >"$work/code"
@@ -110,10 +118,11 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 15 s and 1 MiB: $status, $
 	esac
 	if [ "$tool" != wget ]; then tr -d '\r' <"$work/answer" | sed '1,/^$/d'; else cat "$work/answer"; fi >"$work/body"
 	case $code:$status in
-	0:2??) why="unusable answer from $peer" && return ;;
-	*:2??) why="half an answer from $peer" ;;
-	*:???) why="http error $status from $peer" ;;
-	*) why="no answer from $peer" ;;
+	0:2??) why="unusable answer from $who" && return ;;
+	*:2??) why="half an answer from $who" ;;
+	*:???) why="http error $status querying $who" ;;
+	*) why="no answer from $who"
+		cause=$(tail -n 1 "$work/said" | tr -d '\n' | tr -cs 'A-Za-z0-9 .,:()-' '?' | head -c 120) ;;
 	esac
 	tools="${tools#* }$tool " # another may fare better
 	return 1
@@ -131,9 +140,16 @@ persist() { # UNTIL AWAITED COMMAND...: again and again until it succeeds; false
 	done
 }
 fetch_instance() {
-	if ask "$imds" "/metadata/instance?api-version=$api&extended=true" 'Metadata: true'; then
+	case $api in 2021-0[3-8]*) extra='&extended=true' ;; *) extra='' ;; esac # with it IMDS answers all or nothing
+	if ask "$imds" "/metadata/instance?api-version=$api$extra" 'Metadata: true'; then
 		grep -q '"compute" *:' "$work/body" && tail -c 3 "$work/body" | grep -q '}'
-	else [ "$status" = 400 ] && api=2019-06-01 && false; fi # the next try is one that older clouds know
+		return
+	fi
+	[ "$status" = 400 ] || return 1 # else the next try is a version that older clouds know: the newest that it names
+	named=$(grep -o '"20[12][0-9]-[01][0-9]-[0-3][0-9]"' "$work/body" | tr -d '"' | sort |
+		grep -e '^2019-0[6-9]' -e '^2019-1' -e '^2020' -e '^2021-0[1-7]' | sed -n '$p')
+	case $api in 2021-08-01) api=${named:-2021-05-01} ;; 2021-05-01) api=2019-06-01 ;;
+	2019-06-01) api=2021-08-01 ;; *) api=2021-05-01 ;; esac; return 1
 }
 string() { # KEY: the first string of that name in the answer. What users wrote cannot hold its quotes unescaped
 	grep -o "\"$1\" *: *\"[^\"]*\"" "$work/body" | sed -e 's/"$//' -e 's/.*"//' -e q
@@ -156,7 +172,7 @@ set_name() { # NAME: for the next boot, then in the kernel
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
 pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change is no condition that is met
-	AZURE_VM_ID=$vm_id AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=''
+	AZURE_VM_ID=$(as_azure) AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=''
 	for gate in "/etc/$agent/ready.d"/*[!~]; do
 		[ -f "$gate" ] && [ -x "$gate" ] || continue
 		why=$(guard "$gate") || fail 'ready gate failed' "gate=${gate##*/}" "problem=not run: $why"
@@ -183,12 +199,33 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 		"<Health><GoalStateIncarnation>$incarnation</GoalStateIncarnation><Container>$container</Container></Health>"
 	case $status in 2??) say "Response: $status" ;; *) return 1 ;; esac
 }
+advise() { # REASON DETAILS: what to do, in the words of the README
+	case $1:$2 in
+	'no usable'*:?*) advise "${2#problem=}" ;;
+	'no answer'* | 'half an'*) echo "Take the firewall of the image, or a route of your own for 169.254.169.254 or" \
+		"168.63.129.16, out of the way" ;;
+	'http error 40'[13]*) echo "Create the VM without the Metadata Security Protocol (--enable-proxy-agent false), or" \
+		"put the proxy agent (GuestProxyAgent) into the image" ;;
+	'http error 4'[01][04]*) echo "See that the options imds and wireserver name this cloud's addresses; else redeploy" \
+		"the VM (az vm redeploy), which gives it another host" ;;
+	http*) echo "Restart the VM later. If it stays so, redeploy it (az vm redeploy), which gives it another host" ;;
+	unusable*) echo "Take the proxy or captive portal that is in between out of the way" ;;
+	'failure to'*) echo "Make it writable before this runs, or give the image a larger disk" ;;
+	ready*problem=*) echo "chown root and chmod go-w; azure-provisioning check prints the commands" ;;
+	ready*) echo "Mend what it asks for: run it by hand to see that" ;;
+	*curl*) echo "Put one of them into the image, or Python 3.6 or newer" ;;
+	*options*) echo "Install the distro's full python3, or take the option out" ;;
+	python*) echo "Repair or reinstall python3" ;;
+	*) echo "See the log ($log)" ;;
+	esac
+}
 fail() { # REASON [KEY=VALUE [KEY=VALUE]]: tell state, Azure and console why this boot failed. The hook stays
-	line="result=error|reason=$1|agent=$agent|vm_id=${vm_id:-unknown}|timestamp=$(now)${2:+|$2}${3:+|$3}"
+	line="result=error|reason=$1|agent=$agent|vm_id=$(as_azure | grep . || echo unknown)"
+	line="$line|timestamp=$(now)${2:+|$2}${3:+|$3}"
 	set -- "$1" "$2" "$3" "error_at=$(now)" "error_boot=$(cat /proc/sys/kernel/random/boot_id)"
 	note "error_reason=$1" "$4" "$5" ${2:+"error.$2"} ${3:+"error.$3"}
 	[ -n "$reporting" ] || persist "$ends" 'the WireServer' report "$line" || say "warning: it could not be reported: $why"
-	announce "FAILED: $1${2:+ ($2${3:+, $3})}. The next boot tries again"
+	announce "FAILED: $1${2:+ ($2${3:+, $3})}. $(advise "$1" "$2$3"). The next boot tries again"
 	exit 1
 }
 disable() { # the hook, by what `install` wrote down, in the way of each init system
@@ -227,7 +264,8 @@ logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
 [ ! -e $state ] || { [ -f $state ] && ! grep -q -v '^[A-Za-z0-9_.-]*=' $state; } || mv $state $state.corrupt
 deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900; ends=$((started + deadline))
-case $(wget --version 2>&1) in *'GNU Wget'*) wget='wget --no-config -nv -t 1 --max-redirect=0' first=wget ;;
+case $(wget --version 2>&1) in *'GNU Wget'*) first=wget &&
+	wget='wget --no-config -nv -t 1 --max-redirect=0 --connect-timeout=5 --content-on-error' ;;
 *'server response'*) wget='wget -S' ;; esac # busybox's, which is never quiet of where it goes
 tools=$(for tool in curl $first nc wget; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
 [ -n "$tools" ] || { reporting=no && fail 'there is no curl, wget or nc'; }
@@ -243,13 +281,13 @@ for key in account password ssh_keys sudo password_login host_keys custom_data u
 done
 if ! is_ours || [ -z "$(fact configured_at)" ]; then
 	persist $((ends - (deadline < 240 ? deadline / 4 : 60))) IMDS fetch_instance ||
-		fail 'no usable answer from IMDS' "problem=$why"
+		fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
 	case $(string ppsType) in
 	'' | None | Unknown) ;;
 	*) announce 'this VM is pre-provisioned: nothing is applied to it' && exit 1 ;;
 	esac
-	known=$(string vmId | usable_id) && vm_id=${vm_id:-$known}
-	! is_ours "${known:-$vm_id}" || known=''
+	known=$(string vmId | usable_id) && vm_id=${vm_id:-$known} written=''
+	! is_ours "${known:-$vm_id}" || { written=$known known=''; }
 	[ -z "$known" ] || announce "warning: IMDS has the VM id $known, the firmware $vm_id"
 	name=$(string computerName | valid_name) before=$(is_ours || fact vm_id)$(fact previous_vm_id)
 	if [ -z "$name$(string adminUsername)" ] && [ -n "$before" ]; then
@@ -259,10 +297,10 @@ if ! is_ours || [ -z "$(fact configured_at)" ]; then
 		[ -n "$name" ] || ! ask "$imds" "$query" 'Metadata: true' || name=$(valid_name <"$work/body")
 		[ -z "$name" ] || set_name "$name" || fail 'failure to write file' path=/etc/hostname
 	fi
-	note "configured_at=$(now)" ${known:+"vm_id_imds=$known"}
+	note "configured_at=$(now)" ${known:+"vm_id_imds=$known"} ${written:+"vm_id_azure=$written"}
 fi
 pass_gates
-reporting=yes; persist $ends 'the WireServer' report || fail "$why"
+reporting=yes; persist $ends 'the WireServer' report || fail "$why" ${cause:+"problem=$cause"}
 note "ready_at=$(now)"
 disable
 announce "Azure accepted Ready after $(($(seconds) - started)) s"

@@ -20,8 +20,9 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from xml.dom import minidom
 
 from azure_provisioning import config
-from azure_provisioning.azure import endpoint, imds, kvp, media, wireserver
-from azure_provisioning.azure.transport import BODY_LIMIT, TRY_SECONDS, Peer, exchange
+from azure_provisioning.azure import endpoint, goal_state, imds, kvp
+from azure_provisioning.azure.ovf import NAMESPACE, parse_ovf
+from azure_provisioning.azure.transport import ANSWER_SECONDS, BODY_LIMIT, Peer, exchange
 from azure_provisioning.console import Console
 from azure_provisioning.door.system import System
 from azure_provisioning.errors import ProvisionError
@@ -194,9 +195,9 @@ def check(condition: object, *facts: object) -> None:
 
 
 def run_goal_state(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -> None:
-    found = wireserver.parse_goal_state(data)
+    found = goal_state.parse_goal_state(data)
     for problem in ("", data.decode("latin-1")):
-        document = minidom.parseString(wireserver.health_document(found, problem).encode("utf-8"))
+        document = minidom.parseString(goal_state.health_document(found, problem).encode("utf-8"))
         for name in ("GoalStateIncarnation", "ContainerId", "InstanceId", "State"):
             check(len(document.getElementsByTagName(name)) == 1, name, found)
 
@@ -213,7 +214,7 @@ def run_imds(system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -
 
 def run_ovf(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -> None:
     try:
-        found = media.parse_ovf(data)
+        found = parse_ovf(data)
     except ProvisionError as error:
         check(PASSWORD not in str(error), error)
         raise
@@ -318,7 +319,7 @@ class Connection:
         self.pause = rng.choice((0.0, 0.0, 0.0, 0.3, 20.0))
 
     def settimeout(self, seconds: float) -> None:
-        check(0 < seconds <= TRY_SECONDS, "a timeout of", seconds)
+        check(0 < seconds <= ANSWER_SECONDS, "a timeout of", seconds)
         self.timeout = seconds
 
     def sendall(self, data: bytes) -> None:
@@ -326,7 +327,7 @@ class Connection:
             raise BrokenPipeError(32, "Broken pipe")
 
     def recv(self, size: int) -> bytes:
-        check(self.system.now <= TRY_SECONDS * 2, "still reading after", self.system.now)
+        check(self.system.now <= ANSWER_SECONDS * 2, "still reading after", self.system.now)
         if self.pause > self.timeout or (not self.data and self.end == "silence"):
             self.system.now += self.timeout
             raise TimeoutError("timed out")
@@ -389,7 +390,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
 <ns1:DisableSshPasswordAuthentication>true</ns1:DisableSshPasswordAuthentication></ns1:LinuxProvisioningConfigurationSet>
 </ns1:ProvisioningSection><ns1:PlatformSettingsSection><ns1:PlatformSettings><ns1:PreprovisionedVm>false
 </ns1:PreprovisionedVm></ns1:PlatformSettings></ns1:PlatformSettingsSection></ns0:Environment>
-""" % (media.NAMESPACE, PASSWORD, KEY)
+""" % (NAMESPACE, PASSWORD, KEY)
 DHCLIENT = b"""lease {
   interface "eth0";
   option unknown-245 a8:3f:81:10;

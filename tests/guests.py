@@ -19,7 +19,7 @@ import unittest
 from contextlib import suppress
 from typing import Callable, Dict, List, Optional, Tuple, Union
 
-from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.console import Console
 from azure_provisioning.door.system import System
@@ -35,6 +35,7 @@ OTHER_VM_ID = "aaaaaaaa-9f02-4cfe-b1f4-a4da7ebac2cf"
 AZURE_VM = {
     DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
     DMI + "/product_uuid": VM_ID.upper() + "\n",
+    EFI + "/fw_platform_size": "64\n",
     "/etc/hostname": "image\n",
     "/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n",
     "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
@@ -123,7 +124,7 @@ class GuestTest(unittest.TestCase):
 
     def azure(self, *faults: str, **options: object) -> FakeAzure:
         """An Azure on loopback that the guest's options point to, until the test ends."""
-        azure = FakeAzure(faults)
+        azure = FakeAzure(faults, speed=self.system.speed)
         self.addCleanup(azure.__exit__)
         azure.__enter__()
         self.options(imds=azure.endpoint, wireserver=azure.endpoint, **options)

@@ -4,7 +4,7 @@ import base64
 import urllib.parse
 from typing import Set
 
-from azure_provisioning.azure.media import NAMESPACE
+from azure_provisioning.azure.ovf import NAMESPACE
 
 FOLDER = "/var/lib/azure-provisioning/"
 PASSWORD = "Tr0ub4dor&3 <kr\u00e4he>"

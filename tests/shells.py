@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
 from azure_provisioning.story.state import State
 from tests import TOP
@@ -27,6 +27,7 @@ CLIENTS = ("busybox wget", "wget", "curl", "busybox nc", "nc.openbsd", "nc.tradi
 MACHINE = {
     DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
     DMI + "/product_uuid": VM_ID.upper() + "\n",
+    EFI + "/fw_platform_size": "64\n",
     "/etc/hostname": "image\n",
 }
 INSTALLED = "/var/lib/azure-provisioning/install"

@@ -13,18 +13,21 @@ import socket
 from contextlib import suppress
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from azure_provisioning.azure.media import FILE, NAMESPACE, POINT
+from azure_provisioning.azure.drives import POINT
+from azure_provisioning.azure.media import FILE
+from azure_provisioning.azure.ovf import NAMESPACE
 from azure_provisioning.door.system import System
 from azure_provisioning.door.tree import FILE_LIMIT, Place
 from azure_provisioning.errors import GuestError
-from azure_provisioning.image.rehearse.fake_azure import FAULTS, Handler, Platform
+from azure_provisioning.image.rehearse.fake_azure import Handler, Platform
+from azure_provisioning.image.rehearse.faults import FAULTS, FOR_EVER
 
 PIPE_LIMIT = 4 << 20  # bytes that a client which does not read lets a server send
 LATENCY = 0.001  # seconds
 FIRST_BOOT = 1700000000.0  # by the guest's clock
 PASSWORD = "P4ssw0rd of the DVD"
 HASH = "$y$of the tool$"
-SHORT_FAULTS = sorted(name for name, (_, times, _) in FAULTS.items() if times < 100)
+PASSING = sorted(name for name, fault in FAULTS.items() if fault.times < FOR_EVER)
 
 
 class Killed(BaseException):
@@ -36,7 +39,7 @@ class Trouble:
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)
-        self.faults = tuple(rng.choice(SHORT_FAULTS) for _ in range(rng.choice((0, 0, 1, 2, 4, 8))))
+        self.faults = tuple(rng.choice(PASSING) for _ in range(rng.choice((0, 0, 1, 2, 4, 8))))
         self.network_up_at = [rng.choice((0.0, 0.5, 7.0, 65.0, 400.0, 2000.0)) for _ in range(3)] + [0.0]
         self.kills = [rng.randrange(1, 90) if rng.random() < 0.4 else 0 for _ in range(3)] + [0]
         self.full_disk = [self._window(rng) for _ in range(3)] + [(0, 0)]

@@ -29,10 +29,10 @@ place = compiled.place
 compiled.place = lambda magic: root + place(magic)
 
 def tell(_tree):
-    from azure_provisioning.azure import wireserver
+    from azure_provisioning.azure import goal_state
     from azure_provisioning.init import table
     from azure_provisioning.image.check import check
-    for module in wireserver, table.load("systemd"), check:
+    for module in goal_state, table.load("systemd"), check:
         print(getattr(module, "__file__", "kept"))
     return True
 

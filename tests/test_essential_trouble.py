@@ -1,8 +1,12 @@
 """Trouble with Azure, as the shell meets it: nothing of it is Ready, and none of it ends a boot too early."""
 
+import os
 import re
+from typing import List
 
-from azure_provisioning.image.rehearse.fake_azure import FAULTS, VM_ID
+from azure_provisioning.azure.identity import DMI, EFI
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.image.rehearse.faults import FAULTS
 from tests.guests import HOOK
 from tests.shells import LOG, STORY, EssentialTest, Told
 
@@ -11,7 +15,8 @@ class TroubleTest(EssentialTest):
     def play_all(self, kind: str, *left_out: str) -> Told:
         """One boot that meets every trouble of a kind that is over at once."""
         once = [name for name in sorted(FAULTS) if FAULTS[name][0] == kind and FAULTS[name][1] < 10]
-        faults = [name for name in once if not name.endswith(("silent", "drips")) and name not in left_out]
+        slow = ("silent", "drips", "slow", "late", "ended", "slow-start", "open-refusal")
+        faults = [name for name in once if not name.endswith(slow) and name not in left_out]
         self.assertGreater(len(faults), 3)
         told = self.boot(faults=faults)
         self.assertGreater(len(told.requests), len(faults))
@@ -21,8 +26,7 @@ class TroubleTest(EssentialTest):
         self.hasten()
         told = self.play_all("imds", "imds-deep")
         self.check_ready(told)
-        queries = [target for _, target, _, _, _ in told.requests if target.startswith("/metadata")]
-        self.assertIn("api-version=2019-06-01", queries[-1])
+        self.assertGreater(len(self.versions(told)), 5)
 
     def test_goal_state(self) -> None:
         self.hasten()
@@ -48,9 +52,9 @@ class TroubleTest(EssentialTest):
 
     def test_redirect_is_not_followed(self) -> None:
         """Also not to where a good answer would be. Only busybox's wget cannot be kept from it."""
-        setup = "from azure_provisioning.image.rehearse import fake_azure\n"
+        setup = "from azure_provisioning.image.rehearse import faults\n"
         setup += "place = 'http://%s/metadata/instance?redirected' % azure.endpoint\n"
-        setup += "azure.troubles['imds'].append(fake_azure.status(302, Location=place))\n"
+        setup += "azure.troubles['imds'].append(faults.status(302, Location=place))\n"
         for client in ("wget", "curl", "busybox nc"):
             with self.subTest(client):
                 self.choose(self.shell, client)
@@ -63,7 +67,7 @@ class TroubleTest(EssentialTest):
         """Only its own end tells that it is whole: nc does not count."""
         self.hasten()
         cut_off = (
-            "from azure_provisioning.image.rehearse.fake_azure import bytes_only\n"
+            "from azure_provisioning.image.rehearse.faults import bytes_only\n"
             "head = b'HTTP/1.1 200 OK\\r\\n\\r\\n'\n"
             'half = b\'{"compute": {"osProfile": {"computerName": "half"}, "name": \'\n'
             "azure.troubles['imds'] = [bytes_only(head + half)]\n"
@@ -75,12 +79,74 @@ class TroubleTest(EssentialTest):
         self.assertEqual(told.asked, ["imds 0", "imds 200", "goalstate 0", "goalstate 200", "health 200"])
         self.assertEqual(told.hostname, "rehearsal")
 
+    def versions(self, told: Told) -> "List[str]":
+        """The versions of IMDS's API that were asked for; with a `+` where all or nothing was wanted."""
+        found = []
+        for _, target, _, _, _ in told.requests:
+            asked = re.findall(r"api-version=([0-9-]+)(&extended=true)?", target)
+            found += ["%s%s" % (version, "+" if extended else "") for version, extended in asked]
+        return found
+
     def test_slow(self) -> None:
-        """One byte a second is no answer: the whole try has 15 s."""
-        told = self.boot(faults=["imds-drips"])
-        self.check_ready(told)
-        self.assertEqual(told.asked, ["imds 0"] + STORY)
-        self.assertLess(told.seconds, 25)
+        """Azure's half a minute for an answer, and its minute for a report, are waited for; what drips is no answer."""
+        self.hasten(10)
+        for faults in (["imds-slow", "goal-state-slow", "report-slow"], ["report-late"], ["imds-drips"]):
+            self.add(faults=faults, setup="azure.speed = 10.0\n")  # as fast as the clock of the tree
+        patient, late, dripped = self.play()
+        for told in (patient, late):
+            self.check_ready(told)
+            self.assertEqual(told.asked, STORY)
+        self.check_ready(dripped)
+        self.assertEqual(dripped.asked, ["imds 0"] + STORY)
+        self.assertTrue(35 / 10 - 1 < dripped.seconds < 35 / 10 + 8, dripped.seconds)
+
+    def test_slow_for_longer_than_the_deadline(self) -> None:
+        """What is left of it bounds a try."""
+        self.hasten(6)
+        told = self.boot(
+            faults=["imds-silent"], options="deadline = 60\n", files=self.hook, setup="azure.speed = 6.0\n"
+        )
+        self.assertLess(told.seconds, 60 / 6 + 4)
+
+    def test_older_clouds(self) -> None:
+        """The version that the 400 names, where the client shows its body; else one after another."""
+        self.hasten()
+        one_by_one = ["2021-08-01+", "2021-05-01+", "2019-06-01"]
+        body = '{"error": "x", "newest-versions": ["2020-09-01", "2020-10-01"]}'
+        named = (
+            "from azure_provisioning.image.rehearse.faults import ends_at\n"
+            "refuse = lambda handler: bool(handler.send(400, %r)) or True\n"
+            "azure.troubles['imds'] = [ends_at('2020-10-01', refuse)] * 9\n" % body.encode("ascii")
+        )
+        for client in ("curl", "wget", "busybox nc", "busybox wget"):
+            with self.subTest(client):
+                self.choose(self.shell, client)
+                for fault in ("imds-stack-hub", "imds-2019", "imds-half-refusal"):
+                    self.add(faults=[fault])
+                self.add(setup=named)
+                hub, old, half, told = self.play()
+                for each in (hub, old, half, told):
+                    self.check_ready(each)
+                self.assertEqual(self.versions(hub), one_by_one[:2])
+                self.assertEqual((self.versions(old), self.versions(half)), (one_by_one, one_by_one))
+                shown = ["2021-08-01+", "2020-10-01"]
+                self.assertEqual(self.versions(told), one_by_one if client == "busybox wget" else shown)
+
+    def test_id_of_generation_1(self) -> None:
+        """The state goes by what the firmware writes; what Azure and gates are told is the id that Azure knows."""
+        swapped = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
+        gate = {"/etc/azure-provisioning/ready.d/10-x": "#!/bin/sh\necho $AZURE_VM_ID >/var/seen\n"}
+        self.fill({DMI + "/product_uuid": swapped.upper() + "\n"})
+        self.system.unlink(EFI + "/fw_platform_size")
+        os.rmdir(self.root + EFI)
+        self.check_ready(self.boot(files=gate))
+        self.assertEqual(self.text("/var/seen"), VM_ID + "\n")
+        facts = self.state().facts
+        self.assertEqual((facts["vm_id"], facts["vm_id_azure"]), (swapped, VM_ID))
+        told = self.boot(faults=["imds-forbidden"], options="deadline = 10\n")
+        (report,) = re.findall("<Description>.*</Description>", "".join(request[3] for request in told.requests))
+        self.assertIn("|vm_id=%s|" % VM_ID, report)
+        self.assertIn("put the proxy agent (GuestProxyAgent) into the image. The next boot tries again", told.err)
 
     def test_deadline(self) -> None:
         told = self.boot(faults=["imds-portal-for-ever"], options="deadline = 10\n", files=self.hook)
@@ -107,7 +173,8 @@ class TroubleTest(EssentialTest):
         self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
         hostile = (
-            "from azure_provisioning.image.rehearse.fake_azure import INSTANCE_ID, changed\n"
+            "from azure_provisioning.image.rehearse.fake_azure import INSTANCE_ID\n"
+            "from azure_provisioning.image.rehearse.faults import changed\n"
             "def spoil(text):\n"
             "    return changed(lambda xml: xml.replace(INSTANCE_ID.encode(), text.encode()))\n"
             "azure.troubles['goalstate'] = [spoil(text) for text in %r]\n"

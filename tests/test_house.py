@@ -92,7 +92,7 @@ class ArrowsTest(GuestTest):
 
     def test_there_is_something_to_look_at(self) -> None:
         self.assertGreater(len(self.imports), 30)
-        self.assertIn("azure_provisioning.azure.transport", self.imports["azure/wireserver.py"])
+        self.assertIn("azure_provisioning.azure.transport", self.imports["azure/goal_state.py"])
         self.assertIn("subprocess", self.imports["door/programs.py"])
 
     def test_wings_do_not_know_one_another(self) -> None:

@@ -12,6 +12,8 @@ from azure_provisioning.records import Instance
 from tests.guests import GuestTest, http
 
 BODY = json.dumps(INSTANCE).encode("ascii")
+QUERY = "GET /metadata/instance?api-version=%s"
+NEW, STACK, OLD = QUERY % "2021-08-01&extended=true", QUERY % "2021-05-01&extended=true", QUERY % "2019-06-01"
 RIGHT = (VM_ID, "rehearsal", "rehearsal_0")
 
 
@@ -97,10 +99,51 @@ class FetchTest(GuestTest):
 
     def test_older_version_after_400(self) -> None:
         self.assertEqual(told(self.fetch(http(b"", "400 Bad Request"), http(BODY))), RIGHT)
-        self.expect(
-            "GET /metadata/instance?api-version=2021-08-01&extended=true",
-            "GET /metadata/instance?api-version=2019-06-01",
-        )
+        self.expect(NEW, STACK)
+        refused = http(b"", "400 Bad Request")
+        self.assertEqual(told(self.fetch(refused, refused, http(BODY))), RIGHT)
+        self.expect(NEW, STACK, OLD)
+
+    def test_version_that_the_400_names(self) -> None:
+        """The newest that we know, in a body that may be cut off; `extended=true` where it is known."""
+        table = {
+            '["2021-05-01", "2021-03-01", "2021-02-01"]': (NEW, STACK, OLD),
+            '["2020-10-01","2020-09-01","2020-07-15"]': (NEW, QUERY % "2020-10-01", STACK, OLD),
+            '[\r\n "2021-02-01",\r\n "2021-03-01" ]': (NEW, QUERY % "2021-03-01" + "&extended=true", STACK, OLD),
+            '["2099-01-01", "2023-11-15"]': (NEW, QUERY % "2023-11-15" + "&extended=true", STACK, OLD),
+            '["2099-01-01"]': (NEW, STACK, OLD),
+            '["2019-06-01"]': (NEW, OLD, STACK),
+            '["2018-02-01", "2017-04-02"]': (NEW, STACK, OLD),
+            '["2020-06-01", "2020-0': (NEW, QUERY % "2020-06-01", STACK, OLD),
+            '["2020-06-01 HTTP/1.1\\r\\nX: y", "../x?y#z"]': (NEW, STACK, OLD),
+            '[20200601, {"2020-06-01": 1}': (NEW, QUERY % "2020-06-01", STACK, OLD),
+            "[]": (NEW, STACK, OLD),
+            '"2020-06-01"': (NEW, QUERY % "2020-06-01", STACK, OLD),
+            "[": (NEW, STACK, OLD),
+        }
+        for named, targets in table.items():
+            body = '{ "error": "Bad request. api-version is invalid", "newest-versions": %s }' % named
+            whole = http(body.encode("ascii"), "400 Bad")
+            for status, answer in (("whole", whole), ("cut off", whole[:-2])):
+                with self.subTest(named, status=status), self.assertRaises(BadReply):
+                    self.fetch(answer)
+                self.expect(*targets)
+
+    def test_what_came_is_told(self) -> None:
+        table = {
+            http(b"<html>", "200 OK", "Content-Type: text/html; charset=utf-8"): '200 text/html, begins "<html>"',
+            http(b"<html>\n\t<body>\0\x1b[2J" + b"x" * 99): '200 of no type, begins "<html> <body>??[2J'
+            + "x" * 22
+            + '"',
+            http(b"", "204 No Content"): "204 of no type, empty",
+            http(b"{}", "200 OK", "Content-Type: application/json"): '200 application/json, begins "{}"',
+        }
+        for answer, words in table.items():
+            with self.assertRaises(BadReply) as caught:
+                self.fetch(answer)
+            self.assertEqual(caught.exception.reason, "error parsing IMDS metadata")
+            self.assertEqual(caught.exception.details["answer"], words)
+            self.assertNotIn("Error", str(caught.exception))
 
     def test_no_other_status_changes_the_version(self) -> None:
         for status in ("404 Not Found", "429 Too Many", "500 Oops", "503 Busy", "302 Found", "410 Gone"):
@@ -112,4 +155,4 @@ class FetchTest(GuestTest):
         with self.assertRaises(ProvisionError) as caught:
             self.fetch(http(b"", "400 Bad Request"))
         self.assertEqual(str(caught.exception), "http error 400 querying IMDS (http_code=400)")
-        self.assertEqual(len(self.scripted.requests), 2)
+        self.expect(NEW, STACK, OLD)

@@ -10,7 +10,7 @@ import unittest
 from typing import List
 
 from azure_provisioning import manual, usage
-from azure_provisioning.image.rehearse.fake_azure import FAULTS
+from azure_provisioning.image.rehearse.faults import FAULTS
 from tests import TOP
 from tests.images import call
 

@@ -14,8 +14,9 @@ import time
 import unittest
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from azure_provisioning.azure import media
-from azure_provisioning.azure.media import Media, parse_ovf, read_media
+from azure_provisioning.azure import drives
+from azure_provisioning.azure.media import read_media
+from azure_provisioning.azure.ovf import NAMESPACE, Media, parse_ovf
 from azure_provisioning.door.system import System
 from azure_provisioning.errors import BadReply, GuestError
 from tests import TOP
@@ -66,7 +67,10 @@ class DocumentTest(unittest.TestCase):
         found = parse_ovf(OVF.encode("utf-8"))
         self.assertEqual(found.password.reveal() if found.password else None, PASSWORD)
         keys = ("ssh-rsa AAAA a", "ssh-rsa BBBB b")
-        self.assertEqual(found._replace(password=None), ("rehearsal", "azureuser", None, True, CUSTOM_DATA, keys, ""))
+        self.assertEqual(
+            found._replace(password=None),
+            ("rehearsal", "azureuser", None, True, CUSTOM_DATA, keys, "", False, True, ()),
+        )
 
     def test_nothing_secret_shows(self) -> None:
         found = parse_ovf(OVF.encode("utf-8"))
@@ -92,7 +96,15 @@ class DocumentTest(unittest.TestCase):
             (changed(password, "<UserPassword/>"), "password", None),
             (changed(password, "<UserPassword>*</UserPassword>"), "password", None),
             (changed(password, "<UserPassword>REDACTED</UserPassword>"), "password", None),
-            (changed(flag, ""), "password_login", None),
+            # A password without a word on it is allowed (cloud-init, WALinuxAgent).
+            (changed(flag, ""), "password_login", True),
+            (changed(flag, flag.replace("false", " ")), "password_login", True),
+            (changed(flag, "").replace(password.encode("ascii"), b""), "password_login", None),
+            (
+                changed(flag, "").replace(password.encode("ascii"), b"<UserPassword>*</UserPassword>"),
+                "password_login",
+                None,
+            ),
             (changed(flag, flag.replace("false", " TRUE ")), "password_login", False),
             (changed(flag, flag.replace("false", "perhaps")), "password_login", None),
             (changed("<UserName>azureuser</UserName>", ""), "user", ""),
@@ -102,6 +114,8 @@ class DocumentTest(unittest.TestCase):
             (changed(pool, pool.replace("None", "Savable")), "pool", "Savable"),
             (changed(pool, pool.replace("false", "true")), "pool", "Running"),
             (changed(pool, pool.replace("None", "Unknown")), "pool", ""),
+            (changed(pool, pool + "<ProvisionGuestProxyAgent>true</ProvisionGuestProxyAgent>"), "proxy_agent", True),
+            (changed(pool, pool + "<ProvisionGuestProxyAgent>0</ProvisionGuestProxyAgent>"), "proxy_agent", False),
             (b"\xef\xbb\xbf" + OVF.encode("utf-8"), "hostname", "rehearsal"),
             (OVF.replace('"utf-8"', '"utf-16"').encode("utf-16"), "hostname", "rehearsal"),
         ]
@@ -115,6 +129,34 @@ class DocumentTest(unittest.TestCase):
         start, end = OVF.index("<CustomData>") + 12, OVF.index("</CustomData>")
         self.assertEqual(parse_ovf((OVF[:start] + text + OVF[end:]).encode("utf-8")).custom_data, data)
         self.assertIsNone(parse_ovf((OVF[:start] + OVF[end:]).encode("utf-8")).custom_data)
+
+    def test_one_bad_field_costs_that_field(self) -> None:
+        flag = "<DisableSshPasswordAuthentication>false"
+        pooled, agent = (
+            "<PreprovisionedVm>false",
+            "<PreprovisionedVm>false</PreprovisionedVm><ProvisionGuestProxyAgent>",
+        )
+        table = {
+            changed("<CustomData>", "<CustomData>!"): ("custom_data", "CustomData is no base64"),
+            changed("<CustomData>", "<CustomData>A"): ("custom_data", "CustomData is no base64"),
+            changed("<CustomData>", "<CustomData>\u0660\u0660\u0660\u0660"): ("custom_data", "CustomData is no base64"),
+            changed(flag, flag + "?"): ("password_login", "DisableSshPasswordAuthentication is neither true nor false"),
+            changed(pooled, pooled + "?"): ("", "PreprovisionedVm is neither true nor false"),
+            changed(pooled + "</PreprovisionedVm>", agent + "yes</ProvisionGuestProxyAgent>"): (
+                "",
+                "ProvisionGuestProxyAgent is neither true nor false",
+            ),
+        }
+        whole = parse_ovf(OVF.encode("utf-8"))
+        for document, (field, problem) in table.items():
+            found = parse_ovf(document)
+            self.assertEqual(found.problems, (problem,))
+            self.assertEqual(found.password.reveal() if found.password else None, PASSWORD)
+            expected = whole._replace(
+                password=found.password, problems=found.problems, **({field: None} if field else {})
+            )
+            self.assertEqual(found, expected)
+            self.assertTrue(found.promises_custom_data)
 
     def test_refused(self) -> None:
         missing, multiple = "missing configuration for '%s'", "multiple configuration matches for '%s' (2)"
@@ -131,12 +173,21 @@ class DocumentTest(unittest.TestCase):
             (changed('"utf-8"', '"no-such"'), bad),
             (changed('"utf-8"', '"utf-7"'), bad),
             (changed("azureuser", "azure&user;"), bad),
-            (changed("<CustomData>", "<CustomData>!"), bad),
-            (changed("<CustomData>", "<CustomData>A"), bad),
-            (changed("<CustomData>", "<CustomData>\u0660\u0660\u0660\u0660"), bad),
             (changed(name, name + name), odd + multiple % "UserName"),
+            (
+                changed(" <wa:ProvisioningSection>", " <wa:ProvisioningSection/><wa:ProvisioningSection>"),
+                odd + multiple % "ProvisioningSection",
+            ),
+            (
+                changed("  <LinuxProv", "<wa:LinuxProvisioningConfigurationSet/><LinuxProv"),
+                odd + multiple % "LinuxProvisioningConfigurationSet",
+            ),
+            (
+                changed(" <wa:PlatformSettingsSection>", "<wa:PlatformSettingsSection/><wa:PlatformSettingsSection>"),
+                odd + multiple % "PlatformSettingsSection",
+            ),
             (OVF.replace("LinuxProv", "Windows").encode("utf-8"), odd + missing % "LinuxProvisioningConfigurationSet"),
-            (OVF.replace(media.NAMESPACE, "urn:x").encode("utf-8"), odd + missing % "ProvisioningSection"),
+            (OVF.replace(NAMESPACE, "urn:x").encode("utf-8"), odd + missing % "ProvisioningSection"),
         ]
         for document, reason in cases:
             with self.subTest(document=document[:60], reason=reason):
@@ -199,9 +250,9 @@ class DriveTest(ToolTest):
         options = "ro,nosuid,nodev,noexec"
         self.assertEqual(
             self.tools.ran_words(),
-            ["mount -t udf -o %s /dev/sr0 %s" % (options, media.POINT), "umount %s" % media.POINT],
+            ["mount -t udf -o %s /dev/sr0 %s" % (options, drives.POINT), "umount %s" % drives.POINT],
         )
-        self.assertFalse(self.system.exists(media.POINT))
+        self.assertFalse(self.system.exists(drives.POINT))
 
     def test_second_file_system(self) -> None:
         self.problems = {"udf": "mount: unknown filesystem type 'udf'"}
@@ -209,14 +260,14 @@ class DriveTest(ToolTest):
         self.assertIsNotNone(found)
 
     def test_nothing_there(self) -> None:
-        empty = dict.fromkeys(media.KINDS, "mount: /dev/sr0: no medium found on /dev/sr0.")
-        no_udf = dict(self.problems, udf="mounting /dev/sr0 on %s failed: No such device" % media.POINT)
+        empty = dict.fromkeys(drives.KINDS, "mount: /dev/sr0: no medium found on /dev/sr0.")
+        no_udf = dict(self.problems, udf="mounting /dev/sr0 on %s failed: No such device" % drives.POINT)
         for problems, word in ((empty, "no medium found"), (no_udf, "No such device")):
             self.problems = problems
             found, why = read_media(self.system)
             self.assertIsNone(found)
             self.assertIn(word, why)
-            self.assertFalse(self.system.exists(media.POINT))
+            self.assertFalse(self.system.exists(drives.POINT))
         self.system.write("/sys/block/sr0/size", "0\n")
         self.assertEqual(read_media(self.system), (None, "/dev/sr0: no medium"))
         self.system.unlink("/bin/mount")
@@ -245,6 +296,135 @@ class DriveTest(ToolTest):
         self.fill({"/sys/block/sr0/size": "0\n", "/sys/block/sr10/size": "8\n", "/sys/block/sr2/size": "8\n"})
         self.assertEqual(read_media(self.system)[1], "/dev/sr2")
 
+    def disk(self, name: str, signature: str = "CD001", **files: str) -> None:
+        """A small disk with nothing on it but such a file system."""
+        folder = "/sys/block/%s/" % name
+        sizes = {folder + "size": "2048\n", folder + "dev": "254:%d\n" % (ord(name[-1]) % 50), folder + "ro": "0\n"}
+        self.fill(sizes)
+        self.fill({folder + path.replace("_", "/"): text for path, text in files.items()})
+        self.signatures[name] = signature
+
+    def read_disk(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+        """What `dd` prints of a disk."""
+        name = argv[1].partition("=/dev/")[2]
+        if self.signatures[name] == "hangs":
+            raise GuestError("command took too long", command=argv[0], seconds=10)
+        text = "\0\0BEA01\1\0\0\0%s\1\0\0" % self.signatures[name] if self.signatures[name] else "\0" * 100
+        return (0, text + "16+0 records in\n") if self.signatures[name] != "fails" else (1, "dd: Input/output error\n")
+
+    def no_drive(self) -> None:
+        """No DVD drive, and a dd that can be told what is on which disk."""
+        shutil.rmtree(self.system.path("/sys/block"))
+        self.signatures: "Dict[str, str]" = {}
+        self.problems = {}
+        self.tools.add("dd", self.read_disk, "/bin")
+
+    def test_disk_in_the_place_of_a_drive(self) -> None:
+        """A small or read-only one with such a file system, whatever else is there."""
+        self.no_drive()
+        for name, signature, kind in (
+            ("vdb", "CD001", "iso9660"),
+            ("sdc", "NSR02", "udf"),
+            ("nvme0n2", "NSR03", "udf"),
+        ):
+            with self.subTest(name):
+                shutil.rmtree(self.system.path("/sys"), ignore_errors=True)
+                self.fill(
+                    {"/sys/block/sda/dev": "8:0\n", "/sys/block/sda/size": "62914560\n", "/sys/block/sda/sda1/x": ""}
+                )
+                self.disk(name, signature)
+                del self.tools.ran[:]
+                found, how = read_media(self.system)
+                self.assertEqual((found.hostname if found else None, how), ("rehearsal", "/dev/" + name))
+                options = "ro,nosuid,nodev,noexec"
+                self.assertEqual(
+                    self.tools.ran_words(),
+                    [
+                        "dd if=/dev/%s bs=2048 skip=16 count=16" % name,
+                        "mount -t %s -o %s /dev/%s %s" % (kind, options, name, drives.POINT),
+                        "umount %s" % drives.POINT,
+                    ],
+                )
+        self.disk("sdb", size="62914560\n", ro="1\n")
+        self.assertEqual(drives.find_drives(self.system), ["sdb", "nvme0n2"])
+
+    def test_drive_before_disk(self) -> None:
+        self.no_drive()
+        for name in ("nvme0n1", "sdb", "vdb", "vda"):
+            self.disk(name)
+        self.fill({"/sys/block/sr0/size": "0\n"})
+        self.assertEqual(drives.find_drives(self.system), ["sr0", "vda", "vdb", "sdb", "nvme0n1"])
+        self.assertEqual(read_media(self.system)[1], "/dev/vda")
+        self.document = "x"
+        self.fill({"/sys/block/sr0/size": "4096\n"})
+        with self.assertRaises(BadReply):  # that is the DVD, and it is damaged
+            read_media(self.system)
+
+    def test_disks_that_are_never_touched(self) -> None:
+        """In use, partitioned, large, or something else: nothing of them is even read."""
+        mounts = "20 1 %s / %s rw - %s %s rw\n"
+        cases: "List[Tuple[Dict[str, str], Dict[str, str]]]" = [
+            ({"size": "62914560\n"}, {}),
+            ({"size": "0\n"}, {}),
+            ({"size": "-1\n", "ro": "1\n"}, {}),
+            ({"size": "x\n", "ro": "1\n"}, {}),
+            ({"dev": "\n"}, {}),
+            ({"vdb1_size": "1\n"}, {}),
+            ({"holders_dm-0": ""}, {}),
+            ({}, {"/proc/self/mountinfo": mounts % ("254:48", "/", "iso9660", "/dev/root")}),
+            ({}, {"/proc/self/mountinfo": mounts % ("0:30", "/data", "btrfs", "/dev/vdb")}),
+            ({}, {"/proc/swaps": "Filename\tType\n/dev/vdb                   partition\t1024\t0\t-2\n"}),
+        ]
+        for files, others in cases:
+            with self.subTest(files=files, others=others):
+                self.setUp()
+                self.no_drive()
+                self.disk("vdb")
+                self.assertEqual(drives.find_drives(self.system), ["vdb"])
+                self.disk("vdb", **files)
+                self.fill(others)
+                self.assertEqual(read_media(self.system), (None, "no DVD drive"))
+                self.assertEqual(self.tools.ran, [])
+        self.disk("vdb", size="x\n")
+        for name in ("loop0", "dm-0", "md0", "zram0", "fd0", "mmcblk0", "vdb1", "ram0", "nbd0", "sdaaa"):
+            self.disk(name)
+        self.assertEqual(drives.find_drives(self.system), [])
+
+    def test_disks_without_a_dvd(self) -> None:
+        self.no_drive()
+        table = {"vda": "", "vdb": "hangs", "vdc": "fails", "vdd": "XX001"}
+        for name, signature in table.items():
+            self.disk(name, signature)
+        found, why = read_media(self.system)
+        self.assertIsNone(found)
+        for words in (
+            "/dev/vda: neither UDF nor ISO 9660 on it",
+            "/dev/vdb: command took too long",
+            "/dev/vdc: cannot be read (code=1)",
+            "/dev/vdd: neither UDF",
+        ):
+            self.assertIn(words, why)
+        self.assertEqual({argv[0] for argv in self.tools.ran}, {"dd"})
+        self.disk("vde")
+        self.assertEqual(read_media(self.system)[1], "/dev/vde")
+        self.system.unlink("/bin/dd")
+        self.assertIn("no program to read it with", read_media(self.system)[1])
+
+    def test_many_disks_are_bounded(self) -> None:
+        self.no_drive()
+        for letter in "abcdefghijklmnopqrstuvwxyz":
+            self.disk("vd" + letter, "")
+        read_media(self.system)
+        self.assertEqual(len(self.tools.ran), 16)
+
+    def test_disk_left_mounted_by_a_run_that_was_killed(self) -> None:
+        self.no_drive()
+        self.disk("vdb")
+        mounts = "33 20 254:48 / %s ro - iso9660 /dev/vdb ro\n" % drives.POINT
+        self.fill({"/proc/self/mountinfo": mounts, drives.POINT + "/ovf-env.xml": OVF})
+        self.assertIsNotNone(read_media(self.system)[0])
+        self.assertEqual(self.tools.ran_words(), ["umount %s" % drives.POINT])
+
     def test_mounted_by_an_automounter(self) -> None:
         mounts = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/my\\040dvd ro - udf /dev/sr0 ro\n"
         self.fill({"/proc/self/mountinfo": mounts, "/media/my dvd/OVF-ENV.XML": OVF})
@@ -253,10 +433,10 @@ class DriveTest(ToolTest):
         self.assertEqual(self.tools.ran, [])
 
     def test_left_mounted_by_a_run_that_was_killed(self) -> None:
-        mounts = "33 20 11:0 / %s ro - udf /dev/sr0 ro\n" % media.POINT
-        self.fill({"/proc/self/mountinfo": mounts, media.POINT + "/ovf-env.xml": OVF})
+        mounts = "33 20 11:0 / %s ro - udf /dev/sr0 ro\n" % drives.POINT
+        self.fill({"/proc/self/mountinfo": mounts, drives.POINT + "/ovf-env.xml": OVF})
         self.assertIsNotNone(read_media(self.system)[0])
-        self.assertEqual(self.tools.ran_words(), ["umount %s" % media.POINT])
+        self.assertEqual(self.tools.ran_words(), ["umount %s" % drives.POINT])
 
     def test_unmounted_whatever_is_on_it(self) -> None:
         for document in ("x" * ((1 << 20) + 1), "-> /etc/shadow"):
@@ -283,9 +463,10 @@ class DriveTest(ToolTest):
 class LoopSystem(System):
     """A scratch root in which `mount` really mounts: an image file, in the place of the drive."""
 
-    def __init__(self, root: str, image: str) -> None:
+    def __init__(self, root: str, image: str, drive: str) -> None:
         super().__init__(root)
         self.image = image
+        self.drive = drive
 
     def execute(
         self,
@@ -294,7 +475,8 @@ class LoopSystem(System):
         secret: bytes = b"",
         environment: "Optional[Dict[str, str]]" = None,
     ) -> "Tuple[int, str]":
-        places = {"/dev/sr0": self.image, media.POINT: self.path(media.POINT)}
+        places = {"/dev/" + self.drive: self.image, drives.POINT: self.path(drives.POINT)}
+        places["if=/dev/" + self.drive] = "if=" + self.image
         outside = [os.path.basename(argv[0])] + [places.get(word, word) for word in argv[1:]]
         if "-o" in outside:
             outside[outside.index("-o") + 1] += ",loop"
@@ -317,22 +499,61 @@ class RealMountTest(unittest.TestCase):
             file.write(OVF)
         image = scratch + "/dvd.iso"
         subprocess.check_call(["genisoimage", "-quiet", "-udf", "-o", image, scratch + "/content"])
-        argv = ["unshare", "--mount", sys.executable, "-m", "tests.test_media", image]
-        printed = subprocess.check_output(argv, cwd=TOP, timeout=120).decode("utf-8")
-        with open("/proc/filesystems") as file:  # only now: mounting loads the module
-            has_udf = "udf" in file.read()
-        if has_udf:
-            self.assertEqual(printed, "Media(hostname='rehearsal', user='azureuser', ...) /dev/sr0\n")
-        else:
-            self.assertRegex(printed, "^None /dev/sr0: cannot be mounted .*unknown filesystem type 'udf'")
+        for drive in ("sr0", "vdb"):
+            argv = ["unshare", "--mount", sys.executable, "-m", "tests.test_media", image, drive]
+            printed = subprocess.check_output(argv, cwd=TOP, timeout=120).decode("utf-8")
+            with open("/proc/filesystems") as file:  # only now: mounting loads the module
+                has_udf = "udf" in file.read()
+            if has_udf:
+                self.assertEqual(printed, "Media(hostname='rehearsal', user='azureuser', ...) /dev/%s\n" % drive)
+            else:
+                self.assertRegex(printed, "^None /dev/%s: cannot be mounted .*unknown filesystem type 'udf'" % drive)
+
+    def test_signatures_of_real_images(self) -> None:
+        """By the real dd, of files as the tools make them: what is on a disk of this machine is nobody's business."""
+        scratch = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, scratch)
+        os.mkdir(scratch + "/content")
+        made = {
+            "genisoimage": (["-quiet", "-o", "IMAGE", scratch + "/content"], ("iso9660",)),
+            "genisoimage -udf": (["-quiet", "-o", "IMAGE", scratch + "/content"], ("udf", "iso9660")),
+            "mkudffs": (["--utf8", "-b", "2048", "IMAGE"], ("udf",)),
+            "mke2fs": (["-q", "-t", "ext4", "IMAGE"], ()),
+        }
+        tried = 0
+        for tool, (arguments, kinds) in made.items():
+            program = shutil.which(tool.split()[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+            if program is None:
+                continue
+            tried += 1
+            image = scratch + "/image"
+            with open(image, "wb") as file:
+                file.truncate(8 << 20)
+            argv = [program, *tool.split()[1:], *(image if word == "IMAGE" else word for word in arguments)]
+            subprocess.check_call(argv, stdout=subprocess.DEVNULL)
+            system = LoopSystem(scratch, image, "vdb")
+            system.write("/bin/dd", "", mode=0o755)
+            with self.subTest(tool):
+                if kinds:
+                    self.assertEqual(drives.find_kinds(system, "vdb"), kinds)
+                else:
+                    with self.assertRaises(GuestError):
+                        drives.find_kinds(system, "vdb")
+        if not tried:
+            self.skipTest("no tool here makes such an image: the signatures were not read by a real dd")
 
 
 def main() -> None:
     """Read the image that is named, and print what came of it."""
     scratch = tempfile.mkdtemp(prefix="azure-provisioning-test-")
     try:
-        system = LoopSystem(scratch, sys.argv[1])
-        for path, text in {"/dev/sr0": "", "/bin/mount": "", "/bin/umount": ""}.items():
+        system = LoopSystem(scratch, *sys.argv[1:])
+        files = {"/dev/sr0": "", "/bin/mount": "", "/bin/umount": "", "/bin/dd": ""}
+        if system.drive != "sr0":
+            del files["/dev/sr0"]
+            folder = "/sys/block/%s/" % system.drive
+            files.update({folder + "size": "4096", folder + "dev": "254:16", folder + "ro": "0"})
+        for path, text in files.items():
             system.write(path, text, mode=0o755)
         print(*read_media(system))
     finally:

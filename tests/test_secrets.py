@@ -8,7 +8,7 @@ import base64
 import os
 from typing import Dict, List, Tuple
 
-from azure_provisioning.azure.media import POINT
+from azure_provisioning.azure.drives import POINT
 from azure_provisioning.image.rehearse.fake_azure import FakeAzure
 from tests.guests import AZURE_VM, snapshot
 from tests.secrets import CUSTOM_DATA, FOLDER, OVF, PASSWORD, SECRETS, USER_DATA, forms

@@ -9,7 +9,7 @@ import time
 import unittest
 from typing import Any, Dict
 
-from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI
+from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.story import status
 from azure_provisioning.story.state import PATH as STATE
@@ -34,8 +34,9 @@ class StatusTest(ImageTest):
         self.image("systemd")
 
     def on_azure(self, vm_id: str = VM_ID) -> None:
-        """Put the firmware of a VM on Azure into the root."""
+        """Put the firmware of a generation 2 VM on Azure into the root."""
         self.fill({DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n", DMI + "/product_uuid": vm_id.upper() + "\n"})
+        self.fill({EFI + "/fw_platform_size": "64\n"})
 
     def status(self) -> "Dict[str, Any]":
         """The JSON, which is all that is said; nothing is written."""
@@ -117,10 +118,12 @@ class StatusTest(ImageTest):
             {
                 "reason": "no such key",
                 "details": {"path": "/etc/x", "text": "a=b \x1b[31m"},
+                "remedy": "See the log (/var/log/azure-provisioning.log)",
                 "at": "2026-11-24T20:00:07Z",
             },
         )
         self.assertIn("2026-11-24T20:00:07Z: no such key (path=/etc/x", self.text_status())
+        self.assertIn("\nwhat to do  See the log (/var", self.text_status())
         self.assertNotIn("\x1b", self.text_status())
 
     def test_another_vm(self) -> None:
@@ -139,6 +142,20 @@ class StatusTest(ImageTest):
         self.on_azure("-".join(fields))
         self.fill({STATE: READY})
         self.assertIs(self.status()["ready"], True)
+
+    def test_id_is_as_azure_writes_it(self) -> None:
+        """What IMDS has written once counts; else generation 1, which has no EFI, swaps the bytes of three fields."""
+        swapped = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
+        self.on_azure(swapped.upper())
+        self.assertEqual(self.status()["vm_id"], swapped)
+        self.fill({STATE: READY + "vm_id_azure=%s\n" % VM_ID})
+        self.assertEqual(self.status()["vm_id"], VM_ID)
+        self.system.unlink(EFI + "/fw_platform_size")
+        os.rmdir(self.root + EFI)
+        for state in (READY, READY + "vm_id_azure=%s\n" % OTHER_VM_ID, READY + "vm_id_azure=%s\n" % VM_ID):
+            self.fill({STATE: state})
+            self.assertEqual(self.status()["vm_id"], VM_ID)
+            self.assertIn("VM          %s\n" % VM_ID, self.text_status())
 
     def test_imds_has_another_id(self) -> None:
         self.on_azure()

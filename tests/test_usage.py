@@ -6,7 +6,7 @@ import sys
 import unittest
 
 from azure_provisioning import cli, usage
-from azure_provisioning.image.rehearse.fake_azure import FAULTS
+from azure_provisioning.image.rehearse.faults import FAULTS
 from tests import TOP
 from tests.images import built_file, call
 from tests.test_zipapp import pythons

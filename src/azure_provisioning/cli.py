@@ -40,12 +40,20 @@ def main(argv: "List[str]") -> int:
         arguments = usage.parse(argv)
         return int(VERBS[arguments.verb](console, arguments))
     except ProvisionError as error:
-        console.announce(str(error))
+        console.announce(explain(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         later = {"run": "; the next boot goes on from here", "generalize": "; run it again to go on from here"}
         console.announce("interrupted" + later.get(argv[0] if argv else "", ""))
         return 130
+
+
+def explain(error: ProvisionError) -> str:
+    """What failed, and what to do if a boot may fail for the same reason, and nothing better is known."""
+    from . import reasons
+
+    known = reasons.find_row(error.reason, error.details) is not reasons.ANY and not error.advice
+    return reasons.with_remedy(error) if known else str(error)
 
 
 def interrupt(_number: int, _frame: object) -> None:
@@ -211,7 +219,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if not boot.on_azure:
         raise ProvisionError("not on Azure, nobody to report to (%s)" % boot.told_by)
     if arguments.outcome == "failure":
-        report(boot, describe_failure(ProvisionError(arguments.reason), boot.vm_id, boot.system.time()), boot.ends)
+        report(boot, describe_failure(ProvisionError(arguments.reason), boot.azure_id, boot.system.time()), boot.ends)
     else:
         report(boot, "", boot.ends)
         remember(boot, "ready_at")
@@ -220,12 +228,12 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
-    from .image.rehearse.fake_azure import FAULTS
+    from .image.rehearse.faults import FAULTS, describe_faults
     from .image.rehearse.rehearse import become_root, rehearse
     from .image.root import open_root
 
     if "list" in arguments.fault:
-        show(sorted(FAULTS))
+        show(describe_faults())
         return 0
     unknown = [name for name in arguments.fault if name not in FAULTS]
     if unknown:

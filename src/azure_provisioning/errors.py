@@ -34,11 +34,15 @@ class Unreachable(ProvisionError):
 
 
 class BadReply(ProvisionError):
-    """Somebody answered, but not usefully. Worth another try, after `retry_after` seconds if that is known."""
+    """Somebody answered, but not usefully. Worth another try, after `retry_after` seconds if that is known.
 
-    def __init__(self, reason: str, retry_after: "Optional[float]" = None, **details: object) -> None:
+    `said` is how the answer begins, which may be anybody's: for the log alone.
+    """
+
+    def __init__(self, reason: str, retry_after: "Optional[float]" = None, said: str = "", **details: object) -> None:
         super().__init__(reason, "", **details)
         self.retry_after = retry_after
+        self.said = said
 
 
 class GuestError(ProvisionError):

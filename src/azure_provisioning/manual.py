@@ -2,8 +2,8 @@
 
 from typing import List
 
-from . import __version__, config
-from .image.rehearse.fake_azure import FAULTS
+from . import __version__, config, reasons
+from .image.rehearse.faults import FAULTS
 from .story import state
 from .usage import ABOUT, COMMON, EXITS, PROGRAM, VERBS, Option, Verb, explain, sentence, synopsis
 
@@ -24,6 +24,11 @@ DESCRIPTION = (
     "once, and one that is made from its image is set up again.",
     "What was asked for is on standard output, and the story on standard error. No environment variable is obeyed but "
     "NO_COLOR.",
+)
+
+FAILURES = (
+    "A boot that fails says so on the console, in a line that begins with FAILED. Its reason is also in the portal and "
+    "in status; * stands for any text."
 )
 
 
@@ -50,6 +55,12 @@ def man_page() -> str:
     lines.append(".SH EXIT STATUS")
     for code, says in EXITS:
         lines += entry(str(code), says)
+    lines += [".SH DIAGNOSTICS", escape(FAILURES)]
+    for each in (*reasons.ROWS, reasons.ANY):
+        lines += entry(" / ".join(each.reasons), "%s. %s." % (sentence(each.means)[:-1], each.remedy))
+    lines += [".SH REHEARSAL", "What " + escape("--fault") + " of rehearse takes:"]
+    for name, fault in sorted(FAULTS.items()):
+        lines += entry(name, "%s. The boot ends: %s" % (sentence(fault.says)[:-1], fault.ends))
     lines.append(".SH FILES")
     for path, says in FILES:
         lines += entry(path, says)

@@ -5,6 +5,7 @@ A story names what must happen and watches for what must not: a second Ready, a 
 
 import re
 import threading
+import time
 from dataclasses import replace
 from typing import Callable, Dict, NamedTuple, Set, Tuple
 
@@ -242,6 +243,28 @@ def late(scene: Scene) -> None:
     _done(scene, same)
 
 
+def slow(scene: Scene) -> None:
+    """IMDS, goal state and report take Azure 16, 20 and 29 s: each is asked for once, and the report sent once."""
+    same = vm(15, generation=1)
+
+    def before(seen: Seen) -> None:
+        time.sleep(16 if _imds(seen) else 29 if _reported(seen) else 20)
+
+    with scene.boot(same, Azure(scene.sealed, same, before=before)) as boot:
+        with boot.machine.resting():
+            scene.figures["ready"] = boot.ready(BOOT + 65)
+        boot.shell(BOOT)
+        boot.out_of_the_boot()
+        _named(boot, same)
+        boot.pause(SETTLE)
+        _once(boot)
+        asked = [str(seen) for seen in boot.azure.seen]
+        must(len(asked) == 3, "what takes its time was asked for again: %s" % "; ".join(asked))
+        boot.machine.ask("sync")
+    must("\nvm_id_azure=%s\n" % same.vm_id in scene.disk.text(STATE), "the id is not kept as Azure writes it")
+    _done(scene, same)
+
+
 def elsewhere(scene: Scene) -> None:
     """Not on Azure: nothing happens, and the hook stays for the day that it is."""
     with scene.boot(vm(7), tag=False) as boot:
@@ -374,6 +397,7 @@ _ALL = (
     Story("essential", essential, "hooked", images=("no-python", "half-python")),
     Story("down", down, "hooked", waits=True),
     Story("never", never, "hooked", waits=True, images=HOOK_IMAGES),
+    Story("slow", slow, "hooked", waits=True, images=("networkd",)),
     Story("late", late, "hooked", waits=True, images=PATIENT_IMAGES),
 )
 STORIES: Dict[str, Story] = {story.name: story for story in _ALL}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 DMI = "/sys/class/dmi/id"
 VMBUS = "/sys/bus/vmbus/devices"
+EFI = "/sys/firmware/efi"  # not there: generation 1
 AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"  # cloud-init, sources/azure/identity.py
 FIELDS = (8, 4, 4, 4, 12)  # hexadecimal digits
 

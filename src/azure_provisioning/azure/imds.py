@@ -5,25 +5,80 @@ import json
 from ..door.system import System
 from ..errors import BadReply
 from ..records import Instance
-from .transport import Peer, accept, exchange
+from .transport import ANSWER_SECONDS, Peer, Reply, accept, describe, exchange
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
 
 VERSION = "2021-08-01"  # has osProfile and userData; cloud-init asks for it too (sources/azure/imds.py)
-OLD_VERSION = "2019-06-01"  # for a cloud that answers 400 to the newer one
+STACK_VERSION = "2021-05-01"  # where the IMDS of Azure Stack Hub ends
+OLD_VERSION = "2019-06-01"  # the oldest that cloud-init asks for
+# What else a cloud may name, with the same document: Microsoft's page on IMDS, "Supported API versions".
+KNOWN = [
+    "2019-06-04",
+    "2019-08-01",
+    "2019-08-15",
+    "2019-11-01",
+    "2020-06-01",
+    "2020-07-15",
+    "2020-09-01",
+    "2020-10-01",
+    "2020-12-01",
+    "2021-01-01",
+    "2021-02-01",
+    "2021-03-01",
+    "2021-10-01",
+    "2021-11-01",
+    "2021-11-15",
+    "2021-12-13",
+    "2023-07-01",
+    "2023-11-15",
+    "2024-03-15",
+    "2024-07-17",
+    "2025-04-07",
+]
+# With `extended=true` IMDS fails rather than answer with a part of its data (Azure/azure-init issue 134); cloud-init
+# asked for it from this version on (IMDS_EXTENDED_VER_MIN).
+EXTENDED_FROM = "2021-03-01"
+PAUSE = 0.3  # seconds before another version is asked for: 5 requests a second are allowed to a VM
 
 
 def fetch_instance(system: System, peer: Peer, seconds: float) -> Instance:
-    """Ask once, within `seconds` in all. Raises Unreachable or BadReply, both worth another try."""
+    """Ask once, within `seconds` in all, and after a 400 by an older version of the API.
+
+    Raises Unreachable or BadReply, both worth another try.
+    """
     ends = system.monotonic() + seconds
-    reply = exchange(system, peer, request(VERSION, "&extended=true"), {"Metadata": "true"}, seconds=seconds)
-    if reply.status == 400 and system.monotonic() < ends:
-        left = ends - system.monotonic()
-        reply = exchange(system, peer, request(OLD_VERSION), {"Metadata": "true"}, seconds=left)
-    return parse_instance(accept(reply, peer).body)
+    reply = ask(system, peer, VERSION, seconds)
+    if reply.status == 400:
+        for version in older_versions(reply.body):
+            left = ends - system.monotonic() - PAUSE
+            if left <= 0 or reply.status != 400:
+                break
+            system.sleep(PAUSE)
+            reply = ask(system, peer, version, left)
+    try:
+        return parse_instance(accept(reply, peer).body)
+    except BadReply as error:
+        if reply.status < 300:
+            error.details["answer"] = describe(reply)
+        raise
 
 
-def request(version: str, extra: str = "") -> str:
-    """The request line for one version of the API."""
-    return "GET /metadata/instance?api-version=%s%s" % (version, extra)
+def ask(system: System, peer: Peer, version: str, seconds: float) -> Reply:
+    """One request, for one version of the API."""
+    extra = "&extended=true" if version >= EXTENDED_FROM else ""
+    request = "GET /metadata/instance?api-version=%s%s" % (version, extra)
+    return exchange(system, peer, request, {"Metadata": "true"}, seconds=min(ANSWER_SECONDS, seconds))
+
+
+def older_versions(refusal: bytes) -> "List[str]":
+    """What to ask for after a 400 with this body, which may be cut off: the newest version that it names and we know,
+    then what Azure Stack Hub and older clouds have."""
+    named = refusal.decode("utf-8", "replace").partition('"newest-versions"')[2].partition("]")[0]
+    known = sorted(set(named.split('"')[1::2]) & {STACK_VERSION, OLD_VERSION, *KNOWN})
+    return list(dict.fromkeys([*known[-1:], STACK_VERSION, OLD_VERSION]))
 
 
 def parse_instance(body: bytes) -> Instance:
@@ -31,6 +86,8 @@ def parse_instance(body: bytes) -> Instance:
     try:
         # No number is needed, and as an integer one of a million digits would take minutes.
         document = json.loads(body.decode("utf-8-sig"), parse_int=float)
-    except (ValueError, RecursionError) as error:
-        raise BadReply("error parsing IMDS metadata", problem=type(error).__name__) from error
+    except RecursionError as error:
+        raise BadReply("error parsing IMDS metadata", problem="JSON too deep") from error
+    except ValueError as error:
+        raise BadReply("error parsing IMDS metadata", problem="no JSON") from error
     return Instance.from_json(document)

@@ -14,14 +14,20 @@ from ..errors import BadReply, ProvisionError, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Optional, TypeVar
+    from typing import Callable, Dict, Iterator, Optional, TypeVar
 
     Answer = TypeVar("Answer")
 
 CONNECT_SECONDS = 5.0
-TRY_SECONDS = 15.0  # one try: connecting, asking, and the whole answer
+# One exchange, from connecting to the end of the answer. The WireServer ends a connection at about 30 s, and cloud-init
+# gives a report 60 (canonical/cloud-init commit 6f369c09b); IMDS may take 30 (Azure/azure-init issue 63).
+ANSWER_SECONDS = 35.0
+REPORT_SECONDS = 65.0
+REST_SECONDS = 2.0  # for what comes after the status of an answer that is no 2xx
 HEAD_LIMIT = 64 << 10  # bytes
 BODY_LIMIT = 1 << 20  # bytes
+REFUSAL_LIMIT = 4096  # bytes of the body of an answer that is no 2xx
+SAID_LIMIT, BEGIN_LIMIT = 200, 40  # characters of an answer: in the log, and in a report
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries
 LONGEST_RETRY_AFTER = 30.0  # seconds, whatever the peer asks for
 
@@ -56,15 +62,16 @@ def exchange(
     request: str,
     headers: "Dict[str, str]",
     body: bytes = b"",
-    seconds: float = TRY_SECONDS,
+    seconds: float = ANSWER_SECONDS,
     status_only: bool = False,
 ) -> Reply:
     """Send `request` ("GET /path") and return the answer, whatever its status, within `seconds`.
 
     With `status_only` a 2xx is all that is wanted: what comes after its first line is not read, and cannot spoil it.
+    Another status is worth having without the rest, too: its body is what came of it soon, at most 4 KiB.
     Raises Unreachable if nobody answers in time, BadReply if the answer is not HTTP or too large.
     """
-    ends = system.monotonic() + min(seconds, TRY_SECONDS)
+    ends = system.monotonic() + seconds
     lines = [request + " HTTP/1.1", "Host: %s" % host_header(peer), "Connection: close"]
     lines += ["%s: %s" % item for item in headers.items()]
     if body:
@@ -86,13 +93,12 @@ def exchange(
         connection.close()
 
 
-def is_reachable(system: System, peer: Peer, seconds: float) -> bool:
-    """Does the peer accept a TCP connection within `seconds`? Sends no request."""
+def reach(system: System, peer: Peer, seconds: float) -> None:
+    """Return if the peer accepts a TCP connection within `seconds`; raises Unreachable. Sends no request."""
     try:
         system.connect(peer.host, peer.port, min(seconds, CONNECT_SECONDS)).close()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        raise unreachable("connection", peer, error) from error
 
 
 def accept(reply: Reply, peer: Peer) -> Reply:
@@ -102,27 +108,46 @@ def accept(reply: Reply, peer: Peer) -> Reply:
     raise BadReply(
         "http error %d querying %s" % (reply.status, peer.name),
         retry_after=parse_retry_after(reply.headers.get("retry-after", "")),
+        said=excerpt(reply.body, SAID_LIMIT),
         http_code=reply.status,
     )
+
+
+def describe(reply: Reply) -> str:
+    """What came, for an answer that is of no use: `200 text/html, begins "<html>"`."""
+    kind = excerpt(reply.headers.get("content-type", "").partition(";")[0].encode("utf-8"), BEGIN_LIMIT)
+    begins = excerpt(reply.body, BEGIN_LIMIT)
+    return "%d %s, %s" % (reply.status, kind or "of no type", 'begins "%s"' % begins if begins else "empty")
+
+
+def excerpt(data: bytes, limit: int) -> str:
+    """The first `limit` characters of a text from outside, on one line; what cannot be printed is a `?`."""
+    words = data[: 4 * limit].decode("utf-8", "replace").split()
+    return "".join(char if char.isprintable() else "?" for char in " ".join(words)[:limit])
 
 
 def persist(
     system: System, attempt: "Callable[[float], Answer]", until: float, notice: "Callable[[ProvisionError], None]"
 ) -> "Answer":
-    """Call `attempt` with the seconds that it has, again and again, until it returns; then return what it returned.
+    """Call `attempt` with the seconds that are left, again and again, until it returns; then return what it returned.
 
     Between tries the pause grows from 0.1 to 2 seconds, and is not shorter than what the peer asked for. `notice` hears
-    of every failed try. When the next one would come after `until` (monotonic), raises the last failure.
+    of every failed try. When the next one would come after `until` (monotonic), raises the last failure; but that
+    nothing came in the little time which the last try had, tells less than the failure before it.
     """
     pause = FIRST_PAUSE
+    last: "Optional[ProvisionError]" = None
     while True:
+        left = max(0.5, until - system.monotonic())
         try:
-            return attempt(min(TRY_SECONDS, max(0.5, until - system.monotonic())))
+            return attempt(left)
         except (Unreachable, BadReply) as error:
             asked = error.retry_after if isinstance(error, BadReply) else None
             wait = max(asked or 0.0, pause)
+            if last is None or left >= ANSWER_SECONDS or isinstance(error, BadReply):
+                last = error
             if system.monotonic() + wait >= until:
-                raise
+                raise last from error
             notice(error)
             system.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -157,31 +182,25 @@ class Stream:
         line, _, self.rest = self.rest.partition(b"\n")
         return line.decode("latin-1").rstrip("\r")
 
-    def take(self, count: int) -> bytes:
-        """Exactly `count` bytes."""
+    def take(self, count: int) -> "Iterator[bytes]":
+        """Exactly `count` bytes, in pieces as they come."""
         if count > BODY_LIMIT:
             raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
-        chunks, got = [self.rest], len(self.rest)
-        while got < count:
-            chunk = self.more()
+        left = count
+        while left:
+            chunk = self.rest or self.more()
             if not chunk:
-                raise ValueError("%d of %d bytes of the body came" % (got, count))
-            chunks.append(chunk)
-            got += len(chunk)
-        data = b"".join(chunks)
-        self.rest = data[count:]
-        return data[:count]
+                raise ValueError("%d of %d bytes of the body came" % (count - left, count))
+            self.rest = chunk[left:]
+            left -= len(chunk[:left])
+            yield chunk[: len(chunk) - len(self.rest)]
 
-    def all(self) -> bytes:
-        """Everything until the peer closes."""
-        chunks, got = [self.rest], len(self.rest)
-        while got <= BODY_LIMIT:
+    def all(self) -> "Iterator[bytes]":
+        """Everything until the peer closes, in pieces as they come."""
+        chunk = self.rest or self.more()
+        while chunk:
+            yield chunk
             chunk = self.more()
-            if not chunk:
-                return b"".join(chunks)
-            chunks.append(chunk)
-            got += len(chunk)
-        raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
 
 
 def receive(stream: Stream, status_only: bool = False) -> Reply:
@@ -196,24 +215,38 @@ def receive(stream: Stream, status_only: bool = False) -> Reply:
         if not version.startswith("HTTP/1.") or len(code) != 3 or not is_digits(code) or code < "100":
             raise ValueError("not an HTTP answer")
         status = int(code)
-        if status_only and 200 <= status < 300:
-            return Reply(status, reason, {}, b"")
-        headers = read_headers(stream)
-    if status in (204, 304):
-        return Reply(status, reason, headers, b"")
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return Reply(status, reason, headers, read_chunks(stream))
-    length = headers.get("content-length")
-    if length is None:
-        return Reply(status, reason, headers, stream.all())
-    if not is_digits(length):
-        raise ValueError("a Content-Length of %r" % length[:40])
-    return Reply(status, reason, headers, stream.take(int(length)))
+        headers: "Dict[str, str]" = {}
+        if status >= 300:
+            return Reply(status, reason, headers, receive_refusal(stream, headers))
+        if status_only and status >= 200:
+            return Reply(status, reason, headers, b"")
+        read_headers(stream, headers)
+    body = bytearray()
+    if status != 204:
+        for piece in read_body(stream, headers):
+            body += piece
+            if len(body) > BODY_LIMIT:
+                raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
+    return Reply(status, reason, headers, bytes(body))
 
 
-def read_headers(stream: Stream) -> "Dict[str, str]":
-    """The header lines up to the empty one. Of a name that comes twice, the last counts."""
-    headers: "Dict[str, str]" = {}
+def receive_refusal(stream: Stream, headers: "Dict[str, str]") -> bytes:
+    """The body of an answer that is no 2xx, as much of it as comes soon. Its status counts, whatever follows it."""
+    stream.ends = min(stream.ends, stream.system.monotonic() + REST_SECONDS)
+    body = bytearray()
+    try:
+        read_headers(stream, headers)
+        for piece in read_body(stream, headers):
+            body += piece
+            if len(body) >= REFUSAL_LIMIT:
+                break
+    except (OSError, ValueError):
+        pass  # cut off, late, or no HTTP: what came is what there is
+    return bytes(body[:REFUSAL_LIMIT])
+
+
+def read_headers(stream: Stream, headers: "Dict[str, str]") -> None:
+    """Add the header lines up to the empty one to `headers`. Of a name that comes twice, the last counts."""
     size = 0
     while True:
         line = stream.line()
@@ -221,26 +254,35 @@ def read_headers(stream: Stream) -> "Dict[str, str]":
         if size > HEAD_LIMIT:
             raise ValueError("a head of more than %d bytes" % HEAD_LIMIT)
         if not line:
-            return headers
+            return
         name, colon, value = line.partition(":")
         if colon:
             headers[name.strip().lower()] = value.strip()
 
 
-def read_chunks(stream: Stream) -> bytes:
+def read_body(stream: Stream, headers: "Dict[str, str]") -> "Iterator[bytes]":
+    """The body that these headers announce, in pieces as they come. Raises ValueError if it is not as announced."""
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        yield from read_chunks(stream)
+        return
+    length = headers.get("content-length")
+    if length is None:
+        yield from stream.all()
+    elif is_digits(length):
+        yield from stream.take(int(length))
+    else:
+        raise ValueError("a Content-Length of %r" % length[:40])
+
+
+def read_chunks(stream: Stream) -> "Iterator[bytes]":
     """A body in chunked transfer coding; its trailers are not read."""
-    chunks: "List[bytes]" = []
-    got = 0
     while True:
         size = stream.line().partition(";")[0].strip()
         if not size or len(size) > 8 or set(size.lower()) - set("0123456789abcdef"):
             raise ValueError("a chunk size of %r" % size[:40])
         if int(size, 16) == 0:
-            return b"".join(chunks)
-        got += int(size, 16)
-        if got > BODY_LIMIT:
-            raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
-        chunks.append(stream.take(int(size, 16)))
+            return
+        yield from stream.take(int(size, 16))
         stream.line()
 
 

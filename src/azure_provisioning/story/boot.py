@@ -1,13 +1,14 @@
 """This boot: on Azure or not, which VM, done or not, and how long it may take."""
 
 from .. import config
-from ..azure.identity import identify
+from ..azure.identity import EFI, identify
 from ..console import Console
 from ..door import lock
 from ..door.system import System
+from ..door.tree import Tree
 from ..errors import GuestError
 from ..init import notify
-from .state import READY, State
+from .state import READY, State, same_vm, swap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Boot:
         """Is `fact` (such as READY) known of this very VM?"""
         return self.state.has(fact, self.vm_id)
 
+    @property
+    def azure_id(self) -> "Optional[str]":
+        """The id of this VM as Azure writes it, for all that people and their programs see."""
+        return write_as_azure(self.system, self.vm_id, self.state)
+
     def note_step(self, name: str, result: str, started: float) -> None:
         """Note for `status` how a step went that began at `started` (monotonic)."""
         self.state.note_step(name, result, self.system.monotonic() - started)
@@ -67,6 +73,17 @@ class Boot:
             notify.release_boot()
         except GuestError as error:
             self.console.warn(str(error))
+
+
+def write_as_azure(tree: Tree, vm_id: "Optional[str]", state: State) -> "Optional[str]":
+    """The id of the VM as the portal has it: as IMDS wrote it once, else with the bytes that the firmware swaps.
+
+    Generation 1 swaps those of the first three fields (WALinuxAgent issue 830, azure-sdk-for-python issue 4740).
+    """
+    known = state.azure_id
+    if vm_id is None or (known and same_vm(known, vm_id)):
+        return known or vm_id
+    return vm_id if tree.exists(EFI) else swap(vm_id)
 
 
 def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":

@@ -1,9 +1,9 @@
 """Wait for the network, and fetch what Azure knows of this VM: from IMDS, and from the provisioning DVD."""
 
 from ..azure import imds
-from ..azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, is_reachable, persist
+from ..azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, persist, reach
 from ..config import Options
-from ..errors import BadReply, GuestError, Unreachable
+from ..errors import BadReply, GuestError, ProvisionError, Unreachable
 from ..records import Instance
 from .boot import Boot
 from .patience import Patience
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Tuple
 
-    from ..azure.media import Media
+    from ..azure.ovf import Media
 
 FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
 MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
@@ -31,16 +31,24 @@ def wait_for_azure(boot: Boot) -> None:
     """
     system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
     started = system.monotonic()
+    missing = Unreachable("no answer from Azure")
     while True:
         for peer in [imds_peer(boot), *wireservers(boot)]:
             left = boot.report_from - system.monotonic()
-            if left > 0 and is_reachable(system, peer, left):
+            if left <= 0:
+                break
+            try:
+                reach(system, peer, left)
+            except Unreachable as error:
+                missing.details.update(error.details)
+            else:
                 boot.note_step("wait", "ok", started)
                 return
-        missing = Unreachable(
-            "no answer from Azure",
-            advice="see to a DHCP lease, and a route to %s" % boot.options.wireserver[0],
-        )
+        from ..door.network import describe_network  # most boots do not come here
+
+        network = describe_network(system)
+        if network:
+            missing.details["network"] = network
         if system.monotonic() + pause >= boot.report_from:
             boot.note_step("wait", "failed", started)
             missing.details["seconds"] = str(int(system.monotonic() - boot.started))
@@ -63,6 +71,8 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
         if disc is None:
             boot.note_step("fetch", "failed", started)
             raise
+        note_proxy_agent(boot, disc)
+        name_proxy_agent(boot, error)
         boot.console.warn("%s: the DVD alone has to do" % error)
         instance = Instance.from_json({"compute": {"name": disc.hostname}})
     else:
@@ -76,7 +86,25 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
         system.sleep(LONGEST_PAUSE)
         disc = read_disc(boot, quiet=True)
     boot.note_step("fetch", "ok", started)
+    note_proxy_agent(boot, disc)
     return instance, disc
+
+
+def name_proxy_agent(boot: Boot, error: ProvisionError) -> None:
+    """Add to a 401 or 403 what the DVD says of the proxy agent that was to sign our requests: that it is awaited."""
+    if error.details.get("http_code") not in ("401", "403"):
+        return
+    if not boot.state.awaits_proxy_agent:
+        disc = read_disc(boot, quiet=True)
+        note_proxy_agent(boot, disc)
+    if boot.state.awaits_proxy_agent:
+        error.details["ProvisionGuestProxyAgent"] = "true"
+
+
+def note_proxy_agent(boot: Boot, disc: "Optional[Media]") -> None:
+    """Keep in mind what the DVD says of the proxy agent: at a later boot it is gone."""
+    if disc is not None and disc.proxy_agent:
+        boot.state.note_proxy_agent()
 
 
 def is_disc_of_use(options: Options, instance: Instance) -> bool:
@@ -101,4 +129,6 @@ def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":
         disc, why = None, str(error)
     if not quiet:
         boot.console.say("DVD: read from %s" % why if disc else "IMDS alone has to do: %s" % why)
+    for problem in disc.problems if disc else ():
+        boot.console.warn("DVD: %s" % problem)
     return disc

@@ -1,6 +1,6 @@
 """Why a boot is still waiting, for people: said once for each new reason, and every 30 s on the console."""
 
-from ..errors import ProvisionError
+from ..errors import BadReply, ProvisionError
 from .boot import Boot
 
 NOTICE_SECONDS = 30.0
@@ -22,5 +22,6 @@ class Patience:
             self.last = now
             self.boot.console.announce("waiting for %s since %d s: %s" % (self.awaited, now - self.since, error))
         elif str(error) != self.reason:
-            self.boot.console.say("waiting for %s: %s" % (self.awaited, error))
+            said = error.said if isinstance(error, BadReply) else ""
+            self.boot.console.say("waiting for %s: %s%s" % (self.awaited, error, " and said: " + said if said else ""))
         self.reason = str(error)

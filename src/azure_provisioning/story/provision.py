@@ -8,11 +8,11 @@ from ..agents import find_rivals
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
-from ..errors import GuestError, LastingError, ProvisionError
+from ..errors import BadReply, GuestError, LastingError, ProvisionError
 from ..guest import gates
 from ..records import Instance, Profile
 from .boot import Boot
-from .fetch import fetch, wait_for_azure
+from .fetch import fetch, name_proxy_agent, wait_for_azure
 from .report import report, report_ready, write_to_pool
 from .state import CONFIGURED, FOLDER, PREPARED, READY, same_vm
 from .steps import take_steps
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
-    from ..azure.media import Media
+    from ..azure.ovf import Media
 
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
@@ -127,7 +127,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
         boot.vm_id = instance.vm_id
         boot.state.adopt(boot.vm_id)
     differs = bool(boot.vm_id and instance.vm_id) and not same_vm(boot.vm_id or "", instance.vm_id or "")
-    boot.state.note_imds_id((instance.vm_id or "") if differs else "")
+    boot.state.note_imds_id(instance.vm_id or "", differs)
     if differs:
         boot.console.announce("warning: IMDS has the VM id %s, the firmware %s" % (instance.vm_id, boot.vm_id))
 
@@ -165,7 +165,7 @@ def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
         ssh_keys=instance.ssh_keys or (disc.ssh_keys if disc else ()),
         password_login=login,
         custom_data=disc.custom_data if disc else None,
-        promises_custom_data=instance.promises_custom_data,
+        promises_custom_data=instance.promises_custom_data or bool(disc and disc.promises_custom_data),
         user_data=instance.user_data,
     )
 
@@ -188,7 +188,7 @@ def pass_gates(boot: Boot) -> None:
     """Publish the name, and run the user's own gates. Raises the failure of a gate."""
     take_steps(boot, "publish")
     environment = {
-        "AZURE_VM_ID": boot.vm_id or "",
+        "AZURE_VM_ID": boot.azure_id or "",
         "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
         "AZURE_ADMIN_USER": boot.state.user,
     }
@@ -209,17 +209,23 @@ def leave(boot: Boot, reason: str, line: str) -> int:
 
 def fail(boot: Boot, error: ProvisionError) -> int:
     """Tell of a failure everywhere it can be told: state, Azure, console. The hook stays for the next boot."""
+    from ..reasons import with_remedy
+
+    name_proxy_agent(boot, error)
+    said = error.said if isinstance(error, BadReply) else ""
+    if said:
+        boot.console.say("it was answered with: %s" % said)
     again = "The next boot would fail the same way" if isinstance(error, LastingError) else "The next boot tries again"
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
     boot.save()
-    line = describe_failure(error, boot.vm_id, boot.system.time())
+    line = describe_failure(error, boot.azure_id, boot.system.time())
     write_to_pool(boot, line)
     if not boot.reporting:  # else it is the report itself that failed
         try:
             report(boot, line, boot.ends)
         except ProvisionError as second:
             boot.console.warn("the failure could not be reported: %s" % second)
-    boot.console.announce("FAILED: %s. %s" % (error, again))
+    boot.console.announce("FAILED: %s. %s" % (with_remedy(error), again))
     return 1
 
 

@@ -1,8 +1,9 @@
 """Report how the boot went: to the WireServer, and before that to the key-value pool, which nobody reads afterwards."""
 
-from ..azure import kvp, wireserver
+from ..azure import kvp
 from ..azure.description import describe_success
 from ..azure.endpoint import find_endpoint
+from ..azure.report import report_health
 from ..azure.transport import Peer
 from ..errors import GuestError
 from .boot import Boot
@@ -25,14 +26,14 @@ def report_ready(boot: Boot) -> None:
     """Report Ready until Azure accepts it. Raises the last failure if it does not in time."""
     started = boot.system.monotonic()
     boot.reporting = True
-    write_to_pool(boot, describe_success(boot.vm_id, boot.system.time()))
+    write_to_pool(boot, describe_success(boot.azure_id, boot.system.time()))
     report(boot, "", boot.ends)
     boot.note_step("report", "ok", started)
 
 
 def report(boot: Boot, problem: str, until: float) -> None:
     """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
-    wireserver.report_health(
+    report_health(
         boot.system,
         lambda: wireservers(boot),
         problem,

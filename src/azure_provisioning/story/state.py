@@ -15,6 +15,8 @@ PATH = FOLDER + "/state"
 LIMIT = 64 << 10  # bytes
 CONFIGURED, READY, PREPARED = "configured_at", "ready_at", "prepared_at"
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
+AZURE_ID = "vm_id_azure"  # the fact how Azure writes the id of this VM: as IMDS does
+PROXY_AGENT = "proxy_agent"  # the fact that the DVD announces one
 DIGITS_LIMIT = 15  # of how long a step took
 
 
@@ -60,11 +62,26 @@ class State:
         """What IMDS calls this VM, where that is another id than the firmware's."""
         return self.facts.get(IMDS_ID)
 
-    def note_imds_id(self, vm_id: str) -> None:
-        """Note that IMDS has another id for this VM than the firmware; with none, that it has the same."""
-        self.facts.pop(IMDS_ID, None)
+    @property
+    def azure_id(self) -> "Optional[str]":
+        """This VM's id as IMDS wrote it, which is how the portal has it; None if that is not known."""
+        return self.facts.get(AZURE_ID)
+
+    def note_imds_id(self, vm_id: str, differs: bool) -> None:
+        """Note what IMDS calls this VM: the same as the firmware, in one of both byte orders, or something else."""
+        for fact in (IMDS_ID, AZURE_ID):
+            self.facts.pop(fact, None)
         if vm_id:
-            self.facts[IMDS_ID] = vm_id
+            self.facts[IMDS_ID if differs else AZURE_ID] = vm_id
+
+    @property
+    def awaits_proxy_agent(self) -> bool:
+        """Has the DVD announced a proxy agent for this VM?"""
+        return PROXY_AGENT in self.facts
+
+    def note_proxy_agent(self) -> None:
+        """Note that the DVD has announced one: at a later boot it is gone."""
+        self.facts[PROXY_AGENT] = "true"
 
     @property
     def is_of_former_vm(self) -> bool:
@@ -138,8 +155,12 @@ class State:
         """Why the last boot failed, as `status` prints it; None if it did not."""
         if "error_reason" not in self.facts:
             return None
+        from ..reasons import find_remedy
+
         details = {key[len("error.") :]: value for key, value in self.facts.items() if key.startswith("error.")}
-        return {"reason": self.facts["error_reason"], "details": details, "at": self.facts.get("error_at")}
+        reason = self.facts["error_reason"]
+        remedy = find_remedy(reason, details)
+        return {"reason": reason, "details": details, "remedy": remedy, "at": self.facts.get("error_at")}
 
     def has_failed_in(self, boot_id: str) -> bool:
         """Did the boot with this id of the kernel's end without Ready?"""

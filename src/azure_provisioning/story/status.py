@@ -26,7 +26,7 @@ def read_status(system: System) -> "Dict[str, object]":
     status: "Dict[str, object]" = {
         "version": __version__,
         "azure": azure,
-        "vm_id": vm_id or state.vm_id,
+        "vm_id": boot.write_as_azure(system, vm_id, state) or state.vm_id,
         "hook": {"enabled": bool(links), "mechanism": mechanism, "path": links[0] if links else None},
         "configured": state.when(CONFIGURED) is not None or state.when(READY) is not None,
         "configured_at": state.when(CONFIGURED),
@@ -85,6 +85,7 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())
         lines.append("last error  %s: %s%s" % (error["at"], error["reason"], " (%s)" % details if details else ""))
+        lines.append("what to do  %s" % error["remedy"])
     return lines
 
 

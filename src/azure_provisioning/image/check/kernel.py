@@ -3,7 +3,7 @@
 import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ...azure.media import KINDS
+from ...azure.drives import KINDS
 from ...door.system import System
 from ...door.text import is_digits, lines_in
 from ...errors import GuestError

@@ -5,13 +5,13 @@ state that is current. Every request is kept, so that a rehearsal or a test can 
 """
 
 import json
-import socket
-import struct
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Callable, Dict, List, NamedTuple, Set, Tuple
+
+from .faults import FAULTS, Trouble, no_trouble
 
 VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
 CONTAINER_ID = "7b324f53-983a-43bc-b919-1775d6077608"
@@ -71,6 +71,7 @@ class Platform:
     """
 
     answers_all = True  # else only those whose address was announced
+    speed = 1.0  # of the guest's clock: so many of its seconds pass in one
 
     def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
         self.instance: "Dict[str, Dict[str, object]]" = json.loads(json.dumps(INSTANCE))
@@ -80,11 +81,15 @@ class Platform:
         self.reports: "List[str]" = []  # the bodies of the reports that were accepted
         self.closing = threading.Event()
         self.troubles: "Dict[str, List[Trouble]]" = {"imds": [], "goalstate": [], "health": [], "json": []}
-        for name in faults:
-            kind, times, trouble = FAULTS[name]
-            self.troubles[kind] += [trouble] * times
+        for fault in (FAULTS[name] for name in faults):
+            for kind in fault.kind.split():
+                self.troubles[kind] += list(fault.troubles) * fault.times
         self.announced: "Set[Tuple[str, int]]" = set()
         self._lock = threading.Lock()
+
+    def pause(self, seconds: float) -> bool:
+        """Let so many seconds of the guest's pass. True if this Azure closes meanwhile."""
+        return self.closing.wait(seconds / self.speed)
 
     def next_trouble(self, kind: str) -> "Trouble":
         """What spoils the next answer of this kind; nothing, mostly."""
@@ -121,10 +126,11 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, faults: "Tuple[str, ...]" = (), answers_all: bool = True) -> None:
+    def __init__(self, faults: "Tuple[str, ...]" = (), answers_all: bool = True, speed: float = 1.0) -> None:
         Platform.__init__(self, faults)
         HTTPServer.__init__(self, ("127.0.0.1", 0), Handler)
         self.answers_all = answers_all
+        self.speed = speed
 
     def __enter__(self) -> "FakeAzure":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -149,6 +155,8 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "FakeAzure"
+    late = 0.0  # seconds that the answer takes, once the request was processed
+    hangs_up = False  # in the place of that answer
 
     def handle(self) -> None:
         """Answer, and keep, what a client asks that is known. Others on this machine could tell a story of their own.
@@ -245,6 +253,11 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status: int, body: bytes, kind: str = "text/html", **headers: str) -> None:
         """One whole answer."""
         self.note(status)
+        if self.late:
+            self.server.pause(self.late)
+        if self.hangs_up:
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -283,140 +296,3 @@ def is_json_report(report: object) -> bool:
         and details.get("subStatus") in ("ProvisioningFailed", "Provisioning")
         and isinstance(details.get("description"), str)
     )
-
-
-Trouble = Callable[[Handler], bool]
-
-
-def no_trouble(_handler: Handler) -> bool:
-    """Leave the answer to the handler."""
-    return False
-
-
-def status(code: int, **headers: str) -> "Trouble":
-    """Answer with this status and an empty body."""
-
-    def trouble(handler: Handler) -> bool:
-        handler.send(code, b"", **headers)
-        return True
-
-    return trouble
-
-
-def document(body: bytes, kind: str = "text/xml") -> "Trouble":
-    """Answer 200 with this body."""
-
-    def trouble(handler: Handler) -> bool:
-        handler.send(200, body, kind)
-        return True
-
-    return trouble
-
-
-def changed(change: "Callable[[bytes], bytes]") -> "Trouble":
-    """Answer with the goal state, changed."""
-    return lambda handler: bool(document(change(handler.server.current_goal_state()))(handler))
-
-
-def bytes_only(data: bytes) -> "Trouble":
-    """Answer with these bytes, whatever they mean."""
-    return lambda handler: handler.raw(data)
-
-
-def reset(handler: Handler) -> bool:
-    """Break the connection the hard way."""
-    handler.note(0)
-    handler.close_connection = True
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    handler.connection.close()
-    return True
-
-
-def silence(handler: Handler) -> bool:
-    """Take the request and never answer."""
-    handler.note(0)
-    handler.close_connection = True
-    handler.server.closing.wait(120)
-    return True
-
-
-def drip(handler: Handler) -> bool:
-    """One byte of the head now and then, for ever."""
-    handler.note(0)
-    handler.close_connection = True
-    with suppress(OSError):  # hung up: what was wanted
-        for byte in b"HTTP/1.1 200 OK\r\nX-Drip: " + b"x" * 4096:
-            handler.connection.sendall(bytes([byte]))
-            if handler.server.closing.wait(1):
-                break
-    return True
-
-
-def flood(handler: Handler) -> bool:
-    """Eight gigabytes, or as much of them as the client takes."""
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    handler.note(200)
-    handler.close_connection = True
-    with suppress(OSError):  # hung up: what was wanted
-        handler.connection.sendall(head)
-        for _ in range(8 << 10):
-            handler.connection.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n")
-    return True
-
-
-def move_on(handler: Handler) -> bool:
-    """The goal state changes between the question and the report."""
-    handler.server.incarnation += 1
-    return False
-
-
-PORTAL = b"<!DOCTYPE html><html><body>Please log in to the guest network</body></html>"
-DOCTYPE = b'<!DOCTYPE GoalState [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
-
-FOR_EVER = 1 << 16
-
-# name: (which answer, how often, what happens to it)
-FAULTS: "Dict[str, Tuple[str, int, Trouble]]" = {
-    "imds-not-yet": ("imds", 2, status(404)),
-    "imds-throttled": ("imds", 1, status(429, Retry_After="1")),
-    "imds-broken": ("imds", 1, status(500)),
-    "imds-old-api": ("imds", 1, status(400)),
-    "imds-redirect": ("imds", 1, status(302, Location="http://127.0.0.1:1/")),
-    "imds-portal": ("imds", 1, document(PORTAL, "text/html")),
-    "imds-portal-for-ever": ("imds", FOR_EVER, document(PORTAL, "text/html")),
-    "imds-cut-off": ("imds", 1, bytes_only(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"compute":')),
-    "imds-not-http": ("imds", 1, bytes_only(b"SSH-2.0-OpenSSH_9.6\r\n")),
-    "imds-deep": ("imds", 1, document(b"[" * 500000, "application/json")),
-    "imds-reset": ("imds", 1, reset),
-    "imds-silent": ("imds", 1, silence),
-    "imds-drips": ("imds", 1, drip),
-    "imds-flood": ("imds", 1, flood),
-    "goal-state-not-yet": ("goalstate", 2, status(503)),
-    "goal-state-no-role": ("goalstate", 2, changed(lambda xml: xml.replace(b"RoleInstance>", b"Other>"))),
-    "goal-state-no-ids": ("goalstate", 1, changed(lambda xml: xml.replace(CONTAINER_ID.encode("ascii"), b"  "))),
-    "goal-state-doctype": ("goalstate", 1, changed(lambda xml: xml.replace(b"?>", b"?>" + DOCTYPE, 1))),
-    "goal-state-portal": ("goalstate", 1, document(PORTAL, "text/html")),
-    "goal-state-empty": ("goalstate", 1, document(b"")),
-    "goal-state-reset": ("goalstate", 1, reset),
-    "goal-state-silent": ("goalstate", 1, silence),
-    "goal-state-drips": ("goalstate", 1, drip),
-    "goal-state-flood": ("goalstate", 1, flood),
-    "goal-state-bom": ("goalstate", 1, changed(lambda xml: b"\xef\xbb\xbf" + xml)),
-    "goal-state-namespace": (
-        "goalstate",
-        1,
-        changed(lambda xml: xml.replace(b"<GoalState ", b'<GoalState xmlns="urn:x" ')),
-    ),
-    "goal-state-for-ever-404": ("goalstate", FOR_EVER, status(404)),
-    "goal-state-for-ever-410": ("goalstate", FOR_EVER, status(410)),
-    "goal-state-for-ever-unusable": ("goalstate", FOR_EVER, document(PORTAL, "text/html")),
-    "goal-state-no-encoding": ("goalstate", 1, changed(lambda xml: xml.replace(b'"utf-8"', b'"no-such"', 1))),
-    "report-gone-for-ever": ("health", FOR_EVER, status(410)),
-    "json-health-503": ("json", 2, status(503)),
-    "json-health-refused": ("json", FOR_EVER, status(404)),
-    "report-stale": ("health", 1, move_on),
-    "report-throttled": ("health", 1, status(429, Retry_After="1")),
-    "report-unavailable": ("health", 2, status(503)),
-    "report-refused": ("health", FOR_EVER, status(403)),
-    "report-reset": ("health", 1, reset),
-}

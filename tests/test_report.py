@@ -3,9 +3,9 @@
 import json
 from typing import List, Tuple
 
-from azure_provisioning.azure.health import HEADERS, REQUEST, health_json, report_health_json
+from azure_provisioning.azure.json_health import HEADERS, REQUEST, health_json, report_by_json
+from azure_provisioning.azure.report import report_health
 from azure_provisioning.azure.transport import Peer, exchange
-from azure_provisioning.azure.wireserver import report_health
 from azure_provisioning.errors import ProvisionError, Unreachable
 from azure_provisioning.image.rehearse.fake_azure import FakeAzure
 from tests.guests import FastSystem, GuestTest
@@ -54,13 +54,13 @@ class HealthTest(GuestTest):
 
     def test_json_road(self) -> None:
         azure = self.azure()
-        reply = report_health_json(self.system, self.peers(azure)[0], "", 15)
+        reply = report_by_json(self.system, self.peers(azure)[0], "", 15, self.said.append)
         self.assertEqual(reply.status, 201)
         self.assertEqual(json.loads(azure.reports[0]), {"state": "Ready"})
         headers = {name.lower(): value for name, value in azure.requests[0].headers.items()}
         self.assertEqual(headers["content-type"], "application/json")
         self.assertTrue(headers["x-ms-guest-agent-name"].startswith("azure-provisioning"))
-        report_health_json(self.system, self.peers(azure)[0], 'a "problem" \u00e9', 15)
+        report_by_json(self.system, self.peers(azure)[0], 'a "problem" \u00e9', 15, self.said.append)
         details = {"subStatus": "ProvisioningFailed", "description": 'a "problem" \u00e9'}
         self.assertEqual(json.loads(azure.reports[1]), {"state": "NotReady", "details": details})
 

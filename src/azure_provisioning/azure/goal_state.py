@@ -1,20 +1,16 @@
-"""The WireServer: goal state and health report, as in Microsoft's "Creating generalized images without a provisioning
-agent". No versions are negotiated: that would cost a request and tell nothing."""
-
-from itertools import product
+"""The WireServer's XML: goal state and health report, as in Microsoft's "Creating generalized images without a
+provisioning agent". No versions are negotiated: that would cost a request and tell nothing."""
 
 from ..door.system import System
-from ..errors import BadReply, ProvisionError
+from ..errors import BadReply
 from ..records import GoalState
 from .description import LIMIT
 from .markup import walk
-from .transport import Peer, Reply, accept, exchange, persist
+from .transport import ANSWER_SECONDS, REPORT_SECONDS, Peer, Reply, accept, describe, exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Optional, Sequence, Tuple
-
-    Road = Callable[[System, Peer, str, float, Callable[[str], None]], Reply]
+    from typing import Callable, Dict, List, Tuple
 
 GOAL_STATE = "GET /machine?comp=goalstate"
 HEALTH = "POST /machine?comp=health"
@@ -32,55 +28,20 @@ ROLE_INSTANCE = ("GoalState", "Container", "RoleInstanceList", "RoleInstance")
 INSTANCE_ID = ROLE_INSTANCE + ("InstanceId",)
 
 
-def report_health(
-    system: System,
-    peers: "Callable[[], Sequence[Peer]]",
-    problem: str,
-    until: float,
-    say: "Callable[[str], None]",
-    notice: "Callable[[ProvisionError], None]",
-    protocol: str = "auto",
-) -> None:
-    """Report Ready, or with a `problem` NotReady, and return when Azure accepted it (2xx).
-
-    Each try asks the next of `peers()`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at
-    first, and both in turn when a third of the time is over. Who the peers are is asked each time: a client that sends
-    the new name may have no lease at the first try. Raises the last failure at `until` (monotonic).
-    """
-    both = [report_by_json, report_by_goal_state]
-    first = both[:1] if protocol == "json" else both[1:]
-    later = system.monotonic() + (until - system.monotonic()) / 3
-    way: "Optional[Tuple[Road, Peer]]" = None
-
-    def attempt(seconds: float) -> Reply:
-        nonlocal way
-        ways = list(product(both if protocol == "auto" and system.monotonic() >= later else first, peers()))
-        way = ways[(ways.index(way) + 1) % len(ways) if way in ways else 0]
-        return way[0](system, way[1], problem, seconds, say)
-
-    persist(system, attempt, until, notice)
-
-
-def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
-    """One try without a goal state. Raises Unreachable or BadReply."""
-    from .health import report_health_json  # few boots come here
-
-    reply = report_health_json(system, peer, problem, seconds)
-    say("Response: %d %s (JSON)" % (reply.status, reply.reason))
-    return reply
-
-
 def report_by_goal_state(
     system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]"
 ) -> Reply:
     """One try, with a new goal state to quote, because 410 Gone means that the quoted one is of yesterday, and an early
-    one may lack its ids. Raises Unreachable or BadReply."""
+    one may lack its ids. Question and report have a time of their own each, together at most `seconds`.
+
+    Raises Unreachable or BadReply.
+    """
     ends = system.monotonic() + seconds
     goal_state = fetch_goal_state(system, peer, seconds)
     say("ContainerId: %s" % goal_state.container_id)
     say("InstanceId: %s" % goal_state.instance_id)
     document = health_document(goal_state, problem).encode("utf-8")
-    left = max(0.5, ends - system.monotonic())
+    left = min(REPORT_SECONDS, max(0.5, ends - system.monotonic()))
     # The status alone: Azure that says 2xx has accepted, and must not be told again because the rest did not come.
     reply = exchange(system, peer, HEALTH, REPORT, document, seconds=left, status_only=True)
     say("Response: %d %s" % (reply.status, reply.reason))
@@ -89,7 +50,12 @@ def report_by_goal_state(
 
 def fetch_goal_state(system: System, peer: Peer, seconds: float) -> GoalState:
     """Ask once. Raises Unreachable, or BadReply for an answer that cannot be quoted; both are worth another try."""
-    return parse_goal_state(accept(exchange(system, peer, GOAL_STATE, VERSION, seconds=seconds), peer).body)
+    reply = accept(exchange(system, peer, GOAL_STATE, VERSION, seconds=min(ANSWER_SECONDS, seconds)), peer)
+    try:
+        return parse_goal_state(reply.body)
+    except BadReply as error:
+        error.details["answer"] = describe(reply)
+        raise
 
 
 def parse_goal_state(document: bytes) -> GoalState:

@@ -1,4 +1,4 @@
-"""The second road for the health report: JSON, without any goal state, hence without ids that could be stale.
+"""The other endpoint for the health report: JSON, without any goal state, hence without ids that could be stale.
 
 Microsoft's azure-init reports so and in no other way (libazureinit/src/health.rs); that 201 is the usual answer and
 503 means "not yet" is in its issue 186.
@@ -9,11 +9,11 @@ import json
 from .. import __version__
 from ..door.system import System
 from .description import AGENT, LIMIT
-from .transport import Peer, Reply, accept, exchange
+from .transport import REPORT_SECONDS, Peer, Reply, accept, exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict
+    from typing import Callable, Dict
 
 REQUEST = "POST /provisioning/health"
 HEADERS = {
@@ -23,13 +23,15 @@ HEADERS = {
 }
 
 
-def report_health_json(system: System, peer: Peer, problem: str, seconds: float) -> Reply:
+def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
     """Report Ready, or with a `problem` NotReady, once and within `seconds`; the reply is one of acceptance (2xx).
 
     Raises Unreachable or BadReply, both worth another try.
     """
-    document = health_json(problem).encode("ascii")
-    return accept(exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds, status_only=True), peer)
+    document, seconds = health_json(problem).encode("ascii"), min(REPORT_SECONDS, seconds)
+    reply = accept(exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds, status_only=True), peer)
+    say("Response: %d %s (JSON)" % (reply.status, reply.reason))
+    return reply
 
 
 def health_json(problem: str) -> str:

@@ -1,0 +1,152 @@
+"""What `ovf-env.xml` says: the document on the provisioning DVD (cloud-init, sources/helpers/azure.py, OvfEnvXml)."""
+
+import binascii
+import re
+from collections import namedtuple
+
+from ..errors import BadReply
+from ..records import Secret
+from .markup import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple
+
+NAMESPACE = "http://schemas.microsoft.com/windowsazure"
+REDACTED = ("*", "REDACTED")  # what WALinuxAgent and cloud-init leave in the place of a password in their copies
+NOT_POOLED = ("", "None", "Unknown")
+
+# Elements below the root, by their names in NAMESPACE.
+SECTION = ("ProvisioningSection",)
+SETTINGS = SECTION + ("LinuxProvisioningConfigurationSet",)
+HOSTNAME = SETTINGS + ("HostName",)
+USER = SETTINGS + ("UserName",)
+PASSWORD = SETTINGS + ("UserPassword",)
+NO_PASSWORD_LOGIN = SETTINGS + ("DisableSshPasswordAuthentication",)
+CUSTOM_DATA = SETTINGS + ("CustomData",)
+KEY = SETTINGS + ("SSH", "PublicKeys", "PublicKey", "Value")
+PLATFORM = ("PlatformSettingsSection", "PlatformSettings")
+POOLED = PLATFORM + ("PreprovisionedVm",)
+POOL = PLATFORM + ("PreprovisionedVMType",)
+PROXY_AGENT = PLATFORM + ("ProvisionGuestProxyAgent",)
+ONCE = (SECTION, SETTINGS, PLATFORM[:1], PLATFORM)  # a document with two of one of these is refused
+WANTED = (*ONCE, HOSTNAME, USER, PASSWORD, NO_PASSWORD_LOGIN, CUSTOM_DATA, KEY, POOLED, POOL, PROXY_AGENT)
+
+
+class Media(
+    namedtuple(
+        "Media",
+        "hostname user password password_login custom_data ssh_keys pool proxy_agent promises_custom_data problems",
+    )
+):
+    """What the DVD says of this VM. Whatever is empty or None it does not say, or not so that it can be read."""
+
+    __slots__ = ()
+
+    hostname: str
+    user: str
+    password: "Optional[Secret]"
+    password_login: "Optional[bool]"
+    custom_data: "Optional[bytes]"  # decoded
+    ssh_keys: "Tuple[str, ...]"
+    pool: str  # as in records.Instance; empty also if it does not say
+    proxy_agent: bool  # that signs the requests of this VM is to be there (Metadata Security Protocol)
+    promises_custom_data: bool  # it has some, which may be one of the problems
+    problems: "Tuple[str, ...]"  # what cannot be read of it; nothing in them is quoted from it
+
+    def __repr__(self) -> str:
+        return "Media(hostname=%r, user=%r, ...)" % (self.hostname, self.user)
+
+
+def parse_ovf(document: bytes) -> Media:
+    """What ovf-env.xml says; raises BadReply if it is no such document. No error text quotes what it holds.
+
+    A field that cannot be read costs that field: it is one of the `problems`.
+    """
+    found = read_elements(document)
+    for section in (SECTION, SETTINGS):
+        if section not in found:
+            problem = "missing configuration for '%s'" % section[-1]
+            raise BadReply("unexpected metadata parsing ovf-env.xml: " + problem)
+    for section in ONCE:
+        only(found, section)
+    problems: "List[str]" = []
+    text = only(found, PASSWORD)
+    password = Secret(text) if text and text.strip() not in REDACTED else None
+    no_login = read_flag(found, NO_PASSWORD_LOGIN, problems)
+    if password and not only(found, NO_PASSWORD_LOGIN).strip():
+        no_login = False  # without a word on it passwords are allowed, as cloud-init and WALinuxAgent take it
+    pool, pooled = only(found, POOL).strip(), read_flag(found, POOLED, problems)
+    if pool in NOT_POOLED:
+        pool = "Running" if pooled else ""  # as cloud-init takes it
+    encoded = only(found, CUSTOM_DATA)
+    custom_data = decode(encoded)
+    if custom_data is None and encoded.strip():
+        problems.append("CustomData is no base64")
+    return Media(
+        hostname=only(found, HOSTNAME).strip(),
+        user=only(found, USER).strip(),
+        password=password,
+        password_login=None if no_login is None else not no_login,
+        custom_data=custom_data,
+        ssh_keys=tuple(value.strip() for value in found.get(KEY, []) if value.strip()),
+        pool=pool,
+        proxy_agent=read_flag(found, PROXY_AGENT, problems) is True,
+        promises_custom_data=bool(encoded.strip()),
+        problems=tuple(problems),
+    )
+
+
+def read_elements(document: bytes) -> "Dict[Tuple[str, ...], List[str]]":
+    """The text of each wanted element, in order. Prefixes do not matter, namespaces do.
+
+    A document type is refused: this document has none, and entities could blow up.
+    """
+    found: "Dict[Tuple[str, ...], List[List[str]]]" = {}
+    open_elements: "List[str]" = []
+
+    def start(name: str, _attributes: "Dict[str, str]") -> None:
+        namespace, _, local = name.rpartition(" ")
+        open_elements.append(local if namespace == NAMESPACE else "")
+        where = tuple(open_elements[1:8])
+        if where in WANTED:
+            found.setdefault(where, []).append([])
+
+    def end(_name: str) -> None:
+        open_elements.pop()
+
+    def characters(text: str) -> None:
+        where = tuple(open_elements[1:8])
+        if where in WANTED:
+            found[where][-1].append(text)
+
+    walk(document, "error parsing ovf-env.xml", start, end, characters, " ")
+    return {where: ["".join(parts) for parts in elements] for where, elements in found.items()}
+
+
+def only(found: "Dict[Tuple[str, ...], List[str]]", where: "Tuple[str, ...]") -> str:
+    """The text of an element that may come once; empty if it is missing. Raises BadReply if there are more."""
+    values = found.get(where, [""])
+    if len(values) > 1:
+        problem = "multiple configuration matches for '%s' (%d)" % (where[-1], len(values))
+        raise BadReply("unexpected metadata parsing ovf-env.xml: " + problem)
+    return values[0]
+
+
+def read_flag(
+    found: "Dict[Tuple[str, ...], List[str]]", where: "Tuple[str, ...]", problems: "List[str]"
+) -> "Optional[bool]":
+    """An XML boolean; None if it is missing, empty, or none, which is then one of the problems."""
+    value = only(found, where).strip().lower()
+    flag = {"true": True, "1": True, "false": False, "0": False}.get(value)
+    if value and flag is None:
+        problems.append("%s is neither true nor false" % where[-1])
+    return flag
+
+
+def decode(encoded: str) -> "Optional[bytes]":
+    """The bytes of a base64 text, which may be broken into lines; None if it is empty, or no base64."""
+    joined = "".join(encoded.split())
+    if len(joined) % 4 or not re.match(r"[A-Za-z0-9+/]*={0,2}\Z", joined):
+        return None
+    return binascii.a2b_base64(joined.encode("ascii")) or None

@@ -1,0 +1,68 @@
+"""The health report, by both of its endpoints: XML first (goal_state.py), JSON later (json_health.py)."""
+
+from itertools import product
+
+from ..door.system import System
+from ..errors import BadReply, ProvisionError, Unreachable
+from .goal_state import report_by_goal_state
+from .transport import ANSWER_SECONDS, Peer, Reply, persist
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+    Way = Callable[[System, Peer, str, float, Callable[[str], None]], Reply]
+
+
+def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
+    """As json_health.py does it, which few boots load."""
+    from . import json_health
+
+    return json_health.report_by_json(system, peer, problem, seconds, say)
+
+
+def report_health(
+    system: System,
+    peers: "Callable[[], Sequence[Peer]]",
+    problem: str,
+    until: float,
+    say: "Callable[[str], None]",
+    notice: "Callable[[ProvisionError], None]",
+    protocol: str = "auto",
+) -> None:
+    """Report Ready, or with a `problem` NotReady, and return when Azure accepted it (2xx).
+
+    Each try asks the next of `peers()`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at
+    first, and both in turn when a third of the time is over. Who the peers are is asked each time: a client that sends
+    the new name may have no lease at the first try. At `until` (monotonic) raises the failure that says most.
+    """
+    both: "Sequence[Way]" = (report_by_json, report_by_goal_state)
+    first = both[:1] if protocol == "json" else both[1:]
+    later = system.monotonic() + (until - system.monotonic()) / 3
+    way: "Optional[Tuple[Way, Peer]]" = None  # the endpoint and the peer that were asked last
+    failures: "Dict[Tuple[Way, Peer], ProvisionError]" = {}  # the last of each
+
+    def attempt(seconds: float) -> Reply:
+        nonlocal way
+        ways = list(product(both if protocol == "auto" and system.monotonic() >= later else first, peers()))
+        way = ways[(ways.index(way) + 1) % len(ways) if way in ways else 0]
+        try:
+            return way[0](system, way[1], problem, seconds, say)
+        except (Unreachable, BadReply) as error:
+            if isinstance(error, BadReply) or way not in failures or seconds >= ANSWER_SECONDS:
+                failures[way] = error
+            raise
+
+    try:
+        persist(system, attempt, until, notice)
+    except (Unreachable, BadReply) as error:
+        raise weightiest([failure for tried, failure in failures.items() if tried[0] is first[0]], error) from error
+
+
+def weightiest(failures: "Sequence[ProvisionError]", last: ProvisionError) -> ProvisionError:
+    """Of the `failures` of the endpoint that was asked first, the one to show to people: an answer says more than none.
+
+    That the other endpoint does not exist (404), or that another address of the WireServer is dead, is no reason.
+    """
+    answers: "List[ProvisionError]" = [failure for failure in failures if isinstance(failure, BadReply)]
+    return (answers or list(failures) or [last])[-1]

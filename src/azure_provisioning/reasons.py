@@ -1,0 +1,278 @@
+"""Why a boot fails, and what to do about it: one table, of which FAILED lines, `status`, README and man page are made.
+
+A reason is what is stable in an error, and what the portal shows; `*` in it stands for any text.
+"""
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Tuple
+
+    from .errors import ProvisionError
+
+
+class Row(namedtuple("Row", "reasons details means remedy detail")):
+    """One row of the table."""
+
+    __slots__ = ()
+
+    reasons: "Tuple[str, ...]"
+    details: str  # those that are worth a word, as the README has them
+    means: str
+    remedy: str  # a sentence, or more, without its last full stop
+    detail: str  # the row is for an error that has this one; empty: for any
+
+
+def row(reasons: str, means: str, remedy: str, details: str = "", detail: str = "") -> Row:
+    """A row; its `reasons` have ` / ` between."""
+    return Row(tuple(reasons.split(" / ")), details, means, remedy, detail)
+
+
+WITHOUT_PYTHON = "no usable answer from IMDS"  # what the shell implementation says, with another reason in `problem`
+LOG = "/var/log/azure-provisioning.log"
+
+# The first row that fits is the one that counts.
+ROWS = (
+    row(
+        "no answer from Azure",
+        "no lease, or no route to 168.63.129.16: `error=` is what the last try met, `network=` what the machine has",
+        "See that a DHCP client is in the image, and started: `azure-provisioning check`",
+        "`error=`, `network=`",
+    ),
+    row(
+        "connection timeout querying * / connection error querying * / read timeout querying * / "
+        "read error querying * / no answer from * / half an answer from *",
+        "the address does not answer, or not to the end (the last two are told without Python)",
+        "Take the firewall of the image, or a route of your own for 169.254.169.254 or 168.63.129.16, out of the way",
+        "`endpoint=`, `error=`",
+    ),
+    row(
+        "http error 401 querying * / http error 403 querying *",
+        "it answers, and refuses: the VM enforces the Metadata Security Protocol. What is missing is the proxy agent "
+        "that signs the requests, and not waagent; `ProvisionGuestProxyAgent=true` is there where the DVD announces it",
+        "Create the VM without the Metadata Security Protocol (`--enable-proxy-agent false`), or put the proxy agent "
+        "(GuestProxyAgent) into the image",
+        "`ProvisionGuestProxyAgent=`",
+    ),
+    row(
+        "http error 400 querying * / http error 404 querying * / http error 410 querying *",
+        "it answers, and does not know what is asked for: another cloud, or a VM that Azure has not finished to set up",
+        "See that the options `imds` and `wireserver` name this cloud's addresses; else redeploy the VM "
+        "(`az vm redeploy`), which gives it another host",
+    ),
+    row(
+        "http error * querying *",
+        "it answers, and cannot do it now",
+        "Restart the VM later. If it stays so, redeploy it (`az vm redeploy`), which gives it another host",
+    ),
+    row(
+        "error parsing IMDS metadata / unusable answer from * / unusable goal state",
+        "something else answers there: `answer=` is what came",
+        "Take the proxy or captive portal that is in between out of the way",
+        "`problem=`, `answer=`",
+    ),
+    row(
+        "error parsing ovf-env.xml / unexpected metadata parsing ovf-env.xml: *",
+        "the DVD is damaged",
+        "Create the VM anew",
+    ),
+    row(
+        "failure to read customData while hasCustomData=true",
+        "no DVD, a kernel that cannot read it, or customData that is no base64: the log says which",
+        "See that the image's kernel has `udf` and `iso9660` (`azure-provisioning check`), and create the VM anew; or "
+        "set `custom_data = no`",
+    ),
+    row(
+        "failure to lock file / file is locked",
+        "another program holds the file at `path=`",
+        "Find out which program of the image does: it runs at the same time",
+        "`path=`",
+    ),
+    row(
+        "failure to *",
+        "a read-only, full or damaged file system: `path=` and `error=` say where",
+        "Make it writable before this runs, or give the image a larger disk",
+        "`path=`, `error=`",
+    ),
+    row(
+        "the hostname belongs to the distro's configuration",
+        "`/etc/hostname` is a link into a store",
+        "Set `hostname = no`, and the name in the distro's own configuration",
+    ),
+    row(
+        "the running hostname cannot be set",
+        "the kernel refused the name",
+        "See that this runs as root, and not in a container",
+        "`error=`",
+    ),
+    row(
+        "unsupported admin username",
+        "`root`, a system account, or a name this system cannot have",
+        "Choose another with `--admin-username`",
+        "`name=`",
+    ),
+    row(
+        "the accounts are locked",
+        "another program holds `/etc/.pwd.lock` or left a lock behind",
+        "Remove the stale lock from the image",
+        "`path=`",
+    ),
+    row(
+        "the account cannot be made / the account is not there after it was made / the account is still locked / "
+        "no uid is free / no accounts file / no shell / the account's group is missing, and its name is taken / "
+        "there is no such account",
+        "no tool could make the account, and the files could not be edited: the details say what each said",
+        "Mend `/etc/passwd`, `group`, `shadow` or `login.defs` of the image, or the tool that is named; or bake the "
+        "account in and set `account = no`",
+        "`tried=`",
+    ),
+    row(
+        "the home folder is missing / not a usable home folder / the home folder is another account's / "
+        "the skeleton is too large",
+        "the administrator's home cannot be made",
+        "Remove what is at `path=` from the image, or make room for it",
+        "`path=`",
+    ),
+    row(
+        "unsupported password length",
+        "more than 72 characters: the password is too long, or came encrypted, and nothing here can decrypt it",
+        "Give the VM an SSH key instead of the password (`--authentication-type ssh`), or set `password = no`",
+        "`length=`",
+    ),
+    row(
+        "unsupported password characters",
+        "a control character is in it",
+        "Choose a password without one",
+    ),
+    row(
+        "the password cannot be set",
+        "neither `chpasswd` nor an edit of `/etc/shadow` took",
+        "See why in the log; give the VM an SSH key instead",
+    ),
+    row(
+        "no usable ssh key", "none of the keys is an OpenSSH public key", "Pass the `.pub` file's content", "`problem=`"
+    ),
+    row(
+        "sshd reads no key file / sshd's key file has no usable path",
+        "`AuthorizedKeysFile` of the image's sshd leads nowhere",
+        "Take the line out of `sshd_config`",
+        "`authorizedkeysfile=`",
+    ),
+    row(
+        "a symlink is in the way / too many levels of symbolic links / not a regular file / not a folder / "
+        "something is mounted here / file too large / not a path",
+        "what lies at `path=`, or on the way to it, is not what belongs there",
+        "Remove it from the image",
+        "`path=`",
+    ),
+    row(
+        "customData failed / userData failed",
+        "the program that was to be run failed",
+        "Its output is in the log: mend it, and create the VM anew",
+        "`code=`",
+    ),
+    row(
+        "* is to be run, but does not begin with #!",
+        "no interpreter is named",
+        "Begin it with `#!/bin/sh` or the like, or set the option to `keep`",
+    ),
+    row(
+        "ready gate failed",
+        "others than root may write to the program, to a folder above it or to where its links lead",
+        "`chown root` and `chmod go-w`; `azure-provisioning check` prints the commands",
+        "`gate=`, `problem=not run: ...`",
+        "problem",
+    ),
+    row(
+        "ready gate failed / too many ready gates",
+        "a program in `ready.d` failed, or took too long. Its last line is on the console and in the log, and in no "
+        "file that everybody may read",
+        "Mend what it asks for: run it by hand to see that",
+        "`gate=`, `code=`, `error=`",
+    ),
+    row(
+        "command failed / command took too long / command cannot be started / nothing in an image is executed",
+        "a tool of the distro: its last line is in the details",
+        "Run it in the image by hand, and mend what it complains of",
+        "`command=`, `output=`",
+    ),
+    row(
+        WITHOUT_PYTHON,
+        "without Python: IMDS did not answer, or not usefully; `problem=` says which",
+        "Do what this table has for the reason in `problem=`",
+        "`problem=`",
+    ),
+    row(
+        "there is no curl, wget or nc",
+        "without Python: nothing here speaks HTTP",
+        "Put one of them into the image, or Python 3.6 or newer",
+    ),
+    row(
+        "the options ask for what takes Python",
+        "the image has none, or too small a one",
+        "Install the distro's full `python3`, or take the option out",
+        "`option=`",
+    ),
+    row(
+        "python is broken",
+        "a module of its library is gone, or cannot be loaded: a disk error?",
+        "Repair or reinstall `python3`",
+        "`problem=`",
+    ),
+    row(
+        "this VM is pre-provisioned *",
+        "Azure keeps it in a pool, and will make another VM of it",
+        "Wait: nothing is to be done before Azure hands it over",
+    ),
+    row(
+        "too much work",
+        "a folder or file of the image, at `path=`, is larger than any that works",
+        "Remove what is there from the image",
+        "`path=`",
+    ),
+    row(
+        "unhandled exception",
+        "a bug of ours",
+        "Report it, with the log (`%s`)" % LOG,
+    ),
+)
+ANY = row("*", "a tool or a file of the image is not as it should be", "See the log (`%s`)" % LOG)
+
+
+def find_row(reason: str, details: "Dict[str, str]") -> Row:
+    """The row for an error; ANY if none fits."""
+    if reason == WITHOUT_PYTHON and details.get("problem"):
+        inner = find_row(details["problem"].partition(": ")[0], {})
+        if inner is not ANY:
+            return inner
+    for each in ROWS:
+        if (not each.detail or each.detail in details) and any(fits(reason, known) for known in each.reasons):
+            return each
+    return ANY
+
+
+def fits(reason: str, known: str) -> bool:
+    """Is the reason one that is known so? What stands for a `*` is not empty."""
+    parts = known.split("*")
+    if len(parts) == 1:
+        return reason == known
+    if not reason.startswith(parts[0]):
+        return False
+    at = len(parts[0])
+    for part in parts[1:-1]:
+        at = reason.find(part, at + 1)
+        if at < 0:
+            return False
+        at += len(part)
+    return reason.endswith(parts[-1]) and len(reason) - len(parts[-1]) > at
+
+
+def find_remedy(reason: str, details: "Dict[str, str]") -> str:
+    """What to do about an error, in plain text."""
+    return find_row(reason, details).remedy.replace("`", "")
+
+
+def with_remedy(error: "ProvisionError") -> str:
+    """The error for a line on the console: what failed, why, and what to do."""
+    return "%s. %s" % (error, find_remedy(error.reason, error.details))
