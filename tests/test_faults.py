@@ -120,6 +120,16 @@ class FaultTest(unittest.TestCase):
         end = boot("imds-slow", "goal-state-slow", "report-late")
         self.assertEqual((end.code, len(end.platform.requests), len(end.platform.reports)), (0, 3, 1))
 
+    def test_a_word_every_30_seconds(self) -> None:
+        """Also while one answer is awaited: the console shows that the boot goes on, and for what it waits."""
+        end = boot("imds-silent", "goal-state-silent", "report-late")
+        self.assertEqual(end.code, 0, end.story)
+        for awaited, peer in (("IMDS", "IMDS"), ("the WireServer", "WireServer")):
+            self.assertIn("waiting for %s: no answer yet from %s" % (awaited, peer), end.story)
+            self.assertRegex(end.story, "waiting for %s since 3[0-9] s: no answer yet from %s" % (awaited, peer))
+        self.assertIn("waiting for the WireServer since 6", end.story)
+        self.assertNotIn("FAILED", end.story)
+
     def test_rate(self) -> None:
         """IMDS allows a VM 5 requests a second: that holds where each try falls back through every version, too."""
         for faults in (("imds-half-refusal",), ("imds-2019", "imds-gone"), ("imds-forbidden",), ("imds-old-api",) * 60):

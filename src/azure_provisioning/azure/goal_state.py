@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Tuple
 
+    from ..errors import ProvisionError
+
 GOAL_STATE = "GET /machine?comp=goalstate"
 HEALTH = "POST /machine?comp=health"
 VERSION = {"x-ms-version": "2012-11-30"}
@@ -29,7 +31,12 @@ INSTANCE_ID = ROLE_INSTANCE + ("InstanceId",)
 
 
 def report_by_goal_state(
-    system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]"
+    system: System,
+    peer: Peer,
+    problem: str,
+    seconds: float,
+    say: "Callable[[str], None]",
+    still: "Callable[[ProvisionError], None]" = lambda error: None,
 ) -> Reply:
     """One try, with a new goal state to quote, because 410 Gone means that the quoted one is of yesterday, and an early
     one may lack its ids. Question and report have a time of their own each, together at most `seconds`.
@@ -37,20 +44,23 @@ def report_by_goal_state(
     Raises Unreachable or BadReply.
     """
     ends = system.monotonic() + seconds
-    goal_state = fetch_goal_state(system, peer, seconds)
+    goal_state = fetch_goal_state(system, peer, seconds, still)
     say("ContainerId: %s" % goal_state.container_id)
     say("InstanceId: %s" % goal_state.instance_id)
     document = health_document(goal_state, problem).encode("utf-8")
     left = min(REPORT_SECONDS, max(0.5, ends - system.monotonic()))
     # The status alone: Azure that says 2xx has accepted, and must not be told again because the rest did not come.
-    reply = exchange(system, peer, HEALTH, REPORT, document, seconds=left, status_only=True)
+    reply = exchange(system, peer, HEALTH, REPORT, document, seconds=left, status_only=True, still=still)
     say("Response: %d %s" % (reply.status, reply.reason))
     return accept(reply, peer)
 
 
-def fetch_goal_state(system: System, peer: Peer, seconds: float) -> GoalState:
+def fetch_goal_state(
+    system: System, peer: Peer, seconds: float, still: "Callable[[ProvisionError], None]" = lambda error: None
+) -> GoalState:
     """Ask once. Raises Unreachable, or BadReply for an answer that cannot be quoted; both are worth another try."""
-    reply = accept(exchange(system, peer, GOAL_STATE, VERSION, seconds=min(ANSWER_SECONDS, seconds)), peer)
+    seconds = min(ANSWER_SECONDS, seconds)
+    reply = accept(exchange(system, peer, GOAL_STATE, VERSION, seconds=seconds, still=still), peer)
     try:
         return parse_goal_state(reply.body)
     except BadReply as error:

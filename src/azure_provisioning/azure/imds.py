@@ -9,7 +9,9 @@ from .transport import ANSWER_SECONDS, Peer, Reply, accept, describe, exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import Callable, List
+
+    from ..errors import ProvisionError
 
 VERSION = "2021-08-01"  # has osProfile and userData; cloud-init asks for it too (sources/azure/imds.py)
 STACK_VERSION = "2021-05-01"  # where the IMDS of Azure Stack Hub ends
@@ -44,20 +46,24 @@ EXTENDED_FROM = "2021-03-01"
 PAUSE = 0.3  # seconds before another version is asked for: 5 requests a second are allowed to a VM
 
 
-def fetch_instance(system: System, peer: Peer, seconds: float) -> Instance:
+def fetch_instance(
+    system: System, peer: Peer, seconds: float, still: "Callable[[ProvisionError], None]" = lambda error: None
+) -> Instance:
     """Ask once, within `seconds` in all, and after a 400 by an older version of the API.
+
+    `still` hears now and then that there is no answer yet.
 
     Raises Unreachable or BadReply, both worth another try.
     """
     ends = system.monotonic() + seconds
-    reply = ask(system, peer, VERSION, seconds)
+    reply = ask(system, peer, VERSION, seconds, still)
     if reply.status == 400:
         for version in older_versions(reply.body):
             left = ends - system.monotonic() - PAUSE
             if left <= 0 or reply.status != 400:
                 break
             system.sleep(PAUSE)
-            reply = ask(system, peer, version, left)
+            reply = ask(system, peer, version, left, still)
     try:
         return parse_instance(accept(reply, peer).body)
     except BadReply as error:
@@ -66,11 +72,12 @@ def fetch_instance(system: System, peer: Peer, seconds: float) -> Instance:
         raise
 
 
-def ask(system: System, peer: Peer, version: str, seconds: float) -> Reply:
+def ask(system: System, peer: Peer, version: str, seconds: float, still: "Callable[[ProvisionError], None]") -> Reply:
     """One request, for one version of the API."""
     extra = "&extended=true" if version >= EXTENDED_FROM else ""
     request = "GET /metadata/instance?api-version=%s%s" % (version, extra)
-    return exchange(system, peer, request, {"Metadata": "true"}, seconds=min(ANSWER_SECONDS, seconds))
+    headers, seconds = {"Metadata": "true"}, min(ANSWER_SECONDS, seconds)
+    return exchange(system, peer, request, headers, seconds=seconds, still=still)
 
 
 def older_versions(refusal: bytes) -> "List[str]":

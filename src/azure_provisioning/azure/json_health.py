@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict
 
+    from ..errors import ProvisionError
+
 REQUEST = "POST /provisioning/health"
 HEADERS = {
     "Content-Type": "application/json",
@@ -23,13 +25,21 @@ HEADERS = {
 }
 
 
-def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
+def report_by_json(
+    system: System,
+    peer: Peer,
+    problem: str,
+    seconds: float,
+    say: "Callable[[str], None]",
+    still: "Callable[[ProvisionError], None]" = lambda error: None,
+) -> Reply:
     """Report Ready, or with a `problem` NotReady, once and within `seconds`; the reply is one of acceptance (2xx).
 
     Raises Unreachable or BadReply, both worth another try.
     """
     document, seconds = health_json(problem).encode("ascii"), min(REPORT_SECONDS, seconds)
-    reply = accept(exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds, status_only=True), peer)
+    reply = exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds, status_only=True, still=still)
+    accept(reply, peer)
     say("Response: %d %s (JSON)" % (reply.status, reply.reason))
     return reply
 

@@ -11,14 +11,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-    Way = Callable[[System, Peer, str, float, Callable[[str], None]], Reply]
+    Say = Callable[[str], None]
+    Notice = Callable[[ProvisionError], None]
+    Way = Callable[[System, Peer, str, float, Say, Notice], Reply]
 
 
-def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Callable[[str], None]") -> Reply:
+def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Say", still: "Notice") -> Reply:
     """As json_health.py does it, which few boots load."""
     from . import json_health
 
-    return json_health.report_by_json(system, peer, problem, seconds, say)
+    return json_health.report_by_json(system, peer, problem, seconds, say, still)
 
 
 def report_health(
@@ -26,15 +28,16 @@ def report_health(
     peers: "Callable[[], Sequence[Peer]]",
     problem: str,
     until: float,
-    say: "Callable[[str], None]",
-    notice: "Callable[[ProvisionError], None]",
+    say: "Say",
+    notice: "Notice",
     protocol: str = "auto",
 ) -> None:
     """Report Ready, or with a `problem` NotReady, and return when Azure accepted it (2xx).
 
     Each try asks the next of `peers()`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at
     first, and both in turn when a third of the time is over. Who the peers are is asked each time: a client that sends
-    the new name may have no lease at the first try. At `until` (monotonic) raises the failure that says most.
+    the new name may have no lease at the first try. `notice` hears of failed tries, and of one that takes its time. At
+    `until` (monotonic) raises the failure that says most.
     """
     both: "Sequence[Way]" = (report_by_json, report_by_goal_state)
     first = both[:1] if protocol == "json" else both[1:]
@@ -47,7 +50,7 @@ def report_health(
         ways = list(product(both if protocol == "auto" and system.monotonic() >= later else first, peers()))
         way = ways[(ways.index(way) + 1) % len(ways) if way in ways else 0]
         try:
-            return way[0](system, way[1], problem, seconds, say)
+            return way[0](system, way[1], problem, seconds, say, notice)
         except (Unreachable, BadReply) as error:
             if isinstance(error, BadReply) or way not in failures or seconds >= ANSWER_SECONDS:
                 failures[way] = error

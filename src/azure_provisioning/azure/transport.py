@@ -23,6 +23,7 @@ CONNECT_SECONDS = 5.0
 # gives a report 60 (canonical/cloud-init commit 6f369c09b); IMDS may take 30 (Azure/azure-init issue 63).
 ANSWER_SECONDS = 35.0
 REPORT_SECONDS = 65.0
+STILL_SECONDS = 10.0  # between two words that an answer is still awaited
 REST_SECONDS = 2.0  # for what comes after the status of an answer that is no 2xx
 HEAD_LIMIT = 64 << 10  # bytes
 BODY_LIMIT = 1 << 20  # bytes
@@ -64,8 +65,11 @@ def exchange(
     body: bytes = b"",
     seconds: float = ANSWER_SECONDS,
     status_only: bool = False,
+    still: "Callable[[ProvisionError], None]" = lambda error: None,
 ) -> Reply:
     """Send `request` ("GET /path") and return the answer, whatever its status, within `seconds`.
+
+    `still` hears now and then that there is none yet.
 
     With `status_only` a 2xx is all that is wanted: what comes after its first line is not read, and cannot spoil it.
     Another status is worth having without the rest, too: its body is what came of it soon, at most 4 KiB.
@@ -84,7 +88,7 @@ def exchange(
     try:
         connection.settimeout(max(0.001, ends - system.monotonic()))
         connection.sendall(message)
-        return receive(Stream(system, connection, ends), status_only)
+        return receive(Stream(system, connection, ends, lambda: still(not_yet(peer))), status_only)
     except OSError as error:
         raise unreachable("read", peer, error) from error
     except ValueError as error:
@@ -156,19 +160,28 @@ def persist(
 class Stream:
     """What a peer sends, read within one deadline. Reading on when it is over raises OSError (a timeout)."""
 
-    def __init__(self, system: System, connection: "socket.socket", ends: float) -> None:
+    def __init__(
+        self, system: System, connection: "socket.socket", ends: float, still: "Callable[[], None]" = lambda: None
+    ) -> None:
         self.system = system
         self.connection = connection
         self.ends = ends
+        self.still = still  # called every 10 s in which nothing came
         self.rest = b""
 
     def more(self) -> bytes:
         """The next bytes; empty when the peer has closed."""
-        left = self.ends - self.system.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer is not complete in time")
-        self.connection.settimeout(left)
-        return self.connection.recv(64 << 10)
+        while True:
+            left = self.ends - self.system.monotonic()
+            if left <= 0:
+                raise TimeoutError("the answer is not complete in time")
+            self.connection.settimeout(min(left, STILL_SECONDS))
+            try:
+                return self.connection.recv(64 << 10)
+            except socket.timeout:
+                if left <= STILL_SECONDS:
+                    raise
+            self.still()
 
     def line(self) -> str:
         """One line, without its end."""
@@ -296,6 +309,11 @@ def parse_retry_after(value: str) -> "Optional[float]":
 def host_header(peer: Peer) -> str:
     """The peer as HTTP names it: the port only where it is not the usual one."""
     return peer.host if peer.port == 80 else "%s:%d" % (peer.host, peer.port)
+
+
+def not_yet(peer: Peer) -> Unreachable:
+    """What there is to tell of a peer that takes its time."""
+    return Unreachable("no answer yet from %s" % peer.name)
 
 
 def unreachable(stage: str, peer: Peer, error: OSError) -> Unreachable:

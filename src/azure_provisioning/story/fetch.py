@@ -62,10 +62,13 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
     """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
     system, started = boot.system, boot.system.monotonic()
     until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
+    notice = Patience(boot, "IMDS")
+
+    def ask(seconds: float) -> Instance:
+        return imds.fetch_instance(system, imds_peer(boot), seconds, notice)
+
     try:
-        instance = persist(
-            system, lambda seconds: imds.fetch_instance(system, imds_peer(boot), seconds), until, Patience(boot, "IMDS")
-        )
+        instance = persist(system, ask, until, notice)
     except (Unreachable, BadReply) as error:
         disc = read_disc(boot)
         if disc is None:
