@@ -31,6 +31,7 @@ WARNINGS = {
         "a pattern stands for too many files", "not the name of a file",
     },
     "azure/": {
+        "no answer yet from %s",
         "the key-value pool is full", "no medium", "no program to mount with", "cannot be mounted", "no %s on it",
         "no program to read it with", "neither UDF nor ISO 9660 on it", "cannot be read",
     },
