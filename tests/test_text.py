@@ -4,12 +4,11 @@ import unittest
 
 from azure_provisioning import config
 from azure_provisioning.door.programs import last_line
-from azure_provisioning.door.text import lines_in, words_in
+from azure_provisioning.door.text import lines_in, without_comments, words_in
 from azure_provisioning.guest import accounts, hosts, privilege, sshd_config
 from azure_provisioning.image.generalize.former_account import is_idle, without_rules
 from azure_provisioning.image.generalize.former_name import without_name
 from azure_provisioning.init import manifest
-from azure_provisioning.init.detection import without_comments
 from azure_provisioning.init.systems.rc_local import commands
 from azure_provisioning.story.state import parse
 from tests.tools import ToolTest

@@ -47,9 +47,9 @@ def cloud_init_provisions(system: System) -> bool:
     """Would cloud-init run, and may it take Azure for its datasource?"""
     if not system.find_program("cloud-init") or any(system.exists(path) for path in CLOUD_DISABLED):
         return False
-    from .init.detection import text
+    from .door.text import read_text
 
-    if system.live and CLOUD_OFF in text(system, "/proc/cmdline").split():
+    if system.live and CLOUD_OFF in read_text(system, "/proc/cmdline").split():
         return False
     sources = datasources(system)
     return not sources or "azure" in sources
@@ -60,12 +60,12 @@ def datasources(system: System) -> "Optional[List[str]]":
 
     A later file takes the place of an earlier one: cloud.cfg, then those of cloud.cfg.d by their names.
     """
-    from .init.detection import text
+    from .door.text import read_text
 
     names = [name for name in system.list(CLOUD_CONF + "/cloud.cfg.d") if name.endswith(".cfg")]
     found = None
     for path in ["/cloud.cfg"] + ["/cloud.cfg.d/" + name for name in names]:
-        listed = yaml_list(text(system, CLOUD_CONF + path), "datasource_list")
+        listed = yaml_list(read_text(system, CLOUD_CONF + path), "datasource_list")
         found = found if listed is None else listed
     return None if found is None else [name.lower() for name in found]
 
@@ -95,7 +95,7 @@ def yaml_list(document: str, key: str) -> "Optional[List[str]]":
 
 def read_options(system: System, path: str) -> "Dict[str, str]":
     """The `Key=value` lines of a file, keys in lower case."""
-    from .init.detection import text
+    from .door.text import read_text
 
-    pairs = (line.split("#")[0].partition("=") for line in text(system, path).split("\n"))
+    pairs = (line.split("#")[0].partition("=") for line in read_text(system, path).split("\n"))
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}

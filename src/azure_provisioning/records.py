@@ -5,6 +5,7 @@ and loading it 12 million instructions. The types of their fields are for who ch
 """
 
 import binascii
+import re
 from collections import namedtuple
 
 from .errors import BadReply
@@ -131,10 +132,10 @@ def flag(value: "Dict[str, object]", key: str) -> "Optional[bool]":
 
 def decode(encoded: str) -> "Optional[bytes]":
     """The bytes of a base64 text, which may be broken into lines; None if there are none, or it is no base64."""
-    try:
-        return binascii.a2b_base64("".join(encoded.split()).encode("ascii")) or None
-    except ValueError:
+    joined = "".join(encoded.split())
+    if len(joined) % 4 or not re.match(r"[A-Za-z0-9+/]*={0,2}\Z", joined):
         return None
+    return binascii.a2b_base64(joined.encode("ascii")) or None
 
 
 def text(value: "Dict[str, object]", key: str) -> str:

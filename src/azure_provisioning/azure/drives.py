@@ -7,6 +7,7 @@ and is ended.
 import re
 
 from ..door.system import System
+from ..door.text import read_line
 from ..errors import GuestError
 
 TYPE_CHECKING = False
@@ -66,8 +67,3 @@ def find_kinds(system: System, disk: str) -> "Tuple[str, ...]":
     if not found:
         raise GuestError("neither UDF nor ISO 9660 on it" if code == 0 else "cannot be read", code=code)
     return tuple(kind for kind in KINDS if kind in found)
-
-
-def read_line(system: System, path: str) -> str:
-    """The stripped text of a sysfs file; empty if there is none."""
-    return (system.read(path, limit=4096) or b"").decode("ascii", "replace").strip()

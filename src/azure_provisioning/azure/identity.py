@@ -19,7 +19,7 @@ def identify(tree: Tree, platform: str) -> "Tuple[Optional[bool], Optional[str],
 
     A kernel without DMI cannot tell: then a Hyper-V bus, or the option `platform = azure`, makes it yes.
     """
-    tag = read_line(tree, DMI + "/chassis_asset_tag")
+    tag = firmware_line(tree, DMI + "/chassis_asset_tag")
     vm_id = read_vm_id(tree)
     if tag is not None:
         return tag == AZURE_ASSET_TAG, vm_id, "the chassis asset tag is %r" % tag
@@ -33,7 +33,7 @@ def identify(tree: Tree, platform: str) -> "Tuple[Optional[bool], Optional[str],
 def read_vm_id(tree: Tree) -> "Optional[str]":
     """The firmware's id of this VM, raw and lower-case; None if there is none that tells VMs apart, or only root may
     read it."""
-    vm_id = (read_line(tree, DMI + "/product_uuid") or "").lower()
+    vm_id = (firmware_line(tree, DMI + "/product_uuid") or "").lower()
     fields = vm_id.split("-")
     if tuple(len(field) for field in fields) != FIELDS or set(vm_id) - set("0123456789abcdef-"):
         return None
@@ -41,7 +41,7 @@ def read_vm_id(tree: Tree) -> "Optional[str]":
     return None if digits in ({"0"}, {"f"}) else vm_id
 
 
-def read_line(tree: Tree, path: str) -> "Optional[str]":
+def firmware_line(tree: Tree, path: str) -> "Optional[str]":
     """The stripped text of a sysfs file; None if it is missing, unreadable or no text."""
     try:
         data = tree.read(path, limit=4096)

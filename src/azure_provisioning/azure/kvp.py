@@ -5,6 +5,7 @@ hv_kvp_daemon keeps the pool; the host collects it when it gets the health repor
 """
 
 from ..door.system import System
+from ..door.text import read_uptime
 from ..errors import GuestError
 
 TYPE_CHECKING = False
@@ -39,11 +40,8 @@ def write_report(system: System, text: str) -> str:
 
 def boot_time(system: System) -> "Optional[float]":
     """When this boot began, in seconds since 1970 by the clock as it is now; None if the kernel does not say."""
-    words = (system.read_text("/proc/uptime") or "").split()
-    try:
-        return system.time() - float(words[0])
-    except (IndexError, ValueError):
-        return None
+    uptime = read_uptime(system)
+    return None if uptime is None else system.time() - uptime
 
 
 def put_record(pool: bytes, key: str, value: str) -> bytes:

@@ -5,8 +5,9 @@ environments as a disk (Azure/azure-init issue 66). How one is found is in drive
 """
 
 from ..door.system import System
+from ..door.text import read_line
 from ..errors import GuestError
-from .drives import KINDS, POINT, find_drives, find_kinds, read_line
+from .drives import KINDS, POINT, find_drives, find_kinds
 from .ovf import Media, parse_ovf
 
 TYPE_CHECKING = False

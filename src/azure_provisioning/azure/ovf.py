@@ -1,11 +1,9 @@
 """What `ovf-env.xml` says: the document on the provisioning DVD (cloud-init, sources/helpers/azure.py, OvfEnvXml)."""
 
-import binascii
-import re
 from collections import namedtuple
 
 from ..errors import BadReply
-from ..records import Secret
+from ..records import Secret, decode
 from .markup import walk
 
 TYPE_CHECKING = False
@@ -142,11 +140,3 @@ def read_flag(
     if value and flag is None:
         problems.append("%s is neither true nor false" % where[-1])
     return flag
-
-
-def decode(encoded: str) -> "Optional[bytes]":
-    """The bytes of a base64 text, which may be broken into lines; None if it is empty, or no base64."""
-    joined = "".join(encoded.split())
-    if len(joined) % 4 or not re.match(r"[A-Za-z0-9+/]*={0,2}\Z", joined):
-        return None
-    return binascii.a2b_base64(joined.encode("ascii")) or None

@@ -7,7 +7,7 @@ nothing to do.
 from typing import NamedTuple, Optional
 
 from ..door.system import Mount, System
-from ..door.text import is_digits
+from ..door.text import is_digits, read_line
 from ..errors import GuestError
 
 SECTOR = 512  # bytes: the unit of every size in sysfs, whatever the disk's own
@@ -125,11 +125,6 @@ def grow_file_system(system: System, root: Mount, partition: Partition) -> str:
     device = "/dev/" + partition.name
     system.run([program] + [device if word == "DEVICE" else word for word in words], SECONDS)
     return "the file system fills /dev/%s" % partition.name
-
-
-def read_line(system: System, path: str) -> str:
-    """The stripped text of a sysfs file; empty if there is none."""
-    return (system.read(path, limit=4096) or b"").decode("ascii", "replace").strip()
 
 
 def read_number(system: System, path: str) -> int:

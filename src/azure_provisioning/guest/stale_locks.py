@@ -8,7 +8,7 @@ import re
 import stat
 
 from ..door.system import System
-from ..door.text import is_digits
+from ..door.text import is_digits, read_uptime
 from ..errors import GuestError
 from .accounts import GROUP, GSHADOW, LOCK, PASSWD, SHADOW, SUBGID, SUBUID
 from .holders import has_open, is_gone, wake, wake_holders
@@ -71,7 +71,7 @@ def is_there(system: System, path: str) -> bool:
 
 def is_from_before(system: System, found: "os.stat_result") -> bool:
     """Was it written before this boot, or when the clock was another?"""
-    now, uptime = system.time(), uptime_of(system)
+    now, uptime = system.time(), read_uptime(system)
     return found.st_mtime > now + EMPTY_SECONDS or (uptime is not None and found.st_mtime < now - uptime)
 
 
@@ -115,12 +115,3 @@ def is_in_use(system: System, path: str, found: "os.stat_result") -> bool:
     for pid in users:
         wake(system, pid)
     return bool(users) or not pids or found.st_mtime >= system.time() - WRITE_SECONDS
-
-
-def uptime_of(system: System) -> "Optional[float]":
-    """Seconds since the kernel began; None where it does not say."""
-    words = (system.read_text("/proc/uptime") or "").split()
-    try:
-        return float(words[0]) if words else None
-    except ValueError:
-        return None

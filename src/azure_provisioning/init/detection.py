@@ -5,7 +5,7 @@ all of them. So first the kind of `/sbin/init`, then who reads the service lists
 """
 
 from ..door.system import System
-from ..errors import GuestError
+from ..door.text import active_lines, read_bytes, without_comments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,37 +104,11 @@ def find_base(system: System) -> "Optional[str]":
 
 def find_in_file(system: System, path: str) -> "Optional[str]":
     """What the file itself says that it is."""
-    try:
-        content = system.read(path, limit=INIT_BYTES, head=True)
-    except GuestError:
-        return None
-    if not content:
-        return None
+    content = read_bytes(system, path, INIT_BYTES)
     if content.startswith(b"#!"):
         content = without_comments(content)
         return next((name for mark, name in BY_SCRIPT if mark in content), None)
     return next((name for mark, name in BY_CONTENT if mark in content), None)
-
-
-def without_comments(script: bytes) -> bytes:
-    """The lines that do something: several init systems ship scripts with the other ones' lines as comments."""
-    return b"\n".join(line for line in script.split(b"\n") if not line.lstrip().startswith(b"#"))
-
-
-def text(system: System, path: str) -> str:
-    """A file that is not ours to repair; what cannot be read counts as empty."""
-    try:
-        return system.read_text(path) or ""
-    except GuestError:
-        return ""
-
-
-def active_lines(system: System, path: str) -> bytes:
-    """A script's lines that do something; none if it cannot be read."""
-    try:
-        return without_comments(system.read(path) or b"")
-    except GuestError:
-        return b""
 
 
 def has_openrc(system: System, base: "Optional[str]") -> bool:

@@ -5,9 +5,10 @@ from typing import Callable, Dict, Optional, Tuple, TypeVar, cast
 
 from ... import config
 from ...door.system import System
+from ...door.text import active_lines, read_text
 from ...errors import GuestError
 from ...init import table
-from ...init.detection import active_lines, find_init, text
+from ...init.detection import find_init
 from ..command import Command
 from . import packages
 
@@ -60,7 +61,7 @@ class Image:
 
     def text(self, path: str) -> str:
         """A file's text; empty if there is none, or it is no text file of a usual size."""
-        return text(self.system, path)
+        return read_text(self.system, path)
 
     def active(self, *paths: str) -> str:
         """The lines of the files that are no comments."""

@@ -61,7 +61,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """rcS cannot be run, inittab does not run it, the link leads to no program, or sshd's sorts before it."""
-    from ..detection import active_lines
+    from ...door.text import active_lines
 
     if not any(system.is_program(link) for link in links):
         yield Obstacle("%s leads to no program" % links[0], INSTALL, sure=True)

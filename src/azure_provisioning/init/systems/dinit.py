@@ -157,11 +157,11 @@ def read_settings(
     system: System, path: str, variables: "Dict[str, str]", includes: int
 ) -> "List[Tuple[str, str, str]]":
     """The settings of one file, and of those that it includes, which are relative to it."""
-    from ..detection import text
+    from ...door.text import read_text
 
     here = os.path.dirname(path)
     found = []
-    lines = re.sub(r"\\\n(?=[ \t])", " ", text(system, path)).split("\n")
+    lines = re.sub(r"\\\n(?=[ \t])", " ", read_text(system, path)).split("\n")
     for line in map(str.strip, lines):
         command, _, rest = line.partition(" ")
         if command in ("@include", "@include-opt"):
@@ -202,7 +202,7 @@ def substitute(text: str, variables: "Dict[str, str]") -> str:
 
 def environment(system: System) -> "Dict[str, str]":
     """What dinit's own file of variables sets: dinit(8)."""
-    from ..detection import text
+    from ...door.text import read_text
 
-    pairs = [line.strip().partition("=") for line in text(system, ENVIRONMENT).split("\n")]
+    pairs = [line.strip().partition("=") for line in read_text(system, ENVIRONMENT).split("\n")]
     return {key.strip(): value for key, equals, value in pairs if equals and not key.startswith(("#", "!"))}

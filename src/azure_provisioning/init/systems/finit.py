@@ -61,11 +61,11 @@ def remove(system: System) -> None:
 def services(system: System) -> "Dict[str, str]":
     """The files of finit.d, the terminals that lines in them have a login on, and `ifup -a`, which finit itself runs
     where there is one."""
-    from ..detection import text
+    from ...door.text import read_text
 
     found = dict(files_in(system, ENABLED, ".conf"), **files_in(system, FOLDER, ".conf"))
     for path in [MAIN, *found.values()]:
-        for words in (line.split() for line in text(system, path).split("\n")):
+        for words in (line.split() for line in read_text(system, path).split("\n")):
             if words[:1] == ["tty"]:
                 for name in (word.rpartition("/")[2].lstrip("@") for word in words[1:]):
                     if name.startswith("tty") or name == "console":

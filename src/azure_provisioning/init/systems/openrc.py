@@ -94,7 +94,8 @@ def called_runlevels(system: System) -> "Optional[Set[str]]":
     """The runlevels that inittab and the scripts of PID 1 go to; None if openrc-init does it itself."""
     import re
 
-    from ..detection import S6_SCRIPTS, active_lines, find_base
+    from ...door.text import active_lines
+    from ..detection import S6_SCRIPTS, find_base
 
     if find_base(system) == "openrc":
         return None

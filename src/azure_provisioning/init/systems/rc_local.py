@@ -86,7 +86,7 @@ def block_of(system: System, path: str) -> str:
 
 def called(system: System) -> "Optional[str]":
     """The path of the rc.local that some script would run if there were one."""
-    from ..detection import active_lines  # only install needs it, no boot
+    from ...door.text import active_lines
 
     for caller in CALLERS:
         text = active_lines(system, caller)

@@ -119,7 +119,7 @@ def wait_for_runsv(system: System, home: str) -> None:
 
 def services(system: System) -> "Dict[str, str]":
     """The services of the set that boots that have no `down` file; Debian's runs scripts of System V too."""
-    from ..detection import active_lines
+    from ...door.text import active_lines
     from . import sysvinit
 
     found: "Dict[str, str]" = {}

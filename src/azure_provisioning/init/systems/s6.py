@@ -288,9 +288,9 @@ def is_bundle(system: System, home: str) -> bool:
 
 def lines_of(system: System, path: str) -> "List[str]":
     """A file's lines that are neither empty nor comments; none of what cannot be read."""
-    from ..detection import text
+    from ...door.text import read_text
 
-    lines = [line.strip() for line in text(system, path).split("\n")]
+    lines = [line.strip() for line in read_text(system, path).split("\n")]
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -332,7 +332,8 @@ def databases(system: System) -> "List[str]":
     """Where the database of the boot may be: as the scripts of PID 1 say, the frontend's configuration, or usual."""
     import re
 
-    from ..detection import S6_SCRIPTS, active_lines
+    from ...door.text import active_lines
+    from ..detection import S6_SCRIPTS
 
     named = []
     for folder in S6_SCRIPTS:

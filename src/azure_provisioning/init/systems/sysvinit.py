@@ -200,7 +200,7 @@ def plain_name(path: str) -> str:
 
 def is_manual(system: System, job: str) -> bool:
     """Does upstart start a job only when it is told to? See init(5) and its `manual`."""
-    from ..detection import active_lines
+    from ...door.text import active_lines
 
     lines = active_lines(system, job) + b"\n" + active_lines(system, job[: -len(".conf")] + ".override")
     return any(line.split() == [b"manual"] for line in lines.split(b"\n"))
@@ -208,12 +208,12 @@ def is_manual(system: System, job: str) -> bool:
 
 def default_runlevel(system: System) -> str:
     """The runlevel that a boot goes to: inittab's, upstart's, or Yocto's under busybox, which knows none."""
-    from ..detection import active_lines, text
+    from ...door.text import active_lines, read_text
 
-    match = re.search(r"(?m)^[^#:\n]*:([0-9]):initdefault:", text(system, "/etc/inittab"))
+    match = re.search(r"(?m)^[^#:\n]*:([0-9]):initdefault:", read_text(system, "/etc/inittab"))
     if match:
         return match.group(1)
-    match = re.search(r"(?m)^env DEFAULT_RUNLEVEL=([0-9])", text(system, "/etc/init/rc-sysinit.conf"))
+    match = re.search(r"(?m)^env DEFAULT_RUNLEVEL=([0-9])", read_text(system, "/etc/init/rc-sysinit.conf"))
     if match:
         return match.group(1)
     return "5" if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") else "2"
@@ -221,10 +221,10 @@ def default_runlevel(system: System) -> str:
 
 def startpar_targets(system: System) -> "Optional[Set[str]]":
     """The only services that a makefile-style boot starts (Debian's /etc/init.d/rc); None if this is none."""
-    from ..detection import text
+    from ...door.text import read_text
 
     files = ["/etc/init.d/.depend." + name for name in ("boot", "start", "stop")]
-    if system.exists("/etc/init.d/.legacy-bootordering") or not all(text(system, path) for path in files):
+    if system.exists("/etc/init.d/.legacy-bootordering") or not all(read_text(system, path) for path in files):
         return None
     if not system.find_program("startpar"):
         return None
@@ -269,7 +269,8 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
 
 def runs_level(system: System, level: str) -> bool:
     """Does something start what is linked in rcN.d?"""
-    from ..detection import S6_SCRIPTS, active_lines, find_base
+    from ...door.text import active_lines
+    from ..detection import S6_SCRIPTS, find_base
 
     if find_base(system) == "runit":  # whose stage 2 does, or detection would have named it
         return True
