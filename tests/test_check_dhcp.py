@@ -1,6 +1,7 @@
 """`check`: a DHCP client that is there, is started, and asks on Azure's card."""
 
 import os
+import unittest
 from typing import Dict
 
 from tests import images
@@ -74,6 +75,16 @@ class NetworkdTest(CheckTest):
             self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # nobody reads it
             self.fill({generator: ""})
             self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
+
+    @unittest.skipIf(os.getuid() == 0, "root may read everything: a plain user's run of the suite tests it")
+    def test_netplan_that_only_root_may_read(self) -> None:
+        path = "/etc/netplan/50-x.yaml"
+        self.gone(NETWORKD, FILE)
+        self.fill({path: "network: {}\n", "/usr/lib/systemd/system-generators/netplan": ""})
+        os.chmod(self.root + path, 0)
+        (found,) = self.findings("dhcp")
+        self.assertEqual(found.level, "warning")
+        self.assertIn("Permission denied", found.message)
 
     def test_networkmanager(self) -> None:
         self.gone(NETWORKD)
