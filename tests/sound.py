@@ -17,10 +17,13 @@ DRIVERS = {
     "hv_utils": "drivers/hv/hv_utils",
     "hv_netvsc": "drivers/net/hyperv/hv_netvsc",
     "hv_storvsc": "drivers/scsi/hv_storvsc",
+    "nvme": "drivers/nvme/host/nvme",
+    "pci_hyperv": "drivers/pci/controller/pci-hyperv",
     "sr_mod": "drivers/scsi/sr_mod",
     "udf": "fs/udf/udf",
     "isofs": "fs/isofs/isofs",
 }
+DISK = ("hv_vmbus", "hv_storvsc", "pci_hyperv", "nvme")
 INITRAMFS = "/boot/initrd.img-" + KERNEL
 MODULES = "/usr/lib/modules/" + KERNEL
 LIBRARY = "/usr/lib/python3.11"
@@ -120,7 +123,7 @@ class CheckTest(ImageTest):
         self.fill(GOOD)
         for path in ("/usr/lib/systemd/systemd-networkd",):
             self.make_program(path)
-        self.system.write(INITRAMFS, gzip.compress(cpio("init", *modules("hv_vmbus", "hv_storvsc"))))
+        self.system.write(INITRAMFS, gzip.compress(cpio("init", *modules(*DISK))))
         self.install()
 
     def gone(self, *paths: str) -> None:
