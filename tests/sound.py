@@ -27,7 +27,7 @@ DISK = ("hv_vmbus", "hv_storvsc", "pci_hyperv", "nvme")
 INITRAMFS = "/boot/initrd.img-" + KERNEL
 MODULES = "/usr/lib/modules/" + KERNEL
 LIBRARY = "/usr/lib/python3.11"
-NETWORK = "[Match]\nName=e*\n\n[Network]\nDHCP=ipv4\n"
+NETWORK = "[Match]\nName=e*\nDriver=hv_netvsc\n\n[Network]\nDHCP=ipv4\n"
 GRUB = "menuentry 'x' {\n\tlinux /boot/vmlinuz root=UUID=0 ro console=tty0 console=ttyS0,115200\n}\n"
 
 # With the image "systemd" of tests/images.py, one that lacks nothing.

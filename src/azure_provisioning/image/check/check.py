@@ -22,6 +22,7 @@ from . import (
     options,
     passwords,
     rights,
+    second_card,
     serial,
     ssh,
 )
@@ -44,6 +45,7 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("fstab", disk.check_fstab),
     ("swap", disk.check_swap),
     ("dhcp", dhcp.check_dhcp),
+    ("accelerated-networking", second_card.check_second_card),
     ("dvd", kernel.check_dvd),
     ("serial-console", serial.check_console),
     ("serial-getty", serial.check_getty),
