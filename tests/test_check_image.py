@@ -5,7 +5,7 @@ import os
 from azure_provisioning.image.check import check, packages
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.story.state import PATH as STATE
-from tests.images import cli
+from tests.images import call, cli
 from tests.sound import GRUB, CheckTest
 
 OPTIONS = "/etc/azure-provisioning.conf"
@@ -28,6 +28,57 @@ class ConsoleTest(CheckTest):
         # What boots is what the loader reads, and not what it is made of.
         self.fill({GRUB_CFG: GRUB.replace("console=ttyS0", "")})
         self.assertEqual([one.level for one in self.findings("serial-console")], ["warning"])
+
+    def arm(self) -> None:
+        """The image is one for ARM64: the head of a program of such a machine."""
+        head = b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\xb7\0" + bytes(44)
+        self.system.write("/bin/sh", head, 0o755)
+
+    def test_arm(self) -> None:
+        """There the port has another name; what is for the one of x86 leads nowhere."""
+        self.arm()
+        (found,) = self.findings("serial-console")
+        self.assertRegex(found.message, "grub.cfg has no console=ttyAMA0")
+        self.assertRegex(self.findings("serial-getty")[0].message, "no login on ttyAMA0")
+        self.assertIn("serial-getty@ttyAMA0.service", self.findings("serial-getty")[0].remedy)
+        self.fill({"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet console=ttyS0"\n', "/usr/sbin/update-grub": ""})
+        self.assertIn("console=ttyAMA0", self.findings("serial-console")[0].remedy)
+        self.fill({GRUB_CFG: GRUB.replace("ttyS0", "ttyAMA0")})
+        self.good("serial-console", "console=ttyAMA0 is in")
+        self.good("serial-getty", "a login on ttyAMA0: systemd-getty-generator")
+        self.system.write("/bin/sh", b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\x3e\0", 0o755)
+        self.assertRegex(self.findings("serial-console")[0].message, "no console=ttyS0")
+        self.empty()
+        self.image("buildroot")
+        self.arm()
+        self.assertIn("ttyAMA0::respawn:", self.findings("serial-getty")[0].remedy)
+        self.fill({"/etc/inittab": "ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100\n::sysinit:/etc/init.d/rcS\n"})
+        self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
+
+    def test_remedies(self) -> None:
+        """They are executed as far as they are ours, and the finding is gone."""
+        for path, text, tool in (
+            ("/etc/update-extlinux.conf", "default_kernel_opts=quiet\n", "update-extlinux"),
+            ("/etc/default/grub", "GRUB_CMDLINE_LINUX='quiet'\n", "update-grub"),
+        ):
+            self.start()
+            self.gone(GRUB_CFG)
+            self.fill({path: text, "/usr/sbin/" + tool: ""})
+            ours, rest = self.findings("serial-console")[0].remedy.split(" && ")
+            self.assertEqual(rest, "chroot %s %s" % (self.root, tool))
+            self.assertEqual(call(["sh", "-c", ours]).code, 0)
+            self.good("serial-console", path)
+            value = call(["sh", "-c", '. "$0"; echo $GRUB_CMDLINE_LINUX $default_kernel_opts', self.root + path])
+            self.assertEqual(value.out, "quiet console=ttyS0\n")
+        for name in ("insserv", "buildroot"):
+            self.empty()
+            self.image(name)
+            self.assertEqual(call(["sh", "-c", self.findings("serial-getty")[0].remedy]).code, 0)
+            self.good("serial-getty", "/etc/inittab")
+        self.start()
+        self.fill({GRUB_CFG: GRUB.replace("console=ttyS0", ""), "/boot/loader/entries/a.conf": "options quiet\n",
+                   "/usr/sbin/grubby": ""})  # fmt: skip
+        self.assertIn("grubby --update-kernel=ALL --args=console=ttyS0", self.findings("serial-console")[0].remedy)
 
     def test_other_loaders(self) -> None:
         for path, text in (
