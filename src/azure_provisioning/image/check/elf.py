@@ -80,7 +80,7 @@ def read_wants(data: bytes) -> Wants:
         return Wants([], [])
     try:
         return read_dynamic(data, "<" if data[5] == 1 else ">", wide=data[4] == 2)
-    except (struct.error, ValueError):
+    except (struct.error, ValueError, OverflowError):  # the last: a place beyond any file
         return Wants([], [])
 
 
