@@ -2,6 +2,7 @@
 
 import os
 
+from azure_provisioning.image import diskless
 from azure_provisioning.image.check import check, packages
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.story.state import PATH as STATE
@@ -88,6 +89,8 @@ class ConsoleTest(CheckTest):
             ("/boot/cmdline.txt", "root=UUID=0 %s\n"),
             ("/boot/grub2/grubenv", "# GRUB Environment Block\nkernelopts=root=UUID=0 %s\n"),
             ("/etc/lilo.conf", 'append = "%s"\n'),
+            ("/boot/startup.nsh", "# of UEFI's shell\nfs0:\n\\bzImage root=PARTUUID=0 %s\n"),
+            ("/boot/efi/startup.nsh", "Image root=UUID=0 initrd=\\initrd %s\n"),
         ):
             self.start()
             self.gone(GRUB_CFG)
@@ -152,6 +155,27 @@ class DiskTest(CheckTest):
         self.fill({FSTAB: "# tmpfs / tmpfs\ntmpfs /tmp tmpfs\nUUID=0 / ext4 errors=remount-ro 0 1\n"})
         self.good("root-filesystem")
 
+    def test_diskless(self) -> None:
+        """Alpine's: root is a tmpfs, and `lbu` writes the archive from which it is made at the next boot."""
+
+        class Diskless(type(self.system)):  # type: ignore[misc] # the class of the house's tests
+            live = True
+
+            def volatile(self, path: str) -> str:
+                return "tmpfs"
+
+        system = Diskless(self.root)
+        self.assertEqual(diskless.next_step(system), "the next boot uses this up; power off and capture now")
+        (found,) = [one for one in check.check(system) if one.id == "root-filesystem"]
+        self.assertEqual((found.level, found.remedy), ("error", ""))
+        self.fill({"/sbin/lbu": ""})
+        words = "lbu include /usr/local/sbin/azure-provisioning /var/lib/azure-provisioning && lbu commit"
+        self.assertEqual(diskless.keep(system), words)
+        self.assertIn("`%s`, then power off" % words, diskless.next_step(system))
+        self.assertEqual(diskless.keep(self.system), "")  # an image on a disk that has the tool
+        (found,) = [one for one in check.check(system) if one.id == "root-filesystem"]
+        self.assertEqual((found.level, found.remedy), ("error", words))
+
     def test_names(self) -> None:
         self.fstab("fstab", "error", "/dev/vda1 for /: Azure has no such disk", "/dev/vda1 / ext4 defaults 0 1")
         self.fstab("fstab", "error", "/dev/xvdb for /data", "/dev/xvdb /data ext4")
@@ -183,7 +207,19 @@ class ClockTest(CheckTest):
         self.assertIn("chrony", remedy)
         unit = "/usr/lib/systemd/system/chrony.service"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
-        self.good("clock", "chrony sets it")
+        self.good("clock", "chrony sets it$")
+
+    def test_the_clock_of_the_host(self) -> None:
+        """A hint, where chrony is configured without it; it is executed."""
+        unit, conf = "/usr/lib/systemd/system/chrony.service", "/etc/chrony/chrony.conf"
+        self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
+        for rules, device in (("", "ptp0"), ('ATTR{clock_name}=="hyperv", SYMLINK += "ptp_hyperv"\n', "ptp_hyperv")):
+            self.fill({conf: "pool x\n#refclock PHC /dev/ptp0\n", "/usr/lib/udev/rules.d/50-x.rules": rules})
+            self.good("clock", "with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv$")
+            self.assertEqual(call(["sh", "-c", self.findings("clock")[0].remedy]).code, 0)
+            self.assertIn("\nrefclock PHC /dev/%s poll" % device, self.system.read_text(conf) or "")
+            self.good("clock", "chrony sets it$")
+            self.assertEqual(self.findings("clock")[0].remedy, "")
 
 
 class OptionsTest(CheckTest):

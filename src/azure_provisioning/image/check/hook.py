@@ -21,6 +21,11 @@ def check_init(image: Image) -> "Iterator[Finding]":
         yield error("init", "no init system was found", image.ours("install", "--init", "NAME"))
     else:
         yield error("init", "the image boots with %s, for which there is no hook" % image.init)
+    called = re.search(rb"(/\S*/openrc)[ \t]", active_lines(image.system, "/etc/inittab"))
+    program = called.group(1).decode("utf-8", "replace") if called else ""
+    if program and image.init != "openrc" and not image.system.is_program(program):
+        message = "/etc/inittab calls %s, which is not there: the boot starts none of its services" % program
+        yield warning("init", message, image.add("openrc"))
 
 
 def check_hook(image: Image) -> "Iterator[Finding]":

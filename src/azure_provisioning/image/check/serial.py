@@ -28,6 +28,10 @@ LOADERS = (
     ("/boot/syslinux/*.cfg", r"(?mi)^[ \t]*append\s.*$"),
     ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
     ("/boot/cmdline.txt", r"(?m)^.+$"),
+    # What UEFI's shell starts: a kernel with its command line.
+    ("/boot/startup.nsh", r"(?mi)^[^#\n]*(?:image|linu[xz]|kernel)\S*[ \t]+\S.*$"),
+    ("/boot/efi/startup.nsh", r"(?mi)^[^#\n]*(?:image|linu[xz]|kernel)\S*[ \t]+\S.*$"),
+    ("/efi/startup.nsh", r"(?mi)^[^#\n]*(?:image|linu[xz]|kernel)\S*[ \t]+\S.*$"),
 )
 # What the loader's files are made of when the kernel changes.
 SOURCES = (

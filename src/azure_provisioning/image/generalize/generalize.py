@@ -16,6 +16,7 @@ from ...errors import GuestError, ProvisionError
 from ...guest.account import NAME
 from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
 from ...init import manifest, table
+from .. import diskless
 from ..command import Command
 from ..install.install import install
 from ..root import check_root
@@ -87,7 +88,7 @@ def generalize(
     if left:
         console.say("generalized: the next boot uses this up if that is done before")
     elif table.find_hook(system)[1]:
-        console.say("generalized: the next boot uses this up; power off and capture now")
+        console.say("generalized: " + diskless.next_step(system))
     else:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
 
