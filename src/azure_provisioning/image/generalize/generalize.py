@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from ... import config
 from ...console import Console
 from ...door.budget import USUAL, Limits, limited
+from ...door.labels import describe_missing
 from ...door.lock import wait_for_turn
 from ...door.system import System
 from ...errors import GuestError, ProvisionError
@@ -77,6 +78,9 @@ def generalize(
         agree()
         failed = plan.carry_out(console)
         system.sync()
+    unlabelled = describe_missing(system, system.labels)
+    if unlabelled:
+        console.warn(unlabelled)
     if failed or plan.problems:
         raise ProvisionError(
             "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
