@@ -24,8 +24,8 @@ class Patience:
             self.boot.console.announce("waiting for %s since %d s: %s%s" % words)
         elif str(error) != self.reason:
             said = error.said if isinstance(error, BadReply) else ""
-            words = (self.awaited, error, self.way(), " and said: " + said if said else "")
-            self.boot.console.say("waiting for %s: %s%s%s" % words)
+            said = self.way() + (" and said: " + said if said else "")
+            self.boot.console.say("waiting for %s: %s%s" % (self.awaited, error, said))
         self.reason = str(error)
 
     def way(self) -> str:

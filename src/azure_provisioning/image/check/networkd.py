@@ -1,14 +1,12 @@
 """systemd-networkd's files: which of them is for a network card, and what it says. See systemd.network(5)."""
 
-import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ...door.pattern import matches
 from ...door.system import System
-from ...init.rivals import text
+from ...init.detection import text
 
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-SETTING = re.compile(r"[ \t]*([A-Za-z0-9]+)[ \t]*=[ \t]*(.*?)[ \t]*\Z")
 YES = ("yes", "true", "on", "1", "y", "t")
 OF_OTHERS = ("Kind", "WLANInterfaceType", "SSID", "BSSID")  # of what is no card
 
@@ -105,9 +103,9 @@ def read_settings(content: str) -> "List[Tuple[str, str, str]]":
         if line.strip().startswith("[") and line.strip().endswith("]"):
             section = line.strip()[1:-1]
             continue
-        match = SETTING.match(line)
-        if match:
-            found.append((section, match.group(1), match.group(2)))
+        key, equals, value = line.partition("=")
+        if equals:
+            found.append((section, key.strip(), value.strip()))
     return found
 
 

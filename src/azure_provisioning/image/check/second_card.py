@@ -166,10 +166,12 @@ def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
 def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
     """No pattern that is brought up is the second card's."""
     found, card = interfaces.read_interfaces(image), card_name(image)
-    for pattern in found.auto:
-        if interfaces.is_for(pattern, card) and any(interfaces.is_for(name, card) for name in found.dhcp):
+    asked = any(interfaces.is_for(name, card) for name in found.dhcp)
+    for pattern in found.auto if asked else []:
+        if interfaces.is_for(pattern, card):
             remedy = image.edit(interfaces.PATH).noting("auto %s" % dhcp.INTERFACE)
             yield Problem("`%s` in %s is any card" % (pattern, interfaces.PATH), remedy)
+            return
 
 
 def of_connman(image: Image, _service: str) -> "Iterator[Problem]":

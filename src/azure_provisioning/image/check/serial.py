@@ -29,9 +29,9 @@ LOADERS = (
     ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
     ("/boot/cmdline.txt", r"(?m)^.+$"),
     # What UEFI's shell starts: a kernel with its command line.
-    ("/boot/startup.nsh", r"(?mi)^[^#\n]*(?:image|linu[xz]|kernel)\S*[ \t]+\S.*$"),
-    ("/boot/efi/startup.nsh", r"(?mi)^[^#\n]*(?:image|linu[xz]|kernel)\S*[ \t]+\S.*$"),
-    ("/efi/startup.nsh", r"(?mi)^[^#\n]*(?:image|linu[xz]|kernel)\S*[ \t]+\S.*$"),
+    ("/boot/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
+    ("/boot/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
+    ("/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
 )
 # What the loader's files are made of when the kernel changes.
 SOURCES = (
