@@ -17,14 +17,17 @@ DRIVERS = {
     "hv_utils": "drivers/hv/hv_utils",
     "hv_netvsc": "drivers/net/hyperv/hv_netvsc",
     "hv_storvsc": "drivers/scsi/hv_storvsc",
+    "nvme": "drivers/nvme/host/nvme",
+    "pci_hyperv": "drivers/pci/controller/pci-hyperv",
     "sr_mod": "drivers/scsi/sr_mod",
     "udf": "fs/udf/udf",
     "isofs": "fs/isofs/isofs",
 }
+DISK = ("hv_vmbus", "hv_storvsc", "pci_hyperv", "nvme")
 INITRAMFS = "/boot/initrd.img-" + KERNEL
 MODULES = "/usr/lib/modules/" + KERNEL
 LIBRARY = "/usr/lib/python3.11"
-NETWORK = "[Match]\nName=e*\n\n[Network]\nDHCP=ipv4\n"
+NETWORK = "[Match]\nName=e*\nDriver=hv_netvsc\n\n[Network]\nDHCP=ipv4\n"
 GRUB = "menuentry 'x' {\n\tlinux /boot/vmlinuz root=UUID=0 ro console=tty0 console=ttyS0,115200\n}\n"
 
 # With the image "systemd" of tests/images.py, one that lacks nothing.
@@ -120,7 +123,7 @@ class CheckTest(ImageTest):
         self.fill(GOOD)
         for path in ("/usr/lib/systemd/systemd-networkd",):
             self.make_program(path)
-        self.system.write(INITRAMFS, gzip.compress(cpio("init", *modules("hv_vmbus", "hv_storvsc"))))
+        self.system.write(INITRAMFS, gzip.compress(cpio("init", *modules(*DISK))))
         self.install()
 
     def gone(self, *paths: str) -> None:

@@ -31,7 +31,7 @@ from azure_provisioning.image.rehearse.scratch import DEPTH_LIMIT, Scratch
 from azure_provisioning.init.systems import sysvinit
 from tests.guests import GuestTest
 from tests.images import built_file
-from tests.sound import INITRAMFS, KERNEL, LIBRARY, MODULES, CheckTest, cpio, modules
+from tests.sound import DISK, INITRAMFS, KERNEL, LIBRARY, MODULES, CheckTest, cpio, modules
 
 HASH = "$6$salt$" + "x" * 86
 WANTS = "/etc/systemd/system/multi-user.target.wants"
@@ -279,7 +279,7 @@ class CheckBudgetTest(CheckTest):
             file.writelines("%s: kernel/a.ko.xz kernel/b.ko.xz\n" % name for name in names)
         head, firmware = cpio("lib/firmware/x")[:54], 300 << 20
         archive = head + b"%08X" % firmware + cpio("lib/firmware/x")[62:128] + bytes(firmware)
-        self.system.write(INITRAMFS, gzip.compress(archive + cpio(*modules("hv_vmbus", "hv_storvsc")), 1))
+        self.system.write(INITRAMFS, gzip.compress(archive + cpio(*modules(*DISK)), 1))
         for number in range(3000):
             self.fill({"/var/log/app%d/%d.log" % (number % 30, number): "x", "/usr/bin/tool%d" % number: ""})
             self.fill({"/usr/lib/systemd/system/s%d.service" % number: "[Service]\n"})

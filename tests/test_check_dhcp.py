@@ -44,6 +44,46 @@ class NetworkdTest(CheckTest):
             self.fill({FILE: text})
             self.good("dhcp")
 
+    def test_the_first_that_matches(self) -> None:
+        """networkd takes no second file for a card, whatever the first one says."""
+        early = "/usr/lib/systemd/network/10-static.network"
+        static = "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.4/24\n"
+        self.bad("dhcp", "error", "10-static.network is the first for it", {early: static})
+        self.bad("dhcp", "error", "leave eth0 alone", {early: "[Match]\nName=*\n[Link]\nUnmanaged=yes\n"})
+        for text in (
+            static.replace("eth0", "ens3"),
+            static.replace("eth0", "!eth* lo"),
+            static.replace("Name=eth0", "Driver=mlx5_core"),
+            static.replace("Name=eth0", "Kind=veth"),
+            static.replace("Name=eth0", "MACAddress=00:0d:3a:00:00:00"),
+            static.replace("Name=eth0\n", ""),  # networkd passes over a file for nothing
+            static.replace("Name=eth0", "Property=A=1"),
+            static.replace("Name=eth0", "Virtualization=container"),
+        ):
+            self.start()
+            self.fill({early: text})
+            self.good("dhcp")
+        self.fill({early: static, "/etc/systemd/network/10-static.network": "-> /dev/null"})
+        self.good("dhcp")
+
+    def test_patterns_and_drop_ins(self) -> None:
+        self.fill({FILE: NETWORK.replace("Name=e*", "Name=!lo docker*")})
+        self.good("dhcp")
+        self.fill({FILE: NETWORK.replace("Name=e*", "Name=!eth* lo")})
+        self.assertRegex(self.findings("dhcp")[0].message, "no file of systemd/network asks")
+        self.fill({FILE: NETWORK.replace("DHCP=ipv4", "DHCP=no")})
+        self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
+        drop = "/usr/lib/systemd/network/50-dhcp.network.d/"
+        self.fill({drop + "a.conf": "[Network]\nDHCP=no\n", drop + "b.conf": "[Network]\nDHCP=yes\n"})
+        self.good("dhcp")
+        self.fill({"/etc/systemd/network/50-dhcp.network.d/b.conf": ""})
+        self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
+
+    def test_a_name_of_its_own(self) -> None:
+        """The first boot publishes the name of the VM, the second what the client has."""
+        self.bad("dhcp", "warning", "`Hostname=image` in .*50-dhcp.network: from the second boot on Azure's DNS",
+                 {FILE: NETWORK + "[DHCPv4]\nHostname=image\n"})  # fmt: skip
+
     def test_other_clients(self) -> None:
         for service, program in (
             ("NetworkManager", "NetworkManager"),
@@ -98,6 +138,21 @@ class NetworkdTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
         self.fill({profile: "[connection]\ninterface-name=eth0\n"})
         self.good("dhcp")
+        for text, why in (
+            ("[connection]\ninterface-name=eth0\nautoconnect=false\n", "not activated at boot"),
+            ("[connection]\ntype=ethernet\n[ipv4]\naddress1=10.0.0.4/24\nmethod=manual\n", "does not ask by DHCP"),
+            ("[connection]\ninterface-name=eth1\n", "no profile for eth0"),
+            ("[connection]\ntype=wifi\n", "no profile for eth0"),
+        ):
+            self.fill({profile: text})
+            self.assertRegex(self.findings("dhcp")[0].message, why)
+            self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
+        self.gone(conf)
+        self.good("dhcp")  # it makes a profile for a card that has none
+        self.fill({profile: "[connection]\ninterface-name=eth0\nautoconnect=false\n"})
+        self.assertRegex(self.findings("dhcp")[0].message, "x.nmconnection is not activated at boot")
+        self.fill({profile: "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\ndhcp-hostname=image\n"})
+        self.assertRegex(self.findings("dhcp")[1].message, "`dhcp-hostname=image` in ")
 
 
 class ScriptsTest(CheckTest):
@@ -142,6 +197,68 @@ class ScriptsTest(CheckTest):
         self.make_program("/usr/lib/systemd/systemd-networkd")
         self.assertEqual(self.findings("dhcp")[0].message, "no DHCP client is in the image")
 
+    def test_brought_up(self) -> None:
+        """`ifup -a` starts what `auto` names; its remedy is executed."""
+        rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
+        rest.update({"/sbin/dhclient": "", "/sbin/ifup": ""})
+        alone = "auto lo\niface lo inet loopback\niface eth0 inet dhcp\n"
+        for text, level in (
+            (alone, "error"),
+            (alone + "allow-hotplug eth0\n", "ok"),
+            (alone + "auto /eth*\n", "ok"),
+            (alone + "allow-auto lo eth0\n", "ok"),
+            (alone + "auto eth1\n", "error"),
+            ("auto lo\n", "error"),
+        ):
+            self.image_with("insserv", dict(rest, **{INTERFACES: text}))
+            self.assertEqual(self.level(), level, text)
+            if level == "error":
+                remedy = self.findings("dhcp")[0].remedy
+                self.assertEqual(images.call(["sh", "-c", remedy]).code, 0, remedy)
+                self.assertEqual(self.level(), "ok", remedy)
+        self.fill({INTERFACES: alone + "allow-hotplug eth0\n", "/bin/busybox": images.BUSYBOX})
+        self.gone("/sbin/ifup")
+        self.fill({"/sbin/ifup": "-> /bin/busybox"})  # which knows no hotplug
+        self.assertRegex(self.findings("dhcp")[0].message, "lacks `auto eth0`")
+        alpine = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/sbin/udhcpc": "-> /bin/busybox"}
+        alpine["/etc/runlevels/boot/networking"] = "-> /etc/init.d/networking"
+        for text, level in ((alone, "error"), (alone + "allow-hotplug eth0\n", "error"), (ASKING, "ok")):
+            self.image_with("openrc on busybox", dict(alpine, **{INTERFACES: text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_included(self) -> None:
+        rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
+        self.image_with("insserv", dict(rest, **{"/sbin/dhclient": "", INTERFACES + ".d/eth0": ASKING}))
+        for text, level in (
+            ("auto lo\n", "error"),
+            ("source /etc/network/interfaces.d/*\n", "ok"),
+            ("source interfaces.d/eth*\n", "ok"),
+            ("source-directory interfaces.d\n", "ok"),
+        ):
+            self.fill({INTERFACES: text})
+            self.assertEqual(self.level(), level, text)
+        self.fill({INTERFACES: "source interfaces\nauto lo\n"})
+        self.assertRegex(self.findings("dhcp")[0].message, "nobody can tell: too many files")
+
+    def test_names_of_their_own(self) -> None:
+        rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
+        rest.update({"/sbin/dhclient": "", INTERFACES: ASKING})
+        for path, text, shown in (
+            (INTERFACES, ASKING + "  hostname localhost\n", "hostname localhost"),
+            ("/etc/dhcp/dhclient.conf", 'send host-name "image";\n', 'send host-name "image";'),
+            ("/etc/dhcp/dhclient.conf", "send host-name = gethostname();\n", ""),
+            (INTERFACES, ASKING + "auto eth1\niface eth1 inet static\n", ""),
+        ):
+            self.image_with("insserv", dict(rest, **{path: text}))
+            found = self.findings("dhcp")
+            self.assertEqual([one.level for one in found], ["ok"] + ["warning"] * bool(shown), (text, found))
+            self.assertIn("`%s` in %s: from the second" % (shown, path) if shown else "dhclient", found[-1].message)
+        files = {"/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n", "/sbin/dhcpcd": ""}
+        files["/etc/runlevels/default/dhcpcd"] = "-> /etc/init.d/dhcpcd"
+        for text, count in (("hostname\n", 1), ("hostname image\n", 2), ("#hostname image\n", 1)):
+            self.image_with("openrc on sysvinit", dict(files, **{"/etc/dhcpcd.conf": text}))
+            self.assertEqual(len(self.findings("dhcp")), count, text)
+
     def test_chkconfig(self) -> None:
         path = "/etc/sysconfig/network-scripts/ifcfg-eth0"
         rest = {
@@ -154,6 +271,8 @@ class ScriptsTest(CheckTest):
             ('BOOTPROTO="dhcp"\n', "ok"),
             ("BOOTPROTO=dhcp\nHWADDR=00:0D:3A:00:00:00\n", "error"),
             ("BOOTPROTO=none\n", "error"),
+            ("BOOTPROTO=dhcp\nONBOOT=no\n", "error"),
+            ("BOOTPROTO=dhcp\nONBOOT=yes\n", "ok"),
         ):
             self.image_with("chkconfig", dict(rest, **{path: text}))
             self.assertEqual(self.level(), level, text)
@@ -165,6 +284,7 @@ class ScriptsTest(CheckTest):
         self.assertEqual(self.level(), "ok")
         self.image_with("openrc on busybox", boot)
         self.assertEqual(self.level(), "error")
+        self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s rc-update add networking boot" % self.root)
         self.fill({"/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n", "/sbin/dhcpcd": "", "/sbin/apk": ""})
         found = self.findings("dhcp")[0]
         self.assertEqual(found.remedy, "chroot %s rc-update add dhcpcd default" % self.root)
@@ -176,6 +296,14 @@ class ScriptsTest(CheckTest):
         files["/etc/runlevels/default/net.eth0"] = "-> /etc/init.d/net.eth0"
         for text, level in (("", "ok"), ('config_eth0="dhcp"\n', "ok"), ('config_eth0="10.0.0.4/24"\n', "error")):
             self.image_with("openrc on sysvinit", dict(files, **{"/etc/conf.d/net": text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_net_eth0_of_alpine(self) -> None:
+        """A link to `networking`, which reads interfaces: not netifrc, which asks without being told to."""
+        files = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> networking"}
+        files.update({"/etc/runlevels/default/net.eth0": "-> /etc/init.d/net.eth0", "/sbin/udhcpc": ""})
+        for text, level in (("auto lo\n", "error"), ("iface eth0 inet dhcp\n", "ok")):
+            self.image_with("openrc on busybox", dict(files, **{INTERFACES: text}))
             self.assertEqual(self.level(), level, text)
 
     def test_buildroot(self) -> None:

@@ -31,6 +31,21 @@ class HookTest(CheckTest):
         self.assertRegex(self.findings("hook")[0].message, "not installed")
         self.assertEqual(self.findings("program"), [])  # said already
 
+    def test_openrc_that_is_not_there(self) -> None:
+        """busybox starts what Alpine's inittab says, and OpenRC is a package of its own."""
+        self.empty()
+        self.image("busybox alone")
+        self.fill({"/etc/inittab": images.ALPINE_INITTAB, "/sbin/apk": ""})
+        found = self.findings("init")
+        self.assertEqual([one.level for one in found], ["ok", "warning"])
+        self.assertRegex(found[1].message, "/etc/inittab calls /sbin/openrc, which is not there")
+        self.assertEqual(found[1].remedy, "chroot %s apk add openrc" % self.root)
+        self.fill({"/sbin/openrc": ""})
+        self.assertEqual([one.level for one in self.findings("init")], ["ok"])
+        self.empty()
+        self.image("openrc on busybox")
+        self.good("init", "openrc")
+
     def test_program(self) -> None:
         path = "/usr/local/sbin/azure-provisioning"
         self.bad("program", "error", "is missing", gone=[path])

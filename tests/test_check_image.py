@@ -2,10 +2,11 @@
 
 import os
 
+from azure_provisioning.image import diskless
 from azure_provisioning.image.check import check, packages
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.story.state import PATH as STATE
-from tests.images import cli
+from tests.images import call, cli
 from tests.sound import GRUB, CheckTest
 
 OPTIONS = "/etc/azure-provisioning.conf"
@@ -29,6 +30,57 @@ class ConsoleTest(CheckTest):
         self.fill({GRUB_CFG: GRUB.replace("console=ttyS0", "")})
         self.assertEqual([one.level for one in self.findings("serial-console")], ["warning"])
 
+    def arm(self) -> None:
+        """The image is one for ARM64: the head of a program of such a machine."""
+        head = b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\xb7\0" + bytes(44)
+        self.system.write("/bin/sh", head, 0o755)
+
+    def test_arm(self) -> None:
+        """There the port has another name; what is for the one of x86 leads nowhere."""
+        self.arm()
+        (found,) = self.findings("serial-console")
+        self.assertRegex(found.message, "grub.cfg has no console=ttyAMA0")
+        self.assertRegex(self.findings("serial-getty")[0].message, "no login on ttyAMA0")
+        self.assertIn("serial-getty@ttyAMA0.service", self.findings("serial-getty")[0].remedy)
+        self.fill({"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet console=ttyS0"\n', "/usr/sbin/update-grub": ""})
+        self.assertIn("console=ttyAMA0", self.findings("serial-console")[0].remedy)
+        self.fill({GRUB_CFG: GRUB.replace("ttyS0", "ttyAMA0")})
+        self.good("serial-console", "console=ttyAMA0 is in")
+        self.good("serial-getty", "a login on ttyAMA0: systemd-getty-generator")
+        self.system.write("/bin/sh", b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\x3e\0", 0o755)
+        self.assertRegex(self.findings("serial-console")[0].message, "no console=ttyS0")
+        self.empty()
+        self.image("buildroot")
+        self.arm()
+        self.assertIn("ttyAMA0::respawn:", self.findings("serial-getty")[0].remedy)
+        self.fill({"/etc/inittab": "ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100\n::sysinit:/etc/init.d/rcS\n"})
+        self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
+
+    def test_remedies(self) -> None:
+        """They are executed as far as they are ours, and the finding is gone."""
+        for path, text, tool in (
+            ("/etc/update-extlinux.conf", "default_kernel_opts=quiet\n", "update-extlinux"),
+            ("/etc/default/grub", "GRUB_CMDLINE_LINUX='quiet'\n", "update-grub"),
+        ):
+            self.start()
+            self.gone(GRUB_CFG)
+            self.fill({path: text, "/usr/sbin/" + tool: ""})
+            ours, rest = self.findings("serial-console")[0].remedy.split(" && ")
+            self.assertEqual(rest, "chroot %s %s" % (self.root, tool))
+            self.assertEqual(call(["sh", "-c", ours]).code, 0)
+            self.good("serial-console", path)
+            value = call(["sh", "-c", '. "$0"; echo $GRUB_CMDLINE_LINUX $default_kernel_opts', self.root + path])
+            self.assertEqual(value.out, "quiet console=ttyS0\n")
+        for name in ("insserv", "buildroot"):
+            self.empty()
+            self.image(name)
+            self.assertEqual(call(["sh", "-c", self.findings("serial-getty")[0].remedy]).code, 0)
+            self.good("serial-getty", "/etc/inittab")
+        self.start()
+        self.fill({GRUB_CFG: GRUB.replace("console=ttyS0", ""), "/boot/loader/entries/a.conf": "options quiet\n",
+                   "/usr/sbin/grubby": ""})  # fmt: skip
+        self.assertIn("grubby --update-kernel=ALL --args=console=ttyS0", self.findings("serial-console")[0].remedy)
+
     def test_other_loaders(self) -> None:
         for path, text in (
             ("/boot/loader/entries/x.conf", "title x\noptions root=UUID=0 %s\n"),
@@ -37,6 +89,8 @@ class ConsoleTest(CheckTest):
             ("/boot/cmdline.txt", "root=UUID=0 %s\n"),
             ("/boot/grub2/grubenv", "# GRUB Environment Block\nkernelopts=root=UUID=0 %s\n"),
             ("/etc/lilo.conf", 'append = "%s"\n'),
+            ("/boot/startup.nsh", "# of UEFI's shell\nfs0:\n\\bzImage root=PARTUUID=0 %s\n"),
+            ("/boot/efi/startup.nsh", "Image root=UUID=0 initrd=\\initrd %s\n"),
         ):
             self.start()
             self.gone(GRUB_CFG)
@@ -101,6 +155,27 @@ class DiskTest(CheckTest):
         self.fill({FSTAB: "# tmpfs / tmpfs\ntmpfs /tmp tmpfs\nUUID=0 / ext4 errors=remount-ro 0 1\n"})
         self.good("root-filesystem")
 
+    def test_diskless(self) -> None:
+        """Alpine's: root is a tmpfs, and `lbu` writes the archive from which it is made at the next boot."""
+
+        class Diskless(type(self.system)):  # type: ignore[misc] # the class of the house's tests
+            live = True
+
+            def volatile(self, path: str) -> str:
+                return "tmpfs"
+
+        system = Diskless(self.root)
+        self.assertEqual(diskless.next_step(system), "the next boot uses this up; power off and capture now")
+        (found,) = [one for one in check.check(system) if one.id == "root-filesystem"]
+        self.assertEqual((found.level, found.remedy), ("error", ""))
+        self.fill({"/sbin/lbu": ""})
+        words = "lbu include /usr/local/sbin/azure-provisioning /var/lib/azure-provisioning && lbu commit"
+        self.assertEqual(diskless.keep(system), words)
+        self.assertIn("`%s`, then power off" % words, diskless.next_step(system))
+        self.assertEqual(diskless.keep(self.system), "")  # an image on a disk that has the tool
+        (found,) = [one for one in check.check(system) if one.id == "root-filesystem"]
+        self.assertEqual((found.level, found.remedy), ("error", words))
+
     def test_names(self) -> None:
         self.fstab("fstab", "error", "/dev/vda1 for /: Azure has no such disk", "/dev/vda1 / ext4 defaults 0 1")
         self.fstab("fstab", "error", "/dev/xvdb for /data", "/dev/xvdb /data ext4")
@@ -132,7 +207,19 @@ class ClockTest(CheckTest):
         self.assertIn("chrony", remedy)
         unit = "/usr/lib/systemd/system/chrony.service"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
-        self.good("clock", "chrony sets it")
+        self.good("clock", "chrony sets it$")
+
+    def test_the_clock_of_the_host(self) -> None:
+        """A hint, where chrony is configured without it; it is executed."""
+        unit, conf = "/usr/lib/systemd/system/chrony.service", "/etc/chrony/chrony.conf"
+        self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
+        for rules, device in (("", "ptp0"), ('ATTR{clock_name}=="hyperv", SYMLINK += "ptp_hyperv"\n', "ptp_hyperv")):
+            self.fill({conf: "pool x\n#refclock PHC /dev/ptp0\n", "/usr/lib/udev/rules.d/50-x.rules": rules})
+            self.good("clock", "with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv$")
+            self.assertEqual(call(["sh", "-c", self.findings("clock")[0].remedy]).code, 0)
+            self.assertIn("\nrefclock PHC /dev/%s poll" % device, self.system.read_text(conf) or "")
+            self.good("clock", "chrony sets it$")
+            self.assertEqual(self.findings("clock")[0].remedy, "")
 
 
 class OptionsTest(CheckTest):

@@ -11,9 +11,11 @@ from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.check import initramfs
 from azure_provisioning.image.check.initramfs import UnreadableError, file_names
 from azure_provisioning.image.check.kernel import natural
-from tests.sound import DRIVERS, INITRAMFS, KERNEL, MODULES, CheckTest, cpio, modules
+from tests.images import call
+from tests.sound import DISK, DRIVERS, GRUB, INITRAMFS, KERNEL, MODULES, CheckTest, cpio, modules
 
-BOTH = modules("hv_vmbus", "hv_storvsc")
+ALL = modules(*DISK)
+OPTIONS_OF = {"hv_vmbus": "", "hv_netvsc": "_NET", "hv_storvsc": "_STORAGE"}
 
 
 def names(data: bytes) -> "List[str]":
@@ -35,14 +37,75 @@ class KernelTest(CheckTest):
     def test_drivers(self) -> None:
         self.good("kernel", "the kernel 6.1.0-2 has Hyper-V's drivers")
         for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc"):
-            self.bad("kernel", "error", r"lacks %s \(CONFIG_HYPERV" % name, self.lacking(name))
+            option = r"lacks %s \(CONFIG_HYPERV%s\)" % (name, OPTIONS_OF[name])
+            files = self.lacking(name, *(["nvme"] if name == "hv_storvsc" else []))
+            self.start()
+            self.fill(files)
+            found = [one for one in self.findings("kernel") if one.level == "error"]
+            self.assertEqual(len(found), 1, found)
+            self.assertRegex(found[0].message, option)
+        for name in ("hv_vmbus", "hv_netvsc"):
             self.bad("kernel", "error", "lacks %s" % name, gone=[file_of(name)])  # named, and not there
         self.bad("kernel", "warning", "lacks hv_utils", self.lacking("hv_utils"))
 
     def test_other_ways_to_the_disk(self) -> None:
         files = self.lacking("hv_storvsc")
-        files[MODULES + "/modules.dep"] += "kernel/nvme.ko:\n"
-        self.bad("kernel", "warning", "lacks hv_storvsc: most sizes", dict(files, **{MODULES + "/kernel/nvme.ko": ""}))
+        self.bad("kernel", "warning", "lacks hv_storvsc: most sizes", files)
+        self.bad("kernel", "warning", "lacks hv_storvsc", gone=[file_of("hv_storvsc")])
+        self.good("initramfs", "has the disk's driver")
+        self.system.write(INITRAMFS, cpio("init", *modules("hv_vmbus", "hv_storvsc", "pci_hyperv")))
+        self.assertRegex(self.findings("initramfs")[0].message, "lacks nvme: the root disk is not found")
+        self.start()
+        files[MODULES + "/modules.dep"] += "kernel/ata_piix.ko:\n"
+        self.fill(dict(files, **{MODULES + "/kernel/ata_piix.ko": ""}))
+        self.system.write(INITRAMFS, cpio("init", *ALL))
+        self.good("initramfs", "has the disk's driver")
+
+    def test_nvme(self) -> None:
+        """Sizes of version 6 and later have no other disk."""
+        for name, option in (("nvme", "CONFIG_BLK_DEV_NVME"), ("pci_hyperv", "CONFIG_PCI_HYPERV")):
+            pattern = r"lacks %s \(%s\): VM sizes of version 6 and later" % (name, option)
+            self.bad("kernel", "warning", pattern, self.lacking(name))
+            self.good("initramfs")  # it cannot have what the kernel has not
+            self.bad("kernel", "warning", pattern, gone=[file_of(name)])
+            self.start()
+            self.system.write(INITRAMFS, cpio("init", *modules(*(word for word in DISK if word != name))))
+            found = self.findings("initramfs")
+            self.assertEqual([one.level for one in found], ["warning"])
+            self.assertRegex(found[0].message, "lacks %s: VM sizes of version 6" % name)
+        self.start()
+        self.fill({MODULES + "/modules.builtin": "kernel/drivers/hv/hv_vmbus.ko\nkernel/drivers/scsi/hv_storvsc.ko\n"})
+        self.gone(INITRAMFS)
+        self.assertRegex(self.findings("initramfs")[0].message, "nvme is a module, and there is no .*: VM sizes of")
+        self.assertEqual([one.level for one in self.findings("initramfs")], ["warning"])
+
+    def test_the_bus_since_6_18(self) -> None:
+        """CONFIG_HYPERV is no driver any more: CONFIG_HYPERV_VMBUS is."""
+        config = "/boot/config-" + KERNEL
+        both = "CONFIG_HYPERV=y\nCONFIG_HYPERV_VMBUS=m\nCONFIG_HYPERV_STORAGE=m\n"
+        self.fill({config: both})
+        self.good("kernel")
+        self.good("initramfs")
+        self.system.write(INITRAMFS, cpio("init", *modules("hv_storvsc", "nvme", "pci_hyperv")))
+        self.assertRegex(self.findings("initramfs")[0].message, "lacks hv_vmbus: the root disk is not found")
+        self.fill({config: both.replace("VMBUS=m", "VMBUS=y")})
+        self.good("initramfs")
+        self.fill({config: "CONFIG_HYPERV=y\n"})  # as 6.17 has it
+        self.good("initramfs")
+        self.fill(self.lacking("hv_vmbus"))
+        self.good("kernel")
+        self.fill({config: "CONFIG_HYPERV=y\n# CONFIG_HYPERV_VMBUS is not set\n"})
+        self.assertRegex(self.findings("kernel")[0].message, r"lacks hv_vmbus \(CONFIG_HYPERV_VMBUS\)")
+        self.gone(config)
+        self.assertRegex(self.findings("kernel")[0].message, r"lacks hv_vmbus \(CONFIG_HYPERV\)")
+        os.rename(self.root + MODULES, self.root + "/usr/lib/modules/6.18.1")
+        self.assertRegex(self.findings("kernel")[0].message, r"6.18.1 lacks hv_vmbus \(CONFIG_HYPERV_VMBUS\)")
+        self.fill({"/usr/lib/modules/6.18.1/config": "CONFIG_HYPERV=y\n"})
+        self.assertRegex(self.findings("kernel")[0].message, "lacks hv_vmbus")
+
+    def test_a_kernel_that_is_no_guest(self) -> None:
+        self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: as a usual guest it does not boot",
+                 {"/boot/config-" + KERNEL: "CONFIG_HYPERV_VTL_MODE=y\n"})  # fmt: skip
 
     def test_built_in(self) -> None:
         names = "".join("kernel/%s.ko\n" % path.replace("_", "-") for path in DRIVERS.values())
@@ -55,7 +118,8 @@ class KernelTest(CheckTest):
     def test_configuration(self) -> None:
         """A kernel without modules tells by its configuration alone."""
         self.gone(MODULES)
-        config = "CONFIG_HYPERV=y\nCONFIG_HYPERV_NET=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_UTILS=y\n"
+        config = "CONFIG_BLK_DEV_NVME=y\nCONFIG_PCI_HYPERV=y\n"
+        config += "CONFIG_HYPERV=y\nCONFIG_HYPERV_NET=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_UTILS=y\n"
         self.fill({"/boot/config-" + KERNEL: config + "CONFIG_BLK_DEV_SR=y\n# CONFIG_UDF_FS is not set\n"})
         self.good("kernel")
         self.assertRegex(self.findings("dvd")[0].message, r"cannot use udf \(CONFIG_UDF_FS\)")
@@ -80,14 +144,39 @@ class KernelTest(CheckTest):
 
     def test_barred(self) -> None:
         path = "/etc/modprobe.d/hard.conf"
-        remedy = self.bad("kernel", "error", "hard.conf keeps hv_netvsc from", {path: "blacklist hv_netvsc\n"})
-        self.assertEqual(remedy, "rm %s%s" % (self.root, path))
-        self.bad("dvd", "warning", "cannot use udf .*hard.conf", {path: "install udf /bin/true\n"})
-        self.bad("dvd", "warning", "cannot use udf", {path: "install udf /usr/bin/false\n"})
+        remedy = self.bad("kernel", "error", "`blacklist hv_netvsc` in /etc/modprobe.d/hard.conf keeps hv_netvsc from",
+                          {path: "blacklist hv_netvsc\n"})  # fmt: skip
+        self.assertRegex(remedy, "^sed -i .*hv\\[-_\\]netvsc.* %s%s$" % (self.root, path))
+        for text in ("install udf /bin/true\n", "install udf /usr/bin/false\n", "blacklist udf\n", "blacklist udf # x",
+                     "blacklist \\\n udf\n"):  # fmt: skip
+            self.bad("dvd", "warning", "`.* udf.*` in /etc/modprobe.d/hard.conf keeps udf from being", {path: text})
+        self.bad("dvd", "warning", "sr_mod", {path: "blacklist sr-mod\n"})
+        self.bad("kernel", "warning", "nvme from being loaded: VM sizes of", {path: "blacklist nvme\n"})
+        self.bad("kernel", "warning", "hv_utils", {path: "blacklist hv_utils\n"})
         self.start()
-        self.fill({path: "# install udf /bin/true\nblacklist udf\ninstall squashfs /bin/true\n"})
-        self.good("dvd")  # a blacklist holds for udev alone
+        self.fill({path: "# install udf /bin/true\n#blacklist udf\ninstall squashfs /bin/true\nblacklist udfx\n"})
+        self.good("dvd")
         self.good("kernel")
+
+    def test_barred_at_the_right_place(self) -> None:
+        """A file hides those of its name in later folders, and the boot loader may bar a module too."""
+        self.bad("dvd", "warning", "udf", {"/usr/lib/modprobe.d/x.conf": "blacklist udf\n"})
+        self.fill({"/etc/modprobe.d/x.conf": "-> /dev/null"})
+        self.good("dvd")
+        grub = "/boot/grub/grub.cfg"
+        for words in ("modprobe.blacklist=floppy,udf", "module_blacklist=udf"):
+            self.bad("dvd", "warning", "blacklist=udf` in " + grub, {grub: GRUB.replace("ro ", "ro %s " % words)})
+        self.fill({MODULES + "/modules.builtin": "kernel/fs/udf/udf.ko\n", MODULES + "/modules.dep": ""})
+        self.assertNotRegex(str(self.findings("dvd")), "blacklist")  # what is built in is not loaded
+
+    def test_a_bar_is_taken_away_alone(self) -> None:
+        path, kept = "/etc/modprobe.d/hard.conf", "# by a person\nblacklist pcspkr\nblacklist udfx\noptions udf x=1\n"
+        other = "/usr/lib/modprobe.d/dist.conf"
+        self.fill({path: kept + "blacklist udf\n  install\tudf /bin/false\n", other: "install udf /bin/true\n"})
+        (found,) = self.findings("dvd")
+        self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)
+        self.good("dvd")
+        self.assertEqual(self.system.read_text(path), kept)
 
     def test_dvd(self) -> None:
         self.bad("dvd", "warning", "cannot use udf", self.lacking("udf"))
@@ -110,7 +199,7 @@ class InitramfsTest(CheckTest):
         self.system.write(INITRAMFS, data)
 
     def test_forms(self) -> None:
-        plain = cpio("init", *BOTH)
+        plain = cpio("init", *ALL)
         for data in (plain, gzip.compress(plain), lzma.compress(plain), bz2.compress(plain),
                      lzma.compress(plain, lzma.FORMAT_ALONE)):  # fmt: skip
             self.put(data)
@@ -121,7 +210,7 @@ class InitramfsTest(CheckTest):
             self.good("initramfs", "has the disk's driver")
 
     def test_several_archives_in_one_stream(self) -> None:
-        self.put(gzip.compress(cpio("init") + b"\0" * 64 + cpio(*BOTH)))
+        self.put(gzip.compress(cpio("init") + b"\0" * 64 + cpio(*ALL)))
         self.good("initramfs")
 
     def test_lacks_the_driver(self) -> None:
@@ -141,13 +230,40 @@ class InitramfsTest(CheckTest):
         os.rename(self.root + INITRAMFS, self.root + "/boot/initramfs-lts")
         self.good("initramfs", "/boot/initramfs-lts")
 
+    def test_by_the_flavour(self) -> None:
+        """Alpine's kernels are called by it alone; the initramfs of another flavour is not looked at."""
+        os.rename(self.root + MODULES, self.root + "/usr/lib/modules/6.6.58-0-lts")
+        for before, after in ((INITRAMFS, "initramfs-lts"), ("/boot/vmlinuz-" + KERNEL, "vmlinuz-lts")):
+            os.rename(self.root + before, self.root + "/boot/" + after)
+        self.fill({"/usr/lib/modules/6.12.1-0-edge/modules.dep": "", "/boot/initramfs-edge": "none"})
+        self.good("kernel", "6.6.58-0-lts")
+        self.good("initramfs", "/boot/initramfs-lts")
+
+    def test_mkinitfs(self) -> None:
+        """A feature counts only if it is chosen; the configuration is a shell script."""
+        conf, feature = "/etc/mkinitfs/mkinitfs.conf", "/etc/mkinitfs/features.d/hyperv.modules"
+        self.put(cpio("init"))
+        self.fill({conf: "features='ata base\n ext4'\n", "/sbin/mkinitfs": "", "/etc/mkinitfs/features.d/a.files": ""})
+        files, tool = self.findings("initramfs")[0].remedy.rsplit(" && ", 1)
+        self.assertEqual(tool, "chroot %s mkinitfs %s" % (self.root, KERNEL))
+        self.assertEqual(call(["sh", "-c", files]).code, 0)
+        chosen = call(["sh", "-c", '. "$0" && echo $features', self.root + conf])
+        self.assertEqual(chosen.out.split(), ["ata", "base", "ext4", "hyperv"])
+        place = self.root + MODULES
+        for name in DISK:
+            os.makedirs(os.path.dirname(place + "/kernel/" + DRIVERS[name]), exist_ok=True)
+        listed = call(["sh", "-c", 'cd "$1" && for one in $(cat "$0"); do find $one -type f; done',
+                       self.root + feature, place])  # fmt: skip
+        self.assertEqual({os.path.basename(line).split(".")[0].replace("-", "_") for line in listed.out.split()},
+                         {*DISK, "hv_utils"})  # fmt: skip
+
     def test_nobody_can_tell(self) -> None:
         for data, why in (
             (b"\x28\xb5\x2f\xfd....", "zstd"),
             (b"\x02\x21\x4c\x18....", "lz4"),
             (b"something", "no known kind"),
-            (gzip.compress(cpio("init", *BOTH))[:60], "damaged"),
-            (cpio("init", *BOTH)[:250], "damaged"),
+            (gzip.compress(cpio("init", *ALL))[:60], "damaged"),
+            (cpio("init", *ALL)[:250], "damaged"),
         ):
             self.put(data)
             found = self.findings("initramfs")
@@ -157,10 +273,10 @@ class InitramfsTest(CheckTest):
     def test_remedies(self) -> None:
         self.put(cpio("init"))
         for tool, words in (
-            ("update-initramfs", r">>%s/etc/initramfs-tools/modules && chroot %s update-initramfs -u$"),
+            ("update-initramfs", r">>%s/etc/initramfs-tools/modules && chroot %s update-initramfs -u -k 6.1.0-2$"),
             ("dracut", r"chroot %s dracut --force"),
             ("mkinitcpio", r">%s/etc/mkinitcpio.conf.d/hyperv.conf && chroot %s mkinitcpio -P$"),
-            ("mkinitfs", r"%s/etc/mkinitfs"),
+            ("mkinitfs", r">>%s/etc/mkinitfs/mkinitfs.conf && chroot %s mkinitfs 6.1.0-2$"),
         ):
             self.fill({"/usr/sbin/" + tool: ""})
             remedy = self.findings("initramfs")[0].remedy

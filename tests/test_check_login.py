@@ -2,8 +2,8 @@
 
 from azure_provisioning.guest.password import hash_sha512
 from tests import images
-from tests.images import LINK
-from tests.sound import CheckTest
+from tests.images import LINK, call
+from tests.sound import GRUB, CheckTest
 
 CONFIG = "/etc/ssh/sshd_config"
 DROP_IN = "/etc/ssh/sshd_config.d/x.conf"
@@ -140,6 +140,10 @@ class ConfigTest(CheckTest):
     def test_keys(self) -> None:
         self.config("error", "SSH keys let nobody in", "PubkeyAuthentication no\n")
         self.config("error", "AuthorizedKeysFile none", "AuthorizedKeysFile none\n")
+        command = "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/keys %u\n"
+        self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
+        self.assertEqual(call(["sh", "-c", self.findings("sshd-config")[0].remedy]).code, 0)
+        self.good("sshd-config")
         self.config("warning", "a form that", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
         for text in (
@@ -223,6 +227,24 @@ class AdministratorTest(CheckTest):
         self.bad("grow-root", "warning", "no resize2fs", gone=["/usr/sbin/resize2fs"])
         self.fill({OPTIONS: "grow_root = no\n"})
         self.assertEqual(self.findings("grow-root"), [])
+
+    def test_growth_with_lvm(self) -> None:
+        """The volume is between the partition and the file system."""
+        grub = "/boot/grub/grub.cfg"
+        for files in (
+            {"/etc/fstab": "/dev/mapper/rhel-root / xfs defaults 0 0\n"},
+            {"/etc/fstab": "/dev/vg0/root / ext4 defaults 0 1\n"},
+            {"/etc/fstab": "UUID=0 / xfs defaults 0 0\n", grub: GRUB.replace("ro ", "ro rd.lvm.lv=rhel/root ")},
+            {grub: GRUB.replace("UUID=0", "/dev/mapper/rocky-root")},
+        ):
+            remedy = self.bad("grow-root", "warning", "the root is on LVM, and there is no lvm", files)
+            self.assertEqual(remedy, "chroot %s apt-get install -y lvm2" % self.root)
+            self.fill({"/usr/sbin/lvm": ""})
+            self.good("grow-root")
+        for source in ("/dev/mapper/luks", "/dev/disk/by-uuid/0", "LABEL=x", "/dev/sda2"):
+            self.start()
+            self.fill({"/etc/fstab": "%s / ext4 defaults 0 1\n" % source})
+            self.good("grow-root")
 
 
 class PasswordsTest(CheckTest):

@@ -3,12 +3,13 @@
 import ast
 import os
 import stat
+import struct
 import sys
 import zipfile
 from typing import Dict, List, Set, Tuple
 
 from azure_provisioning.door.system import System
-from azure_provisioning.image.check import interpreter
+from azure_provisioning.image.check import elf, interpreter
 from azure_provisioning.image.check.subject import Image
 from azure_provisioning.image.command import Command
 from azure_provisioning.image.install.install import install
@@ -16,6 +17,28 @@ from azure_provisioning.init import manifest
 from tests.images import call
 from tests.sound import LIBRARY, CheckTest
 from tests.test_house import imports, modules
+
+
+def elf_file(library: str, folder: str = "", *, wide: bool = True, order: str = "<") -> bytes:
+    """A shared object that wants a library, and nothing else: ELF header, two program headers, names, dynamic."""
+    names = b"\0" + library.encode() + b"\0" + folder.encode() + b"\0"
+    head, step, word = (64, 56, "Q") if wide else (52, 32, "I")
+    base, table = 0x1000, head + 2 * step
+    pairs = [(1, 1), (5, base + table)] + ([(29, len(library) + 2)] if folder else []) + [(0, 0)]
+    dynamic = b"".join(struct.pack(order + 2 * word, *pair) for pair in pairs)
+    place = table + len(names)
+    size = place + len(dynamic)
+
+    def header(kind: int, offset: int, length: int) -> bytes:
+        rest = (offset, base + offset, 0, length, length)
+        if wide:
+            return struct.pack(order + "IIQQQQQQ", kind, 4, *rest, 8)
+        return struct.pack(order + "IIIIIIII", kind, *rest, 4, 8)
+
+    ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
+    tail = (head, 0, 0, head, step, 2, 0, 0, 0)
+    start = ident + struct.pack(order + "HHI" + 3 * word + "IHHHHHH", 3, 62, 1, 0, *tail)
+    return start + header(1, 0, size) + header(2, place, len(dynamic)) + names + dynamic
 
 
 class NeededTest(CheckTest):
@@ -77,6 +100,49 @@ class ImageTest(CheckTest):
         elf = "\x7fELF PyInit__socket\0PyInit_select\0PyInit_binascii\0PyInit_pyexpat_not\0"
         self.bad("python", "error", "lacks: pyexpat$", {"/usr/bin/python3.11": elf})
         self.bad("python", "error", "library of /usr/bin/python3 is missing", gone=[LIBRARY])
+
+    def test_modules_without_their_libraries(self) -> None:
+        """A module in C is there, and the shared library that it is for is not: Alpine without libexpat."""
+        place, lib = LIBRARY + "/lib-dynload/pyexpat.cpython-311-x86_64-linux-musl.so", "/usr/lib/libexpat.so.1"
+        for wide, order in ((True, "<"), (False, "<"), (True, ">")):
+            self.start()
+            self.system.write(place, elf_file("libexpat.so.1", wide=wide, order=order))
+            self.assertRegex(self.findings("python")[0].message, r"lacks: pyexpat \(without libexpat.so.1\)$")
+            self.assertEqual(self.findings("python")[0].level, "error")
+            self.system.write(lib, elf_file("libc.so.6", wide=wide, order=order))
+            self.assertRegex(self.findings("python")[0].message, r"lacks: pyexpat \(without libc.so.6\)$")
+            self.fill({"/usr/lib/x86_64-linux-gnu/libc.so.6": ""})
+            self.good("python")
+            self.gone(lib)
+            install(self.system, self.console, b"x")
+            self.assertEqual(manifest.values(self.system, "lacks"), ["pyexpat"])
+        for conf, folder in (("/etc/ld.so.conf.d/x.conf", "/opt/lib"), ("/etc/ld-musl-x86_64.path", "/opt/lib")):
+            self.fill({folder + "/libexpat.so.1": "", conf: "# the folders:\n/usr/lib:/opt/lib\n"})
+            self.good("python")
+            self.gone(conf, "/opt")
+        self.system.write(place, elf_file("libexpat.so.1", folder="$ORIGIN/../own"))
+        self.fill({LIBRARY + "/own/libexpat.so.1": ""})
+        self.good("python")
+        for data in (b"\x7fELF", elf_file("x")[:200], b"\x7fELF\2\1" + b"\xff" * 99, b"\x7fELF\2\1" + bytes(99)):
+            self.system.write(place, data)
+            self.good("python")  # which nobody can tell from here
+
+    def test_interpreter_without_its_libraries(self) -> None:
+        self.system.write("/usr/bin/python3.11", elf_file("libpython3.11.so.1.0"), 0o755)
+        (found,) = self.findings("python")
+        self.assertRegex(found.message, "/usr/bin/python3 cannot be loaded without libpython3.11.so.1.0$")
+        self.assertEqual(found.level, "error")
+
+    def test_libraries_of_this_machine(self) -> None:
+        """Real files of a real loader."""
+        here, real = System("/"), os.path.realpath(sys.executable)
+        self.assertEqual(elf.missing_libraries(here, real), [])
+        with open(real, "rb") as file:
+            wants = elf.read_wants(file.read()).libraries
+        self.system.write("/python", b"")
+        with open(real, "rb") as source, open(self.root + "/python", "wb") as target:
+            target.write(source.read())
+        self.assertEqual(sorted(elf.missing_libraries(self.system, "/python")), sorted(wants))
 
     def test_install_writes_it_down(self) -> None:
         """For a boot: what the Python had may fail, and is not taken for a small Python's lack."""

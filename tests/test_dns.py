@@ -47,6 +47,18 @@ class PublishTest(ToolTest):
         with self.assertRaises(GuestError):
             publish_name(self.system, "new")
 
+    def test_without_a_default_route(self) -> None:
+        """On-link routes alone: the card over which Azure is reached; it has the most exact of them."""
+        lines = ROUTES.splitlines()
+        lines[1] = "eth1\t0000010A\t00000000\t0001\t0\t0\t100\t0000FFFF\t0\t0\t0"
+        lines.append("eth1\t00003FA8\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0")
+        self.system.write("/proc/net/route", "\n".join(lines) + "\n")
+        self.assertEqual(find_interfaces(self.system), ["eth0"])
+        self.start("udhcpc", "-i", "eth0")
+        self.assertEqual(publish_name(self.system, "new.name"), "eth0 by udhcpc")
+        self.system.write("/proc/net/route", "\n".join(line for line in lines if "FFFFFFFF" not in line) + "\n")
+        self.assertEqual(find_interfaces(self.system), ["eth1"])
+
     def test_networkd(self) -> None:
         self.start("/usr/lib/systemd/systemd-networkd")
         self.fill({"/run/systemd/netif/leases/2": ""})

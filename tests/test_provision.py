@@ -136,6 +136,19 @@ class FirstBootTest(StoryTest):
         self.options(imds="127.0.0.1:%d" % late.port, wireserver="127.0.0.1:%d" % late.port)
         self.assert_ready(self.boot())
         self.assertIn("waiting for the network: no answer from Azure", self.story)
+        self.assertNotIn("goes over", self.story)
+
+    def test_the_card_that_is_asked_over(self) -> None:
+        """Azure answers on a VM's first card alone: where there are two, the line names the one that is taken."""
+        head, row = "Iface\n", "%s\t%s\t00000000\t0005\t0\t0\t%d\t%s\t0\t0\t0\n"
+        rows = [row % ("eth0", "0" * 8, 100, "0" * 8), row % ("eth1", "0100007F", 0, "F" * 8)]
+        self.fill({"/proc/net/route": head + "".join(rows)})
+        self.options(deadline="60", imds="127.0.0.1:9", wireserver="127.0.0.1:9")
+        self.assertEqual(self.boot(), 1)
+        self.assertRegex(self.story, r"waiting for the network: no answer .* \(127.0.0.1 goes over eth1\)\n")
+        self.assertRegex(
+            self.story, r"waiting for the network since 3\d s: no answer .* \(127.0.0.1 goes over eth1\)\n"
+        )
 
 
 class ElsewhereSystem(FastSystem):

@@ -122,6 +122,52 @@ class DiskTest(ToolTest):
         self.assertIn("not known", grow_root(self.system))
         self.assertEqual(self.tools.ran, [])
 
+    def volume(self, uuid: str = "LVM-abc", *below: str) -> None:
+        """The root is a logical volume, on the second partition of the disk unless others are named."""
+        self.fill({"/sys/block/dm-0/dev": "253:0\n", "/sys/block/dm-0/size": "1\n", "/sys/block/dm-0/dm/uuid": uuid})
+        self.fill({"/sys/block/dm-0/dm/name": "rhel-root\n"})
+        for name in below or ("sda2",):
+            self.system.link("../../sda/" + name, "/sys/block/dm-0/slaves/" + name)
+        self.root_is("253:0", "xfs", "/dev/mapper/rhel-root")
+        self.rows = "  linear:7000\n"
+        self.tools.add("lvm", lambda argv, stdin: (0, self.rows if argv[1] == "lvs" else ""))
+
+    def test_volume(self) -> None:
+        """LVM, as Red Hat's images have it: the partition, the physical volume, the logical one, the file system."""
+        self.volume()
+        device = "/dev/mapper/rhel-root"
+        done = "/dev/sda2 grew by 28717 MiB, %s takes what its group has free, the file system fills %s"
+        self.assertEqual(grow_root(self.system), done % (device, device))
+        lvs = "lvm lvs --noheadings --separator : -o segtype,vg_free_count " + device
+        steps = ["growpart /dev/sda 1", "lvm pvresize /dev/sda2", lvs, "lvm lvextend -l +100%FREE " + device]
+        self.assertEqual(self.tools.ran_words(), [*steps, "xfs_growfs /"])
+        del self.tools.ran[:]
+        self.rows = "  linear:0\n  linear:0\n"
+        self.assertEqual(grow_root(self.system), "the file system fills " + device)
+        self.assertEqual(self.tools.ran_words(), [steps[1], steps[2], "xfs_growfs /"])
+
+    def test_volume_with_btrfs(self) -> None:
+        self.volume()
+        self.fill({"/dev/dm-0": "", "/dev/mapper/rhel-root": "-> ../dm-0"})
+        self.system.link("/sys/block/dm-0", "/sys/class/block/dm-0")
+        self.root_is("0:33", "btrfs", "/dev/mapper/rhel-root")
+        self.assertIn("takes what its group has free", grow_root(self.system))
+
+    def test_volumes_that_are_left(self) -> None:
+        for uuid, below in (("CRYPT-LUKS2-abc", ("sda2",)), ("LVM-abc", ("sda1", "sda2")), ("", ("sda2",))):
+            self.volume(uuid, *below)
+            self.assertIn("left as it is", grow_root(self.system))
+            self.system.unlink("/sys/block/dm-0/slaves/sda1")
+        for rows in ("  thin:7000\n", "  linear:7000\n  striped:7000\n", "nothing\n", ""):
+            self.volume()
+            self.rows = rows
+            with self.assertRaises(GuestError):
+                grow_root(self.system)
+        self.assertNotIn("lvextend", " ".join(self.tools.ran_words()))
+        self.system.unlink("/sbin/lvm")
+        with self.assertRaisesRegex(GuestError, "lvm is not here"):
+            grow_root(self.system)
+
     def test_missing_tools(self) -> None:
         for name in ("growpart", "partx", "blockdev", "sfdisk"):
             self.system.unlink("/sbin/" + name)

@@ -96,6 +96,7 @@ def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
     from .compiled import keep as compiled
+    from .image import diskless
     from .image.install.install import declaration, install
 
     program = own_file()
@@ -129,7 +130,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if left:
         console.say("installed for %s: the next boot uses this up if that is done before" % name)
     else:
-        console.say("installed for %s: the next boot uses this up; power off and capture now" % name)
+        console.say("installed for %s: %s" % (name, diskless.next_step(system)))
     return 0
 
 

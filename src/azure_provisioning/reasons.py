@@ -156,7 +156,8 @@ ROWS = (
     row(
         "sshd reads no key file / sshd's key file has no usable path",
         "`AuthorizedKeysFile` of the image's sshd leads nowhere",
-        "Take the line out of `sshd_config`",
+        "Take the line out of `sshd_config`; or set `ssh_keys = no`, where a command (`AuthorizedKeysCommand`) has "
+        "the keys",
         "`authorizedkeysfile=`",
     ),
     row(

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, Callable, List, Optional, Tuple, Union
 
+    from .labels import Labels
+
 LOCK_SECONDS = 10.0  # for another program to let go of a file
 
 
@@ -33,6 +35,7 @@ class Files(Programs):
         self.in_place = self.root == "/"  # may a file that something is mounted on be written in place?
         self.one_mount = False  # is what is mounted somewhere below the root left as it is?
         self.spared: "Tuple[str, ...]" = ()  # folders in which nothing is changed
+        self.labels: "Optional[Labels]" = None  # of SELinux, in an image
 
     def write(
         self,
@@ -263,6 +266,8 @@ class Files(Programs):
             except OSError as error:
                 raise broken("make folder", folder, error) from error
             self.made.append(folder)
+            if not self.live:
+                self._label(folder)
             self.journal.keep_no_folder(place.path)
 
     def _own_folder(self, path: str, owner: "Tuple[int, int]") -> None:
@@ -325,10 +330,20 @@ class Files(Programs):
 
     def relabel(self, path: str, *, below: bool = False) -> None:
         """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
-        if self.live and self.exists("/sys/fs/selinux/enforce"):
+        if not self.live:
+            self._label(path)
+        elif self.exists("/sys/fs/selinux/enforce"):
             restorecon = self.find_program("restorecon")
             if restorecon:
                 self.run([restorecon] + (["-R"] if below else []) + [path], check=False)
+
+    def _label(self, path: str) -> None:
+        """Give what is new in an image its label, without a tool of it."""
+        if self.labels is None:
+            from .labels import Labels
+
+            self.labels = Labels(self)
+        self.labels.give(path)
 
 
 def is_below(path: str, *folders: str) -> bool:

@@ -7,13 +7,14 @@ Whoever has the lease is asked to send the new name; the link stays up, and the 
 import re
 from typing import Callable, Dict, List, Tuple
 
+from ..door.routes import card_to, read_routes
 from ..door.system import System
 from ..errors import GuestError
 from .processes import processes
 
 FOLDER = "/run/azure-provisioning"
 SECONDS = 30.0  # for a client to get its answer
-ROUTE_IS_UP = 1  # linux/route.h, RTF_UP
+AZURE = "168.63.129.16"  # which has the names too
 
 PROGRAMS = ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc")
 
@@ -21,7 +22,7 @@ Running = Dict[str, List[List[str]]]  # the command lines of the processes that 
 
 
 def publish_name(system: System, name: str) -> str:
-    """Have the DHCP client of each interface with a default route send `name`; returns who was asked.
+    """Have the DHCP client of each interface that leads outside send `name`; returns who was asked.
 
     Raises GuestError if that cannot be done on any of them.
     """
@@ -29,7 +30,7 @@ def publish_name(system: System, name: str) -> str:
         raise GuestError("not a host name", name=ascii(name))
     interfaces = find_interfaces(system)
     if not interfaces:
-        raise GuestError("no interface has a default route")
+        raise GuestError("no interface has a route to Azure")
     running = find_processes(system)
     done: "List[str]" = []
     problems: "List[GuestError]" = []
@@ -52,22 +53,12 @@ def publish_on(system: System, interface: str, name: str, running: Running) -> s
 
 
 def find_interfaces(system: System) -> List[str]:
-    """The interfaces that a default route (IPv4) leads over."""
+    """The interfaces that a default route (IPv4) leads over; if none does, the one over which Azure is reached."""
     found: "List[str]" = []
-    for line in (system.read_text("/proc/net/route") or "").split("\n")[1:]:
-        words = line.split()
-        if len(words) >= 8 and words[1] == words[7] == "00000000" and is_up(words[3]):
-            if words[0] not in found:
-                found.append(words[0])
-    return found
-
-
-def is_up(flags: str) -> bool:
-    """Is a route with these flags in use?"""
-    try:
-        return bool(int(flags, 16) & ROUTE_IS_UP)
-    except ValueError:
-        return False
+    for route in read_routes(system):
+        if route.target == route.mask == 0 and route.card not in found:
+            found.append(route.card)
+    return found or list(filter(None, [card_to(system, AZURE)]))
 
 
 def find_processes(system: System) -> Running:

@@ -33,29 +33,42 @@ class Partition(NamedTuple):
     room: int  # behind it, up to the end of the disk; 0 if another partition is there
 
 
-def grow_root(system: System) -> str:
-    """Grow the partition of `/` if there is room behind it, then the file system; returns what was done, or why not.
+class Volume(NamedTuple):
+    """A logical volume of LVM that lies on one partition."""
 
-    Raises GuestError if a tool is missing or fails.
+    device: str  # "/dev/mapper/rhel-root"
+    partition: Partition
+
+
+def grow_root(system: System) -> str:
+    """Grow the partition of `/` if there is room behind it, then the file system, with LVM the volume between them too.
+
+    Returns what was done, or why not. Raises GuestError if a tool is missing or fails.
     """
     root = find_root(system)
     if root is None:
         return "the root file system is not known"
     if root.kind not in GROWERS:
         return "a root of kind %s is left as it is" % root.kind
-    partition = find_partition(system, root)
+    number = number_of(system, root)
+    partition, volume = find_partition(system, number), None
     if partition is None:
-        return "the root file system is not on a partition of a disk: left as it is"
+        volume = find_volume(system, number)
+        if volume is None:
+            return "the root file system is not on a partition of a disk: left as it is"
+        partition = volume.partition
     done = []
     if partition.room * SECTOR > LEAST_GAIN:
         grow_partition(system, partition)
-        after = find_partition(system, root)
+        after = find_partition(system, read_line(system, "/sys/class/block/%s/dev" % partition.name))
         gain = after.end - partition.end if after else 0
         if gain <= 0:
             raise GuestError("the kernel does not see the larger partition", partition=partition.name)
         done.append("/dev/%s grew by %d MiB" % (partition.name, gain * SECTOR >> 20))
-    done.append(grow_file_system(system, root, partition))
-    return ", ".join(done)
+    if volume is not None:
+        done.append(grow_volume(system, volume))
+    done.append(grow_file_system(system, root, volume.device if volume else "/dev/" + partition.name))
+    return ", ".join(filter(None, done))
 
 
 def find_root(system: System) -> Optional[Mount]:
@@ -63,15 +76,16 @@ def find_root(system: System) -> Optional[Mount]:
     return next((mount for mount in reversed(system.mounts()) if mount.point == "/"), None)
 
 
-def find_partition(system: System, root: Mount) -> Optional[Partition]:
-    """The partition that `root` is on; None if it is on anything else (LVM, dm-crypt, a whole disk, no disk).
-
-    btrfs mounts have a device number of their own; theirs is found by the name of the source.
-    """
-    number = root.device
+def number_of(system: System, root: Mount) -> str:
+    """The device number of what `root` is on. btrfs mounts have one of their own; theirs is found by the source."""
     if root.kind == "btrfs" and root.source.startswith("/dev/"):
         name = system.chain(root.source)[-1].rpartition("/")[2]
-        number = read_line(system, "/sys/class/block/%s/dev" % name)
+        return read_line(system, "/sys/class/block/%s/dev" % name)
+    return root.device
+
+
+def find_partition(system: System, number: str) -> Optional[Partition]:
+    """The partition with this device number; None if it is of anything else (LVM, dm-crypt, a whole disk, no disk)."""
     for disk in system.list("/sys/block"):
         parts = [name for name in system.list("/sys/block/" + disk) if is_partition(system, disk, name)]
         ends = {name: read_end(system, disk, name) for name in parts}
@@ -81,6 +95,20 @@ def find_partition(system: System, root: Mount) -> Optional[Partition]:
                 room = size - ends[name] if ends[name] == max(ends.values()) else 0
                 index = read_line(system, "/sys/block/%s/%s/partition" % (disk, name))
                 return Partition(name, disk, index, ends[name], max(0, room))
+    return None
+
+
+def find_volume(system: System, number: str) -> Optional[Volume]:
+    """The logical volume with this device number, if it lies on one partition. The uuid in sysfs says whose it is."""
+    for name in system.list("/sys/block"):
+        folder = "/sys/block/" + name
+        if not name.startswith("dm-") or read_line(system, folder + "/dev") != number:
+            continue
+        below = system.list(folder + "/slaves")
+        if not read_line(system, folder + "/dm/uuid").startswith("LVM-") or len(below) != 1:
+            return None
+        partition = find_partition(system, read_line(system, "/sys/class/block/%s/dev" % below[0]))
+        return partition and Volume("/dev/mapper/" + read_line(system, folder + "/dm/name"), partition)
     return None
 
 
@@ -116,15 +144,31 @@ def grow_partition(system: System, partition: Partition) -> None:
     system.run([blockdev, "--rereadpt", disk], SECONDS)
 
 
-def grow_file_system(system: System, root: Mount, partition: Partition) -> str:
-    """Have the file system take its whole partition; returns what was done. Raises GuestError."""
+def grow_volume(system: System, volume: Volume) -> str:
+    """Give a volume what its group has free, the new room too; returns what was done. Raises GuestError."""
+    lvm = system.find_program("lvm")
+    if lvm is None:
+        raise GuestError("lvm is not here: the volume keeps its size", volume=volume.device)
+    system.run([lvm, "pvresize", "/dev/" + volume.partition.name], SECONDS)
+    columns = ["--noheadings", "--separator", ":", "-o", "segtype,vg_free_count", volume.device]
+    rows = [line.strip().split(":") for line in system.ask([lvm, "lvs", *columns], SECONDS).split("\n")]
+    found = [row for row in rows if len(row) == 2 and is_digits(row[1])]
+    if not found or any(kind != "linear" for kind, _ in found):
+        raise GuestError("the volume is no plain one: it keeps its size", volume=volume.device)
+    if int(found[0][1]) == 0:
+        return ""
+    system.run([lvm, "lvextend", "-l", "+100%FREE", volume.device], SECONDS)
+    return "%s takes what its group has free" % volume.device
+
+
+def grow_file_system(system: System, root: Mount, device: str) -> str:
+    """Have the file system take its whole device; returns what was done. Raises GuestError."""
     tool, words = GROWERS[root.kind][0], GROWERS[root.kind][1:]
     program = system.find_program(tool)
     if program is None:
         raise GuestError("%s is not here: the file system keeps its size" % tool, kind=root.kind)
-    device = "/dev/" + partition.name
     system.run([program] + [device if word == "DEVICE" else word for word in words], SECONDS)
-    return "the file system fills /dev/%s" % partition.name
+    return "the file system fills " + device
 
 
 def read_number(system: System, path: str) -> int:

@@ -1,6 +1,6 @@
 """Why a boot is still waiting, for people: said once for each new reason, and every 30 s on the console."""
 
-from ..errors import BadReply, ProvisionError
+from ..errors import BadReply, GuestError, ProvisionError
 from .boot import Boot
 
 NOTICE_SECONDS = 30.0
@@ -20,8 +20,23 @@ class Patience:
         now = self.boot.system.monotonic()
         if now - self.last >= NOTICE_SECONDS:
             self.last = now
-            self.boot.console.announce("waiting for %s since %d s: %s" % (self.awaited, now - self.since, error))
+            words = (self.awaited, now - self.since, error, self.way())
+            self.boot.console.announce("waiting for %s since %d s: %s%s" % words)
         elif str(error) != self.reason:
             said = error.said if isinstance(error, BadReply) else ""
-            self.boot.console.say("waiting for %s: %s%s" % (self.awaited, error, " and said: " + said if said else ""))
+            said = self.way() + (" and said: " + said if said else "")
+            self.boot.console.say("waiting for %s: %s%s" % (self.awaited, error, said))
         self.reason = str(error)
+
+    def way(self) -> str:
+        """Over which card, where that is not the only one: Azure answers on the first card of a VM alone."""
+        from ..door.routes import card_to, read_routes
+
+        system = self.boot.system
+        try:
+            if len({route.card for route in read_routes(system)}) < 2:
+                return ""
+            address = (self.boot.options.imds if self.awaited == "IMDS" else self.boot.options.wireserver)[0]
+            return " (%s goes over %s)" % (address, card_to(system, address) or "no card")
+        except GuestError:
+            return ""

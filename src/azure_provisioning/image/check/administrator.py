@@ -1,5 +1,6 @@
 """What the steps of a first boot need of the image: for its name, the account, the rights, and the size of its disk."""
 
+import re
 from typing import Iterator
 
 from ...config import PATH
@@ -9,7 +10,9 @@ from ...guest.accounts import GROUP, PASSWD
 from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
 from ..command import Command
+from .disk import read_fstab
 from .finding import Finding, error, ok, warning
+from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
 
@@ -66,5 +69,21 @@ def check_growth(image: Image) -> "Iterator[Finding]":
         yield warning(
             "grow-root", "no resize2fs, xfs_growfs or btrfs: the disk keeps the image's size", image.add("ext")
         )
+    elif is_on_lvm(image) and not system.find_program("lvm"):
+        yield warning(
+            "grow-root", "the root is on LVM, and there is no lvm: it keeps the image's size", image.add("lvm")
+        )
     else:
         yield ok("grow-root", "the tools to grow the root file system are there")
+
+
+def is_on_lvm(image: Image) -> bool:
+    """Does fstab or the boot loader have a logical volume for `/`? dm-crypt's are called so too, by names without -."""
+    sources = [line.source for line in read_fstab(image) if line.point == "/"]
+    loaders = command_lines(image, LOADERS) or command_lines(image, SOURCES)
+    lines = [line for _, found in loaders for line in found]
+    sources += [word for line in lines for word in re.findall(r"\broot=(/dev/\S+)", line)]
+    lvm = any(
+        re.match(r"/dev/mapper/[^/-]+-|/dev/(?!mapper/|disk/|[hsv]d)[\w.+-]+/[\w.+-]+$", word) for word in sources
+    )
+    return lvm or any(re.search(r"\brd\.lvm\.lv=", line) for line in lines)

@@ -3,11 +3,15 @@
 import re
 from typing import Iterator
 
+from ...guest.sshd_config import matching
 from ..command import Command
 from .finding import Finding, ok, warning
 from .kernel import find_kernel
+from .networkd import newest
 from .subject import Image
 
+CHRONY = ("chrony", "chronyd")
+CHRONY_FILES = ("/etc/chrony.conf", "/etc/chrony/chrony.conf", "/etc/chrony.d/*.conf", "/etc/chrony/conf.d/*.conf")
 SERVICES = (
     "chrony",
     "chronyd",
@@ -32,9 +36,23 @@ def check_clock(image: Image) -> "Iterator[Finding]":
                       image.inside(Command("hwclock", "--systohc", "--utc")))  # fmt: skip
     service = image.starts(*SERVICES)
     kernel = image.once(find_kernel)
-    if service:
+    if service in CHRONY and kernel is not None and kernel.has("hv_utils"):
+        yield of_chrony(image, service)
+    elif service:
         yield ok("clock", "%s sets it" % service)
     elif kernel is not None and kernel.has("hv_utils"):
         yield ok("clock", "Azure sets it, by hv_utils")
     else:
         yield warning("clock", "nothing that sets it is started, and hv_utils was not found", image.add("time"))
+
+
+def of_chrony(image: Image, service: str) -> Finding:
+    """The host's clock is nearer than any server: hv_utils has it as a device, which udev calls ptp_hyperv."""
+    paths = [path for pattern in CHRONY_FILES for path in matching(image.system, pattern)]
+    if not paths or re.search(r"(?mi)^[ \t]*refclock[ \t]+PHC\b", image.active(*paths)):
+        return ok("clock", "%s sets it" % service)
+    rules = newest(image.system, "udev/rules.d", ".rules").values()
+    named = any("ptp_hyperv" in image.active(path) for path in rules)
+    line = "refclock PHC /dev/%s poll 3 dpoll -2 offset 0 stratum 2" % ("ptp_hyperv" if named else "ptp0")
+    message = "%s sets it; with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv" % service
+    return Finding("ok", "clock", message, Command("echo", line).onto(image.place(paths[0])))

@@ -3,10 +3,9 @@
 import re
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from ...door.pattern import matches
-from ...door.text import words_in
 from ...guest.sshd_config import matching
 from ..command import Command
+from . import interfaces, networkd
 from .finding import Finding, error, ok, warning
 from .subject import Image
 
@@ -21,6 +20,8 @@ CLIENTS = (
     ("connmand",),
     ("wickedd",),
 )
+IFCFG = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
+CARD = networkd.Card(INTERFACE, ("hv_netvsc",))
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 SCRIPT = re.compile(r"\b(udhcpc|dhcpcd|dhclient)\b")
 PINNED = re.compile(r"(?im)^[ \t]*(?:MACAddress|PermanentMACAddress|HWADDR|mac-address|macaddress)\s*[=:]")
@@ -34,6 +35,15 @@ class Starter(NamedTuple):
     problem: "Callable[[Image, str], str]"
 
 
+class Started(NamedTuple):
+    """One that the boot starts, with the client that it uses."""
+
+    starter: Starter
+    service: str
+    client: str
+    problem: str
+
+
 def check_dhcp(image: Image) -> "Iterator[Finding]":
     """Azure gives the address, and the way to itself, by DHCP alone."""
     clients = find_clients(image)
@@ -44,25 +54,31 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
     if image.services is None:
         yield warning("dhcp", "nobody can tell whether this boot starts a DHCP client; there is: " + names)
         return
-    problems = []
+    started = find_started(image, clients)
+    good = next((one for one in started if not one.problem), None)
+    script = find_script(image, clients)
+    if good:
+        how = "is started" if good.service == good.client else "starts " + good.client
+        yield ok("dhcp", "%s %s" % (good.service, how))
+        yield from check_name(image, good)
+    elif script:
+        yield ok("dhcp", "%s starts a DHCP client" % script)
+    elif started:
+        first = started[0]
+        yield error("dhcp", "%s is started, but %s" % (first.service, first.problem), mend(image, first.starter))
+    else:
+        yield error("dhcp", "no DHCP client is started at boot; there is: " + names, remedy(image, clients))
+
+
+def find_started(image: Image, clients: "List[str]") -> "List[Started]":
+    """What the boot starts that could start one of the clients, in the order of STARTERS."""
+    found = []
     for starter in STARTERS:
         service = find_netplan(image) if starter.services == NETPLAN else image.starts(*starter.services)
         able = [client for client in clients if client in starter.clients]
         if service and able:
-            problem = starter.problem(image, service)
-            if not problem:
-                yield ok(
-                    "dhcp", "%s starts %s" % (service, able[0]) if service != able[0] else "%s is started" % service
-                )
-                return
-            problems.append("%s is started, but %s" % (service, problem))
-    service = find_script(image, clients)
-    if service:
-        yield ok("dhcp", "%s starts a DHCP client" % service)
-    elif problems:
-        yield error("dhcp", problems[0])
-    else:
-        yield error("dhcp", "no DHCP client is started at boot; there is: " + names, remedy(image, clients))
+            found.append(Started(starter, service, able[0], starter.problem(image, service)))
+    return found
 
 
 def find_clients(image: Image) -> "List[str]":
@@ -86,7 +102,22 @@ def remedy(image: Image, clients: "List[str]") -> Command:
         command = image.enable(name) if name else Command()
         if command:
             return command
-    return Command()
+    if image.init == "openrc" and image.system.exists("/etc/init.d/networking"):
+        return image.inside(Command("rc-update", "add", "networking", "boot"))  # before the services of `default`
+    return image.enable("networking")
+
+
+def mend(image: Image, starter: Starter) -> Command:
+    """The command that has a client that is started ask on Azure's card, where that is a line at the end of a file."""
+    if starter.problem is not of_ifupdown:
+        return Command()
+    found = interfaces.read_interfaces(image)
+    lines = ["auto " + INTERFACE]
+    if not asks(found):
+        if any(interfaces.is_for(name, INTERFACE) for name in found.others):
+            return image.edit(interfaces.PATH)
+        lines.append("iface %s inet dhcp" % INTERFACE)
+    return Command("printf", "%s\\n", *lines).onto(image.place(interfaces.PATH))
 
 
 def find_script(image: Image, clients: "List[str]") -> "Optional[str]":
@@ -128,75 +159,106 @@ def of_netplan(image: Image, _service: str) -> str:
 
 def of_networkmanager(image: Image, _service: str) -> str:
     """It asks on every card that it has no profile for, unless it is told not to. See NetworkManager.conf(5)."""
-    folders = ("/etc/NetworkManager/conf.d/*.conf", "/usr/lib/NetworkManager/conf.d/*.conf")
-    files = ["/etc/NetworkManager/NetworkManager.conf"]
-    files += [path for folder in folders for path in matching(image.system, folder)]
-    if not any(re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, image.text(path)) for path in files):
+    profiles = find_profiles(image)
+    refused = [reason for reason in (refusal(image.text(path)) for path in profiles) if reason]
+    if len(refused) < len(profiles):
         return ""
-    profiles = matching(image.system, "/etc/NetworkManager/system-connections/*")
-    profiles += matching(image.system, "/etc/sysconfig/network-scripts/ifcfg-e*")
-    if any(not PINNED.search(image.text(path)) for path in profiles):
-        return ""
-    return "it has no profile for %s, and no-auto-default keeps it from making one" % INTERFACE
+    if profiles:  # while there is one for the card, none is made
+        return "%s %s" % (profiles[0], refused[0])
+    text = image.active(*files_of_networkmanager(image))
+    if re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, text):
+        return "it has no profile for %s, and no-auto-default keeps it from making one" % INTERFACE
+    return ""
+
+
+def files_of_networkmanager(image: Image) -> "List[str]":
+    """Its configuration: NetworkManager.conf(5)."""
+    folders = ("/etc", "/run", "/usr/lib")
+    files = [path for folder in folders for path in matching(image.system, folder + "/NetworkManager/conf.d/*.conf")]
+    return ["/etc/NetworkManager/NetworkManager.conf", *files]
+
+
+def find_profiles(image: Image) -> "List[str]":
+    """NetworkManager's profiles that are for Azure's card."""
+    found = []
+    for folder in ("/etc", "/run", "/usr/lib"):
+        found += matching(image.system, folder + "/NetworkManager/system-connections/*")
+    found += matching(image.system, "/etc/sysconfig/network-scripts/ifcfg-e*")
+    return [path for path in found if is_of_card(image.text(path))]
+
+
+def is_of_card(profile: str) -> bool:
+    """Is a profile for eth0, or for any card?"""
+    kind = re.search(r"(?im)^[ \t]*type\s*=\s*[\"']?([\w-]+)", profile)
+    if PINNED.search(profile) or (kind and kind.group(1).lower() not in ("ethernet", "802-3-ethernet")):
+        return False
+    name = re.search(r"(?m)^[ \t]*(?:interface-name|DEVICE)\s*=\s*[\"']?([\w.-]+)", profile)
+    return name is None or name.group(1) == INTERFACE
+
+
+def refusal(profile: str) -> str:
+    """Why a profile for the card does not ask by DHCP at boot; empty if it does."""
+    if re.search(r"(?im)^[ \t]*(?:autoconnect\s*=\s*(?:false|no|0)|ONBOOT\s*=\s*[\"']?no)\b", profile):
+        return "is not activated at boot"
+    ipv4 = re.search(r"(?ms)^\[ipv4\][^\[]*?^[ \t]*method\s*=\s*(\w+)", profile)
+    proto = re.search(r"(?im)^[ \t]*BOOTPROTO\s*=\s*[\"']?(\w+)", profile)
+    if (ipv4 and ipv4.group(1) != "auto") or (proto and proto.group(1).lower() not in ("dhcp", "dhcp4", "bootp")):
+        return "does not ask by DHCP"
+    return ""
 
 
 def of_networkd(image: Image, _service: str) -> str:
-    """A .network file that asks for IPv4 on eth0, and not on the card of one machine alone. See systemd.network(5)."""
-    files: "Dict[str, str]" = {}
-    for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"):
-        for path in matching(image.system, folder + "/systemd/network/*.network"):
-            files.setdefault(path.rpartition("/")[2], path)
-    for name in sorted(files):
-        text = image.active(files[name])
-        if re.search(r"(?im)^[ \t]*DHCP\s*=\s*(yes|true|ipv4|both|1|on)\s*$", text) and matches_network(text):
-            return ""
-    return "no file of systemd/network asks for DHCP on %s" % INTERFACE
-
-
-def matches_network(text: str) -> bool:
-    """Does the [Match] section mean eth0?"""
-    if PINNED.search(text.partition("[Network]")[0]):
-        return False
-    names = re.findall(r"(?im)^[ \t]*Name\s*=\s*(.*)$", text.partition("[Network]")[0])
-    words = [word for line in names for word in line.split()]
-    return not words or any(matches(INTERFACE, word) for word in words)
-
-
-def of_ifupdown(image: Image, _service: str) -> str:
-    """`iface eth0 inet dhcp` in /etc/network/interfaces, or in what that includes."""
-    paths = ["/etc/network/interfaces"] + matching(image.system, "/etc/network/interfaces.d/*")
-    text = image.active(*paths)
-    if not text.strip():
-        return "/etc/network/interfaces is empty"
-    asked, card = [], ""
-    for words in (words_in(line) for line in text.split("\n")):
-        if words[:1] == ["iface"] and len(words) > 1:
-            card = words[1]
-            if "dhcp" in words and "inet6" not in words:
-                asked.append(card)
-        elif words[:2] == ["use", "dhcp"]:  # ifupdown-ng
-            asked.append(card)
-    if any(name == INTERFACE or matches(INTERFACE, name.lstrip("/")) for name in asked):
+    """The first .network file for eth0 asks by DHCP for IPv4."""
+    network = networkd.first_for(image.system, CARD)
+    none = "no file of systemd/network asks for DHCP on %s" % INTERFACE
+    if network is None:
+        return none
+    if network.value("Link", "Unmanaged") in networkd.YES:
+        return "%s has it leave %s alone" % (network.path, INTERFACE)
+    if network.value("Network", "DHCP") in ("ipv4", "both", *networkd.YES):
         return ""
-    if asked:
-        return "/etc/network/interfaces asks for DHCP on %s, and Azure's card is %s" % (asked[0], INTERFACE)
-    return "/etc/network/interfaces does not ask for DHCP on %s" % INTERFACE
+    return "%s: %s is the first for it" % (none, network.path)
+
+
+def of_ifupdown(image: Image, service: str) -> str:
+    """`iface eth0 inet dhcp` in /etc/network/interfaces, and `auto eth0`: `ifup -a` brings up nothing else."""
+    found = interfaces.read_interfaces(image)
+    if found.empty:
+        return "/etc/network/interfaces is empty"
+    if not asks(found):
+        if found.dhcp:
+            words = (found.dhcp[0], INTERFACE)
+            return "/etc/network/interfaces asks for DHCP on %s, and Azure's card is %s" % words
+        return "/etc/network/interfaces does not ask for DHCP on %s" % INTERFACE
+    alone = service in ("ifup@%s" % INTERFACE, "net.%s" % INTERFACE)  # which bring up this card and no other
+    if alone or any(interfaces.is_for(pattern, INTERFACE) for pattern in found.auto):
+        return ""
+    return "nothing in /etc/network/interfaces brings %s up: it lacks `auto %s`" % (INTERFACE, INTERFACE)
+
+
+def asks(found: interfaces.Interfaces) -> bool:
+    """Is eth0 one of the cards that are asked for by DHCP?"""
+    return any(interfaces.is_for(name, INTERFACE) for name in found.dhcp)
 
 
 def of_network(image: Image, service: str) -> str:
     """The scripts called `network`: those of chkconfig distros have ifcfg files, Buildroot's and others' interfaces."""
-    folders = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
-    if not any(image.system.is_dir(folder) for folder in folders):
+    if not any(image.system.is_dir(folder) for folder in IFCFG):
         return of_ifupdown(image, service)
-    for folder in folders:
+    for folder in IFCFG:
         text = image.text("%s/ifcfg-%s" % (folder, INTERFACE))
         if re.search(r"(?im)^[ \t]*BOOTPROTO\s*=\s*[\"']?(dhcp|dhcp4)\b", text):
-            return "ifcfg-%s is for the card of one machine (HWADDR)" % INTERFACE if PINNED.search(text) else ""
+            if PINNED.search(text):
+                return "ifcfg-%s is for the card of one machine (HWADDR)" % INTERFACE
+            by_hand = r"(?im)^[ \t]*(?:ONBOOT\s*=\s*[\"']?no|STARTMODE\s*=\s*[\"']?(?:manual|off))\b"
+            return "ifcfg-%s is not brought up at boot" % INTERFACE if re.search(by_hand, text) else ""
     return "no ifcfg-%s asks for DHCP" % INTERFACE
 
 
-def of_netifrc(image: Image, _service: str) -> str:
-    """netifrc asks by DHCP unless it is told otherwise."""
+def of_netifrc(image: Image, service: str) -> str:
+    """netifrc asks by DHCP unless it is told otherwise. Alpine's net.eth0 is a link to its `networking`."""
+    if image.system.chain("/etc/init.d/" + service)[-1].rpartition("/")[2] == "networking":
+        return of_ifupdown(image, service)
     match = re.search(r"(?m)^[ \t]*config_%s=[\"'(]*([^\"')\n]*)" % INTERFACE, image.text("/etc/conf.d/net"))
     return "" if match is None or "dhcp" in match.group(1) else "/etc/conf.d/net gives %s an address" % INTERFACE
 
@@ -223,3 +285,31 @@ STARTERS = (
     Starter(("network", "network-interface"), LEASERS, of_network),
     Starter(("inet1",), LEASERS, of_slackware),
 )
+
+
+# -- the name that a client sends by its own configuration, whatever the machine is called -----------------------------
+
+IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
+# By the client or the starter, where it is written; `hostname` alone and gethostname() are what the machine is called.
+NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
+    "dhclient": (("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"), r"send[ \t]+host-name[ \t]+\".+"),
+    "dhcpcd": (("/etc/dhcpcd.conf",), r"hostname[ \t]+[^\s#].*"),
+    "NetworkManager": (
+        ("/etc/NetworkManager/system-connections/*", *IFCFG_FILES),
+        r"(?:dhcp-hostname|DHCP_HOSTNAME)[ \t]*=[ \t]*\S.*",
+    ),
+    of_network: (IFCFG_FILES, r"(?:DHCP_HOSTNAME|DHCLIENT_HOSTNAME_OPTION)=[\"']?(?!AUTO)[^\"'\s].*"),
+    of_slackware: (("/etc/rc.d/rc.inet1.conf",), r"DHCP_HOSTNAME\[0\]=[\"']?[^\"'\s].*"),
+    of_networkd: (("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"), r"Hostname=\S.*"),
+    of_ifupdown: ((interfaces.PATH, interfaces.PATH + ".d/*"), r"(?:dhcp-)?hostname[ \t]+\S.*"),
+}
+
+
+def check_name(image: Image, started: Started) -> "Iterator[Finding]":
+    """Azure's DNS has the name of the last request: the first boot publishes the VM's, the second sends this one."""
+    for key in {started.client, started.starter.problem}:
+        patterns, form = NAMES_SENT.get(key, ((), ""))
+        for path in (path for pattern in patterns for path in matching(image.system, pattern)):
+            for line in re.findall(r"(?m)^[ \t]*(%s)$" % form, image.text(path)):
+                message = "`%s` in %s: from the second boot on Azure's DNS has this name" % (line.strip(), path)
+                yield warning("dhcp", message, image.edit(path))

@@ -5,6 +5,7 @@ from typing import Iterator, List, NamedTuple
 
 from ...door.text import words_in
 from ...story import state
+from .. import diskless
 from .finding import Finding, error, ok, warning
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
@@ -71,7 +72,11 @@ def of_running(image: Image) -> "List[Finding]":
         return found
     kind = system.volatile(state.FOLDER) or system.volatile("/etc")
     if kind:
-        found.append(error("root-filesystem", "it is a %s: what is done is forgotten at every boot" % kind))
+        message = "it is a %s: what is done is forgotten at every boot" % kind
+        remedy = diskless.keep(system)
+        if remedy:
+            message += ", unless it is committed, at the end of a boot by a program in ready.d"
+        found.append(error("root-filesystem", message, remedy))
     root = [mount for mount in system.mounts() if mount.point in ("/", "/etc")]
     if root and "ro" in root[-1].options.split(","):
         found.append(error("root-filesystem", "%s is read-only: no account can be made" % root[-1].point))

@@ -4,6 +4,7 @@ from typing import Iterator, Tuple
 
 from ... import DIGEST
 from ...door.system import System
+from ...door.text import words_in
 from ...errors import GuestError
 from ...init import manifest, table
 from ...init.detection import find_base
@@ -21,6 +22,11 @@ def check_init(image: Image) -> "Iterator[Finding]":
         yield error("init", "no init system was found", image.ours("install", "--init", "NAME"))
     else:
         yield error("init", "the image boots with %s, for which there is no hook" % image.init)
+    programs = [words_in(line.rpartition(":")[2])[:1] for line in image.active("/etc/inittab").split("\n")]
+    called = next((words[0] for words in programs if words and words[0].endswith("/openrc")), "")
+    if called and image.init != "openrc" and not image.system.is_program(called):
+        message = "/etc/inittab calls %s, which is not there: the boot starts none of its services" % called
+        yield warning("init", message, image.add("openrc"))
 
 
 def check_hook(image: Image) -> "Iterator[Finding]":

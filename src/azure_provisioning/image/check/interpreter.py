@@ -3,7 +3,7 @@
 import re
 import struct
 from io import BytesIO
-from typing import Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from ...door.system import System
 from ...errors import GuestError, ProvisionError
@@ -11,6 +11,7 @@ from ...init import table
 from ...init.unit import SHELL
 from ..command import Command
 from ..python import RARE, WITHOUT, describe_lack, find_interpreter, is_too_old, unheard_options
+from .elf import Wants, missing_libraries
 from .finding import Finding, error, ok, warning
 from .hook import find_command
 from .subject import Image
@@ -80,7 +81,7 @@ def missing_modules(system: System, path: str) -> "Optional[List[str]]":
     found = modules(system, path, version) if version else set()
     if version is None or not found:
         return None
-    missing, unknown = tell_missing(system, path, version, found)
+    missing, unknown, _ = tell_missing(system, path, version, found)
     return missing or (None if unknown else [])
 
 
@@ -92,14 +93,31 @@ def ask_python(system: System, path: str) -> "Tuple[str, List[str]]":
     return words[0], words[1:]
 
 
-def tell_missing(system: System, path: str, version: str, found: "Set[str]") -> "Tuple[List[str], List[str]]":
-    """(what is missing, what may be built into it and nobody can tell), where its library has the modules `found`."""
+def tell_missing(
+    system: System, path: str, version: str, found: "Set[str]"
+) -> "Tuple[List[str], List[str], Dict[str, List[str]]]":
+    """(what is missing, what may be built into it and nobody can tell, of which of the former a library is missing),
+    where its own library has the modules `found`."""
+    broken = broken_modules(system, path, version)
     missing = [name for name in NEEDED if name not in found and name not in ALWAYS]
     built_in = find_built_in(system, path, version) if missing else set()
     if built_in is not None:
-        return [name for name in missing if name not in built_in], []
+        return [name for name in NEEDED if name in broken or (name in missing and name not in built_in)], [], broken
     unknown = [name for name in missing if may_be_built_in(name)]
-    return [name for name in missing if name not in unknown], unknown
+    return [name for name in NEEDED if name in broken or (name in missing and name not in unknown)], unknown, broken
+
+
+def broken_modules(system: System, path: str, version: str) -> "Dict[str, List[str]]":
+    """The modules in C that are there and cannot be loaded, each with the shared libraries that it lacks."""
+    found: "Dict[str, List[str]]" = {}
+    known: "Dict[str, Wants]" = {}
+    for folder in (folder + "/lib-dynload" for folder in library_folders(system, path, version)):
+        for name in system.list(folder):
+            for module in set(module_names(name)) & set(NEEDED):
+                lacking = missing_libraries(system, folder + "/" + name, known) if name.endswith(".so") else []
+                if lacking:
+                    found[module] = lacking
+    return found
 
 
 def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
@@ -119,15 +137,25 @@ def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Fi
     if not found:
         yield error("python", "the library of %s is missing: there is no lib/python%s" % (path, version), remedy)
         return
-    missing, unknown = tell_missing(system, path, version, found)
+    lacking = missing_libraries(system, path)
+    if lacking:
+        yield error("python", "%s cannot be loaded without %s" % (path, " ".join(lacking)), remedy)
+        return
+    missing, unknown, broken = tell_missing(system, path, version, found)
     if unknown:
         yield warning("python", "nobody can tell whether these are built into %s: %s" % (path, " ".join(unknown)))
-    yield from judge(image, path, version, missing, remedy)
+    names = ["%s (without %s)" % (name, " ".join(broken[name])) if name in broken else name for name in missing]
+    yield from judge(image, path, version, missing, remedy, " ".join(names))
 
 
-def judge(image: Image, path: str, version: str, missing: "List[str]", remedy: Command) -> "Iterator[Finding]":
-    """All there? Without what a boot loads first the shell goes on; without another module it would break off."""
-    lack = "%s (%s) lacks: %s" % (path, version, " ".join(missing))
+def judge(
+    image: Image, path: str, version: str, missing: "List[str]", remedy: Command, names: str = ""
+) -> "Iterator[Finding]":
+    """All there? Without what a boot loads first the shell goes on; without another module it would break off.
+
+    `names`: the missing modules for people.
+    """
+    lack = "%s (%s) lacks: %s" % (path, version, names or " ".join(missing))
     if set(missing) & set(RARE):
         yield from look_without(image, lack, remedy)
     elif missing:
@@ -166,9 +194,8 @@ def prefix_of(system: System, path: str) -> str:
 
 def modules(system: System, path: str, version: str) -> "Set[str]":
     """The modules in the interpreter's library: files, folders, what is in lib-dynload, and in the zip."""
-    prefix, found = prefix_of(system, path), set()
-    for lib in ("lib", "lib64"):
-        folder = "%s/%s/python%s" % (prefix, lib, version)
+    found = set()
+    for folder in library_folders(system, path, version):
         for name in system.list(folder):
             found.update(module_names(name))
             if system.is_dir(folder + "/" + name) and {"__init__.py", "__init__.pyc"} & set(
@@ -177,8 +204,13 @@ def modules(system: System, path: str, version: str) -> "Set[str]":
                 found.add(name)
         for name in system.list(folder + "/lib-dynload"):
             found.update(module_names(name))
-        found |= in_zip(system, "%s/%s/python%s.zip" % (prefix, lib, version.replace(".", "")))
+        found |= in_zip(system, "%s/python%s.zip" % (folder.rpartition("/")[0], version.replace(".", "")))
     return found
+
+
+def library_folders(system: System, path: str, version: str) -> "List[str]":
+    """Where the interpreter's library may be."""
+    return ["%s/%s/python%s" % (prefix_of(system, path), lib, version) for lib in ("lib", "lib64")]
 
 
 def module_names(name: str) -> "List[str]":

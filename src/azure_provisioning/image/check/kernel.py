@@ -7,9 +7,10 @@ from ...azure.drives import KINDS
 from ...door.system import System
 from ...door.text import is_digits, lines_in
 from ...errors import GuestError
-from ..command import Command
-from .finding import Finding, error, ok, warning
+from .finding import NOTHING, Finding, error, ok, warning
 from .initramfs import UnreadableError, file_names
+from .initrd import look_into, rebuild
+from .modprobe import Bar, find_bars, let_in
 from .subject import Image
 
 TOPS = ("/lib/modules", "/usr/lib/modules")
@@ -19,16 +20,20 @@ IMAGES = ("vmlinuz-%s", "vmlinux-%s", "Image-%s", "kernel-%s", "bzImage-%s")
 INITRAMFS = ("initrd.img-%s", "initramfs-%s.img", "initrd-%s", "initrd-%s.img", "initramfs-%s")
 NAMELESS_INITRAMFS = re.compile(r"(initramfs|initrd)([-.][a-z]+)*$")
 CONFIG = {
-    "hv_vmbus": "CONFIG_HYPERV",
+    "hv_vmbus": "CONFIG_HYPERV_VMBUS",  # up to 6.17 CONFIG_HYPERV
     "hv_netvsc": "CONFIG_HYPERV_NET",
     "hv_storvsc": "CONFIG_HYPERV_STORAGE",
     "hv_utils": "CONFIG_HYPERV_UTILS",
     "ata_piix": "CONFIG_ATA_PIIX",
     "nvme": "CONFIG_BLK_DEV_NVME",
+    "pci_hyperv": "CONFIG_PCI_HYPERV",
     "sr_mod": "CONFIG_BLK_DEV_SR",
     "udf": "CONFIG_UDF_FS",
     "isofs": "CONFIG_ISO9660_FS",
 }
+NVME = ("pci_hyperv", "nvme")
+NVME_SIZES = "VM sizes of version 6 and later (Dsv6, Easv6, ...) have NVMe disks only"
+NVME_LOST = ": %s, where the root disk is not found" % NVME_SIZES
 NO_KERNEL = "there is no kernel in the image: nobody can tell whether %s"
 
 
@@ -38,10 +43,17 @@ class Kernel(NamedTuple):
     version: str
     built_in: Set[str]  # modules that are part of it
     modules: Set[str]  # those that can be loaded; `-` is `_` in all names
+    config: Dict[str, str]  # of the options of Hyper-V: "y", "m", or "n" for one that is not set
 
     def has(self, name: str) -> bool:
         """Is this driver in it, one way or the other?"""
         return name in self.built_in or name in self.modules
+
+    def option(self, name: str) -> str:
+        """The option of the kernel's configuration that a driver comes with."""
+        if name == "hv_vmbus" and not has_vmbus_option(self.version, self.config):
+            return "CONFIG_HYPERV"
+        return CONFIG[name]
 
 
 def find_kernel(system: System) -> "Optional[Kernel]":
@@ -49,11 +61,12 @@ def find_kernel(system: System) -> "Optional[Kernel]":
     boot = set(system.list("/boot"))
     versions = {name for top in TOPS for name in system.list(top) if system.exists("%s/%s/modules.dep" % (top, name))}
     versions |= {name[len("config-") :] for name in boot if name.startswith("config-")}
-    bootable = [version for version in versions if any(form % version in boot for form in IMAGES)]
+    bootable = [version for version in versions if has_image(system, version)]
     if not versions:
         return None
     version = max(bootable or versions, key=natural)
-    built_in, modules = read_config(system, "/boot/config-" + version)
+    config = read_config(system, version)
+    built_in, modules = (drivers_of(version, config, value) for value in ("y", "m"))
     for top in TOPS:
         folder = "%s/%s" % (top, version)
         built_in |= set(filter(None, map(module, read_lines(system, folder + "/modules.builtin"))))
@@ -65,7 +78,7 @@ def find_kernel(system: System) -> "Optional[Kernel]":
             modules.discard(module(path) or "")
             if name:
                 modules.add(name)
-    return Kernel(version, built_in, modules)
+    return Kernel(version, built_in, modules, config)
 
 
 def natural(version: str) -> "List[object]":
@@ -87,27 +100,26 @@ def module(path: str) -> "Optional[str]":
     return match.group(1).replace("-", "_") if match else None
 
 
-def read_config(system: System, path: str) -> "Tuple[Set[str], Set[str]]":
-    """(the drivers of CONFIG that are built in, those that are modules), as the kernel's configuration has them."""
-    values = dict(line.split("=", 1) for line in read_lines(system, path) if line.startswith("CONFIG_"))
-    built_in = {name for name, key in CONFIG.items() if values.get(key) == "y"}
-    return built_in, {name for name, key in CONFIG.items() if values.get(key) == "m"}
-
-
-def forbidden(image: Image) -> "Dict[str, str]":
-    """The modules that modprobe.d keeps from being loaded, each with the file that says so.
-
-    `blacklist` is for udev, which loads drivers for devices; `install x /bin/false` is for everybody (modprobe.d(5)).
-    """
-    found = {}
-    for folder in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"):
-        for name in image.system.list(folder):
-            if name.endswith(".conf"):
-                text = image.text("%s/%s" % (folder, name))
-                pattern = r"(?m)^[ \t]*(?:blacklist\s+(hv[_-]\w+)\s*$|install\s+(\S+)\s+(?:/usr)?/bin/(?:true|false)\b)"
-                for words in re.findall(pattern, text):
-                    found["".join(words).replace("-", "_")] = "%s/%s" % (folder, name)
+def read_config(system: System, version: str) -> "Dict[str, str]":
+    """What the kernel's configuration has for each option of a driver, and of Hyper-V: "y", "m", or "n" if not set."""
+    paths = ["/boot/config-" + version] + ["%s/%s/config" % (top, version) for top in TOPS]
+    found: "Dict[str, str]" = {}
+    for line in (line for path in paths for line in read_lines(system, path)):
+        match = re.match(r"(?:# )?(CONFIG_\w+)(?:=([ym])$| (is not set)$)", line)
+        if match and (match.group(1) in CONFIG.values() or match.group(1).startswith("CONFIG_HYPERV")):
+            found.setdefault(match.group(1), match.group(2) or "n")
     return found
+
+
+def has_vmbus_option(version: str, config: "Dict[str, str]") -> bool:
+    """Does the bus have an option of its own? From 6.18 on CONFIG_HYPERV is no driver (drivers/hv/Kconfig)."""
+    return "CONFIG_HYPERV_VMBUS" in config or natural(version) >= natural("6.18")
+
+
+def drivers_of(version: str, config: "Dict[str, str]", value: str) -> "Set[str]":
+    """The drivers of CONFIG that the configuration has this value for."""
+    options = dict(CONFIG, hv_vmbus=CONFIG["hv_vmbus"] if has_vmbus_option(version, config) else "CONFIG_HYPERV")
+    return {name for name, key in options.items() if config.get(key) == value}
 
 
 def check_drivers(image: Image) -> "Iterator[Finding]":
@@ -116,20 +128,26 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
     if kernel is None:
         yield warning("kernel", NO_KERNEL % "it has Hyper-V's drivers (CONFIG_HYPERV, CONFIG_HYPERV_NET, ...)")
         return
-    barred = forbidden(image)
     lacking = [name for name in ("hv_vmbus", "hv_netvsc") if not kernel.has(name)]
     if not kernel.has("hv_storvsc") and not (kernel.has("ata_piix") or kernel.has("nvme")):
         lacking.append("hv_storvsc")
     for name in lacking:
-        yield error("kernel", "the kernel %s lacks %s (%s)" % (kernel.version, name, CONFIG[name]))
-    for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc"):
-        if name in barred and name in kernel.modules:
-            yield error("kernel", "%s keeps %s from being loaded" % (barred[name], name), image.remove(barred[name]))
-            lacking.append(name)
+        yield error("kernel", "the kernel %s lacks %s (%s)" % (kernel.version, name, kernel.option(name)))
+    if kernel.config.get("CONFIG_HYPERV_VTL_MODE") == "y":  # its help in drivers/hv/Kconfig
+        lacking.append("VTL0")
+        message = "the kernel %s is made for VTL2 (CONFIG_HYPERV_VTL_MODE): as a usual guest it does not boot"
+        yield error("kernel", message % kernel.version)
+    for finding in check_bars(image, kernel):
+        yield finding
+        lacking += [finding.message] * (finding.level == "error")
     if not kernel.has("hv_storvsc") and "hv_storvsc" not in lacking:
         yield warning(
             "kernel", "the kernel %s lacks hv_storvsc: most sizes of VM have their disk there" % kernel.version
         )
+    for name in NVME:
+        if not kernel.has(name):
+            message = "the kernel %s lacks %s (%s): %s" % (kernel.version, name, CONFIG[name], NVME_SIZES)
+            yield warning("kernel", message)
     if not kernel.has("hv_utils"):
         message = "the kernel %s lacks hv_utils: Azure cannot shut the VM down gently, nor set its clock"
         yield warning("kernel", message % kernel.version)
@@ -137,24 +155,59 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
         yield ok("kernel", "the kernel %s has Hyper-V's drivers" % kernel.version)
 
 
+def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
+    """Is a driver that is there kept from being loaded?"""
+    barred = find_bars(image)
+    for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc", "hv_utils", *NVME):
+        if name in barred and name in kernel.modules:
+            message = describe_bar(barred[name][0], name)
+            if name in NVME:
+                message += ": " + NVME_SIZES
+            level = warning if name == "hv_utils" or name in NVME else error
+            yield level("kernel", message, let_in(image, name, barred[name]))
+
+
+def describe_bar(bar: Bar, name: str) -> str:
+    """In words."""
+    return "`%s` in %s keeps %s from being loaded" % (bar.line, bar.path, name)
+
+
+def drivers_of_disk(kernel: Kernel) -> "Tuple[List[str], List[str]]":
+    """(the drivers without which no VM has its root disk, those of the sizes with NVMe): of what the kernel has."""
+    nvme = ["hv_vmbus", *NVME] if all(kernel.has(name) for name in ("hv_vmbus", *NVME)) else []
+    if kernel.has("hv_storvsc"):
+        return ["hv_vmbus", "hv_storvsc"], nvme
+    return ([], nvme) if kernel.has("ata_piix") else (nvme, [])
+
+
 def check_initramfs(image: Image) -> "Iterator[Finding]":
     """The disk's driver must be there before the root file system is."""
     kernel = image.once(find_kernel)
-    if kernel is None or not kernel.has("hv_storvsc"):
+    if kernel is None:
         return  # check_drivers said so
-    if {"hv_vmbus", "hv_storvsc"} <= kernel.built_in:
+    needed, useful = drivers_of_disk(kernel)
+    if not needed and not useful:
+        return
+    needed = [name for name in needed if name not in kernel.built_in]
+    useful = [name for name in useful if name not in kernel.built_in and name not in needed]
+    if not needed and not useful:
         yield ok("initramfs", "the disk's driver is built into the kernel")
         return
     found = find_initramfs(image.system, kernel.version)
+    modules = [name for name in ("hv_vmbus", "hv_storvsc", *NVME) if name in kernel.modules]
+    remedy = rebuild(image, kernel.version, modules, there=found is not None)
+    lost = "the root disk is not found"
     if found is None:
-        has_image = any(form % kernel.version in image.system.list("/boot") for form in IMAGES)
-        if has_image:
-            message = "hv_storvsc is a module, and there is no initramfs in /boot that could load it"
-            yield error("initramfs", message, rebuild(image))
+        if has_image(image.system, kernel.version):
+            message = "%s is a module, and there is no initramfs in /boot that could load it" % (needed or useful)[-1]
+            if needed:
+                yield error("initramfs", message, remedy)
+            else:
+                yield warning("initramfs", message + NVME_LOST, remedy)
         else:
             yield warning("initramfs", "there is no initramfs in /boot: nobody can tell whether it has hv_storvsc")
         return
-    lacking, has_modules = {"hv_vmbus", "hv_storvsc"} - kernel.built_in, False
+    lacking, has_modules = set(needed + useful), False
     try:
         data = image.system.read(found, limit=INITRAMFS_LIMIT) or b""
         for name in file_names(data, lambda files, size: image.system.spend(found or "", files, size)):
@@ -165,57 +218,42 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
                 break  # with the rest to be unpacked
     except (UnreadableError, GuestError) as problem:
         message = "nobody can tell whether %s has hv_storvsc: %s" % (found, problem)
-        yield warning("initramfs", message, list_command(image, found))
+        yield warning("initramfs", message, look_into(image, found))
         return
-    missing = sorted(lacking, reverse=True)
+    missing = [name for name in needed if name in lacking]
     if missing and not has_modules:
-        message = "%s has no modules at all, and %s is one: the root disk is not found" % (found, missing[-1])
-        yield error("initramfs", message, rebuild(image))
+        message = "%s has no modules at all, and %s is one: %s" % (found, missing[-1], lost)
+        yield error("initramfs", message, remedy)
     elif missing:
-        message = "%s lacks %s: the root disk is not found" % (found, " and ".join(missing))
-        yield error("initramfs", message, rebuild(image))
+        yield error("initramfs", "%s lacks %s: %s" % (found, " and ".join(missing), lost), remedy)
+    elif lacking:
+        names = " and ".join(name for name in useful if name in lacking)
+        yield warning("initramfs", "%s lacks %s%s" % (found, names, NVME_LOST), remedy)
     else:
         yield ok("initramfs", "%s has the disk's driver" % found)
+
+
+def has_image(system: System, version: str) -> bool:
+    """Is a kernel in /boot: by its version, or by its flavour alone, as Alpine calls them?"""
+    names = system.list("/boot")
+    return any(form % version in names or form % flavour(version) in names for form in IMAGES)
+
+
+def flavour(version: str) -> str:
+    """`lts` of `6.6.58-0-lts`."""
+    return version.rpartition("-")[2]
 
 
 def find_initramfs(system: System, version: str) -> "Optional[str]":
     """The initramfs of a kernel, by its version or, where there is no other, without one."""
     names = system.list("/boot")
-    for form in INITRAMFS:
-        if form % version in names:
-            return "/boot/" + form % version
+    for form in (form % word for word in (version, flavour(version)) for form in INITRAMFS):
+        if form in names and system.stat("/boot/" + form):
+            return "/boot/" + form
     for name in names:
         if NAMELESS_INITRAMFS.match(name) and "fallback" not in name and system.stat("/boot/" + name):
             return "/boot/" + name
     return None
-
-
-def rebuild(image: Image) -> Command:
-    """The command that makes the initramfs anew, with the drivers, where the tool for it is known."""
-    system = image.system
-    if system.find_program("update-initramfs"):
-        modules = image.place("/etc/initramfs-tools/modules")
-        added = Command("printf", "%s\\n", "hv_vmbus", "hv_storvsc").onto(modules)
-        return added.then(image.inside(Command("update-initramfs", "-u")))
-    if system.find_program("dracut"):
-        drivers = ("--add-drivers", "hv_vmbus hv_storvsc hv_netvsc")
-        return image.inside(Command("dracut", "--force", "--no-hostonly", *drivers, "--regenerate-all"))
-    if system.find_program("mkinitcpio"):
-        modules = image.place("/etc/mkinitcpio.conf.d/hyperv.conf")
-        added = Command("echo", "MODULES+=(hv_vmbus hv_storvsc)").into(modules)
-        return added.then(image.inside(Command("mkinitcpio", "-P")))
-    if system.find_program("mkinitfs"):
-        modules = image.place("/etc/mkinitfs/features.d/hyperv.modules")
-        return Command("echo", "kernel/drivers/hv/*.ko* kernel/drivers/scsi/hv_storvsc.ko*").into(modules)
-    return Command()
-
-
-def list_command(image: Image, path: str) -> Command:
-    """The command with which a person can look into an initramfs."""
-    for tool in ("lsinitramfs", "lsinitrd", "lsinitcpio"):
-        if image.system.find_program(tool):
-            return image.inside(Command(tool).on(path)).piped(Command("grep", "hv_storvsc"))
-    return Command()
 
 
 def check_dvd(image: Image) -> "Iterator[Finding]":
@@ -229,14 +267,15 @@ def check_dvd(image: Image) -> "Iterator[Finding]":
     if kernel is None:
         yield warning("dvd", NO_KERNEL % "it can read the provisioning DVD (CONFIG_UDF_FS, CONFIG_BLK_DEV_SR)")
         return
-    barred = forbidden(image)
-    lacking = [name for name in ("sr_mod", "udf", "isofs") if not kernel.has(name)]
-    lacking += [name for name in ("sr_mod", "udf", "isofs") if name in barred and name in kernel.modules]
+    barred = {name: bars for name, bars in find_bars(image).items() if name in kernel.modules}
+    lacking = [name for name in ("sr_mod", "udf", "isofs") if not kernel.has(name) or name in barred]
     for name in lacking:
-        what = CONFIG[name] if name not in barred else barred[name]
         if name == "isofs" and "udf" not in lacking:
             continue  # the DVD is UDF; the other is a second chance
-        message = "the kernel cannot use %s (%s): passwords and customData cannot be read" % (name, what)
-        yield warning("dvd", message, image.remove(barred[name]) if name in barred else Command())
+        if name in barred:
+            message, remedy = describe_bar(barred[name][0], name), let_in(image, name, barred[name])
+        else:
+            message, remedy = "the kernel cannot use %s (%s)" % (name, CONFIG[name]), NOTHING
+        yield warning("dvd", message + ": passwords and customData cannot be read", remedy)
     if not set(lacking) - {"isofs"}:
         yield ok("dvd", "the kernel can read the provisioning DVD (%s)" % ", ".join(KINDS))

@@ -69,6 +69,8 @@ NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
             "yum": "",
         },
     ),  # fmt: skip
+    "openrc": ("openrc", {"emerge": "sys-apps/openrc"}),
+    "lvm": ("lvm2", {"emerge": "sys-fs/lvm2"}),
     "ext": (
         "e2fsprogs",
         {"emerge": "sys-fs/e2fsprogs", "apk": "e2fsprogs-extra", "opkg": "e2fsprogs-resize2fs"},

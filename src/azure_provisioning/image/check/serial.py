@@ -8,10 +8,12 @@ from ...guest.sshd_config import matching
 from ...init.systems import openrc, systemd
 from ..command import Command
 from .finding import Finding, ok, warning
+from .machine import machine_of
 from .subject import Image
 
-PORT = "ttyS0"  # Azure's, on ARM too where firmware tables call it ttyAMA0
-PORTS = r"tty(?:S0|AMA0)"
+PORTS = {"x86": "ttyS0", "arm64": "ttyAMA0"}  # Azure's, by the kind of machine
+# How a service for a login on the port may be called.
+GETTYS = ("serial-getty@%s", "agetty.%s", "agetty-%s", "getty@%s", "getty-%s", "%s")
 # What the boot loader reads: (where, the lines that hold a kernel's command line).
 LOADERS = (
     ("/boot/grub/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
@@ -26,6 +28,10 @@ LOADERS = (
     ("/boot/syslinux/*.cfg", r"(?mi)^[ \t]*append\s.*$"),
     ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
     ("/boot/cmdline.txt", r"(?m)^.+$"),
+    # What UEFI's shell starts: a kernel with its command line.
+    ("/boot/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
+    ("/boot/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
+    ("/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
 )
 # What the loader's files are made of when the kernel changes.
 SOURCES = (
@@ -46,22 +52,34 @@ def command_lines(image: Image, places: "Tuple[Tuple[str, str], ...]") -> "List[
     return found
 
 
-def has_console(lines: "List[str]") -> bool:
+def ports(image: Image) -> "List[str]":
+    """What the serial port may be called: that of the image's kind of machine, or any if that is not known."""
+    kind = image.once(machine_of)
+    return [PORTS[kind]] if kind else list(PORTS.values())
+
+
+def names_port(image: Image, form: str, text: str) -> bool:
+    """Is the serial port somewhere in a text, in this form?"""
+    return any(re.search(form % port, text) for port in ports(image))
+
+
+def has_console(image: Image, lines: "List[str]") -> bool:
     """Does any of the command lines send the kernel's messages to the serial port?"""
-    return any(re.search(r"\bconsole=%s\b" % PORTS, line) for line in lines)
+    return any(names_port(image, r"\bconsole=%s\b", line) for line in lines)
 
 
 def check_console(image: Image) -> "Iterator[Finding]":
-    """`console=ttyS0` on the kernel's command line."""
+    """`console=ttyS0`, on ARM `ttyAMA0`, on the kernel's command line."""
+    port = ports(image)[0]
     loaders, sources = command_lines(image, LOADERS), command_lines(image, SOURCES)
-    setting = "console=%s" % PORT
-    silent = [path for path, lines in loaders if not has_console(lines)]
+    setting = "console=%s" % port
+    silent = [path for path, lines in loaders if not has_console(image, lines)]
     if loaders and silent and len(silent) == len(loaders):
         yield warning("serial-console", "%s has no %s: boot diagnostics stay empty" % (silent[0], setting), fix(image))
     elif loaders:
         named = next(path for path, lines in loaders if path not in silent)
         yield ok("serial-console", "%s is in %s" % (setting, named))
-    elif sources and not any(has_console(lines) for _, lines in sources):
+    elif sources and not any(has_console(image, lines) for _, lines in sources):
         yield warning(
             "serial-console", "%s has no %s: boot diagnostics stay empty" % (sources[0][0], setting), fix(image)
         )
@@ -74,9 +92,13 @@ def check_console(image: Image) -> "Iterator[Finding]":
 
 def fix(image: Image) -> Command:
     """The command that puts it there, where the tool for it is known."""
-    system, grub = image.system, image.place("/etc/default/grub")
+    system, setting = image.system, "console=" + ports(image)[0]
+    if system.find_program("grubby") and system.list("/boot/loader/entries"):  # which no mkconfig changes
+        return image.inside(Command("grubby", "--update-kernel=ALL", "--args=" + setting))
+    # Both files are shell scripts, for the tools that read them.
     if system.exists("/etc/default/grub"):
-        added = Command("echo", 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=%s"' % PORT).onto(grub)
+        line = Command("echo", 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX %s"' % setting)
+        added = line.onto(image.place("/etc/default/grub"))
         for words in (
             ("update-grub",),
             ("grub2-mkconfig", "-o", "/boot/grub2/grub.cfg"),
@@ -85,57 +107,59 @@ def fix(image: Image) -> Command:
             if system.find_program(words[0]):
                 return added.then(image.inside(Command(*words)))
     if system.exists("/etc/update-extlinux.conf"):
-        place = image.place("/etc/update-extlinux.conf")
-        added = Command("sed", "-i", 's/^default_kernel_opts="/&console=%s /' % PORT).on(place)
+        line = Command("echo", 'default_kernel_opts="$default_kernel_opts %s"' % setting)
+        added = line.onto(image.place("/etc/update-extlinux.conf"))
         return added.then(image.inside(Command("update-extlinux")))
     return Command()
 
 
 def check_getty(image: Image) -> "Iterator[Finding]":
     """A login on the serial port."""
-    who = find_getty(image)
+    who, port = find_getty(image), ports(image)[0]
     if who:
-        yield ok("serial-getty", "a login on %s: %s" % (PORT, who))
+        yield ok("serial-getty", "a login on %s: %s" % (port, who))
     elif image.services is None:
-        yield warning("serial-getty", "nobody can tell whether this boot starts a login on %s" % PORT)
+        yield warning("serial-getty", "nobody can tell whether this boot starts a login on %s" % port)
     else:
-        yield warning("serial-getty", "there is no login on %s" % PORT, getty_remedy(image))
+        yield warning("serial-getty", "there is no login on %s" % port, getty_remedy(image))
 
 
 def find_getty(image: Image) -> str:
     """What starts a login on the serial port; empty if nothing is known to."""
-    service = image.starts("serial-getty@ttyS0", "serial-getty@ttyAMA0", "agetty.ttyS0", "agetty-ttyS0", "getty@ttyS0",
-                           "getty-ttyS0", "ttyS0", "ttyAMA0", "console", "agetty-console")  # fmt: skip
+    service = image.starts(*(form % port for form in GETTYS for port in ports(image)), "console", "agetty-console")
     if service:
         place = (image.services or {})[service]
         return service if service in place else place
     if image.init == "systemd":
         lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
-        if systemd.find_unit(image.system, "serial-getty@ttyS0.service") and (has_console(lines) or not lines):
+        unit = systemd.find_unit(image.system, "serial-getty@%s.service" % ports(image)[0])
+        if unit and (has_console(image, lines) or not lines):
             return "systemd-getty-generator starts it where the kernel's console is"
         return ""
     inittab = image.active("/etc/inittab")
-    lines = serial_lines(inittab)
+    lines = serial_lines(image, inittab)
     return "/etc/inittab" if any(":respawn:" in line or ":askfirst:" in line for line in lines) else ""
 
 
-def serial_lines(inittab: str) -> "List[str]":
+def serial_lines(image: Image, inittab: str) -> "List[str]":
     """The lines about the serial port. The first field of busybox's is the terminal; `console` is the kernel's."""
-    return [line for line in inittab.split("\n") if re.search(PORTS, line) or line.startswith("console::")]
+    lines = inittab.split("\n")
+    return [line for line in lines if names_port(image, "%s", line) or line.startswith("console::")]
 
 
 def getty_remedy(image: Image) -> Command:
     """The command that starts one."""
+    port = ports(image)[0]
     if image.init == "systemd":
-        return image.inside(Command("systemctl", "enable", "serial-getty@%s.service" % PORT))
+        return image.inside(Command("systemctl", "enable", "serial-getty@%s.service" % port))
     if image.init == "openrc" and image.system.exists(openrc.FOLDER + "/agetty"):
-        made = Command("ln", "-s", "agetty", "%s/agetty.%s" % (openrc.FOLDER, PORT))
-        return image.inside(made.then(Command("rc-update", "add", "agetty." + PORT, "default")))
+        made = Command("ln", "-s", "agetty", "%s/agetty.%s" % (openrc.FOLDER, port))
+        return image.inside(made.then(Command("rc-update", "add", "agetty." + port, "default")))
     inittab = image.text("/etc/inittab")
     if ":initdefault:" in inittab:
-        line = "S0:2345:respawn:/sbin/getty -L %s 115200 vt100" % PORT
+        line = "S0:2345:respawn:/sbin/getty -L %s 115200 vt100" % port
     elif inittab:
-        line = "%s::respawn:/sbin/getty -L %s 115200 vt100" % (PORT, PORT)
+        line = "%s::respawn:/sbin/getty -L %s 115200 vt100" % (port, port)
     else:
         return Command()
     return Command("echo", line).onto(image.place("/etc/inittab"))

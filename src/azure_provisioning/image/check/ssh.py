@@ -3,6 +3,7 @@
 import re
 from typing import Dict, Iterator, List
 
+from ... import config
 from ...guest import host_keys, sshd_config
 from ...guest.account import GROUPS
 from ...guest.accounts import all_accounts, all_groups, uid_min
@@ -102,7 +103,13 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     if first.get("pubkeyauthentication", "yes").lower() == "no":
         found.append(error("sshd-config", "PubkeyAuthentication no: SSH keys let nobody in", edit))
     files = first.get("authorizedkeysfile", DEFAULT).split()
-    if all(word.lower() == "none" for word in files):
+    command = first.get("authorizedkeyscommand", "none")
+    if all(word.lower() == "none" for word in files) and command.lower() != "none":
+        if image.options.ssh_keys:
+            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file to put Azure's into" % command
+            remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
+            found.append(error("sshd-config", message, remedy))
+    elif all(word.lower() == "none" for word in files):
         found.append(error("sshd-config", "AuthorizedKeysFile none: SSH keys let nobody in", edit))
     elif re.sub("%[%hu]", "", files[0]).count("%"):
         message = "AuthorizedKeysFile %s: a form that the keys are not put for" % files[0]

@@ -10,12 +10,14 @@ from fnmatch import fnmatchcase
 from ... import config
 from ...console import Console
 from ...door.budget import USUAL, Limits, limited
+from ...door.labels import describe_missing
 from ...door.lock import wait_for_turn
 from ...door.system import System
 from ...errors import GuestError, ProvisionError
 from ...guest.account import NAME
 from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
 from ...init import manifest, table
+from .. import diskless
 from ..command import Command
 from ..install.install import install
 from ..root import check_root
@@ -76,6 +78,9 @@ def generalize(
         agree()
         failed = plan.carry_out(console)
         system.sync()
+    unlabelled = describe_missing(system, system.labels)
+    if unlabelled:
+        console.warn(unlabelled)
     if failed or plan.problems:
         raise ProvisionError(
             "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
@@ -87,7 +92,7 @@ def generalize(
     if left:
         console.say("generalized: the next boot uses this up if that is done before")
     elif table.find_hook(system)[1]:
-        console.say("generalized: the next boot uses this up; power off and capture now")
+        console.say("generalized: " + diskless.next_step(system))
     else:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
 

@@ -6,6 +6,7 @@ import stat
 from ... import config
 from ...agents import find_rivals
 from ...console import Console
+from ...door.labels import describe_missing
 from ...door.system import System
 from ...door.tree import ROOT
 from ...errors import GuestError, ProvisionError
@@ -86,6 +87,9 @@ def install(
         console.warn("nothing says that %s is a Python: no boot would set a VM up with another program" % python)
     for line in find_rivals(system):
         console.warn(line)
+    unlabelled = describe_missing(system, system.labels)
+    if unlabelled:
+        console.warn(unlabelled)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
         if not system.find_program("curl", "wget", "nc"):

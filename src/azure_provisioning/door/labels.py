@@ -1,0 +1,175 @@
+"""SELinux's label for a file that is made in an image: nothing of the image is executed, so nobody else gives it one.
+
+The policy of the image has them by path: selinux(8), file_contexts(5). What it does not say a file of the same folder
+does, and else the folder, as the kernel has it for a new file.
+"""
+
+import os
+import stat
+from collections import namedtuple
+
+from ..errors import GuestError
+from .expression import UnknownError, matches_whole, stem
+from .tree import Tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple
+
+NAME = "security.selinux"
+CONFIG = "/etc/selinux/config"
+FILE_LIMIT = 16 << 20  # bytes of a policy's list
+LABEL_LIMIT = 4096  # bytes
+NEIGHBOURS_LIMIT = 50
+KINDS = {"--": stat.S_IFREG, "-d": stat.S_IFDIR, "-l": stat.S_IFLNK, "-c": stat.S_IFCHR, "-b": stat.S_IFBLK,
+         "-p": stat.S_IFIFO, "-s": stat.S_IFSOCK}  # fmt: skip
+NO_LABEL = "<<none>>"
+
+
+class Rule(namedtuple("Rule", "beginning expression kind label")):
+    """A line of file_contexts."""
+
+    __slots__ = ()
+
+    beginning: str
+    expression: str
+    kind: int  # 0 for any
+    label: str
+
+
+class Policy(namedtuple("Policy", "rules aliases")):
+    """What the image's policy has, the rules that count more behind the others."""
+
+    __slots__ = ()
+
+    rules: "List[Rule]"
+    aliases: "List[Tuple[str, str]]"  # (a path, another whose rules are for it too)
+
+
+def is_enabled(tree: Tree) -> bool:
+    """Would a boot of this image load a policy? Raises GuestError."""
+    mode = setting(tree, "SELINUX")
+    return mode in ("enforcing", "permissive") and tree.is_dir("/etc/selinux/" + setting(tree, "SELINUXTYPE"))
+
+
+def describe_missing(tree: Tree, labels: "Optional[Labels]") -> str:
+    """What a person has to do about files of an image that got no label, in words; empty if nothing."""
+    if tree.live or tree.exists("/.autorelabel"):
+        return ""
+    missing = labels.missing if labels else []
+    if not missing:
+        return ""
+    what = missing[0] if not missing[1:] else "%s, with %d more," % (missing[0], len(missing) - 1)
+    return what + " has no SELinux label: make the file /.autorelabel in the image, or an enforcing boot may refuse it"
+
+
+def setting(tree: Tree, key: str) -> str:
+    """A setting of SELinux's own, as its library reads it; empty if there is none."""
+    found = ""
+    for line in (tree.read_text(CONFIG) or "").split("\n"):
+        name, _, value = line.strip().partition("=")
+        if name == key:
+            found = value.strip()
+    return found
+
+
+def read_policy(tree: Tree) -> Policy:
+    """The rules of the policy that a boot loads; none where there is no policy. Raises GuestError."""
+    name = setting(tree, "SELINUXTYPE")
+    base = "/etc/selinux/%s/contexts/files/file_contexts" % name
+    if not name or "/" in name:
+        return Policy([], [])
+    rules: "List[Rule]" = []
+    for ending in ("", ".homedirs", ".local"):
+        rules += filter(None, map(read_rule, read_lines(tree, base + ending)))
+    aliases = [words for ending in (".subs", ".subs_dist") for words in map(str.split, read_lines(tree, base + ending))]
+    rules.sort(key=lambda rule: rule.beginning == rule.expression.replace("\\", ""))  # a plain path counts most
+    return Policy(rules, [(words[0], words[1]) for words in aliases if len(words) == 2])
+
+
+def read_lines(tree: Tree, path: str) -> "List[str]":
+    """The lines of a list that say something."""
+    text = (tree.read(path, limit=FILE_LIMIT) or b"").decode("utf-8", "surrogateescape")
+    lines = [line.strip() for line in text.split("\n")]
+    tree.spend(path, len(lines) // 16)
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def read_rule(line: str) -> "Optional[Rule]":
+    """A rule; None for what is none."""
+    words = line.split()
+    if len(words) == 2:
+        return Rule(stem(words[0]), words[0], 0, words[1])
+    if len(words) == 3 and words[1] in KINDS:
+        return Rule(stem(words[0]), words[0], KINDS[words[1]], words[2])
+    return None
+
+
+def label_by_policy(policy: Policy, path: str, kind: int) -> str:
+    """The label for a path, of a kind as in st_mode; empty if the policy has none, or none that can be told here."""
+    for alias, other in policy.aliases:
+        if path == alias or path.startswith(alias + "/"):
+            path = other + path[len(alias) :]
+            break
+    for rule in reversed(policy.rules):
+        if rule.kind in (0, kind) and path.startswith(rule.beginning):
+            try:
+                if matches_whole(rule.expression, path):
+                    return "" if rule.label == NO_LABEL else rule.label
+            except UnknownError:
+                return ""
+    return ""
+
+
+class Labels:
+    """Gives what is new in an image its label; `missing` are the paths that have none after that."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.missing: "List[str]" = []
+        self.policy: "Optional[Policy]" = None
+        # Without a policy that a boot loads, and in a tree that is labelled as a whole later, there is nothing to do.
+        try:
+            self.wanted = hasattr(os, "setxattr") and is_enabled(tree) and bool(read_label(tree, "/etc"))
+        except GuestError:
+            self.wanted = False
+
+    def give(self, path: str) -> None:
+        """Label the file, link or folder at `path`, which is new."""
+        if not self.wanted:
+            return
+        try:
+            if self.policy is None:
+                self.policy = read_policy(self.tree)
+            with self.tree.reach(path, follow=False) as place:
+                kind = stat.S_IFMT(place.stat().st_mode)
+                label = label_by_policy(self.policy, place.path, kind) or self.of_neighbour(place.path, kind)
+                if label:
+                    where = "/proc/self/fd/%d/%s" % (place.folder, place.name)
+                    os.setxattr(where, NAME, label.encode("utf-8", "surrogateescape") + b"\0", follow_symlinks=False)
+                    return
+        except (OSError, GuestError):
+            pass  # a file system without labels, or a user who may not give them
+        self.missing.append(path)
+
+    def of_neighbour(self, path: str, kind: int) -> str:
+        """The label that most of the same kind in the same folder have, else the folder's."""
+        folder, _, own = path.rpartition("/")
+        counts: "Dict[str, int]" = {}
+        for name in [name for name in self.tree.list(folder or "/") if name != own][:NEIGHBOURS_LIMIT]:
+            found = self.tree.stat(folder + "/" + name, follow=False)
+            label = read_label(self.tree, folder + "/" + name) if found and stat.S_IFMT(found.st_mode) == kind else ""
+            if label:
+                counts[label] = counts.get(label, 0) + 1
+        return max(sorted(counts), key=lambda label: counts[label]) if counts else read_label(self.tree, folder or "/")
+
+
+def read_label(tree: Tree, path: str) -> str:
+    """The label of what lies at a path, be it a link; empty if it has none."""
+    try:
+        with tree.reach(path, follow=False) as place:
+            where = "/proc/self/fd/%d/%s" % (place.folder, place.name)
+            data = os.getxattr(where, NAME, follow_symlinks=False)
+    except (OSError, GuestError, AttributeError):  # the last: a Python without extended attributes
+        return ""
+    return data[:LABEL_LIMIT].rstrip(b"\0").decode("utf-8", "surrogateescape")

@@ -1,0 +1,54 @@
+"""The command that makes an image's initramfs anew, with the drivers that it lacks."""
+
+from ..command import Command
+from .subject import Image
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
+# Where mkinitfs finds them, below the kernel's folder of modules.
+PLACES = {
+    "hv_vmbus": "kernel/drivers/hv",
+    "hv_storvsc": "kernel/drivers/scsi/hv_storvsc.ko*",
+    "hv_netvsc": "kernel/drivers/net/hyperv",
+    "pci_hyperv": "kernel/drivers/pci/controller/pci-hyperv*.ko*",
+    "nvme": "kernel/drivers/nvme/host",
+}
+MKINITFS = "/etc/mkinitfs"
+
+
+def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool) -> Command:
+    """The command that makes the initramfs of a kernel anew with these `modules`; empty where no tool for it is known.
+
+    `there`: is there one now? In a chroot none of the tools may ask which kernel runs: it is another machine's.
+    """
+    system = image.system
+    if system.find_program("update-initramfs"):
+        listed = image.place("/etc/initramfs-tools/modules")
+        added = Command("printf", "%s\\n", *modules).onto(listed)
+        return added.then(image.inside(Command("update-initramfs", "-u" if there else "-c", "-k", version)))
+    if system.find_program("dracut"):
+        drivers = ("--add-drivers", " ".join(modules))
+        return image.inside(Command("dracut", "--force", "--no-hostonly", *drivers, "--regenerate-all"))
+    if system.find_program("mkinitcpio"):
+        listed = image.place("/etc/mkinitcpio.conf.d/hyperv.conf")
+        added = Command("mkdir", "-p").on(image.place("/etc/mkinitcpio.conf.d"))
+        added = added.then(Command("echo", "MODULES+=(%s)" % " ".join(modules)).into(listed))
+        return added.then(image.inside(Command("mkinitcpio", "-P")))
+    if system.find_program("mkinitfs"):
+        folder, feature = MKINITFS + "/features.d", MKINITFS + "/features.d/hyperv.modules"
+        added = Command("mkdir", "-p").on(image.place(folder))
+        places = [PLACES[name] for name in modules if name in PLACES]
+        added = added.then(Command("printf", "%s\\n", *places).into(image.place(feature)))
+        chosen = Command("echo", 'features="$features hyperv"').onto(image.place(MKINITFS + "/mkinitfs.conf"))
+        return added.then(chosen).then(image.inside(Command("mkinitfs", version)))
+    return Command()
+
+
+def look_into(image: Image, path: str) -> Command:
+    """The command with which a person can look into an initramfs."""
+    for tool in ("lsinitramfs", "lsinitrd", "lsinitcpio"):
+        if image.system.find_program(tool):
+            return image.inside(Command(tool).on(path)).piped(Command("grep", "hv_storvsc"))
+    return Command()

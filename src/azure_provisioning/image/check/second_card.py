@@ -1,0 +1,208 @@
+"""Accelerated networking: a second card beside eth0, its virtual function, has its address and is not to be set up.
+
+The kernel's hv_netvsc uses it by itself (Documentation/networking/device_drivers/ethernet/microsoft/netvsc.rst). Who
+configures it as a card of its own asks twice for one lease, or waits for an answer that does not come.
+"""
+
+import re
+from typing import Callable, Dict, Iterator, List, NamedTuple
+
+from ...door.pattern import matches
+from ...guest.sshd_config import matching
+from ..command import Command
+from . import dhcp, interfaces, networkd
+from .finding import NOTHING, Finding, ok, warning
+from .serial import LOADERS, SOURCES, command_lines
+from .subject import Image
+
+ID = "accelerated-networking"
+DRIVERS = ("mlx5_core", "mlx4_core", "mana")
+UDEVD = (
+    "/usr/lib/systemd/systemd-udevd",
+    "/lib/systemd/systemd-udevd",
+    "udevd",
+    "/lib/udev/udevd",
+    "/usr/lib/udev/udevd",
+)
+RULES = "/etc/udev/rules.d/10-azure-unmanaged-sriov.rules"  # called as azure-vm-utils calls its own
+MARK = "AZURE_UNMANAGED_SRIOV"
+# Slaves (IFF_SLAVE, 0x800) on Azure's PCI bus are those that hv_netvsc uses.
+RULE = (
+    'SUBSYSTEM=="net", ACTION!="remove", DRIVERS=="hv_pci", ATTR{flags}=="0x?[89ABCDEF]??", '
+    'ENV{%s}="1", ENV{ID_NET_MANAGED_BY}="unmanaged", ENV{NM_UNMANAGED}="1"' % MARK
+)
+MEANS_IT = re.compile(r"hv_pci|mlx[45]|\bmana\b|ATTR\{flags\}")
+IS_MANAGED_BY = 255  # the release of systemd from which on networkd obeys ID_NET_MANAGED_BY
+
+
+class Problem(NamedTuple):
+    """Why a client sets the second card up, and what keeps it from that."""
+
+    message: str
+    remedy: Command
+
+
+def check_second_card(image: Image) -> "Iterator[Finding]":
+    """Does the client that is started leave the second card alone?"""
+    started = next((one for one in dhcp.find_started(image, dhcp.find_clients(image)) if not one.problem), None)
+    if started is None:
+        return  # check_dhcp said so, or a script asks on one card
+    look = LOOKS.get(started.starter.services[0])
+    problems = list(look(image, started.service)) if look else []
+    for problem in problems:
+        message = "%s: with accelerated networking that sets up the second card, which has the address of eth0"
+        yield warning(ID, message % problem.message, problem.remedy)
+    if not problems:
+        yield ok(ID, "%s leaves the second card alone" % started.service)
+
+
+def card_name(image: Image) -> str:
+    """What the second card is called: by its place on the bus, or eth1 where nothing gives such names."""
+    lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+    plain = bool(lines) and all(re.search(r"\bnet\.ifnames=0\b", line) for line in lines)
+    for path in ("/etc/udev/rules.d/80-net-setup-link.rules", "/etc/systemd/network/99-default.link"):
+        plain = plain or image.system.chain(path)[-1] == "/dev/null"
+    return "eth1" if plain or not image.system.find_program(*UDEVD) else "enP30832p0s2"
+
+
+def marks(image: Image) -> "Dict[str, str]":
+    """The properties that udev's rules give such a card."""
+    found: "Dict[str, str]" = {}
+    if not image.system.find_program(*UDEVD):
+        return found
+    for path in networkd.newest(image.system, "udev/rules.d", ".rules").values():
+        for line in image.active(path).replace("\\\n", " ").split("\n"):
+            if MEANS_IT.search(line):
+                found.update(re.findall(r'ENV\{(\w+)\}="([^"]*)"', line))
+    return found
+
+
+def add_rule(image: Image) -> Command:
+    """The command that writes the rule of udev."""
+    folder = Command("mkdir", "-p").on(image.place("/etc/udev/rules.d"))
+    return folder.then(Command("printf", "%s\\n", RULE).into(image.place(RULES)))
+
+
+def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
+    """The first .network file for the second card has networkd leave it alone, or there is none."""
+    found = marks(image)
+    properties = ("%s=1" % MARK,) if found.get(MARK) == "1" else ()
+    network = networkd.first_for(image.system, networkd.Card(card_name(image), DRIVERS, properties))
+    if network is None or network.value("Link", "Unmanaged") in networkd.YES:
+        return
+    if found.get("ID_NET_MANAGED_BY") == "unmanaged" and release_of_systemd(image) >= IS_MANAGED_BY:
+        return
+    folder = "/etc/systemd/network/%s.d" % network.path.rpartition("/")[2]
+    remedy = Command("mkdir", "-p").on(image.place(folder))
+    remedy = remedy.then(
+        Command("printf", "%s\\n", "[Match]", "Driver=hv_netvsc").into(image.place(folder) + "/azure.conf")
+    )
+    yield Problem("%s is for any card, whatever its driver" % network.path, remedy)
+
+
+def release_of_systemd(image: Image) -> int:
+    """Its number, by the name of its library; 0 if that is not known."""
+    for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd"):
+        for name in image.system.list(folder):
+            match = re.match(r"libsystemd-shared-([0-9]{3})\D", name)
+            if match:
+                return int(match.group(1))
+    return 0
+
+
+def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
+    """A rule of udev, its own configuration or its profiles keep it from the second card."""
+    card, text = card_name(image), image.active(*dhcp.files_of_networkmanager(image))
+    if marks(image).get("NM_UNMANAGED") == "1":
+        return
+    devices = re.findall(r"(?m)^[ \t]*(unmanaged-devices|match-device)\s*=\s*(.*)$", text)
+    unmanaged = re.search(r"(?mi)^[ \t]*managed\s*=\s*(?:0|false|no)\b", text)
+    for key, value in devices:
+        if (key == "unmanaged-devices" or unmanaged) and any(means(word, card) for word in re.split(r"[;,]", value)):
+            return
+    named = [re.search(r"(?m)^[ \t]*(?:interface-name|DEVICE)\s*=", image.text(path))
+             for path in dhcp.find_profiles(image)]  # fmt: skip
+    if all(named) and re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*\*", text):
+        return
+    remedy = add_rule(image) if image.system.find_program(*UDEVD) else NOTHING
+    yield Problem("NetworkManager has no rule (NM_UNMANAGED) that excludes a card", remedy)
+
+
+def means(word: str, card: str) -> bool:
+    """Does a word of NetworkManager's lists of devices stand for the second card?"""
+    kind, _, value = word.strip().rpartition(":")
+    if kind == "driver":
+        return any(matches(driver, value) for driver in DRIVERS)
+    return kind in ("interface-name", "") and matches(card, value.lstrip("="))
+
+
+def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
+    """`match:` by a name alone is for the second card too. Of the YAML this looks at the words alone."""
+    for path in matching(image.system, "/etc/netplan/*.yaml"):
+        text = image.active(path)
+        names = re.findall(r"\bname:[ \t]*[\"']?([^\"'\s}]+)", text)
+        if "match:" in text and "driver:" not in text and any(matches(card_name(image), name) for name in names):
+            remedy = image.edit(path).noting("match: {driver: hv_netvsc}")
+            yield Problem("%s is for any card that is called so, whatever its driver" % path, remedy)
+
+
+def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
+    """It takes every card but those that are denied."""
+    card, path = card_name(image), "/etc/dhcpcd.conf"
+    if service.endswith(("@" + dhcp.INTERFACE, "-" + dhcp.INTERFACE)):
+        return
+    lists: "Dict[str, List[str]]" = {"denyinterfaces": [], "allowinterfaces": []}
+    for words in (line.replace(",", " ").split() for line in image.active(path).split("\n")):
+        if words and words[0] in lists:
+            lists[words[0]] += words[1:]
+    if any(matches(card, word) for word in lists["denyinterfaces"]):
+        return
+    if lists["allowinterfaces"] and not any(matches(card, word) for word in lists["allowinterfaces"]):
+        return
+    line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + dhcp.INTERFACE
+    yield Problem("dhcpcd takes every card", Command("echo", line).onto(image.place(path)))
+
+
+def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
+    """No pattern that is brought up is the second card's."""
+    found, card = interfaces.read_interfaces(image), card_name(image)
+    asked = any(interfaces.is_for(name, card) for name in found.dhcp)
+    for pattern in found.auto if asked else []:
+        if interfaces.is_for(pattern, card):
+            remedy = image.edit(interfaces.PATH).noting("auto %s" % dhcp.INTERFACE)
+            yield Problem("`%s` in %s is any card" % (pattern, interfaces.PATH), remedy)
+            return
+
+
+def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
+    """It takes every card but those whose names begin as in its list."""
+    path, card = "/etc/connman/main.conf", card_name(image)
+    text = image.active(path)
+    lists = re.findall(r"(?m)^[ \t]*NetworkInterfaceBlacklist[ \t]*=[ \t]*(.*)$", text)
+    if lists and any(word.strip() and card.startswith(word.strip()) for word in lists[-1].split(",")):
+        return
+    prefix, place = card[:3] if card.startswith("enP") else card, image.place(path)
+    usual = "vmnet,vboxnet,virbr,ifb,ve-,vb-,ham,veth"  # connman.conf(5)
+    if lists:
+        remedy = Command("sed", "-i", "s/^[[:blank:]]*NetworkInterfaceBlacklist[[:blank:]]*=.*/&,%s/" % prefix).on(
+            place
+        )
+    elif re.search(r"(?m)^\[General\]", text):
+        added = "NetworkInterfaceBlacklist=%s,%s" % (usual, prefix)
+        remedy = Command("sed", "-i", "s/^\\[General\\].*/&\\n%s/" % added).on(place)
+    else:
+        remedy = Command("mkdir", "-p").on(image.place("/etc/connman"))
+        lines = ("[General]", "NetworkInterfaceBlacklist=%s,%s" % (usual, prefix))
+        remedy = remedy.then(Command("printf", "%s\\n", *lines).onto(place))
+    yield Problem("connman takes every card", remedy)
+
+
+# By the first name of the service in dhcp.STARTERS; the others ask on eth0 alone.
+LOOKS: "Dict[str, Callable[[Image, str], Iterator[Problem]]]" = {
+    "netplan": of_netplan,
+    "systemd-networkd": of_networkd,
+    "NetworkManager": of_networkmanager,
+    "dhcpcd": of_dhcpcd,
+    "connman": of_connman,
+    "networking": of_ifupdown,
+}

@@ -1,0 +1,169 @@
+"""`check`: the second card of accelerated networking, for each client, and what keeps the client from it."""
+
+import os
+from typing import Dict
+
+from azure_provisioning.image.check import check
+from azure_provisioning.image.check.second_card import RULES
+from tests import images
+from tests.images import call
+from tests.sound import GRUB, NETWORK, CheckTest
+
+ID = "accelerated-networking"
+WANTS = "/etc/systemd/system/multi-user.target.wants/"
+NETWORKD = WANTS + "systemd-networkd.service"
+FILE = "/etc/systemd/network/50-dhcp.network"
+ANY = NETWORK.replace("Driver=hv_netvsc\n", "")
+UDEVD = "/usr/lib/systemd/systemd-udevd"
+INTERFACES = "/etc/network/interfaces"
+# As azure-vm-utils has them, in fewer words.
+MARKED = 'SUBSYSTEM=="net", ATTR{flags}=="0x?[89ABCDEF]??", ENV{%s}="1", ENV{ID_NET_MANAGED_BY}="unmanaged", %s\n'
+VM_UTILS = {
+    "/usr/lib/udev/rules.d/10-azure-unmanaged-sriov.rules": MARKED % ("AZURE_UNMANAGED_SRIOV", 'ENV{NM_UNMANAGED}="1"'),
+    "/usr/lib/systemd/network/01-azure-unmanaged-sriov.network": "[Match]\nProperty=AZURE_UNMANAGED_SRIOV=1\n"
+    "[Link]\nUnmanaged=yes\n",
+}
+
+
+class SecondCardTest(CheckTest):
+    def warned(self, pattern: str) -> str:
+        """There is one warning; returns its remedy."""
+        found = self.findings(ID)
+        self.assertEqual([one.level for one in found], ["warning"], found)
+        self.assertRegex(found[0].message, pattern + ".*: with accelerated networking")
+        return found[0].remedy
+
+    def mended(self, pattern: str) -> None:
+        """The remedy is executed, and the finding is gone; the client still asks on eth0."""
+        remedy = self.warned(pattern)
+        self.assertEqual(call(["sh", "-c", remedy]).code, 0, remedy)
+        self.good(ID)
+        self.good("dhcp")
+
+    def udev(self) -> None:
+        self.fill({UDEVD: ""})
+        self.make_program(UDEVD)
+
+    def client(self, service: str, program: str) -> None:
+        """Another one than networkd."""
+        self.start()
+        self.gone(NETWORKD)
+        unit = "/usr/lib/systemd/system/%s.service" % service
+        self.fill({WANTS + service + ".service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/" + program: ""})
+
+    def test_networkd(self) -> None:
+        self.good(ID, "systemd-networkd leaves the second card alone")
+        self.fill({FILE: ANY})
+        self.mended("50-dhcp.network is for any card")
+        for text in ("Name=*", "Type=ether", "Name=!lo", "Name=en* eth*"):
+            self.start()
+            self.fill({FILE: ANY.replace("Name=e*", text)})
+            self.mended("50-dhcp.network")
+        for text in (ANY.replace("e*", "eth0"), ANY.replace("Name=e*", "Driver=hv_netvsc")):
+            self.fill({FILE: text})
+            self.good(ID)
+
+    def test_names(self) -> None:
+        """udev names the card by its place on the bus, unless it is told not to."""
+        self.udev()
+        self.fill({FILE: ANY.replace("e*", "eth*")})
+        self.good(ID)
+        self.fill({FILE: ANY.replace("e*", "en* eth*")})
+        self.warned("any card")
+        self.fill({FILE: ANY.replace("e*", "eth*"), "/boot/grub/grub.cfg": GRUB.replace("ro ", "ro net.ifnames=0 ")})
+        self.warned("any card")
+        self.fill({"/boot/grub/grub.cfg": GRUB, "/etc/systemd/network/99-default.link": "-> /dev/null"})
+        self.warned("any card")
+
+    def test_azure_vm_utils(self) -> None:
+        self.udev()
+        self.fill(dict(VM_UTILS, **{FILE: ANY}))
+        self.good(ID)
+        self.good("dhcp")
+        self.gone(*(path for path in VM_UTILS if path.endswith(".network")))
+        self.warned("any card")  # nobody acts on the mark
+        self.fill({"/usr/lib/systemd/libsystemd-shared-252.so": ""})
+        self.warned("any card")
+        os.rename(self.root + "/usr/lib/systemd/libsystemd-shared-252.so",
+                  self.root + "/usr/lib/systemd/libsystemd-shared-257.4-1.so")  # fmt: skip
+        self.good(ID)  # which obeys ID_NET_MANAGED_BY
+        self.client("NetworkManager", "NetworkManager")
+        self.udev()
+        self.fill(VM_UTILS)
+        self.good(ID)
+
+    def test_networkmanager(self) -> None:
+        self.client("NetworkManager", "NetworkManager")
+        self.assertEqual(self.warned("NetworkManager has no rule"), "")  # without udev no rule of it helps
+        self.udev()
+        self.mended("NetworkManager has no rule")
+        self.assertIn('DRIVERS=="hv_pci"', self.system.read_text(RULES) or "")
+        self.gone(RULES)
+        conf = "/etc/NetworkManager/conf.d/azure.conf"
+        for text, level in (
+            ("[keyfile]\nunmanaged-devices=driver:mlx4_core;driver:mlx5_core;driver:mana\n", "ok"),
+            ("[keyfile]\nunmanaged-devices=interface-name:enP*\n", "ok"),
+            ("[keyfile]\nunmanaged-devices=interface-name:docker*\n", "warning"),
+            ("[device-x]\nmatch-device=driver:mlx5_core\nmanaged=0\n", "ok"),
+            ("[device-x]\nmatch-device=driver:mlx5_core\n", "warning"),
+            ("#[keyfile]\n#unmanaged-devices=driver:mlx5_core\n", "warning"),
+        ):
+            self.fill({conf: text})
+            self.assertEqual([one.level for one in self.findings(ID)], [level], text)
+        profile = "/etc/NetworkManager/system-connections/eth0.nmconnection"
+        self.fill({conf: "[main]\nno-auto-default=*\n", profile: "[connection]\ninterface-name=eth0\n"})
+        self.good(ID)
+        self.fill({profile: "[connection]\ntype=ethernet\n"})
+        self.warned("no rule")
+
+    def test_dhcpcd(self) -> None:
+        self.client("dhcpcd", "dhcpcd")
+        self.udev()
+        self.mended("dhcpcd takes every card")
+        self.assertIn("denyinterfaces enP*", self.system.read_text("/etc/dhcpcd.conf") or "")
+        self.fill({"/etc/dhcpcd.conf": "hostname\nallowinterfaces eth*\n"})
+        self.good(ID)
+        self.fill({"/etc/dhcpcd.conf": "denyinterfaces veth*\n", UDEVD: "-> /dev/null"})
+        self.mended("dhcpcd takes every card")
+        self.client("dhcpcd@eth0", "dhcpcd")
+        self.good(ID)
+
+    def test_connman(self) -> None:
+        path = "/etc/connman/main.conf"
+        for text in (None, "[General]\nX=1\n", "[General]\nNetworkInterfaceBlacklist=vmnet,veth\n", "X=1\n"):
+            self.client("connman", "connmand")
+            self.fill({path: text} if text else {})
+            self.mended("connman takes every card")
+            self.assertLessEqual(set((text or "").split()[:1]), set((self.system.read_text(path) or "").split()))
+
+    def test_netplan(self) -> None:
+        asking = 'network:\n  ethernets:\n    all:\n      match: {name: "e*"%s}\n      dhcp4: true\n'
+        self.gone(FILE)
+        self.fill({"/usr/lib/systemd/system-generators/netplan": "", "/etc/netplan/a.yaml": asking % ""})
+        self.assertRegex(self.warned("a.yaml is for any card"), "# match: {driver: hv_netvsc}$")
+        self.fill({"/etc/netplan/a.yaml": asking % ", driver: hv_netvsc"})
+        self.good(ID)
+
+    def test_no_client(self) -> None:
+        self.gone(NETWORKD)
+        self.assertEqual(self.findings(ID), [])
+        self.assertIn(ID, [name for name, _ in check.CHECKS])
+
+
+class ScriptsTest(CheckTest):
+    def start(self) -> None:
+        self.empty()
+
+    def test_ifupdown(self) -> None:
+        files: Dict[str, str] = {"/etc/rcS.d/S10networking": images.LINK + "networking", "/sbin/dhclient": ""}
+        files["/etc/init.d/networking"] = images.SCRIPT
+        for text, level in (
+            ("auto eth0\niface eth0 inet dhcp\n", "ok"),
+            ("auto /eth*\niface eth0 inet dhcp\n", "ok"),
+            ("auto /eth*\niface /eth* inet dhcp\n", "warning"),
+            ("allow-hotplug eth0 eth1\niface eth0 inet dhcp\niface eth1 inet dhcp\n", "warning"),
+        ):
+            self.empty()
+            self.image("insserv")
+            self.fill(dict(files, **{INTERFACES: text}))
+            self.assertEqual([one.level for one in self.findings(ID)], [level], text)
