@@ -4,7 +4,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ...door.pattern import matches
 from ...door.system import System
-from ...init.detection import text
+from ...door.text import read_text
 
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 YES = ("yes", "true", "on", "1", "y", "t")
@@ -72,11 +72,11 @@ def find_networks(system: System) -> "List[Network]":
     """The files in the order in which networkd tries them; the first that is for a card counts."""
     found = []
     for name, path in sorted(newest(system, "systemd/network", ".network").items()):
-        own = text(system, path)
+        own = read_text(system, path)
         if not own.strip():
             continue  # a file that is empty, or a link to /dev/null, hides those of its name
         drops = newest(system, "systemd/network/%s.d" % name, ".conf")
-        parts = [own] + [text(system, drops[drop]) for drop in sorted(drops)]
+        parts = [own] + [read_text(system, drops[drop]) for drop in sorted(drops)]
         found.append(Network(path, [setting for part in parts for setting in read_settings(part)]))
     return found
 

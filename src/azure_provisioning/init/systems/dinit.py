@@ -23,7 +23,6 @@ ENVIRONMENT = "/etc/dinit/environment"
 # exists may be named: a dependency that is missing would keep us from being loaded.
 MOUNTED = ("local.target", "loginready", "filesystems")
 STARTS = ("depends-on", "depends-ms", "waits-for", "prepared-by")  # a name each; with `.d` a folder of names
-INCLUDES = 8  # files that include one another
 VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"?|\\(.)|(\s*#.*)|([^"\\#]+|#)', re.DOTALL)
 VARIABLE = re.compile(r"\$(?:(\$)|/?\{([A-Za-z0-9_]+)(?:(:?[-+])([^}\s]*))?\}|/?([A-Za-z0-9_]+))")
 
@@ -144,33 +143,31 @@ def reached(system: System) -> "Dict[str, Tuple[str, List[str]]]":
 
 
 def settings(system: System, name: str) -> "List[Tuple[str, str, str]]":
-    """(key, value, the folder that its line lies in) of a service's description and what that includes."""
+    """(key, value, the folder that its line lies in) of a service's description and of what that includes.
+
+    Each file is read once, however often files include one another.
+    """
+    from ...door.text import read_text
+
     path = find_service(system, name)
     variables = environment(system)
     argument = name.partition("@")[2]
     if argument:
         variables["1"] = argument
-    return read_settings(system, path, variables, INCLUDES) if path else []
-
-
-def read_settings(
-    system: System, path: str, variables: "Dict[str, str]", includes: int
-) -> "List[Tuple[str, str, str]]":
-    """The settings of one file, and of those that it includes, which are relative to it."""
-    from ...door.text import read_text
-
-    here = os.path.dirname(path)
     found = []
-    lines = re.sub(r"\\\n(?=[ \t])", " ", read_text(system, path)).split("\n")
-    for line in map(str.strip, lines):
-        command, _, rest = line.partition(" ")
-        if command in ("@include", "@include-opt"):
-            other = os.path.normpath(os.path.join(here, substitute(unquote(rest), variables)))
-            if includes and is_file(system, other):
-                found += read_settings(system, other, variables, includes - 1)
-        match = re.match(r"([\w.-]+)\s*(?:\+?=|:)(.*)", line, re.DOTALL)
-        if match:
-            found.append((match.group(1), substitute(unquote(match.group(2)), variables), here))
+    paths = [path] if path else []
+    for path in paths:  # which grows
+        here = os.path.dirname(path)
+        lines = re.sub(r"\\\n(?=[ \t])", " ", read_text(system, path)).split("\n")
+        for line in map(str.strip, lines):
+            setting = re.match(r"([\w.-]+)\s*(?:\+?=|:)(.*)", line, re.DOTALL)
+            include = re.match(r"@include(?:-opt)?\s+(.*)", line, re.DOTALL)
+            if setting:
+                found.append((setting.group(1), substitute(unquote(setting.group(2)), variables), here))
+            elif include:
+                other = os.path.normpath(os.path.join(here, substitute(unquote(include.group(1)), variables)))
+                if other not in paths and is_file(system, other):
+                    paths.append(other)
     return found
 
 

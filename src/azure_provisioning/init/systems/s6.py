@@ -219,7 +219,8 @@ def unreached(system: System, _links: "List[str]") -> "Iterator[Obstacle]":
 
 def has_frontend(system: System) -> bool:
     """Are services enabled by the sets of a repository? Artix leaves a bundle of its older scripts behind."""
-    return bool(system.find_program("s6-frontend", "s6")) or any(system.exists(path) for path in SETTINGS)
+    signs = list(SETTINGS) + [path + "/sources" for path in REPOSITORIES]
+    return bool(system.find_program("s6-frontend", "s6")) or any(system.exists(path) for path in signs)
 
 
 def setting(system: System, key: str) -> str:
