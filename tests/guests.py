@@ -185,11 +185,13 @@ class ScriptedPeer:
         self.port = int(self.listener.getsockname()[1])
         if not late:
             self.listener.listen(16)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def close(self) -> None:
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
+            self.thread.join(10)  # before the close: with musl it would go on waiting, on a number of another file
         self.listener.close()
 
     def _serve(self) -> None:

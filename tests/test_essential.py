@@ -547,6 +547,25 @@ class SmallPythonTest(EssentialTest):
         for problem, told in zip(kinds.values(), self.play()):
             self.check_broken(told, problem.replace("json", "json(?: json)?"))
 
+    # As a CPython before 3.11.3 is that was built with musl.
+    NO_ATTRIBUTES = "del os.listxattr, os.getxattr, os.setxattr, os.removexattr"
+
+    def test_without_extended_attributes(self) -> None:
+        command = (self.python, "-I", "-S", "-c", self.CODE % self.NO_ATTRIBUTES, PROGRAM, "run")
+        told = self.boot(*command, options="account = no\npassword = no\nssh_keys = no\ncustom_data = no\n")
+        self.assertEqual((told.code, told.asked, told.hostname), (0, STORY, "rehearsal"), told)
+        self.assertIn("ready_at", self.state().facts)
+
+    def test_bugs_that_python_cannot_report(self) -> None:
+        """Whatever of ours breaks, and wherever: one report of it, from Python or else from the shell."""
+        self.add(self.python, "-I", "-S", "-c", self.CODE % "os.fsync = None", PROGRAM, "run", files=self.hook)
+        code = self.CODE % "import socket; socket.socket.connect = None"
+        self.add(self.python, "-I", "-S", "-c", code, PROGRAM, "run", files=self.hook)
+        writing, connecting = self.play()
+        self.assertEqual((writing.code, writing.asked), (3, STORY[1:]), writing)
+        self.assertRegex(writing.reports[0], r"reason=unhandled exception\|.*exception=TypeError")
+        self.check_broken(connecting, "TypeError")
+
     def test_with_all_modules_it_stays_in_python(self) -> None:
         told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
         self.assertNotIn("without Python", told.err)

@@ -1,6 +1,7 @@
 """The story of a first boot, told by what Azure was asked and what is on the disk."""
 
 import errno
+import io
 import json
 import os
 import resource
@@ -10,10 +11,11 @@ import subprocess
 import time
 import unittest
 from functools import partial
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
+from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.sshd import DROP_IN
 from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, GOAL_STATE, INSTANCE, INSTANCE_ID, VM_ID
 from azure_provisioning.image.rehearse.faults import BY_JSON, FAILED, FAULTS, FOR_EVER
@@ -337,6 +339,108 @@ class FailureTest(StoryTest):
         self.assertIn("reason=unhandled exception|", self.description(azure.reports[0]))
         self.assertIn("ZeroDivisionError", self.description(azure.reports[0]))
         self.assertTrue(self.system.is_link(HOOK))
+
+    def test_bugs_and_failures_before_the_story(self) -> None:
+        """Other provisioners, the lock and the local part: Azure is told, whatever else does not work either."""
+
+        class Broken(FastSystem):
+            broken = ""
+            trouble: "Exception" = ZeroDivisionError("a bug")
+
+            def list(self, path: str) -> "List[str]":
+                if self.broken == "rivals" and path == "/etc/runlevels":
+                    raise self.trouble
+                return super().list(path)
+
+            def lock(self, path: str) -> "Optional[int]":
+                if self.broken == "lock":
+                    raise self.trouble
+                return super().lock(path)
+
+            def write(self, path: str, *more: object, **named: object) -> bool:
+                if self.broken == "prepare" and path == STATE:
+                    raise self.trouble
+                return super().write(path, *more, **named)  # type: ignore[arg-type]
+
+        self.azure()
+        for broken in ("rivals", "lock", "prepare"):
+            for trouble in (ZeroDivisionError("a bug"), GuestError("no way in")):
+                if (broken, type(trouble)) == ("prepare", GuestError):
+                    continue  # a state that cannot be kept is a warning
+                with self.subTest(broken, trouble=trouble):
+                    self.setUp()
+                    azure = self.azure()
+                    self.system = Broken(self.root, self.speed)
+                    self.system.broken, self.system.trouble = broken, trouble
+                    if isinstance(trouble, GuestError):
+                        self.assert_failed(self.boot())
+                        self.assertIn("reason=no way in|", self.description(azure.reports[0]))
+                    else:
+                        with self.assertRaises(ZeroDivisionError) as caught:
+                            self.boot()
+                        self.assertTrue(getattr(caught.exception, "told", False))
+                        self.assertIn("exception=ZeroDivisionError", self.description(azure.reports[0]))
+                        self.assertIn("FAILED: unhandled exception", self.story)
+                    self.assertEqual(len(azure.reports), 1)
+                    self.assertEqual("error_reason" in self.facts(), broken != "prepare")
+                    self.system.broken = ""
+                    self.assert_ready(self.boot())
+
+    def test_bug_in_the_report_masks_nothing(self) -> None:
+        """The state and the console have the failure, and the bug leaves us unmarked: the shell reports then."""
+
+        class Broken(FastSystem):
+            def connect(self, host: str, port: int, seconds: float) -> socket.socket:
+                if self.is_told:
+                    raise ZeroDivisionError("a bug")
+                return super().connect(host, port, seconds)
+
+            is_told = False
+
+            def write(self, path: str, *more: object, **named: object) -> bool:
+                if path == STATE and "error_reason" in str(more[0]):
+                    self.is_told = True
+                return super().write(path, *more, **named)  # type: ignore[arg-type]
+
+        azure = self.azure()
+        self.break_hostname("/nix/store/x")
+        self.system = Broken(self.root, self.speed)
+        with self.assertRaises(ZeroDivisionError) as caught:
+            self.boot()
+        self.assertFalse(getattr(caught.exception, "told", False))
+        self.assertEqual(azure.reports, [])
+        self.assertEqual(self.facts()["error_reason"], "the hostname belongs to the distro's configuration")
+        self.assertIn("FAILED: the hostname belongs to", self.story)
+
+    def test_bug_in_the_console_masks_nothing(self) -> None:
+        class Broken(io.StringIO):
+            def write(self, text: str) -> int:
+                if "FAILED" in text or "trying again" in text:
+                    raise ZeroDivisionError("a bug")
+                return super().write(text)
+
+        azure = self.azure()
+        self.break_hostname("/nix/store/x")
+        self.console.stream = Broken()
+        with self.assertRaises(ZeroDivisionError):
+            self.boot()
+        self.assertIn("exception=ZeroDivisionError", self.description(azure.reports[0]))
+        self.assertEqual(self.facts()["error_reason"], "unhandled exception")
+
+    def test_bug_after_ready_takes_nothing_back(self) -> None:
+        class Broken(FastSystem):
+            def write(self, path: str, *more: object, **named: object) -> bool:
+                if path == STATE and "ready_at" in str(more[0]):
+                    raise ZeroDivisionError("a bug")
+                return super().write(path, *more, **named)  # type: ignore[arg-type]
+
+        azure = self.azure()
+        self.system = Broken(self.root, self.speed)
+        with self.assertRaises(ZeroDivisionError) as caught:
+            self.boot()
+        self.assertTrue(getattr(caught.exception, "told", False))
+        self.assertEqual(len(azure.reports), 1)
+        self.assertIn("<State>Ready</State></Health>", azure.reports[0])
 
     def test_hosts_that_cannot_be_written_are_a_warning(self) -> None:
         azure = self.azure()

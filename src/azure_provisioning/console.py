@@ -69,14 +69,21 @@ class Console:
 
     def announce(self, line: str) -> None:
         """A line of the story that the serial console shows too, once."""
-        self.say(line)
-        if self.serial and not is_console(2):
-            try:  # never wait for a terminal, never become its owner
-                device = os.open(DEVICE, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
-                return
-            write_all(device, PREFIX + printable(line) + "\r\n")
-            os.close(device)
+        try:
+            self.say(line)
+        finally:
+            if self.serial and not is_console(2):
+                show_on_device(line)
+
+
+def show_on_device(line: str) -> None:
+    """A line on the serial console, if that takes any: never wait for a terminal, never become its owner."""
+    try:
+        device = os.open(DEVICE, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    write_all(device, PREFIX + printable(line) + "\r\n")
+    os.close(device)
 
 
 def write_all(descriptor: int, line: str) -> None:

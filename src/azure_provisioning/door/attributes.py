@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 
-from .tree import Place
+from .tree import Place, list_attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def remove_rights(descriptor: int) -> None:
 def attributes(descriptor: int) -> "List[str]":
     """The names of the extended attributes of an open file; none where the file system has no such."""
     try:
-        return os.listxattr(descriptor)
+        return list_attributes(descriptor)
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
@@ -71,7 +71,7 @@ def copy_attributes(source: Place, descriptor: int) -> None:
         if old is None:
             return
         try:
-            for name in os.listxattr(old):
+            for name in list_attributes(old):
                 os.setxattr(descriptor, name, os.getxattr(old, name))
         finally:
             os.close(old)

@@ -16,7 +16,7 @@ from ..errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Callable, List, Optional
 
     from .budget import Budget
 
@@ -280,7 +280,7 @@ class Tree:
                     return []
                 descriptor = place.open(os.O_RDONLY)
                 try:
-                    return os.listxattr(descriptor)
+                    return list_attributes(descriptor)
                 finally:
                     os.close(descriptor)
         except OSError:
@@ -334,6 +334,14 @@ class Tree:
 
 
 IN_THE_WAY = "a symlink is in the way"
+
+
+def no_attributes(_descriptor: int) -> "List[str]":
+    """What a CPython before 3.11.3 knows of extended attributes where it was built with musl (Alpine, Void)."""
+    return []
+
+
+list_attributes: "Callable[[int], List[str]]" = getattr(os, "listxattr", no_attributes)
 
 
 def split(path: str) -> "List[str]":

@@ -30,6 +30,7 @@ class Boot:
         self.forced = False  # although already done
         self.renamed = False  # did the running kernel's name change in this boot?
         self.reporting = False  # has the report of Ready begun?
+        self.accepted = False  # has Azure accepted it?
         self.keeps_hook = False  # is it for the next boot, written by an `install` that this one has waited for?
 
     @property

@@ -19,9 +19,11 @@ from .steps import take_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Callable, List, Optional, Tuple, TypeVar
 
     from ..azure.ovf import Media
+
+    Result = TypeVar("Result")
 
 LOG = "/var/log/azure-provisioning.log"
 LOG_LIMIT = 256 << 10  # bytes
@@ -29,47 +31,60 @@ LOG_LIMIT = 256 << 10  # bytes
 
 def provision(boot: Boot, *, detach: bool = False) -> int:
     """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
-    others = find_rivals(boot.system)
+    begun, trouble = catch(lambda: take_turn(boot))
+    others, turn = begun or ([], None)
+    boot.release()  # before any trouble is reported: the boot never waits for Azure
     if others:
-        boot.release()
         return leave(boot, "another agent would provision this VM", "nothing was done: " + "; ".join(others))
+    if detach and not boot.system.detach():
+        return 0
+    code = None
+    if trouble is None:
+        code, trouble = catch(lambda: set_up(boot, turn))
+    return fail(boot, trouble) if trouble is not None else code or 0
 
-    turn = lock.take(boot.system, "run")
+
+def catch(act: "Callable[[], Result]") -> "Tuple[Optional[Result], Optional[Exception]]":
+    """(what `act` returned, what it raised instead): one of the two broad handlers, for `fail` to tell of our bugs."""
+    try:
+        return act(), None
+    except Exception as error:  # noqa: BLE001 # a bug is reported too
+        return None, error
+
+
+def take_turn(boot: Boot) -> "Tuple[List[str], Optional[lock.Turn]]":
+    """(other provisioners, the lock or None if another process has it). If it is ours, the local part is done too."""
+    others = find_rivals(boot.system)
+    turn = None if others else lock.take(boot.system, "run")
     if turn is not None:
         boot.reread()  # another run may have ended since
         prepare(boot)
-    boot.release()
-    if detach and not boot.system.detach():
-        return 0
+    return others, turn
+
+
+def set_up(boot: Boot, turn: "Optional[lock.Turn]") -> int:
+    """From `wait` to `disable`; returns the exit code. Raises what is to be reported as this boot's failure."""
     if turn is not None:
         lock.sign(boot.system, turn, "run")
     elif not wait_for_turn(boot):
         return 0
-
-    try:
-        if not boot.is_done(CONFIGURED):
-            wait_for_azure(boot)
-            instance, disc = fetch(boot)
-            pool = instance.pool or (disc.pool if disc else "")
-            if pool:
-                why = "this VM is pre-provisioned (%s): nothing is applied to it" % pool
-                return leave(boot, why, why)
-            take_identity(boot, instance)
-            if not boot.is_done(CONFIGURED) and not boot.is_done(READY):
-                apply(boot, instance, disc)
-                remember(boot, CONFIGURED)
-        if not boot.is_done(READY):
-            pass_gates(boot)
-            report_ready(boot)
-            remember(boot, READY)
-    except ProvisionError as error:
-        return fail(boot, error)
-    except Exception as error:
-        fail(boot, ProvisionError("unhandled exception", exception=repr(error)))
-        error.told = True  # type: ignore[attr-defined] # for __main__, which has the shell tell of all that comes earlier
-        raise
+    if not boot.is_done(CONFIGURED):
+        wait_for_azure(boot)
+        instance, disc = fetch(boot)
+        pool = instance.pool or (disc.pool if disc else "")
+        if pool:
+            why = "this VM is pre-provisioned (%s): nothing is applied to it" % pool
+            return leave(boot, why, why)
+        take_identity(boot, instance)
+        if not boot.is_done(CONFIGURED) and not boot.is_done(READY):
+            apply(boot, instance, disc)
+            remember(boot, CONFIGURED)
+    if not boot.is_done(READY):
+        pass_gates(boot)
+        report_ready(boot)
+        remember(boot, READY)
     disable(boot)
-    if boot.reporting:
+    if boot.accepted:
         tell_end(boot)
     return 0
 
@@ -201,32 +216,56 @@ def pass_gates(boot: Boot) -> None:
 def leave(boot: Boot, reason: str, line: str) -> int:
     """End without a report: this VM is not ours to set up, or not yet. Noted for people who `status --wait`."""
     boot.state.adopt(boot.vm_id)
-    boot.state.note_error(ProvisionError(reason), timestamp(boot.system.time()), boot.system.boot_id())
-    boot.save()
+    catch(lambda: note_failure(boot, ProvisionError(reason)))
     boot.console.announce(line)
     return 1
 
 
-def fail(boot: Boot, error: ProvisionError) -> int:
-    """Tell of a failure everywhere it can be told: state, Azure, console. The hook stays for the next boot."""
+def fail(boot: Boot, trouble: Exception) -> int:
+    """Tell of a failure everywhere it can be told: state, pool, Azure, console. The hook stays for the next boot.
+
+    What breaks one of them, a bug of ours too, leaves the others. Raises a bug, after that; `told` if Azure knows of
+    it, or has accepted Ready: otherwise the shell reports it (see __main__.py).
+    """
+    error = ProvisionError("unhandled exception", exception=repr(trouble))
+    if isinstance(trouble, ProvisionError):
+        error = trouble
+    catch(lambda: name_proxy_agent(boot, error))
+    line = describe_failure(error, boot.azure_id, boot.system.time())
+    catch(lambda: note_failure(boot, error))
+    catch(lambda: write_to_pool(boot, line))
+    unreported = None if boot.reporting else catch(lambda: report_failure(boot, line))[1]
+    catch(lambda: show_failure(boot, error))
+    bug = unreported if error is trouble else trouble
+    if bug is None:
+        return 1
+    bug.told = boot.accepted or (unreported is None and not boot.reporting)  # type: ignore[attr-defined]
+    raise bug
+
+
+def note_failure(boot: Boot, error: ProvisionError) -> None:
+    """Note why this boot failed, for `status`."""
+    boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
+    boot.save()
+
+
+def report_failure(boot: Boot, line: str) -> None:
+    """Report NotReady, until Azure accepts it or the deadline is over."""
+    try:
+        report(boot, line, boot.ends)
+    except ProvisionError as error:
+        boot.console.warn("the failure could not be reported: %s" % error)
+
+
+def show_failure(boot: Boot, error: ProvisionError) -> None:
+    """The failure on the console, with what can be done about it."""
     from ..reasons import with_remedy
 
-    name_proxy_agent(boot, error)
+    again = "The next boot would fail the same way" if isinstance(error, LastingError) else "The next boot tries again"
     said = error.said if isinstance(error, BadReply) else ""
     if said:
         boot.console.say("it was answered with: %s" % said)
-    again = "The next boot would fail the same way" if isinstance(error, LastingError) else "The next boot tries again"
-    boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
-    boot.save()
-    line = describe_failure(error, boot.azure_id, boot.system.time())
-    write_to_pool(boot, line)
-    if not boot.reporting:  # else it is the report itself that failed
-        try:
-            report(boot, line, boot.ends)
-        except ProvisionError as second:
-            boot.console.warn("the failure could not be reported: %s" % second)
     boot.console.announce("FAILED: %s. %s" % (with_remedy(error), again))
-    return 1
 
 
 def disable(boot: Boot) -> None:

@@ -28,6 +28,7 @@ def report_ready(boot: Boot) -> None:
     boot.reporting = True
     write_to_pool(boot, describe_success(boot.azure_id, boot.system.time()))
     report(boot, "", boot.ends)
+    boot.accepted = True
     boot.note_step("report", "ok", started)
 
 
