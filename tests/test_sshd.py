@@ -4,6 +4,7 @@ from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.sshd import DROP_IN, reload_sshd, set_password_login
+from azure_provisioning.guest.sshd_config import SERVERS, find_sshd
 from tests.tools import ToolTest, run_process
 
 CONFIG = "/etc/ssh/sshd_config"
@@ -99,6 +100,30 @@ class SshdTest(ToolTest):
         self.assertEqual(set_password_login(self.system, False), "password login: no, sshd reads its files again")
         self.assertEqual(self.hung_up, [123])
         self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
+
+    def test_servers_of_alpine(self) -> None:
+        """Its init script starts the one that the configuration takes: that one is asked, and reads its files again."""
+        for said, wanted in (
+            ("UsePAM yes\n", "sshd.pam"),
+            ("UsePAM no\n", "sshd"),
+            ("usepam yes\nGSSAPIAuthentication yes\n", "sshd.krb5"),
+            ("KerberosAuthentication yes\n", "sshd.krb5"),
+            ("", "sshd"),
+        ):
+            with self.subTest(said):
+                self.setUp()
+                self.fill({CONFIG: INCLUDE + said, "/run/sshd.pid": "123\n"})
+                for name in SERVERS:
+                    self.tools.add(name, lambda argv, stdin: (0, "passwordauthentication no\n"))
+                run_process(self, 123, "/sbin/" + wanted, "sshd: /usr/sbin/%s [listener]" % wanted)
+                set_password_login(self.system, False)
+                self.assertEqual({argv[0] for argv in self.tools.ran}, {wanted})
+                self.assertEqual(self.hung_up, [123])
+        for name in SERVERS[1:]:  # alone, whatever is configured
+            self.setUp()
+            self.fill({CONFIG: INCLUDE})
+            self.tools.add(name)
+            self.assertEqual(find_sshd(self.system), "/sbin/" + name)
 
     def test_number_of_another_process(self) -> None:
         """Whatever it calls itself: by now the number may be that of a user's process."""

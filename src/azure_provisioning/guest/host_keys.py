@@ -11,7 +11,7 @@ from ..errors import GuestError
 from . import services
 from .processes import Process, processes
 from .sshd import reload_sshd
-from .sshd_config import walk
+from .sshd_config import find_sshd, walk
 
 OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # also what an interrupted ssh-keygen leaves
 OPENSSH_KEY = re.compile(OPENSSH + r"/ssh_host_(rsa|ecdsa|ed25519)_key\Z")
@@ -38,7 +38,7 @@ def renew_host_keys(system: System, ask_init: "AskInit") -> str:
 def renew_openssh(system: System) -> str:
     """New keys for OpenSSH; empty if it is not here."""
     tool = system.find_program("ssh-keygen")
-    if not keys_of(system, OPENSSH, OPENSSH_KEYS) and not system.find_program("sshd"):
+    if not keys_of(system, OPENSSH, OPENSSH_KEYS) and not find_sshd(system):
         return ""
     if tool is None:
         raise GuestError("host keys cannot be made", problem="ssh-keygen is missing")

@@ -41,9 +41,9 @@ def processes(system: System, *names: str) -> "Iterator[Process]":
             yield process
 
 
-def find_process(system: System, pid: int, name: str) -> "Optional[Process]":
+def find_process(system: System, pid: int, *names: str) -> "Optional[Process]":
     """The process with this number, if it is one of those."""
-    return look(system, pid, find_files(system, (name,)), (name,))
+    return look(system, pid, find_files(system, names), names)
 
 
 def hang_up(system: System, process: Process) -> bool:

@@ -5,7 +5,7 @@ from ..door.text import is_digits
 from ..door.tree import ROOT
 from ..errors import GuestError
 from .processes import find_process, hang_up
-from .sshd_config import NO_KEYS, ask_sshd, find_config, includes, settings
+from .sshd_config import NO_KEYS, SERVERS, ask_sshd, find_config, find_sshd, includes, settings
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts
 PID_FILES = ("/run/sshd.pid", "/var/run/sshd.pid")
@@ -38,7 +38,7 @@ def set_password_login(system: System, allowed: bool) -> str:
 
 def check(system: System, word: str) -> str:
     """Why sshd would not go by the drop-in; empty if it does."""
-    if system.can_run and system.find_program("sshd"):
+    if system.can_run and find_sshd(system):
         try:
             ask_sshd(system, ["-t"])
         except GuestError as error:
@@ -53,7 +53,7 @@ def reload_sshd(system: System) -> bool:
     """Have the sshd that runs, if one does, read its files again; connections stay."""
     for path in PID_FILES:
         pid = (system.read_text(path) or "").strip()
-        sshd = find_process(system, int(pid), "sshd") if is_digits(pid, 9) else None
+        sshd = find_process(system, int(pid), *SERVERS) if is_digits(pid, 9) else None
         if sshd is not None:
             return hang_up(system, sshd)
     return False

@@ -8,6 +8,8 @@ from ..door.system import System
 from ..door.text import BLANKS
 from ..errors import GuestError
 
+SERVERS = ("sshd", "sshd.pam", "sshd.krb5")  # the last two are Alpine's openssh-server-pam and openssh-server-krb5
+KERBEROS = ("kerberosauthentication", "gssapiauthentication")
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
 FILES_LIMIT = 256  # that are included, in all
 DEPTH_LIMIT = 16  # files that include one another, as sshd has it
@@ -22,6 +24,21 @@ RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/
 def find_config(system: System) -> "Optional[str]":
     """The path of sshd's configuration; None if there is no OpenSSH server to speak of."""
     return next((path for path in PATHS if system.exists(path)), None)
+
+
+def find_sshd(system: System) -> "Optional[str]":
+    """The program that is OpenSSH's server here; None if there is none.
+
+    Of several the one that the configuration takes, as Alpine's init script chooses (aports, main/openssh/sshd.initd).
+    Raises GuestError if the configuration cannot be read.
+    """
+    plain, pam, krb5 = map(system.find_program, SERVERS)
+    said = first_of(walk(system)) if pam or krb5 else {}
+    if krb5 and "yes" in [said.get(key, "").lower() for key in KERBEROS]:
+        return krb5
+    if pam and said.get("usepam", "").lower() == "yes":
+        return pam
+    return plain or pam or krb5
 
 
 def settings(system: System, user: str = "") -> "Dict[str, str]":
@@ -45,7 +62,7 @@ def ask_sshd(system: System, options: "List[str]") -> str:
 
     The folder that sshd insists on is on a tmpfs, and made by whatever starts sshd: we are earlier.
     """
-    sshd = system.find_program("sshd") if system.can_run else None
+    sshd = find_sshd(system) if system.can_run else None
     if sshd is None:
         raise GuestError("no sshd to be asked")
     try:

@@ -20,7 +20,7 @@ SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.so
 
 def check_server(image: Image) -> "Iterator[Finding]":
     """There is one, and the boot starts it."""
-    program = image.system.find_program("sshd", "dropbear")
+    program = sshd_config.find_sshd(image.system) or image.system.find_program("dropbear")
     if program is None:
         yield error("sshd", "no SSH server is in the image: nobody can log in", image.add("ssh"))
         return
@@ -39,7 +39,7 @@ def check_server(image: Image) -> "Iterator[Finding]":
 def check_host_keys(image: Image) -> "Iterator[Finding]":
     """Who makes them? We do, before sshd comes up, unless the options say that those of the image stay."""
     system = image.system
-    if system.find_program("sshd"):
+    if sshd_config.find_sshd(system):
         keys = host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
         tool, name = system.find_program("ssh-keygen"), "ssh-keygen"
     elif system.find_program("dropbear"):
@@ -86,7 +86,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
     problems = []
     if system.exists("/etc/nologin"):
         problems.append(error("sshd-config", "/etc/nologin lets nobody but root in", image.remove("/etc/nologin")))
-    if path and system.find_program("sshd"):
+    if path and sshd_config.find_sshd(system):
         problems += of_settings(image, path)
     for problem in problems:
         yield problem
