@@ -23,6 +23,17 @@ class ServerTest(CheckTest):
         self.bad("sshd", "error", "is not started", gone=["/usr/lib/systemd/system/ssh.service"])
         self.bad("sshd", "error", "no SSH server is in the image", gone=["/usr/sbin/sshd"])
 
+    def test_servers_of_alpine(self) -> None:
+        for name in ("sshd.pam", "sshd.krb5"):
+            with self.subTest(name):
+                self.start()
+                self.gone("/usr/sbin/sshd")
+                self.fill({"/usr/sbin/" + name: "", CONFIG: "UsePAM yes\n"})
+                self.good("sshd", "^ssh starts /usr/sbin/%s$" % name)
+                self.good("host-keys", "the first boot makes them, by ssh-keygen")
+                self.fill({CONFIG: "PubkeyAuthentication no\n"})
+                self.assertEqual([one.level for one in self.findings("sshd-config")], ["error"])
+
     def test_by_a_socket(self) -> None:
         self.gone(WANTS + "ssh.service")
         unit = "/usr/lib/systemd/system/ssh.socket"
@@ -219,7 +230,11 @@ class AdministratorTest(CheckTest):
         self.fill({OPTIONS: "sudo = no\n"})
         self.assertEqual(self.findings("privilege"), [])
         self.fill({OPTIONS: "", "/usr/bin/doas": ""})
-        self.good("privilege", "doas")
+        self.good("privilege", "by /usr/bin/doas$")
+        self.fill({"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n'})
+        self.good("privilege", "by /usr/bin/doas$")
+        self.fill({"/usr/bin/sudo": "\x7fELF"})
+        self.good("privilege", "by /usr/bin/sudo and /usr/bin/doas$")
 
     def test_growth(self) -> None:
         remedy = self.bad("grow-root", "warning", "neither growpart nor sfdisk", gone=["/usr/sbin/sfdisk"])

@@ -104,6 +104,30 @@ class PrivilegeTest(ToolTest):
         self.assertIsNone(self.text(DOAS_RULE))
         self.assertIsNotNone(self.text(DOAS_CONF))
 
+    def test_sudo_that_is_doas(self) -> None:
+        """Alpine's doas-sudo-shim is a script; others make a link. A rule for sudo would be for nobody."""
+        shim = '#!/bin/sh\n# sudo by doas\nuser=root\nexec doas -u $user -- "$@"\n'
+        for sudo in ("-> doas", "-> /usr/bin/doas", "-> /etc/alternatives/sudo", shim):
+            with self.subTest(sudo):
+                self.setUp()
+                self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": sudo})
+                self.fill({"/etc/alternatives/sudo": "-> /usr/bin/doas"})
+                self.assertEqual(grant(self.system, "azureuser"), "doas for azureuser")
+                self.assertEqual(self.text(DOAS_CONF), "permit nopass azureuser\n")
+                self.assertIsNone(self.text(SUDO_RULE))
+        self.system.unlink("/usr/bin/doas")
+        with self.assertRaisesRegex(GuestError, "neither sudo nor doas"):
+            grant(self.system, "azureuser")
+        self.fill({"/usr/bin/sudo": '#!/bin/sh\n# not doas: the real one\nexec /opt/bin/sudo "$@"\n'})
+        self.assertEqual(grant(self.system, "azureuser"), "sudo for azureuser")
+
+    def test_both(self) -> None:
+        self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": "\x7fELF doas\n", "/etc/sudoers": ""})
+        self.assertEqual(grant(self.system, "azureuser"), "sudo for azureuser, doas for azureuser")
+        self.assertEqual(self.text(DOAS_CONF), "permit nopass azureuser\n")
+        self.assertIsNotNone(self.text(SUDO_RULE))
+        self.assertEqual(grant(self.system, "nopass"), "sudo for nopass, not a name for doas (name=nopass)")
+
     def test_refused(self) -> None:
         with self.assertRaisesRegex(GuestError, "neither sudo nor doas"):
             grant(self.system, "azureuser")

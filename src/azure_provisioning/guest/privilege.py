@@ -1,4 +1,4 @@
-"""Leave to become root without a password, by sudo or doas, whichever the image has."""
+"""Leave to become root without a password, by sudo or doas: by both where the image has both."""
 
 import re
 import stat
@@ -7,6 +7,10 @@ from ..door.system import System
 from ..door.text import lines_in, words_in
 from ..door.tree import ROOT
 from ..errors import GuestError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
 
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may.
 SUDO_RULE = "/etc/sudoers.d/90-azure-provisioning"
@@ -18,6 +22,7 @@ DOAS_RULE = DOAS_FOLDER + "/zz-azure-provisioning.conf"
 DOAS_CONF = "/etc/doas.conf"
 DOAS_WORDS = ("permit", "deny", "as", "cmd", "args", "nopass", "persist", "nolog", "keepenv", "setenv")
 DOAS_LIMIT = 4 << 20  # bytes of the program that are searched
+SHIM_LIMIT = 64 << 10  # of a script
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
@@ -25,11 +30,25 @@ def grant(system: System, name: str) -> str:
     """Let `name` become root without a password; returns by what. Raises GuestError, also if nothing here can do it."""
     if not SAFE.match(name):
         raise GuestError("not a name for sudo or doas", name=ascii(name[:80]))
-    if system.find_program("sudo"):
-        return grant_sudo(system, name)
-    if system.find_program("doas"):
-        return grant_doas(system, name)
-    raise GuestError("neither sudo nor doas is installed", name=name)
+    done: "List[str]" = []
+    problems: "List[GuestError]" = []
+    for program, give in ((find_sudo(system), grant_sudo), (system.find_program("doas"), grant_doas)):
+        try:
+            done += [give(system, name)] if program else []
+        except GuestError as error:
+            problems.append(error)
+    if not done:
+        raise problems[0] if problems else GuestError("neither sudo nor doas is installed", name=name)
+    return ", ".join(done + [str(error) for error in problems])
+
+
+def find_sudo(system: System) -> "Optional[str]":
+    """The program that is sudo; None if there is none, or what is called so leads to doas (Alpine's doas-sudo-shim)."""
+    path = system.find_program("sudo")
+    if path is None or system.chain(path)[-1].endswith("/doas"):
+        return None
+    head = system.read(path, limit=SHIM_LIMIT, head=True) or b""
+    return None if head.startswith(b"#!") and re.search(rb"(?m)^[^#]*\bdoas\b", head) else path
 
 
 # -- sudo ------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from ...guest.account import choose_shell
 from ...guest.accounts import GROUP, PASSWD
 from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
+from ...guest.privilege import find_sudo
 from ..command import Command
 from .disk import read_fstab
 from .finding import Finding, error, ok, warning
@@ -51,9 +52,9 @@ def check_privilege(image: Image) -> "Iterator[Finding]":
     """sudo or doas."""
     if not image.options.sudo:
         return
-    tool = image.system.find_program("sudo", "doas")
-    if tool:
-        yield ok("privilege", "the administrator becomes root by %s" % tool)
+    tools = list(filter(None, (find_sudo(image.system), image.system.find_program("doas"))))
+    if tools:
+        yield ok("privilege", "the administrator becomes root by %s" % " and ".join(tools))
     else:
         yield warning("privilege", "neither sudo nor doas: the administrator cannot become root", image.add("sudo"))
 
