@@ -1,6 +1,7 @@
 """Who is asked to send the new name, and how; the clients are functions that note what they were given."""
 
 import os
+import shutil
 from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
@@ -64,6 +65,9 @@ class PublishTest(ToolTest):
         self.fill({"/run/systemd/netif/leases/2": ""})
         self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
         self.assertEqual(publish_name(self.system, "new"), "eth0 by systemd-networkd")
+        self.tools.add("busctl")  # no answer is waited for: SELinux's policy may keep it back
+        manager = "org.freedesktop.network1 /org/freedesktop/network1 org.freedesktop.network1.Manager"
+        self.assertEqual(self.publish(), ["busctl call --expect-reply=no %s ReconfigureLink i 2" % manager])
 
     def test_network_manager_even_with_a_dhclient_of_its_own(self) -> None:
         self.start("/usr/sbin/NetworkManager", "--no-daemon")
@@ -94,14 +98,54 @@ class PublishTest(ToolTest):
 
         def dhclient(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             seen.append(self.text(argv[argv.index("-cf") + 1]) or "")
+            self.fill({argv[argv.index("-lf") + 1]: "lease {}\n"})
             return 0, ""
 
         self.tools.add("dhclient", dhclient)
-        folder = "/run/azure-provisioning/dhclient"
-        files = "-cf %s.conf -lf %s.leases -pf %s.pid -sf /bin/true eth0" % (folder, folder, folder)
-        self.assertEqual(self.publish(), ["dhclient -4 -1 " + files, "dhclient -4 -x " + files])
+        # Where AppArmor's profile lets it: kept from its configuration it would send no name, and say nothing.
+        ours = "/run/dhclient-azure-provisioning"
+        files = "-lf %s.leases -pf %s.pid -sf /bin/true eth0" % (ours, ours)
+        self.assertEqual(self.publish(), ["dhclient -4 -1 -cf /etc/dhcp/azure-provisioning.conf " + files])
         self.assertIn('send host-name "new.name";\n', seen[0])
-        self.assertEqual(self.system.list("/run/azure-provisioning"), [])
+        self.assertEqual(self.left(), [])
+        self.fill({"/etc/dhcp": ""})  # as if it could not be written
+        self.assertEqual(self.publish(), ["dhclient -4 -1 -cf %s.leases.conf %s" % (ours, files)])
+        self.assertIn('send host-name "new.name";\n', seen[1])
+        self.assertEqual(self.left(), ["/etc/dhcp"])
+
+    def left(self) -> "List[str]":
+        """What is in the folders that dhclient's files are in for a while."""
+        return [folder + name for folder in ("/run/", "/etc/", "/etc/dhcp/") for name in self.system.list(folder)]
+
+    def test_second_dhclient_ends(self) -> None:
+        """Also one that could not write its pid; the guest's own goes on."""
+        own = self.start("/sbin/dhclient", "-4", "-pf", "/run/dhclient.eth0.pid", "eth0")
+        ended: "List[int]" = []
+
+        def dhclient(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            self.fill({argv[argv.index("-lf") + 1]: "lease {}\n"})
+            self.start("/sbin/dhclient", *argv[1:])
+            return 0, ""
+
+        def hang_up(pid: int) -> bool:
+            ended.append(pid)
+            shutil.rmtree("%s/proc/%d" % (self.root, pid))
+            return True
+
+        self.tools.add("dhclient", dhclient)
+        self.tools.hang_up = hang_up  # type: ignore[method-assign]
+        self.publish()
+        self.assertEqual(ended, [own + 1])
+        self.tools.hang_up = lambda pid: False  # type: ignore[method-assign]
+        with self.assertRaisesRegex(GuestError, "a second dhclient goes on"):
+            self.publish()
+
+    def test_dhclient_that_may_write_no_lease(self) -> None:
+        """Then it may well not have read its configuration either."""
+        self.start("/sbin/dhclient", "eth0")
+        self.tools.add("dhclient")
+        with self.assertRaisesRegex(GuestError, "dhclient has no lease to show"):
+            self.publish()
 
     def test_networkd_has_an_account_of_its_own(self) -> None:
         self.fill({"/etc/passwd": "systemd-network:x:998:998::/:/bin/false\n", "/run/systemd/netif/leases/2": ""})
@@ -131,15 +175,15 @@ class PublishTest(ToolTest):
     def test_dhclient_that_was_started_without_a_word(self) -> None:
         """It serves every interface."""
         self.start("/sbin/dhclient")
-        self.tools.add("dhclient", lambda argv, stdin: (0, ""))
-        self.assertEqual(len(self.publish()), 2)
+        self.fill({"/run/dhclient-azure-provisioning.leases": "lease {}\n"})
+        self.assertEqual(len(self.publish()), 1)
 
     def test_dhclient_gets_no_answer(self) -> None:
         self.start("/sbin/dhclient", "eth0")
         self.tools.add("dhclient", lambda argv, stdin: (2, "No DHCPOFFERS received.\n"))
         with self.assertRaises(GuestError):
             self.publish()
-        self.assertEqual(self.system.list("/run/azure-provisioning"), [])
+        self.assertEqual(self.left(), [])
 
     def test_udhcpc(self) -> None:
         asked = "-i eth0 -x hostname:new.name -s /bin/true -f -n -q -t 3 -T 3"

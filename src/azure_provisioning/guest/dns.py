@@ -9,13 +9,22 @@ from typing import Callable, Dict, List, Tuple
 
 from ..door.routes import card_to, read_routes
 from ..door.system import System
+from ..door.tree import ROOT
 from ..errors import GuestError
-from .processes import processes
+from .processes import hang_up, processes
 
-FOLDER = "/run/azure-provisioning"
+# What dhclient is given lies where AppArmor lets it read and write (/etc/apparmor.d/sbin.dhclient of Debian's): kept from
+# its configuration it sends no name, and says nothing.
+DHCLIENT_FOLDER = "/etc/dhcp"
+DHCLIENT_CONF = DHCLIENT_FOLDER + "/azure-provisioning.conf"
+DHCLIENT_LEASES, DHCLIENT_PID = "/run/dhclient-azure-provisioning.leases", "/run/dhclient-azure-provisioning.pid"
+DHCLIENT_SPARE = DHCLIENT_LEASES + ".conf"  # where /etc is read-only: the profile's pattern of leases fits
+END_SECONDS = 5.0  # for a dhclient of ours to end
 SECONDS = 30.0  # for a client to get its answer
 AZURE = "168.63.129.16"  # which has the names too
 
+# The service, object and interface of its D-Bus API (org.freedesktop.network1(5)).
+NETWORKD = ("org.freedesktop.network1", "/org/freedesktop/network1", "org.freedesktop.network1.Manager")
 PROGRAMS = ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc")
 
 Running = Dict[str, List[List[str]]]  # the command lines of the processes that go by a name
@@ -73,10 +82,17 @@ def find_processes(system: System) -> Running:
 
 
 def by_networkd(system: System, interface: str, _name: str, running: Running) -> bool:
-    """systemd-networkd. `renew` and `forcerenew` send the old name (systemd issues 23244, 36440)."""
+    """systemd-networkd. `renew` and `forcerenew` send the old name (systemd issues 23244, 36440).
+
+    What `networkctl reconfigure` asks for, but without its waiting for an answer that SELinux's policy may keep back.
+    """
+    index = index_of(system, interface)
     if "systemd-networkd" not in running or not has_index_in(system, "/run/systemd/netif/leases", interface):
         return False
-    system.run(["networkctl", "reconfigure", interface], SECONDS)
+    if system.find_program("busctl"):
+        system.run(["busctl", "call", "--expect-reply=no", *NETWORKD, "ReconfigureLink", "i", index], SECONDS)
+    else:
+        system.run(["networkctl", "reconfigure", interface], SECONDS)
     return True
 
 
@@ -118,18 +134,51 @@ def by_dhclient(system: System, interface: str, name: str, running: Running) -> 
     new name and ends; the first goes on."""
     if not any(interface in argv or not argv[1:] for argv in running.get("dhclient", [])):
         return False
-    paths = ["%s/dhclient.%s" % (FOLDER, ending) for ending in ("conf", "leases", "pid")]
+    was_there = system.is_dir(DHCLIENT_FOLDER)
     system.make_dirs("/run")
-    system.make_dirs(FOLDER, mode=0o700)
-    system.write(paths[0], 'send host-name "%s";\ntimeout 15;\n' % name)
-    files = ["-cf", paths[0], "-lf", paths[1], "-pf", paths[2], "-sf", find_true(system), interface]
+    files = ["-lf", DHCLIENT_LEASES, "-pf", DHCLIENT_PID, "-sf", find_true(system)]
     try:
-        system.run(["dhclient", "-4", "-1"] + files, SECONDS)
-        system.run(["dhclient", "-4", "-x"] + files, SECONDS, check=False)
+        conf = write_dhclient_conf(system, 'send host-name "%s";\ntimeout 15;\n' % name)
+        system.run(["dhclient", "-4", "-1", "-cf", conf] + files + [interface], SECONDS)
+        if not system.read(DHCLIENT_LEASES):
+            raise GuestError("dhclient has no lease to show", interface=interface, path=DHCLIENT_LEASES)
     finally:
-        for path in paths:
-            system.unlink(path)
+        try:
+            end_dhclient(system)
+        finally:
+            for path in (DHCLIENT_SPARE, DHCLIENT_LEASES, DHCLIENT_PID, DHCLIENT_CONF):
+                system.unlink(path)
+            if not was_there:
+                system.remove_dir(DHCLIENT_FOLDER)
     return True
+
+
+def write_dhclient_conf(system: System, text: str) -> str:
+    """Write what our dhclient is to go by; returns where. Raises GuestError."""
+    try:
+        system.write(DHCLIENT_CONF, text, mode=0o644, owner=ROOT)
+        return DHCLIENT_CONF
+    except GuestError:
+        system.write(DHCLIENT_SPARE, text, mode=0o644, owner=ROOT)
+        return DHCLIENT_SPARE
+
+
+def end_dhclient(system: System) -> None:
+    """End the dhclient that we have started. Raises GuestError.
+
+    It would renew the lease, and send its name, for as long as it lives. Its own `-x` does not do: it looks into the pid
+    file, which comes late, and asks for a lease itself if it finds no process.
+    """
+    ends = system.monotonic() + END_SECONDS
+    while True:
+        ours = [process for process in processes(system, "dhclient") if DHCLIENT_PID in process.argv]
+        if not ours:
+            return
+        if system.monotonic() >= ends:
+            raise GuestError("a second dhclient goes on", pid=ours[0].pid)
+        for process in ours:
+            hang_up(system, process)  # which no dhclient handles: it ends, and keeps the lease
+        system.sleep(0.1)
 
 
 def by_udhcpc(system: System, interface: str, name: str, running: Running) -> bool:
@@ -146,8 +195,13 @@ def by_udhcpc(system: System, interface: str, name: str, running: Running) -> bo
 
 def has_index_in(system: System, folder: str, interface: str) -> bool:
     """Is there a file in `folder` that is called like the kernel's number of the interface?"""
-    index = (system.read_text("/sys/class/net/%s/ifindex" % interface) or "").strip()
+    index = index_of(system, interface)
     return bool(index) and system.exists("%s/%s" % (folder, index))
+
+
+def index_of(system: System, interface: str) -> str:
+    """The kernel's number of the interface; empty if there is none."""
+    return (system.read_text("/sys/class/net/%s/ifindex" % interface) or "").strip()
 
 
 def find_true(system: System) -> str:

@@ -4,6 +4,7 @@ import re
 
 from ...door.system import System
 from ...door.text import words_in
+from ...guest.dns import DHCLIENT_CONF
 from ...guest.hostname import KEYED, STORES, assign
 from ...guest.hosts import ADDRESS, names_in
 from ...guest.hosts import PATH as HOSTS
@@ -18,6 +19,7 @@ SCRIPTS = "/etc/sysconfig/network-scripts"
 def plan_former_name(plan: Plan) -> None:
     """Forget the name. `/etc/hosts` comes first, while the other files still tell which name it is."""
     system = plan.system
+    plan.remove(DHCLIENT_CONF)  # of a boot that was cut short
     with plan.looking():
         name = former_name(system)
         if name:
