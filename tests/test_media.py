@@ -254,6 +254,18 @@ class DriveTest(ToolTest):
         )
         self.assertFalse(self.system.exists(drives.POINT))
 
+    def test_where_it_is_mounted(self) -> None:
+        """In /var/lib, where SELinux's policy allows it (not in a folder of an init script's in /run), if it can be."""
+        self.assertIsNotNone(read_media(self.system)[0])
+        folder = self.system.stat("/var/lib/azure-provisioning")
+        assert folder is not None
+        self.assertEqual(folder.st_mode & 0o7777, 0o755)
+        shutil.rmtree(self.root + "/var")
+        self.fill({"/var": ""})  # as if it could not be written
+        self.assertIsNotNone(read_media(self.system)[0])
+        self.assertEqual([argv[-1] for argv in self.tools.ran], [drives.POINT] * 2 + [drives.SPARE_POINT] * 2)
+        self.assertEqual(self.system.list("/run/azure-provisioning"), [])
+
     def test_second_file_system(self) -> None:
         self.problems = {"udf": "mount: unknown filesystem type 'udf'"}
         found, _ = read_media(self.system)

@@ -6,8 +6,9 @@ environments as a disk (Azure/azure-init issue 66). How one is found is in drive
 
 from ..door.system import System
 from ..door.text import read_line
+from ..door.tree import ROOT
 from ..errors import GuestError
-from .drives import KINDS, POINT, find_drives, find_kinds
+from .drives import KINDS, POINT, SPARE_POINT, find_drives, find_kinds
 from .ovf import Media, parse_ovf
 
 TYPE_CHECKING = False
@@ -41,46 +42,60 @@ def read_drive(system: System, drive: str) -> "Tuple[bytes, str]":
         raise GuestError("no medium")
     number = read_line(system, "/sys/block/%s/dev" % drive)
     points = [mount.point for mount in system.mounts() if mount.device == number and mount.inside == "/"]
-    if points and points[-1] != POINT:  # an automounter was here
+    if points and points[-1] not in (POINT, SPARE_POINT):  # an automounter was here
         return read_file(system, points[-1]), "/dev/%s at %s" % (drive, points[-1])
-    if not points:  # else a run before this one was interrupted
-        mount(system, drive, KINDS if drive.startswith("sr") else find_kinds(system, drive))
+    point = points[-1] if points else ""  # one that a run before this one has left
+    if not point:
+        point = mount(system, drive, KINDS if drive.startswith("sr") else find_kinds(system, drive))
     try:
-        document = read_file(system, POINT)
+        document = read_file(system, point)
     finally:
-        complaint = unmount(system)
+        complaint = unmount(system, point)
     return document, "/dev/%s%s" % (drive, complaint)
 
 
-def mount(system: System, drive: str, kinds: "Tuple[str, ...]") -> None:
-    """Mount the DVD where nobody else looks. Raises GuestError with what `mount` said of each kind of file system."""
+def make_point(system: System) -> str:
+    """Make the folder to mount on, where nobody else looks; returns its path. Raises GuestError."""
+    for point in (POINT, SPARE_POINT):
+        try:
+            system.make_dirs(point.rpartition("/")[0], owner=ROOT)
+            system.make_dirs(point, mode=0o700)
+        except GuestError:
+            if point == SPARE_POINT:
+                raise
+        else:
+            break
+    return point
+
+
+def mount(system: System, drive: str, kinds: "Tuple[str, ...]") -> str:
+    """Mount the DVD; returns where. Raises GuestError with what `mount` said of each kind of file system."""
     program = system.find_program("mount")
     if program is None:
         raise GuestError("no program to mount with")
-    system.make_dirs("/run")
-    system.make_dirs(POINT, mode=0o700)
+    point = make_point(system)
     problems = {}
     for kind in kinds:
-        argv = [program, "-t", kind, "-o", "ro,nosuid,nodev,noexec", "/dev/" + drive, POINT]
+        argv = [program, "-t", kind, "-o", "ro,nosuid,nodev,noexec", "/dev/" + drive, point]
         try:
             code, printed = system.execute(argv, MOUNT_SECONDS)
         except GuestError:
-            system.remove_dir(POINT)
+            system.remove_dir(point)
             raise
         if code == 0:
-            return
+            return point
         problems[kind] = printed.strip().partition("\n")[0][:200] or "exit code %d" % code
-    system.remove_dir(POINT)
+    system.remove_dir(point)
     raise GuestError("cannot be mounted", **problems)
 
 
-def unmount(system: System) -> str:
+def unmount(system: System, point: str) -> str:
     """Take the DVD off again, at once or when it is no longer in use; returns what is left to say."""
     program = system.find_program("umount") or "umount"
     for flags in ([], ["-l"]):
         try:
-            system.run([program] + flags + [POINT], MOUNT_SECONDS)
-            system.remove_dir(POINT)
+            system.run([program] + flags + [point], MOUNT_SECONDS)
+            system.remove_dir(point)
         except GuestError as error:
             complaint = ", which stays mounted (%s)" % error
         else:
