@@ -398,6 +398,52 @@ class ToolRoadTest(AccountTest):
         self.assertIn("no accounts file", caught.exception.details["tried"])
 
 
+class DirectoryTest(AccountTest):
+    """Users that a directory has, and no file: the name service is asked before one of their numbers is taken."""
+
+    def getent(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+        if self.hangs:
+            raise GuestError("command took too long", command=argv[0], seconds=10)
+        return (0, "ann:x:%s:\n" % argv[2]) if (argv[1], argv[2]) in self.known else (2, "")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.known = {("passwd", "1000"), ("group", "1001")}
+        self.hangs = False
+        self.tools.add("getent", self.getent)
+
+    def made(self) -> "Tuple[int, int]":
+        """(uid, gid) of the account."""
+        ensure_account(self.system, NAME)
+        account = find_account(self.system, NAME)
+        assert account is not None
+        return account.uid, account.gid
+
+    def test_number_of_a_directory_user(self) -> None:
+        self.assertEqual(self.made(), (1002, 1002))
+
+    def test_group_that_an_interrupted_tool_left(self) -> None:
+        """Its number is a user's of the directory."""
+        self.fill({"/etc/group": (self.text("/etc/group") or "") + NAME + ":x:1000:\n"})
+        self.assertEqual(self.made(), (1002, 1000))
+
+    def test_directory_that_does_not_answer(self) -> None:
+        self.hangs = True
+        self.assertEqual(self.made(), (1000, 1000))
+        self.assertEqual(len(self.tools.ran), 2)
+
+    def test_directory_that_has_all(self) -> None:
+        self.known = {("passwd", str(number)) for number in range(1000, 60001)}
+        with self.assertRaisesRegex(GuestError, "no uid is free"):
+            ensure_account(self.system, NAME)
+
+    def test_image(self) -> None:
+        """Nothing of an image is executed."""
+        self.system = FastSystem(self.root)
+        self.assertEqual(self.made(), (1000, 1000))
+        self.assertEqual(self.tools.ran, [])
+
+
 class LeftoversTest(AccountTest):
     """Locks of tools that were interrupted."""
 

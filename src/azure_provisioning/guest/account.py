@@ -36,6 +36,7 @@ from .stale_locks import clear_leftovers
 GROUPS = ("wheel", "sudo", "adm", "systemd-journal")  # joined where they exist
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/ash", "/bin/sh", "/run/current-system/sw/bin/bash")
 NO_SHELLS = ("nologin", "false", "sync", "true")
+ASK_LIMIT, ASK_SECONDS = 500, 10.0  # numbers that a directory is asked for, and how long for each
 UNSUPPORTED = "unsupported admin username"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")  # what Azure allows and useradd takes
 
@@ -164,16 +165,34 @@ ROADS: "Tuple[Tuple[str, Callable[[System, str], bool]], ...]" = (
 
 
 def free_id(system: System, wanted: "Optional[int]") -> int:
-    """The number for a new user: that of the group which is there for it, else the first that neither table uses."""
+    """The number for a new user: that of the group which is there for it, else the first that neither table uses.
+
+    No table has the users of a directory, whose files would be this user's too: the machine's own getent knows them.
+    """
     uids = {account.uid for account in all_accounts(system)}
     taken = uids | {group.gid for group in all_groups(system)}
     first, last = uid_min(system), uid_max(system)
-    if wanted is not None and first <= wanted <= last and wanted not in uids:
+    if wanted is not None and first <= wanted <= last and wanted not in uids and not is_known(system, "passwd", wanted):
         return wanted
+    asked = 0
     for number in range(first, last + 1):
-        if number not in taken:
+        if number in taken:
+            continue
+        asked += 1
+        if asked > ASK_LIMIT:
+            break
+        if not is_known(system, "passwd", number) and not is_known(system, "group", number):
             return number
     raise GuestError("no uid is free", first=first, last=last)
+
+
+def is_known(system: System, database: str, number: int) -> bool:
+    """Does the name service (nsswitch.conf(5)) have this uid or gid? A directory that does not answer has none."""
+    getent = system.find_program("getent") if system.can_run else None
+    try:
+        return getent is not None and system.run([getent, database, str(number)], ASK_SECONDS, check=False) == 0
+    except GuestError:
+        return False
 
 
 def add_group(system: System, name: str, gid: int) -> None:
