@@ -15,6 +15,7 @@ from typing import Dict, Tuple
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.console import Console
 from azure_provisioning.door.system import System
+from azure_provisioning.image.generalize.former_rules import without_doas_rules, without_sudo_rules
 from azure_provisioning.image.generalize.generalize import generalize
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from tests.guests import AZURE_VM, HOOK, OTHER_VM_ID, STATE, asked
@@ -427,7 +428,73 @@ class GeneralizeTest(ImageTest):
         without["/etc/gshadow"] = "root:*::\nsudo:*::bob\n"
         without["/etc/passwd-"] = ""
         self.assertEqual({path: self.text(path) for path in without}, without)
-        self.assertEqual(self.generalize("--user", "ann").out, "")
+        again = self.generalize("--user", "ann", code=1)
+        self.assertEqual((again.out, "there is no account ann" in again.err), ("", True))
+
+    def test_rules_of_sudo(self) -> None:
+        """All that names the user, by name or number, alone or in a list; an alias of nobody else goes too."""
+        stays = (
+            "# ann is a comment\n#1001 ALL=ALL\n%ann ALL=ALL\nDefaults env_reset\nDefaults:bob !lecture\n"
+            "Cmnd_Alias ANN = /bin/ann\nbob ALL=(ann) ALL\nAnn ALL=ALL\n#includedir /etc/sudoers.d\n"
+        )
+        files = {
+            "/etc/sudoers": (
+                stays + "ann, bob ALL=ALL\nbob,\\\n  ann ALL=(ALL) \\\n NOPASSWD: ALL\nDefaults:ann !requiretty\n"
+                'Defaults:ann,bob targetpw\n"ann" ALL=ALL\n#1000 ALL=ALL\n!ann, bob ALL=ALL\n'
+                "User_Alias ADMINS = ann, bob : ONLY = ann : OTHERS = bob\nUser_Alias AGAIN = ONLY\n"
+                "ONLY ALL=ALL\nAGAIN, bob ALL=ALL\nADMINS ALL=ALL\nann ALL=ALL",
+                stays + "bob ALL=ALL\nbob ALL=(ALL)   NOPASSWD: ALL\n"
+                "Defaults:bob targetpw\nbob ALL=ALL\n"
+                "User_Alias ADMINS = bob : OTHERS = bob\n"
+                "bob ALL=ALL\nADMINS ALL=ALL\n",
+            ),
+            "/etc/sudoers.d/numbers": ("#1000 ALL=ALL\n#1001 ALL=ALL\n", "#1001 ALL=ALL\n"),
+            "/etc/sudoers.d/ann": ("# of ann\nann ALL=ALL\n", None),
+        }
+        self.fill({path: before for path, (before, _) in files.items()})
+        self.generalize("--user", "ann")
+        for path, (_, after) in files.items():
+            self.assertEqual(self.text(path), after, path)
+
+    def test_rules_of_doas(self) -> None:
+        stays = (
+            "# permit ann\npermit :ann\npermit persist bob as ann cmd ann\ndeny bob\npermit nopass setenv { ann } bob\n"
+        )
+        taken = (
+            "permit ann\ndeny ann\n  permit nopass keepenv ann as root\n"
+            "permit setenv { -A B=c D } nopass ann cmd reboot\n"
+            'permit "ann" # sure\npermit persist \\\n  ann\npermit nolog ann cmd vi args /etc/x'
+        )
+        self.fill({"/etc/doas.conf": stays + taken, "/etc/doas.d/a.conf": stays + taken, "/etc/doas.d/b.conf": taken})
+        self.generalize("--user", "ann")
+        self.assertEqual([self.text("/etc/doas.conf"), self.text("/etc/doas.d/a.conf")], [stays] * 2)
+        self.assertIsNone(self.text("/etc/doas.d/b.conf"))
+
+    def test_rules_that_are_hostile(self) -> None:
+        for text in ("\\\n" * 50000 + "x", "a," * 50000, "!" * 100000, '"' * 99999, "permit {" * 9999, "a b\\" * 9999):
+            started = time.monotonic()
+            self.assertEqual(without_sudo_rules(text, "ann", 1000), text)
+            self.assertEqual(without_doas_rules(text, "ann"), text)
+            self.assertLess(time.monotonic() - started, 10)
+
+    def test_ids_for_storage(self) -> None:
+        """Each by what makes it anew: libnvme from the firmware's id, open-iscsi in the way of each distro."""
+        name, script = "/etc/iscsi/initiatorname.iscsi", "/lib/open-iscsi/startup-checks.sh"
+        nvme = ("/etc/nvme/hostnqn", "/etc/nvme/hostid")
+        old = "## DO NOT EDIT\nInitiatorName=iqn.1993-08.org.debian:01:abc\n"
+        for files, after in (
+            ({script: "#!/bin/sh\n"}, "GenerateName=yes\n"),
+            ({"/usr/lib/systemd/system/iscsi-init.service": "[Unit]\n"}, None),
+            ({}, old),
+        ):
+            self.use("systemd")
+            self.fill(dict(files, **dict.fromkeys(nvme, "nqn.2014-08.org.nvmexpress:uuid:1\n"), **{name: old}))
+            told = self.generalize().err
+            self.assertEqual(self.text(name), after)
+            self.assertEqual([self.text(path) for path in nvme], [None, None])
+            self.assertEqual("each VM needs a name of its own" in told, not files)
+            if files:
+                self.assertEqual(self.generalize().out, "")
 
     def test_group_that_others_need(self) -> None:
         self.fill({"/etc/group": "root:x:0:\nann:x:1000:bob\n"})
@@ -456,9 +523,12 @@ class GeneralizeTest(ImageTest):
             )
 
     def test_accounts_that_are_none(self) -> None:
-        for name in ("carl", "../etc", "-r", "a/b"):
-            result = self.generalize("--user=" + name)
-            self.assertIn("there is no account " + name, result.err)
+        """Somebody stays whom the person has misspelt: that is no image yet, though all else is done."""
+        for name in ("carl", "../etc", "-r", "a/b", "an\nn"):
+            told = self.generalize("--user=" + name, code=1).err
+            self.assertIn("there is no account " + ascii(name)[1:-1], told)
+            self.assertIn("this is no image yet: 1 things could not be done", told)
+        self.assertIsNone(self.text(STATE))
         self.assertEqual(self.text("/etc/passwd"), ACCOUNTS["/etc/passwd"])
 
     def test_homes_of_others(self) -> None:

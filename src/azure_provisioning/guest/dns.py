@@ -13,7 +13,7 @@ from ..door.tree import ROOT
 from ..errors import GuestError
 from .processes import hang_up, processes
 
-# What dhclient is given lies where AppArmor lets it read and write (/etc/apparmor.d/sbin.dhclient of Debian's): kept from
+# What dhclient is given lies where AppArmor lets it read and write (Debian's /etc/apparmor.d/sbin.dhclient): kept from
 # its configuration it sends no name, and says nothing.
 DHCLIENT_FOLDER = "/etc/dhcp"
 DHCLIENT_CONF = DHCLIENT_FOLDER + "/azure-provisioning.conf"
@@ -166,8 +166,8 @@ def write_dhclient_conf(system: System, text: str) -> str:
 def end_dhclient(system: System) -> None:
     """End the dhclient that we have started. Raises GuestError.
 
-    It would renew the lease, and send its name, for as long as it lives. Its own `-x` does not do: it looks into the pid
-    file, which comes late, and asks for a lease itself if it finds no process.
+    It would renew the lease, and send its name, for as long as it lives. Its own `-x` does not do: it looks into the
+    pid file, which comes late, and asks for a lease itself if it finds no process.
     """
     ends = system.monotonic() + END_SECONDS
     while True:

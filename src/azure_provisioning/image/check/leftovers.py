@@ -8,7 +8,7 @@ from ...errors import GuestError
 from ...guest.accounts import all_accounts, uid_min
 from ..generalize.histories import plan_histories
 from ..generalize.leases import plan_leases
-from ..generalize.machine_id import plan_machine_id
+from ..generalize.machine_id import plan_machine_id, plan_storage_ids
 from ..generalize.network_cards import plan_network_cards
 from ..generalize.own_data import plan_own_data, plan_state
 from ..generalize.plan import Plan
@@ -19,6 +19,7 @@ from .subject import Image
 # The id, what looks, what it means if something is there, and what if nothing is.
 KINDS: "Tuple[Tuple[str, Callable[[Plan], None], str, str], ...]" = (
     ("machine-id", plan_machine_id, "every VM would have the id of this machine", "every VM gets its own"),
+    ("machine-id", plan_storage_ids, "every VM would be this machine for iSCSI and NVMe", "no id for storage is left"),
     ("leases", plan_leases, "DHCP leases or ids are left", "none are left"),
     ("network-pinned", plan_network_cards, "the network card of one machine is named", "no card is named"),
     ("random-seed", plan_random_seeds, "every VM would begin with the same random numbers", "none is left"),

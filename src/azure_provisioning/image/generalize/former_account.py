@@ -1,12 +1,10 @@
 """An account of the machine that the image was made on, taken out: its home, what others keep for it, its lines."""
 
 import os
-import re
 import stat
 from contextlib import suppress
 
 from ...door.system import System
-from ...door.text import BLANKS, words_in
 from ...errors import GuestError, ProvisionError
 from ...guest.account import NAME
 from ...guest.accounts import (
@@ -27,8 +25,9 @@ from ...guest.accounts import (
     uid_min,
 )
 from ...guest.applets import find_applet, find_tool
-from ...guest.privilege import DOAS_CONF, DOAS_RULE, SUDOERS
+from ...guest.privilege import DOAS_CONF, DOAS_FOLDER, SUDOERS
 from ...guest.stale_locks import clear_leftovers
+from .former_rules import is_idle, without_doas_rules, without_sudo_rules
 from .plan import Plan, join
 
 TYPE_CHECKING = False
@@ -57,7 +56,7 @@ def plan_account(plan: Plan, name: str) -> None:
     """Remove the account `name` and all that is its own. Raises ProvisionError if it is the system's."""
     account = find_account(plan.system, name) if NAME.match(name) else None
     if account is None:
-        plan.notes.append("there is no account %s" % name)
+        plan.problems.append("there is no account %s" % ascii(name)[1:-1])
         return
     first = uid_min(plan.system)
     if account.uid < first or account.uid == NOBODY:
@@ -69,7 +68,7 @@ def plan_account(plan: Plan, name: str) -> None:
     plan_home(plan, account)
     for folder in KEPT:
         plan.remove(join(folder, name))
-    plan_privilege(plan, name)
+    plan_privilege(plan, account)
     plan.add("remove the account %s (uid %d)" % (name, account.uid), lambda: remove_account(plan.system, account))
 
 
@@ -103,41 +102,26 @@ def plan_home(plan: Plan, account: Account) -> None:
         plan.remove(home)
 
 
-def plan_privilege(plan: Plan, name: str) -> None:
-    """Remove the account's rules for sudo and doas; a file that has no other goes."""
-    doas = re.compile(r"(?m)^[ \t]*permit[ \t]+nopass[ \t]+%s[ \t]*\n?" % re.escape(name))
-    with plan.looking():
-        paths = list(SUDOERS) + plan.files(SUDO_FOLDER, "*")
-        for path in paths:
-            text = plan.system.read_text(path) or ""
-            if without_rules(text, name) != text and path not in SUDOERS and is_idle(without_rules(text, name)):
-                plan.remove(path)
-            else:
-                plan.rewrite(path, lambda text: without_rules(text, name))
-        text = plan.system.read_text(DOAS_RULE) or ""
-        if doas.search(text) and is_idle(doas.sub("", text)):
-            plan.remove(DOAS_RULE)
-        for path in (DOAS_RULE, DOAS_CONF):
-            plan.rewrite(path, lambda text: doas.sub("", text))
+def plan_privilege(plan: Plan, account: Account) -> None:
+    """Remove the account's rules for sudo and doas, wherever they are; a file that has no other goes."""
 
+    def sudo(text: str) -> str:
+        return without_sudo_rules(text, account.name, account.uid)
 
-def without_rules(text: str, name: str) -> str:
-    """sudoers without the rules of a user; a rule goes on in the next line after a backslash."""
-    kept, dropping, goes_on = [], False, False
-    for line in text.split("\n"):
-        if not goes_on:
-            words = words_in(line)
-            dropping = bool(words) and words[0].strip('"') == name
-        goes_on = line.rstrip("\r").endswith("\\")
-        if not dropping:
-            kept.append(line)
-    return "\n".join(kept)
+    def doas(text: str) -> str:
+        return without_doas_rules(text, account.name)
 
-
-def is_idle(text: str) -> bool:
-    """Is there nothing but comments in it? `#includedir` is none."""
-    lines = [line.strip(BLANKS) for line in text.split("\n")]
-    return all(not line or (line.startswith("#") and not line.startswith("#include")) for line in lines)
+    kinds = ((sudo, SUDOERS, SUDO_FOLDER), (doas, (DOAS_CONF,), DOAS_FOLDER))
+    for change, mains, folder in kinds:
+        for path in [*mains, *plan.files(folder, "*")]:
+            with plan.looking():
+                text = plan.system.read_text(path) or ""
+                if change(text) == text:
+                    continue
+                if path not in SUDOERS and is_idle(change(text)) and path != DOAS_CONF:
+                    plan.remove(path)
+                else:
+                    plan.rewrite(path, change)
 
 
 # -- its lines -------------------------------------------------------------------------------------------------------

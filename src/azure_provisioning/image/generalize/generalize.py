@@ -28,7 +28,7 @@ from .former_name import plan_former_name
 from .histories import plan_histories
 from .leases import plan_leases
 from .logs import plan_logs
-from .machine_id import plan_machine_id
+from .machine_id import plan_machine_id, plan_storage_ids
 from .network_cards import plan_network_cards
 from .own_data import plan_compiled, plan_own_data, plan_state
 from .plan import Plan, join
@@ -114,6 +114,7 @@ def make_plan(
     plan_random_seeds(plan)
     plan_former_name(plan)
     plan_machine_id(plan)
+    plan_storage_ids(plan)
     plan_own_data(plan)
     plan_compiled(plan, console, program)
     plan_logs(plan)

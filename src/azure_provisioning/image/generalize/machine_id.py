@@ -1,4 +1,6 @@
-"""The machine's id, in the form that the init system takes for "make a new one"."""
+"""The machine's ids, each in the form that whoever made it takes for "make a new one"."""
+
+import re
 
 from ...init import manifest
 from ...init.detection import find_init
@@ -7,6 +9,13 @@ from .plan import Plan, remove
 MACHINE_ID = "/etc/machine-id"
 DBUS_ID = "/var/lib/dbus/machine-id"
 NEW = (b"", b"uninitialized")
+# Who makes them: without the files libnvme takes the firmware's id of the VM. Of iSCSI's, Fedora's service makes one
+# that is missing, and the script by which Debian starts open-iscsi makes one where the file says so.
+NVME_IDS = ("/etc/nvme/hostnqn", "/etc/nvme/hostid")
+ISCSI_NAME = "/etc/iscsi/initiatorname.iscsi"
+ISCSI_SERVICES = ("/usr/lib/systemd/system/iscsi-init.service", "/lib/systemd/system/iscsi-init.service")
+ISCSI_SCRIPTS = ("/lib/open-iscsi/startup-checks.sh", "/usr/lib/open-iscsi/startup-checks.sh")
+ISCSI_NEW = "GenerateName=yes\n"
 
 
 def plan_machine_id(plan: Plan) -> None:
@@ -29,6 +38,23 @@ def plan_machine_id(plan: Plan) -> None:
             plan.add("empty " + MACHINE_ID, lambda: forget(plan))
         elif not by_systemd and not system.is_link(MACHINE_ID) and plan.is_own(MACHINE_ID):
             plan.add("remove " + MACHINE_ID, lambda: remove(system, MACHINE_ID))
+
+
+def plan_storage_ids(plan: Plan) -> None:
+    """Make it a new machine for iSCSI and NVMe over fabrics too: a target lets in, or locks, by these names."""
+    system = plan.system
+    for path in NVME_IDS:
+        plan.remove(path)
+    with plan.looking():
+        text = system.read_text(ISCSI_NAME)
+        if text is None or not re.search(r"(?m)^[ \t]*InitiatorName[ \t]*=", text):
+            return
+        if any(system.exists(path) for path in ISCSI_SCRIPTS):
+            plan.rewrite(ISCSI_NAME, lambda _: ISCSI_NEW)
+        elif any(system.exists(path) for path in ISCSI_SERVICES):
+            plan.remove(ISCSI_NAME)
+        else:
+            plan.notes.append("%s stays: each VM needs a name of its own, as iscsi-iname makes it" % ISCSI_NAME)
 
 
 def is_systemd(plan: Plan) -> bool:

@@ -1,0 +1,112 @@
+"""The rules of sudo and doas that name one account, taken out of files that have others too."""
+
+import re
+
+from ...door.text import BLANKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional, Set
+
+# sudoers(5): an item of a list of users, which `!` negates; a list has commas between them, and maybe blanks.
+ITEM = r'(?:!\s*)*(?:"[^"]*"|(?:\\.|[^\s,=:"\\])+)'
+USERS = r"%s(?:\s*,\s*%s)*" % (ITEM, ITEM)
+RULE = re.compile(r"(?P<head>)(?P<users>%s)(?P<rest>\s.*)\Z" % USERS, re.DOTALL)
+DEFAULTS = re.compile(r"(?P<head>Defaults\s*:\s*)(?P<users>%s)(?P<rest>.*)\Z" % USERS, re.DOTALL)
+ALIAS = re.compile(r"(User_Alias\s+)(.*)\Z", re.DOTALL)
+DEFINITION = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(%s)\s*\Z" % USERS, re.DOTALL)
+OTHERS = re.compile(r"(?:Host|Runas|Cmnd|Cmd)_Alias\s|Defaults|@include|#(?![0-9])")  # `#1000` is a uid
+ROUNDS = 20  # an alias that is emptied may be the only one in another
+DOAS_WORD = re.compile(r'"[^"]*"|[{}]|[^\s{}"#]+|#.*')
+DOAS_ACTIONS = ("permit", "deny")
+DOAS_OPTIONS = ("nopass", "nolog", "persist", "keepenv")
+LINE_LIMIT = 64 << 10  # characters of a rule that is looked into
+
+
+def without_sudo_rules(text: str, name: str, uid: int) -> str:
+    """sudoers without the rules of one user: what is left of a list stays, and an alias of nobody else goes too."""
+    gone = {name, "#%d" % uid}
+    for _ in range(ROUNDS):
+        emptied: "Set[str]" = set()
+        kept = [keep_sudo(line, gone, emptied) for line in logical_lines(text)]
+        text = "".join(line for line in kept if line is not None)
+        if not emptied:
+            break
+        gone = emptied
+    return text
+
+
+def logical_lines(text: str) -> "List[str]":
+    """The lines as sudo and doas take them: one goes on in the next after a backslash. Each with its end."""
+    return re.findall(r"(?:[^\\\n]|\\.)*\n|(?:[^\\]|\\.|\\\Z)+\Z", text, re.DOTALL)
+
+
+def keep_sudo(line: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str]":
+    """What stays of a line without these users; None if nothing does. Aliases without members are `emptied`."""
+    plain = re.sub(r"\\\r?\n", " ", line).strip()
+    if len(plain) > LINE_LIMIT:
+        return line
+    alias, defaults = ALIAS.match(plain), DEFAULTS.match(plain)
+    if alias:
+        return keep_alias(line, alias.group(1), alias.group(2), gone, emptied)
+    if not plain or (OTHERS.match(plain) and not defaults):
+        return line
+    match = defaults or RULE.match(plain)
+    if match is None:
+        return line
+    head, users, rest = match.group("head"), match.group("users"), match.group("rest")
+    left = without_users(users, gone)
+    if left is None:
+        return line
+    return head + left + rest + "\n" if left else None
+
+
+def keep_alias(line: str, head: str, text: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str]":
+    """The same for a line that defines aliases of users, with colons between them."""
+    kept, changed = [], False
+    for definition in text.split(":"):
+        match = DEFINITION.match(definition)
+        left = without_users(match.group(2), gone) if match else None
+        changed = changed or left is not None
+        if match is None or left is None:
+            kept.append(definition.strip())
+        elif left:
+            kept.append("%s = %s" % (match.group(1), left))
+        else:
+            emptied.add(match.group(1))
+    return (head + " : ".join(kept) + "\n" if kept else None) if changed else line
+
+
+def without_users(users: str, gone: "Set[str]") -> "Optional[str]":
+    """A list without some of its users; None if none of them is in it."""
+    items = re.findall(ITEM, users)
+    left = [item for item in items if re.sub(r"\\(.)", r"\1", item.lstrip("! \t")).strip('"') not in gone]
+    return None if len(left) == len(items) else ", ".join(left)
+
+
+def without_doas_rules(text: str, name: str) -> str:
+    """doas.conf(5) without the rules of one user, whatever their options, targets and commands are."""
+    return "".join(line for line in logical_lines(text) if doas_user(line) != name)
+
+
+def doas_user(line: str) -> str:
+    """Whom a rule is about; empty for what is none."""
+    plain = re.sub(r"\\\r?\n", " ", line)[:LINE_LIMIT]
+    words = [word for word in DOAS_WORD.findall(plain) if not word.startswith("#")]
+    if not words or words[0] not in DOAS_ACTIONS:
+        return ""
+    left = iter(words[1:])
+    for word in left:
+        if word == "setenv":
+            for inner in left:
+                if inner == "}":
+                    break
+        elif word not in DOAS_OPTIONS:
+            return str(word.strip('"'))
+    return ""
+
+
+def is_idle(text: str) -> bool:
+    """Is there nothing but comments in it? `#includedir` is none, and `#1000` is a uid."""
+    lines = [line.strip(BLANKS) for line in text.split("\n")]
+    return all(not line or (line.startswith("#") and not re.match(r"#(?:include|[0-9])", line)) for line in lines)
