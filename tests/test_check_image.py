@@ -146,14 +146,43 @@ class DiskTest(CheckTest):
 
     def test_root(self) -> None:
         self.fstab("root-filesystem", "error", "/ read-only", "UUID=0 / ext4 ro,noatime 0 1")
-        self.fstab("root-filesystem", "error", "/etc on a tmpfs", "tmpfs /etc tmpfs defaults 0 0")
-        self.fstab("root-filesystem", "warning", "/var/lib on a tmpfs", "tmpfs /var/lib/ tmpfs defaults 0 0")
+        own = "/var/lib/azure-provisioning"
+        upper = "overlay %s overlay lowerdir=%s,upperdir=/%s/upper,workdir=/%s/work 0 0"
+        for level, pattern, lines in (
+            ("error", "/etc is on a tmpfs.* nobody can log in", ["tmpfs /etc tmpfs defaults 0 0"]),
+            ("error", "/home is on a ramfs.* nobody can log in", ["none /home/ ramfs"]),
+            ("error", "/etc and %s are on a tmpfs" % own, ["tmpfs / tmpfs rw"]),
+            ("error", "/etc is on a tmpfs", ["tmpfs / tmpfs rw", "/dev/disk/azure/x /var ext4"]),
+            ("error", "/etc is on a tmpfs", [upper % ("/etc", "/etc", "run/etc", "run/etc")]),
+            (
+                "error",
+                "/etc is on a tmpfs",
+                ["t /vol tmpfs", upper % ("/etc", "", "vol/e", "")],
+            ),
+            (
+                "error",
+                "/home is on a tmpfs",
+                ["t /v tmpfs", "o /o overlay upperdir=/v/u", upper % ("/home", "", "o", "")],
+            ),
+            ("warning", "%s is on a tmpfs.* what is set up stays" % own, ["tmpfs /var/lib/ tmpfs defaults 0 0"]),
+            ("warning", "%s is on a tmpfs" % own, [upper % ("/var", "/var", "run/var", "run/var")]),
+        ):
+            self.fstab("root-filesystem", level, pattern, "\n".join(lines))
         self.bad("root-filesystem", "error", "ROOTFS_READ_ONLY", {"/etc/default/rcS": "ROOTFS_READ_ONLY=yes\n"})
         self.bad("root-filesystem", "error", "overlayroot", {"/etc/overlayroot.conf": 'overlayroot="tmpfs"\n'})
         self.bad("root-filesystem", "error", "in memory", {GRUB_CFG: GRUB.replace("ro ", "ro systemd.volatile=yes ")})
         self.start()
         self.fill({FSTAB: "# tmpfs / tmpfs\ntmpfs /tmp tmpfs\nUUID=0 / ext4 errors=remount-ro 0 1\n"})
         self.good("root-filesystem")
+        for lines in (
+            [upper % ("/etc", "/etc", "data/etc", "data/etc"), "UUID=1 /data ext4"],
+            ["tmpfs /etc tmpfs noauto"],
+            [upper % ("/", "/", "etc", "etc")],
+            ["o /etc overlay upperdir=/home/x", "o /home overlay upperdir=/etc/x"],
+            ["overlay / overlay", "overlay /etc overlay upperdir=", "overlay /home overlay upperdir=/home/x"],
+        ):
+            self.fill({FSTAB: "\n".join(lines) + "\n"})
+            self.good("root-filesystem")
 
     def test_diskless(self) -> None:
         """Alpine's: root is a tmpfs, and `lbu` writes the archive from which it is made at the next boot."""

@@ -253,6 +253,21 @@ class ChoiceTest(ImageTest):
         self.assertIn("not the root of a Linux system", self.refused("install", code=2))
 
 
+class ForgetfulTest(ImageTest):
+    def test_what_fstab_keeps_in_memory(self) -> None:
+        self.image("systemd")
+        for line, said in (
+            ("overlay /etc overlay lowerdir=/etc,upperdir=/run/etc,workdir=/run/work", "/etc is on a tmpfs"),
+            ("tmpfs /home tmpfs", "/home is on a tmpfs"),
+            ("tmpfs /var tmpfs", "/var/lib/azure-provisioning is on a tmpfs"),
+            ("tmpfs /tmp tmpfs", ""),
+        ):
+            self.fill({"/etc/fstab": line + "\n"})
+            told = self.install().err
+            self.assertEqual("which forgets" in told, bool(said), told)
+            self.assertIn(said, told)
+
+
 class RivalTest(ImageTest):
     """Another provisioner would do its work too: said, and installed all the same."""
 

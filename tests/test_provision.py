@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 from functools import partial
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 from xml.dom import minidom
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
@@ -653,6 +653,32 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(asked(azure), GOOD + GOOD)
         self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
+
+    def test_what_is_forgotten_before_the_rest(self) -> None:
+        """Read-only images keep some folders in memory: the serial console says what comes of it."""
+
+        class Forgetful(FastSystem):
+            kinds: "Dict[str, str]" = {}
+
+            def volatile(self, path: str) -> str:
+                return self.kinds.get(path, "")
+
+        own = os.path.dirname(STATE)
+        for kinds, said in (
+            ({"/etc": "tmpfs"}, "/etc is on a tmpfs, which forgets: from the second boot on nobody can log in"),
+            ({"/home": "tmpfs"}, "/home is on a tmpfs, which forgets: from the second boot on nobody can log in"),
+            ({"/etc": "tmpfs", own: "tmpfs"}, "are on a tmpfs, which forgets: every boot sets this VM up again"),
+            ({own: "tmpfs"}, own + " is on a tmpfs, which forgets what is done, while what is set up stays"),
+            ({}, ""),
+        ):
+            with self.subTest(kinds):
+                self.setUp()
+                self.azure()
+                self.system = Forgetful(self.root, self.speed)
+                self.system.kinds = kinds
+                self.assert_ready(self.boot())
+                self.assertEqual("which forgets" in self.story, bool(said))
+                self.assertIn(said, self.story)
 
     def test_the_account_of_another_vm(self) -> None:
         for user, told in (("root", False), ("alice", True)):  # one that was refused is nobody's

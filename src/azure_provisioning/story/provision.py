@@ -13,8 +13,9 @@ from ..guest import gates
 from ..records import Instance, Profile
 from .boot import Boot
 from .fetch import fetch, name_proxy_agent, wait_for_azure
+from .lasting import find_mismatch
 from .report import report, report_ready, write_to_pool
-from .state import CONFIGURED, FOLDER, PREPARED, READY, same_vm
+from .state import CONFIGURED, PREPARED, READY, same_vm
 from .steps import take_steps
 
 TYPE_CHECKING = False
@@ -155,9 +156,9 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
     if not instance.has_profile and disc is None and boot.state.is_of_former_vm:
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
         return
-    kind = boot.system.volatile(FOLDER)
-    if kind:
-        boot.console.warn("%s is on a %s, which forgets: the next boot will set this VM up again" % (FOLDER, kind))
+    forgotten = find_mismatch(boot.system.volatile)
+    if forgotten:
+        boot.console.announce("warning: " + forgotten)
     profile = make_profile(instance, disc)
     if boot.state.former_user:
         boot.console.warn("the account %s is of another VM, and stays" % boot.state.former_user)

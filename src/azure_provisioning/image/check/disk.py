@@ -1,10 +1,12 @@
 """The file systems: is root one that can be written and lasts, and are they named so that Azure's disks are found?"""
 
 import re
+from functools import partial
 from typing import Iterator, List, NamedTuple
 
+from ...door.files import is_below
 from ...door.text import words_in
-from ...story import state
+from ...story.lasting import VOUCHED, find_mismatch
 from .. import diskless
 from .finding import Finding, error, ok, warning
 from .serial import LOADERS, SOURCES, command_lines
@@ -13,7 +15,8 @@ from .subject import Image
 FORGETFUL = ("tmpfs", "ramfs")
 NEVER = re.compile(r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d)")  # what other clouds and boards call theirs
 CHANGING = re.compile(r"/dev/(?:sd[a-z]|nvme\d)")
-KEPT = ("/", "/etc", "/var", "/var/lib", state.FOLDER, "/home", "/root")
+IN_MEMORY = "/run"  # whatever fstab says
+LAYERS = 8  # overlays on one another
 
 
 class Line(NamedTuple):
@@ -36,14 +39,30 @@ def read_fstab(image: Image) -> "List[Line]":
     return found
 
 
+def kind_of(image: Image, path: str, layers: int = LAYERS) -> str:
+    """The kind of file system ("tmpfs") that fstab has `path` on, if a reboot forgets that one; empty if it lasts."""
+    above = [line for line in read_fstab(image) if is_below(path, line.point) and "noauto" not in line.options]
+    found = max(above, key=lambda line: len(line.point), default=None)
+    if is_below(path, IN_MEMORY):
+        return "tmpfs"
+    if found is None:
+        return ""
+    if found.kind == "overlay" and layers:  # as lasting as its upper layer
+        upper = [word.partition("=")[2] for word in found.options if word.startswith("upperdir=")]
+        outside = [place for place in upper if not is_below(place, found.point)]  # else it lies below the overlay
+        return kind_of(image, outside[0], layers - 1) if outside else ""
+    return found.kind if found.kind in FORGETFUL else ""
+
+
 def check_root_filesystem(image: Image) -> "Iterator[Finding]":
     """An account that is made must still be there after the next boot."""
     problems = []
     edit = image.edit("/etc/fstab")
+    forgotten = find_mismatch(partial(kind_of, image))
+    if forgotten:
+        grave = any(kind_of(image, path) for path in VOUCHED)
+        problems.append((error if grave else warning)("root-filesystem", "by fstab " + forgotten, edit))
     for line in read_fstab(image):
-        if line.point in KEPT and line.kind in FORGETFUL:
-            message = "fstab has %s on a %s, which forgets at every boot" % (line.point, line.kind)
-            problems.append((error if line.point in ("/", "/etc") else warning)("root-filesystem", message, edit))
         if line.point in ("/", "/etc") and "ro" in line.options:
             problems.append(
                 error("root-filesystem", "fstab has %s read-only: no account can be made" % line.point, edit)
@@ -70,13 +89,13 @@ def of_running(image: Image) -> "List[Finding]":
     found: "List[Finding]" = []
     if not system.live:
         return found
-    kind = system.volatile(state.FOLDER) or system.volatile("/etc")
-    if kind:
-        message = "it is a %s: what is done is forgotten at every boot" % kind
+    forgotten = find_mismatch(system.volatile)
+    if forgotten:
+        grave = any(map(system.volatile, VOUCHED))
         remedy = diskless.keep(system)
         if remedy:
-            message += ", unless it is committed, at the end of a boot by a program in ready.d"
-        found.append(error("root-filesystem", message, remedy))
+            forgotten += ", unless it is committed, at the end of a boot by a program in ready.d"
+        found.append((error if grave else warning)("root-filesystem", forgotten, remedy))
     root = [mount for mount in system.mounts() if mount.point in ("/", "/etc")]
     if root and "ro" in root[-1].options.split(","):
         found.append(error("root-filesystem", "%s is read-only: no account can be made" % root[-1].point))

@@ -14,7 +14,10 @@ from ...init import declared, detection, manifest, table
 from ...init.unit import DEFAULT, SHELL
 from ...records import Hook
 from ...story import state
+from ...story.lasting import find_mismatch
+from ..check.disk import kind_of
 from ..check.interpreter import missing_modules
+from ..check.subject import Image
 from ..python import WITHOUT, describe_lack, find_interpreter, is_python, unheard_options
 from ..root import check_root
 
@@ -94,9 +97,9 @@ def install(
         console.warn("%s: %s" % (lack, WITHOUT))
         if not system.find_program("curl", "wget", "nc"):
             console.warn("there is no curl, wget or nc either, and a boot needs one of them")
-    kind = system.volatile(state.FOLDER)
-    if kind:
-        console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))
+    forgotten = find_mismatch(system.volatile if system.root == "/" else lambda path: kind_of(Image(system), path))
+    if forgotten:
+        console.warn(forgotten)
     return name
 
 

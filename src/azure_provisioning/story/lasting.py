@@ -1,0 +1,32 @@
+"""Does what a boot sets up last as long as the state that vouches for it?
+
+Read-only images have an overlay on a tmpfs over some of their folders (Yocto's overlayfs-etc, systemd.volatile=).
+"""
+
+from .state import FOLDER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+VOUCHED = ("/etc", "/home")  # the account and its rights, and its keys
+
+
+def find_mismatch(kind_of: "Callable[[str], str]") -> str:
+    """What is forgotten before the rest, in words; empty if all lasts, or nobody knows.
+
+    `kind_of` a path is the kind of file system that it is on if a reboot forgets that ("tmpfs"), else empty.
+    """
+    own = kind_of(FOLDER)
+    for path in VOUCHED:
+        kind = kind_of(path)
+        if kind and own and path == VOUCHED[0]:
+            return "%s and %s are on a %s, which forgets: every boot sets this VM up again" % (path, FOLDER, kind)
+        if kind:
+            return (
+                "%s is on a %s, which forgets: from the second boot on nobody can log in, and Ready was accepted before"
+                % (path, kind)
+            )
+    if own:
+        return "%s is on a %s, which forgets what is done, while what is set up stays" % (FOLDER, own)
+    return ""
