@@ -10,16 +10,19 @@ import stat
 import subprocess
 import sys
 import time
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.console import Console
 from azure_provisioning.door.system import System
+from azure_provisioning.errors import GuestError
 from azure_provisioning.image.generalize.former_rules import without_doas_rules, without_sudo_rules
 from azure_provisioning.image.generalize.generalize import generalize
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from tests import TOP
 from tests.guests import AZURE_VM, HOOK, OTHER_VM_ID, STATE, asked
 from tests.images import SUPPORTED, ImageTest, Result, built_file, listing, open_and_read
+from tests.tools import ToolSystem
 
 ID = "0123456789abcdef0123456789abcdef\n"
 
@@ -430,6 +433,63 @@ class GeneralizeTest(ImageTest):
         self.assertEqual({path: self.text(path) for path in without}, without)
         again = self.generalize("--user", "ann", code=1)
         self.assertEqual((again.out, "there is no account ann" in again.err), ("", True))
+
+    def test_password_drop_in(self) -> None:
+        path = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"
+        self.fill({path: "PasswordAuthentication no\n"})
+        self.generalize()
+        self.assertIsNone(self.text(path))
+
+    def test_running_machine(self) -> None:
+        """What its services would write anew is seen to first; a power-off leaves them no time for it."""
+
+        class Running(ToolSystem):
+            live = True
+            offs = 0
+
+            def sync(self) -> None:
+                pass
+
+            def power_off(self) -> None:
+                self.offs += 1
+
+        system = Running(self.root)
+        left: "List[bool]" = []
+
+        def relinquish(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            left.append(system.exists("/var/log/journal/" + ID.strip()) and argv[1:] == ["--relinquish-var"])
+            return 0, ""
+
+        def stop(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if argv[1:] == ["stop", "systemd-random-seed"]:
+                system.write("/var/lib/systemd/random-seed", "as it is written at a power-off")
+            return 0, ""
+
+        system.add("journalctl", relinquish)
+        system.add("systemctl", stop)
+        console = Console(self.stream)
+        generalize(system, console, lambda: None, poweroff=True)
+        self.assertEqual(left, [True])
+        self.assertIsNone(self.text("/var/lib/systemd/random-seed"))
+        self.assertIn("the next boot uses this up; capture it now", self.story)
+        self.assertEqual(system.offs, 0)  # the command line's, when all is said
+
+    def test_power_off_is_for_the_running_machine(self) -> None:
+        self.assertIn(
+            "only the running machine can be powered off", self.refused("generalize", "--yes", "--poweroff", code=2)
+        )
+        with self.assertRaises(GuestError):
+            self.system.power_off()
+
+    def test_container_is_never_powered_off(self) -> None:
+        """The kernel would switch off the machine that it runs on."""
+        code = "from azure_provisioning.door import system; print(system.has_first_pids())"
+        unshare = ["unshare", "--pid", "--fork"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
+        environment = dict(os.environ, PYTHONPATH=os.path.join(TOP, "src"))
+        done = subprocess.run(
+            unshare + [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, universal_newlines=True
+        )
+        self.assertEqual(done.stdout, "False\n")
 
     def test_rules_of_sudo(self) -> None:
         """All that names the user, by name or number, alone or in a list; an alias of nobody else goes too."""

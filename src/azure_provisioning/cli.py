@@ -176,10 +176,14 @@ def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
             lambda: None if arguments.yes else agree("Do all this to %s" % system.root),
             users=arguments.user,
             remove_agent=arguments.remove_agent,
+            poweroff=arguments.poweroff,
             program=own_file() if DIGEST else b"",
         )
     finally:
         show(list(dict.fromkeys(system.touched)))  # some more than once
+    if arguments.poweroff:
+        console.say("powering off")
+        system.power_off()
     return 0
 
 

@@ -87,10 +87,12 @@ VERBS = (
             ROOT,
             Option("--user", "also remove this account, with its home", "NAME", repeated=True),
             Option("--remove-agent", "also take out waagent and cloud-init"),
+            Option("--poweroff", "then switch the machine off at once, before anything is written anew"),
             Option("--yes", "do not ask"),
         ),
         (
             ("generalize", "shows what it will do, and asks; without a terminal it only shows"),
+            ("generalize --user ann --poweroff", "on the machine itself, by ann, whom it then knows no more"),
             ("generalize --root /mnt/image --user ann --yes", "from outside, and without a question"),
         ),
     ),

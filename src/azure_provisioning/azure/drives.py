@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Tuple
 
-# Where it is mounted, by us. SELinux's policy lets an init script mount on a folder in /var/lib, and not on one of its own
-# in /run: that has to do where /var cannot be written.
+# Where it is mounted, by us. SELinux's policy lets an init script mount on a folder in /var/lib, and not on one of its
+# own in /run: that has to do where /var cannot be written.
 POINT = "/var/lib/azure-provisioning/media"
 SPARE_POINT = "/run/azure-provisioning/media"
 BLOCK = "/sys/block"
@@ -53,7 +53,8 @@ def may_be_dvd(system: System, disk: str) -> bool:
     swaps = (system.read_text("/proc/swaps") or "").split("\n")
     if any(line.startswith("/dev/%s " % disk) for line in swaps):
         return False
-    mounts = [mount for mount in system.mounts() if mount.point not in (POINT, SPARE_POINT)]  # that one a run of ours has left
+    ours = (POINT, SPARE_POINT)  # such a mount a run of ours has left
+    mounts = [mount for mount in system.mounts() if mount.point not in ours]
     return not any(number == mount.device or mount.source == "/dev/" + disk for mount in mounts)
 
 

@@ -13,7 +13,7 @@ from ...door.budget import USUAL, Limits, limited
 from ...door.labels import describe_missing
 from ...door.lock import wait_for_turn
 from ...door.system import System
-from ...errors import GuestError, ProvisionError
+from ...errors import GuestError, ProvisionError, UsageError
 from ...guest.account import NAME
 from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
 from ...init import manifest, table
@@ -22,7 +22,7 @@ from ..command import Command
 from ..install.install import install
 from ..root import check_root
 from ..whole import find_damage
-from .agent import plan_agents
+from .agent import plan_agents, stop
 from .former_account import people, plan_account
 from .former_name import plan_former_name
 from .histories import plan_histories
@@ -31,8 +31,8 @@ from .logs import plan_logs
 from .machine_id import plan_machine_id, plan_storage_ids
 from .network_cards import plan_network_cards
 from .own_data import plan_compiled, plan_own_data, plan_state
-from .plan import Plan, join
-from .random_seed import plan_random_seeds
+from .plan import Change, Plan, join
+from .random_seed import SERVICES, plan_random_seeds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,15 +50,18 @@ def generalize(
     *,
     users: "Sequence[str]" = (),
     remove_agent: bool = False,
+    poweroff: bool = False,
     program: bytes = b"",
 ) -> None:
     """Say what will be done, have the person `agree`, and do it; `system.touched` then lists what was changed.
 
     `agree` raises ProvisionError for no. What cannot be done is told, and the rest done. Raises ProvisionError if
     anything could not, and, with nothing touched, if there is no Linux system or an account is the system's. `program`
-    is the file that this runs from, if it is the built one.
+    is the file that this runs from, if it is the built one. `poweroff`: the caller switches the machine off at once.
     """
     check_root(system)
+    if poweroff and not system.live:
+        raise UsageError("only the running machine can be powered off", root=system.root)
     if system.root == "/" and os.geteuid() != 0:
         raise ProvisionError("only root can generalize the machine that it runs on", advice="call it with sudo")
     system.in_place = False  # what is mounted on a file is not the image's
@@ -77,6 +80,8 @@ def generalize(
     if plan.changes:
         agree()
         failed = plan.carry_out(console)
+        if poweroff:
+            empty_logs(system, console)  # what was written meanwhile: sudo's, for one, has the person's name
         system.sync()
     unlabelled = describe_missing(system, system.labels)
     if unlabelled:
@@ -92,7 +97,8 @@ def generalize(
     if left:
         console.say("generalized: the next boot uses this up if that is done before")
     elif table.find_hook(system)[1]:
-        console.say("generalized: " + diskless.next_step(system))
+        how = "the next boot uses this up; capture it now" if poweroff else diskless.next_step(system)
+        console.say("generalized: " + how)
     else:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
 
@@ -111,7 +117,11 @@ def make_plan(
     purged = plan_agents(plan, remove_agent)
     plan_leases(plan)
     plan_network_cards(plan)
+    seeds = len(plan.changes)
     plan_random_seeds(plan)
+    if system.live and plan.changes[seeds:]:
+        what = "have the machine keep no random numbers for its next boot"
+        plan.changes.insert(seeds, Change(what, lambda: stop(system, SERVICES)))
     plan_former_name(plan)
     plan_machine_id(plan)
     plan_storage_ids(plan)

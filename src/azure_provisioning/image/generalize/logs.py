@@ -21,6 +21,7 @@ NO_LOG_NAMES = ("config", "lock", "state")
 
 def plan_logs(plan: Plan) -> None:
     """Empty what is written now, because its writer may need it with its owner and mode; remove what was rotated."""
+    plan_journal(plan)
     left = [LIMIT]
     plan_folder(plan, TOP, DEPTH, left)
     if left[0] < 0:
@@ -28,6 +29,14 @@ def plan_logs(plan: Plan) -> None:
     for folder in DUMPS:
         for path in plan.files(folder, "*"):
             plan.remove(path)
+
+
+def plan_journal(plan: Plan) -> None:
+    """Have the journal go on in memory: journald would make its folder anew, with all that it still has of this VM."""
+    system = plan.system
+    tool = system.find_program("journalctl") if system.live else None
+    if tool and any(JOURNAL.match(name) for name, _ in plan.look(TOP + "/journal")):
+        plan.add("have the journal go on in memory", lambda: system.run([tool or "", "--relinquish-var"], check=False))
 
 
 def plan_folder(plan: Plan, folder: str, depth: int, left: "List[int]") -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from ...azure.kvp import POOL
 from ...compiled.keep import KEPT, is_genuine, keep, own_place
 from ...console import Console
+from ...guest.sshd import DROP_IN
 from ...init import manifest
 from ...story.provision import LOG
 from ...story.state import FOLDER, PATH
@@ -20,6 +21,7 @@ def plan_own_data(plan: Plan) -> None:
             continue  # a folder in there is not ours
         plan.remove(path)
     plan.remove(LOG)
+    plan.remove(DROP_IN)  # whether passwords are taken: Azure says it of each VM
     with plan.looking():
         if plan.system.read(POOL, head=True):
             plan.empty(POOL)

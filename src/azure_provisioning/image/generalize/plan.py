@@ -26,7 +26,7 @@ class Change(NamedTuple):
     """One of the things to do."""
 
     what: str  # "remove /etc/ssh/ssh_host_rsa_key"
-    make: Callable[[], None]
+    make: Callable[[], object]
 
 
 class Plan:
@@ -121,7 +121,7 @@ class Plan:
 
     # -- to be done -----------------------------------------------------------------------------------------------
 
-    def add(self, what: str, make: "Callable[[], None]") -> None:
+    def add(self, what: str, make: "Callable[[], object]") -> None:
         """One more thing to do, in words and as a function, which raises GuestError if it cannot be done."""
         self.changes.append(Change(what, make))
 

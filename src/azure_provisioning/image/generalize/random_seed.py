@@ -19,6 +19,10 @@ SEEDS = (
 )
 
 
+# What writes them when the machine is powered off in order, unless it was stopped before.
+SERVICES = ("systemd-random-seed", "seedrng", "urandom", "random")
+
+
 def plan_random_seeds(plan: Plan) -> None:
     """Remove the kept seeds."""
     for folder, names in SEEDS:
