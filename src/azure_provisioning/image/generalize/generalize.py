@@ -94,6 +94,8 @@ def generalize(
     left = table.left_to_do(system)
     for what in left:
         console.warn(what)
+    if left and poweroff:
+        raise ProvisionError("generalized, but not powered off: see the warnings above for what is left to do")
     if left:
         console.say("generalized: the next boot uses this up if that is done before")
     elif table.find_hook(system)[1]:
