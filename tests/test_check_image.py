@@ -1,9 +1,13 @@
 """`check`: consoles, disks, the clock, options, other agents, and what belongs to one machine."""
 
+import io
 import os
 
+from azure_provisioning.console import Console
 from azure_provisioning.image import diskless
 from azure_provisioning.image.check import check, packages
+from azure_provisioning.image.generalize.agent import plan_agents
+from azure_provisioning.image.generalize.plan import Plan
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.story.state import PATH as STATE
 from tests.images import call, cli
@@ -280,6 +284,30 @@ class AgentsTest(CheckTest):
         self.assertEqual(remedy, "azure-provisioning generalize --remove-agent --root " + self.root)
         self.fill({"/etc/waagent.conf": "Provisioning.Agent=disabled\n"})
         self.assertEqual([one.level for one in self.findings("other-agent")], ["warning", "ok"])
+
+    def test_nothing_left_after_removal(self) -> None:
+        """What --remove-agent leaves in an image, where no package manager is run, is not its business again."""
+        for name, service, kept in (
+            ("waagent", "waagent", "/var/lib/waagent/x"),
+            ("cloud-init", "cloud-init", "/var/lib/cloud/data/x"),
+            ("tiny-cloud", "tiny-cloud-main", "/var/lib/cloud/user-data"),
+            ("azure-init", "azure-init", "/var/lib/azure-init/x"),
+            ("afterburn", "afterburn-checkin", "/etc/hostname"),
+        ):
+            with self.subTest(name):
+                self.start()
+                unit = "/usr/lib/systemd/system/%s.service" % service
+                wants = "/etc/systemd/system/multi-user.target.wants/%s.service" % service
+                self.fill({"/usr/sbin/" + name: "", unit: "[Service]\n", wants: "-> " + unit, kept: "x\n"})
+                self.fill({"/etc/tiny-cloud.conf": "CLOUD=azure\n"} if name == "tiny-cloud" else {})
+                found = self.findings("other-agent")
+                self.assertEqual([one.level for one in found], ["error"])
+                self.assertIn(name + " would provision too", found[0].message)
+                plan = Plan(self.system)
+                plan_agents(plan, True)
+                self.assertEqual(plan.carry_out(Console(io.StringIO())), 0)
+                self.good("other-agent")
+                self.assertIsNone(self.system.stat(wants, follow=False))
 
     def test_left(self) -> None:
         self.start()

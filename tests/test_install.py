@@ -383,6 +383,47 @@ class RivalTest(ImageTest):
     def test_both(self) -> None:
         self.assertEqual(len(self.warnings(self.WAAGENT, self.CLOUD_INIT)), 2)
 
+    def test_tiny_cloud(self) -> None:
+        """Alpine's, which takes Azure's metadata if it is told to, or looks by itself; off or done, it does nothing."""
+        script = "#!/sbin/openrc-run\n"
+        tiny = {"/sbin/tiny-cloud": "", "/etc/tiny-cloud.conf": "CLOUD=azure\n"}
+
+        def told(*files: "Dict[str, str]") -> "List[str]":
+            self.empty()
+            self.image("openrc on busybox")
+            for some in files:
+                self.fill(some)
+            return [line for line in self.install().err.splitlines() if "would provision too" in line]
+
+        for phase, runlevel in (("-early", "boot"), ("-boot", "boot"), ("-main", "default"), ("", "default")):
+            name = "tiny-cloud" + phase
+            link = {"/etc/init.d/" + name: script, "/etc/runlevels/%s/%s" % (runlevel, name): "-> /etc/init.d/" + name}
+            (line,) = told(tiny, link)
+            self.assertIn("tiny-cloud would provision too: remove it, or create /etc/tiny-cloud.disabled", line)
+        for conf, count in (
+            ({"/etc/tiny-cloud.conf": "CLOUD='auto'\n"}, 1),
+            ({"/etc/tiny-cloud.conf": 'CLOUD="aws"\n'}, 0),
+            ({"/etc/tiny-cloud.conf": "#CLOUD=azure\n"}, 0),
+            ({"/etc/tiny-cloud.conf": "# none\n", "/etc/conf.d/tiny-cloud": "CLOUD=azure # here\n"}, 1),
+            ({"/etc/conf.d/tiny-cloud": "CLOUD=aws\n"}, 1),
+            ({"/etc/tiny-cloud.disabled": ""}, 0),
+            ({"/var/lib/cloud/.bootstrap-complete": ""}, 0),
+        ):
+            with self.subTest(conf):
+                self.assertEqual(len(told(tiny, link, conf)), count)
+        self.assertEqual(told(tiny), [])  # not enabled
+
+    def test_agents_of_the_platform(self) -> None:
+        for program, service in (
+            ("/usr/bin/azure-init", "azure-init"),
+            ("/usr/bin/afterburn", "afterburn-checkin"),
+        ):
+            unit = "/lib/systemd/system/%s.service" % service
+            wants = "/etc/systemd/system/multi-user.target.wants/%s.service" % service
+            (line,) = self.warnings({program: "", "/bin/true": ""}, {unit: "[Service]\n", wants: "-> " + unit})
+            self.assertIn("%s would provision too" % program.rpartition("/")[2], line)
+            self.assertEqual(self.warnings({program: ""}, {unit: "[Service]\n"}), [])
+
 
 class PythonTest(ImageTest):
     """The interpreter is found by names: nothing in an image is executed."""

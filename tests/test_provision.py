@@ -347,10 +347,10 @@ class FailureTest(StoryTest):
             broken = ""
             trouble: "Exception" = ZeroDivisionError("a bug")
 
-            def list(self, path: str) -> "List[str]":
-                if self.broken == "rivals" and path == "/etc/runlevels":
+            def find_program(self, *names: str) -> "Optional[str]":
+                if self.broken == "rivals" and "waagent" in names:
                     raise self.trouble
-                return super().list(path)
+                return super().find_program(*names)
 
             def lock(self, path: str) -> "Optional[int]":
                 if self.broken == "lock":

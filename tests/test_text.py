@@ -6,8 +6,8 @@ from azure_provisioning import config
 from azure_provisioning.door.programs import last_line
 from azure_provisioning.door.text import lines_in, without_comments, words_in
 from azure_provisioning.guest import accounts, hosts, privilege, sshd_config
-from azure_provisioning.image.generalize.former_account import is_idle, without_rules
 from azure_provisioning.image.generalize.former_name import without_name
+from azure_provisioning.image.generalize.former_rules import doas_user, is_idle, without_rules
 from azure_provisioning.init import manifest
 from azure_provisioning.init.systems.rc_local import commands
 from azure_provisioning.story.state import parse
@@ -95,6 +95,7 @@ class FilesTest(ToolTest):
             text = "ann%sALL=(ALL) ALL\n" % blank
             self.assertEqual(without_rules(text, "ann"), text)
             self.assertFalse(is_idle(blank + "\n"))
+            self.assertEqual(doas_user("permit%snopass ann\n" % blank), "")
 
     def test_sshd_config(self) -> None:
         for end in ENDS[1:]:  # a carriage return is a blank to sshd

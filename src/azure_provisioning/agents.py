@@ -10,6 +10,24 @@ if TYPE_CHECKING:
 
 WAAGENT = ("waagent", "walinuxagent")
 CLOUD_INIT = ("cloud-init", "cloud-init-local", "cloud-init-main", "cloud-init-network")
+# Alpine's, a phase each: once these say so, or it has run, it does nothing any more (tiny-cloud, sbin/tiny-cloud).
+TINY_CLOUD = (
+    "tiny-cloud",
+    "tiny-cloud-early",
+    "tiny-cloud-boot",
+    "tiny-cloud-net",
+    "tiny-cloud-main",
+    "tiny-cloud-final",
+)
+TINY_CONFS = ("/etc/conf.d/tiny-cloud", "/etc/tiny-cloud.conf")  # older releases have the first; the last one counts
+TINY_DISABLED = "/etc/tiny-cloud.disabled"
+TINY_DONE = "/var/lib/cloud/.bootstrap-complete"
+AZURE_INIT = ("azure-init",)
+AFTERBURN = ("afterburn-checkin",)  # it reports Ready
+AFTERBURN_PROGRAM = "/usr/libexec/afterburn"
+PLATFORM = re.compile(
+    r"(?:ignition\.platform\.id|(?:coreos|flatcar)\.oem\.id)=azure\Z"
+)  # what afterburn's unit asks for
 WAAGENT_CONF = "/etc/waagent.conf"
 CLOUD_CONF = "/etc/cloud"
 CLOUD_DISABLED = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
@@ -23,6 +41,12 @@ def find_rivals(system: System) -> "List[str]":
         found.append("waagent would provision too: remove it, or set Provisioning.Agent=disabled in " + WAAGENT_CONF)
     if cloud_init_provisions(system) and is_enabled(system, CLOUD_INIT):
         found.append("cloud-init would provision too: remove it, or create " + CLOUD_DISABLED[0])
+    if tiny_cloud_provisions(system) and is_enabled(system, TINY_CLOUD):
+        found.append("tiny-cloud would provision too: remove it, or create " + TINY_DISABLED)
+    if system.find_program("azure-init") and is_enabled(system, AZURE_INIT):
+        found.append("azure-init would provision too: remove it, or disable its service")
+    if afterburn_reports(system) and is_enabled(system, AFTERBURN):
+        found.append("afterburn would provision too: remove it, or disable " + AFTERBURN[0])
     return found
 
 
@@ -53,6 +77,24 @@ def cloud_init_provisions(system: System) -> bool:
         return False
     sources = datasources(system)
     return not sources or "azure" in sources
+
+
+def tiny_cloud_provisions(system: System) -> bool:
+    """Would tiny-cloud take Azure's instance metadata, as it is told to or by itself, and has it not run before?"""
+    if not system.find_program("tiny-cloud") or system.exists(TINY_DISABLED) or system.exists(TINY_DONE):
+        return False
+    clouds = [read_options(system, path).get("cloud") for path in TINY_CONFS]
+    given = [cloud.strip("\"'").lower() for cloud in clouds if cloud is not None]
+    return bool(given) and given[-1] in ("azure", "auto")
+
+
+def afterburn_reports(system: System) -> bool:
+    """Would afterburn report? Its unit asks the kernel's command line, which an image may get from anywhere."""
+    if not system.find_program("afterburn", AFTERBURN_PROGRAM):
+        return False
+    from .init.detection import text
+
+    return not system.live or any(map(PLATFORM.match, text(system, "/proc/cmdline").split()))
 
 
 def datasources(system: System) -> "Optional[List[str]]":

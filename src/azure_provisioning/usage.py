@@ -86,7 +86,7 @@ VERBS = (
         (
             ROOT,
             Option("--user", "also remove this account, with its home", "NAME", repeated=True),
-            Option("--remove-agent", "also take out waagent and cloud-init"),
+            Option("--remove-agent", "also take out other agents, such as waagent and cloud-init"),
             Option("--poweroff", "then switch the machine off at once, before anything is written anew"),
             Option("--yes", "do not ask"),
         ),

@@ -1,9 +1,24 @@
-"""The agents that may have set this machine up before: waagent and cloud-init, and what they leave in an image."""
+"""The agents that may have set this machine up before, and what they leave in an image."""
 
 from fnmatch import fnmatchcase
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
-from ...agents import CLOUD_CONF, CLOUD_DISABLED, CLOUD_INIT, WAAGENT, WAAGENT_CONF
+from ...agents import (
+    AFTERBURN,
+    AFTERBURN_PROGRAM,
+    AZURE_INIT,
+    CLOUD_CONF,
+    CLOUD_DISABLED,
+    CLOUD_INIT,
+    TINY_CLOUD,
+    TINY_CONFS,
+    TINY_DISABLED,
+    TINY_DONE,
+    WAAGENT,
+    WAAGENT_CONF,
+    is_enabled,
+)
+from ...door.files import is_below
 from ...door.system import System
 from ...init import table
 from ...init.systems import systemd
@@ -35,6 +50,21 @@ AGENTS = (
         ),
     ),
     Agent(
+        "tiny-cloud",
+        TINY_CLOUD,
+        (
+            ("/var/lib/cloud", TINY_DONE.rpartition("/")[2]),
+            ("/var/lib/cloud", "user-data"),
+            ("/etc/conf.d", TINY_CONFS[0].rpartition("/")[2]),
+            ("/etc", TINY_CONFS[1].rpartition("/")[2]),
+            ("/var/log", "user-data.log"),
+        ),
+    ),
+    Agent(
+        "azure-init", AZURE_INIT, (("/var/lib", "azure-init"), ("/etc", "azure-init*"), ("/var/log", "azure-init.log*"))
+    ),
+    Agent("afterburn", (*AFTERBURN, "afterburn", "afterburn-sshkeys.target"), (("/run/metadata", "afterburn"),)),
+    Agent(
         "cloud-init",
         CLOUD_INIT + ("cloud-config", "cloud-final"),
         (
@@ -56,13 +86,17 @@ NETWORK = (
 def plan_agents(plan: Plan, take_out: bool) -> bool:
     """Take out the agents that are here, or only name what they have left. True if a package manager will be run."""
     purged = False
+    others: "List[str]" = []  # what is kept by the agents before
     for agent in AGENTS:
         kept = [path for folder, pattern in agent.kept for path in matching(plan, folder, pattern)]
         kept = [path for path in kept if path not in CLOUD_DISABLED]
-        program = plan.system.find_program(agent.name)
+        program = find_agent(plan.system, agent)
+        if not (program or take_out):  # tiny-cloud has its files in cloud-init's folder
+            kept = [path for path in kept if not any(is_below(other, path) for other in others)]
+        others += kept
         if take_out:
             purged = take_out_agent(plan, agent, program or "", kept) or purged
-        elif program or kept:
+        elif kept or (program and can_be_taken_out(plan, agent, program)):
             plan.notes.append(
                 "%s stays, with %s: --remove-agent takes it out" % (agent.name, " ".join(kept) or "nothing of its own")
             )
@@ -70,6 +104,20 @@ def plan_agents(plan: Plan, take_out: bool) -> bool:
         for path in matching(plan, folder, pattern):
             plan.notes.append("%s is cloud-init's, and may fit this VM's network card alone: it stays" % path)
     return purged
+
+
+def find_agent(system: System, agent: Agent) -> "Optional[str]":
+    """Its program, if it is here."""
+    return system.find_program(agent.name, *([AFTERBURN_PROGRAM] if agent.name == "afterburn" else []))
+
+
+def can_be_taken_out(plan: Plan, agent: Agent, program: str) -> bool:
+    """Is there more of it than a program that nothing starts, such as --remove-agent leaves in an image?"""
+    started = False
+    with plan.looking():
+        off = CLOUD_DISABLED[0] if agent.name == "cloud-init" else TINY_DISABLED if agent.name == "tiny-cloud" else ""
+        started = is_enabled(plan.system, agent.services) and not (off and plan.system.exists(off))
+    return started or find_package(plan.system, program) is not None
 
 
 def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") -> bool:

@@ -27,7 +27,7 @@ from ...guest.accounts import (
 from ...guest.applets import find_applet, find_tool
 from ...guest.privilege import DOAS_CONF, DOAS_FOLDER, SUDOERS
 from ...guest.stale_locks import clear_leftovers
-from .former_rules import is_idle, without_doas_rules, without_sudo_rules
+from .former_rules import is_idle, without_doas_rules, without_rules
 from .plan import Plan, join
 
 TYPE_CHECKING = False
@@ -52,24 +52,25 @@ FILES = (PASSWD, SHADOW, GROUP, GSHADOW, SUBUID, SUBGID)
 BACKUP = "-"  # what the shadow suite appends to the name of the version before
 
 
-def plan_account(plan: Plan, name: str) -> None:
-    """Remove the account `name` and all that is its own. Raises ProvisionError if it is the system's."""
+def plan_account(plan: Plan, name: str) -> bool:
+    """Remove the account `name` and all that is its own; False if there is none. Raises ProvisionError if it is the
+    system's."""
     account = find_account(plan.system, name) if NAME.match(name) else None
     if account is None:
-        plan.problems.append("there is no account %s" % ascii(name)[1:-1])
-        return
+        return False
     first = uid_min(plan.system)
     if account.uid < first or account.uid == NOBODY:
         raise ProvisionError("an account of the system stays", name=name, uid=account.uid, uid_min=first)
     with plan.looking():
         if plan.system.exists(account.home) and not plan.is_own(account.home):
             plan.notes.append("the account %s stays: it can be removed when nothing is mounted in its home" % name)
-            return
+            return True
     plan_home(plan, account)
     for folder in KEPT:
         plan.remove(join(folder, name))
     plan_privilege(plan, account)
     plan.add("remove the account %s (uid %d)" % (name, account.uid), lambda: remove_account(plan.system, account))
+    return True
 
 
 def people(system: System) -> "List[str]":
@@ -106,7 +107,7 @@ def plan_privilege(plan: Plan, account: Account) -> None:
     """Remove the account's rules for sudo and doas, wherever they are; a file that has no other goes."""
 
     def sudo(text: str) -> str:
-        return without_sudo_rules(text, account.name, account.uid)
+        return without_rules(text, account.name, account.uid)
 
     def doas(text: str) -> str:
         return without_doas_rules(text, account.name)

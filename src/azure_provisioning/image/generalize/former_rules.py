@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 # sudoers(5): an item of a list of users, which `!` negates; a list has commas between them, and maybe blanks.
 ITEM = r'(?:!\s*)*(?:"[^"]*"|(?:\\.|[^\s,=:"\\])+)'
 USERS = r"%s(?:\s*,\s*%s)*" % (ITEM, ITEM)
-RULE = re.compile(r"(?P<head>)(?P<users>%s)(?P<rest>\s.*)\Z" % USERS, re.DOTALL)
-DEFAULTS = re.compile(r"(?P<head>Defaults\s*:\s*)(?P<users>%s)(?P<rest>.*)\Z" % USERS, re.DOTALL)
-ALIAS = re.compile(r"(User_Alias\s+)(.*)\Z", re.DOTALL)
-DEFINITION = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(%s)\s*\Z" % USERS, re.DOTALL)
-OTHERS = re.compile(r"(?:Host|Runas|Cmnd|Cmd)_Alias\s|Defaults|@include|#(?![0-9])")  # `#1000` is a uid
+RULE = re.compile(r"(?P<head>)(?P<users>%s)(?P<rest>\s.*)\Z" % USERS, re.DOTALL | re.ASCII)
+DEFAULTS = re.compile(r"(?P<head>Defaults\s*:\s*)(?P<users>%s)(?P<rest>.*)\Z" % USERS, re.DOTALL | re.ASCII)
+ALIAS = re.compile(r"(User_Alias\s+)(.*)\Z", re.DOTALL | re.ASCII)
+DEFINITION = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(%s)\s*\Z" % USERS, re.DOTALL | re.ASCII)
+OTHERS = re.compile(r"(?:Host|Runas|Cmnd|Cmd)_Alias\s|Defaults|@include|#(?![0-9])", re.ASCII)  # `#1000` is a uid
 ROUNDS = 20  # an alias that is emptied may be the only one in another
-DOAS_WORD = re.compile(r'"[^"]*"|[{}]|[^\s{}"#]+|#.*')
+DOAS_WORD = re.compile(r'"[^"]*"|[{}]|[^\s{}"#]+|#.*', re.ASCII)
 DOAS_ACTIONS = ("permit", "deny")
 DOAS_OPTIONS = ("nopass", "nolog", "persist", "keepenv")
 LINE_LIMIT = 64 << 10  # characters of a rule that is looked into
 
 
-def without_sudo_rules(text: str, name: str, uid: int) -> str:
+def without_rules(text: str, name: str, uid: int = -1) -> str:
     """sudoers without the rules of one user: what is left of a list stays, and an alias of nobody else goes too."""
     gone = {name, "#%d" % uid}
     for _ in range(ROUNDS):
@@ -43,7 +43,7 @@ def logical_lines(text: str) -> "List[str]":
 
 def keep_sudo(line: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str]":
     """What stays of a line without these users; None if nothing does. Aliases without members are `emptied`."""
-    plain = re.sub(r"\\\r?\n", " ", line).strip()
+    plain = re.sub(r"\\\r?\n", " ", line).strip(BLANKS + "\n")
     if len(plain) > LINE_LIMIT:
         return line
     alias, defaults = ALIAS.match(plain), DEFAULTS.match(plain)
@@ -69,7 +69,7 @@ def keep_alias(line: str, head: str, text: str, gone: "Set[str]", emptied: "Set[
         left = without_users(match.group(2), gone) if match else None
         changed = changed or left is not None
         if match is None or left is None:
-            kept.append(definition.strip())
+            kept.append(definition.strip(BLANKS))
         elif left:
             kept.append("%s = %s" % (match.group(1), left))
         else:
@@ -79,7 +79,7 @@ def keep_alias(line: str, head: str, text: str, gone: "Set[str]", emptied: "Set[
 
 def without_users(users: str, gone: "Set[str]") -> "Optional[str]":
     """A list without some of its users; None if none of them is in it."""
-    items = re.findall(ITEM, users)
+    items = re.findall(ITEM, users, re.ASCII)
     left = [item for item in items if re.sub(r"\\(.)", r"\1", item.lstrip("! \t")).strip('"') not in gone]
     return None if len(left) == len(items) else ", ".join(left)
 

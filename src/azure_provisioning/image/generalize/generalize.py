@@ -114,8 +114,7 @@ def make_plan(
     """
     plan = Plan(system)
     leaving = Plan(system)
-    for name in sorted(set(users)):
-        plan_account(leaving, name)
+    missing = [name for name in sorted(set(users)) if not plan_account(leaving, name)]
     purged = plan_agents(plan, remove_agent)
     plan_leases(plan)
     plan_network_cards(plan)
@@ -139,6 +138,9 @@ def make_plan(
     plan.changes += leaving.changes
     plan.notes += leaving.notes
     plan.problems += leaving.problems
+    # It goes last: where nothing else is left to do, a run before this one has removed it. Else its name is misspelt.
+    lines = plan.problems if plan.changes else plan.notes
+    lines += ["there is no account %s" % ascii(name)[1:-1] for name in missing]
     with plan.looking():
         for name in people(system):
             if name not in users:
