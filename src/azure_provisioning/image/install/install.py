@@ -2,6 +2,7 @@
 
 import os
 import stat
+from functools import partial
 
 from ... import config
 from ...agents import find_rivals
@@ -97,7 +98,7 @@ def install(
         console.warn("%s: %s" % (lack, WITHOUT))
         if not system.find_program("curl", "wget", "nc"):
             console.warn("there is no curl, wget or nc either, and a boot needs one of them")
-    forgotten = find_mismatch(system.volatile if system.root == "/" else lambda path: kind_of(Image(system), path))
+    forgotten = find_mismatch(system.volatile if system.root == "/" else partial(kind_of, Image(system)))
     if forgotten:
         console.warn(forgotten)
     return name
