@@ -92,9 +92,9 @@ def afterburn_reports(system: System) -> bool:
     """Would afterburn report? Its unit asks the kernel's command line, which an image may get from anywhere."""
     if not system.find_program("afterburn", AFTERBURN_PROGRAM):
         return False
-    from .init.detection import text
+    from .door.text import read_text
 
-    return not system.live or any(map(PLATFORM.match, text(system, "/proc/cmdline").split()))
+    return not system.live or any(map(PLATFORM.match, read_text(system, "/proc/cmdline").split()))
 
 
 def datasources(system: System) -> "Optional[List[str]]":

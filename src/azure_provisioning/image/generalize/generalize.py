@@ -94,8 +94,9 @@ def generalize(
     left = table.left_to_do(system)
     for what in left:
         console.warn(what)
-    if left and poweroff:
-        raise ProvisionError("generalized, but not powered off: see the warnings above for what is left to do")
+    if poweroff and (left or diskless.keep(system)):
+        what = "see the warnings above" if left else diskless.next_step(system)
+        raise ProvisionError("generalized, but not powered off: something is left to do", advice=what)
     if left:
         console.say("generalized: the next boot uses this up if that is done before")
     elif table.find_hook(system)[1]:
