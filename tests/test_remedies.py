@@ -46,6 +46,7 @@ CHANGES: "Sequence[Tuple[Dict[str, str], Sequence[str]]]" = (
     ({"/usr/sbin/dracut": ""}, [INITRAMFS]),
     ({"/usr/sbin/mkinitcpio": "", "/etc/mkinitcpio.conf.d/x.conf": ""}, [INITRAMFS]),
     ({"/usr/sbin/mkinitfs": "", "/etc/mkinitfs/features.d/x": ""}, [INITRAMFS]),
+    ({"/etc/selinux/config": "SELINUX=enforcing\nSELINUXTYPE=x\n", "/etc/selinux/x/contexts/x": ""}, []),
     ({"/etc/systemd/network/50-dhcp.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n",
       "/etc/systemd/network/50-dhcp.network.d/x.conf": ""}, ()),
     ({"/usr/sbin/waagent": "", "/usr/lib/systemd/system/waagent.service": "[Service]\n",
