@@ -148,8 +148,8 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
-def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
-    """`status`."""
+def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`status`; the exit code tells how it ended if that was waited for."""
     from .image.root import open_root
     from .story import status
 
@@ -159,8 +159,11 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     system.budget = Budget(USUAL)
     found = status.read_status(system)
     system.budget.settle()
-    show(status.as_json(found).split("\n") if arguments.json else status.as_text(found))
-    return 0
+    if arguments.svg:
+        write_file(arguments.svg, status.as_svg(found).encode("ascii"))
+        console.say("the timeline is in %s" % arguments.svg)
+    show(status.as_json(found).split("\n") if arguments.json else status.as_text(found, status.explain_unknown(system)))
+    return status.exit_code(str(found["state"])) if arguments.wait else 0
 
 
 def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
@@ -276,6 +279,15 @@ def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> Non
         return
     except OSError as error:
         raise ProvisionError("failure to write to stdout", error=error.strerror) from error
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write what was asked for into a file on the host, anew. Raises ProvisionError."""
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise ProvisionError("failure to write %s" % path, error=error.strerror) from error
 
 
 def own_file() -> bytes:

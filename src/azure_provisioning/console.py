@@ -27,8 +27,10 @@ class Console:
         self.serial = False
         self._log: "Optional[int]" = None
 
-    def keep_log(self, place: str, limit: int) -> None:
+    def keep_log(self, place: str, limit: int, heading: str = "") -> None:
         """Write every further line to the file at `place` too, begun anew when it has more than `limit` bytes.
+
+        `heading` is written first, and only there: it tells this boot from the one before.
 
         A machine without a place for a log boots all the same. What others put there, such as a pipe of theirs or
         another name of a file of ours, is not written to.
@@ -45,6 +47,8 @@ class Console:
                 os.ftruncate(log, 0)
         except OSError:
             return
+        if heading:
+            self._write_log(heading)
 
     def say(self, line: str) -> None:
         """One line of the story."""
@@ -59,9 +63,12 @@ class Console:
             self.stream.flush()
         except (OSError, ValueError):
             pass  # whoever read it has gone; the boot goes on
+        self._write_log(line)
+
+    def _write_log(self, line: str) -> None:
         if self._log is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime())
-            write_all(self._log, stamp + line + "\n")
+            write_all(self._log, stamp + printable(line) + "\n")
 
     def warn(self, line: str) -> None:
         """Something is not as it should be, and the boot goes on."""

@@ -49,6 +49,8 @@ class Verb(NamedTuple):
 
 ROOT = Option("--root", "work on the image that is mounted at DIR; nothing in it is executed", "DIR", "/")
 
+SVG = Option("--svg", "also write the timeline into FILE, as a picture", "FILE")
+
 VERBS = (
     Verb(
         "run",
@@ -123,7 +125,8 @@ VERBS = (
         (
             ROOT,
             Option("--json", "for scripts"),
-            Option("--wait", "until Azure accepted Ready, or this boot failed"),
+            Option("--wait", "return when Azure accepted Ready (0), this boot failed (1) or will not report (2)"),
+            SVG,
         ),
         (("status --wait", "in a login script: returns when the machine is set up"),),
     ),
