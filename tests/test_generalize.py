@@ -171,7 +171,7 @@ class GeneralizeTest(ImageTest):
         for path in changed:  # each of them, or the folder that it went with
             self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
         self.assertLessEqual(set(told) - changed, set(before), "a folder")
-        self.assertIn("the next boot uses this up; power off and capture now", result.err)
+        self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
         self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent takes it out", result.err)
         self.assertIn("the account ann stays", result.err)
         self.assertNotIn("typed\n", result.err + result.out)

@@ -16,7 +16,21 @@ SOURCE = os.path.join(TOP, "src", "azure_provisioning")
 WINGS = ("azure", "guest", "init")
 
 # Who may use what, from the top down; a room may use itself and what comes after it.
-FLOORS = ("__main__", "cli", "manual", "usage", "image", "compiled", "story", "agents", "azure", "guest", "init")
+FLOORS = (
+    "__main__",
+    "cli",
+    "completion",
+    "manual",
+    "usage",
+    "topics",
+    "image",
+    "compiled",
+    "story",
+    "agents",
+    "azure",
+    "guest",
+    "init",
+)
 
 # What lets a module touch files, programs or the network by itself.
 DOORS = {"subprocess", "tempfile", "shutil", "glob", "pathlib", "fileinput", "ctypes", "fcntl"}

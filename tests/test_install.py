@@ -34,7 +34,7 @@ class InstallTest(ImageTest):
                 self.assertEqual(set(before) - set(after), set())
                 with open(built_file(), "rb") as file:
                     self.assertEqual(after[PROGRAM], ("file", 0o755, file.read()))
-                self.assertIn("installed for %s: the next boot uses this up" % SUPPORTED[name], once.err)
+                self.assertIn("Installed for %s in %s.\n" % (SUPPORTED[name], self.root), once.err)
                 mechanism, links = self.hook()
                 self.assertEqual(mechanism, SUPPORTED[name])
                 self.assertTrue(links)

@@ -25,6 +25,9 @@ class Console:
     def __init__(self, stream: "Optional[TextIO]" = None) -> None:
         self.stream = stream or sys.stderr
         self.serial = False
+        self.quiet = False  # no line of the story on the stream, but warnings
+        self.verbose = False  # the time before each line, in seconds since this began
+        self._began = time.monotonic()
         self._log: "Optional[int]" = None
 
     def keep_log(self, place: str, limit: int, heading: str = "") -> None:
@@ -53,6 +56,13 @@ class Console:
     def say(self, line: str) -> None:
         """One line of the story."""
         line = printable(line)
+        if not self.quiet:
+            self._show(line)
+        self._write_log(line)
+
+    def _show(self, line: str) -> None:
+        if self.verbose:
+            line = "%8.3f %s" % (time.monotonic() - self._began, line)
         try:
             shown = line
             if not self.serial and self.stream.isatty():
@@ -63,7 +73,6 @@ class Console:
             self.stream.flush()
         except (OSError, ValueError):
             pass  # whoever read it has gone; the boot goes on
-        self._write_log(line)
 
     def _write_log(self, line: str) -> None:
         if self._log is not None:
@@ -72,11 +81,19 @@ class Console:
 
     def warn(self, line: str) -> None:
         """Something is not as it should be, and the boot goes on."""
-        self.say("warning: " + line)
+        self.insist("warning: " + line)
+
+    def insist(self, line: str) -> None:
+        """A line that is shown to those who want no story, too."""
+        quiet, self.quiet = self.quiet, False
+        try:
+            self.say(line)
+        finally:
+            self.quiet = quiet
 
     def announce(self, line: str) -> None:
         """A line of the story that the serial console shows too, once."""
-        self.say(line)
+        self.insist(line)
         if self.serial and not is_console(2):
             try:  # never wait for a terminal, never become its owner
                 device = os.open(DEVICE, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
