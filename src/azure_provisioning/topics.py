@@ -10,7 +10,6 @@ from . import config, reasons
 from .story import state
 from .story.status import STATES
 
-
 WIDTH, NARROWEST = 80, 40  # columns of `help TOPIC`
 
 
