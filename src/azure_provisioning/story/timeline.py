@@ -1,13 +1,16 @@
 """How long each step of a boot took: as lines for a terminal, and as a picture for a report about a slow boot."""
 
+import textwrap
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 BAR_WIDTH = 24  # columns of the longest step in the lines
 # Of the picture, in pixels.
 WIDTH, LABELS, ROW, MARGIN = 1000, 190, 22, 20
+NOTE_LIMIT = 140  # characters of a line below the title
 TEXT_LIMIT = 90  # characters of a label that others wrote
 COLOURS = {"ok": "#3b7dd8", "warning": "#d9a514", "failed": "#c8372d", "request": "#7a8793"}
-STYLE = "text{font:13px sans-serif;fill:#222}.small{font-size:11px;fill:#555}.title{font-size:16px;font-weight:bold}"
+STYLE = "text{font:13px sans-serif;fill:#222}.small{font-size:11px;fill:#555}.over{font-size:11px;fill:#fff}"
+STYLE += ".title{font-size:16px;font-weight:bold}"
 NICE = (1, 2, 5)  # times a power of ten: the seconds between two lines of the grid
 GRID_LINES = 10  # at most
 
@@ -55,6 +58,7 @@ def place(spans: Sequence[Span]) -> List[Span]:
 def as_svg(title: str, spans: Sequence[Span], notes: Sequence[str] = ()) -> str:
     """The spans over time, a row each, as an SVG document of ASCII characters; `notes` are lines below the title."""
     placed = place(spans)
+    notes = [line for note in notes for line in textwrap.wrap(note, NOTE_LIMIT)]
     end = max([(span.at or 0.0) + span.seconds for span in placed] + [0.001])
     scale = (WIDTH - LABELS - 2 * MARGIN) / end
     top = MARGIN + 20 + 16 * len(notes) + 24
@@ -80,21 +84,21 @@ def as_svg(title: str, spans: Sequence[Span], notes: Sequence[str] = ()) -> str:
 def draw(span: Span, y: float, scale: float) -> List[str]:
     """The row of one span at height `y`: its name, its bar, and beside that how long it took."""
     start, width = MARGIN + LABELS + (span.at or 0.0) * scale, max(span.seconds * scale, 1.5)
-    label = "%.3f s%s" % (span.seconds, "" if span.result in ("ok", "request") else ", " + span.result)
+    label = "%.3f s%s" % (span.seconds, "" if span.result == "ok" else ", " + span.result)
     if span.message:
         label += ": " + span.message
-    label = cut(label)
+    label = cut(span.message if span.result == "request" else label)
     after = start + width + 6
     fits = after + 6.5 * len(label) < WIDTH  # else before the bar, or in front of all where that is too long as well
-    beside = (after, "start") if fits else (start - 6, "end")
+    beside, kind = ((after, "start") if fits else (start - 6, "end")), "small"
     if not fits and start - 6 - 6.5 * len(label) < MARGIN + LABELS:
-        beside = (WIDTH - MARGIN, "end")
+        beside, kind = (start + width - 6, "end"), "over"
     bar = '<rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="2" fill="%s"><title>%s</title></rect>'
     said = escape("%s: %s" % (span.name, label))
     return [
         words(MARGIN, y + 15, cut(span.name, 28), "small" if span.result == "request" else ""),
         bar % (start, y + 4, width, ROW - 8, COLOURS.get(span.result, COLOURS["request"]), said),
-        words(beside[0], y + 15, label, "small", anchor=beside[1]),
+        words(beside[0], y + 15, label, kind, anchor=beside[1]),
     ]
 
 

@@ -139,7 +139,7 @@ class Rehearsal:
         found = status.find_spans(self.state)
         started = self.boot.started if self.boot else 0.0
         for seen, at in list(zip(self.azure.requests, self.azure.asked_at))[:SPANS_LIMIT]:
-            name = "%s %s" % (seen.method, seen.target.partition("?")[0])
+            name = "%s %s" % (seen.method, seen.target.partition("?api-version")[0])
             found.append(timeline.Span(name, "request", 0.0, max(0.0, at - started), str(seen.status or "no answer")))
         return found
 
@@ -154,8 +154,11 @@ class Rehearsal:
         facts = self.state.facts
         if "ready_at" in facts:
             who = facts.get("user")
-            ways = [check.count(len(case.keys), "key")] if case.keys else []
-            ways += ["a password"] if case.password_login or (case.dvd and not case.keys) else []
+            taken = {name for name, result, _ in self.state.steps() if result == "ok"}
+            ways = (
+                [check.count(len({tuple(key.split()[:2]) for key in case.keys}), "key")] if "ssh_keys" in taken else []
+            )
+            ways += ["a password"] if "password" in taken else []
             login = (
                 " as %s with %s" % (who, " and ".join(ways) or "nothing to log in by") if who else ", with no account"
             )
