@@ -45,7 +45,7 @@ def main(argv: "List[str]") -> int:
         root = getattr(arguments, "root", None) or "/"
         return int(VERBS[arguments.verb](console, arguments))
     except ProvisionError as error:
-        name_place(error, root)
+        name_place(error, root, argv)
         console.announce(explain(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
@@ -62,12 +62,14 @@ def explain(error: ProvisionError) -> str:
     return reasons.with_remedy(error) if known else str(error)
 
 
-def name_place(error: ProvisionError, root: str) -> None:
-    """Have the failure of a plain user name the path on the host, and what gives the right to it."""
+def name_place(error: ProvisionError, root: str, argv: "List[str]") -> None:
+    """Have the failure of a plain user name the path on the host, and the command that has the right to it."""
     path, refused = error.details.get("path", ""), [os.strerror(number) for number in (errno.EACCES, errno.EPERM)]
     if os.geteuid() != 0 and error.details.get("error") in refused and path.startswith("/"):
         error.details["path"] = os.path.realpath(root).rstrip("/") + path
-        error.advice = error.advice or "repeat it with sudo"
+        from .image.command import Command, called
+
+        error.advice = error.advice or "repeat it as root, or as the owner: %s" % Command("sudo", called(), *argv)
 
 
 def interrupt(_number: int, _frame: object) -> None:
@@ -189,6 +191,8 @@ def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
         write_file(arguments.svg, status.as_svg(found).encode("ascii"))
         console.say("the timeline is in %s" % arguments.svg)
     show(status.as_json(found).split("\n") if arguments.json else status.as_text(found, status.explain_unknown(system)))
+    if arguments.wait and found["state"] in ("running", "waiting"):
+        console.warn("waited for as long as a boot may take, and Azure accepted no Ready")
     return status.exit_code(str(found["state"])) if arguments.wait else 0
 
 

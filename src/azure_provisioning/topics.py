@@ -117,12 +117,12 @@ KEYS = (
         "steps",
         "a list of steps: name, result (ok, warning or failed), seconds, at (seconds since the program began), message",
     ),
-    ("last_error", "reason, details and at, or null"),
+    ("last_error", "reason, details, remedy and at, or null"),
 )
 
 LEADS = {
     "options": "Lines `key = value` in %s. A mistake is a warning, and the default is used." % config.PATH,
-    "reasons": "Why a boot fails, and what to do. The reason is on the serial console, in the portal and in `status`; * stands for any text.",
+    "reasons": "Why a boot fails, and what to do. The console, the portal and `status` show the reason; * is any text.",
     "checks": "What `check` looks at, by the id of the finding.",
     "files": "Files of this program, on the machine or in the image.",
     "status": "The word that `status` begins with, and the keys of `status --json`.",

@@ -109,9 +109,11 @@ class Hasty(socket.socket):
 class Rehearsal:
     """What came of it."""
 
-    def __init__(self, azure: FakeAzure, system: Guest) -> None:
+    def __init__(self, azure: FakeAzure, system: Guest, faults: "Tuple[str, ...]") -> None:
         self.azure = azure
         self.system = system
+        # Of its clock, seconds that the processor took count too many times; without faults nothing else is awaited.
+        self.scale = 1.0 if faults else SPEED
         self.code = 0  # the exit code that `run` would have had
         self.boot: "Optional[Boot]" = None
         self.installed = False  # had the image the hook before?
@@ -136,11 +138,18 @@ class Rehearsal:
 
     def spans(self) -> "List[timeline.Span]":
         """The steps of the boot, and among them the requests."""
-        found = status.find_spans(self.state)
+        found = [
+            span._replace(seconds=span.seconds / self.scale, at=None if span.at is None else span.at / self.scale)
+            for span in status.find_spans(self.state)
+        ]
         started = self.boot.started if self.boot else 0.0
         for seen, at in list(zip(self.azure.requests, self.azure.asked_at))[:SPANS_LIMIT]:
             name = "%s %s" % (seen.method, seen.target.partition("?api-version")[0])
-            found.append(timeline.Span(name, "request", 0.0, max(0.0, at - started), str(seen.status or "no answer")))
+            found.append(
+                timeline.Span(
+                    name, "request", 0.0, max(0.0, at * SPEED - started) / self.scale, str(seen.status or "no answer")
+                )
+            )
         return found
 
     def lines(self, with_diff: bool) -> "List[str]":
@@ -200,7 +209,7 @@ def rehearse(
             document = case.document()
             if document is not None:
                 system.dvd = insert_dvd(system, document)
-            done = Rehearsal(azure, system)
+            done = Rehearsal(azure, system, faults)
             threading.Thread(target=tell_of_waiting, args=(azure, console), daemon=True).start()
             with limited(system, USUAL):
                 first_boot(done, console, program)
@@ -222,7 +231,7 @@ def tell_of_waiting(azure: FakeAzure, console: Console) -> None:
         last = azure.requests[-1] if azure.requests else None
         asked = "Azure was asked nothing yet" if last is None else "last asked: %s %s" % (last.method, last.target)
         answered = "" if last is None or last.status else ", which it does not answer"
-        console.say("%d s, of at most %d s; %s%s" % (waited, DEADLINE, asked, answered))
+        console.say("%d s, of at most %d s; %s%s" % (waited, DEADLINE / SPEED, asked, answered))
 
 
 def become_root(program: str, arguments: "List[str]") -> None:
