@@ -341,7 +341,9 @@ class StateWordTest(ImageTest):
         self.azure()
         self.install()
         self.fill({"/usr/sbin/waagent": "#!/bin/sh\n"})
-        self.fill({"/etc/systemd/system/multi-user.target.wants/waagent.service": "-> /lib/waagent.service"})
+        unit = "/usr/lib/systemd/system/waagent.service"
+        self.fill({unit: "[Service]\nExecStart=/usr/sbin/waagent -daemon\n"})
+        self.fill({"/etc/systemd/system/multi-user.target.wants/waagent.service": "-> " + unit})
         self.assertEqual(self.word(live=True), "other-agent")
         started = time.monotonic()
         self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)

@@ -19,13 +19,13 @@ class ProvisionError(Exception):
         self.advice = advice
         self.details = {key: str(value) for key, value in details.items()}
 
-    def facts(self) -> str:
+    def without_advice(self) -> str:
         """The reason and its details, without the advice: what a file that everybody may read can hold."""
         details = ", ".join("%s=%s" % item for item in self.details.items())
         return "%s (%s)" % (self.reason, details) if details else self.reason
 
     def __str__(self) -> str:
-        return "%s: %s" % (self.facts(), self.advice) if self.advice else self.facts()
+        return "%s: %s" % (self.without_advice(), self.advice) if self.advice else self.without_advice()
 
 
 class UsageError(ProvisionError):

@@ -134,7 +134,7 @@ def topic(name: str, width: int) -> "List[str]":
     width = min(width, WIDTH) if width >= NARROWEST else WIDTH
     lines = textwrap.wrap(LEADS[name], width - 1)
     for term, says in TABLES[name]():
-        lines += [term]
+        lines += term.split(" / ")  # several reasons
         lines += textwrap.wrap(says, width - 1, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     return lines
 

@@ -198,7 +198,7 @@ def pass_gates(boot: Boot) -> None:
         try:
             said = gates.pass_gate(boot.system, gate, environment)
         except GuestError as error:
-            boot.note_step("gate-" + name, "failed", started, error.facts())
+            boot.note_step("gate-" + name, "failed", started, error.without_advice())
             raise
         boot.note_step("gate-" + name, "ok", started)
         boot.console.say("%s: %s" % (name, said))

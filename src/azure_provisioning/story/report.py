@@ -54,6 +54,6 @@ def write_to_pool(boot: Boot, line: str) -> None:
     try:
         done, result, said = kvp.write_report(boot.system, line), "ok", ""
     except GuestError as error:
-        done, result, said = "warning: %s" % error, "warning", error.facts()
+        done, result, said = "warning: %s" % error, "warning", error.without_advice()
     boot.note_step("kvp", result, started, said)
     boot.console.say("kvp: %s" % done)

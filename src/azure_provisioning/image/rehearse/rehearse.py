@@ -19,7 +19,7 @@ from ...init import table
 from ...story import status, timeline
 from ...story.boot import Boot, begin
 from ...story.provision import provision
-from ...story.state import State
+from ...story.state import READY, State
 from ..check import check
 from ..install.install import install
 from ..root import check_root
@@ -160,9 +160,9 @@ class Rehearsal:
 
     def verdict(self, case: Case) -> str:
         """What would become of a VM, what was not seen, and what `check` says."""
-        facts = self.state.facts
-        if "ready_at" in facts:
-            who = facts.get("user")
+        error = self.state.error()
+        if self.state.when(READY) is not None:
+            who = self.state.user
             taken = {name for name, result, _ in self.state.steps() if result == "ok"}
             ways = (
                 [check.count(len({tuple(key.split()[:2]) for key in case.keys}), "key")] if "ssh_keys" in taken else []
@@ -172,8 +172,8 @@ class Rehearsal:
                 " as %s with %s" % (who, " and ".join(ways) or "nothing to log in by") if who else ", with no account"
             )
             text = "This image would reach Ready in %.1f s%s" % (timeline.total(self.spans()), login)
-        elif "error_reason" in facts:
-            text = "This image would not reach Ready: %s" % facts["error_reason"]
+        elif error is not None:
+            text = "This image would not reach Ready: %s" % error["reason"]
         else:
             text = "This image would not reach Ready: the boot does nothing here"
         parts = [text + "; %s would change." % check.count(self.changed, "path")]
