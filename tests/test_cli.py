@@ -13,6 +13,7 @@ from typing import Dict, List, Optional, Tuple
 from azure_provisioning import __version__
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
+from azure_provisioning.story.state import swap
 from azure_provisioning.image.rehearse.faults import FAULTS
 from azure_provisioning.reasons import LOG
 from tests import TOP
@@ -275,6 +276,7 @@ import fcntl, json, os, socket, struct, subprocess, sys, time
 sys.path.insert(0, {top!r})
 import tests
 from azure_provisioning.image.rehearse.fake_azure import FakeAzure
+from azure_provisioning.story.state import swap
 from tests.guests import asked
 with socket.socket() as any_socket:  # loopback up
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
@@ -352,7 +354,7 @@ class SealedRunTest(SealedTest):
         self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
         self.assertFalse(self.system.is_link(HOOK))
         self.assertIn("Azure accepted Ready", self.text("/var/log/azure-provisioning.log") or "")
-        heading = r"\A\S+Z ---- %s, VM %s ----\n" % (re.escape(__version__), VM_ID)
+        heading = r"\A\S+Z ---- %s, VM %s ----\n" % (re.escape(__version__), swap(VM_ID))  # no EFI: generation 1
         self.assertRegex(self.text("/var/log/azure-provisioning.log") or "", heading)
         self.assertEqual(second[:3], [0, "", ""])
         self.assertEqual(second[4], [])
