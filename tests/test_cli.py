@@ -13,9 +13,9 @@ from typing import Dict, List, Optional, Tuple
 from azure_provisioning import __version__
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
-from azure_provisioning.story.state import swap
 from azure_provisioning.image.rehearse.faults import FAULTS
 from azure_provisioning.reasons import LOG
+from azure_provisioning.story.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, BuiltTest, heed_signals, snapshot
 from tests.images import call
@@ -276,7 +276,6 @@ import fcntl, json, os, socket, struct, subprocess, sys, time
 sys.path.insert(0, {top!r})
 import tests
 from azure_provisioning.image.rehearse.fake_azure import FakeAzure
-from azure_provisioning.story.state import swap
 from tests.guests import asked
 with socket.socket() as any_socket:  # loopback up
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))

@@ -112,7 +112,6 @@ def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
     from .compiled import keep as compiled
-    from .image import diskless
     from .image.install.install import declaration, install
 
     program = own_file()
@@ -149,6 +148,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def say_next(console: Console, system: System, name: str, *, unfinished: bool) -> None:
     """What a person does after `install`: on the machine that becomes the image, or for an image."""
+    from .image import diskless
     from .image.command import Command, own
 
     root, before = system.root, "what the warning says; " if unfinished else ""

@@ -63,7 +63,10 @@ CHECKS = (
     ("options", "keys and values of /etc/azure-provisioning.conf that are not understood"),
     ("ready-gates", "a file in ready.d that is no program, or that others than root may change"),
     ("other-agent", "another provisioning agent would set the VM up too, or left files"),
-    ("kernel", "hv_vmbus, hv_netvsc, hv_storvsc and hv_utils are in the kernel or its modules"),
+    (
+        "kernel",
+        "the drivers that a VM on Azure takes (hv_vmbus, hv_netvsc, hv_storvsc, hv_utils, nvme, pci_hyperv) are there",
+    ),
     ("initramfs", "the driver of the disk is there where the boot needs it"),
     ("root-filesystem", "/ is writable and persistent"),
     ("fstab", "no disk goes by a name that Azure does not have"),
@@ -72,6 +75,11 @@ CHECKS = (
     ("dvd", "the kernel can read the provisioning DVD (sr_mod, udf): passwords and customData are on it"),
     ("serial-console", "console=ttyS0 on the kernel's command line"),
     ("serial-getty", "a login on the serial console"),
+    (
+        "accelerated-networking",
+        "the DHCP client leaves the second card alone, which has the address of eth0",
+    ),
+    ("selinux", "what is ours has a label where a boot loads a policy, or /.autorelabel is there"),
     ("hostname", "the name can be written"),
     ("account", "the tools that make an account, and a shell for it"),
     ("privilege", "sudo or doas"),
