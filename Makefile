@@ -96,10 +96,15 @@ release: ## Set the version, test, build and commit: VERSION=x.y.z; TESTS=tests.
 .PHONY: install
 install: $(FILE) ## For packagers: DESTDIR= PREFIX=; enables nothing, `azure-provisioning install` does
 	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(SHARE)/doc/azure-provisioning" \
-		"$(DESTDIR)$(SHARE)/man/man8" "$(DESTDIR)$(SHARE)/bash-completion/completions"
+		"$(DESTDIR)$(SHARE)/man/man8" "$(DESTDIR)$(SHARE)/man/man5" \
+		"$(DESTDIR)$(SHARE)/bash-completion/completions" "$(DESTDIR)$(SHARE)/zsh/site-functions" \
+		"$(DESTDIR)$(SHARE)/fish/vendor_completions.d"
 	install -m 0755 $(FILE) "$(DESTDIR)$(PREFIX)/sbin/azure-provisioning"
 	install -m 0644 $(FILE).8 "$(DESTDIR)$(SHARE)/man/man8"
+	install -m 0644 $(FILE).conf.5 "$(DESTDIR)$(SHARE)/man/man5"
 	install -m 0644 $(FILE).bash "$(DESTDIR)$(SHARE)/bash-completion/completions/azure-provisioning"
+	install -m 0644 $(FILE).zsh "$(DESTDIR)$(SHARE)/zsh/site-functions/_azure-provisioning"
+	install -m 0644 $(FILE).fish "$(DESTDIR)$(SHARE)/fish/vendor_completions.d/azure-provisioning.fish"
 	install -m 0644 README.md LICENSE "$(DESTDIR)$(SHARE)/doc/azure-provisioning"
 
 .PHONY: clean

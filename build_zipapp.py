@@ -17,6 +17,7 @@ import zipfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "azure_provisioning"
 SCRIPTS = ("head.sh", "essential.sh")  # of src; the latter ends the script, so that no shell sees the archive
+OMITTED = ("completion.py", "manual.py")  # of the package: what is made here, beside the file
 MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py\Z")
 UNITS = (  # what the package asks for by name; the recipes are for a build machine, which has the checkout
     "busybox/azure-provisioning.inittab",
@@ -61,10 +62,12 @@ def companions(top, data):
     """What is released and packaged beside the file: ending to text. Made from what the file itself says."""
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.path.join(top, "src"))
-    from azure_provisioning import manual
+    from azure_provisioning import completion, manual
 
     digest = "%s  azure-provisioning\n" % hashlib.sha256(data).hexdigest()  # as `sha256sum -c` takes it
-    return {".sha256": digest, ".8": manual.man_page(), ".bash": manual.completion()}
+    texts = {".sha256": digest, ".8": manual.man_page(), ".conf.5": manual.man_page_of_options()}
+    texts.update({"." + shell: completion.completion(shell) for shell in completion.ENDINGS})
+    return texts
 
 
 def build(top: str) -> bytes:
@@ -115,7 +118,9 @@ def contents(top):
     for here, folders, names in os.walk(os.path.join(source, PACKAGE), onerror=fail):
         folders[:] = [name for name in folders if os.path.lexists(os.path.join(here, name, "__init__.py"))]
         inside = os.path.relpath(here, source).replace(os.sep, "/")
-        found += [(inside + "/" + name, os.path.join(here, name)) for name in names if MODULE.match(name)]
+        omitted = OMITTED if inside == PACKAGE else ()
+        modules = [name for name in names if MODULE.match(name) and name not in omitted]
+        found += [(inside + "/" + name, os.path.join(here, name)) for name in modules]
     main = PACKAGE + "/__main__.py"
     found = [("__main__.py" if name == main else name, path) for name, path in found]
     return found + [("units/" + name, os.path.join(top, "units", *name.split("/"))) for name in UNITS]

@@ -262,6 +262,7 @@ trap 'rm -rf "$work"' EXIT; trap 'say "interrupted; the next boot goes on from h
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
+[ -z "$logging" ] || printf '%s ---- without Python, VM %s ----\n' "$(now)" "${vm_id:-unknown}" >>$log # between boots
 [ ! -e $state ] || { [ -f $state ] && ! grep -q -v '^[A-Za-z0-9_.-]*=' $state; } || mv $state $state.corrupt
 deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900; ends=$((started + deadline))
 case $(wget --version 2>&1) in *'GNU Wget'*) first=wget &&

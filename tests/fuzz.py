@@ -234,7 +234,7 @@ def run_state(system: FuzzSystem, path: str, data: bytes, _rng: random.Random) -
     is_settled(system)
     found = status.read_status(system)
     json.loads(status.as_json(found))
-    status.as_text(found)
+    status.as_text(found, status.explain_unknown(system))
     config.load(system)
     state = State(system)
     if state.problem:

@@ -10,7 +10,7 @@ import tempfile
 import venv
 from typing import List
 
-from azure_provisioning import manual
+from azure_provisioning import completion
 
 from . import TOP
 
@@ -26,7 +26,7 @@ def main() -> int:
         shell += ["src/head.sh", "src/essential.sh", "tests/azure/pretended.sh", "tests/as_user.sh"]
         shell.append(os.path.join(scratch, "azure-provisioning.bash"))
         with open(shell[-1], "w", encoding="ascii") as file:
-            file.write(manual.completion())
+            file.write(completion.completion("bash"))
         checks = [
             [os.path.join(tools, "ruff"), "check", "."],
             [os.path.join(tools, "ruff"), "format", "--check", "."],

@@ -19,6 +19,8 @@ ANYBODY: "Dict[str, str]" = {
     "the temporary folder holds no extended attributes": "a kernel from 6.6 on, whose tmpfs holds them",
     "no Python 2.7": "a machine that has one; that __main__.py can be parsed by it is tested everywhere",
     "no dinit ": "a distro that packages dinit",
+    "no zsh": "a machine with Debian's zsh",
+    "no fish": "a machine with Debian's fish",
     "no dinitcheck": "a distro that packages dinit; make distro-test and the boot lab",
     "no s6-rc-compile": "a distro that packages s6-rc; the boot lab",
     "no s6-rc-set-commit": "a distro that packages s6-rc 0.6 or newer",

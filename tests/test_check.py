@@ -1,11 +1,14 @@
 """`check`: the whole of it on an image that would come up, and what it says, to whom, and with which exit code."""
 
+import fcntl
 import json
 import os
 import pty
 import shutil
+import struct
 import sys
 import tempfile
+import termios
 import time
 
 from azure_provisioning.image.check import check
@@ -27,9 +30,17 @@ class WholeTest(CheckTest):
         before = listing(self.root)
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 0, done)
-        self.assertEqual(done.err, "azure-provisioning: 0 errors, 0 warnings: a VM from this image would come up\n")
-        for line in done.out.splitlines():
-            self.assertRegex(line, r"^(ok       [a-z-]+: |         )\S")
+        self.assertEqual(
+            done.err,
+            "azure-provisioning: 0 errors, 0 warnings: a VM from this image would reach Ready and let its user in\n",
+        )
+        self.assertRegex(done.out, r"\A[0-9]+ things are fine \(--all lists them\)\n\Z")
+        everything = cli("check", "--root", self.root, "--all").out.splitlines()
+        for line in everything:
+            self.assertRegex(line, r"^ok       [a-z-]+: \S")
+        self.assertEqual(done.out.split()[0], str(len(everything)))
+        self.assertEqual(cli("check", "--root", self.root, "-v").out.splitlines(), everything)
+        self.assertEqual(cli("check", "--root", self.root, "-q"), (0, done.out, ""))
         self.assertEqual(listing(self.root), before)  # it only looks
 
     def test_error(self) -> None:
@@ -38,7 +49,7 @@ class WholeTest(CheckTest):
         self.assertEqual(done.code, 1)
         remedy = "         > chroot %s apt-get install -y openssh-server\n" % self.root
         self.assertIn("error    sshd: no SSH server is in the image: nobody can log in\n" + remedy, done.out)
-        self.assertRegex(done.err, r"1 error, 0 warnings: .* would not come up, or keep its user out\n$")
+        self.assertRegex(done.err, r"1 error, 0 warnings: .* would let nobody in\n$")
 
     def test_warning_is_no_failure(self) -> None:
         self.gone("/usr/bin/sudo")
@@ -155,7 +166,10 @@ class TextTest(CheckTest):
             Finding("error", "y", "/a/path/that/is/longer/than/the/screen" * 4),
             Finding("ok", "z", "a line\nand\x1b[31m another"),
         ]
-        lines = check.as_text(found)
+        lines = check.as_text(found, 80, True)
+        self.assertEqual([line.split()[0] for line in lines if line[0] != " "], ["error", "warning", "ok"])
+        self.assertEqual(check.as_text(found)[-1], "1 thing is fine (--all lists it)")
+        self.assertIn(("warning  x: " + "a word " * 40).rstrip(), [line.rstrip() for line in check.as_text(found)])
         self.assertLessEqual(max(len(line) for line in lines if ">" not in line and "/a/path" not in line), 80)
         self.assertEqual([line for line in lines if ">" in line], ["         > " + found[0].remedy])
         self.assertIn("".join(line.strip() for line in lines if "/a/path" in line), found[1].message)
@@ -163,13 +177,15 @@ class TextTest(CheckTest):
 
     def test_columns_of_a_real_answer(self) -> None:
         self.gone("/usr/sbin/sshd", "/etc/systemd/network/50-dhcp.network", "/boot/grub/grub.cfg", INITRAMFS)
-        done = cli("check", "--root", self.root)
-        long = [line for line in done.out.splitlines() if len(line) > 80 and not line.startswith("         > ")]
+        shown = self.on_terminal(columns=60).decode("ascii").splitlines()
+        long = [line for line in shown if len(line) > 60 and not line.startswith("         > ")]
         self.assertEqual(long, [])
+        self.assertGreater(len(shown), len(cli("check", "--root", self.root).out.splitlines()))  # which is not broken
 
-    def on_terminal(self, **environment: str) -> bytes:
+    def on_terminal(self, columns: int = 80, **environment: str) -> bytes:
         """What a person sees of the built file."""
         master, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         child = os.fork()
         if child == 0:
             os.dup2(terminal, 1)
@@ -194,8 +210,7 @@ class TextTest(CheckTest):
         self.gone("/usr/bin/sudo")
         self.assertIn(b"\x1b[33mwarning\x1b[0m  privilege", self.on_terminal(TERM="xterm"))
         self.assertIn(b"\x1b[33mwarning\x1b[0m  privilege", self.on_terminal(TERM="xterm", NO_COLOR=""))
-        for environment in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
-            seen = self.on_terminal(**environment)
+        for seen in (self.on_terminal(TERM="xterm", NO_COLOR="1"), self.on_terminal(TERM="dumb"), self.on_terminal()):
             self.assertIn(b"warning  privilege", seen)
             self.assertNotIn(b"\x1b", seen)
         self.assertNotIn("\x1b", cli("check", "--root", self.root).out)

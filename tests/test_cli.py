@@ -15,12 +15,16 @@ from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.image.rehearse.faults import FAULTS
 from azure_provisioning.reasons import LOG
+from azure_provisioning.story.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, BuiltTest, heed_signals, snapshot
 from tests.images import call
 
 GENERATION_2 = {EFI + "/fw_platform_size": "64\n"}
-KEYS = ["version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps", "last_error"]
+KEYS = [
+    "state", "version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps",
+    "last_error",
+]  # fmt: skip
 
 
 class CommandTest(BuiltTest):
@@ -349,6 +353,8 @@ class SealedRunTest(SealedTest):
         self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
         self.assertFalse(self.system.is_link(HOOK))
         self.assertIn("Azure accepted Ready", self.text("/var/log/azure-provisioning.log") or "")
+        heading = r"\A\S+Z ---- %s, VM %s ----\n" % (re.escape(__version__), swap(VM_ID))  # no EFI: generation 1
+        self.assertRegex(self.text("/var/log/azure-provisioning.log") or "", heading)
         self.assertEqual(second[:3], [0, "", ""])
         self.assertEqual(second[4], [])
         self.assertEqual(os.uname().nodename, before)
@@ -419,6 +425,10 @@ class SealedRunTest(SealedTest):
         self.assertEqual((failed[0], status[0]), (1, 0), failed)
         told = json.loads(str(status[1]))["last_error"]
         self.assertEqual((told["reason"], told["details"]), ("ready gate failed", {"gate": "10-x", "code": "3"}))
+        gate = [step for step in json.loads(str(status[1]))["steps"] if step["name"] == "gate-10-x"]
+        self.assertEqual(
+            [(step["result"], step["message"]) for step in gate], [("failed", "ready gate failed (gate=10-x, code=3)")]
+        )
         self.assertIn("ready gate failed (gate=10-x, code=3): the-token-is-hunter2", str(failed[2]))
         log = "/var/log/azure-provisioning.log"
         self.assertIn("hunter2", self.text(log) or "")

@@ -96,6 +96,7 @@ class CrashTest(GuestTest):
         if STATE in found:
             kind, mode, content = found[STATE]
             content = re.sub(rb"(?m)^(\w+_at)=.*$", rb"\1=then", content)
+            content = re.sub(rb"(?m)^(at\.\w+)=.*$", rb"\1=then", content)
             found[STATE] = kind, mode, re.sub(rb"(?m)^(step\.\w+=\w+) .*$", rb"\1 1.0", content)
         del found["/etc/azure-provisioning.conf"]
         return found

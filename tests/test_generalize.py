@@ -175,7 +175,7 @@ class GeneralizeTest(ImageTest):
         for path in changed:  # each of them, or the folder that it went with
             self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
         self.assertLessEqual(set(told) - changed, set(before), "a folder")
-        self.assertIn("the next boot uses this up; power off and capture now", result.err)
+        self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
         self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent takes it out", result.err)
         self.assertIn("the account ann stays", result.err)
         self.assertNotIn("typed\n", result.err + result.out)
@@ -194,6 +194,36 @@ class GeneralizeTest(ImageTest):
         last = ("enable the boot hook", STATE, "ssh_host_rsa_key", "remove /home/ann\n", "remove the account ann")
         self.assertEqual(sorted(last, key=said.index), list(last))
         self.assertGreater(said.index("enable the boot hook"), said.index("will remove /root/.bash_history"))
+
+    def test_dry_run(self) -> None:
+        """What would be done, each path once, and nothing is done; a real run then does just that."""
+        before = listing(self.root)
+        result = self.refused_or_not("generalize", "--dry-run", "--user", "bob")
+        self.assertEqual(result.code, 0, result.err)
+        self.assert_same(before)
+        would = result.out.splitlines()
+        self.assertEqual(len(would), len(set(would)))
+        paths = [line.split()[-1] for line in would if line.split()[-1].startswith("/")]
+        self.assertEqual(len(paths), len(set(paths)))
+        self.assertIn("nothing was done: %d things would be" % len(would), result.err)
+        self.assertIn("the account ann stays", result.err)
+        said = self.generalize("--user", "bob").err.splitlines()
+        self.assertEqual([line.partition(": ")[2] for line in said if ": will " in line], would)
+
+    def test_what_could_not_be_written_is_not_told(self) -> None:
+        """Only what was changed is in the list: not what could not be, for want of room or of a right."""
+        if os.geteuid() != 0:
+            self.skipTest("as a plain user no file can be made immutable: one that cannot be written was not seen")
+        path = self.root + "/etc/conf.d"
+        if subprocess.call(["chattr", "+i", path], stderr=subprocess.DEVNULL) != 0:
+            self.skipTest("this file system knows no immutable files: a write that fails was not seen")
+        try:
+            result = self.generalize(code=1)
+        finally:
+            subprocess.check_call(["chattr", "-i", path])
+        self.assertIn("could not change /etc/conf.d/hostname", result.err)
+        self.assertNotIn("/etc/conf.d/hostname", result.out.splitlines())
+        self.assertIn("/etc/hostname", result.out.splitlines())
 
     def test_modes_stay(self) -> None:
         os.chmod(self.root + "/var/log/wtmp", 0o664)

@@ -119,7 +119,7 @@ class S6Test(ImageTest):
         before = listing(self.root)
         result = self.install()
         self.assertIn("`%s`" % words, result.err)
-        self.assertNotIn("the next boot uses this up; power off", result.err)
+        self.assertIn("Next: what the warning says; ", result.err)
         home = ARTIX + "/" + NAME
         files = {home, home + "/type", home + "/up", home + "/dependencies.d", home + "/dependencies.d/setup"}
         self.assertEqual(

@@ -34,7 +34,7 @@ class InstallTest(ImageTest):
                 self.assertEqual(set(before) - set(after), set())
                 with open(built_file(), "rb") as file:
                     self.assertEqual(after[PROGRAM], ("file", 0o755, file.read()))
-                self.assertIn("installed for %s: the next boot uses this up" % SUPPORTED[name], once.err)
+                self.assertIn("Installed for %s in %s.\n" % (SUPPORTED[name], self.root), once.err)
                 mechanism, links = self.hook()
                 self.assertEqual(mechanism, SUPPORTED[name])
                 self.assertTrue(links)
@@ -588,6 +588,25 @@ class PythonTest(ImageTest):
         self.fill({"/usr/bin/python3.13": "x"})
         self.install()
         self.assertIn("ExecStart=/usr/bin/python3.13 -I -S " + PROGRAM + " run\n", self.text(UNIT) or "")
+
+
+class PlainUserTest(ImageTest):
+    def test_missing_right(self) -> None:
+        """What is refused is named as it is called on this machine, and the command that would do it."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can play another user: a plain user's failure was not seen")
+        self.image("systemd")
+        os.chmod(self.root, 0o755)
+        program = self.root + "/program"
+        shutil.copy(built_file(), program)
+        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-I", "-S"]
+        if call([*other, "-c", ""]).code != 0:
+            other[4] = "/usr/bin/python3"
+        result = call([*other, program, "install", "--root", self.root])
+        self.assertEqual((result.code, result.out), (1, ""))
+        self.assertIn("path=%s/" % self.root, result.err)
+        self.assertIn("Permission denied", result.err)
+        self.assertTrue(result.err.endswith(": sudo %s install --root %s\n" % (program, self.root)), result.err)
 
 
 class FailureTest(ImageTest):

@@ -113,7 +113,7 @@ class LockTest(GuestTest):
         self.assertIn("the hook is off", told)
         out, told = install.communicate()
         self.assertEqual(install.returncode, 0, told)
-        self.assertIn("the next boot uses this up; power off and capture now", told)
+        self.assertIn("Installed for ", told)
         self.assertIn(HOOK, out.split())
         self.assertTrue(self.system.is_link(HOOK))
         self.assertIn("ready_at", self.facts())

@@ -9,10 +9,11 @@ import tempfile
 import unittest
 from typing import List
 
-from azure_provisioning import manual, usage
+from azure_provisioning import completion, config, manual, topics, usage
+from azure_provisioning.image.check import check
 from azure_provisioning.image.rehearse.faults import FAULTS
 from tests import TOP
-from tests.images import call
+from tests.images import call, cli
 
 
 class FileTest(unittest.TestCase):
@@ -53,6 +54,14 @@ class ManPageTest(FileTest):
             self.assertIn(says.split(";")[0].split()[0], flat)
         self.assertLess(max(len(line) for line in shown.splitlines()), 81)
 
+    def test_options_page(self) -> None:
+        shown, complaint = self.render(manual.man_page_of_options())
+        self.assertEqual(complaint, "")
+        flat = " ".join(shown.replace("-\n", "-").split())
+        for row in topics.list_settings():
+            self.assertIn("%s = %s" % (row.key, row.default), flat)
+            self.assertIn("%s = %s" % (row.key, row.example), flat)
+
     def test_complaints_are_seen(self) -> None:
         _, complaint = self.render(manual.man_page() + ".nosuchmacro\n\\fZ\n")
         if shutil.which("groff"):
@@ -68,20 +77,61 @@ class ManPageTest(FileTest):
     def test_mandoc(self) -> None:
         if shutil.which("mandoc") is None:
             self.skipTest("no mandoc: it did not look at the page")
-        page = self.put("azure-provisioning.8", manual.man_page())
-        # No date: the page is the same for the same tree.
-        found = [line for line in call(["mandoc", "-T", "lint", "-W", "warning", page]).out.splitlines() if line]
-        self.assertEqual([line for line in found if "missing date" not in line], [])
+        for name, text in (("", manual.man_page()), (".conf", manual.man_page_of_options())):
+            page = self.put("azure-provisioning%s" % name, text)
+            # No date: the page is the same for the same tree.
+            found = [line for line in call(["mandoc", "-T", "lint", "-W", "warning", page]).out.splitlines() if line]
+            self.assertEqual([line for line in found if "missing date" not in line], [])
 
     def test_escapes(self) -> None:
         shown, _ = self.render(manual.man_page() + "\n".join([".PP", manual.escape(".it\\'s `-x`"), ""]))
         self.assertIn(".it\\'s `-x`", shown)
 
 
+class TopicTest(FileTest):
+    """The tables say what the program does."""
+
+    def test_options(self) -> None:
+        """Each key, with its default, and an example that is understood and changes something."""
+        self.assertEqual([row.key for row in topics.list_settings()], [row[0] for row in config.TABLE])
+        parsers = {row[0]: row[2] for row in config.TABLE}
+        for row in topics.list_settings():
+            default, parse = getattr(config.Options(), row.key), parsers[row.key]
+            self.assertEqual(parse(row.default), default, row.key)
+            self.assertNotEqual(parse(row.example), default, row.key)
+            for word in row.values.split(" or ") if " or " in row.values else ():
+                parse(word)
+
+    def test_checks(self) -> None:
+        names = [name for name, _ in topics.CHECKS]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertLessEqual({name for name, _ in check.CHECKS}, set(names))
+        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+            table = file.read().partition("| id | what is looked at |")[2].partition("\n\n")[0]
+        for line in table.splitlines()[2:]:
+            self.assertLessEqual(set(re.findall(r"`([a-z-]+)`", line.split("|")[1])), set(names))
+
+    def test_help(self) -> None:
+        """The same rows, on a terminal or not; a word that is none gets the nearest."""
+        for name in usage.TOPICS:
+            result = cli("help", name)
+            self.assertEqual((result.code, result.err), (0, ""))
+            self.assertLess(max(map(len, result.out.splitlines())), 81)
+            flat = " ".join(result.out.split())
+            for term, says in topics.TABLES[name]():
+                self.assertIn("%s %s" % (term.replace(" / ", " "), says), flat)
+        for verb in usage.VERBS:
+            self.assertTrue(cli("help", *verb.name.split()).out.startswith(usage.help_text(verb.name)))
+        self.assertEqual(cli("help").out, usage.help_text(""))
+        wrong = cli("help", "option")
+        self.assertEqual((wrong.code, wrong.out), (2, ""))
+        self.assertIn("did you mean options?", wrong.err)
+
+
 class CompletionTest(FileTest):
     def setUp(self) -> None:
         super().setUp()
-        self.script = self.put("completion", manual.completion())
+        self.script = self.put("completion", completion.completion("bash"))
         if shutil.which("bash") is None:
             self.skipTest("no bash: the completion was not tried")
 
@@ -95,15 +145,18 @@ class CompletionTest(FileTest):
 
     def test_verbs(self) -> None:
         firsts = {verb.name.split()[0] for verb in usage.VERBS}
-        self.assertEqual(set(self.complete("")), firsts | {"--help", "--version"})
+        self.assertEqual(set(self.complete("")), firsts | {"--help", "--version", "--quiet", "--verbose"})
         self.assertEqual(self.complete("inst"), ["install"])
         self.assertEqual(self.complete("nonsense", ""), [])
-        self.assertEqual(self.complete("report", ""), ["ready", "failure", "--help"])
+        self.assertEqual(self.complete("report", ""), ["ready", "failure"])
+        self.assertEqual(
+            set(self.complete("help", "")), firsts | set(usage.TOPICS) | {"--help", "--quiet", "--verbose"}
+        )
 
     def test_options(self) -> None:
         for verb in usage.VERBS:
-            words = [option.name for option in verb.options] + ["--help"]
-            self.assertEqual(self.complete(*verb.name.split(), ""), words)
+            words = [option.name for option in verb.options] + ["--help", "--quiet", "--verbose"]
+            self.assertEqual(self.complete(*verb.name.split(), "-"), words)
 
     def test_values(self) -> None:
         self.assertEqual(self.complete("rehearse", "--fault", "goal-state-r"), ["goal-state-reset"])
@@ -115,6 +168,8 @@ class CompletionTest(FileTest):
         found = self.complete("install", "--root", self.folder + "/ima")
         self.assertEqual(found, [self.folder + "/image one"])
         self.assertEqual(self.complete("status", "--root", "/x", "--js"), ["--json"])
+        found = self.complete("rehearse", "--ssh-key", self.folder + "/ima")
+        self.assertEqual(sorted(found), [self.folder + "/image file", self.folder + "/image one"])
 
     def test_really_completes(self) -> None:
         """As bash itself does it, without our own stand-ins."""
@@ -129,6 +184,28 @@ class CompletionTest(FileTest):
         if tool is None:
             self.skipTest("no shellcheck: `make lint` has one")
         self.assertEqual(call([tool, self.script]).out, "")
+
+
+class OtherShellsTest(FileTest):
+    """Completion for zsh and fish: complete, and understood where the shell is here."""
+
+    def test_complete(self) -> None:
+        for shell in ("zsh", "fish"):
+            text = completion.completion(shell)
+            self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"))
+            for verb in usage.VERBS:
+                self.assertIn(verb.name.split()[-1], text)
+                for option in verb.options:
+                    self.assertIn(option.name if shell == "zsh" else "-l %s " % option.name[2:], text)
+            for name in FAULTS:
+                self.assertIn(name, text)
+
+    def test_understood(self) -> None:
+        for shell, argv in (("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])):
+            if shutil.which(shell) is None:
+                self.skipTest("no %s: its completion was not read by it" % shell)
+            result = call([*argv, self.put(shell, completion.completion(shell))])
+            self.assertEqual((result.code, result.err), (0, ""))
 
 
 class PackageTest(FileTest):
@@ -156,7 +233,10 @@ class PackageTest(FileTest):
                 "/usr/share/bash-completion/completions/azure-provisioning": "644",
                 "/usr/share/doc/azure-provisioning/LICENSE": "644",
                 "/usr/share/doc/azure-provisioning/README.md": "644",
+                "/usr/share/fish/vendor_completions.d/azure-provisioning.fish": "644",
+                "/usr/share/man/man5/azure-provisioning.conf.5": "644",
                 "/usr/share/man/man8/azure-provisioning.8": "644",
+                "/usr/share/zsh/site-functions/_azure-provisioning": "644",
             },
         )
         with open(root + "/usr/share/man/man8/azure-provisioning.8", encoding="ascii") as file:

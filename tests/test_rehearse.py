@@ -1,5 +1,6 @@
 """`rehearse`: a first boot to look at, which needs nothing and leaves nothing."""
 
+import json
 import os
 import pty
 import re
@@ -9,13 +10,15 @@ import sys
 import tempfile
 import unittest
 from typing import Dict, List, Tuple
+from xml.etree import ElementTree
 
-from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID
+from azure_provisioning.image.rehearse.case import Case
+from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID, KEY
 from azure_provisioning.image.rehearse.faults import describe_faults
 from tests.distro.trees import cache
 from tests.guests import AZURE_VM
 from tests.images import IMAGES as INITS
-from tests.images import ImageTest, Result, built_file, call, listing
+from tests.images import ImageTest, Result, built_file, call, cli, listing
 
 
 class RehearseTest(unittest.TestCase):
@@ -69,6 +72,40 @@ class RehearseTest(unittest.TestCase):
         self.assertEqual((result.code, result.out), (2, ""))
         self.assertIn("fault=nonsense", result.err)
 
+    def test_verdict(self) -> None:
+        """The last line on stderr."""
+        for faults, said in (
+            ((), r"This image would reach Ready in \d+\.\d s as azureuser with 1 key; \d+ paths would change\. "),
+            (("imds-throttled",), r"This image would reach Ready in [1-9]\d*\.\d s as azureuser with 1 key; "),
+        ):
+            last = self.rehearse(*faults).err.splitlines()[-1]
+            self.assertRegex(last, r"\Aazure-provisioning: " + said)
+            self.assertIn("Not rehearsed: useradd, host keys, gates, DHCP, drivers.", last)
+
+    def test_timeline(self) -> None:
+        out = self.rehearse().out
+        part = out.partition("\nTimeline:\n")[2].partition("\n\nWhat changed:\n")[0].splitlines()
+        names = [line.split()[1] for line in part[:-1]]
+        self.assertEqual(names[:2] + names[-2:], ["wait", "fetch", "kvp", "report"])
+        self.assertRegex(part[-1], r"^total +\d+\.\d{3} s$")
+
+    def test_output_in_files(self) -> None:
+        """The diff, and the timeline as a picture; neither is then on stdout."""
+        place = tempfile.mkdtemp(prefix="azure-provisioning-test-")
+        self.addCleanup(shutil.rmtree, place)
+        argv = [sys.executable, "-I", "-S", built_file(), "rehearse"]
+        shown = call([*argv, "--diff", place + "/diff", "--svg", place + "/plot.svg"])
+        self.assertEqual(shown.code, 0, shown.err)
+        with open(place + "/diff") as file:
+            self.assertIn("-image\n+rehearsal\n", file.read())
+        with open(place + "/plot.svg", "rb") as file:
+            words = "".join(ElementTree.fromstring(file.read()).itertext())
+        for word in ("fetch", "account", "GET /metadata/instance", "POST /machine", "This image would reach Ready"):
+            self.assertIn(word, words)
+        for result in (shown, call([*argv, "--no-diff"])):
+            self.assertIn("What Azure was asked:", result.out)
+            self.assertNotIn("What changed:", result.out)
+
     def test_trouble(self) -> None:
         """Two at once: each is seen in what Azure was asked, and one Ready is accepted."""
         result = self.rehearse("imds-broken", "goal-state-empty")
@@ -104,6 +141,80 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("Traceback", result.err)
         self.assertNotIn(self.folder, result.err + result.out)
         return result
+
+    def write(self, name: str, content: bytes) -> str:
+        """A file of the host, beside the image."""
+        path = self.root + "." + name
+        with open(path, "wb") as file:
+            file.write(content)
+        self.addCleanup(os.unlink, path)
+        return path
+
+    def test_case_of_ones_own(self) -> None:
+        """User, name, keys, password, customData and userData: as a VM that was created so would have them."""
+        self.system_image()
+        keys = [KEY, KEY.replace("ISEh ", "ISEi ")]
+        result = self.rehearse(
+            *("--user", "ann", "--computer-name", "web-1", "--password-login"),
+            *("--ssh-key", self.write("pub", ("# mine\n%s\n\n%s\n" % tuple(keys)).encode("ascii"))),
+            *("--custom-data", self.write("custom", b"#!/bin/sh\necho custom\n")),
+            *("--user-data", self.write("user", b"user \xff data\n")),
+        )
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("as ann with 2 keys and a password; ", result.err.splitlines()[-1])
+        self.assertIn("-image\n+web-1\n", result.out)
+        self.assertIn("+++ /home/ann/.ssh/authorized_keys\n", result.out)
+        for key in keys:
+            self.assertIn("+%s\n" % key, result.out)
+        self.assertIn("+ann:(a hash):", result.out)
+        self.assertIn("/customData\n@@ -0,0 +1,2 @@\n+#!/bin/sh\n+echo custom\n", result.out)
+        self.assertIn("+++ /var/lib/azure-provisioning/userData\n", result.out)
+        self.assertNotIn("azureuser", result.out + result.err)
+        self.assertNotIn("Password", result.out + result.err)
+        self.assertNotRegex(result.out, r"(?m)^(new|changed) \w+ /(sys|run)")
+
+    def test_password_alone(self) -> None:
+        self.system_image()
+        result = self.rehearse("--password-login")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("as azureuser with a password; ", result.err.splitlines()[-1])
+        self.assertIn("+azureuser:(a hash):", result.out)
+        self.assertNotIn("authorized_keys", result.out)
+
+    def test_dvd_of_ones_own(self) -> None:
+        """It is read as the real one is; one that is damaged is no reason for a traceback."""
+        self.system_image()
+        document = Case(user="ann", password_login=True, computer_name="web-1", custom_data=b"data\n").document() or b""
+        result = self.rehearse("--password-login", "--dvd", self.write("xml", document))
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("DVD: read from /dev/sr0", result.err)
+        self.assertIn("+azureuser:(a hash):", result.out)  # IMDS first
+        self.assertIn("/var/lib/azure-provisioning/customData\n", result.out)
+        broken = self.rehearse("--password-login", "--dvd", self.write("broken", document[:200]))
+        self.assertIn("error parsing ovf-env.xml", broken.err)
+
+    def test_files_of_a_case_that_are_none(self) -> None:
+        self.system_image()
+        os.mkfifo(self.root + ".fifo")
+        self.addCleanup(os.unlink, self.root + ".fifo")
+        private = self.write("key", b"-----BEGIN OPENSSH PRIVATE KEY-----\nx\n")
+        for option, path, said in (
+            ("--ssh-key", self.root + ".no", "there is no file"),
+            ("--ssh-key", private, "is a private key: name the file that ends with .pub"),
+            ("--custom-data", self.root + ".fifo", "not a regular file"),
+            ("--custom-data", self.write("large", b"x" * 70000), "too large"),
+        ):
+            result = self.rehearse(option, path)
+            self.assertEqual((result.code, result.out), (1, ""))
+            self.assertIn(said, result.err)
+
+    def test_verdict_counts_what_check_found(self) -> None:
+        """Of an image without a hook as it would be with one."""
+        self.system_image()
+        self.assertRegex(self.rehearse().err, r"check: \d+ errors, \d+ warnings?\.\n\Z")
+        findings = json.loads(cli("check", "--json", "--root", self.root).out)
+        errors = sum(finding["level"] == "error" and finding["id"] not in ("hook", "program") for finding in findings)
+        self.assertIn("check: %d error" % errors, self.rehearse().err)
 
     def test_every_init_system(self) -> None:
         for name in INITS:

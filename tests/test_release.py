@@ -132,7 +132,10 @@ class ReleaseTest(unittest.TestCase):
         said = self.run_here(sys.executable, "-I", "dist/azure-provisioning", "--version")
         self.assertEqual(said, (0, "azure-provisioning %s\n" % NEW))
         names = {os.path.basename(path) for path in glob.glob(os.path.join(self.top, "dist", "*"))}
-        self.assertEqual(names, {"azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".bash")})
+        self.assertEqual(
+            names,
+            {"azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".conf.5", ".bash", ".zsh", ".fish")},
+        )
         self.assertIn(self.text("dist/azure-provisioning.sha256").split()[0] + "  dist/azure-provisioning\n", told)
         # Both changelogs keep what was there, under a dated heading.
         changes = self.text(CHANGES)
@@ -250,7 +253,9 @@ class WorkflowTest(unittest.TestCase):
         text = self.texts["release.yml"].replace("\\\n", "")
         attached = re.search(r'--notes "[^"]*" +(.*)', text)
         assert attached
-        wanted = ["azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".bash")]
+        wanted = [
+            "azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".conf.5", ".bash", ".zsh", ".fish")
+        ]
         self.assertEqual(attached.group(1).split(), wanted)
 
     def test_what_is_run_is_there(self) -> None:

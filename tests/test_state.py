@@ -35,6 +35,21 @@ class StateTest(GuestTest):
         self.assertEqual(os.stat(self.root + STATE).st_mode & 0o7777, 0o644)
         self.assertEqual(os.stat(os.path.dirname(self.root + STATE)).st_mode & 0o7777, 0o755)
 
+    def test_step_of_any_name(self) -> None:
+        """A gate is called as its user likes: the state stays one that is believed."""
+        state = State(self.system)
+        state.adopt(VM_ID)
+        for name in ("gate-10 my check", "gate-a=b", "gate-\udcff\n", "gate-x.sh"):
+            state.note_step(name, "warning", 0.5, 1.25, "a\nb")
+        state.save(self.system)
+        again = State(self.system)
+        self.assertEqual(again.problem, "")
+        names = ["gate-10_my_check", "gate-a_b", "gate-__", "gate-x.sh"]
+        self.assertEqual(again.steps(), [(name, "warning", 0.5) for name in names])
+        self.assertEqual([again.about_step(name) for name in names], [(1.25, "a b")] * 4)
+        state.note_step("gate-a=b", "ok", 0.5)
+        self.assertEqual(state.about_step("gate-a_b"), (1.25, ""))
+
     def test_long_values_are_cut(self) -> None:
         state = State(self.system)
         state.adopt(VM_ID)

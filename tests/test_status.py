@@ -8,16 +8,18 @@ import sys
 import time
 import unittest
 from typing import Any, Dict
+from xml.etree import ElementTree
 
 from azure_provisioning.azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
-from azure_provisioning.story import status
+from azure_provisioning.story import status, timeline
 from azure_provisioning.story.state import PATH as STATE
 from tests.guests import OTHER_VM_ID, FastSystem, catches, wait_until
 from tests.images import ImageTest, built_file, cli, listing
 
 KEYS = {
-    "version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps", "last_error",
+    "state", "version", "azure", "vm_id", "hook", "configured", "configured_at", "ready", "ready_at", "steps",
+    "last_error",
 }  # fmt: skip
 CONFIGURED = "vm_id=%s\nconfigured_at=2026-11-24T20:00:00Z\nstep.hostname=ok 0.123\nstep.keys=warning 1.000\n" % VM_ID
 READY = CONFIGURED + "ready_at=2026-11-24T20:00:05Z\n"
@@ -58,6 +60,7 @@ class StatusTest(ImageTest):
         found = self.status()
         self.assertRegex(found.pop("version"), r"^\d+\.\d+")
         expected: Dict[str, object] = {
+            "state": "none",
             "azure": None, "vm_id": None, "hook": {"enabled": False, "mechanism": None, "path": None}, "steps": [],
             "configured": False, "configured_at": None, "ready": False, "ready_at": None, "last_error": None,
         }  # fmt: skip
@@ -187,11 +190,13 @@ class StatusTest(ImageTest):
         self.assertEqual((result.code, json.loads(result.out)["azure"]), (0, None))
 
     def test_wait_ends_when_it_is_over(self) -> None:
+        """With its result for a script: 0 is Ready, 1 failed."""
         self.on_azure()
-        for facts in (READY, FAILED):
+        for facts, code, word in ((READY, 0, "ready: "), (FAILED, 1, "failed: no such key")):
             self.fill({STATE: facts, BOOT_ID: "this-boot\n"})
             started = time.monotonic()
-            self.assertEqual(cli("status", "--root", self.root, "--wait").code, 0)
+            result = cli("status", "--root", self.root, "--wait")
+            self.assertEqual((result.code, result.out[: len(word)]), (code, word))
             self.assertLess(time.monotonic() - started, 5)
 
     def test_wait_waits(self) -> None:
@@ -213,6 +218,7 @@ class StatusTest(ImageTest):
     def test_wait_is_for_this_vm(self) -> None:
         """In an image that was captured from a Ready VM, Ready is the other one's."""
         self.on_azure()
+        self.install()
         self.fill({STATE: READY.replace("vm_id=", "vm_id=0")})
         system = FastSystem(self.root, speed=10000)
         started = system.monotonic()
@@ -221,6 +227,7 @@ class StatusTest(ImageTest):
 
     def test_wait_is_interrupted(self) -> None:
         self.on_azure()
+        self.install()
         argv = [sys.executable, "-I", "-S", built_file(), "status", "--root", self.root, "--wait"]
         child = subprocess.Popen(argv, stderr=subprocess.PIPE, universal_newlines=True)
         try:
@@ -235,6 +242,7 @@ class StatusTest(ImageTest):
         self.assertEqual((child.returncode, told), (130, "azure-provisioning: interrupted\n"))
 
     def test_wait_gives_up(self) -> None:
+        self.install()
         self.fill({"/etc/azure-provisioning.conf": "deadline = 300\nplatform = azure\n"})
         system = FastSystem(self.root, speed=1000)
         started = system.monotonic()
@@ -256,9 +264,134 @@ class TimelineTest(unittest.TestCase):
             {"name": "fetch", "result": "ok", "seconds": 1.0},
             {"name": "sudo", "result": "warning", "seconds": 0.0},
         ]
-        bars = [line.count("#") for line in status.timeline(steps)]
-        self.assertEqual(bars, [status.BAR_WIDTH, status.BAR_WIDTH // 2, 0])
-        self.assertIn("warning", status.timeline(steps)[2])
+        lines = timeline.as_lines([timeline.Span(**step) for step in steps])  # type: ignore[arg-type]
+        self.assertEqual([line.count("#") for line in lines], [timeline.BAR_WIDTH, timeline.BAR_WIDTH // 2, 0])
+        self.assertIn("warning", lines[2])
 
     def test_no_step(self) -> None:
-        self.assertEqual(status.timeline([]), [])
+        self.assertEqual(timeline.as_lines([]), [])
+
+    def test_total_and_message(self) -> None:
+        """The total is until the last one ended: steps may overlap, and there is time between them."""
+        spans = [
+            timeline.Span("wait", "ok", 2.0, 0.5),
+            timeline.Span("sudo", "warning", 0.25, 3.0, "no sudo and no doas"),
+        ]
+        lines = timeline.as_lines(spans)
+        self.assertIn("no sudo and no doas", lines[2])
+        self.assertRegex(lines[3], r"^total +3\.250 s$")
+
+    def test_picture(self) -> None:
+        """Well-formed, whatever the names are; nothing is drawn outside of it."""
+        spans = [
+            timeline.Span("wait", "ok", 2.0, 0.5),
+            timeline.Span('gate-<&">\x1b\udcff\ufffe\u202e', "failed", 1e9, None, "x" * 1000 + "</svg>"),
+            timeline.Span("sudo", "unheard-of", 0.0, 0.0),
+            timeline.Span("GET /x -> 200", "request", 0.001, 4e8),
+        ]
+        for shown in (spans, [], spans[:1]):
+            text = timeline.as_svg("title <&>", shown, ["note\n"])
+            picture = ElementTree.fromstring(text.encode("ascii"))
+            width, height = int(picture.get("width", "0")), int(picture.get("height", "0"))
+            bars = list(picture.iter("{http://www.w3.org/2000/svg}rect"))[1:]
+            self.assertEqual(len(bars), len(shown) + len(timeline.COLOURS))
+            for bar in bars:
+                x, y = float(bar.get("x", "-1")), float(bar.get("y", "-1"))
+                self.assertTrue(x >= 0 and x + float(bar.get("width", "-1")) <= width, bar.attrib)
+                self.assertTrue(0 <= y < height, bar.attrib)
+
+
+class StateWordTest(ImageTest):
+    """The one word that a status begins with."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.image("systemd")
+
+    def word(self, *, live: bool = False) -> str:
+        class Machine(FastSystem):
+            @property
+            def live(self) -> bool:
+                return live
+
+        found = status.read_status(Machine(self.root))
+        text = status.as_text(found, status.explain_unknown(self.system))[0]
+        self.assertTrue(text.startswith("%s: " % found["state"]), text)
+        return str(found["state"])
+
+    def azure(self, tag: str = AZURE_ASSET_TAG) -> None:  # type: ignore[override]
+        self.fill({DMI + "/chassis_asset_tag": tag + "\n", DMI + "/product_uuid": VM_ID + "\n"})
+
+    def test_each(self) -> None:
+        self.assertEqual((self.word(), self.word(live=True)), ("none", "not-azure"))
+        self.azure()
+        self.assertEqual(self.word(live=True), "none")
+        self.install()
+        self.assertEqual(self.word(live=True), "waiting")
+        self.fill({STATE: CONFIGURED})
+        self.assertEqual(self.word(live=True), "waiting")
+        self.fill({STATE: FAILED})
+        self.assertEqual((self.word(), self.word(live=True)), ("failed", "failed"))
+        self.fill({STATE: READY})
+        self.assertEqual((self.word(), self.word(live=True)), ("ready", "ready"))
+        self.azure("another cloud")
+        self.assertEqual((self.word(), self.word(live=True)), ("not-azure", "not-azure"))
+
+    def test_other_agent(self) -> None:
+        self.azure()
+        self.install()
+        self.fill({"/usr/sbin/waagent": "#!/bin/sh\n"})
+        unit = "/usr/lib/systemd/system/waagent.service"
+        self.fill({unit: "[Service]\nExecStart=/usr/sbin/waagent -daemon\n"})
+        self.fill({"/etc/systemd/system/multi-user.target.wants/waagent.service": "-> " + unit})
+        self.assertEqual(self.word(live=True), "other-agent")
+        started = time.monotonic()
+        self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)
+        self.assertLess(time.monotonic() - started, 10)
+
+    def test_running(self) -> None:
+        """By the processes that there are: Python's and the shell's alike, and no other verb's."""
+        self.azure()
+        self.install()
+        program = "/usr/local/sbin/azure-provisioning"
+        for words, expected in (
+            (["/usr/bin/python3", "-I", "-S", program, "run", "--detach"], "running"),
+            (["/bin/sh", program, "--without-python", "run"], "running"),
+            ([program, "status", "--wait"], "waiting"),
+            (["vi", program], "waiting"),
+            (["run", "run"], "waiting"),
+        ):
+            self.fill({"/proc/4711/cmdline": "\0".join(words) + "\0"})
+            self.assertEqual((self.word(live=True), self.word()), (expected, "waiting"), words)
+        self.fill({STATE: FAILED, "/proc/4711/cmdline": program + "\0run\0"})
+        self.assertEqual(self.word(live=True), "running")  # the next boot is at it
+
+    def test_wait_for_what_will_not_come(self) -> None:
+        self.azure()
+        self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)
+        self.azure("another cloud")
+        self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)
+
+    def test_why_unknown(self) -> None:
+        out = cli("status", "--root", self.root).out
+        self.assertIn("on Azure    unknown: an image has no firmware\n", out)
+        self.assertIn("VM          unknown: no VM was set up from this image\n", out)
+
+    def test_hook_that_is_off(self) -> None:
+        self.install()
+        self.system.unlink("/etc/systemd/system/multi-user.target.wants/azure-provisioning.service")
+        self.assertIn("none: the boot hook is installed, but off", cli("status", "--root", self.root).out)
+
+    def test_svg(self) -> None:
+        self.fill({STATE: READY + "at.hostname=0.5\nwarning.keys=no key <&>\n"})
+        path = self.root + "/plot.svg"
+        result = cli("status", "--root", self.root, "--svg", path)
+        self.assertEqual(result.code, 0, result.err)
+        with open(path, "rb") as file:
+            text = "".join(ElementTree.fromstring(file.read()).itertext())
+        for word in ("hostname", "keys", "no key <&>", VM_ID):
+            self.assertIn(word, text)
+        steps = json.loads(cli("status", "--root", self.root, "--json").out)["steps"]
+        self.assertEqual(steps[0], {"name": "hostname", "result": "ok", "seconds": 0.123, "at": 0.5})
+        self.assertEqual(steps[1]["message"], "no key <&>")
+        self.assertEqual(cli("status", "--root", self.root, "--svg", self.root + "/no/plot.svg").code, 1)

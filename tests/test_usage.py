@@ -47,6 +47,47 @@ class TableTest(unittest.TestCase):
         self.assertEqual([(int(code), says) for code, says in rows], list(usage.EXITS))
 
 
+class MistakeTest(unittest.TestCase):
+    """A mistake is answered with what was meant."""
+
+    def wrong(self, *argv: str) -> str:
+        result = call([sys.executable, "-I", "-S", built_file(), *argv])
+        self.assertEqual((result.code, result.out), (2, ""))
+        self.assertNotIn("Traceback", result.err)
+        self.assertTrue(result.err.startswith("usage: azure-provisioning "), result.err)
+        return result.err.splitlines()[-1]
+
+    def test_nearest(self) -> None:
+        for argv, meant in (
+            (["instal"], "install"),
+            (["chekc", "--root", "/x"], "check"),
+            (["-q", "stauts"], "status"),
+            (["--versoin"], "--version"),
+            (["status", "--jsno"], "--json"),
+            (["install", "--rot=/x"], "--root"),
+            (["generalize", "--dryrun"], "--dry-run"),
+            (["report", "failure", "--reason", "x", "--verbos"], "--verbose"),
+        ):
+            self.assertTrue(self.wrong(*argv).endswith("did you mean %s?" % meant), argv)
+        self.assertNotIn("did you mean", self.wrong("xyzzy"))
+
+    def test_folder(self) -> None:
+        for verb in ("check", "install", "uninstall", "generalize", "status"):
+            self.assertIn("name an image by --root /mnt/image", self.wrong(verb, "/mnt/image"))
+        self.assertIn("version takes no argument: '/mnt/image'", self.wrong("version", "/mnt/image"))
+
+    def test_everywhere(self) -> None:
+        """-q and -v, before the verb or after it; the version in three ways."""
+        for argv in (["-q", "version"], ["version", "-v"], ["-V"], ["--version"], ["version"], ["-v", "-q", "version"]):
+            result = call([sys.executable, "-I", "-S", built_file(), *argv])
+            self.assertEqual(result, (0, usage.version() + "\n", ""))
+        for verb in usage.VERBS:
+            needed = [word for option in verb.options if option.needed for word in (option.name, "x")]
+            for argv in (["-q", *verb.name.split(), *needed], [*verb.name.split(), *needed, "--quiet"]):
+                found = usage.parse(argv)
+                self.assertEqual((found.quiet, found.verbose), (True, False), argv)
+
+
 class HelpTest(unittest.TestCase):
     def test_readable(self) -> None:
         for words in WORDS:

@@ -1,5 +1,7 @@
 """The command line: verbs, each one function that returns its exit code."""
 
+import errno
+import os
 import signal
 import sys
 from importlib import import_module
@@ -17,7 +19,7 @@ from .story.boot import begin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import List, Tuple
+    from typing import List, TextIO, Tuple
 
 # The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
@@ -32,14 +34,18 @@ def main(argv: "List[str]") -> int:
     for name in ENDING:
         if signal.getsignal(name) != signal.SIG_IGN:  # nohup(1) has a hangup ignored
             signal.signal(name, interrupt)
+    root = "/"
     try:
         if argv in (["run"], ["run", "--detach"]):  # a boot, which should not pay for argparse
             return run(console, detach="--detach" in argv)
         from . import usage
 
         arguments = usage.parse(argv)
+        console.quiet, console.verbose = arguments.quiet, arguments.verbose
+        root = getattr(arguments, "root", None) or "/"
         return int(VERBS[arguments.verb](console, arguments))
     except ProvisionError as error:
+        name_place(error, root, argv)
         console.announce(explain(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
@@ -54,6 +60,16 @@ def explain(error: ProvisionError) -> str:
 
     known = reasons.find_row(error.reason, error.details) is not reasons.ANY and not error.advice
     return reasons.with_remedy(error) if known else str(error)
+
+
+def name_place(error: ProvisionError, root: str, argv: "List[str]") -> None:
+    """Have the failure of a plain user name the path on the host, and the command that has the right to it."""
+    path, refused = error.details.get("path", ""), [os.strerror(number) for number in (errno.EACCES, errno.EPERM)]
+    if os.geteuid() != 0 and error.details.get("error") in refused and path.startswith("/"):
+        error.details["path"] = os.path.realpath(root).rstrip("/") + path
+        from .image.command import Command, called
+
+        error.advice = error.advice or "repeat it as root, or as the owner: %s" % Command("sudo", called(), *argv)
 
 
 def interrupt(_number: int, _frame: object) -> None:
@@ -96,7 +112,6 @@ def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`install`: each touched path on stdout."""
     from .compiled import keep as compiled
-    from .image import diskless
     from .image.install.install import declaration, install
 
     program = own_file()
@@ -121,17 +136,30 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
         python=arguments.python,
     )
     compiled.keep(system, console, program)
-    show(system.touched)
+    show(list(dict.fromkeys(system.touched)))
     if not system.touched:
         console.say("installed for %s already" % name)
     left = table.left_to_do(system)
     for what in left:
         console.warn(what)
-    if left:
-        console.say("installed for %s: the next boot uses this up if that is done before" % name)
-    else:
-        console.say("installed for %s: %s" % (name, diskless.next_step(system)))
+    say_next(console, system, name, unfinished=bool(left))
     return 0
+
+
+def say_next(console: Console, system: System, name: str, *, unfinished: bool) -> None:
+    """What a person does after `install`: on the machine that becomes the image, or for an image."""
+    from .image import diskless
+    from .image.command import Command, own
+
+    root, before = system.root, "what the warning says; " if unfinished else ""
+    if root == "/":
+        console.say("Installed for %s." % name)
+        steps = before, own("check"), own("generalize"), diskless.first(system)
+        console.say("Next: %s%s; %s; %sthen power off and capture this machine." % steps)
+        return
+    place = ["--root", root]
+    console.say("Installed for %s in %s." % (name, Command(root)))
+    console.say("Next: %s%s; %s; then unmount it." % (before, own("check", *place), own("rehearse", *place)))
 
 
 def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
@@ -148,8 +176,8 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
     return 0
 
 
-def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
-    """`status`."""
+def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`status`; the exit code tells how it ended if that was waited for."""
     from .image.root import open_root
     from .story import status
 
@@ -159,8 +187,13 @@ def status_verb(_console: Console, arguments: "argparse.Namespace") -> int:
     system.budget = Budget(USUAL)
     found = status.read_status(system)
     system.budget.settle()
-    show(status.as_json(found).split("\n") if arguments.json else status.as_text(found))
-    return 0
+    if arguments.svg:
+        write_file(arguments.svg, status.as_svg(found).encode("ascii"))
+        console.say("the timeline is in %s" % arguments.svg)
+    show(status.as_json(found).split("\n") if arguments.json else status.as_text(found, status.explain_unknown(system)))
+    if arguments.wait and found["state"] in ("running", "waiting"):
+        console.warn("waited for as long as a boot may take, and Azure accepted no Ready")
+    return status.exit_code(str(found["state"])) if arguments.wait else 0
 
 
 def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
@@ -169,19 +202,21 @@ def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
     from .image.root import open_root
 
     system = open_root(arguments.root)
+    ask = None if arguments.dry_run else lambda: None if arguments.yes else agree("Do all this to %s" % system.root)
+    todo = []
     try:
-        generalize(
+        todo = generalize(
             system,
             console,
-            lambda: None if arguments.yes else agree("Do all this to %s" % system.root),
+            ask,
             users=arguments.user,
             remove_agent=arguments.remove_agent,
             poweroff=arguments.poweroff,
             program=own_file() if DIGEST else b"",
         )
     finally:
-        show(list(dict.fromkeys(system.touched)))  # some more than once
-    if arguments.poweroff:
+        show(todo or list(dict.fromkeys(system.touched)))  # some more than once
+    if arguments.poweroff and not arguments.dry_run:
         console.say("powering off")
         system.power_off()
     return 0
@@ -206,7 +241,7 @@ def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if arguments.json:
         show(check.as_json(findings).split("\n"))
     else:
-        show(check.as_text(findings), check.COLOURS)
+        show(check.as_text(findings, width_of(sys.stdout), arguments.all or arguments.verbose), check.COLOURS)
     console.say(check.summary(findings))
     return 1 if check.would_fail(findings) else 0
 
@@ -233,9 +268,11 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`rehearse`: the story on stderr; requests and diff on stdout."""
+    from .image.rehearse.case import read_case
     from .image.rehearse.faults import FAULTS, describe_faults
     from .image.rehearse.rehearse import become_root, rehearse
     from .image.root import open_root
+    from .story.timeline import as_svg
 
     if "list" in arguments.fault:
         show(describe_faults())
@@ -247,9 +284,49 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if arguments.root is not None:
         open_root(arguments.root)
         become_root(own_path(), sys.argv[1:])
-    code, lines = rehearse(program, console, tuple(arguments.fault), arguments.root)
-    show(lines, (("+", "32"), ("-", "31"), ("@@", "36")))  # green, red, cyan
-    return code
+    case = read_case(arguments)
+    done = rehearse(program, console, tuple(arguments.fault), arguments.root, case)
+    if arguments.svg:
+        picture = as_svg(arguments.root or "an image of its own", done.spans(), [done.verdict(case)])
+        write_file(arguments.svg, picture.encode("ascii"))
+    if arguments.diff:
+        write_file(arguments.diff, "".join(line + "\n" for line in done.changes).encode("utf-8", "surrogateescape"))
+    show(done.lines(not (arguments.no_diff or arguments.diff)), (("+", "32"), ("-", "31"), ("@@", "36")))
+    return done.code
+
+
+def collect_verb(console: Console, arguments: "argparse.Namespace") -> int:
+    """`collect`: a file for a bug report."""
+    from .image.collect import collect
+    from .image.root import open_root
+
+    lines = collect(open_root(arguments.root))
+    write_file(arguments.output, "".join(line + "\n" for line in lines).encode("ascii", "backslashreplace"), own=True)
+    console.say("%s: look through it before you attach it to a report" % arguments.output)
+    return 0
+
+
+def help_verb(_console: Console, arguments: "argparse.Namespace") -> int:
+    """`help`: the manual of the program, of a verb, or of a topic."""
+    from . import topics, usage
+
+    words = " ".join(arguments.topic)
+    lines = lines_in(usage.help_text(words)) if usage.chosen(words) else []
+    if words in usage.TOPICS:  # `status` is both
+        lines += [""] * bool(lines) + topics.topic(words, width_of(sys.stdout))
+    show(lines)
+    if not lines:
+        names = [verb.name for verb in usage.VERBS] + list(usage.TOPICS)
+        raise UsageError("there is no help on %r%s" % (words, usage.nearest(words, names)))
+    return 0
+
+
+def version_verb(_console: Console, _arguments: "argparse.Namespace") -> int:
+    """`version`."""
+    from .usage import version
+
+    show([version()])
+    return 0
 
 
 VERBS = {
@@ -261,6 +338,9 @@ VERBS = {
     "check": check_verb,
     "report": report_verb,
     "rehearse": rehearse_verb,
+    "collect": collect_verb,
+    "help": help_verb,
+    "version": version_verb,
 }
 
 
@@ -280,6 +360,26 @@ def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> Non
         return
     except OSError as error:
         raise ProvisionError("failure to write to stdout", error=error.strerror) from error
+
+
+def width_of(stream: "TextIO") -> int:
+    """The columns of a terminal; 0 for anything else, into which lines go whole."""
+    return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+
+
+def write_file(path: str, data: bytes, *, own: bool = False) -> None:
+    """Write what was asked for into a file on the host, anew; `own`: one that only this user may read.
+
+    Raises ProvisionError.
+    """
+    flags = os.O_EXCL if own else os.O_TRUNC
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600 if own else 0o666), "wb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise ProvisionError("%s exists already" % path, advice="remove it, or name another by --output") from error
+    except OSError as error:
+        raise ProvisionError("failure to write %s" % path, error=error.strerror) from error
 
 
 def own_file() -> bytes:

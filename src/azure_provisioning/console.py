@@ -25,10 +25,15 @@ class Console:
     def __init__(self, stream: "Optional[TextIO]" = None) -> None:
         self.stream = stream or sys.stderr
         self.serial = False
+        self.quiet = False  # no line of the story on the stream, but warnings
+        self.verbose = False  # the time before each line, in seconds since this began
+        self._began = time.monotonic()
         self._log: "Optional[int]" = None
 
-    def keep_log(self, place: str, limit: int) -> None:
+    def keep_log(self, place: str, limit: int, heading: str = "") -> None:
         """Write every further line to the file at `place` too, begun anew when it has more than `limit` bytes.
+
+        `heading` is written first, and only there: it tells this boot from the one before.
 
         A machine without a place for a log boots all the same. What others put there, such as a pipe of theirs or
         another name of a file of ours, is not written to.
@@ -45,10 +50,19 @@ class Console:
                 os.ftruncate(log, 0)
         except OSError:
             return
+        if heading:
+            self._write_log(heading)
 
     def say(self, line: str) -> None:
         """One line of the story."""
         line = printable(line)
+        if not self.quiet:
+            self._show(line)
+        self._write_log(line)
+
+    def _show(self, line: str) -> None:
+        if self.verbose:
+            line = "%8.3f %s" % (time.monotonic() - self._began, line)
         try:
             shown = line
             if not self.serial and self.stream.isatty():
@@ -59,18 +73,28 @@ class Console:
             self.stream.flush()
         except (OSError, ValueError):
             pass  # whoever read it has gone; the boot goes on
+
+    def _write_log(self, line: str) -> None:
         if self._log is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime())
-            write_all(self._log, stamp + line + "\n")
+            write_all(self._log, stamp + printable(line) + "\n")
 
     def warn(self, line: str) -> None:
         """Something is not as it should be, and the boot goes on."""
-        self.say("warning: " + line)
+        self.insist("warning: " + line)
+
+    def insist(self, line: str) -> None:
+        """A line that is shown to those who want no story, too."""
+        quiet, self.quiet = self.quiet, False
+        try:
+            self.say(line)
+        finally:
+            self.quiet = quiet
 
     def announce(self, line: str) -> None:
         """A line of the story that the serial console shows too, once."""
         try:
-            self.say(line)
+            self.insist(line)
         finally:
             if self.serial and not is_console(2):
                 show_on_device(line)

@@ -19,10 +19,13 @@ class ProvisionError(Exception):
         self.advice = advice
         self.details = {key: str(value) for key, value in details.items()}
 
+    def without_advice(self) -> str:
+        """The reason and its details, without the advice: what a file that everybody may read can hold."""
+        details = ", ".join("%s=%s" % item for item in self.details.items())
+        return "%s (%s)" % (self.reason, details) if details else self.reason
+
     def __str__(self) -> str:
-        facts = ", ".join("%s=%s" % item for item in self.details.items())
-        text = "%s (%s)" % (self.reason, facts) if facts else self.reason
-        return "%s: %s" % (text, self.advice) if self.advice else text
+        return "%s: %s" % (self.without_advice(), self.advice) if self.advice else self.without_advice()
 
 
 class UsageError(ProvisionError):

@@ -1,21 +1,18 @@
-"""The man page and the completion for bash, made when the file is built, from the table that `--help` is made from."""
+"""The man pages, made when the file is built, from the tables that `--help` and `help TOPIC` are made from.
+
+The build leaves this module out of the file.
+"""
 
 from typing import List
 
-from . import __version__, config, reasons
+from . import __version__, config
 from .image.rehearse.faults import FAULTS
-from .story import state
-from .usage import ABOUT, COMMON, EXITS, PROGRAM, VERBS, Option, Verb, explain, sentence, synopsis
+from .topics import LEADS, TABLES, list_settings
+from .usage import ABOUT, COMMON, EXITS, PROGRAM, VERBS, Verb, explain, sentence, synopsis
 
-NOTE = "made by the build, from the table that --help is made from"
-
-# What a person may look for; all the others are in the README.
-FILES = (
-    (config.PATH, "options, if you write any; see the README"),
-    ("/etc/azure-provisioning/ready.d/", "programs that must succeed before Ready is reported"),
-    (state.PATH, "what is done for which VM"),
-    ("/var/log/azure-provisioning.log", "the story of the last boots"),
-)
+NOTE = "made by the build, from the tables that --help is made from"
+# The sections of azure-provisioning(8) that are a topic of `help`.
+SECTIONS = (("reasons", "DIAGNOSTICS"), ("checks", "CHECKS"), ("status", "STATUS"), ("files", "FILES"))
 
 DESCRIPTION = (
     ABOUT + " It is one file that is copied into an image, and that installs itself there. "
@@ -24,11 +21,6 @@ DESCRIPTION = (
     "once, and one that is made from its image is set up again.",
     "What was asked for is on standard output, and the story on standard error. No environment variable is obeyed but "
     "NO_COLOR.",
-)
-
-FAILURES = (
-    "A boot that fails says so on the console, in a line that begins with FAILED. Its reason is also in the portal and "
-    "in status; * stands for any text."
 )
 
 
@@ -55,15 +47,31 @@ def man_page() -> str:
     lines.append(".SH EXIT STATUS")
     for code, says in EXITS:
         lines += entry(str(code), says)
-    lines += [".SH DIAGNOSTICS", escape(FAILURES)]
-    for each in (*reasons.ROWS, reasons.ANY):
-        lines += entry(" / ".join(each.reasons), "%s. %s." % (sentence(each.means)[:-1], each.remedy))
+    for name, title in SECTIONS:
+        lines += [".SH " + title, escape(LEADS[name])]
+        for term, says in TABLES[name]():
+            lines += entry(term, says)
     lines += [".SH REHEARSAL", "What " + escape("--fault") + " of rehearse takes:"]
     for name, fault in sorted(FAULTS.items()):
         lines += entry(name, "%s. The boot ends: %s" % (sentence(fault.says)[:-1], fault.ends))
-    lines.append(".SH FILES")
-    for path, says in FILES:
-        lines += entry(path, says)
+    lines += [".SH SEE ALSO", "\\fB%s\\fR(5)" % escape(PROGRAM + ".conf")]
+    return "\n".join(lines) + "\n"
+
+
+def man_page_of_options() -> str:
+    """azure-provisioning.conf(5)."""
+    name = PROGRAM + ".conf"
+    lines = ['.\\" ' + NOTE]
+    lines += ['.TH %s 5 "" "%s %s" "File Formats"' % (escape(name.upper()), escape(PROGRAM), __version__)]
+    lines += [".SH NAME", "%s \\- options of a first boot" % escape(name)]
+    lines += [".SH SYNOPSIS", escape(config.PATH), ".SH DESCRIPTION"]
+    lines += [escape(LEADS["options"]), ".PP", "A line that begins with # is a comment. All keys may be left out."]
+    lines += [".SH OPTIONS"]
+    for row in list_settings():
+        lines += entry("%s = %s" % (row.key, row.default), "%s Values: %s." % (sentence(row.says), row.values))
+    lines += [".SH EXAMPLE", ".nf", ".RS 4"]
+    lines += [escape("%s = %s" % (row.key, row.example)) for row in list_settings()]
+    lines += [".RE", ".fi", ".SH SEE ALSO", "\\fB%s\\fR(8)" % escape(PROGRAM)]
     return "\n".join(lines) + "\n"
 
 
@@ -95,72 +103,3 @@ def escape(text: str) -> str:
     """Text that roff takes as it is: a dash that one can copy, and no line that begins with a macro."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
     return "\\&" + text if text.startswith(".") else text
-
-
-# -- completion ------------------------------------------------------------------------------------------------------
-
-COMPLETION = """\
-# Completion of azure-provisioning(8) for bash: %(note)s.
-# shellcheck shell=bash
-
-_azure_provisioning() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb="" words="" kind=-W line
-    [ "$COMP_CWORD" -gt 1 ] && verb=${COMP_WORDS[1]}
-    [ "$COMP_CWORD" -gt 2 ] && case "$verb ${COMP_WORDS[2]}" in
-    %(pairs)s) verb="$verb ${COMP_WORDS[2]}" ;;
-    esac
-    case "$verb $before" in
-    %(folders)s)
-        kind=-d
-        compopt -o filenames
-        ;;
-%(values)s
-    *)
-        case "$verb" in
-%(options)s
-        esac
-        ;;
-    esac
-    COMPREPLY=()
-    while IFS= read -r line; do
-        COMPREPLY+=("$line")
-    done < <(if [ "$kind" = -d ]; then compgen -d -- "$word"; else compgen -W "$words" -- "$word"; fi)
-}
-
-complete -F _azure_provisioning azure-provisioning
-"""
-
-
-def completion() -> str:
-    """The completion for bash: verbs, their options, and the values that are known."""
-    firsts = list(dict.fromkeys(verb.name.partition(" ")[0] for verb in VERBS))
-    pairs = [verb.name for verb in VERBS if " " in verb.name]
-    after = {"": firsts + [name for name, _ in COMMON[0]]}
-    for name in pairs:
-        first, _, second = name.partition(" ")
-        after.setdefault(first, ["--help"]).insert(-1, second)
-    folders, values = [], {}
-    for verb in VERBS:
-        after[verb.name] = [option.name for option in verb.options] + ["--help"]
-        for option in verb.options:
-            if option.value in ("DIR", "PREFIX"):
-                folders.append("%s %s" % (verb.name, option.name))
-            elif option.value:
-                values["%s %s" % (verb.name, option.name)] = known_values(option)
-    return COMPLETION % {
-        "note": NOTE,
-        "pairs": "|".join('"%s"' % name for name in pairs),
-        "folders": "|".join('"%s"' % name for name in folders),
-        "values": "\n".join(case(4, name, words) for name, words in values.items()),
-        "options": "\n".join(case(8, name, words) for name, words in after.items()),
-    }
-
-
-def known_values(option: Option) -> List[str]:
-    """What may follow an option, as far as we know."""
-    return ["list", *sorted(FAULTS)] if option.name == "--fault" else list(option.words)
-
-
-def case(indent: int, pattern: str, words: List[str]) -> str:
-    """One line of a `case`."""
-    return '%s"%s") words="%s" ;;' % (" " * indent, pattern, " ".join(words))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PROGRAM = "azure-provisioning"
 ABOUT = "Brings a Linux VM up on Azure without an agent."
 WIDTH = 79  # columns of the help
+TOPICS = ("options", "reasons", "checks", "files", "status")  # of `help`, beside the verbs
 
 
 class Option(NamedTuple):
@@ -45,9 +46,12 @@ class Verb(NamedTuple):
     says: str  # a line: what it is for
     options: Tuple[Option, ...]
     examples: Tuple[Tuple[str, str], ...]  # (what is said after the program's name, what that does)
+    words: Tuple[str, ...] = ()  # what else it takes: any number of it
 
 
 ROOT = Option("--root", "work on the image that is mounted at DIR; nothing in it is executed", "DIR", "/")
+
+SVG = Option("--svg", "also write the timeline into FILE, as a picture", "FILE")
 
 VERBS = (
     Verb(
@@ -88,6 +92,7 @@ VERBS = (
             Option("--user", "also remove this account, with its home", "NAME", repeated=True),
             Option("--remove-agent", "also take out other agents, such as waagent and cloud-init"),
             Option("--poweroff", "then switch the machine off at once, before anything is written anew"),
+            Option("--dry-run", "only show what would be done"),
             Option("--yes", "do not ask"),
         ),
         (
@@ -99,13 +104,8 @@ VERBS = (
     Verb(
         "check",
         "tell whether a VM from this image would come up, and what is missing",
-        (ROOT, Option("--json", "for scripts")),
-        (
-            (
-                "check --root /mnt/image",
-                "one line a finding, with its remedy; exit code 1 if it would not",
-            ),
-        ),
+        (ROOT, Option("--all", "also list what is fine"), Option("--json", "for scripts")),
+        (("check --root /mnt/image", "each problem, with its remedy; exit code 1 if it would not"),),
     ),
     Verb(
         "rehearse",
@@ -113,6 +113,16 @@ VERBS = (
         (
             Option("--root", "of the image at DIR, which is only read; else of a small one of its own", "DIR"),
             Option("--fault", "trouble; `list` prints the names", "NAME", repeated=True),
+            Option("--user", "the administrator's name", "NAME"),
+            Option("--ssh-key", "the administrator's public keys, one a line", "FILE", repeated=True),
+            Option("--password-login", "a VM that is created with a password"),
+            Option("--computer-name", "the VM's name", "NAME"),
+            Option("--custom-data", "customData, as `az vm create` takes it", "FILE"),
+            Option("--user-data", "userData, likewise", "FILE"),
+            Option("--dvd", "an ovf-env.xml: all that the provisioning DVD has", "FILE"),
+            Option("--no-diff", "do not show what would change"),
+            Option("--diff", "write what would change into FILE", "FILE"),
+            SVG,
         ),
         (
             ("rehearse --root /mnt/image", "what Azure would be asked, and what would change in the image"),
@@ -125,9 +135,16 @@ VERBS = (
         (
             ROOT,
             Option("--json", "for scripts"),
-            Option("--wait", "until Azure accepted Ready, or this boot failed"),
+            Option("--wait", "return when Azure accepted Ready (0), this boot failed (1) or will not report (2)"),
+            SVG,
         ),
         (("status --wait", "in a login script: returns when the machine is set up"),),
+    ),
+    Verb(
+        "collect",
+        "put what a bug report needs into one file: log, state, options, hook, findings; no secret",
+        (ROOT, Option("--output", "the file; it is made for you alone", "FILE", "azure-provisioning-report.txt")),
+        (("collect --root /mnt/disk", "of a VM that failed, from the disk of it"),),
     ),
     Verb(
         "report ready",
@@ -141,18 +158,33 @@ VERBS = (
         (Option("--reason", "what the portal shows", "TEXT", needed=True),),
         (("report failure --reason 'no licence'", "the creation of the VM fails, with these words"),),
     ),
+    Verb(
+        "help",
+        "the manual: of a VERB, or one of the topics: " + " ".join(TOPICS),
+        (),
+        (("help check", "as `check --help`"), ("help options", "all keys of /etc/azure-provisioning.conf")),
+        ("TOPIC",),
+    ),
+    Verb("version", "which release this is", (), (("version", "as --version and -V"),)),
 )
 
+QUIET = ("-q, --quiet", "only warnings and errors on stderr")
+VERBOSE = ("-v, --verbose", "all findings, and the time before each line")
 # What there is without a verb, and after one.
 COMMON = (
-    (("--help", "this text; after a verb: more about it"), ("--version", "which release this is")),
-    (("--help", "this text"),),
+    (
+        ("-h, --help", "this text; after a verb: more about it"),
+        QUIET,
+        VERBOSE,
+        ("-V, --version", "which release this is"),
+    ),
+    (("-h, --help", "this text"), QUIET, VERBOSE),
 )
 
 EXITS = (
     (0, "done, or nothing to do (also: not on Azure)"),
     (1, "an expected failure; one line says what, and what to do"),
-    (2, "the command line makes no sense, or --root names no image"),
+    (2, "usage error, or --root names no image; `status --wait`: no boot will report from here"),
     (3, "a bug; the traceback is on stderr"),
     (130, "interrupted"),
 )
@@ -160,7 +192,37 @@ EXITS = (
 
 def parse(argv: List[str]) -> argparse.Namespace:
     """The arguments; `verb` says which function takes them. Exits with 2 for a usage error."""
-    return parser().parse_args(argv)
+    top = parser()
+    firsts = list(dict.fromkeys(verb.name.partition(" ")[0] for verb in VERBS))
+    known = [name for names, _ in COMMON[0] for name in names.split(", ")]
+    first = next((word for word in argv if word not in known), None)
+    if first is not None and first not in firsts:
+        if first.startswith("-"):
+            top.error("no verb before %s%s" % (first, nearest(first, known)))
+        top.error("there is no verb %r%s" % (first, nearest(first, firsts)))
+    found, rest = top.parse_known_args(argv)
+    if rest:
+        name = " ".join(filter(None, (found.verb, getattr(found, "outcome", None))))
+        Whole(prog="%s %s" % (PROGRAM, name)).error(explain_rest(chosen(name)[0], rest[0]))
+    return found
+
+
+def explain_rest(verb: Verb, text: str) -> str:
+    """Why an argument is not understood, and what was meant."""
+    if text.startswith("-"):
+        options = [option.name for option in verb.options] + ["--help", "--quiet", "--verbose"]
+        return "%s has no option %s%s" % (verb.name, text, nearest(text.partition("=")[0], options))
+    if ROOT in verb.options:
+        return "%r is not an option; name an image by --root %s" % (text, text)
+    return "%s takes no argument: %r" % (verb.name, text)
+
+
+def nearest(text: str, known: List[str]) -> str:
+    """`; did you mean X?` for a word that is like one of those that are known; else nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(text, known, 1)
+    return "; did you mean %s?" % found[0] if found else ""
 
 
 class Whole(argparse.ArgumentParser):
@@ -190,7 +252,8 @@ class Whole(argparse.ArgumentParser):
 def parser() -> Whole:
     """One sub-command a verb."""
     top = Whole(prog=PROGRAM)
-    top.add_argument("--version", action="version", version="%s %s" % (PROGRAM, __version__))
+    top.add_argument("-V", "--version", action="version", version=version())
+    add_common(top, False)
     groups = {"": top.add_subparsers(dest="verb", metavar="VERB", parser_class=Whole)}
     for verb in VERBS:
         group, _, name = verb.name.rpartition(" ")
@@ -198,11 +261,25 @@ def parser() -> Whole:
             outer = groups[""].add_parser(group, prog="%s %s" % (PROGRAM, group))
             groups[group] = outer.add_subparsers(dest="outcome", metavar="OUTCOME", parser_class=Whole)
         inner = groups[group].add_parser(name, prog="%s %s" % (PROGRAM, verb.name))
+        add_common(inner, argparse.SUPPRESS)
         for option in verb.options:
             add(inner, option)
+        for positional in verb.words:
+            inner.add_argument(positional.lower(), nargs="*")
     for found in groups.values():
         found.required = True  # 3.6: no keyword for it
     return top
+
+
+def add_common(parser: argparse.ArgumentParser, default: object) -> None:
+    """Have a parser take what there is everywhere. One for a verb leaves alone what was said before the verb."""
+    parser.add_argument("-q", "--quiet", action="store_true", default=default)
+    parser.add_argument("-v", "--verbose", action="store_true", default=default)
+
+
+def version() -> str:
+    """The line of `version`."""
+    return "%s %s" % (PROGRAM, __version__)
 
 
 def add(inner: argparse.ArgumentParser, option: Option) -> None:
@@ -241,7 +318,8 @@ def synopsis(words: str) -> str:
     lines: List[str] = []
     for verb in chosen(words):
         lead = ("       " if lines else "usage: ") + "%s %s" % (PROGRAM, verb.name)
-        lines += wrap(lead, [spell(option) for option in verb.options], len(lead) + 1)
+        parts = [spell(option) for option in verb.options] + ["[%s...]" % name for name in verb.words]
+        lines += wrap(lead, parts, len(lead) + 1)
     return "\n".join(lines) + "\n"
 
 

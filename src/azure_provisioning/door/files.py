@@ -78,6 +78,7 @@ class Files(Programs):
             if not self.in_place:
                 raise GuestError("something is mounted here", path=path) from busy
             self._change(path, lambda file: refill(file, content))
+            self.touched.append(path)
         if old is None:
             self.relabel(path)
         return True
@@ -147,12 +148,12 @@ class Files(Programs):
             with self.reach(path, follow=follow) as place:
                 self.guard(place.folder, place.path)
                 self.journal.keep_file(place)
-                self.touched.append(path)
                 spare = place.beside(spare_name(place.name))
                 try:
                     spare.remove()
                     make(spare, place)
                     os.rename(spare.name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+                    self.touched.append(path)
                     place.sync()
                 finally:
                     discard(spare)

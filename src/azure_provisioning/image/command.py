@@ -4,12 +4,17 @@ A `Command` is the text, and only this module makes one: what is put together fr
 refuses wherever a command is wanted. The text is printable ASCII in one line, whatever the words are.
 """
 
+import os
 import re
+import sys
+
+from ..door.tree import SEARCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Tuple
 
+PROGRAM = "azure-provisioning"
 PLAIN = re.compile(r"[\w@%+:,./-][\w@%+=:,./-]*\Z", re.ASCII)  # zsh takes a word that begins with = for a program
 VISIBLE = re.compile(r"[ -~]*\Z")
 # A newline, of which a shell takes those at the end of a $(...) away: the third character of an IFS as it usually is.
@@ -67,6 +72,21 @@ class Command(str):
     def noting(self, note: str) -> "Command":
         """With a word of ours to the person, which a shell takes for a comment."""
         return self._of_text("%s  # %s" % (self, note)) if self else self
+
+
+def own(*words: str) -> Command:
+    """This program, as the person who reads it has called it."""
+    return Command(called(), *words)
+
+
+def called() -> str:
+    """How this program was called: by a path, or by its name where that is enough; by its name in a checkout."""
+    if not getattr(__loader__, "archive", None):  # type: ignore[name-defined] # set by zipimport
+        return PROGRAM
+    folder, name = os.path.split(sys.argv[0])
+    if folder in SEARCH:
+        return name
+    return sys.argv[0] if folder else "./" + name
 
 
 def quote(word: str) -> str:

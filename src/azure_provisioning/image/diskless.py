@@ -6,7 +6,6 @@ from ..story import state
 from .command import Command
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
-NEXT = "the next boot uses this up; power off and capture now"
 
 
 def keep(system: System) -> Command:
@@ -17,9 +16,7 @@ def keep(system: System) -> Command:
     return Command("lbu", "include").on(program, state.FOLDER).then(Command("lbu", "commit"))
 
 
-def next_step(system: System) -> str:
-    """What a person does next with a machine that is to become an image."""
+def first(system: System) -> str:
+    """What a person does before such a machine is powered off, to be followed by that; empty on any other system."""
     command = keep(system)
-    if command:
-        return "this system runs from memory: `%s`, then power off and capture" % command
-    return NEXT
+    return "this system runs from memory: `%s`, then " % command if command else ""

@@ -52,9 +52,9 @@ class Boot:
         """The id of this VM as Azure writes it, for all that people and their programs see."""
         return write_as_azure(self.system, self.vm_id, self.state)
 
-    def note_step(self, name: str, result: str, started: float) -> None:
-        """Note for `status` how a step went that began at `started` (monotonic)."""
-        self.state.note_step(name, result, self.system.monotonic() - started)
+    def note_step(self, name: str, result: str, started: float, said: str = "") -> None:
+        """Note for `status` how a step went that began at `started` (monotonic), and the text of a warning."""
+        self.state.note_step(name, result, self.system.monotonic() - started, started - self.started, said)
 
     def reread(self) -> None:
         """Read the state anew, now that nobody else writes it."""

@@ -4,6 +4,7 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember 
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
+from .. import __version__
 from ..agents import find_rivals
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
@@ -96,7 +97,7 @@ def set_up(boot: Boot, turn: "Optional[lock.Turn]") -> int:
 def prepare(boot: Boot) -> None:
     """The local part, which holds back sshd: from here on the state is about this VM. No network, over in a moment."""
     if boot.system.root == "/":
-        boot.console.keep_log(LOG, LOG_LIMIT)
+        boot.console.keep_log(LOG, LOG_LIMIT, "---- %s, VM %s ----" % (__version__, boot.azure_id or "unknown"))
     if not boot.vm_id:
         return  # without an id from the firmware nobody knows whose the host keys are
     if not boot.state.is_about(boot.vm_id):
@@ -210,8 +211,13 @@ def pass_gates(boot: Boot) -> None:
     }
     for gate in gates.find_gates(boot.system):
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
-        boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))
+        try:
+            said = gates.pass_gate(boot.system, gate, environment)
+        except GuestError as error:
+            boot.note_step("gate-" + name, "failed", started, error.without_advice())
+            raise
         boot.note_step("gate-" + name, "ok", started)
+        boot.console.say("%s: %s" % (name, said))
 
 
 def leave(boot: Boot, reason: str, line: str) -> int:

@@ -27,9 +27,12 @@ def report_ready(boot: Boot) -> None:
     started = boot.system.monotonic()
     boot.reporting = True
     write_to_pool(boot, describe_success(boot.azure_id, boot.system.time()))
-    report(boot, "", boot.ends)
-    boot.accepted = True
-    boot.note_step("report", "ok", started)
+    result = "failed"
+    try:
+        report(boot, "", boot.ends)
+        boot.accepted, result = True, "ok"
+    finally:
+        boot.note_step("report", result, started)
 
 
 def report(boot: Boot, problem: str, until: float) -> None:
@@ -49,8 +52,8 @@ def write_to_pool(boot: Boot, line: str) -> None:
     """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
     started = boot.system.monotonic()
     try:
-        done, result = kvp.write_report(boot.system, line), "ok"
+        done, result, said = kvp.write_report(boot.system, line), "ok", ""
     except GuestError as error:
-        done, result = "warning: %s" % error, "warning"
-    boot.note_step("kvp", result, started)
+        done, result, said = "warning: %s" % error, "warning", error.without_advice()
+    boot.note_step("kvp", result, started, said)
     boot.console.say("kvp: %s" % done)

@@ -130,9 +130,18 @@ class State:
         system.write(PATH + ".corrupt", system.read(PATH, limit=LIMIT, head=True) or b"", mode=0o600, owner=ROOT)
         system.unlink(PATH)
 
-    def note_step(self, name: str, result: str, seconds: float) -> None:
-        """Note how a step went ("ok", "warning", "failed"), for `status`. Written with the next fact."""
+    def note_step(self, name: str, result: str, seconds: float, at: "Optional[float]" = None, said: str = "") -> None:
+        """Note how a step went ("ok", "warning", "failed"), for `status`. Written with the next fact.
+
+        `at` is when it began, in seconds since the program did; `said` is the text of a warning.
+        """
+        name = "".join(char if char.isalnum() or char in "_.-" else "_" for char in name)  # a gate's may be anything
         self.facts["step." + name] = "%s %.3f" % (result, seconds)
+        self.facts.pop("warning." + name, None)
+        if at is not None:
+            self.facts["at." + name] = "%.3f" % at
+        if said:
+            self.facts["warning." + name] = said
 
     def steps(self) -> "List[Tuple[str, str, float]]":
         """(name, result, seconds) of each step that was noted."""
@@ -144,6 +153,14 @@ class State:
             if key.startswith("step.") and is_digits(seconds.replace(".", "", 1), DIGITS_LIMIT):
                 found.append((key[len("step.") :], result, float(seconds)))
         return found
+
+    def about_step(self, name: str) -> "Tuple[Optional[float], str]":
+        """(when a step began, in seconds since the program did, or None; the text of its warning)."""
+        from ..door.text import is_digits
+
+        at = self.facts.get("at." + name, "")
+        known = is_digits(at.replace(".", "", 1), DIGITS_LIMIT)
+        return float(at) if known else None, self.facts.get("warning." + name, "")
 
     def note_error(self, error: "ProvisionError", at: str, boot_id: str) -> None:
         """Note why this boot failed, for `status`."""

@@ -223,7 +223,7 @@ def take(boot: Boot, step: Step, profile: Profile) -> bool:
                 boot.console.warn("%s: %s; trying again" % (step.name, error))
                 boot.system.sleep(PAUSE)
                 continue
-            boot.note_step(step.name, "failed" if step.fatal else "warning", started)
+            boot.note_step(step.name, "failed" if step.fatal else "warning", started, error.without_advice())
             if step.fatal:
                 error.details["step"] = step.name
                 raise

@@ -66,9 +66,12 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
 )
 # An initramfs is unpacked whole where it lacks a driver: half a GiB with all firmware, in seconds but for bzip2.
 LARGE = {"initramfs": Limits(USUAL.steps, 1 << 30, 30.0)}
-COLUMNS = 80
 INDENT = 9  # columns of the level
+NARROWEST = 40  # columns of a terminal for which lines are broken
 COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
+LEVELS = ("error", "warning", "ok")  # the worst first
+# An error of these keeps the administrator out; of all others, the VM from Ready.
+LOGIN = ("sshd", "host-keys", "sshd-config", "privilege", "login")
 
 
 def check(system: System) -> "List[Finding]":
@@ -106,16 +109,33 @@ def as_json(findings: "List[Finding]") -> str:
     return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
 
 
-def as_text(findings: "List[Finding]") -> "List[str]":
-    """The findings for a person, at most 80 columns wide; commands are left whole, to be copied."""
+def as_text(findings: "List[Finding]", width: int = 0, everything: bool = False) -> "List[str]":
+    """The findings for a person, problems first; what is fine is only counted, unless `everything` is wanted.
+
+    Lines are broken at `width` columns, if that is not 0; commands are left whole, to be copied.
+    """
     lines = []
-    for finding in findings:
-        words = "%s: %s" % (finding.id, printable(finding.message))
-        wrapped = textwrap.wrap(words, COLUMNS - INDENT, break_long_words=False, break_on_hyphens=False)
-        lines.append(finding.level.ljust(INDENT) + wrapped[0])
-        lines += [" " * INDENT + line for line in wrapped[1:]]
-        if finding.remedy:
-            lines.append(" " * INDENT + "> " + printable(finding.remedy))
+    for level in LEVELS[: 3 if everything else 2]:
+        for finding in findings:
+            if finding.level == level:
+                lines += show_finding(finding, width)
+    fine = sum(finding.level == "ok" for finding in findings)
+    if fine and not everything:
+        lines.append(
+            "%s fine (--all lists %s)" % (("1 thing is", "it") if fine == 1 else ("%d things are" % fine, "them"))
+        )
+    return lines
+
+
+def show_finding(finding: Finding, width: int) -> "List[str]":
+    """The lines of one finding."""
+    wrapped = ["%s: %s" % (finding.id, printable(finding.message))]
+    if width >= NARROWEST:
+        wrapped = textwrap.wrap(wrapped[0], width - INDENT, break_long_words=False, break_on_hyphens=False)
+    lines = [finding.level.ljust(INDENT) + wrapped[0]]
+    lines += [" " * INDENT + line for line in wrapped[1:]]
+    if finding.remedy:
+        lines.append(" " * INDENT + "> " + printable(finding.remedy))
     return lines
 
 
@@ -123,10 +143,19 @@ def summary(findings: "List[Finding]") -> str:
     """The verdict in a line."""
     levels = [finding.level for finding in findings]
     counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
-    verdict = "would not come up, or keep its user out" if would_fail(findings) else "would come up"
-    if levels and set(levels) == {"warning"}:  # nothing was seen to be well: it is made from a declaration
-        return "%s: whether a VM from this image would come up cannot be determined" % counts
-    return "%s: a VM from this image %s" % (counts, verdict)
+    return "%s: %s" % (counts, verdict(findings))
+
+
+def verdict(findings: "List[Finding]") -> str:
+    """What would become of a VM from this image, as a sentence without its full stop."""
+    if findings and all(finding.level == "warning" for finding in findings):  # it is made from a declaration
+        return "whether a VM from this image would reach Ready cannot be determined"
+    errors = {finding.id for finding in findings if finding.level == "error"}
+    if errors - set(LOGIN):
+        return "a VM from this image would not reach Ready"
+    if errors:
+        return "a VM from this image would let nobody in"
+    return "a VM from this image would reach Ready and let its user in"
 
 
 def count(number: int, word: str) -> str:

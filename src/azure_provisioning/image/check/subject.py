@@ -9,10 +9,9 @@ from ...door.text import active_lines, read_text
 from ...errors import GuestError
 from ...init import table
 from ...init.detection import find_init
-from ..command import Command
+from ..command import PROGRAM, Command, own
 from . import packages
 
-PROGRAM = "azure-provisioning"
 Found = TypeVar("Found")
 
 
@@ -94,7 +93,7 @@ class Image:
 
     def ours(self, *words: str) -> Command:
         """This program, for this image."""
-        return Command(PROGRAM, *words, *([] if self.system.root == "/" else ["--root", self.system.root]))
+        return own(*words, *([] if self.system.root == "/" else ["--root", self.system.root]))
 
     def add(self, what: str) -> Command:
         """The command that adds a package; empty where the package manager or its name for it is not known."""

@@ -36,7 +36,7 @@ from .random_seed import SERVICES, plan_random_seeds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Sequence
+    from typing import Callable, List, Optional, Sequence
 
 PROGRAM_LIMIT = 16 << 20  # bytes
 # To plan: the homes of all accounts, and all logs.
@@ -46,18 +46,19 @@ PLANNING = Limits(4 * USUAL.steps, USUAL.size, 4 * USUAL.seconds)
 def generalize(
     system: System,
     console: Console,
-    agree: "Callable[[], None]",
+    agree: "Optional[Callable[[], None]]",
     *,
     users: "Sequence[str]" = (),
     remove_agent: bool = False,
     poweroff: bool = False,
     program: bytes = b"",
-) -> None:
+) -> "List[str]":
     """Say what will be done, have the person `agree`, and do it; `system.touched` then lists what was changed.
 
-    `agree` raises ProvisionError for no. What cannot be done is told, and the rest done. Raises ProvisionError if
-    anything could not, and, with nothing touched, if there is no Linux system or an account is the system's. `program`
-    is the file that this runs from, if it is the built one. `poweroff`: the caller switches the machine off at once.
+    `agree` raises ProvisionError for no; without it, what would be done is returned, a line each. What cannot be done
+    is told, and the rest done. Raises ProvisionError if anything could not, and, with nothing touched, if there is no
+    Linux system or an account is the system's. `program` is the file that this runs from, if it is the built one.
+    `poweroff`: the caller switches the machine off at once.
     """
     check_root(system)
     if poweroff and not system.live:
@@ -70,13 +71,17 @@ def generalize(
     with limited(system, PLANNING) as budget:
         plan = make_plan(system, console, users, remove_agent, program)
         budget.settle()
-    for what in dict.fromkeys(change.what for change in plan.changes):
-        console.say("will " + what)
+    todo = ["will " + what for what in dict.fromkeys(change.what for change in plan.changes)]
+    for line in todo if agree is not None else ():
+        console.say(line)
     for note in plan.notes:
         console.say(note)
     for problem in plan.problems:
         console.warn(problem)
     failed = 0
+    if agree is None:
+        console.say("nothing was done: %d things would be" % len(todo))
+        return todo
     if plan.changes:
         agree()
         failed = plan.carry_out(console)
@@ -95,15 +100,18 @@ def generalize(
     for what in left:
         console.warn(what)
     if poweroff and (left or diskless.keep(system)):
-        what = "see the warnings above" if left else diskless.next_step(system)
+        what = "see the warnings above" if left else diskless.first(system).rstrip(", ")
         raise ProvisionError("generalized, but not powered off: something is left to do", advice=what)
-    if left:
-        console.say("generalized: the next boot uses this up if that is done before")
-    elif table.find_hook(system)[1]:
-        how = "the next boot uses this up; capture it now" if poweroff else diskless.next_step(system)
-        console.say("generalized: " + how)
+    if table.find_hook(system)[1]:
+        own_place = "unmount %s" % system.root
+        if system.root == "/":
+            own_place = "capture this machine" if poweroff else "power off this machine and capture it"
+        before = "what the warning says, then " if left else ""
+        steps = before, diskless.first(system), own_place
+        console.say("generalized: the next boot is a first boot. Next: %s%s%s" % steps)
     else:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
+    return []
 
 
 def make_plan(

@@ -6,6 +6,7 @@ state that is current. Every request is kept, so that a rehearsal or a test can 
 
 import json
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
@@ -78,6 +79,7 @@ class Platform:
         self.incarnation = 1
         self.goal_state = GOAL_STATE
         self.requests: "List[Request]" = []
+        self.asked_at: "List[float]" = []  # when (monotonic) each of them was
         self.reports: "List[str]" = []  # the bodies of the reports that were accepted
         self.closing = threading.Event()
         self.troubles: "Dict[str, List[Trouble]]" = {"imds": [], "goalstate": [], "health": [], "json": []}
@@ -100,6 +102,7 @@ class Platform:
         """Remember a request."""
         with self._lock:
             self.requests.append(request)
+            self.asked_at.append(time.monotonic())
 
     def current_goal_state(self) -> bytes:
         """The goal state as it is now."""

@@ -7,18 +7,23 @@ import shutil
 import socket
 import sys
 import tempfile
+import threading
 
 from ...azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from ...console import Console
 from ...door.budget import USUAL, limited
-from ...door.system import System
+from ...door.system import Mount, System
 from ...door.tree import Tree
 from ...errors import GuestError, ProvisionError
 from ...init import table
-from ...story.boot import begin
+from ...story import status, timeline
+from ...story.boot import Boot, begin
 from ...story.provision import provision
+from ...story.state import READY, State
+from ..check import check
 from ..install.install import install
 from ..root import check_root
+from .case import Case, describe, insert_dvd
 from .difference import show_changes
 from .fake_azure import VM_ID, FakeAzure
 from .scratch import Scratch
@@ -26,6 +31,8 @@ from .scratch import Scratch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Tuple
+
+    from ..check.finding import Finding
 
 # What a small distro with systemd looks like to us before we come.
 IMAGE = {
@@ -53,6 +60,12 @@ SECRETS = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers")
 # A rehearsal is watched by somebody: its clock is faster than the wall's, and what takes ten minutes is ended.
 SPEED = 10.0
 DEADLINE = 600.0  # seconds of that clock
+NOTICE_SECONDS = 10.0  # between two lines about what is waited for
+SPANS_LIMIT = 200  # requests in the timeline
+# What a scratch copy cannot show: it takes the image's own programs, its kernel, or a network.
+NOT_REHEARSED = ("useradd", "host keys", "gates", "DHCP", "drivers")
+USUAL_CASE = Case()
+INSTALLED = ("hook", "program")  # ids of `check` that an `install` mends
 
 
 class Guest(Scratch):
@@ -61,6 +74,11 @@ class Guest(Scratch):
     def __init__(self, image: Tree, place: str, azure: FakeAzure) -> None:
         super().__init__(image, place)
         self.azure = azure
+        self.dvd: "Optional[Mount]" = None
+
+    def mounts(self) -> "List[Mount]":
+        """The DVD, if there is one; of the machine that this runs on, nothing."""
+        return [self.dvd] if self.dvd else super().mounts()
 
     def monotonic(self) -> float:
         """Seconds of the rehearsal's clock."""
@@ -88,31 +106,132 @@ class Hasty(socket.socket):
         super().settimeout(None if seconds is None else seconds / SPEED)
 
 
+class Rehearsal:
+    """What came of it."""
+
+    def __init__(self, azure: FakeAzure, system: Guest, faults: "Tuple[str, ...]") -> None:
+        self.azure = azure
+        self.system = system
+        # Of its clock, seconds that the processor took count too many times; without faults nothing else is awaited.
+        self.scale = 1.0 if faults else SPEED
+        self.code = 0  # the exit code that `run` would have had
+        self.boot: "Optional[Boot]" = None
+        self.installed = False  # had the image the hook before?
+        self.findings: "Optional[List[Finding]]" = None  # of `check`
+        self.state = State(system)  # that the boot left
+        self.changes: "List[str]" = []  # as a diff
+        self.changed = 0  # paths
+
+    def look(self) -> None:
+        """Look at what the boot left, before that goes."""
+        self.state = State(self.system)
+        self.changes = list(show_changes(self.system))
+        self.changed = sum(1 for _ in self.system.changes())
+
+    def requests(self) -> "List[str]":
+        """What Azure was asked, and the reports that it accepted."""
+        lines = ["What Azure was asked:"]
+        lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in self.azure.requests]
+        for report in self.azure.reports:
+            lines += ["    " + line for line in describe(report)]
+        return lines
+
+    def spans(self) -> "List[timeline.Span]":
+        """The steps of the boot, and among them the requests."""
+        found = [
+            span._replace(seconds=span.seconds / self.scale, at=None if span.at is None else span.at / self.scale)
+            for span in status.find_spans(self.state)
+        ]
+        started = self.boot.started if self.boot else 0.0
+        for seen, at in list(zip(self.azure.requests, self.azure.asked_at))[:SPANS_LIMIT]:
+            name = "%s %s" % (seen.method, seen.target.partition("?api-version")[0])
+            found.append(
+                timeline.Span(
+                    name, "request", 0.0, max(0.0, at * SPEED - started) / self.scale, str(seen.status or "no answer")
+                )
+            )
+        return found
+
+    def lines(self, with_diff: bool) -> "List[str]":
+        """The report on stdout."""
+        lines = self.requests() + ["", "Timeline:"]
+        lines += timeline.as_lines([span for span in self.spans() if span.result != "request"])
+        return lines + (["", "What changed:", *self.changes] if with_diff else [])
+
+    def verdict(self, case: Case) -> str:
+        """What would become of a VM, what was not seen, and what `check` says."""
+        error = self.state.error()
+        if self.state.when(READY) is not None:
+            who = self.state.user
+            taken = {name for name, result, _ in self.state.steps() if result == "ok"}
+            ways = (
+                [check.count(len({tuple(key.split()[:2]) for key in case.keys}), "key")] if "ssh_keys" in taken else []
+            )
+            ways += ["a password"] if "password" in taken else []
+            login = (
+                " as %s with %s" % (who, " and ".join(ways) or "nothing to log in by") if who else ", with no account"
+            )
+            text = "This image would reach Ready in %.1f s%s" % (timeline.total(self.spans()), login)
+        elif error is not None:
+            text = "This image would not reach Ready: %s" % error["reason"]
+        else:
+            text = "This image would not reach Ready: the boot does nothing here"
+        parts = [text + "; %s would change." % check.count(self.changed, "path")]
+        parts.append("Not rehearsed: %s." % ", ".join(NOT_REHEARSED))
+        if self.findings is not None:
+            levels = [finding.level for finding in self.findings]
+            parts.append(
+                "check: %s." % ", ".join(check.count(levels.count(level), level) for level in ("error", "warning"))
+            )
+        return " ".join(parts)
+
+
 def rehearse(
-    program: bytes, console: Console, faults: "Tuple[str, ...]", root: "Optional[str]" = None
-) -> "Tuple[int, List[str]]":
-    """(the exit code that `run` would have had, the lines of the report) for the image at `root`, or for a small one of
-    our own. The image is only read, and nothing is left behind. Raises ProvisionError if it cannot be installed into.
+    program: bytes, console: Console, faults: "Tuple[str, ...]", root: "Optional[str]" = None, case: Case = USUAL_CASE
+) -> Rehearsal:
+    """A first boot of the image at `root`, or of a small one of our own, as a VM that is `case`.
+
+    The image is only read, and nothing is left behind. Raises ProvisionError if it cannot be installed into.
     """
     place = tempfile.mkdtemp(prefix="azure-provisioning-")
     try:
+        own = root is None
         if root is None:
             root = os.path.join(place, "image")
             make_image(root)
         check_root(System(root))
         os.mkdir(os.path.join(place, "copy"))
         with FakeAzure(faults, answers_all=False, speed=SPEED) as azure:
+            case.apply(azure)
             system = Guest(Tree(root), os.path.join(place, "copy"), azure)
             check_readable(system)
             fill(system, FIRMWARE)
+            document = case.document()
+            if document is not None:
+                system.dvd = insert_dvd(system, document)
+            done = Rehearsal(azure, system, faults)
+            threading.Thread(target=tell_of_waiting, args=(azure, console), daemon=True).start()
             with limited(system, USUAL):
-                code = first_boot(system, console, program, azure)
-            lines = ["What Azure was asked:"]
-            lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in azure.requests]
-            lines += ["    " + report for report in azure.reports]
-        return code, lines + ["", "What changed:"] + list(show_changes(system))
+                first_boot(done, console, program)
+        done.look()
+        if not own:
+            found = check.check(System(root))
+            done.findings = [finding for finding in found if done.installed or finding.id not in INSTALLED]
+        console.say(done.verdict(case))
+        return done
     finally:
         shutil.rmtree(place)
+
+
+def tell_of_waiting(azure: FakeAzure, console: Console) -> None:
+    """Say now and then how long this has taken, and what was asked last: until this Azure closes."""
+    waited = 0.0
+    while not azure.closing.wait(NOTICE_SECONDS):
+        waited += NOTICE_SECONDS
+        last = azure.requests[-1] if azure.requests else None
+        asked = "Azure was asked nothing yet" if last is None else "last asked: %s %s" % (last.method, last.target)
+        answered = "" if last is None or last.status else ", which it does not answer"
+        console.say("%d s, of at most %d s; %s%s" % (waited, DEADLINE / SPEED, asked, answered))
 
 
 def become_root(program: str, arguments: "List[str]") -> None:
@@ -154,20 +273,22 @@ def fill(system: System, files: "Dict[str, str]") -> None:
         system.write(path, text, mode=0o755 if "/bin/" in path or "/lib/" in path else 0o644)
 
 
-def first_boot(system: Scratch, console: Console, program: bytes, azure: FakeAzure) -> int:
-    """Install, unless the image has that behind it, and boot; returns the exit code."""
+def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
+    """Install, unless the image has that behind it, and boot."""
+    system, azure = done.system, done.azure
     name, links = table.find_hook(system)
+    done.installed = bool(links)
     if links:
         console.say("installed for %s already: %s" % (name, " ".join(links)))
     else:
         console.say("installing into a scratch copy of the image")
         install(system, console, program)
     console.say("the first boot of VM %s, by a clock that runs %d times as fast" % (VM_ID, SPEED))
-    boot = begin(system, console)
+    done.boot = boot = begin(system, console)
     if boot is None:
-        return 0
+        return
     host, _, port = azure.endpoint.partition(":")
     boot.options.imds = boot.options.wireserver = (host, int(port))
     boot.options.given += ("wireserver",)
     boot.options.deadline = min(boot.options.deadline, DEADLINE)
-    return provision(boot)
+    done.code = provision(boot)
