@@ -97,6 +97,16 @@ def ours(names: "Set[str]") -> "Set[str]":
 
 # Within the story, from the top down.
 STAGES = (*"status provision fetch report patience steps boot settled lasting state timeline".split(),)  # noqa: SIM905
+
+
+class ArrowsTest(GuestTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.imports: "Dict[str, Set[str]]" = {path: imports(path, tree) for path, tree in modules()}
+
+    def test_there_is_something_to_look_at(self) -> None:
+        self.assertGreater(len(self.imports), 30)
+        self.assertIn("azure_provisioning.azure.transport", self.imports["azure/goal_state.py"])
         self.assertIn("subprocess", self.imports["door/programs.py"])
 
     def test_wings_do_not_know_one_another(self) -> None:
