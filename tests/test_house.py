@@ -82,7 +82,7 @@ def ours(names: "Set[str]") -> "Set[str]":
 
 
 # Within the story, from the top down.
-STAGES = ("status", "provision", "fetch", "report", "patience", "steps", "boot", "settled", "state")
+STAGES = ("status", "provision", "fetch", "report", "patience", "steps", "verify", "boot", "settled", "state")
 
 
 class ArrowsTest(GuestTest):

@@ -1,6 +1,6 @@
 """THE STORY of a first boot:
 
-identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember configured -> gates -> report
+identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> verify -> remember configured -> gates -> report
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
@@ -16,6 +16,7 @@ from .fetch import fetch, name_proxy_agent, wait_for_azure
 from .report import report, report_ready, write_to_pool
 from .state import CONFIGURED, FOLDER, PREPARED, READY, same_vm
 from .steps import take_steps
+from .verify import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +150,10 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
     take_steps(boot, "apply", profile)
     if profile.user:
         boot.state.note_user(profile.user)
+    missing_password = ""
+    if profile.password_login and profile.password is None:
+        missing_password = "none on the provisioning DVD" if disc else "no provisioning DVD"
+    verify(boot, profile, missing_password)
     boot.system.sync()
 
 

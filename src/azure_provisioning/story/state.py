@@ -17,6 +17,7 @@ CONFIGURED, READY, PREPARED = "configured_at", "ready_at", "prepared_at"
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
 AZURE_ID = "vm_id_azure"  # the fact how Azure writes the id of this VM: as IMDS does
 PROXY_AGENT = "proxy_agent"  # the fact that the DVD announces one
+LOGIN = "login."  # how the facts of each way to log in begin
 DIGITS_LIMIT = 15  # of how long a step took
 
 
@@ -144,6 +145,15 @@ class State:
             if key.startswith("step.") and is_digits(seconds.replace(".", "", 1), DIGITS_LIMIT):
                 found.append((key[len("step.") :], result, float(seconds)))
         return found
+
+    def note_login(self, ways: "Dict[str, str]") -> None:
+        """Note by which ways the administrator can log in, and what is against the others, for `status`."""
+        self.facts = {key: value for key, value in self.facts.items() if not key.startswith(LOGIN)}
+        self.facts.update({LOGIN + name: says for name, says in ways.items()})
+
+    def login(self) -> "Dict[str, str]":
+        """The same, as it was noted; empty if nothing was."""
+        return {key[len(LOGIN) :]: value for key, value in self.facts.items() if key.startswith(LOGIN)}
 
     def note_error(self, error: "ProvisionError", at: str, boot_id: str) -> None:
         """Note why this boot failed, for `status`."""

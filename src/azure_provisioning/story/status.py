@@ -37,6 +37,8 @@ def read_status(system: System) -> "Dict[str, object]":
     }
     if state.imds_id:
         status[IMDS_ID] = state.imds_id
+    if state.login():
+        status["login"] = state.login()
     return status
 
 
@@ -81,6 +83,7 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
+    lines += ["login       %-15s %s" % way for way in status.get("login", {}).items()]
     lines += timeline(status["steps"])
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())

@@ -106,18 +106,14 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
     """The administrator's SSH keys."""
     if not profile.user or not profile.ssh_keys:
         return ""
-    from ..guest import authorized_keys, sshd_access, sshd_config
+    from ..guest import authorized_keys, sshd_config
 
     sshd = sshd_config.settings(boot.system, profile.user)  # asked once: it starts a program
 
     def warn(problem: str) -> None:
         boot.console.announce("warning: " + problem)
 
-    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd, warn)
-    obstacle = sshd_access.find_obstacle(boot.system, profile.user, sshd)
-    if obstacle:
-        boot.console.announce("warning: this image's sshd will not let %s in: %s" % (profile.user, obstacle))
-    return done
+    return authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd, warn)
 
 
 def grant_privilege(boot: Boot, profile: Profile) -> str:
@@ -135,7 +131,7 @@ def set_password_login(boot: Boot, profile: Profile) -> str:
         return ""
     from ..guest import sshd
 
-    return sshd.set_password_login(boot.system, profile.password_login)
+    return sshd.set_password_login(boot.system, profile.password_login, profile.user)
 
 
 def keep_custom_data(boot: Boot, profile: Profile) -> str:

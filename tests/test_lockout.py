@@ -1,0 +1,180 @@
+"""Ready is proven: a real tree boots, and a person outside logs in, or Azure is told why nobody can.
+
+Each case is a way in which an ordinary image kept its administrator out. What the program says is held against what
+the real sshd and sudo do afterwards.
+"""
+
+import os
+import unittest
+from typing import Dict, Tuple
+
+from tests.guests import BuiltTest
+from tests.lockout import Case, Found, find_tree, play
+
+CONFIG = "/etc/ssh/sshd_config"
+APPEND = "cat >>/etc/ssh/sshd_config <<'END'\n%s\nEND\n"
+PLAIN = "printf '%%s\\n' 'UsePAM yes' 'KbdInteractiveAuthentication no' '%s' >/etc/ssh/sshd_config"
+RULE = "printf '%%s\\n' '%s' >%s; chmod 440 %s"
+BAKED = "useradd -m -s /bin/bash ann; install -d -o ann -g ann -m 700 /home/ann/.ssh;"
+KEYS = "/home/ann/.ssh/authorized_keys"
+
+# Put right: who Azure asks for gets in by key (or by password), and becomes root.
+LET_IN: "Dict[str, Case]" = {
+    "untouched": Case(""),
+    "by password": Case("", key=False, login="password"),
+    "a rule in a later file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/99-local",) * 2)),
+    "a rule in the last file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/zzz-local",) * 2)),
+    "a rule at the end": Case("echo '%sudo ALL=(ALL:ALL) ALL' >>/etc/sudoers"),
+    "a rule of its own at the end": Case("echo 'ann ALL=(ALL) ALL' >>/etc/sudoers", boots=2),
+    "a rule after the folder, without a newline": Case("printf 'ALL ALL=(ALL) PASSWD: ALL' >>/etc/sudoers"),
+    "sudo wants a terminal": Case("echo 'Defaults requiretty' >>/etc/sudoers"),
+    "no Include": Case(PLAIN % "Subsystem sftp internal-sftp"),
+    "no Include, passwords off": Case(PLAIN % "PasswordAuthentication no", key=False, login="password"),
+    "no Include, but a Match block": Case(
+        PLAIN % "PasswordAuthentication no" + "; " + APPEND % "Match User bob\nPasswordAuthentication no",
+        key=False,
+        login="password",
+    ),
+    "off before the Include": Case("sed -i '1i PasswordAuthentication no' " + CONFIG, key=False, login="password"),
+    "expired": Case("useradd -m ann; usermod -L -e 1 ann"),
+    "a change is forced": Case("useradd -m ann; echo ann:x | chpasswd; chage -d 0 ann"),
+    "a change is forced, by password": Case("useradd -m ann; chage -d 0 ann", key=False, login="password"),
+    "expired by default": Case("useradd -D -e 2020-01-01 -f 30; sed -i 's/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 60/' /etc/login.defs"),
+    "locked, without PAM": Case(
+        "useradd -m ann; echo ann:x | chpasswd; usermod -L ann; sed -i 's/^UsePAM.*/UsePAM no/' " + CONFIG
+    ),
+    "keys elsewhere for loopback": Case(APPEND % "Match Address 127.0.0.1,::1\nAuthorizedKeysFile /nowhere/%u"),
+    "loopback is barred": Case(APPEND % "Match Address 127.0.0.0/8\nDenyUsers *"),
+    "a port is matched": Case(APPEND % "Match LocalPort 2222\nAuthorizedKeysFile /nowhere/%u"),
+    "a port is matched, by keys elsewhere": Case(
+        APPEND % "Match LocalPort 22\nAuthorizedKeysFile /etc/ssh/keys/%u"
+    ),
+    "everything is matched": Case(APPEND % "Match LocalAddress 10.0.0.0/8 RDomain * Host *\nX11Forwarding no"),
+    "a restricted copy": Case(BAKED + "echo 'command=\"/bin/false\" PUBLIC' >%s; chown ann: %s" % (KEYS, KEYS)),
+    "a restricted copy before": Case(
+        BAKED + "printf '%%s\\n' 'from=\"127.0.0.1\",restrict PUBLIC' 'PUBLIC' >%s; chown ann: %s" % (KEYS, KEYS)
+    ),
+    "a home of root's": Case("mkdir -p /home/ann; echo x >/home/ann/.profile; chmod 755 /home/ann", ask="ls -ld /home/ann"),
+    "a second factor": Case(
+        "sed -i 's/^KbdInteractive.*/KbdInteractiveAuthentication yes/' %s;" % CONFIG
+        + APPEND % "Match User bob\nAuthenticationMethods publickey,keyboard-interactive:pam",
+        ask="sshd -T -C user=bob,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22 | grep -i kbd",
+    ),
+}
+
+# Nobody can log in: NotReady, with a detail for each way.
+SHUT: "Dict[str, Tuple[Case, str, str]]" = {
+    "DenyUsers": (Case(APPEND % "DenyUsers *"), "DenyUsers *", "Azure gave none"),
+    "AllowUsers": (Case(APPEND % "AllowUsers deploy"), "AllowUsers deploy", "Azure gave none"),
+    "AllowUsers, by password": (
+        Case(APPEND % "AllowUsers deploy", key=False, login="password"), "Azure gave none", "AllowUsers deploy",
+    ),
+    "AllowGroups": (Case("groupadd admins;" + APPEND % "AllowGroups admins"), "AllowGroups admins", "Azure gave none"),
+    "no keys": (Case(APPEND % "PubkeyAuthentication no"), "PubkeyAuthentication no", "Azure gave none"),
+    "both at once": (
+        Case(APPEND % "AuthenticationMethods publickey,password"),
+        "AuthenticationMethods publickey,password: the account has none",
+        "Azure gave none",
+    ),
+    "no DVD": (Case("", key=False, login="password", password=""), "Azure gave none", "no provisioning DVD"),
+    "an empty password": (
+        Case("", key=False, login="password", password=" "), "Azure gave none", "none on the provisioning DVD",
+    ),
+    "nologin": (Case("echo closed >/etc/nologin"), "/etc/nologin", "Azure gave none"),
+    "a key that is too short": (
+        Case(APPEND % "RequiredRSASize 4096", kind="rsa", bits="2048"), "RequiredRSASize 4096", "Azure gave none",
+    ),
+    "a kind that is not taken": (
+        Case(APPEND % "PubkeyAcceptedAlgorithms rsa-sha2-512"),
+        "PubkeyAcceptedAlgorithms without ssh-ed25519",
+        "Azure gave none",
+    ),
+    "a list of revoked keys that is missing": (
+        Case(APPEND % "RevokedKeys /etc/ssh/revoked"), "RevokedKeys /etc/ssh/revoked, which is missing", "Azure gave none",
+    ),
+    "a folder that others may write to": (
+        Case("mkdir -m 777 -p /srv/keys;" + APPEND % "AuthorizedKeysFile /srv/keys/%u"),
+        "StrictModes: /srv/keys can be written by everybody",
+        "Azure gave none",
+    ),
+    "a folder that is closed": (
+        Case("mkdir -m 700 -p /srv/keys;" + APPEND % "AuthorizedKeysFile /srv/keys/%u"),
+        "ann may not enter /srv/keys",
+        "Azure gave none",
+    ),
+    "an sshd that does not start": (Case("echo FooBar yes >>" + CONFIG), "sshd does not start: ", "Azure gave none"),
+    "passwords off for the group": (
+        Case(APPEND % "Match Group sudo\nPasswordAuthentication no", key=False, login="password"),
+        "Azure gave none",
+        "PasswordAuthentication no",
+    ),
+}
+
+# Ready, and a warning: what is not proven, or only root is out of reach.
+WARNED: "Dict[str, Tuple[Case, str]]" = {
+    "login = warn": (Case(APPEND % "DenyUsers *", options={"login": "warn", "host_keys": "keep"}), "will not let ann in: DenyUsers *"),
+    "no sudo": (Case("rm /usr/bin/sudo"), "ann cannot become root: neither sudo nor doas is installed"),
+    "sudo of nobody": (Case("chmod u-s /usr/bin/sudo; echo 'Defaults requiretty' >>/etc/sudoers"), "ann cannot become root"),
+    "PAM asks": (
+        Case(
+            "sed -i 's/^KbdInteractive.*/KbdInteractiveAuthentication yes/' %s;" % CONFIG
+            + APPEND % "Match Group sudo\nAuthenticationMethods publickey,keyboard-interactive:pam"
+        ),
+        "PAM asks",
+    ),
+    "passwords stay on": (Case(APPEND % "Match Group sudo\nPasswordAuthentication yes"), "a Match block says otherwise"),
+}
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root can make the namespaces of a tree")
+class LockoutTest(BuiltTest):
+    def setUp(self) -> None:
+        super().setUp()
+        tree = find_tree("usr/sbin/sshd", "usr/bin/sudo", "usr/bin/python3")
+        if tree is None:
+            self.skipTest("no tree of real packages is there: see `make distro-test`")
+        self.tree = tree
+
+    def play(self, case: Case) -> Found:
+        return play(self.tree, self.program, case)
+
+
+def let_in(case: Case) -> object:
+    def test(self: LockoutTest) -> None:
+        found = self.play(case)
+        self.assertEqual(found.code, 0, found.said)
+        self.assertTrue(found.by_key if case.key else found.by_password, found.said)
+        self.assertEqual(found.by_password, not case.key, found.said)
+        self.assertEqual(found.login["key" if case.key else "password"], "yes", found.said)
+        self.assertTrue(found.root and found.login["root"] == "yes", found.said)
+        self.assertNotIn("cannot", found.story)
+
+    return test
+
+
+def shut(case: Case, key: str, password: str) -> object:
+    def test(self: LockoutTest) -> None:
+        found = self.play(case)
+        self.assertFalse(found.by_key or found.by_password, found.said)
+        self.assertEqual((found.code, len(found.reports)), (1, 1), found.said)
+        for text in ("NotReady", "reason=nobody can log in|", "key=" + key[:30], "password=" + password[:30]):
+            self.assertIn(text, found.reports[0], found.said)
+        self.assertIn("nobody can log in", found.text)
+        self.assertIn("no: " + key[:30], found.login["key"])
+
+    return test
+
+
+def warned(case: Case, text: str) -> object:
+    def test(self: LockoutTest) -> None:
+        found = self.play(case)
+        self.assertEqual(found.code, 0, found.said)
+        self.assertRegex(found.story, "warning: .*" + text, found.said)
+
+    return test
+
+
+for prefix, make, cases in (("let_in", let_in, LET_IN), ("shut", shut, SHUT), ("warned", warned, WARNED)):
+    for title, what in cases.items():  # type: ignore[attr-defined]
+        name = "test_%s_%s" % (prefix, "".join(char if char.isalnum() else "_" for char in title))
+        setattr(LockoutTest, name, make(what) if prefix == "let_in" else make(*what))  # type: ignore[operator]
