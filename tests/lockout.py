@@ -26,7 +26,7 @@ for name in null zero random urandom tty; do touch "$root/dev/$name"; mount --bi
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C chroot "$root" python3 /stage/driver.py
 """ % (OUTSIDE, INSIDE)
 
-DRIVER = r'''
+DRIVER = r"""
 import json, os, subprocess, sys, time
 sys.path.insert(0, "/stage/program.pyz")
 from azure_provisioning.image.rehearse.fake_azure import VM_ID, FakeAzure
@@ -91,13 +91,14 @@ if os.path.exists("/usr/sbin/sshd"):
         time.sleep(0.05)
     found["by key"] = run(*said + ["-i", "/stage/key", "-oBatchMode=yes"] + who)[1]
     write("/stage/askpass", "#!/bin/sh\nprintf '%s\\n' \"$THE_WORD\"\n", 0o755)
-    words = dict(os.environ, SSH_ASKPASS="/stage/askpass", SSH_ASKPASS_REQUIRE="force", THE_WORD=case["password"] or "x")
+    words = dict(os.environ, SSH_ASKPASS="/stage/askpass", SSH_ASKPASS_REQUIRE="force")
+    words["THE_WORD"] = case["password"] or "x"
     found["by password"] = run(*said + ["-oPubkeyAuthentication=no"] + who, env=words)[1]
     found["log"] = open("/stage/sshd.log").read()[-3000:]
 found["root"] = run("su", "-s", "/bin/sh", "-c", case["become"] + " id -u", "ann")
 found["asked"] = run("sh", "-c", case["ask"])[1]
 print("\n" + json.dumps(found))
-'''
+"""
 OVF = """<?xml version="1.0"?>
 <Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:wa="http://schemas.microsoft.com/windowsazure">
 <wa:ProvisioningSection><wa:Version>1.0</wa:Version><LinuxProvisioningConfigurationSet

@@ -68,7 +68,7 @@ class DiscTest(GuestTest):
         self.assertIn("no DVD in 60 s, and the password or the customData is on it", self.story)
 
     def test_nothing_promised_or_nothing_wanted(self) -> None:
-        cases: "List[Tuple[Tuple[bool, bool], Dict[str, object]]]" = [
+        cases: "List[Tuple[Tuple[bool, bool], Dict[str, Any]]]" = [
             ((False, False), {}),
             ((True, True), {"password": "no", "custom_data": "no"}),
             ((False, True), {"custom_data": "no"}),

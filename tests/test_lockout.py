@@ -5,6 +5,7 @@ the real sshd and sudo do afterwards.
 """
 
 import os
+import re
 import unittest
 from typing import Dict, Tuple
 
@@ -39,22 +40,24 @@ LET_IN: "Dict[str, Case]" = {
     "expired": Case("useradd -m ann; usermod -L -e 1 ann"),
     "a change is forced": Case("useradd -m ann; echo ann:x | chpasswd; chage -d 0 ann"),
     "a change is forced, by password": Case("useradd -m ann; chage -d 0 ann", key=False, login="password"),
-    "expired by default": Case("useradd -D -e 2020-01-01 -f 30; sed -i 's/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 60/' /etc/login.defs"),
+    "expired by default": Case(
+        "useradd -D -e 2020-01-01 -f 30; sed -i 's/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 60/' /etc/login.defs"
+    ),
     "locked, without PAM": Case(
         "useradd -m ann; echo ann:x | chpasswd; usermod -L ann; sed -i 's/^UsePAM.*/UsePAM no/' " + CONFIG
     ),
     "keys elsewhere for loopback": Case(APPEND % "Match Address 127.0.0.1,::1\nAuthorizedKeysFile /nowhere/%u"),
     "loopback is barred": Case(APPEND % "Match Address 127.0.0.0/8\nDenyUsers *"),
     "a port is matched": Case(APPEND % "Match LocalPort 2222\nAuthorizedKeysFile /nowhere/%u"),
-    "a port is matched, by keys elsewhere": Case(
-        APPEND % "Match LocalPort 22\nAuthorizedKeysFile /etc/ssh/keys/%u"
-    ),
+    "a port is matched, by keys elsewhere": Case(APPEND % "Match LocalPort 22\nAuthorizedKeysFile /etc/ssh/keys/%u"),
     "everything is matched": Case(APPEND % "Match LocalAddress 10.0.0.0/8 RDomain * Host *\nX11Forwarding no"),
     "a restricted copy": Case(BAKED + "echo 'command=\"/bin/false\" PUBLIC' >%s; chown ann: %s" % (KEYS, KEYS)),
     "a restricted copy before": Case(
         BAKED + "printf '%%s\\n' 'from=\"127.0.0.1\",restrict PUBLIC' 'PUBLIC' >%s; chown ann: %s" % (KEYS, KEYS)
     ),
-    "a home of root's": Case("mkdir -p /home/ann; echo x >/home/ann/.profile; chmod 755 /home/ann", ask="ls -ld /home/ann"),
+    "a home of root's": Case(
+        "mkdir -p /home/ann; echo x >/home/ann/.profile; chmod 755 /home/ann", ask="ls -ld /home/ann"
+    ),
     "a second factor": Case(
         "sed -i 's/^KbdInteractive.*/KbdInteractiveAuthentication yes/' %s;" % CONFIG
         + APPEND % "Match User bob\nAuthenticationMethods publickey,keyboard-interactive:pam",
@@ -62,12 +65,21 @@ LET_IN: "Dict[str, Case]" = {
     ),
 }
 
+ELSEWHERE = (
+    "mkdir -p /etc/myapp/ssh; mv /etc/ssh/ssh_host_ed25519_key* /etc/myapp/ssh; rm /etc/ssh/ssh_host_*;"
+    "ssh-keygen -l -f /etc/myapp/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2 >/stage/old;"
+    "sed -i '1i HostKey /etc/myapp/ssh/ssh_host_ed25519_key' /etc/ssh/sshd_config"
+)
+SERVED = "ssh-keyscan -t ed25519 10.0.0.4 2>/dev/null | ssh-keygen -l -f - | cut -d' ' -f2; cat /stage/old"
+
 # Nobody can log in: NotReady, with a detail for each way.
 SHUT: "Dict[str, Tuple[Case, str, str]]" = {
     "DenyUsers": (Case(APPEND % "DenyUsers *"), "DenyUsers *", "Azure gave none"),
     "AllowUsers": (Case(APPEND % "AllowUsers deploy"), "AllowUsers deploy", "Azure gave none"),
     "AllowUsers, by password": (
-        Case(APPEND % "AllowUsers deploy", key=False, login="password"), "Azure gave none", "AllowUsers deploy",
+        Case(APPEND % "AllowUsers deploy", key=False, login="password"),
+        "Azure gave none",
+        "AllowUsers deploy",
     ),
     "AllowGroups": (Case("groupadd admins;" + APPEND % "AllowGroups admins"), "AllowGroups admins", "Azure gave none"),
     "no keys": (Case(APPEND % "PubkeyAuthentication no"), "PubkeyAuthentication no", "Azure gave none"),
@@ -78,11 +90,15 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
     ),
     "no DVD": (Case("", key=False, login="password", password=""), "Azure gave none", "no provisioning DVD"),
     "an empty password": (
-        Case("", key=False, login="password", password=" "), "Azure gave none", "none on the provisioning DVD",
+        Case("", key=False, login="password", password=" "),
+        "Azure gave none",
+        "none on the provisioning DVD",
     ),
     "nologin": (Case("echo closed >/etc/nologin"), "/etc/nologin", "Azure gave none"),
     "a key that is too short": (
-        Case(APPEND % "RequiredRSASize 4096", kind="rsa", bits="2048"), "RequiredRSASize 4096", "Azure gave none",
+        Case(APPEND % "RequiredRSASize 4096", kind="rsa", bits="2048"),
+        "RequiredRSASize 4096",
+        "Azure gave none",
     ),
     "a kind that is not taken": (
         Case(APPEND % "PubkeyAcceptedAlgorithms rsa-sha2-512"),
@@ -90,7 +106,9 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "Azure gave none",
     ),
     "a list of revoked keys that is missing": (
-        Case(APPEND % "RevokedKeys /etc/ssh/revoked"), "RevokedKeys /etc/ssh/revoked, which is missing", "Azure gave none",
+        Case(APPEND % "RevokedKeys /etc/ssh/revoked"),
+        "RevokedKeys /etc/ssh/revoked, which is missing",
+        "Azure gave none",
     ),
     "a folder that others may write to": (
         Case("mkdir -m 777 -p /srv/keys;" + APPEND % "AuthorizedKeysFile /srv/keys/%u"),
@@ -112,9 +130,15 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
 
 # Ready, and a warning: what is not proven, or only root is out of reach.
 WARNED: "Dict[str, Tuple[Case, str]]" = {
-    "login = warn": (Case(APPEND % "DenyUsers *", options={"login": "warn", "host_keys": "keep"}), "will not let ann in: DenyUsers *"),
+    "login = warn": (
+        Case(APPEND % "DenyUsers *", options={"login": "warn", "host_keys": "keep"}),
+        "will not let ann in: DenyUsers *",
+    ),
     "no sudo": (Case("rm /usr/bin/sudo"), "ann cannot become root: neither sudo nor doas is installed"),
-    "sudo of nobody": (Case("chmod u-s /usr/bin/sudo; echo 'Defaults requiretty' >>/etc/sudoers"), "ann cannot become root"),
+    "sudo of nobody": (
+        Case("chmod u-s /usr/bin/sudo; echo 'Defaults requiretty' >>/etc/sudoers"),
+        "ann cannot become root",
+    ),
     "PAM asks": (
         Case(
             "sed -i 's/^KbdInteractive.*/KbdInteractiveAuthentication yes/' %s;" % CONFIG
@@ -122,7 +146,10 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
         ),
         "PAM asks",
     ),
-    "passwords stay on": (Case(APPEND % "Match Group sudo\nPasswordAuthentication yes"), "a Match block says otherwise"),
+    "passwords stay on": (
+        Case(APPEND % "Match Group sudo\nPasswordAuthentication yes"),
+        "a Match block says otherwise",
+    ),
 }
 
 
@@ -137,6 +164,14 @@ class LockoutTest(BuiltTest):
 
     def play(self, case: Case) -> Found:
         return play(self.tree, self.program, case)
+
+    def test_host_keys_elsewhere(self) -> None:
+        """Every VM has its own, wherever sshd looks for it, and the console shows those that it serves."""
+        found = self.play(Case(ELSEWHERE, ask=SERVED, options={}))
+        served, old = found.asked.split()
+        self.assertNotEqual(served, old)
+        self.assertEqual(re.findall(r"host key (SHA256:\S+)", found.story), [served])
+        self.assertTrue(found.by_key, found.said)
 
 
 def let_in(case: Case) -> object:
@@ -174,7 +209,10 @@ def warned(case: Case, text: str) -> object:
     return test
 
 
-for prefix, make, cases in (("let_in", let_in, LET_IN), ("shut", shut, SHUT), ("warned", warned, WARNED)):
-    for title, what in cases.items():  # type: ignore[attr-defined]
-        name = "test_%s_%s" % (prefix, "".join(char if char.isalnum() else "_" for char in title))
-        setattr(LockoutTest, name, make(what) if prefix == "let_in" else make(*what))  # type: ignore[operator]
+TESTS = {
+    **{"let_in " + title: let_in(case) for title, case in LET_IN.items()},
+    **{"shut " + title: shut(*row) for title, row in SHUT.items()},
+    **{"warned " + title: warned(*row) for title, row in WARNED.items()},
+}
+for name, test in TESTS.items():
+    setattr(LockoutTest, "test_" + re.sub("[^A-Za-z0-9]+", "_", name), test)

@@ -133,9 +133,7 @@ def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey
             top.append(key)
         if not options or options[0]:
             options.insert(0, "")
-    described = [
-        "%s key with the options %s" % (key.kind, option_names(present[key.kind, key.blob][1])) for key in top
-    ]
+    described = ["%s key with the options %s" % (key.kind, option_names(present[key.kind, key.blob][1])) for key in top]
     if end and text and not text.endswith("\n"):
         text += "\n"
     text = "".join(key.line() for key in top) + text + "".join(key.line() for key in end)

@@ -8,7 +8,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from ..door.pattern import matches
 from ..door.system import System
 from ..door.text import is_digits, words_in
-from ..errors import GuestError
 from .accounts import Account, all_groups, find_group
 from .authorized_keys import DEFAULT, key_path, keys_in, option_names
 from .ssh_key import SshKey

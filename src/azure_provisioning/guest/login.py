@@ -1,7 +1,7 @@
 """Who can log in: asked of sshd, of shadow and of the files as they are now, not of what was written.
 
-A way that is shut is so on the word of the image's own tools, or as a plain fact of its files. What only our own reading
-of the configuration says is never more than a suspicion.
+A way is shut on the word of the image's own tools, or as a plain fact of its files. What only our own reading of the
+configuration says is never more than a suspicion.
 """
 
 from collections import namedtuple
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NOLOGIN = "/etc/nologin"
 SERVERS = ("sshd", "dropbear")
 NO_HASH = ("", "*", "!", "x")  # how a field begins that stands for no password, or for a locked one
-NO_PASSWORD = "the account has none"
+LACKING = "the account has none"
 QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
 
 
@@ -107,7 +107,7 @@ def judge_dropbear(system: System, account: Account, keys: "Sequence[SshKey]") -
     """The two ways through a dropbear. It has no configuration, and cannot be asked: nothing is ever proven shut."""
     verdict, why = look_into(system, account, key_path(account, DEFAULT), keys, {})
     known = has_password(system, account.name)
-    return [Way("key", verdict or None, why), Way("password", known, "" if known else NO_PASSWORD)]
+    return [Way("key", verdict or None, why), Way("password", known, "" if known else LACKING)]
 
 
 def find_problem(system: System, name: str, account: "Optional[Account]") -> str:
@@ -205,7 +205,7 @@ def find_key(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "
 def find_password(system: System, account: Account, sshd: "Dict[str, str]") -> "Verdict":
     """(does a password let the account in, why not)."""
     if not has_password(system, account.name):
-        return False, NO_PASSWORD
+        return False, LACKING
     if sshd.get("passwordauthentication", "yes") == "no":
         asked = find_questions(sshd)[0] is None
         return (None, "PasswordAuthentication no, but PAM asks") if asked else (False, "PasswordAuthentication no")

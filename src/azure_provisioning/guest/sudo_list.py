@@ -51,9 +51,9 @@ def judge(rules: str) -> "Tuple[bool, bool]":
             if tags:
                 words = tags.group().replace(" ", "").split(":")
                 nopass = "NOPASSWD" in words or (nopass and "PASSWD" not in words)
-                command = command[tags.end() :]
-            if command in ("ALL", "!ALL"):
-                allowed, free = command == "ALL", nopass
+            bare = command[tags.end() if tags else 0 :]
+            if bare in ("ALL", "!ALL"):
+                allowed, free = bare == "ALL", nopass
     return allowed, free
 
 

@@ -61,7 +61,7 @@ def look(boot: Boot, profile: Profile) -> "List[Way]":
     if silent and system.can_run:
         boot.console.announce("warning: sshd does not say what counts for %s, its files are read: %s" % (name, silent))
     if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
-        return login.both(False, login.NO_PASSWORD)  # promised, and of use on the serial console
+        return login.both(False, login.LACKING)  # promised, and of use on the serial console
     return ways
 
 
@@ -103,7 +103,8 @@ def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
         whys = ["%s: %s" % (way.name, way.why) for way in told]
         alone = {way.why for way in told}
         console.announce(
-            "warning: this image's sshd will not let %s in: %s" % (name, alone.pop() if len(alone) == 1 else "; ".join(whys))
+            "warning: this image's sshd will not let %s in: %s"
+            % (name, alone.pop() if len(alone) == 1 else "; ".join(whys))
         )
         return True
     for way in told:

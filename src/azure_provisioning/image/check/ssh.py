@@ -40,7 +40,12 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
     """Who makes them? We do, before sshd comes up, unless the options say that those of the image stay."""
     system = image.system
     if system.find_program("sshd"):
-        keys = host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
+        keys = [path for path in host_keys.configured(system) if system.exists(path)]
+        others = host_keys.find_others(system)
+        for path in keys if image.options.host_keys == "new" else ():
+            if path not in others and not path.startswith(host_keys.OPENSSH + "/ssh_host_"):
+                yield warning("host-keys", "HostKey %s is not renewed: every VM of this image has this key" % path)
+        keys = keys or host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
         tool, name = system.find_program("ssh-keygen"), "ssh-keygen"
     elif system.find_program("dropbear"):
         keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
