@@ -83,9 +83,9 @@ def grant_sudo(system: System, sudo: str, name: str) -> str:
     system.unlink(FORMER_RULE)
     works, why = ask(system, sudo, name)
     if works is False and TERMINAL in why:
-        rule = "Defaults:%s !requiretty\n%s" % (sudo_user(name), rule)
-        check_sudoers(system, rule)
-        system.write(SUDO_RULE, rule, mode=0o440, owner=ROOT)
+        freed = "Defaults:%s !requiretty\n%s" % (sudo_user(name), rule)
+        check_sudoers(system, freed)
+        system.write(SUDO_RULE, freed, mode=0o440, owner=ROOT)
         works, why = ask(system, sudo, name)
     if works is False:
         works, why = overrule(system, sudo, name, rule)
