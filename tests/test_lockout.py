@@ -174,6 +174,16 @@ class LockoutTest(BuiltTest):
         self.assertTrue(found.by_key, found.said)
 
 
+    def test_another_user(self) -> None:
+        """Azure takes a report from anybody, so the program does not send one for a user who is not root."""
+        ask = "chmod 400 /sys/class/dmi/id/product_uuid; for verb in run 'report ready' 'status --wait' status; do "
+        ask += "su -s /bin/sh -c \"/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?\" nobody 2>&1; done"
+        found = self.play(Case("", ask=ask))
+        self.assertEqual(re.findall("code (.)", found.asked), ["1", "1", "1", "0"], found.asked)
+        for text in ("only root can set this VM up", "only root can report for this VM", "Ready       cannot be known"):
+            self.assertIn(text, found.asked)
+
+
 def let_in(case: Case) -> object:
     def test(self: LockoutTest) -> None:
         found = self.play(case)

@@ -197,6 +197,8 @@ def pass_gates(boot: Boot) -> None:
         "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
         "AZURE_ADMIN_USER": boot.state.user,
     }
+    for name in gates.find_passed_over(boot.system):
+        boot.console.announce("warning: the ready gate %s cannot be executed, and is passed over: chmod +x" % name)
     for gate in gates.find_gates(boot.system):
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         boot.console.say("%s: %s" % (name, gates.pass_gate(boot.system, gate, environment)))

@@ -3,8 +3,9 @@
 import json
 
 from .. import __version__, config
-from ..azure.identity import identify
+from ..azure.identity import hides_id, identify
 from ..door.system import System
+from ..errors import ProvisionError
 from ..init import table
 from . import boot
 from .state import CONFIGURED, IMDS_ID, READY, State
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 BAR_WIDTH = 24  # columns of the longest step in the timeline
+UNKNOWN = "only root may read which VM this is"
 PAUSE = 0.5  # seconds between two looks, with --wait
 
 
@@ -22,15 +24,18 @@ def read_status(system: System) -> "Dict[str, object]":
     options, _ = config.load(system)
     azure, vm_id, _ = identify(system, options.platform)
     state = known(system, vm_id)
+    is_known = not is_hidden(system, vm_id, state)
+    if not is_known:
+        state.forget()
     mechanism, links = table.find_hook(system)
     status: "Dict[str, object]" = {
         "version": __version__,
         "azure": azure,
         "vm_id": boot.write_as_azure(system, vm_id, state) or state.vm_id,
         "hook": {"enabled": bool(links), "mechanism": mechanism, "path": links[0] if links else None},
-        "configured": state.when(CONFIGURED) is not None or state.when(READY) is not None,
+        "configured": state.when(CONFIGURED) is not None or state.when(READY) is not None if is_known else None,
         "configured_at": state.when(CONFIGURED),
-        "ready": state.when(READY) is not None,
+        "ready": state.when(READY) is not None if is_known else None,
         "ready_at": state.when(READY),
         "steps": [dict(zip(("name", "result", "seconds"), step)) for step in state.steps()],
         "last_error": state.error(),
@@ -50,12 +55,20 @@ def known(system: System, vm_id: "Optional[str]") -> State:
     return state
 
 
+def is_hidden(system: System, vm_id: "Optional[str]", state: State) -> bool:
+    """Is there a state, and nobody but root may read whether it is this VM's, or that of one it was captured from?"""
+    return vm_id is None and state.vm_id is not None and hides_id(system)
+
+
 def wait_for_end(system: System) -> None:
     """Return when Ready is accepted or this boot has failed, at the latest when a boot would have given up."""
     options, _ = config.load(system)
     azure, vm_id, _ = identify(system, options.platform)
     if not azure:
         return  # nobody will report from here
+    state = known(system, vm_id)
+    if state.when(READY) is not None and is_hidden(system, vm_id, state):
+        raise ProvisionError("whether this VM is Ready cannot be known", advice=UNKNOWN)
     ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
     while system.monotonic() < ends:
         state = known(system, vm_id)
@@ -83,6 +96,8 @@ def as_text(status: "Dict[str, Any]") -> "List[str]":
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
+    if status["ready"] is None:
+        lines[-2:] = ["configured  cannot be known: " + UNKNOWN, "Ready       cannot be known: " + UNKNOWN]
     lines += ["login       %-15s %s" % way for way in status.get("login", {}).items()]
     lines += timeline(status["steps"])
     if error is not None:
