@@ -8,7 +8,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from tests.distro.trees import cache
 
@@ -73,8 +73,11 @@ with FakeAzure() as azure:
         write("/sys/block/sr0/size", "700\n")
         write("/sys/block/sr0/dev", "%d:%d\n" % (os.major(device), os.minor(device)))
     found["setup"] = run("sh", "-e", "-c", case["setup"].replace("PUBLIC", public))
-    for boot in range(case["boots"]):
-        found["exit"], found["story"] = run(*PROGRAM + ["run"])
+    compute["userData"] = case["data"]
+    found["story"] = ""
+    for words in case["runs"]:
+        found["exit"], said = run(*PROGRAM + words.split())
+        found["story"] += said + "\n"
     found["reports"] = azure.reports
 found["status"] = status()
 found["text"] = run(*PROGRAM + ["status"])[1]
@@ -117,7 +120,8 @@ class Case(NamedTuple):
     login: str = "key"  # or "password": what Azure wants passwords to be
     password: str = "A word of 1 person"
     options: Dict[str, str] = {"host_keys": "keep"}  # new ones take seconds
-    boots: int = 1
+    data: str = ""  # userData, in base64
+    runs: Tuple[str, ...] = ("run",)
     kind: str = "ed25519"
     bits: str = "256"
     become: str = "sudo -n"

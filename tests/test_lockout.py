@@ -4,6 +4,7 @@ Each case is a way in which an ordinary image kept its administrator out. What t
 the real sshd and sudo do afterwards.
 """
 
+import base64
 import os
 import re
 import unittest
@@ -26,7 +27,7 @@ LET_IN: "Dict[str, Case]" = {
     "a rule in a later file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/99-local",) * 2)),
     "a rule in the last file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/zzz-local",) * 2)),
     "a rule at the end": Case("echo '%sudo ALL=(ALL:ALL) ALL' >>/etc/sudoers"),
-    "a rule of its own at the end": Case("echo 'ann ALL=(ALL) ALL' >>/etc/sudoers", boots=2),
+    "a rule of its own at the end": Case("echo 'ann ALL=(ALL) ALL' >>/etc/sudoers", runs=("run", "run --force")),
     "a rule after the folder, without a newline": Case("printf 'ALL ALL=(ALL) PASSWD: ALL' >>/etc/sudoers"),
     "sudo wants a terminal": Case("echo 'Defaults requiretty' >>/etc/sudoers"),
     "no Include": Case(PLAIN % "Subsystem sftp internal-sftp"),
@@ -173,15 +174,38 @@ class LockoutTest(BuiltTest):
         self.assertEqual(re.findall(r"host key (SHA256:\S+)", found.story), [served])
         self.assertTrue(found.by_key, found.said)
 
-
     def test_another_user(self) -> None:
         """Azure takes a report from anybody, so the program does not send one for a user who is not root."""
         ask = "chmod 400 /sys/class/dmi/id/product_uuid; for verb in run 'report ready' 'status --wait' status; do "
-        ask += "su -s /bin/sh -c \"/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?\" nobody 2>&1; done"
+        ask += 'su -s /bin/sh -c "/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?" nobody 2>&1; done'
         found = self.play(Case("", ask=ask))
         self.assertEqual(re.findall("code (.)", found.asked), ["1", "1", "1", "0"], found.asked)
         for text in ("only root can set this VM up", "only root can report for this VM", "Ready       cannot be known"):
             self.assertIn(text, found.asked)
+
+
+    def test_a_program_that_fails(self) -> None:
+        """It ran, and is not run again; what it said last is on the console, and one command runs it again."""
+        data = base64.b64encode(b"#!/bin/sh\r\necho ran >>/stage/ran\r\necho no database\r\nexit 7\r\n").decode()
+        options = {"user_data": "run", "host_keys": "keep"}
+        case = Case("", data=data, options=options, runs=("run", "run", "run --force"), ask="cat /stage/ran")
+        found = self.play(case)
+        again = "It is not run again, unless you say `azure-provisioning run --force`"
+        first = "FAILED: userData failed (code=7, step=user_data): no database. " + again
+        second = "FAILED: userData failed (code=7, step=user_data): it ran in an earlier boot. " + again
+        failed = re.findall("FAILED: .*", found.story)
+        self.assertEqual(failed, [first, second, first])
+        self.assertNotIn("trying again", found.story)
+        self.assertEqual(found.asked.split(), ["ran", "ran"])
+        self.assertNotIn("no database", found.reports[0])
+
+    def test_read_only_var(self) -> None:
+        """What is done is known until the next boot, and that it will not be then is said."""
+        found = self.play(Case("mount --bind /var /var; mount -o remount,ro,bind /var"))
+        self.assertEqual(found.code, 0, found.said)
+        self.assertIn("it is kept in /run/azure-provisioning/state until the next boot", found.story)
+        self.assertIn("Ready       accepted at", found.text)
+        self.assertEqual(found.login["key"], "yes")
 
 
 def let_in(case: Case) -> object:

@@ -8,7 +8,7 @@ from ..agents import find_rivals
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
-from ..errors import BadReply, GuestError, LastingError, ProvisionError
+from ..errors import BadReply, GuestError, LastingError, ProvisionError, SpentError
 from ..guest import gates
 from ..records import Instance, Profile
 from .boot import Boot
@@ -222,7 +222,11 @@ def fail(boot: Boot, error: ProvisionError) -> int:
     said = error.said if isinstance(error, BadReply) else ""
     if said:
         boot.console.say("it was answered with: %s" % said)
-    again = "The next boot would fail the same way" if isinstance(error, LastingError) else "The next boot tries again"
+    again = "The next boot tries again"
+    if isinstance(error, SpentError):
+        again = "It is not run again, unless you say `azure-provisioning run --force`"
+    elif isinstance(error, LastingError):
+        again = "The next boot would fail the same way"
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
     boot.save()
     line = describe_failure(error, boot.azure_id, boot.system.time())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
+VOLATILE = "/run/azure-provisioning/state"  # where the disk cannot be written
 LIMIT = 64 << 10  # bytes
 CONFIGURED, READY, PREPARED = "configured_at", "ready_at", "prepared_at"
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
@@ -28,7 +29,7 @@ class State:
         self.facts: "Dict[str, str]" = {}
         self.problem = ""  # why the file could not be used: it is then treated as not done
         try:
-            self.facts = parse(tree.read(PATH, limit=LIMIT) or b"")
+            self.facts = parse(tree.read(VOLATILE, limit=LIMIT) or tree.read(PATH, limit=LIMIT) or b"")
         except (ValueError, GuestError) as error:
             self.problem = str(error)
 
@@ -121,10 +122,27 @@ class State:
                     self.facts["previous_" + fact] = other
 
     def save(self, system: "System") -> None:
-        """Write the facts; they are on disk when this returns. Raises GuestError."""
+        """Write the facts; they are on disk when this returns. Raises GuestError.
+
+        Where the disk takes nothing they are kept for this boot at least, in /run.
+        """
         lines = ["%s=%s\n" % (key, " ".join(value.split())[:1024]) for key, value in self.facts.items()]
-        system.make_dirs(FOLDER, owner=ROOT)
-        system.write(PATH, "".join(lines), mode=0o644, owner=ROOT)
+        try:
+            write(system, PATH, "".join(lines))
+        except GuestError as error:
+            try:
+                write(system, VOLATILE, "".join(lines))
+            except GuestError:
+                raise error from None
+            error.advice = "it is kept in %s until the next boot" % VOLATILE
+            raise
+        if system.exists(VOLATILE):
+            system.unlink(VOLATILE)
+
+    def forget_ends(self, vm_id: "Optional[str]") -> None:
+        """Know of the VM with this id no more than which data it was given: all is to be done again."""
+        kept = [data_fact("custom_data"), data_fact("user_data")] if self.is_about(vm_id) else []
+        self.facts = {key: value for key, value in self.facts.items() if key in kept + ["vm_id"] and kept}
 
     def set_aside(self, system: "System") -> None:
         """Keep the file that cannot be used as `state.corrupt`, for whoever wants to know. Raises GuestError."""
@@ -179,6 +197,12 @@ class State:
     def forget_error(self) -> None:
         """What failed before is over."""
         self.facts = {key: value for key, value in self.facts.items() if not key.startswith(("error_", "error."))}
+
+
+def write(system: "System", path: str, text: str) -> None:
+    """Write a state file. Raises GuestError."""
+    system.make_dirs(path.rpartition("/")[0], owner=ROOT)
+    system.write(path, text, mode=0o644, owner=ROOT)
 
 
 def data_fact(option: str) -> str:

@@ -11,7 +11,7 @@ from collections import namedtuple
 
 from ..azure.description import timestamp
 from ..door.budget import limited
-from ..errors import GuestError, LastingError
+from ..errors import GuestError, LastingError, SpentError
 from ..guest import hostname, hosts
 from ..records import NO_PROFILE, Profile
 from .boot import Boot
@@ -159,6 +159,7 @@ def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> st
         boot.save()
     if getattr(boot.options, option) != "run" or not boot.system.live:
         return done
+    lines = ["it ran in an earlier boot"]
     if boot.state.exit_code(option) is None:
         code, lines = custom_data.run_data(boot.system, FOLDER + "/" + name)
         for line in lines:
@@ -166,7 +167,8 @@ def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> st
         boot.state.note_exit(option, code)
         boot.save()
     if boot.state.exit_code(option) != "0":
-        raise LastingError("%s failed" % name, code=boot.state.exit_code(option))
+        last = ([line for line in lines if line.strip()] or ["it printed nothing"])[-1]
+        raise SpentError("%s failed" % name, last.strip()[:200], code=boot.state.exit_code(option))
     return done + ", and run"
 
 
@@ -215,7 +217,7 @@ def take(boot: Boot, step: Step, profile: Profile) -> bool:
             with limited(boot.system):
                 done = step.take(boot, profile)
         except GuestError as error:
-            if left and not isinstance(error, LastingError):
+            if left and not isinstance(error, (LastingError, SpentError)):
                 boot.console.warn("%s: %s; trying again" % (step.name, error))
                 boot.system.sleep(PAUSE)
                 continue

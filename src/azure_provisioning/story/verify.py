@@ -4,7 +4,7 @@ A way to log in that sshd, or a plain fact of the files, proves to be shut is a 
 """
 
 from ..door.budget import limited
-from ..errors import GuestError, LastingError
+from ..errors import GuestError
 from ..records import Profile
 from .boot import Boot
 
@@ -97,7 +97,7 @@ def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
     works = [way.name for way in ways if way.works]
     shut = [way for way in ways if not way.works]
     if not works and all(way.works is False for way in ways) and boot.options.login == "require":
-        raise LastingError(NOBODY, ADVICE, **{way.name: way.why for way in ways})
+        raise GuestError(NOBODY, ADVICE, **{way.name: way.why for way in ways})
     told = [way for way in shut if asked[way.name]] or ([] if works else shut)
     if told and not works:
         whys = ["%s: %s" % (way.name, way.why) for way in told]
