@@ -147,6 +147,13 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
         ),
         "PAM asks",
     ),
+    "pam_access": (
+        Case(
+            "echo 'account required pam_access.so' >>/etc/pam.d/sshd;"
+            "echo '-:ALL EXCEPT root:ALL' >/etc/security/access.conf"
+        ),
+        "will not let ann in: /etc/security/access.conf: -:ALL EXCEPT root:ALL",
+    ),
     "passwords stay on": (
         Case(APPEND % "Match Group sudo\nPasswordAuthentication yes"),
         "a Match block says otherwise",
@@ -182,7 +189,6 @@ class LockoutTest(BuiltTest):
         self.assertEqual(re.findall("code (.)", found.asked), ["1", "1", "1", "0"], found.asked)
         for text in ("only root can set this VM up", "only root can report for this VM", "Ready       cannot be known"):
             self.assertIn(text, found.asked)
-
 
     def test_a_program_that_fails(self) -> None:
         """It ran, and is not run again; what it said last is on the console, and one command runs it again."""

@@ -8,14 +8,14 @@ from collections import namedtuple
 
 from ..door.system import System
 from ..errors import GuestError
-from . import ageing
+from . import ageing, pam_access
 from .account import is_shell
 from .accounts import Account, find_account, locked, password_field, set_password_field
 from .authorized_keys import DEFAULT, key_path
 from .key_login import find_refusal, look_into
 from .ssh_key import read_keys
-from .sshd_access import find_barrier, find_obstacle
-from .sshd_config import NO_KEYS, ask_settings, ask_sshd, find_config, settings
+from .sshd_access import find_barrier, find_obstacle, groups_of
+from .sshd_config import NO_KEYS, OUTSIDE, ask_settings, ask_sshd, find_config, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,20 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
     ways = both(False, dead) if dead else judge(system, account, wanted, found)
     if silent or system.find_program("dropbear"):  # our own reading; or perhaps another server
         ways = [way if way.works else way._replace(works=None) for way in ways]
+    refusal = find_rule(system, name, found)
+    if refusal:
+        ways = [Way(way.name, None, refusal) if way.works else way for way in ways]
     return ways, silent
+
+
+def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> str:
+    """The rule of pam_access by which PAM refuses `name`, as we read it; empty if none does, or sshd asks no PAM."""
+    if sshd.get("usepam", "no") != "yes":
+        return ""
+    try:
+        return pam_access.find_refusal(system, name, groups_of(system, name), OUTSIDE)
+    except GuestError:
+        return ""
 
 
 def both(works: "Optional[bool]", why: str) -> "List[Way]":

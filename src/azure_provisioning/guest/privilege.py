@@ -86,6 +86,7 @@ def grant_sudo(system: System, sudo: str, name: str) -> str:
         freed = "Defaults:%s !requiretty\n%s" % (sudo_user(name), rule)
         check_sudoers(system, freed)
         system.write(SUDO_RULE, freed, mode=0o440, owner=ROOT)
+        rule = freed  # since sudo 1.9.16 the last Defaults line counts, whoever it is for
         works, why = ask(system, sudo, name)
     if works is False:
         works, why = overrule(system, sudo, name, rule)

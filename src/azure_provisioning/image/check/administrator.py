@@ -9,6 +9,7 @@ from ...guest.account import choose_shell
 from ...guest.accounts import GROUP, PASSWD
 from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
+from ...guest.privilege import SUDOS
 from ..command import Command
 from .disk import read_fstab
 from .finding import Finding, error, ok, warning
@@ -51,7 +52,7 @@ def check_privilege(image: Image) -> "Iterator[Finding]":
     """sudo or doas."""
     if not image.options.sudo:
         return
-    tool = image.system.find_program("sudo", "doas")
+    tool = image.system.find_program(*SUDOS, "doas")
     if tool:
         yield ok("privilege", "the administrator becomes root by %s" % tool)
     else:
