@@ -15,6 +15,7 @@ from .ssh_key import SshKey
 ACL = "system.posix_acl_access"
 ALGORITHMS = ("pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes")  # the second before OpenSSH 8.5
 RSA = ("ssh-rsa", "rsa-sha2-256", "rsa-sha2-512")  # how a key of the first kind may sign
+MISSING, ABSENT = " is missing", " does not have the key"
 READ, ENTER = 4, 1
 
 
@@ -68,7 +69,7 @@ def look_into(
 ) -> "Tuple[Optional[bool], str]":
     """The same for one file of keys."""
     if not system.exists(path):
-        return False, "%s is missing" % path
+        return False, path + MISSING
     verdict, problem = is_taken(system, account, path, sshd.get("strictmodes", "yes") != "no")
     if verdict is False:
         return False, problem
@@ -80,7 +81,7 @@ def look_into(
         return verdict, problem
     if found:
         return False, "%s limits the key: %s" % (path, option_names(found[0]))
-    return False, "%s does not have the key" % path
+    return False, path + ABSENT
 
 
 def find_revocation(system: System, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> str:
@@ -104,8 +105,12 @@ def is_taken(system: System, account: Account, path: str, strict: bool) -> "Tupl
     sshd reads it with the rights of the user. With StrictModes neither it nor a folder above it, up to the home or the
     root, may be written by others (misc.c, safe_path; Debian's lets a group of the user alone write).
     """
+    if not system.can_run and os.geteuid() != 0:
+        return True, ""  # in an image of a user's everything is that user's
     real, home = resolve(system, path), resolve(system, account.home)
-    below = steps_to(real)
+    below = [
+        step for step in steps_to(real) if step != "/" or system.can_run
+    ]  # where an image is mounted is not its own
     unsure = ""
     for step in below:
         found = system.stat(step)

@@ -12,7 +12,7 @@ from . import ageing, pam_access
 from .account import is_shell
 from .accounts import Account, find_account, locked, password_field, set_password_field
 from .authorized_keys import DEFAULT, key_path
-from .key_login import find_refusal, look_into
+from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
 from .sshd_access import find_barrier, find_obstacle, groups_of
 from .sshd_config import NO_KEYS, OUTSIDE, ask_settings, ask_sshd, find_config, settings
@@ -94,7 +94,7 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
     found, silent, dead = hear(system, name)
     ways = both(False, dead) if dead else judge(system, account, wanted, found)
     if silent or system.find_program("dropbear"):  # our own reading; or perhaps another server
-        ways = [way if way.works else way._replace(works=None) for way in ways]
+        ways = [doubt(way) for way in ways]
     refusal = find_rule(system, name, found)
     if refusal:
         ways = [Way(way.name, None, refusal) if way.works else way for way in ways]
@@ -111,6 +111,12 @@ def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> str:
         return ""
 
 
+def doubt(way: Way) -> Way:
+    """The way as it is to be taken where another sshd, or another configuration, may count: a lack stays a fact."""
+    lacks = way.why == LACKING or way.why.endswith((MISSING, ABSENT))
+    return way if way.works or lacks else way._replace(works=None)
+
+
 def both(works: "Optional[bool]", why: str) -> "List[Way]":
     """What is the same of keys and passwords."""
     return [Way("key", works, why), Way("password", works, why)]
@@ -120,7 +126,7 @@ def judge_dropbear(system: System, account: Account, keys: "Sequence[SshKey]") -
     """The two ways through a dropbear. It has no configuration, and cannot be asked: nothing is ever proven shut."""
     verdict, why = look_into(system, account, key_path(account, DEFAULT), keys, {})
     known = has_password(system, account.name)
-    return [Way("key", verdict or None, why), Way("password", known, "" if known else LACKING)]
+    return [doubt(Way("key", verdict, why)), Way("password", known, "" if known else LACKING)]
 
 
 def find_problem(system: System, name: str, account: "Optional[Account]") -> str:
