@@ -224,7 +224,7 @@ def fail(boot: Boot, error: ProvisionError) -> int:
         boot.console.say("it was answered with: %s" % said)
     again = "The next boot tries again"
     if isinstance(error, SpentError):
-        again = "It is not run again, unless you say `azure-provisioning run --force`"
+        again = "No boot runs it again"
     elif isinstance(error, LastingError):
         again = "The next boot would fail the same way"
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())

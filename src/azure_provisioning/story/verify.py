@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ..guest.login import Way
 
 NOBODY = "nobody can log in"
-ADVICE = "let the administrator in by the image's configuration, or set login = warn"
 OPTIONS = {"key": "ssh_keys", "password": "password"}  # the option by which each way is asked for
 
 
@@ -97,7 +96,7 @@ def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
     works = [way.name for way in ways if way.works]
     shut = [way for way in ways if not way.works]
     if not works and all(way.works is False for way in ways) and boot.options.login == "require":
-        raise GuestError(NOBODY, ADVICE, **{way.name: way.why for way in ways})
+        raise GuestError(NOBODY, **{way.name: way.why for way in ways})
     told = [way for way in shut if asked[way.name]] or ([] if works else shut)
     if told and not works:
         whys = ["%s: %s" % (way.name, way.why) for way in told]
