@@ -83,7 +83,7 @@ class HostKeysTest(ToolTest):
             return 0, ""
 
         self.tools.add("ssh-keygen", keygen)
-        renew_host_keys(self.system)
+        renew_host_keys(self.system, restart_command)
         made = [argv[3:4] + argv[-1:] for argv in self.tools.ran if "-f" in argv]
         self.assertEqual(made, [["rsa", own], ["ecdsa", other], ["ecdsa", missing]])
         for path, text in kept.items():
@@ -93,7 +93,7 @@ class HostKeysTest(ToolTest):
         self.fill({"/etc/ssh/sshd_config": "HostKeyAgent /run/agent\nHostKey /etc/keys/a\n", "/etc/keys/a": PRIVATE})
         self.fill({"/usr/sbin/sshd": ""})
         self.tools.add("ssh-keygen", self.keygen)
-        renew_host_keys(self.system)
+        renew_host_keys(self.system, restart_command)
         self.assertEqual(self.text("/etc/keys/a"), PRIVATE)
 
     def test_a_kind_that_cannot_be_made(self) -> None:

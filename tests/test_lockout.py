@@ -196,7 +196,7 @@ class LockoutTest(BuiltTest):
         options = {"user_data": "run", "host_keys": "keep"}
         case = Case("", data=data, options=options, runs=("run", "run", "run --force"), ask="cat /stage/ran")
         found = self.play(case)
-        failed = re.findall(r"FAILED: (.*?)\. .*run --force`.*\. No boot runs it again", found.story)
+        failed = re.findall(r"FAILED: (.*?)\. .*run --force.*\. No boot runs it again", found.story)
         first = "userData failed (code=7, step=user_data): %s"
         self.assertEqual(failed, [first % "no database", first % "it ran in an earlier boot", first % "no database"])
         self.assertNotIn("trying again", found.story)

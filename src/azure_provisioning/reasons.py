@@ -177,7 +177,7 @@ ROWS = (
     row(
         "customData failed / userData failed",
         "the program that was to be run failed, and is not run again",
-        "Its output is in the log: mend it, and create the VM anew; or `azure-provisioning run --force`, which runs it again",
+        "Its output is in the log: mend it, and create the VM anew; `azure-provisioning run --force` runs it again",
         "`code=`",
     ),
     row(

@@ -141,8 +141,8 @@ class State:
 
     def forget_ends(self, vm_id: "Optional[str]") -> None:
         """Know of the VM with this id no more than which data it was given: all is to be done again."""
-        kept = [data_fact("custom_data"), data_fact("user_data")] if self.is_about(vm_id) else []
-        self.facts = {key: value for key, value in self.facts.items() if key in kept + ["vm_id"] and kept}
+        same = self.is_about(vm_id)
+        self.facts = {key: value for key, value in self.facts.items() if same and key.endswith(("vm_id", "data_at"))}
 
     def set_aside(self, system: "System") -> None:
         """Keep the file that cannot be used as `state.corrupt`, for whoever wants to know. Raises GuestError."""
