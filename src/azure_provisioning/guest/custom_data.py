@@ -51,7 +51,7 @@ def run_data(system: System, path: str, seconds: float = SECONDS) -> Tuple[int, 
         return code, lines_in(printed)[-SHOWN_LINES:]
     copy = path + ".run"
     try:
-        system.write(copy, script, mode=0o600, owner=ROOT)
+        save_data(system, copy, script)
         code, printed = system.execute(words + [copy], seconds)
     finally:
         system.unlink(copy)
