@@ -286,6 +286,20 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "privilege.PrivilegeTest",
     ),
     Mutation(
+        "access: who is shut out is told", "story/verify.py", 'and boot.options.login == "require":',
+        "and False:",
+        "verify.VerifyTest.test_plain_fact verify.VerifyTest.test_promised_password",
+    ),
+    Mutation(
+        "access: sshd is asked about somebody from outside", "guest/sshd_config.py", 'OUTSIDE = "203.0.113.9"',
+        'OUTSIDE = "127.0.0.1"',
+        "authorized_keys.AuthorizeTest.test_sshd_is_asked",
+    ),
+    Mutation(
+        "access: an expired account", "guest/ageing.py", '            fields[EXPIRES] = ""\n', "            pass\n",
+        "verify.AgeingTest",
+    ),
+    Mutation(
         "access: the password is in no argv", "guest/password.py", "system.run([tool], check=False,",
         "system.run([tool, text.decode()], check=False,", "secrets.SecretsTest password.PasswordTest",
     ),

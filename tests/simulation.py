@@ -133,13 +133,14 @@ class VirtualSystem(System):
             raise GuestError("command cannot be started", command=argv[0], error="No such file or directory")
         if mood == "fails":
             return 1, "cannot do it\n"
+        printed = None
         if mood != "lies":
-            TOOLS[argv[0].rpartition("/")[2]](self, argv, secret, mood in ("half", "hangs", "killed"))
+            printed = TOOLS[argv[0].rpartition("/")[2]](self, argv, secret, mood in ("half", "hangs", "killed"))
         self.point()
         if mood == "hangs":
             self.now += seconds
             raise GuestError("command took too long", command=argv[0], seconds=seconds)
-        return {"half": 1, "killed": -9}.get(mood, 0), ""
+        return {"half": 1, "killed": -9}.get(mood, 0), printed or ""
 
     def put(self, path: str, data: str) -> None:
         """What a tool writes: in one step, as they all do, by the guest's clock, and not by our own door."""
@@ -188,7 +189,7 @@ class VirtualSystem(System):
 
 # -- the guest's tools: what the real ones do to the files, or half of it --------------------------------------------
 
-Tool = Callable[[VirtualSystem, Sequence[str], bytes, bool], None]
+Tool = Callable[[VirtualSystem, Sequence[str], bytes, bool], Optional[str]]
 
 
 def useradd(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool) -> None:
@@ -234,11 +235,27 @@ def umount(system: VirtualSystem, _argv: Sequence[str], _secret: bytes, half: bo
             os.unlink(os.path.join(system.path(POINT), FILE))
 
 
+def sudo(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool) -> "Optional[str]":
+    """`sudo -n -l -U NAME`: the rules that it has read, or the beginning of them."""
+    rules = system.read_text("/etc/sudoers.d/zz-azure-provisioning") or ""
+    if not rules.startswith(argv[-1] + " "):
+        return "User %s is not allowed to run sudo on image.\n" % argv[-1]
+    listed = "    (ALL) NOPASSWD: ALL\n" if "NOPASSWD:ALL" in rules else "    (ALL) ALL\n"
+    return "User %s may run the following commands on image:\n%s" % (argv[-1], "" if half else listed)
+
+
 def nothing(_system: VirtualSystem, _argv: Sequence[str], _secret: bytes, _half: bool) -> None:
     """A tool that only looks."""
 
 
-TOOLS: Dict[str, Tool] = {"useradd": useradd, "chpasswd": chpasswd, "mount": mount, "umount": umount, "visudo": nothing}
+TOOLS: Dict[str, Tool] = {
+    "useradd": useradd,
+    "chpasswd": chpasswd,
+    "mount": mount,
+    "umount": umount,
+    "visudo": nothing,
+    "sudo": sudo,
+}
 TOOL_FILES = {"/usr/sbin/useradd", "/usr/sbin/chpasswd", "/usr/sbin/visudo", "/usr/bin/mount", "/usr/bin/umount"}
 OVF = """<?xml version="1.0"?>
 <Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:wa="%s"><wa:ProvisioningSection>

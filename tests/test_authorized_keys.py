@@ -87,6 +87,10 @@ class KeyTest(ToolTest):
         self.assertEqual(self.lines(ED + " a\x1b[2J\x0bb\x85c"), [ED + " a[2J b c"])
 
 
+LIMITED = "with options"
+CONNECTION = "user=azureuser,host=203.0.113.9,addr=203.0.113.9,laddr=10.0.0.4,lport=22,rdomain="
+
+
 class AuthorizeTest(ToolTest):
     def setUp(self) -> None:
         super().setUp()
@@ -122,13 +126,13 @@ class AuthorizeTest(ToolTest):
         os.chmod(self.root + "/home/azureuser/.ssh", 0o777)
         os.chmod(self.root + "/home/azureuser", 0o775)
         self.assertEqual(authorize(self.system, "azureuser", [ED, RSA, ECDSA]), "2 added to " + FILE)
-        self.assertEqual(self.text(FILE), old + "\n" + ED + "\n" + RSA + "\n")
+        self.assertEqual(self.text(FILE), ED + "\n" + old + "\n" + RSA + "\n")
         self.assertEqual(self.looks(FILE), (0o644, self.uid))
         self.assertEqual(self.looks("/home/azureuser/.ssh"), (0o755, self.uid))
         self.assertEqual(self.looks("/home/azureuser"), (0o755, self.uid))
 
     def test_present(self) -> None:
-        """Only a line that sshd takes as this key without options counts."""
+        """Only a line that sshd takes as this key without options counts, and the first of its lines."""
         other = RSA + " "
         for line, present in (
             (ED, True),
@@ -138,6 +142,9 @@ class AuthorizeTest(ToolTest):
             (ED + " x\r", True),
             (ED.replace(" ", " \t "), True),
             (ED + " " + RSA, True),
+            ("restrict,pty " + ED + "\n" + ED, LIMITED),
+            ('command="a b" ' + ED, LIMITED),
+            ("restrict,pty " + ED, LIMITED),
             ("", False),
             ("# " + ED, False),
             ("#" + ED, False),
@@ -145,9 +152,7 @@ class AuthorizeTest(ToolTest):
             (other + ED, False),
             (other + "was: " + ED, False),
             ('from="10.0.0.1" ' + other + ED, False),
-            ('command="a b" ' + ED, False),
             ('command="%s" %s' % (ED, RSA), False),
-            ("restrict,pty " + ED, False),
             ("\u00a0" + ED, False),
             ("\ufeff" + ED, False),
             (ED.replace(" ", "\u00a0"), False),
@@ -161,13 +166,14 @@ class AuthorizeTest(ToolTest):
                     self.fill({FILE: text})
                     self.own("/home/azureuser/.ssh")
                     said = authorize(self.system, "azureuser", [ED])
-                    self.assertEqual(said, "%d added to %s" % (not present, FILE))
+                    self.assertEqual(said, "%d added to %s" % (present is not True, FILE))
                     whole = text if text.endswith("\n") or not text else text + "\n"
-                    self.assertEqual(self.text(FILE), text if present else whole + ED + "\n")
+                    expected = {True: text, False: whole + ED + "\n", LIMITED: ED + "\n" + text}[present]
+                    self.assertEqual(self.text(FILE), expected)
                     self.assertEqual(authorize(self.system, "azureuser", [ED]), "0 added to " + FILE)
 
     def test_limited(self) -> None:
-        """sshd goes by the first line: what the administrator wrote stays, and is told of, without its values."""
+        """sshd goes by the first line: ours goes before one with options, which is told of without its values."""
         command = 'no-pty,command="echo \\"a, b\\" hunter2 ssh-rsa",from="10.*"'
         for text, told in (
             (command + " " + ED, "no-pty, command, from"),
@@ -186,10 +192,10 @@ class AuthorizeTest(ToolTest):
                 authorize(self.system, "azureuser", [ED], {}, warnings.append)
                 self.assertEqual(len(warnings), bool(told), warnings)
                 if told:
-                    limited = "an earlier line of %s has the ssh-ed25519 key with the options %s, and" % (FILE, told)
+                    limited = "a line of %s has the ssh-ed25519 key with the options %s: one" % (FILE, told)
                     self.assertIn(limited, warnings[0])
                     self.assertNotIn("hunter2", warnings[0])
-                self.assertTrue((self.text(FILE) or "").startswith(text))
+                self.assertTrue((self.text(FILE) or "").startswith((ED + "\n" if told else "") + text))
                 self.assertIn(ED, (self.text(FILE) or "").split("\n"))
 
     def test_openssh_reads_lines_as_we_do(self) -> None:
@@ -335,8 +341,28 @@ class AuthorizeTest(ToolTest):
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.tools.ran_words(), ["sshd -T -C user=azureuser,host=localhost,addr=127.0.0.1"])
+        self.assertEqual(self.tools.ran_words(), ["sshd -T -C " + CONNECTION])
         self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+
+    def test_sshd_that_knows_no_routing_domain(self) -> None:
+        """Before OpenSSH 7.7."""
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if "rdomain" in argv[-1]:
+                return 1, "Invalid test mode specification rdomain=\n"
+            return 0, "authorizedkeysfile .ssh/told\n"
+
+        self.tools.add("sshd", sshd)
+        authorize(self.system, "azureuser", [ED])
+        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+
+    def test_port_of_the_connection(self) -> None:
+        for ports, port in (("Port 2222\n", "2222"), ("Port 2222\nPort 22\n", "22"), ("Port x\n", "22")):
+            self.setUp()
+            self.fill({"/etc/ssh/sshd_config": ports})
+            self.tools.add("sshd")
+            authorize(self.system, "azureuser", [ED])
+            self.assertIn("lport=%s," % port, self.tools.ran_words()[0])
 
     def test_sshd_without_host_keys(self) -> None:
         """9.3 and later tell with -G, but then not for a user: -C is an error with it."""

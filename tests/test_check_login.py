@@ -1,5 +1,7 @@
 """`check`: could one log in, and become root: SSH, its keys and its configuration, the account, passwords."""
 
+import os
+
 from azure_provisioning.guest.password import hash_sha512
 from tests import images
 from tests.images import LINK, call
@@ -157,7 +159,17 @@ class ConfigTest(CheckTest):
         self.good("sshd-config")
         self.config("warning", "a form that", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
+        self.config("error", "it is missing, so all keys are refused", "RevokedKeys /etc/ssh/revoked\n")
+        self.start()
+        os.makedirs(self.root + "/srv/keys")
+        os.chmod(self.root + "/srv/keys", 0o777)
+        self.fill({DROP_IN: "AuthorizedKeysFile /srv/keys/%u\n"})
+        found = self.findings("sshd-config")
+        self.assertEqual([one.level for one in found], ["error"])
+        self.assertIn("StrictModes refuses it, as /srv/keys can be written by everybody", found[0].message)
         for text in (
+            "StrictModes no\nAuthorizedKeysFile /srv/keys/%u\n",
+            "RevokedKeys none\n",
             "PubkeyAuthentication yes\nPubkeyAuthentication no\n",  # the first one counts
             "AuthorizedKeysFile /etc/keys/%u .ssh/x\n",
             "AuthenticationMethods publickey,password publickey\n",

@@ -2,9 +2,10 @@
 
 from typing import Any, Dict, List, Tuple
 
+from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.story.boot import Boot
 from azure_provisioning.story.fetch import fetch
-from tests.guests import AZURE_VM, FastSystem, GuestTest
+from tests.guests import AZURE_VM, OTHER_VM_ID, STATE, FastSystem, GuestTest
 from tests.simulation import OVF
 
 MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
@@ -27,17 +28,25 @@ class Machine(FastSystem):
 
 
 class DiscTest(GuestTest):
-    def wait(self, comes: bool, promised: "Tuple[bool, bool]", **options: object) -> "Tuple[float, bool]":
-        """(seconds waited, whether the DVD was read) if a password login and customData are promised, or not."""
+    def wait(
+        self, comes: bool, promised: "Tuple[bool, bool]", user: bool = True, former: bool = False, **options: object
+    ) -> "Tuple[float, bool]":
+        """(seconds waited, whether the DVD was read) if a password login and customData are promised, or not.
+
+        `user`: does IMDS name one? `former`: was the disk another VM's?
+        """
         self.setUp()
         self.fill(AZURE_VM)
         self.fill(DISC)
         azure = self.azure(**options)
         locked = "false" if promised[0] else "true"
-        azure.instance["compute"]["osProfile"] = {"computerName": "a", "disablePasswordAuthentication": locked}
+        profile = {"computerName": "a", "adminUsername": "ann", "disablePasswordAuthentication": locked}
+        azure.instance["compute"]["osProfile"] = profile if user else {}
         azure.instance["extended"]["compute"] = {"ppsType": "None", "hasCustomData": promised[1]}
         machine = Machine(self.root, self.speed)
         machine.comes = comes
+        if former:
+            self.fill({STATE: "vm_id=%s\nprevious_vm_id=%s\n" % (VM_ID, OTHER_VM_ID)})
         _, disc = fetch(Boot(machine, self.console))
         return machine.waited, disc is not None
 
@@ -46,6 +55,12 @@ class DiscTest(GuestTest):
         self.assertEqual(self.wait(True, (False, True)), (2.0, True))
         self.assertEqual(self.wait(True, (True, False)), (2.0, True))
 
+    def test_no_user(self) -> None:
+        """IMDS has keys perhaps, but no user to give them to: he is on the DVD."""
+        self.assertEqual(self.wait(True, (False, False), user=False), (2.0, True))
+        self.assertEqual(self.wait(True, (False, False), user=False, account="no"), (0.0, False))
+        self.assertEqual(self.wait(True, (False, False), user=False, former=True), (0.0, False))  # a specialised disk
+
     def test_never_comes(self) -> None:
         waited, read = self.wait(False, (False, True))
         self.assertFalse(read)
@@ -53,7 +68,7 @@ class DiscTest(GuestTest):
         self.assertIn("no DVD in 60 s, and the password or the customData is on it", self.story)
 
     def test_nothing_promised_or_nothing_wanted(self) -> None:
-        cases: "List[Tuple[Tuple[bool, bool], Dict[str, object]]]" = [
+        cases: "List[Tuple[Tuple[bool, bool], Dict[str, Any]]]" = [
             ((False, False), {}),
             ((True, True), {"password": "no", "custom_data": "no"}),
             ((False, True), {"custom_data": "no"}),

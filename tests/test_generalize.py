@@ -275,6 +275,16 @@ class GeneralizeTest(ImageTest):
         self.generalize()
         self.assertEqual(self.text("/etc/ssh/ssh_host_rsa_key"), "typed\n")
 
+    def test_host_keys_elsewhere(self) -> None:
+        """What sshd serves goes; a line that names something else takes nothing away."""
+        private = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+        lines = "HostKey /etc/myapp/key\nHostKey /etc/shadow\nHostKey /home\n"
+        self.fill({"/etc/myapp/key": private, "/etc/ssh/sshd_config": lines, "/home/x": "x"})
+        shadow = self.text("/etc/shadow")
+        self.generalize()
+        self.assertIsNone(self.text("/etc/myapp/key"))
+        self.assertEqual((self.text("/etc/shadow"), self.text("/home/x")), (shadow, "x"))
+
     def test_nothing_installed(self) -> None:
         self.uninstall()
         result = self.generalize()

@@ -28,6 +28,9 @@ IMAGE = {
 KINDS = ("rsa", "ecdsa", "ed25519")
 
 
+PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+
+
 class HostKeysTest(ToolTest):
     def keygen(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
         self.seen = self.system.list("/etc/ssh")
@@ -62,6 +65,36 @@ class HostKeysTest(ToolTest):
                 options = ["-q -t %s -N  -f /etc/ssh/ssh_host_%s_key" % (kind, kind) for kind in kinds] or ["-A"]
                 self.assertEqual(self.tools.ran_words(), ["ssh-keygen " + words for words in options])
                 self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
+
+    def test_elsewhere(self) -> None:
+        """What sshd's HostKey lines name is renewed; but no file that is no key, and nothing of a store or a tmpfs."""
+        own, other, missing = "/etc/myapp/ssh/ssh_host_rsa_key", "/etc/myapp/key", "/etc/myapp/none_ecdsa"
+        kept = {"/etc/shadow": "root:*:1\n", "/nix/store/x/key": PRIVATE, "/run/secrets/key": PRIVATE}
+        lines = "".join("HostKey %s\n" % path for path in (own, other, missing, "/srv/key", "/etc/nowhere/key", *kept))
+        kept["/srv/key/x"] = PRIVATE
+        self.fill(
+            {**kept, own: PRIVATE, own + ".pub": "ssh-rsa A\n", other: PRIVATE, other + ".pub": "ecdsa-sha2-x A\n"}
+        )
+        self.fill({"/etc/ssh/sshd_config": lines, "/usr/sbin/sshd": ""})
+
+        def keygen(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            if "-f" in argv:
+                self.fill({argv[-1]: "new"})
+            return 0, ""
+
+        self.tools.add("ssh-keygen", keygen)
+        renew_host_keys(self.system, restart_command)
+        made = [argv[3:4] + argv[-1:] for argv in self.tools.ran if "-f" in argv]
+        self.assertEqual(made, [["rsa", own], ["ecdsa", other], ["ecdsa", missing]])
+        for path, text in kept.items():
+            self.assertEqual(self.text(path), text)
+
+    def test_keys_of_an_agent(self) -> None:
+        self.fill({"/etc/ssh/sshd_config": "HostKeyAgent /run/agent\nHostKey /etc/keys/a\n", "/etc/keys/a": PRIVATE})
+        self.fill({"/usr/sbin/sshd": ""})
+        self.tools.add("ssh-keygen", self.keygen)
+        renew_host_keys(self.system, restart_command)
+        self.assertEqual(self.text("/etc/keys/a"), PRIVATE)
 
     def test_a_kind_that_cannot_be_made(self) -> None:
         """As with FIPS: the others are made. One that died is tried again, in the place of what it left."""

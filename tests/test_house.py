@@ -96,7 +96,7 @@ def ours(names: "Set[str]") -> "Set[str]":
 
 
 # Within the story, from the top down.
-STAGES = (*"status provision fetch report patience steps boot settled lasting state timeline".split(),)  # noqa: SIM905
+STAGES = (*"status provision fetch report patience steps verify boot settled lasting state timeline".split(),)  # noqa: SIM905
 
 
 class ArrowsTest(GuestTest):

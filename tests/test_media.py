@@ -94,6 +94,7 @@ class DocumentTest(unittest.TestCase):
         cases: "List[Tuple[bytes, str, object]]" = [
             (changed(password, ""), "password", None),
             (changed(password, "<UserPassword/>"), "password", None),
+            (changed(password, "<UserPassword> </UserPassword>"), "password", None),
             (changed(password, "<UserPassword>*</UserPassword>"), "password", None),
             (changed(password, "<UserPassword>REDACTED</UserPassword>"), "password", None),
             # A password without a word on it is allowed (cloud-init, WALinuxAgent).

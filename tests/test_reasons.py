@@ -16,7 +16,7 @@ from azure_provisioning.reasons import ANY, ROWS, find_remedy, find_row, with_re
 from tests import TOP
 from tests.test_house import modules
 
-ERRORS = ("ProvisionError", "GuestError", "LastingError", "BadReply", "Unreachable")
+ERRORS = ("ProvisionError", "GuestError", "LastingError", "BadReply", "Unreachable", "SpentError")
 # What a boot only warns of, or finds no fault with: steps that are no condition for Ready, the hook, the DVD.
 WARNINGS = {
     "guest/": {
@@ -25,11 +25,13 @@ WARNINGS = {
         "%s is not here: the file system keeps its size", "no number in %s", "no random device",
         "not a name for sudo or doas", "neither sudo nor doas is installed", "not a name for doas", "not a host name",
         "no interface has a default route", "no DHCP client is known that could send the new name",
-        "no program `true`", "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set",
+        "no program `true`", "sudo does not go by the rule", "doas does not go by the rule",
+        "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set",
         "no sshd to be asked",
         "sshd's list of who may log in is too long", "sshd's configuration includes too many files",
         "a pattern stands for too many files", "not the name of a file",
     },
+    "story/": {"whether this VM is Ready cannot be known"},  # `status`
     "azure/": {
         "no answer yet from %s",
         "the key-value pool is full", "no medium", "no program to mount with", "cannot be mounted", "no %s on it",

@@ -235,7 +235,7 @@ class ImageRehearsalTest(ImageTest):
         root, user = (owner % (0, 0), owner % (1000, 1000)) if os.geteuid() == 0 else ("", "")
         self.assertIn("new file /home/azureuser/.ssh/authorized_keys, mode 0600%s\n" % user, out)
         self.assertIn("new folder /home/azureuser/.ssh, mode 0700%s\n" % user, out)
-        self.assertIn("new file /etc/sudoers.d/90-azure-provisioning, mode 0440%s\n" % root, out)
+        self.assertIn("new file /etc/sudoers.d/zz-azure-provisioning, mode 0440%s\n" % root, out)
         self.assertNotIn("/run", out.replace("run --", ""))
 
     def test_one_that_is_installed_already(self) -> None:

@@ -1,5 +1,6 @@
 """Password login: the drop-in stays only where sshd reads it and does what it says."""
 
+import os
 from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
@@ -9,6 +10,8 @@ from tests.tools import ToolTest, run_process
 
 CONFIG = "/etc/ssh/sshd_config"
 INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf\n"
+ON = "PasswordAuthentication yes\n"
+BLOCK = "# >>> azure-provisioning >>>\n%s# <<< azure-provisioning <<<\n"
 OFF = "PasswordAuthentication no\nChallengeResponseAuthentication no\n"
 
 
@@ -29,16 +32,17 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
 
     def test_said_before(self) -> None:
-        """The first value counts: a setting before the Include, or an earlier file."""
+        """The first value counts: where the folder is read too late, the lines are at the top of the configuration."""
         for files in (
             {CONFIG: "PasswordAuthentication yes\n" + INCLUDE},
             {CONFIG: INCLUDE, "/etc/ssh/sshd_config.d/00-a.conf": "passwordauthentication yes\n"},
         ):
             self.setUp()
             self.fill(files)
-            with self.assertRaisesRegex(GuestError, "password login cannot be set.*says yes before"):
-                set_password_login(self.system, False)
-            self.assertIsNone(self.text(DROP_IN))
+            for _ in range(2):
+                self.assertEqual(set_password_login(self.system, False), "password login: no")
+                self.assertEqual(self.text(CONFIG), BLOCK % OFF + files[CONFIG])
+                self.assertIsNone(self.text(DROP_IN))
 
     def test_no_include(self) -> None:
         for text in (
@@ -49,9 +53,40 @@ class SshdTest(ToolTest):
             self.fill({CONFIG: text})
             word, allowed = ("yes", True) if "Match" in text else ("no", False)
             self.assertEqual(set_password_login(self.system, allowed), "password login: %s, as the image has it" % word)
-            with self.assertRaisesRegex(GuestError, "includes no sshd_config.d"):
-                set_password_login(self.system, not allowed)
+            self.assertEqual(self.text(CONFIG), text)
+            for wanted in (not allowed, allowed):  # the disk of one VM becomes another's
+                set_password_login(self.system, wanted)
+                self.assertEqual(self.text(CONFIG), BLOCK % (ON if wanted else OFF) + text)
         self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
+
+    def test_a_second_factor_stays(self) -> None:
+        """sshd lets nobody in for whom no list of methods is left."""
+        needed = "Match Group sudo\nAuthenticationMethods publickey,keyboard-interactive:pam\n"
+        for text, lines in (
+            (needed, "PasswordAuthentication no\n"),
+            ("AuthenticationMethods publickey,password\n", "ChallengeResponseAuthentication no\n"),
+            ("AuthenticationMethods publickey keyboard-interactive\n", OFF),
+            ("AuthenticationMethods any\n", OFF),
+        ):
+            self.fill({CONFIG: INCLUDE + text})
+            try:
+                set_password_login(self.system, False)
+            except GuestError as error:
+                self.assertEqual(lines[:1], "C", error)
+                continue
+            self.assertEqual(self.text(DROP_IN), lines)
+
+    def test_match_block(self) -> None:
+        """What it says of one user is the image's; for everybody else the lines stay."""
+        self.fill({CONFIG: INCLUDE})
+
+        def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            return 0, "passwordauthentication %s\n" % ("yes" if "-C" in argv else "no")
+
+        self.tools.add("sshd", sshd)
+        with self.assertRaisesRegex(GuestError, "a Match block says otherwise, name=ann"):
+            set_password_login(self.system, False, "ann")
+        self.assertEqual(self.text(DROP_IN), OFF)
 
     def test_no_openssh(self) -> None:
         self.assertEqual(set_password_login(self.system, False), "no OpenSSH server is configured here")
@@ -81,6 +116,7 @@ class SshdTest(ToolTest):
         with self.assertRaisesRegex(GuestError, "says yes before"):
             set_password_login(self.system, False)
         self.assertIsNone(self.text(DROP_IN))
+        self.assertEqual(self.text(CONFIG), INCLUDE)
 
     def test_no_host_keys_yet(self) -> None:
         """Where the start of sshd makes them, it cannot be asked before: the files are read."""
@@ -124,6 +160,17 @@ class SshdTest(ToolTest):
             self.fill({CONFIG: INCLUDE})
             self.tools.add(name)
             self.assertEqual(find_sshd(self.system), "/sbin/" + name)
+
+    def test_systemd_listens(self) -> None:
+        """SIGHUP would end an sshd that a socket of systemd's has started."""
+        self.fill({"/run/sshd.pid": "123\n", "/run/systemd/system/x": ""})
+        run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
+        self.fill({"/sbin/sshd": ""})
+        os.chmod(self.root + "/sbin/sshd", 0o755)
+        for code, told in ((0, []), (3, [123])):
+            self.tools.add("systemctl", lambda argv, stdin: (code, ""))  # noqa: B023
+            self.assertEqual(reload_sshd(self.system), bool(told))
+            self.assertEqual(self.hung_up, told)
 
     def test_number_of_another_process(self) -> None:
         """Whatever it calls itself: by now the number may be that of a user's process."""

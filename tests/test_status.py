@@ -56,6 +56,19 @@ class StatusTest(ImageTest):
         self.assertEqual((result.code, result.err), (0, ""))
         return result.out
 
+    def test_id_that_is_roots_to_read(self) -> None:
+        """The state may be that of the VM from which the image was captured: another user cannot know."""
+        self.on_azure()
+        self.fill({STATE: READY})
+        os.unlink(self.root + DMI + "/product_uuid")
+        os.mkdir(self.root + DMI + "/product_uuid")  # nobody can read it, as nobody but root can read the kernel's
+        found = self.status()
+        self.assertEqual((found["ready"], found["configured"], found["ready_at"]), (None, None, None))
+        self.assertIn("Ready       cannot be known: only root may read which VM this is\n", self.text_status())
+        result = cli("status", "--root", self.root, "--wait")
+        self.assertEqual(result.code, 1)
+        self.assertIn("cannot be known", result.err)
+
     def test_nothing_known(self) -> None:
         found = self.status()
         self.assertRegex(found.pop("version"), r"^\d+\.\d+")

@@ -95,13 +95,21 @@ def run(console: Console, *, detach: bool, force: bool = False) -> int:
     from .story.provision import provision
 
     console.serial = True
-    boot = begin(System(), console, force=force)
+    system = System()
+    boot = begin(system, console, force=force)
     if boot is None:
         return 0
+    must_be_root(system, "set this VM up")
     keys = boot.options.host_keys == "new" or boot.options.wants("password", "ssh_keys")
     for name in LIBRARY + (FOR_KEYS if keys else ()):
         import_module(name)
     return provision(boot, detach=detach)
+
+
+def must_be_root(system: System, what: str) -> None:
+    """Raises ProvisionError for another user: Azure takes a report from whoever sends it."""
+    if system.root == "/" and os.geteuid() != 0:
+        raise ProvisionError("only root can %s" % what)
 
 
 def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
@@ -254,6 +262,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     from .story.report import report
 
     system = System()
+    must_be_root(system, "report for this VM")
     wait_for_turn(system, "report", console.say)
     boot = Boot(system, console)
     if not boot.on_azure:

@@ -29,6 +29,7 @@ class Options:
     hostname: bool
     entropy: bool
     account: bool
+    login: str
     password: bool
     ssh_keys: bool
     sudo: bool
@@ -140,6 +141,13 @@ TABLE: "Tuple[Tuple[str, str, Callable[[str], object], bool, str], ...]" = (
     ("hostname", "yes", yes_or_no, False, "`no`: keep the name of the image"),
     ("grow_root", "yes", yes_or_no, False, "`no`: leave the root partition and file system as large as they are"),
     ("account", "yes", yes_or_no, True, "`no`: make no account for the administrator"),
+    (
+        "login",
+        "require",
+        one_of("require", "warn"),
+        False,
+        "`warn`: report Ready although the administrator cannot log in, and only say so",
+    ),
     ("password", "yes", yes_or_no, True, "`no`: set no password"),
     ("ssh_keys", "yes", yes_or_no, True, "`no`: install no SSH keys"),
     ("sudo", "yes", yes_or_no, True, "`no`: do not let the administrator become root"),

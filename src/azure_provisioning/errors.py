@@ -52,5 +52,9 @@ class GuestError(ProvisionError):
     """A file of the guest could not be read or written, or one of its commands failed."""
 
 
+class SpentError(GuestError):
+    """A program that runs once has failed: no later boot runs it again."""
+
+
 class LastingError(GuestError):
     """A failure that comes again however often it is tried: a value that is refused, a program's exit code."""

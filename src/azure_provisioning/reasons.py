@@ -151,6 +151,13 @@ ROWS = (
         "See why in the log; give the VM an SSH key instead",
     ),
     row(
+        "nobody can log in",
+        "each way to log in over SSH is shut, by what the details name; `sshd -T`, `shadow` and the files were asked",
+        "Let the administrator in by the image's configuration: what `key=` or `password=` names keeps everybody out; "
+        "or set `login = warn`",
+        "`key=`, `password=`",
+    ),
+    row(
         "no usable ssh key", "none of the keys is an OpenSSH public key", "Pass the `.pub` file's content", "`problem=`"
     ),
     row(
@@ -169,14 +176,21 @@ ROWS = (
     ),
     row(
         "customData failed / userData failed",
-        "the program that was to be run failed",
-        "Its output is in the log: mend it, and create the VM anew",
+        "the program that was to be run failed, and is not run again",
+        "Its output is in the log: mend it, and create the VM anew; `azure-provisioning run --force` runs it again",
         "`code=`",
     ),
     row(
+        "* is to be run, but cannot be unpacked",
+        "it is gzip, and damaged or too large, or this Python has no zlib",
+        "Give it as it is, without gzip",
+        "`problem=`",
+    ),
+    row(
         "* is to be run, but does not begin with #!",
-        "no interpreter is named",
+        "no interpreter is named; `it_is=` says what it is instead, where that is known",
         "Begin it with `#!/bin/sh` or the like, or set the option to `keep`",
+        "`it_is=`",
     ),
     row(
         "ready gate failed",

@@ -68,7 +68,9 @@ class Instance(
             resource_name=text(compute, "name"),
             pool={"None": "", "Unknown": None, "": None}.get(pool, pool),
             user=text(profile, "adminUsername"),
-            ssh_keys=tuple(text(section({"": key}, ""), "keyData") for key in keys) if isinstance(keys, list) else (),
+            ssh_keys=tuple(filter(None, (text(section({"": key}, ""), "keyData") for key in keys)))
+            if isinstance(keys, list)
+            else (),
             password_login=None if disabled is None else not disabled,
             promises_custom_data=flag(extended, "hasCustomData") is True,
             user_data=decode(text(compute, "userData")),

@@ -331,6 +331,26 @@ def _stays(boot: Boot) -> None:
     boot.machine.power_off()
 
 
+def barred(scene: Scene) -> None:
+    """An sshd that lets nobody in: Azure is told by what, the hook stays. Then it does, and so does the next boot."""
+    same = replace(vm(0), ssh_key=scene.login.public)
+    scene.put(HARD, "DenyUsers *\n")
+    with scene.boot(same) as boot:
+        said = boot.failed(BOOT)
+        must("nobody can log in" in said and "key=DenyUsers *" in said, "told as: " + said)
+        _stays(boot)
+    must("login.key=no: DenyUsers *" in scene.disk.text(STATE), "the state does not say who is kept out")
+    scene.disk.change("rm " + HARD)
+    with scene.boot(same) as boot:
+        scene.figures["ready"] = _comes_up(boot, same)
+        _lets_in(boot, same)
+        boot.machine.ask("sync")
+    _done(scene, same)
+
+
+HARD = "/etc/ssh/sshd_config.d/50-hard.conf"
+
+
 def frozen(scene: Scene) -> None:
     """A root file system that nobody can write: Azure is told so."""
     with scene.boot(vm(13), writable=False) as boot:
@@ -392,6 +412,7 @@ _ALL = (
     Story("elsewhere", elsewhere, "hooked"),
     Story("plain", plain, "plain"),
     Story("failures", failures, "hooked", images=("networkd", "busybox")),
+    Story("barred", barred, "hooked", images=("networkd",)),
     Story("frozen", frozen, "hooked", images=("networkd",)),
     Story("bare", bare, "hooked", images=("sysvinit-plain",)),
     Story("essential", essential, "hooked", images=("no-python", "half-python")),

@@ -41,6 +41,15 @@ def read_vm_id(tree: Tree) -> "Optional[str]":
     return None if digits in ({"0"}, {"f"}) else vm_id
 
 
+def hides_id(tree: Tree) -> bool:
+    """Is there an id that only root may read? Then another user cannot know which VM this is."""
+    try:
+        tree.read(DMI + "/product_uuid", limit=4096)
+    except GuestError:
+        return True
+    return False
+
+
 def firmware_line(tree: Tree, path: str) -> "Optional[str]":
     """The stripped text of a sysfs file; None if it is missing, unreadable or no text."""
     try:

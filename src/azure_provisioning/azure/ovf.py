@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional, Tuple
 
 NAMESPACE = "http://schemas.microsoft.com/windowsazure"
-REDACTED = ("*", "REDACTED")  # what WALinuxAgent and cloud-init leave in the place of a password in their copies
+REDACTED = ("", "*", "REDACTED")  # what WALinuxAgent and cloud-init leave in the place of a password in their copies
 NOT_POOLED = ("", "None", "Unknown")
 
 # Elements below the root, by their names in NAMESPACE.
@@ -70,7 +70,7 @@ def parse_ovf(document: bytes) -> Media:
         only(found, section)
     problems: "List[str]" = []
     text = only(found, PASSWORD)
-    password = Secret(text) if text and text.strip() not in REDACTED else None
+    password = Secret(text) if text.strip() not in REDACTED else None
     no_login = read_flag(found, NO_PASSWORD_LOGIN, problems)
     if password and not only(found, NO_PASSWORD_LOGIN).strip():
         no_login = False  # without a word on it passwords are allowed, as cloud-init and WALinuxAgent take it

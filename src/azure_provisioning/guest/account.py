@@ -51,6 +51,7 @@ def ensure_account(system: System, name: str) -> str:
     clear_leftovers(system)
     account = find_account(system, name)
     done = []
+    new = account is None
     if account is None:
         done.append(create(system, name))
         account = find_account(system, name)
@@ -59,7 +60,7 @@ def ensure_account(system: System, name: str) -> str:
     check_uid(system, account)
     with locked(system):
         done += complete(system, account)
-    done.append(ensure_home(system, account))
+    done.append(ensure_home(system, account, new=new))
     verify(system, name)
     return "%s: %s" % (name, ", ".join(filter(None, done)) or "complete already")
 

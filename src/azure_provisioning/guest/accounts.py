@@ -8,13 +8,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..door.system import System
-from ..door.text import lines_in, words_in
+from ..door.text import is_digits, lines_in, words_in
 from ..errors import GuestError
 from .holders import wake_holders
 
 PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"
 SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
 LOGIN_DEFS = "/etc/login.defs"
+USERADD = "/etc/default/useradd"
+NEVER = "99999"  # days that a password lasts, if nothing else is set
 LOCK = "/etc/.pwd.lock"  # lckpwdf(3), which the shadow tools take too
 LOCK_SECONDS = 30.0
 LOOK_SECONDS = 1.0  # until a holder that does not let go is looked at
@@ -139,6 +141,14 @@ def login_setting(system: System, key: str) -> str:
     return values[-1] if values else ""
 
 
+def new_days(system: System) -> "List[str]":
+    """The fields of shadow after the day of the change for a new account, as useradd sets them; it never expires."""
+    lines = (system.read_text(USERADD) or "").split("\n")
+    inactive = [line.partition("=")[2].strip() for line in lines if line.startswith("INACTIVE=")] or [""]
+    found = [login_setting(system, key) for key in ("PASS_MIN_DAYS", "PASS_MAX_DAYS", "PASS_WARN_AGE")] + inactive[-1:]
+    return [day if is_digits(day, 9) else usual for day, usual in zip(found, ("0", NEVER, "7", ""))] + ["", ""]
+
+
 def uid_min(system: System) -> int:
     """The first uid that is a person's: below it are the accounts of the system."""
     value = login_setting(system, "UID_MIN")
@@ -182,7 +192,7 @@ def set_password_field(system: System, name: str, value: str) -> bool:
     if shadow.present:
         fields = shadow.find(name)
         if fields is None:
-            fields = [name, value, today, "0", "99999", "7", "", "", ""]
+            fields = [name, value, today] + new_days(system)
         elif fields[1] != value:
             fields[1:3] = [value, today]
         shadow.put(fields)

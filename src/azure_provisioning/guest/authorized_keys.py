@@ -25,7 +25,7 @@ class Merge(NamedTuple):
     """What became of a file that keys were added to."""
 
     added: int
-    limited: List[str]  # keys that an earlier line with options has too, described: sshd goes by the first
+    first: List[str]  # of these, those that went before a line with options that has the same key, described
 
 
 def authorize(
@@ -37,8 +37,8 @@ def authorize(
 ) -> str:
     """Let the holders of `keys` log in as `name`; returns what was done. What is in the file already stays.
 
-    `sshd`: its settings as they count for `name`; it is asked if they are not given. `warn` is told of a key that the
-    file limits: a line of the administrator's with options comes first, and stays.
+    `sshd`: its settings as they count for `name`; it is asked if they are not given. A line that limits one of the
+    `keys` with options stays, after one without: sshd goes by the first. `warn` is told of it.
 
     Raises GuestError: `no usable ssh key` if there is none among them, or why they cannot be put where sshd looks.
     """
@@ -54,10 +54,10 @@ def authorize(
     if not wanted:
         raise LastingError("no usable ssh key", given=len(keys), problem=(problems or ["none was given"])[0])
     path = key_file(account, settings(system, name) if sshd is None else sshd)
-    added, limited = put_keys(system, account, path, wanted)
+    added, first = put_keys(system, account, path, wanted)
     if warn:
-        for key in limited:
-            warn("an earlier line of %s has the %s, and sshd goes by the first" % (path, key))
+        for key in first:
+            warn("a line of %s has the %s: one without comes first now, as Azure asks for it" % (path, key))
     refused = "; refused: " + ", ".join(problems) if problems else ""
     return "%d added to %s%s" % (added, path, refused)
 
@@ -68,11 +68,16 @@ def key_file(account: Account, sshd: "Dict[str, str]") -> str:
     patterns = [word for word in words_in(value) if word.lower() != "none"]
     if not patterns:
         raise GuestError("sshd reads no key file", authorizedkeysfile=value)
+    return key_path(account, patterns[0])
+
+
+def key_path(account: Account, pattern: str) -> str:
+    """The absolute path that one word of AuthorizedKeysFile stands for. Raises GuestError."""
     values = {"%%": "%", "%h": account.home, "%u": account.name, "%U": str(account.uid)}
-    path = re.sub("%.", lambda found: values.get(found.group(), found.group()), patterns[0])
+    path = re.sub("%.", lambda found: values.get(found.group(), found.group()), pattern)
     path = os.path.normpath(os.path.join(account.home, path))
     if not path.startswith("/") or path.startswith("//") or path.count("/") > DEPTH_LIMIT:
-        raise GuestError("sshd's key file has no usable path", authorizedkeysfile=value, path=path)
+        raise GuestError("sshd's key file has no usable path", authorizedkeysfile=pattern, path=path)
     return path
 
 
@@ -111,26 +116,31 @@ def protect(home: Folder) -> None:
 
 
 def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey]") -> "Merge":
-    """Append to the file `name` the keys that it does not have in a line without options."""
+    """Add to the file `name` the keys that it does not have in a line without options, or not in the first of theirs.
+
+    sshd goes by the first line with a key: one that is limited by another line goes to the top, others to the end.
+    """
     found = folder.stat(name)
     text = (folder.read(name) or b"").decode("utf-8", "surrogateescape")
     present = keys_in(text)
-    new: "List[SshKey]" = []
-    limited: "List[str]" = []
+    top: "List[SshKey]" = []
+    end: "List[SshKey]" = []
     for key in keys:
         options = present.setdefault((key.kind, key.blob), [])
-        if "" not in options:
-            options.append("")
-            new.append(key)
-        if options[0]:
-            limited.append("%s key with the options %s" % (key.kind, option_names(options[0])))
-    if new and text and not text.endswith("\n"):
+        if not options:
+            end.append(key)
+        elif options[0]:
+            top.append(key)
+        if not options or options[0]:
+            options.insert(0, "")
+    described = ["%s key with the options %s" % (key.kind, option_names(present[key.kind, key.blob][1])) for key in top]
+    if end and text and not text.endswith("\n"):
         text += "\n"
-    text += "".join(key.line() for key in new)
+    text = "".join(key.line() for key in top) + text + "".join(key.line() for key in end)
     if found is not None:
         mode = stat.S_IMODE(found.st_mode) & 0o755 | mode
     folder.write(name, text.encode("utf-8", "surrogateescape"), mode, owner)
-    return Merge(len(new), limited)
+    return Merge(len(top) + len(end), described)
 
 
 # -- the file's lines, as sshd(8) and dropbear read them --------------------------------------------------------------

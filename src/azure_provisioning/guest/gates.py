@@ -22,6 +22,16 @@ def find_gates(system: System) -> "List[str]":
     return [path for path in (FOLDER + "/" + name for name in names) if system.is_program(path)]
 
 
+def find_passed_over(system: System) -> "List[str]":
+    """The names of the files there that nobody may execute, which are thus no gates. Raises GuestError."""
+    names = [name for name in system.list(FOLDER) if not name.startswith(".") and not name.endswith("~")]
+    return [
+        name
+        for name in names[:LIMIT]
+        if not system.is_dir(FOLDER + "/" + name) and not system.is_program(FOLDER + "/" + name)
+    ]
+
+
 def find_danger(system: System, path: str) -> "Optional[Danger]":
     """Why a gate is not run: root would run what another may have written. None if only root may.
 

@@ -16,10 +16,11 @@ SKELETON_DEPTH = 32  # folders in one another
 DEFAULT_MODE = 0o700
 
 
-def ensure_home(system: System, account: Account) -> str:
+def ensure_home(system: System, account: Account, *, new: bool = False) -> str:
     """Make the home of `account` if it is missing or root's and empty; returns what was done, empty for nothing.
 
-    A home that some deleted account left is given to this one. Raises GuestError, also if it is another account's.
+    A home that some deleted account left is given to this one, and one of root's to a `new` account, which could not
+    write there. Raises GuestError, also if it is another account's.
     """
     parent, name = os.path.split(os.path.normpath(account.home))
     if not parent.startswith("/") or not name:
@@ -37,6 +38,9 @@ def ensure_home(system: System, account: Account) -> str:
             if found.st_uid == 0 and not home.list():
                 make_home(system, folder, name, owner)
                 return "home made"
+            if found.st_uid == 0 and account.uid and new:
+                home.own(stat.S_IMODE(found.st_mode) & ~0o022 | 0o700, owner)
+                return "home taken over from root"
             if found.st_uid in (0, account.uid, os.geteuid()):
                 return ""
             if found.st_uid in [other.uid for other in all_accounts(system)]:

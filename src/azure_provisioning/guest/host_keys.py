@@ -2,9 +2,10 @@
 
 import binascii
 import hashlib
+import os
 import re
 from fnmatch import fnmatchcase
-from typing import Callable, List, Sequence
+from typing import Callable, Dict, List, Sequence
 
 from ..door.system import System
 from ..errors import GuestError
@@ -14,6 +15,10 @@ from .sshd import reload_sshd
 from .sshd_config import find_sshd, walk
 
 OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # also what an interrupted ssh-keygen leaves
+KINDS = {"ed25519": "ed25519", "ecdsa": "ecdsa", "rsa": "ssh-rsa"}  # and what its public half says
+FOREIGN = ("/nix/", "/gnu/", "/run/", "/var/run/", "/dev/", "/proc/", "/sys/")
+KEY_LIMIT = 64 << 10  # bytes
+PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 OPENSSH_KEY = re.compile(OPENSSH + r"/ssh_host_(rsa|ecdsa|ed25519)_key\Z")
 DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
@@ -42,16 +47,19 @@ def renew_openssh(system: System) -> str:
         return ""
     if tool is None:
         raise GuestError("host keys cannot be made", problem="ssh-keygen is missing")
-    kinds = configured_kinds(system)
+    kinds, others = configured_kinds(system), find_others(system)
     removed = remove_keys(system, OPENSSH, OPENSSH_KEYS)
+    removed += sum(system.unlink(path) for path in others)
     if not system.can_run:
         return "%d of OpenSSH removed, the next boot makes new ones" % removed
     if kinds:
-        refused = [kind for kind in kinds if not (make_key(system, tool, kind) or make_key(system, tool, kind))]
+        wanted = {"%s/ssh_host_%s_key" % (OPENSSH, kind): kind for kind in kinds}
     else:
-        refused = []
+        wanted = {}
         system.run([tool, "-A"], seconds=MAKE_SECONDS)
-    made = keys_of(system, OPENSSH, "ssh_host_*_key")
+    wanted.update(others)
+    refused = [kind for path, kind in wanted.items() if not any(make_key(system, tool, path, kind) for _ in range(2))]
+    made = keys_of(system, OPENSSH, "ssh_host_*_key") + [path for path in others if system.exists(path)]
     if not made:
         raise GuestError("host keys cannot be made", problem="ssh-keygen made none")
     running = ", sshd reads its files again" if reload_sshd(system) else ""
@@ -72,10 +80,62 @@ def configured_kinds(system: System) -> "List[str]":
     return sorted({match.group(1) for match in found if match}) if all(found) else []
 
 
-def make_key(system: System, tool: str, kind: str) -> bool:
+def configured(system: System) -> "List[str]":
+    """The paths that sshd's HostKey lines name, in their order; none if it has the usual ones. Raises GuestError."""
+    pairs = list(walk(system))
+    if any(key == "hostkeyagent" and value.lower() != "none" for key, value in pairs):
+        return []  # the private halves are not in these files
+    return [value for key, value in pairs if key == "hostkey" and value.startswith("/")]
+
+
+def find_others(system: System) -> "Dict[str, str]":
+    """The keys that sshd's HostKey lines name elsewhere than where they usually are, each with its kind.
+
+    Left out are those that are not this machine's to renew: in a store, or where a reboot forgets them; and what is no
+    key, whatever the line says of it.
+    """
+    found = {}
+    try:
+        paths = configured(system)
+    except GuestError:
+        return {}
+    for path in paths:
+        where = "%s/" % os.path.dirname(os.path.normpath(path))
+        usual = where == OPENSSH + "/" and fnmatchcase(os.path.basename(path), OPENSSH_KEYS)
+        if not usual and system.is_dir(where) and not is_foreign(system, path) and is_key(system, path):
+            found[path] = kind_of(system, path)
+    return found
+
+
+def is_key(system: System, path: str) -> bool:
+    """Is there a private key at `path`, or nothing, as after `generalize`?"""
+    try:
+        head = system.read(path, KEY_LIMIT, head=True)
+    except GuestError:
+        return False
+    return head is None or PRIVATE.match(head) is not None
+
+
+def is_foreign(system: System, path: str) -> bool:
+    """Does somebody else put the key there: a distro's store, or what fetches secrets into memory at each boot?"""
+    return any(step.startswith(FOREIGN) for step in system.chain(os.path.normpath(path)))
+
+
+def kind_of(system: System, path: str) -> str:
+    """The kind of the key at `path`, by its public half or its name: the new one is of the same."""
+    try:
+        public = (system.read_text(path + ".pub") or "").split(" ")[0]
+    except GuestError:
+        public = ""
+    name = os.path.basename(path)
+    kinds = [kind for kind in KINDS if KINDS[kind] in public] or [kind for kind in KINDS if kind in name]
+    return kinds[0] if kinds else "ed25519"
+
+
+def make_key(system: System, tool: str, path: str, kind: str) -> bool:
     """Make one key, in the place of what an ssh-keygen that was killed has left. False if it is not to be had."""
-    path = "%s/ssh_host_%s_key" % (OPENSSH, kind)
     system.unlink(path)
+    system.unlink(path + ".pub")
     return system.run([tool, "-q", "-t", kind, "-N", "", "-f", path], seconds=MAKE_SECONDS, check=False) == 0
 
 
@@ -138,8 +198,11 @@ def remove_keys(system: System, folder: str, pattern: str) -> int:
 
 
 def fingerprints(system: System) -> "List[str]":
-    """`SHA256:... (kind)` of each host key, for whoever wants to check the first connection. Raises GuestError."""
-    publics = [system.read_text(path) or "" for path in keys_of(system, OPENSSH, "ssh_host_*_key.pub")]
+    """`SHA256:... (kind)` of each host key that is served, for whoever wants to check the first connection.
+
+    Raises GuestError."""
+    paths = [path + ".pub" for path in configured(system)] or keys_of(system, OPENSSH, "ssh_host_*_key.pub")
+    publics = [system.read_text(path) or "" for path in paths]
     tool = system.find_program("dropbearkey") if system.can_run else None
     for path in keys_of(system, DROPBEAR, "dropbear_*_host_key") if tool else []:
         publics.append(system.ask([tool or "", "-y", "-f", path]))

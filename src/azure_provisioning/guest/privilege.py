@@ -7,21 +7,31 @@ from ..door.system import System
 from ..door.text import lines_in, words_in
 from ..door.tree import ROOT
 from ..errors import GuestError
+from .block import end_with
+from .sudo_list import TERMINAL, ask_sudo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import List, Optional, Tuple
 
-# A fixed name, because sudo ignores files whose names contain a dot, and user names may.
-SUDO_RULE = "/etc/sudoers.d/90-azure-provisioning"
+    Verdict = Tuple[Optional[bool], str]
+
+SUDOS = ("sudo", "sudo-rs")
+# A fixed name, because sudo ignores files whose names contain a dot, and user names may. Of two rules that match the
+# last one counts: it sorts after those of others.
+SUDO_FOLDER = "/etc/sudoers.d"
+SUDO_RULE = SUDO_FOLDER + "/zz-azure-provisioning"
+FORMER_RULE = SUDO_FOLDER + "/90-azure-provisioning"  # of older releases
 CANDIDATE = SUDO_RULE + ".candidate"
 SUDOERS = ("/etc/sudoers", "/usr/etc/sudoers")
+SUDOERS_RS = "/etc/sudoers-rs"  # what sudo-rs reads instead, where there is one
 # doas takes the last rule that matches, and Alpine's reads the files of doas.d in order: ours must follow doas.conf.
 DOAS_FOLDER = "/etc/doas.d"
 DOAS_RULE = DOAS_FOLDER + "/zz-azure-provisioning.conf"
 DOAS_CONF = "/etc/doas.conf"
 DOAS_WORDS = ("permit", "deny", "as", "cmd", "args", "nopass", "persist", "nolog", "keepenv", "setenv")
-DOAS_LIMIT = 4 << 20  # bytes of the program that are searched
+PROGRAM_LIMIT = 8 << 20  # bytes of sudo or doas that are searched
+ATTEMPT_SECONDS = 30.0
 SHIM_LIMIT = 64 << 10  # of a script
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
@@ -34,7 +44,7 @@ def grant(system: System, name: str) -> str:
     problems: "List[GuestError]" = []
     for program, give in ((find_sudo(system), grant_sudo), (system.find_program("doas"), grant_doas)):
         try:
-            done += [give(system, name)] if program else []
+            done += [give(system, program, name)] if program else []
         except GuestError as error:
             problems.append(error)
     if not done:
@@ -44,30 +54,104 @@ def grant(system: System, name: str) -> str:
 
 def find_sudo(system: System) -> "Optional[str]":
     """The program that is sudo; None if there is none, or what is called so leads to doas (Alpine's doas-sudo-shim)."""
-    path = system.find_program("sudo")
-    if path is None or system.chain(path)[-1].endswith("/doas"):
-        return None
-    head = system.read(path, limit=SHIM_LIMIT, head=True) or b""
-    return None if head.startswith(b"#!") and re.search(rb"(?m)^[^#]*\bdoas\b", head) else path
+    for path in filter(None, map(system.find_program, SUDOS)):
+        head = system.read(path, limit=SHIM_LIMIT, head=True) or b""
+        is_shim = head.startswith(b"#!") and re.search(rb"(?m)^[^#]*\bdoas\b", head)
+        if not is_shim and not system.chain(path)[-1].endswith("/doas"):
+            return path
+    return None
+
+
+def find_right(system: System, name: str) -> "Verdict":
+    """(can `name` become root without a password, why not): what sudo or doas itself says, or does; None: unknown."""
+    sudo, doas = find_sudo(system), system.find_program("doas")
+    if not sudo and not doas:
+        return False, "neither sudo nor doas is installed"
+    works, why = ask(system, sudo, name) if sudo else (False, "")
+    if doas and not works:
+        by_doas, problem = attempt(system, doas, name)
+        works, why = (by_doas, problem) if by_doas or not sudo else (works, why)
+    return works, why
 
 
 # -- sudo ------------------------------------------------------------------------------------------------------------
 
 
-def grant_sudo(system: System, name: str) -> str:
-    """Write the rule, after visudo has read it, and see to it that sudo reads its folder."""
+def grant_sudo(system: System, sudo: str, name: str) -> str:
+    """Write the rule, and see to it that sudo reads it, and goes by it. Raises GuestError if it does not.
+
+    Where another rule comes later all the same, ours is at the end of sudo's configuration too.
+    """
     rule = "%s ALL=(ALL) NOPASSWD:ALL\n" % sudo_user(name)
     if system.read_text(SUDO_RULE) != rule:
         check_sudoers(system, rule)
     system.unlink(CANDIDATE)  # what a killed run left
-    if not reads_folder(system):
-        main = next((path for path in SUDOERS if system.exists(path)), SUDOERS[0])
-        text = system.read_text(main) or ""
+    main = find_sudoers(system, sudo)
+    text = system.read_text(main) or ""
+    if not reads_folder(text):
         if text and not text.endswith("\n"):
             text += "\n"
-        system.write(SUDOERS[0], text + "#includedir /etc/sudoers.d\n", mode=0o440)  # the form that every sudo reads
+        text += "#includedir %s\n" % SUDO_FOLDER  # the form that every sudo reads
+        main = SUDOERS[0] if main in SUDOERS else main
+        system.write(main, text, mode=0o440)
     system.write(SUDO_RULE, rule, mode=0o440, owner=ROOT)
+    system.unlink(FORMER_RULE)
+    works, why = ask(system, sudo, name)
+    if works is False and TERMINAL in why:
+        freed = "Defaults:%s !requiretty\n%s" % (sudo_user(name), rule)
+        check_sudoers(system, freed)
+        system.write(SUDO_RULE, freed, mode=0o440, owner=ROOT)
+        rule = freed  # since sudo 1.9.16 the last Defaults line counts, whoever it is for
+        works, why = ask(system, sudo, name)
+    if works is False:
+        works, why = overrule(system, sudo, name, rule)
+    if works is False:
+        raise GuestError("sudo does not go by the rule", name=name, problem=why)
     return "sudo for %s" % name
+
+
+def overrule(system: System, sudo: str, name: str, rule: str) -> "Verdict":
+    """Put the rule after all others; returns what sudo then says. If it says no, its configuration is as before."""
+    main = find_sudoers(system, sudo)
+    before = system.read_text(main) or ""
+    system.write(main, end_with(before, rule), mode=0o440)
+    visudo = system.find_program("visudo", "visudo-rs")
+    valid = visudo is None or system.run([visudo, "-cf", main], check=False) == 0
+    works, why = ask(system, sudo, name) if valid else (False, "visudo refuses the rule at the end of %s" % main)
+    if not works:
+        system.write(main, before, mode=0o440)
+    return works, why
+
+
+def ask(system: System, sudo: str, name: str) -> "Verdict":
+    """(may `name` become root without a password, why not), as sudo says, or where it does not say, as it does."""
+    if not system.can_run:
+        return None, "nothing in an image is executed"
+    works, why = ask_sudo(system, sudo, name)
+    return attempt(system, sudo, name) if works is None else (works, why)
+
+
+def attempt(system: System, program: str, name: str) -> "Verdict":
+    """(does sudo or doas let `name` run something as root, why not): tried, with the rights of `name`."""
+    su, command = system.find_program("su"), [program, "-n", "true"]
+    if not system.can_run or su is None:
+        return None, "it cannot be tried"
+    become = [su, "-s", "/bin/sh", "-c"]
+    try:
+        if system.run(become + ["true", name], ATTEMPT_SECONDS, check=False) != 0:
+            return None, "su does not work for %s" % name
+        code, printed = system.execute(become + [" ".join(command), name], ATTEMPT_SECONDS)
+    except GuestError as error:
+        return None, str(error)
+    said = lines_in(printed.strip()) or ["exit code %d" % code]
+    return code == 0, "" if code == 0 else said[-1][:200]
+
+
+def find_sudoers(system: System, sudo: str) -> str:
+    """The path of what this sudo reads first."""
+    if system.exists(SUDOERS_RS) and SUDOERS_RS.encode() in (system.read(sudo, limit=PROGRAM_LIMIT, head=True) or b""):
+        return SUDOERS_RS
+    return next((path for path in SUDOERS if system.exists(path)), SUDOERS[0])
 
 
 def sudo_user(name: str) -> str:
@@ -77,7 +161,7 @@ def sudo_user(name: str) -> str:
 
 def check_sudoers(system: System, rule: str) -> None:
     """Raises GuestError if visudo is there and does not like the rule: a bad file would end sudo for everybody."""
-    visudo = system.find_program("visudo")
+    visudo = system.find_program("visudo", "visudo-rs")
     if visudo is None or not system.can_run:
         return
     try:
@@ -88,32 +172,37 @@ def check_sudoers(system: System, rule: str) -> None:
         system.unlink(CANDIDATE)
 
 
-def reads_folder(system: System) -> bool:
-    """Does sudoers include its folder? `#includedir` is no comment."""
-    text = next(filter(None, (system.read_text(path) for path in SUDOERS)), "")
+def reads_folder(text: str) -> bool:
+    """Does sudo's configuration include its folder? `#includedir` is no comment."""
     return bool(re.search(r"(?m)^[ \t]*[#@]includedir[ \t]+\"?/etc/sudoers\.d/?\"?[ \t\r]*$", text))
 
 
 # -- doas ------------------------------------------------------------------------------------------------------------
 
 
-def grant_doas(system: System, name: str) -> str:
-    """Add the rule where this doas looks for it; every file of its must be root's and end with a newline."""
+def grant_doas(system: System, doas: str, name: str) -> str:
+    """Add the rule where this doas looks for it; every file of its must be root's and end with a newline.
+
+    Raises GuestError if doas does not go by it.
+    """
     if name in DOAS_WORDS:
         raise GuestError("not a name for doas", name=name)
     rule = "permit nopass %s\n" % name
     if system.is_dir(DOAS_FOLDER) and knows_folder(system):
         system.write(DOAS_RULE, rule, mode=0o600, owner=ROOT)
-        return "doas for %s" % name
-    old = system.stat(DOAS_CONF)
-    lines = lines_in(system.read_text(DOAS_CONF) or "")
-    kept = [line for line in lines if words_in(line) != rule.split()]  # it must be the last, and once
-    mode = 0o600 if old is None else stat.S_IMODE(old.st_mode) & 0o755  # doas refuses what others may write
-    system.write(DOAS_CONF, "".join(line + "\n" for line in kept) + rule, mode=mode)
+    else:
+        old = system.stat(DOAS_CONF)
+        lines = lines_in(system.read_text(DOAS_CONF) or "")
+        kept = [line for line in lines if words_in(line) != rule.split()]  # it must be the last, and once
+        mode = 0o600 if old is None else stat.S_IMODE(old.st_mode) & 0o755  # doas refuses what others may write
+        system.write(DOAS_CONF, "".join(line + "\n" for line in kept) + rule, mode=mode)
+    works, why = attempt(system, doas, name)
+    if works is False:
+        raise GuestError("doas does not go by the rule", name=name, problem=why)
     return "doas for %s" % name
 
 
 def knows_folder(system: System) -> bool:
     """Does this doas read /etc/doas.d? Alpine's does, and then nothing else; others have never heard of it."""
     program = system.find_program("doas")
-    return program is not None and DOAS_FOLDER.encode() in (system.read(program, limit=DOAS_LIMIT, head=True) or b"")
+    return program is not None and DOAS_FOLDER.encode() in (system.read(program, limit=PROGRAM_LIMIT, head=True) or b"")

@@ -1,43 +1,101 @@
-"""Whether sshd takes passwords: one drop-in file that goes before all others, and stays only if it takes effect."""
+"""Whether sshd takes passwords: a few lines that go before all others, and stay only if they take effect."""
 
 from ..door.system import System
 from ..door.text import is_digits
 from ..door.tree import ROOT
 from ..errors import GuestError
+from .block import BEGIN, begin_with
 from .processes import find_process, hang_up
-from .sshd_config import NO_KEYS, SERVERS, ask_sshd, find_config, find_sshd, includes, settings
+from .services import SYSTEMD
+from .sshd_config import (
+    NO_KEYS,
+    SERVERS,
+    ask_sshd,
+    find_config,
+    find_sshd,
+    first_of,
+    includes,
+    settings,
+    walk,
+    walk_all,
+)
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts
 PID_FILES = ("/run/sshd.pid", "/var/run/sshd.pid")
-TEXTS = {
-    True: "PasswordAuthentication yes\n",
-    # With PAM the second asks for the password too. This is the name that old and new versions know.
-    False: "PasswordAuthentication no\nChallengeResponseAuthentication no\n",
-}
+SOCKETS = ("ssh.socket", "sshd.socket")
+MATCHED = "a Match block says otherwise"
+PASSWORDS = "passwordauthentication"
+ON = "PasswordAuthentication yes\n"
+# Each with the method that it ends. With PAM the second asks for the password too; it goes by the name that old and new
+# versions know.
+OFF = (
+    ("password", "PasswordAuthentication no\n"),
+    ("keyboard-interactive", "ChallengeResponseAuthentication no\n"),
+)
 
 
-def set_password_login(system: System, allowed: bool) -> str:
+def set_password_login(system: System, allowed: bool, name: str = "") -> str:
     """Let sshd take passwords, or not; returns what was done. Only call it with False when a key is in its place.
 
-    Raises GuestError where sshd reads no drop-ins and does otherwise by itself, or where the file would not take.
+    The lines are a file of their own where sshd includes its folder. Where that takes no effect they are at the top of
+    sshd's configuration, before every other value and every Match block. What counts is what sshd then does for `name`.
+
+    Raises GuestError where neither takes effect, and then both are as they were; or where a Match block says otherwise
+    of `name`, and then what was written stays, for everybody else.
     """
-    if find_config(system) is None:
+    main = find_config(system)
+    if main is None:
         return "no OpenSSH server is configured here"
-    word = "yes" if allowed else "no"
-    if not includes(system, DROP_IN):
-        if settings(system).get("passwordauthentication", "yes") == word:
-            return "password login: %s, as the image has it" % word
-        raise GuestError("password login cannot be set", wanted=word, problem="sshd_config includes no sshd_config.d")
-    system.write(DROP_IN, TEXTS[allowed], mode=0o644, owner=ROOT)
-    problem = check(system, word) and check(system, word)  # a tool may have died of what passes
+    word, lines = "yes" if allowed else "no", ON if allowed else choose_lines(system)
+    if not lines:
+        return "password login: as the AuthenticationMethods of the image have it"
+    reads_folder = includes(system, DROP_IN)
+    if not reads_folder and not find_problem(system, word, name):
+        return "password login: %s, as the image has it" % word
+    problem = "sshd_config includes no sshd_config.d"
+    if reads_folder and BEGIN not in (system.read_text(main) or ""):
+        system.write(DROP_IN, lines, mode=0o644, owner=ROOT)
+        problem = settle(system, word, name)
+        if problem not in ("", MATCHED):
+            system.unlink(DROP_IN)
+    if problem not in ("", MATCHED):
+        before = system.read_text(main) or ""
+        system.write(main, begin_with(before, lines))
+        problem = settle(system, word, name)
+        if problem not in ("", MATCHED):
+            system.write(main, before)
+            raise GuestError("password login cannot be set", wanted=word, problem=problem)
+    reread = ", sshd reads its files again" if reload_sshd(system) else ""
     if problem:
-        system.unlink(DROP_IN)
-        raise GuestError("password login cannot be set", wanted=word, problem=problem)
-    return "password login: %s%s" % (word, ", sshd reads its files again" if reload_sshd(system) else "")
+        raise GuestError("password login cannot be set", wanted=word, problem=problem, name=name)
+    return "password login: %s%s" % (word, reread)
 
 
-def check(system: System, word: str) -> str:
-    """Why sshd would not go by the drop-in; empty if it does."""
+def choose_lines(system: System) -> str:
+    """The lines that end passwords; without one whose method some AuthenticationMethods cannot do without.
+
+    sshd lets nobody in for whom no list of methods is left: an administrator with a second factor, for one.
+    """
+    values = [value.split() for key, value, _ in walk_all(system) if key == "authenticationmethods"]
+
+    def is_needed(method: str) -> bool:
+        return any(all(method in methods_of(listed) for listed in lists) for lists in values if lists)
+
+    return "".join(line for method, line in OFF if not is_needed(method))
+
+
+def methods_of(listed: str) -> "list[str]":
+    """The methods of one list of AuthenticationMethods, without the device that `keyboard-interactive:pam` names."""
+    return [method.partition(":")[0] for method in listed.lower().split(",")]
+
+
+def settle(system: System, word: str, name: str) -> str:
+    """Why sshd would not go by what was written; empty if it does."""
+    return check(system, word, name) and check(system, word, name)  # a tool may have died of what passes
+
+
+def check(system: System, word: str, name: str) -> str:
+    """The same, by one look."""
     if system.can_run and find_sshd(system):
         try:
             ask_sshd(system, ["-t"])
@@ -45,7 +103,14 @@ def check(system: System, word: str) -> str:
             problem = error.details.get("output") or str(error)
             if NO_KEYS not in problem:  # where sshd's own start makes the keys, they are not there yet
                 return problem
-    found = settings(system).get("passwordauthentication", "yes")
+    problem = find_problem(system, word, name)
+    general = first_of(walk(system)).get(PASSWORDS, "yes").lower() if problem and name else ""
+    return MATCHED if general == word else problem
+
+
+def find_problem(system: System, word: str, name: str) -> str:
+    """Why `word` is not what sshd goes by for `name`; empty if it is."""
+    found = settings(system, name).get(PASSWORDS, "yes").lower()
     return "" if found == word else "another file says %s before" % found
 
 
@@ -55,5 +120,18 @@ def reload_sshd(system: System) -> bool:
         pid = (system.read_text(path) or "").strip()
         sshd = find_process(system, int(pid), *SERVERS) if is_digits(pid, 9) else None
         if sshd is not None:
-            return hang_up(system, sshd)
+            return not has_socket(system) and hang_up(system, sshd)
     return False
+
+
+def has_socket(system: System) -> bool:
+    """Does systemd listen for sshd? SIGHUP would end one that it has started: it cannot take the address again.
+
+    The next connection reads the files all the same.
+    """
+    if not system.is_dir(SYSTEMD):
+        return False
+    try:
+        return any(system.run(["systemctl", "-q", "is-active", socket], check=False) == 0 for socket in SOCKETS)
+    except GuestError:
+        return True  # it cannot be known, and the signal might end it

@@ -6,8 +6,9 @@ from ..door.pattern import matches
 from ..door.system import System
 from ..errors import GuestError
 from .accounts import all_groups, find_account
-from .sshd_config import settings
+from .sshd_config import OUTSIDE, settings
 
+EVERYWHERE = ("0.0.0.0/0", "*")
 LIST_LIMIT = 100000  # names that are held against patterns, all in all
 
 
@@ -20,11 +21,17 @@ def find_obstacle(system: System, name: str, sshd: "Optional[Dict[str, str]]" = 
     found = settings(system, name) if sshd is None else sshd
     if found.get("pubkeyauthentication", "yes") == "no":
         return "PubkeyAuthentication no"
+    return find_barrier(system, name, found)
+
+
+def find_barrier(system: System, name: str, found: "Dict[str, str]") -> str:
+    """The list of sshd's that keeps `name` out, whatever is shown; empty if none does. Raises GuestError."""
     groups = groups_of(system, name)
     lists = (("DenyUsers", [name]), ("AllowUsers", [name]), ("DenyGroups", groups), ("AllowGroups", groups))
     for keyword, names in lists:
         patterns = found.get(keyword.lower(), "").split()
-        if patterns and listed(patterns, names) == keyword.startswith("Deny"):
+        denies = keyword.startswith("Deny")
+        if patterns and listed(patterns, names, OUTSIDE if denies else "") == denies:
             return "%s %s" % (keyword, " ".join(patterns))
     return ""
 
@@ -36,8 +43,8 @@ def groups_of(system: System, name: str) -> "List[str]":
     return [group.name for group in groups if name in group.members or (account and group.gid == account.gid)]
 
 
-def listed(patterns: "List[str]", names: "List[str]") -> bool:
-    """Does a pattern match a name, and no negated one? With `user@host` any host may be the right one.
+def listed(patterns: "List[str]", names: "List[str]", host: str = "") -> bool:
+    """Does a pattern match a name, and no negated one? With `user@host` any host may be the right one, or it is `host`.
 
     Raises GuestError if that would take too long.
     """
@@ -46,7 +53,9 @@ def listed(patterns: "List[str]", names: "List[str]") -> bool:
         raise GuestError("sshd's list of who may log in is too long", patterns=len(patterns))
 
     def match(pattern: str) -> bool:
-        user = pattern.partition("@")[0]
+        user, _, place = pattern.partition("@")
+        if host and place and place not in EVERYWHERE and not matches(host, place, sets=False):
+            return False
         if "*" not in user and "?" not in user:
             return user in known
         return any(matches(name, user, sets=False) for name in names)

@@ -103,7 +103,7 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
             console.warn(str(error))
     if force:
         boot.forced = True
-        boot.state.forget()
+        boot.state.forget_ends(boot.vm_id)
         return boot
     if not boot.on_azure:
         console.say("not on Azure, nothing to do (%s)" % boot.told_by)

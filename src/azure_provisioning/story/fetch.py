@@ -82,9 +82,11 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
         disc = read_disc(boot) if is_disc_of_use(boot.options, instance) else None
     began = system.monotonic()
     until = min(began + MEDIA_SECONDS, boot.report_from)
-    while disc is None and is_disc_awaited(boot.options, instance) and system.live:
+    is_left_alone = boot.state.is_of_former_vm and not instance.has_profile  # a specialised disk
+    while disc is None and is_disc_awaited(boot.options, instance) and system.live and not is_left_alone:
         if system.monotonic() >= until:
-            boot.console.warn("no DVD in %d s, and the password or the customData is on it" % (until - began))
+            what = "the password or the customData" if instance.user else "the administrator"
+            boot.console.warn("no DVD in %d s, and %s is on it" % (until - began, what))
             break
         system.sleep(LONGEST_PAUSE)
         disc = read_disc(boot, quiet=True)
@@ -118,8 +120,9 @@ def is_disc_of_use(options: Options, instance: Instance) -> bool:
 
 def is_disc_awaited(options: Options, instance: Instance) -> bool:
     """Is something promised that only the DVD has, and wanted?"""
+    user = options.wants("account") and not instance.user
     password = options.wants("password") and instance.password_login is True
-    return password or (options.wants("custom_data") and instance.promises_custom_data)
+    return user or password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
 def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":

@@ -1,6 +1,6 @@
 """THE STORY of a first boot:
 
-identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> remember configured -> gates -> report
+identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> verify -> remember configured -> gates -> report
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
@@ -9,7 +9,7 @@ from ..agents import find_rivals
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
-from ..errors import BadReply, GuestError, LastingError, ProvisionError
+from ..errors import BadReply, GuestError, LastingError, ProvisionError, SpentError
 from ..guest import gates
 from ..records import Instance, Profile
 from .boot import Boot
@@ -18,6 +18,7 @@ from .lasting import find_mismatch
 from .report import report, report_ready, write_to_pool
 from .state import CONFIGURED, PREPARED, READY, same_vm
 from .steps import take_steps
+from .verify import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,6 +167,10 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
     take_steps(boot, "apply", profile)
     if profile.user:
         boot.state.note_user(profile.user)
+    missing_password = ""
+    if profile.password_login and profile.password is None:
+        missing_password = "none on the provisioning DVD" if disc else "no provisioning DVD"
+    verify(boot, profile, missing_password)
     boot.system.sync()
 
 
@@ -209,6 +214,8 @@ def pass_gates(boot: Boot) -> None:
         "AZURE_HOSTNAME": (boot.system.read_text("/etc/hostname") or "").strip(),
         "AZURE_ADMIN_USER": boot.state.user,
     }
+    for name in gates.find_passed_over(boot.system):
+        boot.console.announce("warning: the ready gate %s cannot be executed, and is passed over: chmod +x" % name)
     for gate in gates.find_gates(boot.system):
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         try:
@@ -268,10 +275,14 @@ def show_failure(boot: Boot, error: ProvisionError) -> None:
     """The failure on the console, with what can be done about it."""
     from ..reasons import with_remedy
 
-    again = "The next boot would fail the same way" if isinstance(error, LastingError) else "The next boot tries again"
     said = error.said if isinstance(error, BadReply) else ""
     if said:
         boot.console.say("it was answered with: %s" % said)
+    again = "The next boot tries again"
+    if isinstance(error, SpentError):
+        again = "No boot runs it again"
+    elif isinstance(error, LastingError):
+        again = "The next boot would fail the same way"
     boot.console.announce("FAILED: %s. %s" % (with_remedy(error), again))
 
 

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 FOLDER = "/var/lib/azure-provisioning"
 PATH = FOLDER + "/state"
+VOLATILE = "/run/azure-provisioning/state"  # where the disk cannot be written
 LIMIT = 64 << 10  # bytes
 CONFIGURED, READY, PREPARED = "configured_at", "ready_at", "prepared_at"
 IMDS_ID = "vm_id_imds"  # the fact that IMDS has another id for this VM than the firmware: which one
 AZURE_ID = "vm_id_azure"  # the fact how Azure writes the id of this VM: as IMDS does
 PROXY_AGENT = "proxy_agent"  # the fact that the DVD announces one
+LOGIN = "login."  # how the facts of each way to log in begin
 DIGITS_LIMIT = 15  # of how long a step took
 
 
@@ -27,7 +29,7 @@ class State:
         self.facts: "Dict[str, str]" = {}
         self.problem = ""  # why the file could not be used: it is then treated as not done
         try:
-            self.facts = parse(tree.read(PATH, limit=LIMIT) or b"")
+            self.facts = parse(tree.read(VOLATILE, limit=LIMIT) or tree.read(PATH, limit=LIMIT) or b"")
         except (ValueError, GuestError) as error:
             self.problem = str(error)
 
@@ -120,10 +122,27 @@ class State:
                     self.facts["previous_" + fact] = other
 
     def save(self, system: "System") -> None:
-        """Write the facts; they are on disk when this returns. Raises GuestError."""
+        """Write the facts; they are on disk when this returns. Raises GuestError.
+
+        Where the disk takes nothing they are kept for this boot at least, in /run.
+        """
         lines = ["%s=%s\n" % (key, " ".join(value.split())[:1024]) for key, value in self.facts.items()]
-        system.make_dirs(FOLDER, owner=ROOT)
-        system.write(PATH, "".join(lines), mode=0o644, owner=ROOT)
+        try:
+            write(system, PATH, "".join(lines))
+        except GuestError as error:
+            try:
+                write(system, VOLATILE, "".join(lines))
+            except GuestError:
+                raise error from None
+            error.advice = "it is kept in %s until the next boot" % VOLATILE
+            raise
+        if system.exists(VOLATILE):
+            system.unlink(VOLATILE)
+
+    def forget_ends(self, vm_id: "Optional[str]") -> None:
+        """Know of the VM with this id no more than which data it was given: all is to be done again."""
+        same = self.is_about(vm_id)
+        self.facts = {key: value for key, value in self.facts.items() if same and key.endswith(("vm_id", "data_at"))}
 
     def set_aside(self, system: "System") -> None:
         """Keep the file that cannot be used as `state.corrupt`, for whoever wants to know. Raises GuestError."""
@@ -162,6 +181,15 @@ class State:
         known = is_digits(at.replace(".", "", 1), DIGITS_LIMIT)
         return float(at) if known else None, self.facts.get("warning." + name, "")
 
+    def note_login(self, ways: "Dict[str, str]") -> None:
+        """Note by which ways the administrator can log in, and what is against the others, for `status`."""
+        self.facts = {key: value for key, value in self.facts.items() if not key.startswith(LOGIN)}
+        self.facts.update({LOGIN + name: says for name, says in ways.items()})
+
+    def login(self) -> "Dict[str, str]":
+        """The same, as it was noted; empty if nothing was."""
+        return {key[len(LOGIN) :]: value for key, value in self.facts.items() if key.startswith(LOGIN)}
+
     def note_error(self, error: "ProvisionError", at: str, boot_id: str) -> None:
         """Note why this boot failed, for `status`."""
         self.forget_error()
@@ -186,6 +214,12 @@ class State:
     def forget_error(self) -> None:
         """What failed before is over."""
         self.facts = {key: value for key, value in self.facts.items() if not key.startswith(("error_", "error."))}
+
+
+def write(system: "System", path: str, text: str) -> None:
+    """Write a state file. Raises GuestError."""
+    system.make_dirs(path.rpartition("/")[0], owner=ROOT)
+    system.write(path, text, mode=0o644, owner=ROOT)
 
 
 def data_fact(option: str) -> str:

@@ -5,10 +5,10 @@ import os
 
 from .. import __version__, config
 from ..agents import find_rivals
-from ..azure.identity import DMI, identify
+from ..azure.identity import DMI, hides_id, identify
 from ..door.system import System
 from ..door.text import is_digits
-from ..errors import GuestError
+from ..errors import GuestError, ProvisionError
 from ..init import table
 from . import boot, timeline
 from .state import CONFIGURED, IMDS_ID, READY, State
@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
+UNKNOWN = "only root may read which VM this is"
 PAUSE = 0.5  # seconds between two looks, with --wait
 PROCESSES_LIMIT = 100000
 UNIT = b"azure-provisioning"  # what the name of the program's file ends with
@@ -29,6 +30,7 @@ STATES = (
     ("waiting", 1, "the boot hook is on, and has not set this VM up yet"),
     ("not-azure", 2, "this machine is not on Azure: nothing is done to it"),
     ("other-agent", 2, "another provisioning agent sets this machine up, so this one does nothing"),
+    ("unknown", 1, "only root can tell; call it with sudo"),
     ("none", 2, "nothing is installed here that would set this VM up"),
 )
 
@@ -38,22 +40,27 @@ def read_status(system: System) -> "Dict[str, object]":
     options, _ = config.load(system)
     azure, vm_id, _ = identify(system, options.platform)
     state = known(system, vm_id)
+    is_known = not is_hidden(system, vm_id, state)
+    if not is_known:
+        state.forget()
     mechanism, links = table.find_hook(system)
     status: "Dict[str, object]" = {
-        "state": find_state(system, azure, state, bool(links)),
+        "state": find_state(system, azure, state, bool(links)) if is_known else "unknown",
         "version": __version__,
         "azure": azure,
         "vm_id": boot.write_as_azure(system, vm_id, state) or state.vm_id,
         "hook": {"enabled": bool(links), "mechanism": mechanism, "path": links[0] if links else None},
-        "configured": state.when(CONFIGURED) is not None or state.when(READY) is not None,
+        "configured": state.when(CONFIGURED) is not None or state.when(READY) is not None if is_known else None,
         "configured_at": state.when(CONFIGURED),
-        "ready": state.when(READY) is not None,
+        "ready": state.when(READY) is not None if is_known else None,
         "ready_at": state.when(READY),
         "steps": [as_step(span) for span in find_spans(state)],
         "last_error": state.error(),
     }
     if state.imds_id:
         status[IMDS_ID] = state.imds_id
+    if state.login():
+        status["login"] = state.login()
     return status
 
 
@@ -110,6 +117,11 @@ def as_step(span: timeline.Span) -> "Dict[str, object]":
     return step
 
 
+def is_hidden(system: System, vm_id: "Optional[str]", state: State) -> bool:
+    """Is there a state, and nobody but root may read whether it is this VM's, or that of one it was captured from?"""
+    return vm_id is None and state.vm_id is not None and hides_id(system)
+
+
 def wait_for_end(system: System) -> None:
     """Return when Ready is accepted or this boot has failed, at the latest when a boot would have given up.
 
@@ -119,6 +131,9 @@ def wait_for_end(system: System) -> None:
     azure, vm_id, _ = identify(system, options.platform)
     if not azure or exit_code(str(read_status(system)["state"])) == 2:
         return
+    state = known(system, vm_id)
+    if state.when(READY) is not None and is_hidden(system, vm_id, state):
+        raise ProvisionError("whether this VM is Ready cannot be known", advice=UNKNOWN)
     ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
     while system.monotonic() < ends:
         state = known(system, vm_id)
@@ -152,6 +167,9 @@ def as_text(status: "Dict[str, Any]", unknown: "Dict[str, str]") -> "List[str]":
         "configured  %s" % (status["configured_at"] or ("by other means" if status["configured"] else "no")),
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
+    if status["ready"] is None:
+        lines[-2:] = ["configured  cannot be known: " + UNKNOWN, "Ready       cannot be known: " + UNKNOWN]
+    lines += ["login       %-15s %s" % way for way in status.get("login", {}).items()]
     lines += timeline.as_lines(spans_of(status))
     if error is not None:
         details = ", ".join("%s=%s" % item for item in error["details"].items())

@@ -11,7 +11,7 @@ from collections import namedtuple
 
 from ..azure.description import timestamp
 from ..door.budget import limited
-from ..errors import GuestError, LastingError
+from ..errors import GuestError, LastingError, SpentError
 from ..guest import hostname, hosts
 from ..records import NO_PROFILE, Profile
 from .boot import Boot
@@ -106,18 +106,14 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
     """The administrator's SSH keys."""
     if not profile.user or not profile.ssh_keys:
         return ""
-    from ..guest import authorized_keys, sshd_access, sshd_config
+    from ..guest import authorized_keys, sshd_config
 
     sshd = sshd_config.settings(boot.system, profile.user)  # asked once: it starts a program
 
     def warn(problem: str) -> None:
         boot.console.announce("warning: " + problem)
 
-    done = authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd, warn)
-    obstacle = sshd_access.find_obstacle(boot.system, profile.user, sshd)
-    if obstacle:
-        boot.console.announce("warning: this image's sshd will not let %s in: %s" % (profile.user, obstacle))
-    return done
+    return authorized_keys.authorize(boot.system, profile.user, profile.ssh_keys, sshd, warn)
 
 
 def grant_privilege(boot: Boot, profile: Profile) -> str:
@@ -135,7 +131,7 @@ def set_password_login(boot: Boot, profile: Profile) -> str:
         return ""
     from ..guest import sshd
 
-    return sshd.set_password_login(boot.system, profile.password_login)
+    return sshd.set_password_login(boot.system, profile.password_login, profile.user)
 
 
 def keep_custom_data(boot: Boot, profile: Profile) -> str:
@@ -163,6 +159,7 @@ def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> st
         boot.save()
     if getattr(boot.options, option) != "run" or not boot.system.live:
         return done
+    lines = ["it ran in an earlier boot"]
     if boot.state.exit_code(option) is None:
         code, lines = custom_data.run_data(boot.system, FOLDER + "/" + name)
         for line in lines:
@@ -170,7 +167,8 @@ def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> st
         boot.state.note_exit(option, code)
         boot.save()
     if boot.state.exit_code(option) != "0":
-        raise LastingError("%s failed" % name, code=boot.state.exit_code(option))
+        last = ([line for line in lines if line.strip()] or ["it printed nothing"])[-1]
+        raise SpentError("%s failed" % name, last.strip()[:200], code=boot.state.exit_code(option))
     return done + ", and run"
 
 
@@ -219,7 +217,7 @@ def take(boot: Boot, step: Step, profile: Profile) -> bool:
             with limited(boot.system):
                 done = step.take(boot, profile)
         except GuestError as error:
-            if left and not isinstance(error, LastingError):
+            if left and not isinstance(error, (LastingError, SpentError)):
                 boot.console.warn("%s: %s; trying again" % (step.name, error))
                 boot.system.sleep(PAUSE)
                 continue

@@ -6,8 +6,9 @@ from typing import Dict, Iterator, List
 from ... import config
 from ...guest import host_keys, sshd_config
 from ...guest.account import GROUPS
-from ...guest.accounts import all_accounts, all_groups, uid_min
+from ...guest.accounts import Account, all_accounts, all_groups, uid_min
 from ...guest.authorized_keys import DEFAULT
+from ...guest.key_login import find_laxity, resolve, steps_to
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
 from ...init.systems.systemd import find_unit
@@ -40,7 +41,12 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
     """Who makes them? We do, before sshd comes up, unless the options say that those of the image stay."""
     system = image.system
     if sshd_config.find_sshd(system):
-        keys = host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
+        keys = [path for path in host_keys.configured(system) if system.exists(path)]
+        others = host_keys.find_others(system)
+        for path in keys if image.options.host_keys == "new" else ():
+            if path not in others and not path.startswith(host_keys.OPENSSH + "/ssh_host_"):
+                yield warning("host-keys", "HostKey %s is not renewed: every VM of this image has this key" % path)
+        keys = keys or host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
         tool, name = system.find_program("ssh-keygen"), "ssh-keygen"
     elif system.find_program("dropbear"):
         keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
@@ -114,6 +120,11 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     elif re.sub("%[%hu]", "", files[0]).count("%"):
         message = "AuthorizedKeysFile %s: a form that the keys are not put for" % files[0]
         found.append(warning("sshd-config", message, edit))
+    revoked = first.get("revokedkeys", "none")
+    if revoked.lower() != "none" and not system.exists(revoked):
+        found.append(error("sshd-config", "RevokedKeys %s: it is missing, so all keys are refused" % revoked, edit))
+    if first.get("strictmodes", "yes").lower() != "no":
+        found += of_folders(image, files)
     methods = first.get("authenticationmethods", "any").split()
     if not {"any", "publickey"} & set(methods):
         message = "AuthenticationMethods %s: a key alone lets nobody in" % " ".join(methods)
@@ -127,9 +138,26 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
         found.append(warning("sshd-config", message, edit))
     no_passwords = first.get("passwordauthentication", "yes").lower() == "no"
     if no_passwords and image.options.password_login and not sshd_config.includes(system, DROP_IN):
-        message = "PasswordAuthentication no, and no drop-ins are read: a VM that was made with a password keeps it out"
+        message = (
+            "PasswordAuthentication no, and no drop-ins are read: the boot of a VM with a password edits this file"
+        )
         found.append(warning("sshd-config", message, edit))
     return found + of_lists(image, first, edit)
+
+
+def of_folders(image: Image, files: "List[str]") -> "List[Finding]":
+    """Folders of keys outside of homes that sshd's StrictModes refuses."""
+    found = []
+    owner = image.system.stat("/")
+    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may be a user's
+    for path in [path.partition("%")[0] for path in files if path.startswith("/")]:
+        for step in steps_to(resolve(image.system, path.rpartition("/")[0] or "/")):
+            what = image.system.stat(step)
+            problem = find_laxity(account, what) if what is not None else ""
+            if problem:
+                message = "AuthorizedKeysFile %s: StrictModes refuses it, as %s %s" % (path, step, problem)
+                found.append(error("sshd-config", message))
+    return found
 
 
 def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Finding]":

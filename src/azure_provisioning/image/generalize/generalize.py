@@ -15,7 +15,7 @@ from ...door.lock import wait_for_turn
 from ...door.system import System
 from ...errors import GuestError, ProvisionError, UsageError
 from ...guest.account import NAME
-from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS
+from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS, find_others
 from ...init import manifest, table
 from .. import diskless
 from ..command import Command
@@ -208,3 +208,6 @@ def plan_host_keys(plan: Plan) -> None:
         for name, what in plan.look(folder):
             if fnmatchcase(name, pattern) and not stat.S_ISDIR(what.st_mode):
                 plan.remove(join(folder, name))
+    with plan.looking():
+        for path in find_others(plan.system):  # what sshd's HostKey lines name elsewhere
+            plan.remove(path)

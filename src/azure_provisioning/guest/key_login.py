@@ -1,0 +1,175 @@
+"""Would sshd let the administrator in by one of the keys that Azure gave? As sshd itself decides it, file by file."""
+
+import binascii
+import os
+import stat
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ..door.pattern import matches
+from ..door.system import System
+from ..door.text import is_digits, words_in
+from .accounts import Account, all_groups, find_group
+from .authorized_keys import DEFAULT, key_path, keys_in, option_names
+from .ssh_key import SshKey
+
+ACL = "system.posix_acl_access"
+ALGORITHMS = ("pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes")  # the second before OpenSSH 8.5
+RSA = ("ssh-rsa", "rsa-sha2-256", "rsa-sha2-512")  # how a key of the first kind may sign
+MISSING, ABSENT = " is missing", " does not have the key"
+READ, ENTER = 4, 1
+
+
+def find_refusal(
+    system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]"
+) -> "Tuple[Optional[bool], str]":
+    """(does sshd take one of `keys` for `account`, why not). Without `keys` any key of the files will do.
+
+    None, if what it goes by besides, such as a command that prints keys or an access list, may let them in all the
+    same. `sshd`: its settings as they count for `account`. Raises GuestError if a file cannot be read.
+    """
+    fit = [key for key in keys if not find_weakness(key, sshd)]
+    if keys and not fit:
+        return False, find_weakness(keys[0], sshd)
+    unsure, why = sshd.get("authorizedkeyscommand", "none") not in ("none", ""), ""
+    for pattern in [word for word in words_in(sshd.get("authorizedkeysfile", DEFAULT)) if word.lower() != "none"]:
+        path = key_path(account, pattern)
+        verdict, problem = look_into(system, account, path, fit, sshd)
+        if verdict:
+            revoked = find_revocation(system, fit, sshd)
+            return (False, revoked) if revoked else (True, "")
+        unsure = unsure or verdict is None
+        why = why or problem
+    return (None if unsure else False), why or "AuthorizedKeysFile none"
+
+
+def find_weakness(key: SshKey, sshd: "Dict[str, str]") -> str:
+    """Why sshd takes no key of this kind and size; empty if it does."""
+    accepted = next((sshd[keyword] for keyword in ALGORITHMS if keyword in sshd), "")
+    if accepted and accepted[0] not in "+-^":  # as a difference it is only in a file: sshd prints the whole list
+        names = RSA if key.kind == "ssh-rsa" else (key.kind,)
+        if not any(matches(name, pattern, sets=False) for pattern in accepted.split(",") for name in names):
+            return "PubkeyAcceptedAlgorithms without %s" % key.kind
+    least = sshd.get("requiredrsasize", "")
+    if key.kind == "ssh-rsa" and is_digits(least, 6) and rsa_bits(key) < int(least):
+        return "RequiredRSASize %s" % least
+    return ""
+
+
+def rsa_bits(key: SshKey) -> int:
+    """The length of an RSA key's modulus, which is the last of its fields (RFC 4253, 6.6)."""
+    data, place, field = binascii.a2b_base64(key.blob), 0, b""
+    while place + 4 <= len(data):
+        end = place + 4 + int.from_bytes(data[place : place + 4], "big")
+        field, place = data[place + 4 : end], end
+    return int.from_bytes(field, "big").bit_length()
+
+
+def look_into(
+    system: System, account: Account, path: str, keys: "Sequence[SshKey]", sshd: "Dict[str, str]"
+) -> "Tuple[Optional[bool], str]":
+    """The same for one file of keys."""
+    if not system.exists(path):
+        return False, path + MISSING
+    verdict, problem = is_taken(system, account, path, sshd.get("strictmodes", "yes") != "no")
+    if verdict is False:
+        return False, problem
+    present = keys_in(system.read_text(path) or "")
+    found = [present[key.kind, key.blob][0] for key in keys if (key.kind, key.blob) in present]
+    if not keys:
+        found = [options[0] for options in present.values()]
+    if "" in found:
+        return verdict, problem
+    if found:
+        return False, "%s limits the key: %s" % (path, option_names(found[0]))
+    return False, path + ABSENT
+
+
+def find_revocation(system: System, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> str:
+    """Why all `keys` count as revoked; empty if one does not. sshd refuses every key if it cannot read the list."""
+    path = sshd.get("revokedkeys", "none")
+    if path in ("none", ""):
+        return ""
+    text = system.read_text(path)
+    if text is None:
+        return "RevokedKeys %s, which is missing" % path
+    listed = keys_in(text)  # a list in binary form has none of these lines
+    return "RevokedKeys %s" % path if keys and all((key.kind, key.blob) in listed for key in keys) else ""
+
+
+# -- StrictModes, and whether the file can be read --------------------------------------------------------------------
+
+
+def is_taken(system: System, account: Account, path: str, strict: bool) -> "Tuple[Optional[bool], str]":
+    """(does sshd take the file at `path` for one of `account`'s, why not); None if only a look of its own can tell.
+
+    sshd reads it with the rights of the user. With StrictModes neither it nor a folder above it, up to the home or the
+    root, may be written by others (misc.c, safe_path; Debian's lets a group of the user alone write).
+    """
+    if not system.can_run and os.geteuid() != 0:
+        return True, ""  # in an image of a user's everything is that user's
+    real, home = resolve(system, path), resolve(system, account.home)
+    below = [
+        step for step in steps_to(real) if step != "/" or system.can_run
+    ]  # where an image is mounted is not its own
+    unsure = ""
+    for step in below:
+        found = system.stat(step)
+        if found is None:
+            return False, "%s is missing" % step
+        allowed = may(system, account, step, found, READ if step == real else ENTER)
+        if allowed is False:
+            return False, "%s may not %s %s" % (account.name, "read" if step == real else "enter", step)
+        unsure = unsure or ("" if allowed else "%s has an access list" % step)
+    guarded = [step for step in below if step == home or not (home + "/").startswith(step.rstrip("/") + "/")]
+    if not real.startswith(home + "/"):
+        guarded = below
+    for step in guarded if strict else ():
+        found = system.stat(step)
+        problem = find_laxity(account, found) if found is not None else ""
+        if problem and found is not None and not found.st_mode & stat.S_IWOTH and is_private(system, account, found):
+            unsure = unsure or "StrictModes: %s %s" % (step, problem)  # Debian's sshd does not mind, others do
+        elif problem:
+            return False, "StrictModes: %s %s" % (step, problem)
+    return (None, unsure) if unsure else (True, "")
+
+
+def resolve(system: System, path: str) -> str:
+    """The path in the guest without a symlink in it."""
+    return system.path(path)[len(system.root.rstrip("/")) :] or "/"
+
+
+def steps_to(path: str) -> "List[str]":
+    """The root, each folder on the way, and the path itself."""
+    steps = [path]
+    while steps[-1] != "/":
+        steps.append(os.path.dirname(steps[-1]))
+    return steps[::-1]
+
+
+def may(system: System, account: Account, path: str, found: os.stat_result, right: int) -> "Optional[bool]":
+    """Has the account this right to a file or folder? None if it may have it by an access list."""
+    if ACL in system.attributes(path):
+        return None
+    shift = 6 if found.st_uid == account.uid else 3 if found.st_gid in gids(system, account) else 0
+    return account.uid == 0 or bool(found.st_mode >> shift & right)
+
+
+def gids(system: System, account: Account) -> "List[int]":
+    """The groups that the account is in."""
+    return [account.gid] + [group.gid for group in all_groups(system) if account.name in group.members]
+
+
+def find_laxity(account: Account, found: os.stat_result) -> str:
+    """Who else than root and the account may write here; empty if nobody."""
+    if found.st_uid not in (0, account.uid):
+        return "belongs to the user %d" % found.st_uid
+    if found.st_mode & stat.S_IWOTH:
+        return "can be written by everybody"
+    return "can be written by the group %d" % found.st_gid if found.st_mode & stat.S_IWGRP else ""
+
+
+def is_private(system: System, account: Account, found: os.stat_result) -> bool:
+    """Does a file or folder belong to root or the account, and to a group that only the account is in?"""
+    group = find_group(system, account.name)
+    alone = group is not None and group.gid == account.gid and not set(group.members) - {account.name}
+    return alone and found.st_gid == account.gid and found.st_uid in (0, account.uid)

@@ -1,0 +1,239 @@
+"""Who can log in: asked of sshd, of shadow and of the files as they are now, not of what was written.
+
+A way is shut on the word of the image's own tools, or as a plain fact of its files. What only our own reading of the
+configuration says is never more than a suspicion.
+"""
+
+from collections import namedtuple
+
+from ..door.system import System
+from ..errors import GuestError
+from . import ageing, pam_access
+from .account import is_shell
+from .accounts import Account, find_account, locked, password_field, set_password_field
+from .authorized_keys import DEFAULT, key_path
+from .key_login import ABSENT, MISSING, find_refusal, look_into
+from .ssh_key import read_keys
+from .sshd_access import find_barrier, find_obstacle, groups_of
+from .sshd_config import NO_KEYS, OUTSIDE, ask_settings, ask_sshd, find_config, find_sshd, settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Sequence, Tuple
+
+    from .ssh_key import SshKey
+
+    Verdict = Tuple[Optional[bool], str]
+
+NOLOGIN = "/etc/nologin"
+NO_HASH = ("", "*", "!", "x")  # how a field begins that stands for no password, or for a locked one
+LACKING = "the account has none"
+QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
+
+
+class Way(namedtuple("Way", "name works why")):
+    """A way to log in: `works` is None if it cannot be determined, and `why` says what is against it."""
+
+    __slots__ = ()
+
+    name: str
+    works: "Optional[bool]"
+    why: str
+
+    def __str__(self) -> str:
+        return {True: "yes", False: "no: %s", None: "unknown: %s"}[self.works].replace("%s", self.why)
+
+
+def let_in(system: System, name: str) -> "List[str]":
+    """Clear what shadow has against the account `name`, for which Azure asks now; returns what that was.
+
+    Raises GuestError.
+    """
+    done = ageing.renew(system, name)
+    if is_locked(system, name) and uses_pam(system, name) is False:
+        with locked(system):
+            set_password_field(system, name, "*")
+        done.append("locked password removed, with which sshd takes no keys without PAM")
+    return done
+
+
+def is_locked(system: System, name: str) -> bool:
+    """Has somebody put a `!` before the hash of the password?"""
+    return password_field(system, name)[:1] == "!"
+
+
+def has_password(system: System, name: str) -> bool:
+    """Is there a hash that a password could be right for?"""
+    return password_field(system, name)[:1] not in NO_HASH
+
+
+def uses_pam(system: System, name: str) -> "Optional[bool]":
+    """Does this sshd leave it to PAM which account is locked? None if it cannot say."""
+    try:
+        return ask_settings(system, name).get("usepam", "no") == "yes"
+    except GuestError:
+        return None
+
+
+def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[Way], str]":
+    """(the ways by which the administrator `name` can log in over SSH from outside, why sshd itself was not asked).
+
+    There are none where no SSH server is. `keys`: those that Azure gave, as it gave them; without any, every key in
+    the account's files counts. Raises GuestError if the accounts cannot be read.
+    """
+    sshd, dropbear = find_sshd(system), system.find_program("dropbear")
+    if not (sshd or dropbear or find_config(system)):
+        return [], ""
+    account = find_account(system, name)
+    problem = find_problem(system, name, account)
+    if account is None or problem:
+        return both(False, problem), ""
+    wanted = [key for text in keys for key in read_keys(text)[0]]
+    if dropbear and not sshd:
+        return judge_dropbear(system, account, wanted), ""
+    found, silent, dead = hear(system, name)
+    ways = both(False, dead) if dead else judge(system, account, wanted, found)
+    if silent or dropbear:  # our own reading; or perhaps another server
+        ways = [doubt(way) for way in ways]
+    refusal = find_rule(system, name, found)
+    if refusal:
+        ways = [Way(way.name, None, refusal) if way.works else way for way in ways]
+    return ways, silent
+
+
+def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> str:
+    """The rule of pam_access by which PAM refuses `name`, as we read it; empty if none does, or sshd asks no PAM."""
+    if sshd.get("usepam", "no") != "yes":
+        return ""
+    try:
+        return pam_access.find_refusal(system, name, groups_of(system, name), OUTSIDE)
+    except GuestError:
+        return ""
+
+
+def doubt(way: Way) -> Way:
+    """The way as it is to be taken where another sshd, or another configuration, may count: a lack stays a fact."""
+    lacks = way.why == LACKING or way.why.endswith((MISSING, ABSENT))
+    return way if way.works or lacks else way._replace(works=None)
+
+
+def both(works: "Optional[bool]", why: str) -> "List[Way]":
+    """What is the same of keys and passwords."""
+    return [Way("key", works, why), Way("password", works, why)]
+
+
+def judge_dropbear(system: System, account: Account, keys: "Sequence[SshKey]") -> "List[Way]":
+    """The two ways through a dropbear. It has no configuration, and cannot be asked: nothing is ever proven shut."""
+    verdict, why = look_into(system, account, key_path(account, DEFAULT), keys, {})
+    known = has_password(system, account.name)
+    return [doubt(Way("key", verdict, why)), Way("password", known, "" if known else LACKING)]
+
+
+def find_problem(system: System, name: str, account: "Optional[Account]") -> str:
+    """What keeps the account out whatever it shows; empty if nothing does."""
+    if account is None:
+        return "there is no account %s" % name
+    if not system.is_program(account.shell) or not is_shell(account.shell):
+        return "the shell %s lets nobody work" % account.shell
+    if stays_closed(system):
+        return NOLOGIN
+    return ageing.find_refusal(system, name)
+
+
+def stays_closed(system: System) -> bool:
+    """Is there an /etc/nologin that no boot removes? A link leads to one that a boot does.
+
+    systemd removes both when users may log in (systemd-user-sessions.service): until then there is one in /run.
+    """
+    found = system.exists(NOLOGIN) and not system.is_link(NOLOGIN)
+    return found and not (system.is_dir("/run/systemd/system") and system.exists("/run/nologin"))
+
+
+def hear(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":
+    """(sshd's settings for `name`, why sshd itself has not told them, why it does not even start)."""
+    try:
+        return ask_settings(system, name), "", ""
+    except GuestError as error:
+        silent = error.details.get("output") or str(error)
+    for _ in range(2):  # a tool may have died of what passes
+        try:
+            ask_sshd(system, ["-t"])
+            break
+        except GuestError as error:
+            said = error.details.get("output", "")
+            if not said or NO_KEYS in said:
+                break  # there is none, or its own start makes the keys
+    else:
+        return {}, "", "sshd does not start: %s" % said
+    return settings(system, name), silent, ""
+
+
+def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> "List[Way]":
+    """The two ways through an sshd with these settings."""
+    barrier = find_barrier(system, account.name, sshd)
+    if barrier:
+        return both(False, barrier)
+    parts: "Dict[str, Verdict]" = {
+        "publickey": find_key(system, account, keys, sshd),
+        "password": find_password(system, account, sshd),
+        "keyboard-interactive": find_questions(sshd),
+    }
+    methods = sshd.get("authenticationmethods", "any")
+    if methods.split() in ([], ["any"]):
+        return [Way("key", *parts["publickey"]), Way("password", *parts["password"])]
+    return through_methods(methods, parts)
+
+
+def rank(works: "Optional[bool]") -> int:
+    """What is best comes last."""
+    return {False: 0, None: 1, True: 2}[works]
+
+
+def through_methods(value: str, parts: "Dict[str, Verdict]") -> "List[Way]":
+    """The same where each login takes all methods of one of several lists: a key, or else a password, comes first."""
+    ways = []
+    for name, first in (("key", "publickey"), ("password", "")):
+        best: "Verdict" = (False, "AuthenticationMethods %s" % value)
+        for listed in value.lower().split():
+            methods = [method.partition(":")[0] for method in listed.split(",")]
+            if ("publickey" in methods) != bool(first):
+                continue
+            verdicts = [parts.get(method, (None, "AuthenticationMethods %s" % listed)) for method in methods]
+            worst = min(verdicts, key=lambda verdict: rank(verdict[0]))
+            if len(methods) > 1 and worst[0] is not True:
+                worst = (worst[0], "AuthenticationMethods %s: %s" % (listed, worst[1]))
+            if rank(worst[0]) > rank(best[0]) or best[0] is False and worst[1]:
+                best = worst
+        ways.append(Way(name, *best))
+    return ways
+
+
+def find_key(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> "Verdict":
+    """(does a key let the account in, why not)."""
+    obstacle = find_obstacle(system, account.name, sshd)
+    if obstacle:
+        return False, obstacle
+    if is_locked(system, account.name) and sshd.get("usepam", "no") != "yes":
+        return False, "the account is locked"
+    try:
+        return find_refusal(system, account, keys, sshd)
+    except GuestError as error:
+        return None, str(error)
+
+
+def find_password(system: System, account: Account, sshd: "Dict[str, str]") -> "Verdict":
+    """(does a password let the account in, why not)."""
+    if not has_password(system, account.name):
+        return False, LACKING
+    if sshd.get("passwordauthentication", "yes") == "no":
+        asked = find_questions(sshd)[0] is None
+        return (None, "PasswordAuthentication no, but PAM asks") if asked else (False, "PasswordAuthentication no")
+    return True, ""
+
+
+def find_questions(sshd: "Dict[str, str]") -> "Verdict":
+    """(do PAM's questions let anybody in, why not): what they are, only PAM knows."""
+    asks = next((sshd[keyword] for keyword in QUESTIONS if keyword in sshd), "no") != "no"
+    if asks and sshd.get("usepam", "no") == "yes":
+        return None, "PAM asks"
+    return False, "KbdInteractiveAuthentication no"

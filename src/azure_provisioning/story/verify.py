@@ -1,0 +1,125 @@
+"""Verify, before Ready, that the administrator can log in and become root: by effects, not by what was written.
+
+A way to log in that sshd, or a plain fact of the files, proves to be shut is a failure only where no other is left.
+"""
+
+from ..door.budget import limited
+from ..errors import GuestError
+from ..records import Profile
+from .boot import Boot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
+
+    from ..guest.login import Way
+
+NOBODY = "nobody can log in"
+OPTIONS = {"key": "ssh_keys", "password": "password"}  # the option by which each way is asked for
+
+
+def verify(boot: Boot, profile: Profile, missing_password: str) -> None:
+    """Let the administrator in where that is ours to do, then look. Raises GuestError, `nobody can log in`.
+
+    `missing_password`: why there is none, if Azure promised one.
+    """
+    started = boot.system.monotonic()
+    boot.state.note_login({})
+    if not boot.options.account or not (profile.user or profile.ssh_keys):
+        return
+    try:
+        with limited(boot.system):
+            ways = look(boot, profile)
+            root = look_for_root(boot, profile) if boot.options.sudo and profile.user else None
+    except GuestError as error:
+        boot.note_step("login", "warning", started)
+        boot.console.announce("warning: it cannot be determined who can log in: %s" % error)
+        return
+    ways = [excuse(boot, profile, way, missing_password) for way in ways]
+    boot.state.note_login({way.name: str(way) for way in ways + ([root] if root else [])})
+    try:
+        warned = judge(boot, profile, ways)
+    except GuestError:
+        boot.note_step("login", "failed", started)
+        raise
+    warned = judge_root(boot, profile, ways, root) or warned
+    boot.note_step("login", "warning" if warned else "ok", started)
+
+
+def look(boot: Boot, profile: Profile) -> "List[Way]":
+    """The ways to log in; none without an SSH server. Raises GuestError."""
+    from ..guest import login
+
+    system, name = boot.system, profile.user
+    if not name:
+        return login.both(None, "Azure names no administrator")  # a disk of somebody's own may need none
+    cleared = login.let_in(system, name)
+    if cleared:
+        boot.console.say("login: %s: %s" % (name, ", ".join(cleared)))
+    ways, silent = login.find_ways(system, name, profile.ssh_keys if boot.options.ssh_keys else ())
+    if silent and system.can_run:
+        boot.console.announce("warning: sshd does not say what counts for %s, its files are read: %s" % (name, silent))
+    if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
+        return login.both(False, login.LACKING)  # promised, and of use on the serial console
+    return ways
+
+
+def look_for_root(boot: Boot, profile: Profile) -> "Way":
+    """The way to become root. Raises GuestError."""
+    from ..guest import login, privilege
+
+    return login.Way("root", *privilege.find_right(boot.system, profile.user))
+
+
+def excuse(boot: Boot, profile: Profile, way: "Way", missing_password: str) -> "Way":
+    """The way with a better reason; one that the options leave to the image is not proven to be shut."""
+    option = OPTIONS[way.name]
+    if way.works:
+        return way
+    if not boot.options.wants(option):
+        return way._replace(works=None, why="%s = no" % option)
+    if way.name == "key" and not profile.ssh_keys:
+        return way._replace(why="Azure gave none")
+    if way.name == "password" and profile.password is None:
+        return way._replace(why=missing_password or "Azure gave none")
+    return way
+
+
+def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
+    """Tell of the ways that are shut; returns whether that is a warning. Raises GuestError if no other is left."""
+    name, console = profile.user or "the administrator", boot.console
+    if not ways:
+        console.say("login: no SSH server is in the image, so nothing is verified")
+        return False
+    asked = {"key": bool(profile.ssh_keys), "password": profile.password is not None}
+    asked = {way: is_asked and boot.options.wants(OPTIONS[way]) for way, is_asked in asked.items()}
+    works = [way.name for way in ways if way.works]
+    shut = [way for way in ways if not way.works]
+    if not works and all(way.works is False for way in ways) and boot.options.login == "require":
+        raise GuestError(NOBODY, **{way.name: way.why for way in ways})
+    told = [way for way in shut if asked[way.name]] or ([] if works else shut)
+    if told and not works:
+        whys = ["%s: %s" % (way.name, way.why) for way in told]
+        alone = {way.why for way in told}
+        console.announce(
+            "warning: this image's sshd will not let %s in: %s"
+            % (name, alone.pop() if len(alone) == 1 else "; ".join(whys))
+        )
+        return True
+    for way in told:
+        console.announce("warning: %s cannot log in by %s: %s" % (name, way.name, way.why))
+    console.say("login: %s by %s" % (name, " and ".join(works)))
+    return bool(told)
+
+
+def judge_root(boot: Boot, profile: Profile, ways: "List[Way]", root: "Optional[Way]") -> bool:
+    """Tell that root is out of reach; returns whether that is a warning."""
+    if root is None or root.works or (root.works is None and not boot.system.can_run):
+        return False
+    from ..guest.sudo_list import ASKS
+
+    if root.why == ASKS and any(way.name == "password" and way.works for way in ways):
+        return False  # there is one to type
+    doubt = "cannot become root" if root.works is False else "may not be able to become root"
+    boot.console.announce("warning: %s %s: %s" % (profile.user, doubt, root.why))
+    return True

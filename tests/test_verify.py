@@ -1,0 +1,145 @@
+"""Who can log in, on images without a tool that could be asked: no false alarm, and no failure that is not proven."""
+
+from azure_provisioning.guest.accounts import find_account
+from azure_provisioning.guest.ageing import find_refusal, renew
+from azure_provisioning.guest.pam_access import find_refusal as find_rule
+from azure_provisioning.guest.sudo_list import judge
+from tests.guests import AZURE_VM, GuestTest
+from tests.tools import ToolTest
+
+NOBODY = "nobody can log in"
+SSHD = {"/usr/sbin/sshd": "", "/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n"}
+
+
+class VerifyTest(GuestTest):
+    speed = 40.0
+
+    def play(self, files: "dict[str, str]", promised: bool = False, keys: bool = True, **options: object) -> str:
+        """The story of a first boot; the exit code and the reports are in `self`."""
+        self.setUp()
+        self.fill(AZURE_VM)
+        self.fill(files)
+        self.platform = self.azure(**options)
+        profile = {"computerName": "a", "adminUsername": "ann"}
+        profile["disablePasswordAuthentication"] = "false" if promised else "true"
+        self.platform.instance["compute"]["osProfile"] = profile
+        if not keys:
+            self.platform.instance["compute"]["publicKeys"] = []
+        self.code = self.boot()
+        self.assertEqual(len(self.platform.reports), 1)
+        return self.story
+
+    def test_no_ssh_server(self) -> None:
+        self.assertIn("login: no SSH server is in the image, so nothing is verified", self.play({}))
+        self.assertEqual(self.code, 0)
+        self.assertNotIn("warning: this image", self.story)
+        self.assertEqual(self.facts()["login.root"], "unknown: nothing in an image is executed")
+
+    def test_servers_that_cannot_be_asked(self) -> None:
+        for files in (SSHD, {"/usr/sbin/dropbear": ""}, {**SSHD, "/usr/sbin/dropbear": ""}):
+            with self.subTest(files):
+                self.assertIn("login: ann by key", self.play(files))
+                self.assertEqual((self.code, self.facts()["login.key"]), (0, "yes"))
+                self.assertNotIn("warning: ", self.story.replace("warning: no DVD", ""))
+
+    def test_suspicion_is_no_failure(self) -> None:
+        files = {**SSHD, "/etc/ssh/sshd_config.d/x.conf": "DenyUsers ann\n"}
+        self.assertIn("warning: this image's sshd will not let ann in: DenyUsers ann", self.play(files))
+        self.assertEqual((self.code, self.facts()["login.key"]), (0, "unknown: DenyUsers ann"))
+
+    def test_plain_fact(self) -> None:
+        closed = {**SSHD, "/etc/nologin": "closed\n"}
+        self.assertIn(NOBODY, self.play(closed))
+        self.assertEqual((self.code, self.facts()["error.key"]), (1, "/etc/nologin"))
+        self.assertEqual(self.facts()["error_reason"], NOBODY)
+        self.assertIn("warning: this image's sshd will not let ann in: /etc/nologin", self.play(closed, login="warn"))
+        self.assertEqual(self.code, 0)
+        # systemd removes it when users may log in, which is not yet
+        self.play({**closed, "/run/nologin": "", "/run/systemd/system/x": ""})
+        self.assertEqual(self.code, 0, self.story)
+        self.play({**SSHD, "/run/x": "", "/etc/nologin": "-> /run/x"})
+        self.assertEqual(self.code, 0, self.story)
+
+    def test_promised_password(self) -> None:
+        for files in ({}, SSHD, {"/usr/sbin/dropbear": ""}):
+            with self.subTest(files):
+                self.play(files, promised=True, keys=False)
+                self.assertEqual(self.code, 1, self.story)
+                self.assertEqual(self.facts()["error.password"], "no provisioning DVD")
+        self.play(SSHD, promised=True, keys=False, password_login="no")
+        self.assertEqual(self.code, 1)
+        for options in ({"login": "warn"}, {"account": "no"}, {"password": "no"}):
+            with self.subTest(options):
+                self.play(SSHD, promised=True, keys=False, **options)
+                self.assertEqual(self.code, 0, self.story)
+        self.play(SSHD, promised=True)  # with a key that works it is none that keeps anybody out
+        self.assertEqual(self.code, 0, self.story)
+
+    def test_account_is_left_to_the_image(self) -> None:
+        self.play({**SSHD, "/etc/nologin": ""}, account="no", ssh_keys="no", password="no", sudo="no")
+        self.assertEqual(self.code, 0, self.story)
+        self.assertNotIn("azure-provisioning: login", self.story)
+
+
+class AgeingTest(ToolTest):
+    def aged(self, fields: str) -> str:
+        """What becomes of an account's line."""
+        self.fill({"/etc/passwd": "ann:x:1000:1000::/home/ann:/bin/sh\n", "/etc/shadow": "ann:%s\n" % fields})
+        before = find_refusal(self.system, "ann")
+        self.cleared = renew(self.system, "ann")
+        self.assertEqual(find_refusal(self.system, "ann"), "")
+        self.refused = before
+        assert find_account(self.system, "ann")
+        return (self.text("/etc/shadow") or "").strip().partition(":")[2]
+
+    def test_cleared(self) -> None:
+        today = str(int(self.system.time() // 86400))
+        for fields, expected, refused in (
+            ("*:20000:0:99999:7:::", "*:20000:0:99999:7:::", ""),
+            ("*:20000:0:99999:7::1:", "*:20000:0:99999:7:::", "the account has expired"),
+            ("*:20000:0:99999:7::99998:", "*:20000:0:99999:7::99998:", ""),
+            ("*:0:0:99999:7:::", "*:%s:0:99999:7:::" % today, "a change of the password is forced"),
+            ("*:20000:0:60:7:30::", "*:20000:0:99999:7:::", "a change of the password is forced"),
+            ("*:%s:0:60:7:30::" % today, "*:%s:0:99999:7:::" % today, ""),
+            ("$6$a$b:%s:0:60:7:30::" % today, "$6$a$b:%s:0:60:7:30::" % today, ""),
+            ("$6$a$b:20000:0:60:7:30::", "$6$a$b:%s:0:60:7:30::" % today, "a change of the password is forced"),
+            ("$6$a$b:0:0:99999:7:::", "$6$a$b:%s:0:99999:7:::" % today, "a change of the password is forced"),
+        ):
+            with self.subTest(fields):
+                self.assertEqual(self.aged(fields), expected)
+                self.assertEqual(self.refused, refused)
+                self.assertEqual(bool(self.cleared), fields != expected)
+
+
+class ListTest(GuestTest):
+    def test_last_rule_counts(self) -> None:
+        for rules, expected in (
+            ("    (ALL) NOPASSWD: ALL\n", (True, True)),
+            ("    (ALL : ALL) NOPASSWD: ALL\n    (ALL : ALL) ALL\n", (True, False)),
+            ("    (ALL : ALL) ALL\n    (root) NOPASSWD: ALL\n", (True, True)),
+            ("    (root) NOPASSWD: /bin/ls, PASSWD: ALL\n", (True, False)),
+            ("    (root) NOPASSWD: /bin/ls, ALL\n", (True, True)),
+            ("    (root) SETENV: NOPASSWD: ALL\n", (True, True)),
+            ("    (ALL) NOPASSWD: ALL\n    (bob) ALL\n    (root) /bin/cat\n", (True, True)),
+            ("    (ALL) NOPASSWD: ALL\n    (ALL) !ALL\n", (False, False)),
+            ("    (ALL, !root) NOPASSWD: ALL\n", (False, False)),
+            ("\n", (False, False)),
+        ):
+            with self.subTest(rules):
+                self.assertEqual(judge(rules), expected)
+
+    def test_pam_access(self) -> None:
+        pam = {"/etc/pam.d/sshd": "@include common\n", "/etc/pam.d/common": "account required pam_access.so\n"}
+        for text, refused in (
+            ("-:ALL:ALL\n", True),
+            ("+:ann:ALL\n-:ALL:ALL\n", False),
+            ("+:(sudo):ALL\n-:ALL:ALL\n", False),
+            ("-:ALL EXCEPT root (sudo):ALL\n", False),
+            ("-:ALL:LOCAL\n", False),
+            ("+:ALL:10. 192.168.\n-:ALL:ALL\n", True),
+            ("# -:ALL:ALL\n", False),
+            ("", False),
+        ):
+            with self.subTest(text):
+                self.fill({**pam, "/etc/security/access.conf": text})
+                self.assertEqual(bool(find_rule(self.system, "ann", ["ann", "sudo"], "203.0.113.9")), refused)
