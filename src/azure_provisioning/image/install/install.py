@@ -14,8 +14,8 @@ from ...init import declared, detection, manifest, table
 from ...init.unit import DEFAULT, SHELL
 from ...records import Hook
 from ...story import state
-from ..check.interpreter import missing_modules
-from ..python import WITHOUT, describe_lack, find_interpreter, is_python, unheard_options
+from ..check.interpreter import describe_lack, missing_modules
+from ..python import CLIENTS, WITHOUT, find_interpreter, is_python, unheard_options
 from ..root import check_root
 
 TYPE_CHECKING = False
@@ -49,6 +49,11 @@ def install(
             "%s, and the options ask for what takes it" % lack,
             advice="install the distro's full python3 package there, or take them out of " + config.PATH,
             options=" ".join(unheard),
+        )
+    if lack and not system.find_program(*CLIENTS):
+        raise ProvisionError(
+            "%s, and no curl, wget or nc: a boot could not ask Azure" % lack,
+            advice="install the distro's python3 package there, or one of the three",
         )
     complete = False
     system.begin()
@@ -92,8 +97,6 @@ def install(
         console.warn(unlabelled)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
-        if not system.find_program("curl", "wget", "nc"):
-            console.warn("there is no curl, wget or nc either, and a boot needs one of them")
     kind = system.volatile(state.FOLDER)
     if kind:
         console.warn("%s is on a %s: a reboot would forget what is done" % (state.FOLDER, kind))

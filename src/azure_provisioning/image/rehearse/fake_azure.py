@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Callable, Dict, List, NamedTuple, Set, Tuple
 
+from ...door.text import is_digits
 from .faults import FAULTS, Trouble, no_trouble
 
 VM_ID = "91267c52-9f02-4cfe-b1f4-a4da7ebac2cf"
@@ -208,7 +209,10 @@ class Handler(BaseHTTPRequestHandler):
         place, _, query = self.path[len("/metadata/instance/") :].partition("?")
         found: object = self.server.instance
         for name in place.split("/"):
-            found = found.get(name) if isinstance(found, dict) else None
+            if isinstance(found, list):
+                found = dict(enumerate(found)).get(int(name)) if is_digits(name, 3) else None
+            else:
+                found = found.get(name) if isinstance(found, dict) else None
         if self.headers.get("Metadata", "") != "true" or "format=text" not in query.split("&"):
             self.send(400, b"")
         elif isinstance(found, str):
