@@ -458,6 +458,12 @@ disable() { # the hook, by what `install` wrote down, in the way of each init sy
 	done
 	sync
 }
+tell_host_keys() { # by which a first login can be verified
+	for key in /etc/ssh/ssh_host_*_key.pub; do [ ! -e "$key" ] || ssh-keygen -l -f "$key" | sed 's/^[0-9]* *//'; done
+	for key in /etc/dropbear/dropbear_*_host_key; do
+		[ ! -e "$key" ] || dropbearkey -y -f "$key" | sed -n 's/^Fingerprint: //p'
+	done
+} 2>/dev/null
 release() { # a boot that waits for our word
 	[ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready
 	unset NOTIFY_SOCKET
@@ -530,5 +536,6 @@ reporting=yes
 persist $ends 'the WireServer' report || fail "$why" ${cause:+"problem=$cause"}
 note "ready_at=$(now)"
 disable
+tell_host_keys | while read -r line; do announce "host key $line"; done
 announce "Azure accepted Ready after $(($(seconds) - started)) s"
 exit 0

@@ -101,7 +101,7 @@ class ImageTest(CheckTest):
         self.fill({"/etc/azure-provisioning.conf": "password = yes\ncustom_data = run\n"})
         (found,) = self.findings("python")
         self.assertEqual(found.level, "error")
-        self.assertRegex(found.message, "ask for what takes it: password custom_data$")
+        self.assertRegex(found.message, "ask for what takes it: custom_data password$")
         self.gone("/bin/wget")
         self.assertEqual([finding.level for finding in self.findings("python")], ["error", "error"])
 

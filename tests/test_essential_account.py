@@ -250,6 +250,6 @@ class AccountTest(EssentialTest):
         self.add(options="host_keys = keep\n")
         for told in self.play():
             self.assertEqual(told.code, 0, told)
-        self.assertEqual(self.text("/var/keygen"), "-A\n")
+        self.assertEqual((self.text("/var/keygen") or "").count("-A\n"), 1)
         self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
         self.assertTrue(self.state().facts["prepared_at"])
