@@ -269,7 +269,9 @@ choose_shell() { # one that is here, and that /etc/shells knows if it knows any 
 	for path in /bin/bash /usr/bin/bash /bin/ash /bin/sh; do [ ! -x $path ] || echo $path; done >"$work/shells"
 	{ grep -x -F -f /etc/shells "$work/shells" || cat "$work/shells"; } 2>/dev/null | sed q
 }
+is_shell() { case $1 in '' | */nologin | */false | */sync | */true) false ;; *) [ -x "$1" ] ;; esac; } # PATH
 create_account() { # by the shadow suite, by busybox, or by the lines that those would write; the one in passwd is last
+	[ -s /etc/passwd ] && [ -s /etc/group ] || return
 	gid=$(sed -n "s/^$pattern:[^:]*:\([0-9]*\).*/\1/p" /etc/group | sed q)
 	case $(readlink -f "$(command -v useradd || command -v adduser)") in # Debian's adduser asks questions
 	*/busybox*) adduser -D -H -h "/home/$user" -s "$(choose_shell)" ${gid:+-G "$user"} "$user" ;;
@@ -299,8 +301,7 @@ make_account() { # that a key lets in; one that is there is completed, and not r
 	[ ! -e /etc/shadow ] || grep -q "^$pattern:" /etc/shadow || append /etc/shadow "$user:*:::::::" || return
 	[ ! -e /etc/shadow ] || edit /etc/shadow "$@" || return
 	[ -e /etc/shadow ] || edit /etc/passwd "$@" -e "s/^\($pattern\):x:/\1:*:/" || return
-	case $shell in */nologin | */false | */sync | */true) shell='' ;; esac
-	[ -n "$shell" ] && [ -x "$shell" ] || edit /etc/passwd "s|^\($pattern:.*:\)[^:]*\$|\1$(choose_shell)|" || return
+	is_shell "$shell" || edit /etc/passwd "s|^\($pattern:.*:\)[^:]*\$|\1$(choose_shell)|" || return
 	make_home
 }
 make_home() { # from the skeleton, whole or not at all; in one that is there nothing is changed
@@ -382,7 +383,7 @@ put_keys() { # into the file that sshd reads; what is in it stays
 }
 check_login() { # is $user, by the files as they are now, neither locked nor over, with every key where sshd looks?
 	why='the account is locked, or has no shell or home'
-	find_account && [ -d "$home" ] && [ -x "$shell" ] || return
+	find_account && [ -d "$home" ] && is_shell "$shell" || return
 	set -- "$(cat /etc/shadow /etc/passwd 2>/dev/null | sed -n "s/^$pattern://p" | sed q)"
 	case $1 in '!:'* | '!!:'* | '!\*:'*) return 1 ;; esac
 	why='the account has expired' day=$(echo "$1" | cut -d: -f7 | grep '^[0-9]\{1,9\}$')
