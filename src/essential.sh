@@ -206,6 +206,7 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 }
 advise() { # REASON DETAILS: what to do, in the words of the README
 	case $1:$2 in
+	'no usable ssh'*) echo "Pass the .pub file's content" ;;
 	'no usable'*:?*) advise "${2#problem=}" ;;
 	'no answer'* | 'half an'*) echo "Take the firewall of the image, or a route of your own for 169.254.169.254 or" \
 		"168.63.129.16, out of the way" ;;
@@ -215,9 +216,16 @@ advise() { # REASON DETAILS: what to do, in the words of the README
 		"the VM (az vm redeploy), which gives it another host" ;;
 	http*) echo "Restart the VM later. If it stays so, redeploy it (az vm redeploy), which gives it another host" ;;
 	unusable*) echo "Take the proxy or captive portal that is in between out of the way" ;;
+	*customData*) echo "See that the image's kernel has udf and iso9660 (azure-provisioning check), and create the VM" \
+		"anew; or set custom_data = no" ;;
 	'failure to'*) echo "Make it writable before this runs, or give the image a larger disk" ;;
 	ready*problem=*) echo "chown root and chmod go-w; azure-provisioning check prints the commands" ;;
 	ready*) echo "Mend what it asks for: run it by hand to see that" ;;
+	*username*) echo "Choose another with --admin-username" ;;
+	'the account'*) echo "Mend /etc/passwd, group, shadow or login.defs of the image, or the tool that is named; or bake" \
+		"the account in and set account = no" ;;
+	'the ssh keys'*) echo "Remove it from the image" ;;
+	nobody*) echo "Mend the account in the image, or give the VM an SSH key" ;;
 	*curl*) echo "Put one of them into the image, or Python 3.6 or newer" ;;
 	*options*) echo "Install the distro's full python3, or take the option out" ;;
 	python*) echo "Repair or reinstall python3" ;;
@@ -432,7 +440,7 @@ apply() { # what Azure says of this VM; all is asked before anything is written
 	fi
 	[ -n "$user" ] || return 0
 	! wants account || thrice make_account || fail 'the account cannot be made' "name=$user" "problem=$why"
-	[ ! -s "$work/keys" ] || thrice put_keys || fail 'the ssh keys cannot be added' "name=$user" "problem=$why"
+	[ ! -s "$work/keys" ] || thrice put_keys || fail 'the ssh keys cannot be added' "path=$file" "problem=$why"
 	! wants account || check_login || fail 'nobody can log in' "name=$user" "problem=$why"
 	say "account: $user, SSH keys: $(grep -c . "$work/keys")"
 	! wants sudo || grant || announce "warning: $user cannot become root: $why"

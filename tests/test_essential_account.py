@@ -221,7 +221,7 @@ class AccountTest(EssentialTest):
     def test_values_that_come_late(self) -> None:
         """404 is no answer, where the instance tells that there is one: no VM is Ready without its account."""
         self.hasten()
-        late = "from azure_provisioning.image.rehearse.fake_azure import status, no_trouble\n"
+        late = "from azure_provisioning.image.rehearse.faults import status, no_trouble\n"
         late += "azure.troubles['imds'] = [no_trouble] + [status(404), status(429), no_trouble] * 5\n"
         self.check_account(self.boot(setup=late))
 

@@ -11,7 +11,7 @@ from unittest import mock
 
 from azure_provisioning.azure import json_document
 from azure_provisioning.azure.json_document import DEPTH_LIMIT, SIZE_LIMIT, parse, quote
-from azure_provisioning.image.fake_azure import INSTANCE
+from azure_provisioning.image.rehearse.fake_azure import INSTANCE
 from tests import TOP, fuzz
 
 VALID = (

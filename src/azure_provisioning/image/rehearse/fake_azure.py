@@ -5,13 +5,11 @@ state that is current. Every request is kept, so that a rehearsal or a test can 
 """
 
 import json
-import socket
-import sys
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
-from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Callable, Dict, List, NamedTuple, Set, Tuple
 
 from ...door.text import is_digits
 from .faults import FAULTS, Trouble, no_trouble
@@ -75,7 +73,7 @@ class Platform:
 
     answers_all = True  # else only those whose address was announced
     speed = 1.0  # of the guest's clock: so many of its seconds pass in one
-    accepts_user: "Optional[int]" = None  # where not all are answered: or those whose connection is this user's
+    recognize: "Callable[[Tuple[str, int]], bool]" = staticmethod(lambda _address: False)  # or such addresses
 
     def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
         self.instance: "Dict[str, Dict[str, object]]" = json.loads(json.dumps(INSTANCE))
@@ -121,18 +119,7 @@ class Platform:
         with self._lock:
             known = address in self.announced
             self.announced.discard(address)
-        return known or (self.accepts_user is not None and owner_of(address) == self.accepts_user)
-
-
-def owner_of(address: "Tuple[str, int]") -> "Optional[int]":
-    """The user whose end of a connection on loopback this is, as the kernel has it; None if it is not known."""
-    wanted = "%08X:%04X" % (int.from_bytes(socket.inet_aton(address[0]), sys.byteorder), address[1])
-    with suppress(OSError), open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table:
-            fields = line.split()
-            if len(fields) > 7 and fields[1] == wanted:
-                return int(fields[7])
-    return None
+        return known or self.recognize(address)
 
 
 class FakeAzure(Platform, ThreadingMixIn, HTTPServer):

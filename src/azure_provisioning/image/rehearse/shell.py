@@ -8,8 +8,10 @@ stands for itself by its name alone: nothing of the image is executed.
 import os
 import re
 import shlex
+import sys
 
 from ...door.system import System
+from ...door.text import lines_in
 from ...errors import GuestError, ProvisionError
 from ...guest import privilege, sshd_config
 from ...guest.account import choose_shell
@@ -19,7 +21,7 @@ from .scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import List, Tuple
 
     from ...console import Console
 
@@ -110,9 +112,8 @@ def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> 
     os.mkdir(room)
     os.mkdir(shelf)
     bring(system)
-    lay_tools(system, here, shelf)
-    with open(shelf + "/azure-provisioning", "wb") as file:
-        file.write(script(system, program, endpoint))
+    lay_tools(system, here, System(shelf))
+    System(shelf).write("/azure-provisioning", script(system, program, endpoint))
     inner = ["/bin/sh", "-c", ENTER, "sh", room, system.root, shelf]
     try:
         code, printed = here.execute(
@@ -121,13 +122,23 @@ def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> 
     except GuestError as error:
         raise refuse(str(error)) from error
     told = False
-    for line in printed.splitlines():
+    for line in lines_in(printed):
         words = line.partition("azure-provisioning: ")
         told = told or not words[0]
         console.say(words[2] if not words[0] and words[1] else line)
     if not told:
         raise refuse(printed.strip()[-200:] or "it ended with %d" % code)
     return code
+
+
+def is_own_connection(address: "Tuple[str, int]") -> bool:
+    """Is this the end, on loopback, of a connection that a process of ours has? The kernel says whose each is."""
+    numbers = [int(part) for part in reversed(address[0].split("."))]
+    if sys.byteorder == "big":
+        numbers.reverse()
+    wanted = "%02X%02X%02X%02X:%04X" % (*numbers, address[1])
+    rows = [line.split() for line in lines_in(System().read_text("/proc/net/tcp") or "")]
+    return any(len(row) > 7 and row[1] == wanted and row[7] == str(os.geteuid()) for row in rows)
 
 
 def refuse(problem: str) -> ProvisionError:
@@ -151,7 +162,7 @@ def bring(system: Scratch) -> None:
     paths += manifest.values(system, "link")
     for path in paths:
         bring_file(system, path)
-    homes = [line.split(":")[5] for line in (system.read_text("/etc/passwd") or "").splitlines() if line.count(":") == 6]
+    homes = [line.split(":")[5] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
     for home in homes:
         if home.startswith("/home/"):
             bring_file(system, home + "/.ssh/authorized_keys")
@@ -182,34 +193,32 @@ def bring_folder(system: Scratch, folder: str, depth: int, left: "List[int]") ->
             bring_file(system, path)
 
 
-def lay_tools(system: Scratch, here: System, shelf: str) -> None:
+def lay_tools(system: Scratch, here: System, shelf: System) -> None:
     """A folder with this machine's tools, and with stand-ins for what the image has and the script only looks for."""
     for name in BASE:
         path = here.find_program(name)
         if path is None:
             raise refuse("%s is missing here" % name)
-        os.symlink(path, shelf + "/" + name)
-    os.symlink(here.find_program("true") or "", shelf + "/sync")  # what is copied need not reach this machine's disk
+        shelf.link(path, "/" + name)
+    shelf.link(here.find_program("true") or "", "/sync")  # what is copied need not reach this machine's disk
     theirs = [name for name in CLIENTS if system.find_program(name)]
     ours = [name for name in CLIENTS if here.find_program(name)]
     if theirs and not ours:
         raise refuse("there is no curl, wget or nc here")
     for name in [name for name in ours if name in theirs] or ours[: len(theirs)]:
-        os.symlink(here.find_program(name) or "", shelf + "/" + name)
+        shelf.link(here.find_program(name) or "", "/" + name)
     if system.find_program("sudo"):
-        stand_in(shelf + "/sudo", "")
+        stand_in(shelf, "/sudo", "")
     if system.find_program("doas"):
-        stand_in(shelf + "/doas", "# %s\n" % privilege.DOAS_FOLDER if privilege.knows_folder(system) else "")
+        stand_in(shelf, "/doas", "# %s\n" % privilege.DOAS_FOLDER if privilege.knows_folder(system) else "")
     if system.find_program("sshd"):
         keys = sshd_config.settings(system).get("authorizedkeysfile", "")
-        stand_in(shelf + "/sshd", "echo %s\n" % shlex.quote("authorizedkeysfile " + keys) if keys else "")
+        stand_in(shelf, "/sshd", "echo %s\n" % shlex.quote("authorizedkeysfile " + keys) if keys else "")
 
 
-def stand_in(path: str, text: str) -> None:
+def stand_in(shelf: System, path: str, text: str) -> None:
     """A program that prints at most a line."""
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("#!/bin/sh\n" + text)
-    os.chmod(path, 0o755)
+    shelf.write(path, "#!/bin/sh\n" + text, mode=0o755)
 
 
 def script(system: Scratch, program: bytes, endpoint: str) -> bytes:
@@ -218,7 +227,7 @@ def script(system: Scratch, program: bytes, endpoint: str) -> bytes:
     text, count = re.subn(rb"(?m)^export PATH=\S+", b"export PATH=/tools", text)
     if not found or count != 1:
         raise refuse("this file has no shell part")
-    shells = [line.split(":")[6] for line in (system.read_text("/etc/passwd") or "").splitlines() if line.count(":") == 6]
+    shells = [line.split(":")[6] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
     usable = sorted({shell for shell in shells if shell and system.is_program(shell)} | {first_shell(system)})
     instead = INSTEAD % {
         "endpoint": endpoint,
