@@ -104,7 +104,7 @@ note() { # KEY=VALUE...: write the facts down. From now on the state is about th
 		done
 	fi >"$work/facts"
 	printf '%s\n' "$@" >>"$work/facts"
-	[ -n "$vm_id" ] && replace $state 644 <"$work/facts" || say 'warning: what is done cannot be remembered'
+	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: what is done cannot be remembered'
 }
 
 bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: it notes the heads that a peer sends, which may never end
@@ -364,7 +364,7 @@ merge_keys() { # OLD-FILE NEW-FILE: the latter gets what is in the former, and t
 	true >"$2"
 	[ ! -s "$1" ] || grep '' "$1" >"$2" || return
 	while read -r kind blob comment; do
-		grep -q "^[[:space:]]*$kind[[:space:]]*$blob" "$2" || echo "$kind $blob${comment:+ $comment}" >>"$2" || return
+		grep -q "^[[:space:]]*${kind}[[:space:]]*$blob" "$2" || echo "$kind $blob${comment:+ $comment}" >>"$2" || return
 	done <"$work/keys"
 }
 put_keys() { # into the file that sshd reads; what is in it stays

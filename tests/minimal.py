@@ -1,4 +1,4 @@
-"""What Debian's smallest Python brings: the modules in the files of libpython3.N-minimal, and those in C that are part of
+"""What Debian's smallest Python brings: the modules in the files of libpython3.N-minimal, and those in C that are in
 python3.N-minimal's program (the names of its PyInit functions), as the packages of these releases have them."""
 
 from typing import Dict, Tuple

@@ -68,7 +68,9 @@ class AgreementTest(ShellTest):
         """As `check` has it."""
         levels = self.asked()
         able = levels["python"] != "error" and levels["account"] == "ok"
-        return Outcome(levels["python"] != "error", able, KEY_TEXT if able else None, able and levels["privilege"] == "ok")
+        return Outcome(
+            levels["python"] != "error", able, KEY_TEXT if able else None, able and levels["privilege"] == "ok"
+        )
 
     def rehearsed(self) -> Outcome:
         """As `rehearse` shows it."""

@@ -63,7 +63,6 @@ class NeededTest(CheckTest):
         code = "import sys\nfor name in sys.argv[1:]: __import__(name)"
         self.assertEqual(call([sys.executable, "-I", "-S", "-c", code] + list(interpreter.NEEDED)).code, 0)
 
-
     def test_debian_minimal_has_them(self) -> None:
         """What python3-minimal brings, of four releases, has all that a boot loads: no part of it goes by the shell."""
         for release, (files, built_in) in MINIMAL.items():
@@ -75,7 +74,9 @@ class NeededTest(CheckTest):
     def test_all_is_loaded_before_anything_is_written(self) -> None:
         """Whatever is missing is found by then, and the shell goes on as if nothing had been."""
         code = "import importlib, sys; sys.path.insert(0, sys.argv[1])\nfrom azure_provisioning import cli\n"
-        code += "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
+        code += (
+            "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
+        )
         code += "print(*[name for name in sys.argv[2:] if name not in sys.modules])"
         told = call([sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src"), *interpreter.NEEDED])
         self.assertEqual((told.code, told.out), (0, "\n"), told)
@@ -108,7 +109,7 @@ class ImageTest(CheckTest):
     def test_half_a_library(self) -> None:
         """The shell goes on where Python finds a module missing; it has to have something to ask Azure with."""
         wget = {"/bin/wget": "x"}
-        select, socket = LIBRARY + "/select.py", LIBRARY + "/socket.py"
+        socket = LIBRARY + "/socket.py"
         self.bad("python", "warning", r"\(3.11\) lacks: socket: .* in the shell", wget, gone=[socket])
         self.bad("python", "warning", "lacks: socket subprocess: ", wget, gone=[socket, LIBRARY + "/subprocess.py"])
         self.bad("python", "warning", "lacks: fcntl: ", wget, gone=[LIBRARY + "/lib-dynload/fcntl.cpython-311.so"])

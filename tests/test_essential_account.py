@@ -50,8 +50,12 @@ class AccountTest(EssentialTest):
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
                 self.fill(MACHINE)
-                self.check_account(self.boot(files={"/usr/bin/sudo": "#!/bin/sh\n", "/etc/sudoers": "@includedir /etc/sudoers.d\n"}))
-                self.assertEqual(self.text("/etc/sudoers.d/90-azure-provisioning"), "azureuser ALL=(ALL) NOPASSWD:ALL\n")
+                self.check_account(
+                    self.boot(files={"/usr/bin/sudo": "#!/bin/sh\n", "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
+                )
+                self.assertEqual(
+                    self.text("/etc/sudoers.d/90-azure-provisioning"), "azureuser ALL=(ALL) NOPASSWD:ALL\n"
+                )
                 self.assertEqual(os.stat(self.root + "/etc/sudoers.d/90-azure-provisioning").st_mode & 0o777, 0o440)
 
     def test_once_more_changes_nothing(self) -> None:
@@ -69,7 +73,8 @@ class AccountTest(EssentialTest):
         for locked in ("!", "!!", "!*"):
             self.fill(
                 {
-                    "/etc/passwd": "root:x:0:0::/root:/bin/sh\nazureuser:x:1005:1005:Real Name:%s:/sbin/nologin\n" % HOME,
+                    "/etc/passwd": "root:x:0:0::/root:/bin/sh\nazureuser:x:1005:1005:Real Name:%s:/sbin/nologin\n"
+                    % HOME,
                     "/etc/group": "root:x:0:\nadm:x:4:\nwheel:x:10:root\nazureuser:x:1005:\n",
                     "/etc/shadow": "root:*:19000:0:99999:7:::\nazureuser:%s:19000:0:99999:7:::\n" % locked,
                     KEYS: "# mine\nssh-ed25519 AAAA old",
@@ -92,7 +97,21 @@ class AccountTest(EssentialTest):
         """Those that Python refuses are refused, and nobody else's file is written."""
         self.hasten()
         good = ["a.b", "x-1", "_u", "ADMIN", "u" * 64, "9a"]
-        bad = ["root", "123", ".a", "-a", "a b", "a:b", "a/b", "$(id)", "u" * 65, "a\nb:x:0:0::/:/bin/sh", "\xe9", "..", "adm*"]
+        bad = [
+            "root",
+            "123",
+            ".a",
+            "-a",
+            "a b",
+            "a:b",
+            "a/b",
+            "$(id)",
+            "u" * 65,
+            "a\nb:x:0:0::/:/bin/sh",
+            "\xe9",
+            "..",
+            "adm*",
+        ]
         bad += ["daemon"]
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "daemon:x:1:1::/:/bin/sh\n"})
         before = self.text("/etc/passwd")
@@ -129,11 +148,14 @@ class AccountTest(EssentialTest):
         ]
         for given, expected in rows:
             with self.subTest(given):
-                os.path.exists(self.root + KEYS) and os.unlink(self.root + KEYS)
+                if os.path.exists(self.root + KEYS):
+                    os.unlink(self.root + KEYS)
                 self.check_account(self.boot(setup=self.keys_of(*given)), keys=expected)
                 merged: "List[str]" = []
                 for text in given:
-                    merged += [key.line().strip() for key in read_keys(text)[0] if key.line().split()[1] not in str(merged)]
+                    merged += [
+                        key.line().strip() for key in read_keys(text)[0] if key.line().split()[1] not in str(merged)
+                    ]
                 self.assertEqual(merged, expected)
 
     def test_keys_that_are_none(self) -> None:
@@ -141,7 +163,8 @@ class AccountTest(EssentialTest):
         self.hasten()
         kind, blob, _ = KEY.split()
         for text in (
-            kind, "%s %s" % (kind, blob[:-4]), "%s %s" % (kind, blob[:-1]), "%s %sAAAA" % (kind, blob), "ssh-rsa " + blob,
+            kind, "%s %s" % (kind, blob[:-4]), "%s %s" % (kind, blob[:-1]), "%s %sAAAA" % (kind, blob),
+            "ssh-rsa " + blob,
             "%s %s" % (kind, blob.replace("A", "*", 1)), "%s %s" % (kind, blob.replace("IHJl", "====")), "x" * 20000,
             'command="x" ' + KEY, "ssh-dss " + blob, "\0", "%s %s" % (kind, "A" * len(blob)),
         ):  # fmt: skip
@@ -170,8 +193,12 @@ class AccountTest(EssentialTest):
             "os.mkdir(home + '/.ssh'); os.mkfifo(home + '/.ssh/authorized_keys')",
             "os.mkdir(home + '/.ssh'); os.mkdir(home + '/.ssh/authorized_keys')",
         ):
-            setup = "import os, shutil\nhome = root + %r\nshutil.rmtree(home, True)\nos.makedirs(home)\n%s\n" % (HOME, make)
-            setup += "os.lchown(home, 1000, 1000)\nos.path.lexists(home + '/.ssh') and os.lchown(home + '/.ssh', 1000, 1000)\n"
+            setup = "import os, shutil\nhome = root + %r\nshutil.rmtree(home, True)\nos.makedirs(home)\n%s\n" % (
+                HOME,
+                make,
+            )
+            setup += "os.lchown(home, 1000, 1000)\n"
+            setup += "os.path.lexists(home + '/.ssh') and os.lchown(home + '/.ssh', 1000, 1000)\n"
             with self.subTest(make):
                 self.refused("the ssh keys cannot be added|", setup=setup)
                 self.assertEqual(self.text("/etc/victim/authorized_keys"), "victim\n")
@@ -213,7 +240,10 @@ class AccountTest(EssentialTest):
     def test_what_only_python_can_do_is_a_failure_where_it_is_promised(self) -> None:
         self.hasten()
         promised = "azure.instance['extended']['compute']['hasCustomData'] = True"
-        password = SET + "['publicKeys'] = []; azure.instance['compute']['osProfile']['disablePasswordAuthentication'] = 'false'"
+        password = (
+            SET
+            + "['publicKeys'] = []; azure.instance['compute']['osProfile']['disablePasswordAuthentication'] = 'false'"
+        )
         self.refused("failure to read customData while hasCustomData=true|", setup=promised)
         self.refused("nobody can log in|", setup=password)
         self.check_account(self.boot(setup=promised, options="custom_data = no\n"))
@@ -229,13 +259,17 @@ class AccountTest(EssentialTest):
         doas = {"/usr/bin/doas": "#!/bin/sh\n# /etc/doas.d\n", "/etc/doas.d/x.conf": ""}
         self.check_account(self.boot(files=doas))
         self.assertEqual(self.text("/etc/doas.d/zz-azure-provisioning.conf"), "permit nopass azureuser\n")
-        self.check_account(self.boot(files={"/usr/bin/doas": "#!/bin/sh\n", "/etc/doas.conf": "deny x\npermit nopass azureuser\n"}))
+        self.check_account(
+            self.boot(files={"/usr/bin/doas": "#!/bin/sh\n", "/etc/doas.conf": "deny x\npermit nopass azureuser\n"})
+        )
         self.assertEqual(self.text("/etc/doas.conf"), "deny x\npermit nopass azureuser\n")
 
     def test_tools(self) -> None:
         """The shadow suite's, and what a busybox calls adduser."""
         self.fill({"/etc/login.defs": "UID_MIN\t\t 1500\n"})
-        told = self.boot(files={"/usr/sbin/useradd": "#!/bin/sh\necho \"$*\" >/var/useradd\n"}, environment={"PATH": "/bin"})
+        told = self.boot(
+            files={"/usr/sbin/useradd": '#!/bin/sh\necho "$*" >/var/useradd\n'}, environment={"PATH": "/bin"}
+        )
         self.check_account(told)
         self.assertRegex(self.text("/var/useradd") or "", r"\A-M -s /bin/\w+ azureuser\n\Z")
         account = find_account(self.system, "azureuser")
@@ -243,7 +277,9 @@ class AccountTest(EssentialTest):
 
     def test_host_keys(self) -> None:
         """New ones for a new VM, once, before the boot is released."""
-        keygen = "#!/bin/sh\necho \"$*\" >>/var/keygen\nfor k in rsa ed25519; do echo new >/etc/ssh/ssh_host_${k}_key; done\n"
+        keygen = (
+            '#!/bin/sh\necho "$*" >>/var/keygen\nfor k in rsa ed25519; do echo new >/etc/ssh/ssh_host_${k}_key; done\n'
+        )
         files = {"/usr/sbin/sshd": "#!/bin/sh\n", "/usr/bin/ssh-keygen": keygen, "/etc/ssh/ssh_host_dsa_key": "old\n"}
         self.add(files=files)
         self.add(fresh=False)

@@ -161,8 +161,8 @@ ROWS = (
         "`authorizedkeysfile=`",
     ),
     row(
-        "a symlink is in the way / the ssh keys cannot be added / too many levels of symbolic links / not a regular file / "
-        "not a folder / "
+        "a symlink is in the way / the ssh keys cannot be added / too many levels of symbolic links / "
+        "not a regular file / not a folder / "
         "something is mounted here / file too large / not a path",
         "what lies at `path=`, or on the way to it, is not what belongs there",
         "Remove it from the image",

@@ -84,8 +84,8 @@ def _quiet(scene: Scene, same: Vm, command: str) -> float:
 
 
 def essential(scene: Scene) -> None:
-    """Without a whole Python: named, Ready once after a power cut at the report, a login that becomes root, and a silent
-    second boot."""
+    """Without a whole Python: named, Ready once after a power cut at the report, a login that becomes root, and a
+    silent second boot."""
     same = replace(vm(15, generation=1), ssh_key=scene.login.public)
     _cut(scene, same, _reported, True, 0.0)
     _whole(scene, "after a cut at the report")

@@ -82,7 +82,7 @@ def describe_lack(system: System, path: str) -> str:
 
 
 def lack_of_hook(system: System) -> str:
-    """The same of the hook that is there, or that `install` would write. Raises ProvisionError if it would run nothing."""
+    """The same of the hook that is there, or that `install` would write. Raises ProvisionError if that runs nothing."""
     _, links = table.find_hook(system)
     path = find_command(system, links[0])[0] if links else ""
     return describe_lack(system, find_interpreter(system, path or None))

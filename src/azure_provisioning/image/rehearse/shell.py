@@ -44,7 +44,13 @@ FILES = (
     "/etc/doas.conf",
     "/etc/azure-provisioning.conf",
 )
-FOLDERS = ("/etc/skel", "/etc/sudoers.d", "/etc/doas.d", "/etc/azure-provisioning/ready.d", "/var/lib/azure-provisioning")
+FOLDERS = (
+    "/etc/skel",
+    "/etc/sudoers.d",
+    "/etc/doas.d",
+    "/etc/azure-provisioning/ready.d",
+    "/var/lib/azure-provisioning",
+)
 DEPTH, NUMBER = 8, 1000  # folders in one another, and files in all of them
 DEADLINE, SECONDS = 60, 90.0  # of the boot, and for all of it
 BEGINNING = b"\ncase $#:$1:$2 in\n"  # the first command after the functions of the script
