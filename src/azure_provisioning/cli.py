@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
 # What the story loads of Python's library as it goes: found missing here, before anything was changed.
-LIBRARY = ("binascii", "fcntl", "fnmatch", "hashlib", "pyexpat", "socket", "typing")
+LIBRARY = ("binascii", "fcntl", "fnmatch", "hashlib", "pyexpat", "socket", "struct", "typing")
 
 
 def main(argv: "List[str]") -> int:

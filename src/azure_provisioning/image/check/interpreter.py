@@ -19,8 +19,8 @@ from .subject import Image
 # Every module of the standard library that a first boot loads, and those in C that they are nothing without.
 NEEDED = """
     _posixsubprocess _socket binascii collections contextlib enum errno fcntl fnmatch functools hashlib importlib
-    itertools marshal math os posix pyexpat re select selectors signal socket stat subprocess sys threading time types
-    typing zipimport
+    itertools marshal math os posix pyexpat re select selectors signal socket stat struct subprocess sys threading time
+    types typing zipimport
     """.split()  # noqa: SIM905
 BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for what is built in
 ASK = (

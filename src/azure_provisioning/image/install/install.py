@@ -50,7 +50,7 @@ def install(
             advice="install the distro's full python3 package there, or take them out of " + config.PATH,
             options=" ".join(unheard),
         )
-    if lack and not system.find_program(*CLIENTS):
+    if lack and python is None and not system.find_program(*CLIENTS):
         raise ProvisionError(
             "%s, and no curl, wget or nc: a boot could not ask Azure" % lack,
             advice="install the distro's python3 package there, or one of the three",

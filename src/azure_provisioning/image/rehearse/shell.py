@@ -115,8 +115,8 @@ def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> 
     if None in tools or not here.is_program("/bin/sh"):
         raise refuse("unshare, mount or chroot is missing here")
     room, shelf = system.root + ".room", system.root + ".tools"
-    os.mkdir(room)
-    os.mkdir(shelf)
+    for place in (room, shelf):
+        System(os.path.dirname(place)).make_dirs("/" + os.path.basename(place))
     bring(system)
     lay_tools(system, here, System(shelf))
     System(shelf).write("/azure-provisioning", script(system, program, endpoint))
