@@ -78,7 +78,15 @@ def describe_lack(system: System, path: str) -> str:
     if path == SHELL:
         return "there is no Python 3.6 or newer"
     missing = missing_modules(system, path)
-    return "%s lacks the modules %s" % (path, ", ".join(missing)) if missing else ""
+    if not missing or has_broken(system, path):
+        return ""
+    return "%s lacks the modules %s" % (path, ", ".join(missing))
+
+
+def has_broken(system: System, path: str) -> bool:
+    """Is a module of an image's Python there, and cannot be loaded? Then a boot only reports that it is broken."""
+    version = None if system.can_run else find_version(system, path)
+    return version is not None and bool(tell_missing(system, path, version, modules(system, path, version))[2])
 
 
 def lack_of_hook(system: System) -> str:
