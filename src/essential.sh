@@ -1,19 +1,23 @@
-# shellcheck shell=sh disable=SC2012,SC2086,SC2329 # $wget is words; `persist` calls functions by their names
+# shellcheck shell=sh disable=SC2012,SC2046,SC2086,SC2329 # words are wanted; `persist` calls functions by their names
 # -- The essential, for a machine without a Python that can run the rest. ----------------------------------------------
-# Identify, wait, name, gates, Ready, once; with what a busybox has: wget, curl or nc, and sed. Options, state and exit
-# codes are those of the Python part. No account, no keys, no customData: a program in ready.d can see to them.
+# Identify, host keys, wait, name, account, SSH keys, right to become root, gates, Ready, once; with what a busybox has:
+# wget, curl or nc, and sed. Options, state and exit codes are those of the Python part. No password and no customData.
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin LC_ALL=C
 export AZURE_VM_ID AZURE_HOSTNAME AZURE_ADMIN_USER # for the programs in ready.d
-unset http_proxy all_proxy HTTP_PROXY ALL_PROXY; umask 022
+unset http_proxy all_proxy HTTP_PROXY ALL_PROXY && umask 022
 # What is missing, or was closed by the caller: else the next output, or the next file, would take its place.
 [ -e /dev/null ] || mknod -m 666 /dev/null c 1 3
-true 2>/dev/null 3<&0 || exec </dev/null; true 2>/dev/null 3>&1 || exec >/dev/null; true 3>&2 || exec 2>/dev/null
-agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning logging='' reporting='' why=''
-options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget first='' stop=0
+true 2>/dev/null 3<&0 || exec </dev/null
+true 2>/dev/null 3>&1 || exec >/dev/null
+true 3>&2 || exec 2>/dev/null
+agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning
+options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget
+logging='' reporting='' why='' stage='' first='' user='' stop=0
 address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, and perhaps a port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+has() { command -v "$1" >/dev/null; } # COMMAND
 seconds() { if read -r up _ 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi; } # nobody sets it
 say() { # one line of the story; what others wrote comes here only after a check of its characters
 	printf '%s: %s\n' $agent "$*" >&2
@@ -26,33 +30,51 @@ announce() { # a line that the serial console shows too; a terminal that takes n
 option() { # KEY: what the options file has for it, the last time
 	sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" $options 2>/dev/null | sed -n 's/[[:space:]]*$//; $p'
 }
+wants() { [ "$(option "$1")" != no ]; } # KEY: one that is on by itself
 within() { # SECONDS COMMAND...: its exit code; when the time is over it is killed
 	span=$1 && shift
 	{ "$@" <&3 3<&- & } 3<&0
 	job=$!
 	# It looks itself whether the job has ended: a signal to a shell that has just been forked can be lost.
-	(while [ "$span" -gt 0 ] && kill -0 $job; do sleep 1; span=$((span - 1)); done; [ "$span" -gt 0 ] || kill -9 $job) \
-		</dev/null >/dev/null 2>&1 &
+	(
+		while [ "$span" -gt 0 ] && kill -0 $job; do sleep 1 && span=$((span - 1)); done
+		[ "$span" -gt 0 ] || kill -9 $job
+	) </dev/null >/dev/null 2>&1 &
 	set -- $!
-	wait $job; set -- "$1" $?
-	kill "$1" 2>/dev/null; return "$2"
+	wait $job
+	set -- "$1" $?
+	kill "$1" 2>/dev/null
+	return "$2"
 }
 replace() { # PATH [MODE]: stdin takes its place on disk, whole or not at all; its owner and mode stay, or it is root's
 	spare=${1%/*}/.${1##*/}.$agent
 	mkdir -p "${1%/*}" && rm -f "$spare" && { [ -n "$2" ] || [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" &&
 		{ [ -z "$2" ] || { chown 0:0 "$spare" "${1%/*}" && chmod "$2" "$spare" && chmod go-w "${1%/*}"; }; } && sync &&
 		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter where something is mounted on it
-	set -- $?; rm -f "$spare"; return "$1"
+	set -- $? "$1"
+	rm -f "$spare"
+	! has restorecon || restorecon "$2"
+	return "$1"
 } 2>/dev/null
+edit() { # FILE SCRIPT...: what sed makes of it takes its place
+	file=$1 && shift
+	sed "$@" "$file" >"$work/edited" && { cmp -s "$work/edited" "$file" || replace "$file" <"$work/edited"; }
+}
+append() { # FILE LINE
+	grep '' "$1" >"$work/edited" || [ ! -s "$1" ] || return
+	echo "$2" >>"$work/edited" && replace "$1" <"$work/edited"
+}
+owner() { ls -ldn "$1" | sed 's/^[^ ]* *[0-9]* *\([0-9]*\) .*/\1/'; } # PATH: the number of the user whose it is
 guard() ( # PATH: false, with who, if others than root may write to it, to a folder above it or where its links lead
-	path=${1:-/} && set -f
+	path=${1:-/}
+	set -f
 	[ "$path" = / ] || guard "${path%/*}" || exit
 	if target=$(readlink "$path"); then
 		[ "${target#/}" != "$target" ] || target=${path%/*}/$target
-		guard "$target"; exit
+		guard "$target"
+		exit
 	fi
-	# shellcheck disable=SC2046,SC2012 # the words before the name: mode, number of names, owner, group
-	set -- $(ls -ldn "$path" 2>/dev/null)
+	set -- $(ls -ldn "$path" 2>/dev/null) # mode, number of names, owner, group
 	case $3:$1:$4:$path in
 	0:????????w*) echo "everybody may write to $path" && false ;;
 	0:-????w* | 0:d????w*:[1-9]*/ready.d) echo "the group $4 may write to $path" && false ;; # not of /usr/local
@@ -73,26 +95,26 @@ as_azure() { # the VM's id as the portal has it: as IMDS wrote it once, else in 
 	elif [ -d /sys/firmware/efi ]; then echo "$vm_id"; else echo "$other"; fi
 }
 note() { # KEY=VALUE...: write the facts down. From now on the state is about this VM, and what failed is forgotten
-	if is_ours; then
-		sed -e '/^error[_.]/d' -e "/^${1%%=*}=/d" $state
+	if is_ours; then sed -e '/^error[_.]/d' -e "/^${1%%=*}=/d" $state
 	else
 		echo "vm_id=$vm_id"
 		for key in vm_id user; do
-			other=$(fact $key)
-			other=${other:-$(fact previous_$key)}
+			other=$(fact $key) && other=${other:-$(fact previous_$key)}
 			[ -z "$other" ] || echo "previous_$key=$other"
 		done
 	fi >"$work/facts"
-	if [ -z "$vm_id" ] || ! { cat "$work/facts" && printf '%s\n' "$@"; } | replace $state 644; then
-		say 'warning: what is done cannot be remembered'
-	fi
+	printf '%s\n' "$@" >>"$work/facts"
+	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: what is done cannot be remembered'
 }
+
 bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: it notes the heads that a peer sends, which may never end
 ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 1 MiB: $status, $work/body. True for a whole 2xx
 	# Azure takes up to 30 s for an answer, and up to 60 for one to a report; in what is left of the deadline.
 	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST} limit=${4:+6}5
-	[ "$limit" != 5 ] || limit=35; left=$((stop - $(seconds))) who=WireServer cause=''
-	[ "$left" -ge "$limit" ] || limit=$((left > 1 ? left : 1)); [ "$path" = "${path#/metadata}" ] || who=IMDS
+	[ "$limit" != 5 ] || limit=35
+	left=$((stop - $(seconds))) who=WireServer cause=''
+	[ "$left" -ge "$limit" ] || limit=$((left > 1 ? left : 1))
+	[ "$path" = "${path#/metadata}" ] || who=IMDS
 	[ "$port" != "$peer" ] || port=80
 	set -- --header "$3" ${4:+--header "x-ms-agent-name: $agent" --header 'Content-Type: text/xml;charset=utf-8'}
 	{
@@ -101,12 +123,11 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 1 MiB: $status, $work/body
 			within $limit curl -q -sSi --connect-timeout 5 --noproxy '*' "$@" ;;
 		wget) within $limit bounded $wget -O - "$@" ${document:+--post-data "$document"} "$url" ;; # -T crashes some busyboxes
 		nc)
-			{
-				printf '%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %d\r\n' "${verb:-GET}" "$path" "$peer" ${#document}
-				printf '%.0s%s\r\n' "$@" # of each pair the second
-				printf '\r\n%s' "$document"
-			} | within $limit nc "${peer%:*}" "$port"
-			;;
+			printf '%s %s HTTP/1.0\r\nHost: %s\r\n' "${verb:-GET}" "$path" "$peer" >"$work/asked"
+			printf 'Content-Length: %d\r\n' ${#document} >>"$work/asked"
+			printf '%.0s%s\r\n' "$@" >>"$work/asked" # of each pair the second
+			printf '\r\n%s' "$document" >>"$work/asked"
+			within $limit nc "${peer%:*}" "$port" <"$work/asked" ;;
 		esac 2>"$work/said"
 		echo $? >"$work/code"
 	} | head -c 1048576 >"$work/answer"
@@ -142,43 +163,26 @@ persist() { # UNTIL AWAITED COMMAND...: again and again until it succeeds; false
 fetch_instance() {
 	case $api in 2021-0[3-8]*) extra='&extended=true' ;; *) extra='' ;; esac # with it IMDS answers all or nothing
 	if ask "$imds" "/metadata/instance?api-version=$api$extra" 'Metadata: true'; then
-		grep -q '"compute" *:' "$work/body" && tail -c 3 "$work/body" | grep -q '}'
+		grep -q '"compute" *:' "$work/body" && tail -c 3 "$work/body" | grep -q '}' && mv "$work/body" "$work/instance"
 		return
 	fi
 	[ "$status" = 400 ] || return 1 # else the next try is a version that older clouds know: the newest that it names
 	named=$(grep -o '"20[12][0-9]-[01][0-9]-[0-3][0-9]"' "$work/body" | tr -d '"' | sort |
 		grep -e '^2019-0[6-9]' -e '^2019-1' -e '^2020' -e '^2021-0[1-7]' | sed -n '$p')
-	case $api in 2021-08-01) api=${named:-2021-05-01} ;; 2021-05-01) api=2019-06-01 ;;
-	2019-06-01) api=2021-08-01 ;; *) api=2021-05-01 ;; esac; return 1
+	case $api in
+	2021-08-01) api=${named:-2021-05-01} ;;
+	2021-05-01) api=2019-06-01 ;;
+	2019-06-01) api=2021-08-01 ;;
+	*) api=2021-05-01 ;;
+	esac
+	return 1
 }
-string() { # KEY: the first string of that name in the answer. What users wrote cannot hold its quotes unescaped
-	grep -o "\"$1\" *: *\"[^\"]*\"" "$work/body" | sed -e 's/"$//' -e 's/.*"//' -e q
-}
-valid_name() { # stdin: the host name that it comes nearest to; empty if nothing of it is left
-	name=$(tr '\r\n' '  ' | sed -e 's/^ *//' -e 's/ *$//' -e 's/\\u[0-9A-Fa-f]\{4\}/_/g' -e 's/\\./_/g' \
-		-e 's/-*[^A-Za-z0-9.-][^A-Za-z0-9.]*/-/g' -e 's/[.-]*\.[.-]*/./g' -e 's/^[.-]*//' \
-		-e 's/\([^.]\{63\}\)[^.]*/\1/g' -e 's/-*\././g' -e 's/[.-]*$//')
-	while [ ${#name} -gt 64 ]; do name=${name%.*}; done
-	echo "$name"
-}
-set_name() { # NAME: for the next boot, then in the kernel
-	case $(readlink /etc/hostname) in /nix/* | /gnu/* | /run/*) return 1 ;; esac
-	echo "$1" | replace /etc/hostname || return
-	[ ! -e /etc/HOSTNAME ] && [ ! -e /etc/slackware-version ] || echo "$1" | replace /etc/HOSTNAME || return
-	say "hostname: $1"
-	# A chroot on another machine must not rename that machine; one with a name space of its own may.
-	# shellcheck disable=SC3013 # every shell here has -ef
-	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
-	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
-}
-pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change is no condition that is met
-	AZURE_VM_ID=$(as_azure) AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=''
-	for gate in "/etc/$agent/ready.d"/*[!~]; do
-		[ -f "$gate" ] && [ -x "$gate" ] || continue
-		why=$(guard "$gate") || fail 'ready gate failed' "gate=${gate##*/}" "problem=not run: $why"
-		within 300 "$gate" </dev/null >/dev/null 2>&1 || fail 'ready gate failed' "gate=${gate##*/}" "code=$?"
-		say "${gate##*/}: passed"
-	done
+tells() { grep -q "\"$1\" *: *$2" "$work/instance"; } # KEY PATTERN: in what users wrote no quote stands alone
+fetch_value() { # PATH: that value of the instance, which tells that there is one: at most 16 KiB, in $work/value
+	set -- "/metadata/instance/compute/$1?api-version=$api&format=text"
+	persist $fetch_ends IMDS ask "$imds" "$1" 'Metadata: true' ||
+		fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
+	head -c 16384 "$work/body" >"$work/value"
 }
 element() { # NAME CHARACTERS [WHERE]: the first such element of the goal state
 	sed -n "$3s/^\([A-Za-z]*:\)\{0,1\}$1> *\([$2]\{1,255\}\) *$/\2/p" "$work/lines" | sed q
@@ -190,7 +194,8 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 	instance=$(element InstanceId A-Za-z0-9._- '/^[A-Za-z:]*RoleInstance>/,$')
 	[ -n "$incarnation" ] && [ -n "$container" ] && [ -n "$instance" ] &&
 		grep -q '^/[A-Za-z:]*GoalState>' "$work/lines" && ! grep -q '^!DOCTYPE' "$work/lines" || return
-	say "ContainerId: $container"; say "InstanceId: $instance"
+	say "ContainerId: $container"
+	say "InstanceId: $instance"
 	health="<State>${1:+Not}Ready</State>"
 	health=$health${1:+"<Details><SubStatus>ProvisioningFailed</SubStatus><Description>$1</Description></Details>"}
 	role="<Role><InstanceId>$instance</InstanceId><Health>$health</Health></Role>"
@@ -201,6 +206,7 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 }
 advise() { # REASON DETAILS: what to do, in the words of the README
 	case $1:$2 in
+	'no usable ssh'*) echo "Pass the .pub file's content" ;;
 	'no usable'*:?*) advise "${2#problem=}" ;;
 	'no answer'* | 'half an'*) echo "Take the firewall of the image, or a route of your own for 169.254.169.254 or" \
 		"168.63.129.16, out of the way" ;;
@@ -210,9 +216,16 @@ advise() { # REASON DETAILS: what to do, in the words of the README
 		"the VM (az vm redeploy), which gives it another host" ;;
 	http*) echo "Restart the VM later. If it stays so, redeploy it (az vm redeploy), which gives it another host" ;;
 	unusable*) echo "Take the proxy or captive portal that is in between out of the way" ;;
+	*customData*) echo "See that the image's kernel has udf and iso9660 (azure-provisioning check), and create the VM" \
+		"anew; or set custom_data = no" ;;
 	'failure to'*) echo "Make it writable before this runs, or give the image a larger disk" ;;
 	ready*problem=*) echo "chown root and chmod go-w; azure-provisioning check prints the commands" ;;
 	ready*) echo "Mend what it asks for: run it by hand to see that" ;;
+	*username*) echo "Choose another with --admin-username" ;;
+	'the account'*) echo "Mend /etc/passwd, group, shadow or login.defs of the image, or the tool that is named; or bake" \
+		"the account in and set account = no" ;;
+	'the ssh keys'*) echo "Remove it from the image" ;;
+	nobody*) echo "Mend the account in the image, or give the VM an SSH key" ;;
 	*curl*) echo "Put one of them into the image, or Python 3.6 or newer" ;;
 	*options*) echo "Install the distro's full python3, or take the option out" ;;
 	python*) echo "Repair or reinstall python3" ;;
@@ -228,6 +241,219 @@ fail() { # REASON [KEY=VALUE [KEY=VALUE]]: tell state, Azure and console why thi
 	announce "FAILED: $1${2:+ ($2${3:+, $3})}. $(advise "$1" "$2$3"). The next boot tries again"
 	exit 1
 }
+thrice() { "$@" || { sleep 2 && "$@"; } || { sleep 2 && "$@"; }; } # COMMAND...: what fails may do so for what passes
+
+valid_name() { # stdin: the host name that it comes nearest to; empty if nothing of it is left
+	name=$(tr '\r\n' '  ' | sed -e 's/^ *//' -e 's/ *$//' -e 's/-*[^A-Za-z0-9.-][^A-Za-z0-9.]*/-/g' \
+		-e 's/[.-]*\.[.-]*/./g' -e 's/^[.-]*//' -e 's/\([^.]\{63\}\)[^.]*/\1/g' -e 's/-*\././g' -e 's/[.-]*$//')
+	while [ ${#name} -gt 64 ]; do name=${name%.*}; done
+	echo "$name"
+}
+set_name() { # NAME: for the next boot, then in the kernel
+	case $(readlink /etc/hostname) in /nix/* | /gnu/* | /run/*) return 1 ;; esac
+	echo "$1" | replace /etc/hostname || return
+	[ ! -e /etc/HOSTNAME ] && [ ! -e /etc/slackware-version ] || echo "$1" | replace /etc/HOSTNAME || return
+	say "hostname: $1"
+	# A chroot on another machine must not rename that machine; one with a name space of its own may.
+	# shellcheck disable=SC3013 # every shell here has -ef
+	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
+	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
+}
+make_host_keys() { # new ones, in place of the image's; an sshd that runs already takes them up
+	if has sshd && has ssh-keygen; then
+		rm -f /etc/ssh/ssh_host_*key* && ssh-keygen -A && ls /etc/ssh/ssh_host_*_key || return
+		read -r pid </run/sshd.pid && grep -q -x sshd "/proc/$pid/comm" && kill -HUP "$pid"
+	fi
+	has dropbear && has dropbearkey || return 0
+	mkdir -p /etc/dropbear && rm -f /etc/dropbear/dropbear_*_host_key*
+	for kind in ed25519 ecdsa rsa; do dropbearkey -t $kind -f "/etc/dropbear/dropbear_${kind}_host_key"; done
+	ls /etc/dropbear/dropbear_*_host_key
+} </dev/null >/dev/null 2>&1
+find_account() { # $uid, $gid, $home and $shell, as passwd has them for $user; false if it has no such line
+	while IFS=: read -r login _ uid gid _ home shell; do [ "$login" != "$user" ] || return 0; done </etc/passwd
+	false
+}
+choose_shell() { # one that is here, and that /etc/shells knows if it knows any of those
+	for path in /bin/bash /usr/bin/bash /bin/ash /bin/sh; do [ ! -x $path ] || echo $path; done >"$work/shells"
+	{ grep -x -F -f /etc/shells "$work/shells" || cat "$work/shells"; } 2>/dev/null | sed q
+}
+is_shell() { case $1 in '' | */nologin | */false | */sync | */true) false ;; *) [ -x "$1" ] ;; esac; } # PATH
+create_account() { # by the shadow suite, by busybox, or by the lines that those would write; the one in passwd is last
+	[ -s /etc/passwd ] && [ -s /etc/group ] || return
+	gid=$(sed -n "s/^$pattern:[^:]*:\([0-9]*\).*/\1/p" /etc/group | sed q)
+	case $(readlink -f "$(command -v useradd || command -v adduser)") in # Debian's adduser asks questions
+	*/busybox*) adduser -D -H -h "/home/$user" -s "$(choose_shell)" ${gid:+-G "$user"} "$user" ;;
+	*/useradd) useradd -M -s "$(choose_shell)" ${gid:+-g "$gid"} "$user" ;;
+	esac </dev/null >/dev/null 2>&1
+	! find_account || return 0
+	uid=$(uid_min)
+	while grep -q "^[^:]*:[^:]*:$uid:" /etc/passwd /etc/group; do uid=$((uid + 1)); done
+	[ -n "$gid" ] || append /etc/group "$user:x:$uid:" || return
+	append /etc/passwd "$user:x:$uid:${gid:-$uid}::/home/$user:$(choose_shell)"
+}
+uid_min() { # the first number that is a person's
+	sed -n 's/^UID_MIN[[:space:]]*\([1-9][0-9]\{0,8\}\)$/\1/p' /etc/login.defs 2>/dev/null | grep -m 1 . || echo 1000
+}
+make_account() { # that a key lets in; one that is there is completed, and not replaced
+	why='no tool makes it, and the accounts cannot be written'
+	find_account || { create_account && find_account; } || return
+	[ "$uid" -ge "$(uid_min)" ] && [ "$uid" != 65534 ] ||
+		fail 'unsupported admin username' "name=$user" 'problem=an account of the system has this name'
+	why='the accounts cannot be written'
+	for name in wheel sudo adm systemd-journal; do
+		set -- "/^$name:/{/[:,]$pattern\$/!{/[:,]$pattern,/!{s/[^:]\$/&,/;s/\$/$user/;};};}"
+		edit /etc/group "$1" && { [ ! -e /etc/gshadow ] || edit /etc/gshadow "$1"; } || return
+	done
+	# A locked field makes sshd without PAM refuse keys too.
+	set -- -e "s/^\($pattern\):!:/\1:*:/" -e "s/^\($pattern\):!!:/\1:*:/" -e "s/^\($pattern\):!\*:/\1:*:/"
+	[ ! -e /etc/shadow ] || grep -q "^$pattern:" /etc/shadow || append /etc/shadow "$user:*:::::::" || return
+	[ ! -e /etc/shadow ] || edit /etc/shadow "$@" || return
+	[ -e /etc/shadow ] || edit /etc/passwd "$@" -e "s/^\($pattern\):x:/\1:*:/" || return
+	is_shell "$shell" || edit /etc/passwd "s|^\($pattern:.*:\)[^:]*\$|\1$(choose_shell)|" || return
+	make_home
+}
+make_home() { # from the skeleton, whole or not at all; in one that is there nothing is changed
+	why="not a usable home folder: $home"
+	case $home in /*[!/]) mkdir -p "${home%/*}" && why=$(guard "${home%/*}") ;; *) false ;; esac || return
+	why="the home folder cannot be made: $home"
+	if [ ! -e "$home" ] || { [ "$(owner "$home")" = 0 ] && rmdir "$home" 2>/dev/null; }; then
+		set -- "${home%/*}/.${home##*/}.$agent"
+		rm -rf "$1" && mkdir -m 700 "$1" && { [ ! -d /etc/skel ] || cp -a /etc/skel/. "$1"; } &&
+			chown -hR "$uid:$gid" "$1" && chmod 700 "$1" && mv "$1" "$home" || return
+	fi
+	place=$(cd -P "$home" && pwd -P) && why=$(guard "${place%/*}") || return
+	why="the home folder is another account's: $home" other=$(owner "$place")
+	[ "$other" = 0 ] || [ "$other" = "$uid" ] ||
+		{ ! grep -q "^[^:]*:[^:]*:$other:" /etc/passwd && chown "$uid:$gid" "$place"; } || return
+	chmod go-w "$place" # sshd refuses the keys in one that others may write to
+}
+is_whole() { # KIND BLOB: does this base64 hold the fields of such a key, each after its length, and nothing more?
+	case $1 in ssh-ed25519) left=2 ;; sk-ecdsa*) left=4 ;; *) left=3 ;; esac
+	case $2 in *[!A-Za-z0-9+/=]* | *=[!=]* | *===) return 1 ;; esac
+	[ $((${#2} % 4)) = 0 ] && [ "$(echo "$2" | base64 -d 2>/dev/null | tail -c +5 | head -c ${#1})" = "$1" ] || return
+	set -- $(echo "$2" | base64 -d | od -An -v -tu1)
+	while [ $# -gt 4 ] && [ "$1$2" = 00 ] && [ $# -ge $((4 + $3 * 256 + $4)) ]; do
+		shift $((4 + $3 * 256 + $4))
+		left=$((left - 1))
+	done
+	[ $#:$left = 0:0 ]
+}
+read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each that is whole, in a line with its comment
+	set -f && kind='' whole='' # the words that follow are no patterns; a dot ends each line
+	for word in $(tr '\r\t' '\n ' | tr -d '\000-\010\013-\037\177' | sed 's/$/ ./'); do
+		case $kind:$whole:$word in
+		-:*) [ "$word" != . ] || kind='' ;;
+		*:yes:.) echo "$kind $blob$comment" && kind='' whole='' ;;
+		*:yes:*) comment="$comment $word" ;;
+		*::ssh-ed25519 | *::ssh-rsa | *::ecdsa-sha2-nistp256 | *::ecdsa-sha2-nistp384 | *::ecdsa-sha2-nistp521 | \
+			*::sk-ssh-ed25519@openssh.com | *::sk-ecdsa-sha2-nistp256@openssh.com) kind=$word blob='' comment='' ;;
+		*:.) ;;
+		::*) kind=- ;; # options, or a kind that is not known: nothing of this line is taken
+		*) blob=$blob$word && ! is_whole "$kind" "$blob" || whole=yes ;;
+		esac
+	done
+	set +f
+}
+key_file() { # where this sshd, if it says so, and any other looks for the keys of $user
+	set -- $("$(command -v sshd)" -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" 2>/dev/null |
+		sed -n 's/^authorizedkeysfile //p') .ssh/authorized_keys
+	case $1 in none) return 1 ;; /* | %h*) ;; *) set -- "%h/$1" ;; esac
+	echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"
+}
+merge_keys() { # OLD-FILE NEW-FILE: the latter gets what is in the former, and those of $work/keys that are not
+	true >"$2"
+	[ ! -s "$1" ] || grep '' "$1" >"$2" || return
+	while read -r kind blob comment; do
+		grep -q "^[[:space:]]*${kind}[[:space:]]*$blob" "$2" || echo "$kind $blob${comment:+ $comment}" >>"$2" || return
+	done <"$work/keys"
+}
+put_keys() { # into the file that sshd reads; what is in it stays
+	why='there is no such account'
+	find_account && file=$(key_file) || return
+	why="no place for keys: $file" place=$(cd -P "$home" && pwd -P) rest=${file#"$home"/}
+	if [ "$rest" = "$file" ]; then # it is not the user's
+		mkdir -p "${file%/*}" && guard "${file%/*}" && merge_keys "$file" "$work/new" && replace "$file" 644 <"$work/new"
+		return
+	fi >/dev/null
+	# Made in a folder that is root's alone, and moved from there: no link is followed that the user may have made.
+	stage=${place%/*}/.keys.$agent
+	rm -rf "$stage" && mkdir -m 700 "$stage" && cd -P "$place" || return
+	while [ "$rest" != "${rest#*/}" ]; do
+		place=$place/${rest%%/*}
+		mkdir -m 700 "./${rest%%/*}" 2>/dev/null && chown -h "$uid:$gid" "./${rest%%/*}"
+		cd -P "./${rest%%/*}" && [ "$(pwd -P):$(owner .)" = "$place:$uid" ] && chmod 700 . || return
+		rest=${rest#*/}
+	done
+	ln "./$rest" "$stage/old" 2>/dev/null
+	[ ! -e "./$rest" ] && [ ! -L "./$rest" ] || { [ -f "$stage/old" ] && [ ! -L "$stage/old" ]; } || return
+	merge_keys "$stage/old" "$stage/new" && chown "$uid:$gid" "$stage/new" && chmod 600 "$stage/new" && sync &&
+		mv -f "$stage/new" "./$rest" && sync && rm -rf "$stage" && { ! has restorecon || restorecon -R "${place%/*}"; }
+}
+check_login() { # is $user, by the files as they are now, neither locked nor over, with every key where sshd looks?
+	why='the account is locked, or has no shell or home'
+	find_account && [ -d "$home" ] && is_shell "$shell" || return
+	set -- "$(cat /etc/shadow /etc/passwd 2>/dev/null | sed -n "s/^$pattern://p" | sed q)"
+	case $1 in '!:'* | '!!:'* | '!\*:'*) return 1 ;; esac
+	why='the account has expired' day=$(echo "$1" | cut -d: -f7 | grep '^[0-9]\{1,9\}$')
+	[ -z "$day" ] || [ "$day" -gt $(($(date +%s) / 86400)) ] || return
+	why='the keys are not where sshd looks for them'
+	[ ! -s "$work/keys" ] || { merge_keys "$(key_file)" "$work/new" && cmp -s "$(key_file)" "$work/new"; }
+}
+grant() { # the right to become root without a password, by sudo or doas
+	why='sudo or doas does not take the rule' rule=/etc/sudoers.d/90-$agent
+	if has sudo; then
+		case $user in *[!A-Z0-9_]*) set -- "$user" ;; *) set -- "\"$user\"" ;; esac # capitals alone are an alias
+		echo "$1 ALL=(ALL) NOPASSWD:ALL" >"$work/rule"
+		! has visudo || visudo -cf "$work/rule" >/dev/null 2>&1 || return
+		grep -q '^[[:space:]]*[#@]includedir[[:space:]]*/etc/sudoers.d' /etc/sudoers ||
+			append /etc/sudoers '#includedir /etc/sudoers.d'
+		replace $rule 440 <"$work/rule"
+	elif has doas; then
+		case $user in permit | deny | as | cmd | args | nopass | persist | nolog | keepenv | setenv) return 1 ;; esac
+		rule=/etc/doas.conf # Alpine's reads a folder, and then nothing else; the last rule that matches counts
+		[ ! -d /etc/doas.d ] || ! grep -q /etc/doas.d "$(command -v doas)" || rule=/etc/doas.d/zz-$agent.conf
+		[ ! -e $rule ] || grep -v -x "permit nopass $pattern" $rule >"$work/rule" || [ $? = 1 ] || return
+		echo "permit nopass $user" >>"$work/rule" && replace $rule 600 <"$work/rule"
+	else why='neither sudo nor doas is installed' && false; fi
+}
+fetch_keys() { # the administrator's, at most 16, into $work/keys
+	number=0 count=$(grep -o '"keyData" *: *"[^"]' "$work/instance" | grep -c .)
+	while [ $number -lt "$count" ] && [ $number -lt 16 ]; do
+		[ $((number % 4)) != 1 ] || sleep 1 # IMDS answers 5 questions a second
+		fetch_value publicKeys/$number/keyData && read_keys <"$work/value" >>"$work/keys"
+		number=$((number + 1))
+	done
+	[ -s "$work/keys" ] || [ "$count" = 0 ] || fail 'no usable ssh key' "given=$count"
+	[ "$count" != 0 ] || ! tells disablePasswordAuthentication '"\{0,1\}false' || ! wants password ||
+		fail 'nobody can log in' 'problem=a password takes Python, and there is no key'
+}
+apply() { # what Azure says of this VM; all is asked before anything is written
+	! tells hasCustomData '"\{0,1\}true' || ! wants custom_data ||
+		fail 'failure to read customData while hasCustomData=true' 'problem=it takes Python'
+	pattern=$(printf '%s\n' "$user" | sed 's/\./\\./g') # of sed and grep
+	printf '%s\n' "${user:-none}" | grep '^[A-Za-z0-9_][A-Za-z0-9_.-]\{0,63\}$' | grep '[^0-9]' | grep -q -v -x root ||
+		fail 'unsupported admin username' "name=$(echo "$user" | tr -cd 'A-Za-z0-9_.-' | head -c 64)"
+	[ -z "$user" ] || ! wants ssh_keys || fetch_keys
+	if wants hostname; then
+		[ -n "$name" ] || { fetch_value name && name=$(valid_name <"$work/value"); }
+		[ -z "$name" ] || set_name "$name" || fail 'failure to write file' path=/etc/hostname
+	fi
+	[ -n "$user" ] || return 0
+	! wants account || thrice make_account || fail 'the account cannot be made' "name=$user" "problem=$why"
+	[ ! -s "$work/keys" ] || thrice put_keys || fail 'the ssh keys cannot be added' "path=$file" "problem=$why"
+	! wants account || check_login || fail 'nobody can log in' "name=$user" "problem=$why"
+	say "account: $user, SSH keys: $(grep -c . "$work/keys")"
+	! wants sudo || grant || announce "warning: $user cannot become root: $why"
+}
+pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change is no condition that is met
+	AZURE_VM_ID=$(as_azure) AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=$(fact user)
+	for gate in "/etc/$agent/ready.d"/*[!~]; do
+		[ -f "$gate" ] && [ -x "$gate" ] || continue
+		why=$(guard "$gate") || fail 'ready gate failed' "gate=${gate##*/}" "problem=not run: $why"
+		within 300 "$gate" </dev/null >/dev/null 2>&1 || fail 'ready gate failed' "gate=${gate##*/}" "code=$?"
+		say "${gate##*/}: passed"
+	done
+}
 disable() { # the hook, by what `install` wrote down, in the way of each init system
 	why=$(guard $folder/install) || { say "warning: the hook stays: $why" && return; }
 	[ "$(option every_boot)" = yes ] || sed -n 's/^link=\//\//p' $folder/install 2>/dev/null | while read -r link; do
@@ -236,11 +462,21 @@ disable() { # the hook, by what `install` wrote down, in the way of each init sy
 		*$agent*) # runit watches its links, so there it is a file
 			if [ ! -f "$link/run" ]; then ls "$link" && rm "$link"
 			else [ ! -e "$link/down" ] && replace "$link/down" 644 </dev/null; fi ;;
-		*) grep "^# <<< $agent <<<" "$link" && sed "/^# >>> $agent >>>/,/^# <<< $agent <<</d" "$link" | replace "$link" ;;
+		*) grep "^# <<< $agent <<<" "$link" && edit "$link" "/^# >>> $agent >>>/,/^# <<< $agent <<</d" ;;
 		esac >/dev/null 2>&1 && say "the hook is off ($link)"
-	done; sync
+	done
+	sync
 }
-release() { [ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready; unset NOTIFY_SOCKET; } # a boot that waits for our word
+tell_host_keys() { # by which a first login can be verified
+	for key in /etc/ssh/ssh_host_*_key.pub; do [ ! -e "$key" ] || ssh-keygen -l -f "$key" | sed 's/^[0-9]* *//'; done
+	for key in /etc/dropbear/dropbear_*_host_key; do
+		[ ! -e "$key" ] || dropbearkey -y -f "$key" | sed -n 's/^Fingerprint: //p'
+	done
+} 2>/dev/null
+release() { # a boot that waits for our word
+	[ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready
+	unset NOTIFY_SOCKET
+}
 case $#:$1:$2 in
 1:run: | 2:run:--detach) ;;
 *) say "only 'run [--detach]' works without a Python >= 3.6: install the distro's full python3 package" && exit 1 ;;
@@ -251,58 +487,65 @@ if [ -e $dmi/chassis_asset_tag ]; then
 else
 	[ "$(option platform)" = azure ] || [ -d /sys/bus/vmbus/devices ]
 fi || { say 'not on Azure, nothing to do' && release && exit 0; }
-if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
-release
-if [ $# = 2 ]; then
-	$(command -v setsid || command -v nohup) /bin/sh "$0" "$mode" run </dev/null >/dev/null 2>&1 &
-	exit 0
-fi
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT; trap 'say "interrupted; the next boot goes on from here"; exit 130' HUP INT TERM
+trap 'rm -rf "$work" ${stage:+"$stage"}' EXIT
+: >"$work/keys"
+if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
+trap 'say "interrupted; the next boot goes on from here"; exit 130' HUP INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
 [ -z "$logging" ] || printf '%s ---- without Python, VM %s ----\n' "$(now)" "${vm_id:-unknown}" >>$log # between boots
 [ ! -e $state ] || { [ -f $state ] && ! grep -q -v '^[A-Za-z0-9_.-]*=' $state; } || mv $state $state.corrupt
-deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900; ends=$((started + deadline))
+case $mode$(sed -n 's/^lacks=//p' $folder/install 2>/dev/null) in
+*pythonnothing) mode='--broken-python=modules are gone' ;;
+esac
+if [ "${mode#*=}" = "$mode" ] && [ -n "$vm_id" ] && ! { is_ours && [ -n "$(fact prepared_at)" ]; }; then
+	if [ "$(option host_keys)" = keep ] || thrice make_host_keys; then note "prepared_at=$(now)"
+	else say 'warning: host keys cannot be made'; fi
+fi
+release
+if [ $# = 2 ]; then
+	$(command -v setsid || command -v nohup) /bin/sh "$0" "$mode" run </dev/null >/dev/null 2>&1 &
+	exit 0
+fi
+deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900
+ends=$((started + deadline)) fetch_ends=$((started + deadline - (deadline < 240 ? deadline / 4 : 60)))
 case $(wget --version 2>&1) in *'GNU Wget'*) first=wget &&
 	wget='wget --no-config -nv -t 1 --max-redirect=0 --connect-timeout=5 --content-on-error' ;;
 *'server response'*) wget='wget -S' ;; esac # busybox's, which is never quiet of where it goes
-tools=$(for tool in curl $first nc wget; do ! command -v $tool >/dev/null || printf '%s ' $tool; done)
+tools=$(for tool in curl $first nc wget; do ! has $tool || printf '%s ' $tool; done)
 [ -n "$tools" ] || { reporting=no && fail 'there is no curl, wget or nc'; }
 imds=$(option imds | grep "$address") || imds=169.254.169.254
 wireserver=$(option wireserver | grep "$address") || wireserver=168.63.129.16
-case $mode$(sed -n 's/^lacks=//p' $folder/install 2>/dev/null) in *pythonnothing) mode='=modules are gone' ;; esac
 case $mode in *=*) fail 'python is broken' "problem=${mode#*=}" ;; esac
-announce 'going on without Python: no account and no keys will be made'
-for key in account password ssh_keys sudo password_login host_keys custom_data user_data; do
+announce 'going on without Python: no password will be set, and no customData kept'
+for key in password password_login custom_data user_data; do
 	case $key=$(option $key) in
-	*=yes | *=new | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;
+	*=yes | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;
 	esac
 done
 if ! is_ours || [ -z "$(fact configured_at)" ]; then
-	persist $((ends - (deadline < 240 ? deadline / 4 : 60))) IMDS fetch_instance ||
-		fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
-	case $(string ppsType) in
-	'' | None | Unknown) ;;
-	*) announce 'this VM is pre-provisioned: nothing is applied to it' && exit 1 ;;
-	esac
-	known=$(string vmId | usable_id) && vm_id=${vm_id:-$known} written=''
-	! is_ours "${known:-$vm_id}" || { written=$known known=''; }
-	[ -z "$known" ] || announce "warning: IMDS has the VM id $known, the firmware $vm_id"
-	name=$(string computerName | valid_name) before=$(is_ours || fact vm_id)$(fact previous_vm_id)
-	if [ -z "$name$(string adminUsername)" ] && [ -n "$before" ]; then
-		say 'Azure has no profile for this VM, and its disk was set up before: it is left as it is'
-	elif [ "$(option hostname)" != no ]; then
-		query="/metadata/instance/compute/name?api-version=$api&format=text"
-		[ -n "$name" ] || ! ask "$imds" "$query" 'Metadata: true' || name=$(valid_name <"$work/body")
-		[ -z "$name" ] || set_name "$name" || fail 'failure to write file' path=/etc/hostname
+	persist $fetch_ends IMDS fetch_instance || fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
+	if tells ppsType '"[^"]' && ! tells ppsType '"None"' && ! tells ppsType '"Unknown"'; then
+		announce 'this VM is pre-provisioned: nothing is applied to it' && exit 1
 	fi
-	note "configured_at=$(now)" ${known:+"vm_id_imds=$known"} ${written:+"vm_id_azure=$written"}
+	! tells vmId '"[^"]' || fetch_value vmId
+	known=$(cat "$work/value" 2>/dev/null | usable_id) && vm_id=${vm_id:-$known} written=''
+	! is_ours "${known:-$vm_id}" || { written=$known && known=''; }
+	[ -z "$known" ] || announce "warning: IMDS has the VM id $known, the firmware $vm_id"
+	name='' before=$(is_ours || fact vm_id)$(fact previous_vm_id)
+	if tells computerName '"[^"]'; then fetch_value osProfile/computerName && name=$(valid_name <"$work/value"); fi
+	if tells adminUsername '"[^"]'; then fetch_value osProfile/adminUsername && user=$(tr -d '\r\n' <"$work/value"); fi
+	if [ -n "$name$user" ] || [ -z "$before" ]; then apply
+	else say 'Azure has no profile for this VM, and its disk was set up before: it is left as it is'; fi
+	note "configured_at=$(now)" ${known:+"vm_id_imds=$known"} ${written:+"vm_id_azure=$written"} ${user:+"user=$user"}
 fi
 pass_gates
-reporting=yes; persist $ends 'the WireServer' report || fail "$why" ${cause:+"problem=$cause"}
+reporting=yes
+persist $ends 'the WireServer' report || fail "$why" ${cause:+"problem=$cause"}
 note "ready_at=$(now)"
 disable
+tell_host_keys | while read -r line; do announce "host key $line"; done
 announce "Azure accepted Ready after $(($(seconds) - started)) s"
 exit 0

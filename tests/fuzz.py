@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from xml.dom import minidom
 
 from azure_provisioning import config
-from azure_provisioning.azure import endpoint, goal_state, imds, kvp
+from azure_provisioning.azure import endpoint, goal_state, imds, json_document, kvp
 from azure_provisioning.azure.ovf import NAMESPACE, parse_ovf
 from azure_provisioning.azure.transport import ANSWER_SECONDS, BODY_LIMIT, Peer, exchange
 from azure_provisioning.console import Console
@@ -202,7 +202,8 @@ def run_goal_state(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Ra
             check(len(document.getElementsByTagName(name)) == 1, name, found)
 
 
-def run_imds(system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -> None:
+def run_imds(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -> None:
+    compare_json(data)
     profile = make_profile(imds.parse_instance(data), None)
     name, _ = hostname.choose_name(profile.names)
     check(name is None or 0 < len(name) <= 64, name)
@@ -210,6 +211,26 @@ def run_imds(system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -
         ssh_key.read_keys(key)
     if profile.user:
         account.check_name(profile.user)
+
+
+def compare_json(data: bytes) -> None:
+    """Our reader says what the standard library's does, as long as it is within our bounds."""
+
+    def refuse(word: str) -> float:
+        raise ValueError(word)  # NaN and Infinity are no JSON (RFC 8259, 6)
+
+    answers = []
+    for read in (
+        lambda: json.loads(data.decode("utf-8-sig"), parse_int=float, parse_constant=refuse),
+        lambda: json_document.parse(data),
+    ):
+        try:
+            answers.append(repr(read()))
+        except (ValueError, RecursionError) as error:
+            if str(error).startswith("more than "):
+                return
+            answers.append("refused")
+    check(answers[0] == answers[1], *answers)
 
 
 def run_ovf(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -> None:

@@ -392,7 +392,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
              "essential.OptionsTest.test_gates"),
     Mutation("shell: no document type", SHELL, " && ! grep -q '^!DOCTYPE' \"$work/lines\"", "",
              "essential_trouble.TroubleTest.test_goal_state"),
-    Mutation("shell: no proxy", SHELL, "unset http_proxy all_proxy HTTP_PROXY ALL_PROXY;", "",
+    Mutation("shell: no proxy", SHELL, "unset http_proxy all_proxy HTTP_PROXY ALL_PROXY && ", "",
              "essential.FirstBootTest.test_every_client"),
     Mutation("shell: no redirect", SHELL, " --max-redirect=0", "",
              "essential_trouble.TroubleTest.test_redirect_is_not_followed"),
@@ -402,8 +402,18 @@ MUTATIONS: Tuple[Mutation, ...] = (
              "essential.FirstBootTest.test_every_shell"),
     Mutation("shell: a label of 63 letters", SHELL, "-e 's/\\([^.]\\{63\\}\\)[^.]*/\\1/g' ", "",
              "essential.NameTest.test_as_python_makes_them"),
-    Mutation("shell: a pre-provisioned VM is left", SHELL, "'' | None | Unknown) ;;", "*) ;;",
+    Mutation("shell: a pre-provisioned VM is left", SHELL, "	if tells ppsType ", "	if false && tells ppsType ",
              "essential.NameTest.test_pre_provisioned"),
+    Mutation("shell: no link of the user's", SHELL, '[ "$(pwd -P):$(owner .)" = "$place:$uid" ] && ', "",
+             "essential_account.AccountTest.test_link_of_the_user"),
+    Mutation("shell: a key is whole", SHELL, "[ $#:$left = 0:0 ]", "true",
+             "essential_account.AccountTest.test_keys_that_are_none"),
+    Mutation("shell: a locked account", SHELL, 'edit /etc/shadow "$@" || return', "true",
+             "essential_account.AccountTest.test_account_that_is_there"),
+    Mutation("shell: no key twice", SHELL, '"$2" || echo "$kind', '"$2"; echo "$kind',
+             "essential_account.AccountTest.test_keys"),
+    Mutation("shell: what takes Python is promised", SHELL, "! wants custom_data ||", "true ||",
+             "essential_account.AccountTest"),
 )  # fmt: skip
 
 

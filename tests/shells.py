@@ -20,7 +20,9 @@ from tests import TOP
 from tests.guests import HOOK, BuiltTest, snapshot
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
-SPACES = ("--user", "--map-root-user", "--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
+ROOM = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
+# Accounts take more users than root: a plain user has them by /etc/subuid.
+SPACES = ROOM if os.geteuid() == 0 else ("--user", "--map-root-user", "--map-auto", *ROOM)
 SHELLS = ("busybox ash", "dash", "bash", "mksh", "yash")
 CLIENTS = ("busybox wget", "wget", "curl", "busybox nc", "nc.openbsd", "nc.traditional")
 
@@ -29,6 +31,9 @@ MACHINE = {
     DMI + "/product_uuid": VM_ID.upper() + "\n",
     EFI + "/fw_platform_size": "64\n",
     "/etc/hostname": "image\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/group": "root:x:0:\nadm:x:4:\nwheel:x:10:root\n",
+    "/etc/shadow": "root:*:19000:0:99999:7:::\n",
 }
 INSTALLED = "/var/lib/azure-provisioning/install"
 LOG = "/var/log/azure-provisioning.log"
@@ -37,6 +42,7 @@ READY = (
     "<RoleInstanceList><Role><InstanceId>" + INSTANCE_ID + "</InstanceId><Health><State>Ready</State></Health></Role>"
     "</RoleInstanceList></Container></Health>"
 )
+VALUES = "/metadata/instance/compute/"
 STORY = ["imds 200", "goalstate 200", "health 200"]
 
 # What a test's own copy of the script has before its first command: a second of it, and of its clock, is shorter.
@@ -111,13 +117,19 @@ class Told(NamedTuple):
 
     @property
     def asked(self) -> "List[str]":
-        """What was asked of Azure, in short: `imds 200`, `name 200`, `goalstate 200`, `health 410`."""
-        kinds = {"/metadata/instance?": "imds", "/metadata/instance/compute/name": "name"}
+        """What was asked of Azure, in short: `imds 200`, `goalstate 200`, `health 410`; see `values` for the rest."""
         found = []
         for _, target, _, _, status in self.requests:
-            kind = next((kind for start, kind in kinds.items() if target.startswith(start)), target.partition("=")[2])
-            found.append("%s %d" % (kind, status))
+            if not target.startswith(VALUES):
+                kind = "imds" if target.startswith("/metadata/instance?") else target.partition("=")[2]
+                found.append("%s %d" % (kind, status))
         return found
+
+    @property
+    def values(self) -> "List[str]":
+        """The single values of the instance that were asked for: `name 200`, `publicKeys/0/keyData 404`."""
+        asked = [(target, status) for _, target, _, _, status in self.requests if target.startswith(VALUES)]
+        return ["%s %d" % (target[len(VALUES) :].partition("?")[0], status) for target, status in asked]
 
 
 class ShellTest(BuiltTest):

@@ -46,7 +46,6 @@ GOOD: Dict[str, str] = {
     LIBRARY + "/lib-dynload/_posixsubprocess.cpython-311-x86_64-linux-gnu.so": "",
     LIBRARY + "/lib-dynload/math.so": "",
     LIBRARY + "/lib-dynload/fcntl.cpython-311.so": "",
-    LIBRARY + "/json/__init__.py": "",
     "/boot/vmlinuz-" + KERNEL: "",
     "/boot/grub/grub.cfg": GRUB,
     MODULES + "/modules.builtin": "kernel/drivers/rtc/rtc-cmos.ko\n",
@@ -68,7 +67,7 @@ GOOD: Dict[str, str] = {
 }
 GOOD.update(("%s/kernel/%s.ko.xz" % (MODULES, path), "") for path in DRIVERS.values())
 GOOD.update(("%s/%s.py" % (LIBRARY, name), "") for name in interpreter.NEEDED if not name.startswith("_"))
-for _name in ("binascii", "pyexpat", "select", "math", "fcntl", "json", "sys", "time", "errno", "itertools", "marshal"):
+for _name in ("binascii", "pyexpat", "select", "math", "fcntl", "sys", "time", "errno", "itertools", "marshal"):
     del GOOD["%s/%s.py" % (LIBRARY, _name)]
 
 

@@ -48,7 +48,7 @@ class TroubleTest(EssentialTest):
                 self.choose(self.shell, client)
                 told = self.boot(faults=met)
                 self.check_ready(told)
-                self.assertEqual(len(told.requests), len(met) + 3 + ("report-reset" in met))
+                self.assertEqual(len(told.asked), len(met) + 3 + ("report-reset" in met))
 
     def test_redirect_is_not_followed(self) -> None:
         """Also not to where a good answer would be. Only busybox's wget cannot be kept from it."""

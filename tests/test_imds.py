@@ -32,10 +32,7 @@ class ParseTest(GuestTest):
             (b'{"compute": {"x": 1}}', (None, "", "")),
             (b'{"compute": {"name": "a", "name": "b"}}', (None, "", "b")),
             (b'{"compute": {"name": "a", "n": %s}}' % (b"9" * 900000), (None, "", "a")),
-            (
-                b'{"compute": {"name": "a", "n": 1e%s, "m": NaN, "o": -Infinity}}' % (b"9" * 9),
-                (None, "", "a"),
-            ),
+            (b'{"compute": {"name": "a", "n": 1e%s}}' % (b"9" * 9), (None, "", "a")),
             (b'{"compute": {"name": "\\ud800"}}', (None, "", "?")),
             ('{"compute": {"name": "m\xfcller"}}'.encode("utf-8"), (None, "", "m\xfcller")),
         ]
@@ -73,6 +70,7 @@ class ParseTest(GuestTest):
             b"[" * 1000000,
             b'{"a":' * 200000,
             b'{"compute": {"name": "a\nb"}}',
+            b'{"compute": {"name": "a", "n": NaN}}',
             bytes(range(256)) * 100,
         ]
         for body in table:

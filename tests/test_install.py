@@ -7,6 +7,7 @@ import unittest
 from typing import Dict, List, Optional
 
 from azure_provisioning.config import PATH as OPTIONS
+from azure_provisioning.image.check.interpreter import NEEDED
 from azure_provisioning.init.table import disable
 from tests import TOP, images
 from tests.images import IMAGES, SUPPORTED, ImageTest, built_file, call, cli, listing
@@ -492,7 +493,7 @@ class PythonTest(ImageTest):
             self.assertIn("/bin/sh", self.text(text) or "")
             self.assertNotIn(" -I", self.text(text) or "")
             (line,) = [line for line in result.err.splitlines() if "warning" in line]
-            self.assertRegex(line, "no Python 3.6 .* makes no account and no keys")
+            self.assertRegex(line, "no Python 3.6 .* in the shell, which sets no password")
             self.assertIn("python=/bin/sh\n", self.text(MANIFEST) or "")
             self.uninstall()
             self.assertIsNone(self.text(text))
@@ -500,28 +501,35 @@ class PythonTest(ImageTest):
     def test_shell_needs_something_that_speaks_http(self) -> None:
         self.image("systemd", python=False)
         self.fill({"/bin/sh": "x"})
-        self.assertIn("no curl, wget or nc", self.install().err)
+        self.assertIn("no curl, wget or nc", self.refused("install"))
+        for client in ("curl", "wget", "nc"):
+            self.fill({"/usr/bin/" + client: "x"})
+            self.install()
+            self.uninstall()
+            os.unlink(self.root + "/usr/bin/" + client)
 
     def test_options_that_no_shell_fulfils(self) -> None:
         self.image("systemd", python=False)
-        self.fill({"/bin/sh": "x"})
-        for line in ("account = yes", "ssh_keys = yes", "host_keys = new", "custom_data = run", "user_data = keep"):
+        self.fill({"/bin/sh": "x", "/bin/wget": "x"})
+        for line in ("password = yes", "password_login = yes", "custom_data = run", "user_data = keep"):
             self.fill({OPTIONS: line + "\n"})
             self.assertIn("(options=%s)" % line.partition(" ")[0], self.refused("install"))
-        for line in ("account = no", "host_keys = keep", "custom_data = no", "hostname = yes", "account = maybe"):
+        for line in ("account = yes", "ssh_keys = yes", "sudo = yes", "host_keys = new", "custom_data = no"):
             self.fill({OPTIONS: line + "\n"})
             self.install()
 
     def test_python_whose_library_is_cut_down(self) -> None:
-        """As Debian's python3-minimal: the interpreter is there, and json is not. The hook calls it all the same."""
+        """The interpreter is there, and a module is not that a boot needs. The hook calls it all the same."""
         library = "/usr/lib/python3.11/"
         self.image("systemd")
-        self.fill({library + name: "" for name in ("os.py", "socket.py", "subprocess.pyc", "json.txt")})
+        names = [name for name in NEEDED if name != "socket"]
+        self.fill({library + name + ".py": "" for name in names})
+        self.fill({library + "socket.txt": ""})
         self.fill({"/bin/wget": "x"})
         result = self.install()
-        self.assertIn("warning: /usr/bin/python3 lacks the modules json: a boot sets the name", result.err)
+        self.assertIn("warning: /usr/bin/python3 lacks the modules socket: a boot goes on in the shell", result.err)
         self.assertIn("ExecStart=/usr/bin/python3 -I -S ", self.text(UNIT) or "")
-        self.fill({library + "json/__init__.py": ""})
+        self.fill({library + "socket.pyc": ""})
         self.assertNotIn("lacks", self.install().err)
 
     def test_named(self) -> None:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 # The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
 # What the story loads of Python's library as it goes: found missing here, before anything was changed.
-LIBRARY = ("fcntl", "json", "pyexpat", "socket")
-FOR_KEYS = ("binascii", "fnmatch", "hashlib")  # what host keys, keys and passwords take: half as much again to load
+LIBRARY = ("binascii", "fcntl", "fnmatch", "hashlib", "pyexpat", "socket", "struct", "typing")
 
 
 def main(argv: "List[str]") -> int:
@@ -100,8 +99,7 @@ def run(console: Console, *, detach: bool, force: bool = False) -> int:
     if boot is None:
         return 0
     must_be_root(system, "set this VM up")
-    keys = boot.options.host_keys == "new" or boot.options.wants("password", "ssh_keys")
-    for name in LIBRARY + (FOR_KEYS if keys else ()):
+    for name in LIBRARY:
         import_module(name)
     return provision(boot, detach=detach)
 

@@ -168,7 +168,8 @@ ROWS = (
         "`authorizedkeysfile=`",
     ),
     row(
-        "a symlink is in the way / too many levels of symbolic links / not a regular file / not a folder / "
+        "a symlink is in the way / the ssh keys cannot be added / too many levels of symbolic links / "
+        "not a regular file / not a folder / "
         "something is mounted here / file too large / not a path",
         "what lies at `path=`, or on the way to it, is not what belongs there",
         "Remove it from the image",
@@ -216,6 +217,13 @@ ROWS = (
         WITHOUT_PYTHON,
         "without Python: IMDS did not answer, or not usefully; `problem=` says which",
         "Do what this table has for the reason in `problem=`",
+        "`problem=`",
+    ),
+    row(
+        "nobody can log in",
+        "without Python: the account is locked or has expired, its keys are not where sshd looks for them, or the VM "
+        "has only a password",
+        "Mend the account in the image, or give the VM an SSH key",
         "`problem=`",
     ),
     row(

@@ -136,7 +136,8 @@ def _imds(machine: Vm, path: str) -> Tuple[int, str, bytes]:
     # A leaf as text, as the origin's own unit asks for it.
     leaf: Any = document
     for part in path.partition("?")[0][len("/metadata/instance/") :].split("/"):
-        leaf = leaf.get(part) if isinstance(leaf, dict) else None
+        named = leaf if isinstance(leaf, dict) else {str(index): value for index, value in enumerate(leaf or ())}
+        leaf = named.get(part)
     if leaf is None:
         return 404, "application/json", b'{"error": "Not found"}'
     return 200, "text/plain; charset=utf-8", (leaf if isinstance(leaf, str) else json.dumps(leaf)).encode()

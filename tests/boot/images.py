@@ -290,7 +290,13 @@ rm -rf /usr/lib/python3* /usr/local/lib/python3*
 for name in wget nc; do ln -sf /bin/busybox /usr/bin/$name; done
 """
 
-# Debian's python3-minimal: a Python with half of its library.
+# The least: nothing to ask Azure with but busybox's wget, and no useradd; Debian's busybox has no adduser either.
+BARE = r"""
+rm -f /usr/bin/nc /usr/sbin/useradd /usr/sbin/adduser
+! command -v curl nc useradd adduser
+"""
+
+# Debian's python3-minimal: a Python with half of its library, which has all that a boot needs.
 HALF_PYTHON = r"""
 dpkg --purge --force-depends python3 libpython3-stdlib python3.11 libpython3.11-stdlib >/dev/null 2>&1
 python3 -c pass
@@ -474,6 +480,18 @@ _TABLE = (
         "udhcpc",
         ("busybox-static", "udhcpc"),
         BUSYBOX + NO_PYTHON,
+        BUSYBOX_ENABLED,
+        BUSYBOX_ASK,
+        DROPBEAR,
+        stories=("essential",),
+    ),
+    Image(
+        "bare",
+        "bookworm",
+        "busybox rcS",
+        "udhcpc",
+        ("busybox-static", "udhcpc"),
+        BUSYBOX + NO_PYTHON + BARE,
         BUSYBOX_ENABLED,
         BUSYBOX_ASK,
         DROPBEAR,

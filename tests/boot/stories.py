@@ -84,12 +84,14 @@ def _quiet(scene: Scene, same: Vm, command: str) -> float:
 
 
 def essential(scene: Scene) -> None:
-    """Without a whole Python: named, Ready once after a power cut at the report, and a silent second boot."""
-    same = vm(15, generation=1)
+    """Without a whole Python: named, Ready once after a power cut at the report, a login that becomes root, and a
+    silent second boot."""
+    same = replace(vm(15, generation=1), ssh_key=scene.login.public)
     _cut(scene, same, _reported, True, 0.0)
     _whole(scene, "after a cut at the report")
     with scene.boot(same) as boot:
         scene.figures["ready"] = _comes_up(boot, same)
+        _lets_in(boot, same)
         boot.machine.power_off()
     _done(scene, same)
     scene.figures["second"] = _quiet(scene, vm(15, generation=2), "true")
@@ -415,7 +417,7 @@ _ALL = (
     Story("barred", barred, "hooked", images=("networkd",)),
     Story("frozen", frozen, "hooked", images=("networkd",)),
     Story("bare", bare, "hooked", images=("sysvinit-plain",)),
-    Story("essential", essential, "hooked", images=("no-python", "half-python")),
+    Story("essential", essential, "hooked", images=("no-python", "bare", "half-python")),
     Story("down", down, "hooked", waits=True),
     Story("never", never, "hooked", waits=True, images=HOOK_IMAGES),
     Story("slow", slow, "hooked", waits=True, images=("networkd",)),

@@ -1,10 +1,9 @@
 """The Instance Metadata Service: what Azure knows of this VM, as one JSON document."""
 
-import json
-
 from ..door.system import System
 from ..errors import BadReply
 from ..records import Instance
+from . import json_document
 from .transport import ANSWER_SECONDS, Peer, Reply, accept, describe, exchange
 
 TYPE_CHECKING = False
@@ -91,10 +90,8 @@ def older_versions(refusal: bytes) -> "List[str]":
 def parse_instance(body: bytes) -> Instance:
     """The instance that a JSON document describes; raises BadReply for anything else."""
     try:
-        # No number is needed, and as an integer one of a million digits would take minutes.
-        document = json.loads(body.decode("utf-8-sig"), parse_int=float)
-    except RecursionError as error:
-        raise BadReply("error parsing IMDS metadata", problem="JSON too deep") from error
+        document = json_document.parse(body)
     except ValueError as error:
-        raise BadReply("error parsing IMDS metadata", problem="no JSON") from error
+        problem = "JSON too deep" if "values in one another" in str(error) else "no JSON"
+        raise BadReply("error parsing IMDS metadata", problem=problem) from error
     return Instance.from_json(document)

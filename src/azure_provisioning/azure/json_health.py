@@ -4,16 +4,15 @@ Microsoft's azure-init reports so and in no other way (libazureinit/src/health.r
 503 means "not yet" is in its issue 186.
 """
 
-import json
-
 from .. import __version__
 from ..door.system import System
 from .description import AGENT, LIMIT
+from .json_document import quote
 from .transport import REPORT_SECONDS, Peer, Reply, accept, exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict
+    from typing import Callable
 
     from ..errors import ProvisionError
 
@@ -46,8 +45,8 @@ def report_by_json(
 
 def health_json(problem: str) -> str:
     """The report; its description is cut to 512 characters, and has no lone surrogates, which are no text."""
-    report: "Dict[str, object]" = {"state": "Ready"}
-    if problem:
-        description = problem[:LIMIT].encode("utf-8", "replace").decode("utf-8")
-        report = {"state": "NotReady", "details": {"subStatus": "ProvisioningFailed", "description": description}}
-    return json.dumps(report)
+    if not problem:
+        return '{"state": "Ready"}'
+    description = problem[:LIMIT].encode("utf-8", "replace").decode("utf-8")
+    details = '{"subStatus": "ProvisioningFailed", "description": %s}' % quote(description)
+    return '{"state": "NotReady", "details": %s}' % details

@@ -19,9 +19,8 @@ USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/lib
 NAMED = re.compile(r"(?:platform-)?python|pypy")
 PROGRAM_LIMIT = 32 << 20  # bytes of a program that are searched
 FOLDERS = ("/usr/bin", "/usr/local/bin")
-LIBRARIES = ("lib", "lib64")
-RARE = ("json", "socket", "subprocess")  # what small Pythons lack of the library that a boot needs
-WITHOUT = "a boot sets the name and reports Ready, and makes no account and no keys"
+WITHOUT = "a boot goes on in the shell, which sets no password, keeps no customData and grows no disk"
+CLIENTS = ("curl", "wget", "nc")  # by which the shell asks Azure
 
 
 def find_interpreter(system: System, wanted: "Optional[str]") -> str:
@@ -34,27 +33,9 @@ def find_interpreter(system: System, wanted: "Optional[str]") -> str:
         raise
 
 
-def describe_lack(system: System, python: str) -> str:
-    """Why a boot would have to do without Python, in words; empty if it need not."""
-    if python == SHELL:
-        return "there is no Python 3.6 or newer"
-    versions = [re.search(r"/python(3\.\d+)$", step) for step in system.chain(python)]
-    for prefix in ("/usr", "/usr/local"):
-        for folder in LIBRARIES:
-            for version in {match.group(1) for match in versions if match}:
-                library = "%s/%s/python%s" % (prefix, folder, version)
-                names = set(system.list(library))
-                lacking = [name for name in RARE if not names & {name, name + ".py", name + ".pyc"}]
-                if "os.py" in names and lacking:
-                    return "%s lacks the modules %s" % (python, ", ".join(lacking))
-    return ""
-
-
 def unheard_options(options: "Options") -> "List[str]":
     """The options, among those that somebody wrote down, that ask for what the shell does not do."""
-    takes_python = [row[0] for row in TABLE if row[3]]
-    asked = [key for key in takes_python if key in options.given and options.wants(key)]
-    return [key for key in asked if (key, getattr(options, key)) != ("host_keys", "keep")]
+    return [row[0] for row in TABLE if row[3] and row[0] in options.given and options.wants(row[0])]
 
 
 def find_python(system: System, wanted: "Optional[str]") -> str:

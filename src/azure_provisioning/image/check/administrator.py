@@ -13,6 +13,7 @@ from ...guest.privilege import find_sudo
 from ..command import Command
 from .disk import read_fstab
 from .finding import Finding, error, ok, warning
+from .interpreter import who_runs
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
@@ -35,7 +36,11 @@ def check_account(image: Image) -> "Iterator[Finding]":
     if not image.options.account:
         yield warning("account", "account = no: nobody can log in but who is in the image")
         return
+    where = who_runs(image)
     missing = [path for path in (PASSWD, GROUP) if not system.read_text(path)]
+    if where is None:
+        yield error("account", "neither a Python nor a shell can make one")
+        return
     if missing:
         yield error("account", "no account can be made without %s" % " and ".join(missing))
         return
@@ -45,7 +50,7 @@ def check_account(image: Image) -> "Iterator[Finding]":
         yield error("account", "the administrator would have no shell: %s" % problem)
         return
     tool = "useradd" if find_tool(system, "useradd") else "adduser" if find_applet(system, "adduser") else ""
-    yield ok("account", "made by %s, with %s" % (tool or "editing the files", shell))
+    yield ok("account", "made%s by %s, with %s" % (where, tool or "editing the files", shell))
 
 
 def check_privilege(image: Image) -> "Iterator[Finding]":

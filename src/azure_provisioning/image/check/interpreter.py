@@ -10,7 +10,7 @@ from ...errors import GuestError, ProvisionError
 from ...init import table
 from ...init.unit import SHELL
 from ..command import Command
-from ..python import RARE, WITHOUT, describe_lack, find_interpreter, is_too_old, unheard_options
+from ..python import CLIENTS, WITHOUT, find_interpreter, is_too_old, unheard_options
 from .elf import Wants, missing_libraries
 from .finding import Finding, error, ok, warning
 from .hook import find_command
@@ -19,8 +19,8 @@ from .subject import Image
 # Every module of the standard library that a first boot loads, and those in C that they are nothing without.
 NEEDED = """
     _posixsubprocess _socket binascii collections contextlib enum errno fcntl fnmatch functools hashlib importlib
-    itertools json marshal math os posix pyexpat re select selectors signal socket stat subprocess sys tempfile
-    threading time traceback types typing zipimport
+    itertools marshal math os posix pyexpat re select selectors signal socket stat struct subprocess sys threading time
+    types typing zipimport
     """.split()  # noqa: SIM905
 BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for what is built in
 ASK = (
@@ -66,8 +66,42 @@ def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]
         yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
     else:
         yield warning("python", "%s: %s" % (lack, WITHOUT), remedy)
-    if not image.system.find_program("curl", "wget", "nc"):
+    if not image.system.find_program(*CLIENTS):
         yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
+
+
+def describe_lack(system: System, path: str) -> str:
+    """Why a boot goes on in the shell, in words, where the hook runs `path`; empty if it does not.
+
+    A Python that lacks any module says so before it writes anything, and hands the boot over.
+    """
+    if path == SHELL:
+        return "there is no Python 3.6 or newer"
+    missing = missing_modules(system, path)
+    if not missing or has_broken(system, path):
+        return ""
+    return "%s lacks the modules %s" % (path, ", ".join(missing))
+
+
+def has_broken(system: System, path: str) -> bool:
+    """Is a module of an image's Python there, and cannot be loaded? Then a boot only reports that it is broken."""
+    version = None if system.can_run else find_version(system, path)
+    return version is not None and bool(tell_missing(system, path, version, modules(system, path, version))[2])
+
+
+def lack_of_hook(system: System) -> str:
+    """The same of the hook that is there, or that `install` would write. Raises ProvisionError if that runs nothing."""
+    _, links = table.find_hook(system)
+    path = find_command(system, links[0])[0] if links else ""
+    return describe_lack(system, find_interpreter(system, path or None))
+
+
+def who_runs(image: Image) -> "Optional[str]":
+    """What brings a VM of this image up: "" for Python, " in the shell" without a whole one; None if nothing does."""
+    try:
+        return " in the shell" if image.once(lack_of_hook) else ""
+    except ProvisionError:
+        return None
 
 
 def missing_modules(system: System, path: str) -> "Optional[List[str]]":
@@ -151,15 +185,15 @@ def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Fi
 def judge(
     image: Image, path: str, version: str, missing: "List[str]", remedy: Command, names: str = ""
 ) -> "Iterator[Finding]":
-    """All there? Without what a boot loads first the shell goes on; without another module it would break off.
+    """All there? Else the shell goes on; but not for a module that is there and cannot be loaded.
 
     `names`: the missing modules for people.
     """
     lack = "%s (%s) lacks: %s" % (path, version, names or " ".join(missing))
-    if set(missing) & set(RARE):
-        yield from look_without(image, lack, remedy)
-    elif missing:
+    if names and names != " ".join(missing):
         yield error("python", lack, remedy)
+    elif missing:
+        yield from look_without(image, lack, remedy)
     else:
         yield ok("python", "%s is Python %s and has all modules" % (path, version))
 

@@ -14,6 +14,7 @@ from ...guest.sshd_access import listed
 from ...init.systems.systemd import find_unit
 from ..command import Command
 from .finding import Finding, error, ok, warning
+from .interpreter import who_runs
 from .subject import Image
 
 SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.socket", "openssh*", "dropbear@*")
@@ -53,10 +54,13 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
         tool, name = system.find_program("dropbearkey"), "dropbearkey"
     else:
         return  # check_server said so
+    where = who_runs(image)
     if image.options.host_keys == "new":
-        if tool:
+        if where is None:
+            yield error("host-keys", "neither a Python nor a shell can make new ones")
+        elif tool:
             made = "the first boot replaces those of the image" if keys else "the first boot makes them"
-            yield ok("host-keys", "%s, by %s" % (made, name))
+            yield ok("host-keys", "%s%s, by %s" % (made, where, name))
         elif keys:
             message = "%s is missing: every VM of this image has the same host keys" % name
             yield warning("host-keys", message, image.add("ssh"))

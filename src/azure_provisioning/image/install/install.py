@@ -17,9 +17,9 @@ from ...records import Hook
 from ...story import state
 from ...story.lasting import find_mismatch
 from ..check.disk import kind_of
-from ..check.interpreter import missing_modules
+from ..check.interpreter import describe_lack, missing_modules
 from ..check.subject import Image
-from ..python import WITHOUT, describe_lack, find_interpreter, is_python, unheard_options
+from ..python import CLIENTS, WITHOUT, find_interpreter, is_python, unheard_options
 from ..root import check_root
 
 TYPE_CHECKING = False
@@ -53,6 +53,11 @@ def install(
             "%s, and the options ask for what takes it" % lack,
             advice="install the distro's full python3 package there, or take them out of " + config.PATH,
             options=" ".join(unheard),
+        )
+    if lack and python is None and not system.find_program(*CLIENTS):
+        raise ProvisionError(
+            "%s, and no curl, wget or nc: a boot could not ask Azure" % lack,
+            advice="install the distro's python3 package there, or one of the three",
         )
     complete = False
     system.begin()
@@ -96,8 +101,6 @@ def install(
         console.warn(unlabelled)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
-        if not system.find_program("curl", "wget", "nc"):
-            console.warn("there is no curl, wget or nc either, and a boot needs one of them")
     forgotten = find_mismatch(system.volatile if system.root == "/" else partial(kind_of, Image(system)))
     if forgotten:
         console.warn(forgotten)

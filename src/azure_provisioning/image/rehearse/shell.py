@@ -1,0 +1,252 @@
+"""The first boot of an image without a whole Python: the shell part, played by this machine's shell and tools.
+
+It runs in name spaces of its own, in a room whose system folders are this machine's, read-only, and whose others are
+the scratch copy's, from which nothing can be executed. Only these tools are found there, and a program of the image
+stands for itself by its name alone: nothing of the image is executed.
+"""
+
+import os
+import re
+import shlex
+import sys
+
+from ...door.system import System
+from ...door.text import lines_in
+from ...errors import GuestError, ProvisionError
+from ...guest import privilege, sshd_config
+from ...guest.account import choose_shell
+from ...init import manifest, table
+from ..python import CLIENTS
+from .scratch import Scratch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Tuple
+
+    from ...console import Console
+
+BASE = """
+    base64 cat chmod chown cmp cp cut date grep head hostname id kill ln ls mkdir mktemp mv od readlink rm rmdir sed sh
+    sleep sort tail tr true wc
+    """.split()  # noqa: SIM905
+# What the script reads of an image; folders with all that lies in them.
+FILES = (
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/login.defs",
+    "/etc/shells",
+    "/etc/hostname",
+    "/etc/HOSTNAME",
+    "/etc/slackware-version",
+    "/etc/sudoers",
+    "/etc/doas.conf",
+    "/etc/azure-provisioning.conf",
+)
+FOLDERS = (
+    "/etc/skel",
+    "/etc/sudoers.d",
+    "/etc/doas.d",
+    "/etc/azure-provisioning/ready.d",
+    "/var/lib/azure-provisioning",
+)
+DEPTH, NUMBER = 8, 1000  # folders in one another, and files in all of them
+DEADLINE, SECONDS = 60, 90.0  # of the boot, and for all of it
+BEGINNING = b"\ncase $#:$1:$2 in\n"  # the first command after the functions of the script
+SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "nix", "gnu")
+
+# $1: the room, $2: the copy, $3: the tools
+ENTER = """
+set -e
+mount -t tmpfs -o mode=755 none "$1"
+cd "$1"
+for name in %s; do
+	if [ -L "/$name" ]; then cp -P "/$name" "$name"
+	elif [ -d "/$name" ]; then
+		mkdir "$name"
+		mount --rbind "/$name" "$name"
+		mount -o remount,bind,ro "$name"
+	fi
+done
+mkdir dev run tmp tools
+for place in "$2"/*; do
+	name=${place##*/}
+	[ ! -e "$name" ] && [ ! -L "$name" ] || continue
+	if [ -L "$place" ]; then cp -P "$place" "$name"
+	elif [ -d "$place" ]; then
+		mkdir "$name"
+		mount --bind "$place" "$name"
+		mount -o remount,bind,noexec,nosuid,nodev "$name"
+	fi
+done
+: >dev/null
+mount --bind /dev/null dev/null
+mount --bind "$3" tools
+mount -o remount,bind,ro tools
+exec chroot . /tools/sh /tools/azure-provisioning --without-python run
+""" % " ".join(SYSTEM)
+
+# Put before the script's first command. What is the image's to say is said by what was read of it.
+INSTEAD = """
+option() {
+	case $1 in
+	imds | wireserver) echo %(endpoint)s ;;
+	deadline) echo %(deadline)d ;;
+	*) sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" $options 2>/dev/null | sed -n 's/[[:space:]]*$//; $p' ;;
+	esac
+}
+choose_shell() { echo %(shell)s; }
+is_shell() { case $1 in %(shells)s) ;; *) false ;; esac; }
+make_host_keys() { say 'host_keys: made at the boot, not here'; }
+tell_host_keys() { true; }
+pass_gates() {
+	for gate in "/etc/$agent/ready.d"/*[!~]; do [ ! -f "$gate" ] || say "${gate##*/}: not run"; done
+}
+"""
+
+
+def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> int:
+    """The exit code of the boot of `system`. Raises ProvisionError where this machine cannot play it."""
+    here = System()
+    if os.geteuid() != 0:
+        raise refuse("only root can enter a room for it, or who has a range in /etc/subuid")
+    tools = [here.find_program(name) for name in ("unshare", "mount", "chroot")]
+    if None in tools or not here.is_program("/bin/sh"):
+        raise refuse("unshare, mount or chroot is missing here")
+    room, shelf = system.root + ".room", system.root + ".tools"
+    for place in (room, shelf):
+        System(os.path.dirname(place)).make_dirs("/" + os.path.basename(place))
+    bring(system)
+    lay_tools(system, here, System(shelf))
+    System(shelf).write("/azure-provisioning", script(system, program, endpoint))
+    inner = ["/bin/sh", "-c", ENTER, "sh", room, system.root, shelf]
+    try:
+        code, printed = here.execute(
+            [str(tools[0]), "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", *inner], SECONDS
+        )
+    except GuestError as error:
+        raise refuse(str(error)) from error
+    told = False
+    for line in lines_in(printed):
+        words = line.partition("azure-provisioning: ")
+        told = told or not words[0]
+        console.say(words[2] if not words[0] and words[1] else line)
+    if not told:
+        raise refuse(printed.strip()[-200:] or "it ended with %d" % code)
+    return code
+
+
+def is_own_connection(address: "Tuple[str, int]") -> bool:
+    """Is this the end, on loopback, of a connection that a process of ours has? The kernel says whose each is."""
+    numbers = [int(part) for part in reversed(address[0].split("."))]
+    if sys.byteorder == "big":
+        numbers.reverse()
+    wanted = "%02X%02X%02X%02X:%04X" % (*numbers, address[1])
+    rows = [line.split() for line in lines_in(System().read_text("/proc/net/tcp") or "")]
+    return any(len(row) > 7 and row[1] == wanted and row[7] == str(os.geteuid()) for row in rows)
+
+
+def refuse(problem: str) -> ProvisionError:
+    """Why there is no rehearsal."""
+    return ProvisionError(
+        "the shell part, by which this image would boot, cannot be rehearsed here",
+        advice="rehearse where it can be, or install the distro's full python3 package in the image",
+        problem=problem,
+    )
+
+
+def bring(system: Scratch) -> None:
+    """Bring over all that the script may read: it cannot ask the image."""
+    for name in system.list("/"):
+        system.look("/" + name)
+    system.make_dirs("/home")
+    left = [NUMBER]
+    paths = list(FILES)
+    _, links = table.find_hook(system)
+    paths += links + [link + "/run" for link in links] + [link + "/down" for link in links]
+    paths += manifest.values(system, "link")
+    for path in paths:
+        bring_file(system, path)
+    homes = [line.split(":")[5] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
+    for home in homes:
+        if home.startswith("/home/"):
+            bring_file(system, home + "/.ssh/authorized_keys")
+    for folder in FOLDERS:
+        bring_folder(system, folder, DEPTH, left)
+
+
+def bring_file(system: Scratch, path: str) -> None:
+    """The content of a file; what is none stays as it is."""
+    found = system.stat(path)
+    if found is not None and not system.is_dir(path):
+        try:
+            system.read(path)
+        except GuestError:
+            return  # no regular file: its stand-in is none either
+
+
+def bring_folder(system: Scratch, folder: str, depth: int, left: "List[int]") -> None:
+    """All that lies in it. Raises ProvisionError if that is too much."""
+    for name in system.list(folder):
+        left[0] -= 1
+        if left[0] < 0 or depth == 0:
+            raise refuse("too much lies in %s" % folder)
+        path = folder + "/" + name
+        if system.is_dir(path) and not system.is_link(path):
+            bring_folder(system, path, depth - 1, left)
+        else:
+            bring_file(system, path)
+
+
+def lay_tools(system: Scratch, here: System, shelf: System) -> None:
+    """A folder with this machine's tools, and with stand-ins for what the image has and the script only looks for."""
+    for name in BASE:
+        path = here.find_program(name)
+        if path is None:
+            raise refuse("%s is missing here" % name)
+        shelf.link(path, "/" + name)
+    shelf.link(here.find_program("true") or "", "/sync")  # what is copied need not reach this machine's disk
+    theirs = [name for name in CLIENTS if system.find_program(name)]
+    ours = [name for name in CLIENTS if here.find_program(name)]
+    if theirs and not ours:
+        raise refuse("there is no curl, wget or nc here")
+    for name in [name for name in ours if name in theirs] or ours[: len(theirs)]:
+        shelf.link(here.find_program(name) or "", "/" + name)
+    if system.find_program("sudo"):
+        stand_in(shelf, "/sudo", "")
+    if system.find_program("doas"):
+        stand_in(shelf, "/doas", "# %s\n" % privilege.DOAS_FOLDER if privilege.knows_folder(system) else "")
+    if system.find_program("sshd"):
+        keys = sshd_config.settings(system).get("authorizedkeysfile", "")
+        stand_in(shelf, "/sshd", "echo %s\n" % shlex.quote("authorizedkeysfile " + keys) if keys else "")
+
+
+def stand_in(shelf: System, path: str, text: str) -> None:
+    """A program that prints at most a line."""
+    shelf.write(path, "#!/bin/sh\n" + text, mode=0o755)
+
+
+def script(system: Scratch, program: bytes, endpoint: str) -> bytes:
+    """The file's own script, with our tools and in the place of what takes the image's programs."""
+    text, found, rest = program.partition(BEGINNING)
+    text, count = re.subn(rb"(?m)^export PATH=\S+", b"export PATH=/tools", text)
+    if not found or count != 1:
+        raise refuse("this file has no shell part")
+    shells = [line.split(":")[6] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
+    usable = sorted({shell for shell in shells if shell and system.is_program(shell)} | {first_shell(system)})
+    instead = INSTEAD % {
+        "endpoint": endpoint,
+        "deadline": DEADLINE,
+        "shell": shlex.quote(first_shell(system)),
+        "shells": " | ".join(map(shlex.quote, usable)),
+    }
+    return text + instead.encode("utf-8", "surrogateescape") + found + rest
+
+
+def first_shell(system: Scratch) -> str:
+    """What the administrator would get."""
+    try:
+        return choose_shell(system)
+    except GuestError:
+        return "/bin/sh"

@@ -1,0 +1,154 @@
+"""What `check` says, what `rehearse` shows and what the boot then does are the same, image by image, with a Python and
+without one."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from typing import Dict, List, NamedTuple, Optional
+
+from azure_provisioning.guest.accounts import find_account
+from azure_provisioning.init.table import find_hook
+from tests.images import IMAGES, cli
+from tests.shells import MACHINE, PROGRAM, ShellTest, find
+from tests.sound import GOOD
+
+KEYS = "/home/azureuser/.ssh/authorized_keys"
+LOGIN = {
+    "/usr/sbin/sshd": "#!/bin/sh\nexit 1\n",
+    "/usr/bin/ssh-keygen": "#!/bin/sh\nmkdir -p /etc/ssh\necho new >/etc/ssh/ssh_host_ed25519_key\n",
+    "/etc/sudoers": "@includedir /etc/sudoers.d\n",
+    "/usr/bin/sudo": "#!/bin/sh\n",
+    "/etc/ssh/sshd_config": "Port 22\n",
+}
+
+
+class Outcome(NamedTuple):
+    """What comes of a first boot, as each of the three has it."""
+
+    ready: bool
+    account: bool
+    keys: "Optional[str]"  # the text of the file; None if there is none
+    becomes_root: bool
+
+
+class AgreementTest(ShellTest):
+    places = [sys.base_prefix] if sys.base_prefix != "/usr" else []
+
+    def make(self, name: str, python: bool, files: "Optional[Dict[str, str]]" = None) -> None:
+        """The image called `name`, that could boot: with a busybox and a real shell, and perhaps with a Python."""
+        shutil.rmtree(self.root)
+        os.mkdir(self.root)
+        self.furnish(find("busybox") or "")
+        self.open_root()
+        for place in self.places:
+            os.makedirs(self.root + place, exist_ok=True)
+        laid = dict(MACHINE, **LOGIN)
+        laid.update({path: text for path, text in GOOD.items() if "python" in path} if python else {})
+        laid.update({"/usr/bin/python3": "-> python3.11"} if python else {})
+        laid.update(IMAGES[name])
+        laid.update(files or {})
+        for path, text in laid.items():
+            place = self.system.path(path, follow=False)
+            if not os.path.lexists(place):
+                self.fill({path: text})
+            if "bin/" in path and not os.path.islink(place):
+                os.chmod(place, 0o755)
+
+    def asked(self, *words: str) -> "Dict[str, str]":
+        """The level of each finding of `check`; of several about the same the worst."""
+        levels: "Dict[str, str]" = {}
+        for finding in json.loads(cli("check", "--json", "--root", self.root).out):
+            found = [levels.get(finding["id"], "ok"), finding["level"]]
+            levels[finding["id"]] = max(found, key=["ok", "warning", "error"].index)
+        return levels
+
+    def checked(self) -> Outcome:
+        """As `check` has it."""
+        levels = self.asked()
+        able = levels["python"] != "error" and levels["account"] == "ok"
+        return Outcome(
+            levels["python"] != "error", able, KEY_TEXT if able else None, able and levels["privilege"] == "ok"
+        )
+
+    def rehearsed(self) -> Outcome:
+        """As `rehearse` shows it."""
+        told = cli("rehearse", "--root", self.root)
+        self.assertNotIn("Traceback", told.err)
+        self.told = told.err
+        shown = dict(re.findall(r"(?m)^\+\+\+ (\S+)\n((?:(?:@@|[-+ ](?!\+\+ |-- ))[^\n]*\n)*)", told.out + "\n"))
+        keys = re.findall(r"(?m)^\+(.*)$", shown.get(KEYS, ""))
+        rule = "azureuser ALL" in shown.get("/etc/sudoers.d/90-azure-provisioning", "")
+        return Outcome(
+            told.code == 0 and "<State>Ready</State>" in told.out,
+            "\n+azureuser:" in shown.get("/etc/passwd", ""),
+            "".join(line + "\n" for line in keys) or None,
+            rule,
+        )
+
+    def booted(self, argv: "List[str]") -> Outcome:
+        """As it is."""
+        self.add(*argv, fresh=False)
+        told = self.boot_told = self.play()[0]
+        return Outcome(
+            told.code == 0 and any("<State>Ready</State>" in report for report in told.reports),
+            find_account(self.system, "azureuser") is not None,
+            self.text(KEYS),
+            self.system.exists("/etc/sudoers.d/90-azure-provisioning"),
+        )
+
+    def compare(self, python: bool, files: "Optional[Dict[str, str]]" = None) -> None:
+        """Install, ask all three, and boot what the hook calls."""
+        installed = cli("install", "--root", self.root)
+        checked, rehearsed = self.checked(), self.rehearsed()
+        hook = [os.path.realpath(sys.executable), "-I", "-S"] if python else ["/bin/sh"]
+        if installed.code == 0:
+            self.assertTrue(find_hook(self.system)[1])
+        else:
+            shutil.copy(self.program, self.root + PROGRAM)
+            hook = ["/bin/sh"]
+        booted = self.booted(hook + [PROGRAM, "run"])
+        self.assertEqual(checked, booted, self.boot_told)
+        self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
+        self.assertEqual(installed.code == 0, booted.ready, installed)
+
+    def test_every_image_without_python(self) -> None:
+        for name in IMAGES:
+            with self.subTest(name):
+                self.make(name, False, {"/bin/wget": ""})
+                self.choose("dash", "busybox wget")
+                self.compare(False)
+                self.assertTrue(self.system.exists("/etc/ssh/ssh_host_ed25519_key"))
+
+    def test_every_image_with_python(self) -> None:
+        for name in IMAGES:
+            with self.subTest(name):
+                self.make(name, True)
+                self.compare(True)
+
+    def test_nothing_to_ask_azure_with(self) -> None:
+        self.make("busybox alone", False)
+        for client in ("wget", "curl", "nc"):
+            if os.path.lexists(self.root + "/bin/" + client):
+                os.unlink(self.root + "/bin/" + client)
+        self.compare(False)
+
+    def test_what_is_not_there(self) -> None:
+        """No sudo; no accounts."""
+        for gone in (["/usr/bin/sudo"], ["/etc/passwd"]):
+            with self.subTest(gone):
+                self.make("busybox alone", False)
+                self.choose("dash", "busybox wget")
+                for path in gone:
+                    os.unlink(self.root + path)
+                levels = self.asked()
+                self.assertEqual(cli("install", "--root", self.root).code, 0)
+                rehearsed = self.rehearsed()
+                booted = self.booted(["/bin/sh", PROGRAM, "run"])
+                self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
+                self.assertEqual(levels["account"] == "ok", booted.ready)
+                self.assertEqual(levels["privilege"] == "ok", booted.becomes_root or gone == ["/etc/passwd"])
+
+
+KEY_TEXT = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJlaGVhcnNhbCBrZXksIG5vYm9keSBoYXMgaXQhISEh rehearsal\n"

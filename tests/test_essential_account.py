@@ -1,0 +1,291 @@
+"""The account that the shell makes on a machine without Python: as the Python part would, and never through a link."""
+
+import os
+from typing import List, Optional
+
+from azure_provisioning.guest.accounts import find_account, find_group, password_field
+from azure_provisioning.guest.ssh_key import read_keys
+from azure_provisioning.image.rehearse.fake_azure import KEY
+from tests.shells import MACHINE, SHELLS, EssentialTest, Told
+
+HOME = "/home/azureuser"
+KEYS = HOME + "/.ssh/authorized_keys"
+RSA = (
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCRIdoxjWC6kk2XN80TYasGfgQNBpOL2tTtYIezhvAe2N7hMaLx2//XbxdmA1fc"
+    "QY1V6ly1XGZPXYLEPkPQpPeW/PwAoe13UFMh5AzbEHsIRRxEU8ne+ZbSREPmv4rGB7nRmaetlToYlqBJErnBPWbDVWaWeG+bHA6I"
+    "nbJ0F0lWvZm+Q2yvP2Tt6jr25D7m2Ch0oqFEJHrsXyHWm31icgFr9cdi1ZVpd+iaueOVTXfWHypZESmJLrOUjr0PlBUrlQZRKmXb"
+    "3MQnBqO52tTKH5CeVAbv/jOTcGUEzEzhUobhEeUFFvposcg6RVudM95gLwoOtNlJFJOc9Qp4g089osQb c-rsa"
+)
+ECDSA = (
+    "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBKh87S1Rr2lpo6aAHJy3k3mGL5ZO"
+    "wFHkdU+aGn+YzanVuAiP94tDQcwpoyW9nWC9GT1/vby1Bn/0YX+cD+TcElQJ6oocaCtcfXY8GSQnyUrUu5GaHkR6BjloLc/qX0U7"
+    "IQ== c-ecdsa"
+)
+SET = "azure.instance['compute']"
+
+
+class AccountTest(EssentialTest):
+    def check_account(self, told: Told, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
+        """It is there, in every file, with a home of its own and these keys."""
+        self.check_ready(told)
+        account = find_account(self.system, name)
+        assert account is not None, (self.text("/etc/passwd"), told)
+        self.assertEqual(password_field(self.system, name), "*")
+        self.assertGreaterEqual(account.uid, 1000)
+        group = find_group(self.system, name)
+        self.assertEqual(group and group.gid, account.gid)
+        for joined in ("adm", "wheel"):
+            found = find_group(self.system, joined)
+            self.assertIn(name, found.members if found else ())
+        for path, mode in ((account.home, 0o700), (account.home + "/.ssh", 0o700), (KEYS, 0o600)):
+            found_mode = os.lstat(self.root + path.replace(HOME, account.home))
+            self.assertEqual((found_mode.st_uid, found_mode.st_gid), (account.uid, account.gid), path)
+            self.assertEqual(found_mode.st_mode & 0o7777, mode, path)
+        lines = (self.text(KEYS.replace(HOME, account.home)) or "").splitlines()
+        self.assertEqual(lines, [KEY] if keys is None else keys)
+        self.assertEqual(self.state().facts["user"], name)
+
+    def test_every_shell(self) -> None:
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                self.fill(MACHINE)
+                self.check_account(
+                    self.boot(files={"/usr/bin/sudo": "#!/bin/sh\n", "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
+                )
+                self.assertEqual(
+                    self.text("/etc/sudoers.d/90-azure-provisioning"), "azureuser ALL=(ALL) NOPASSWD:ALL\n"
+                )
+                self.assertEqual(os.stat(self.root + "/etc/sudoers.d/90-azure-provisioning").st_mode & 0o777, 0o440)
+
+    def test_once_more_changes_nothing(self) -> None:
+        """Neither a later boot, nor one that was cut short before the VM was known to be configured."""
+        self.add()
+        self.add(fresh=True)
+        first, second = self.play()
+        self.check_account(first)
+        self.check_account(second)
+        self.assertEqual((self.text("/etc/passwd") or "").count("azureuser"), 2)
+        self.assertEqual(sorted(os.listdir(self.root + "/home")), ["azureuser"])
+
+    def test_account_that_is_there(self) -> None:
+        """Completed and not replaced: its locked field, its shell, its group, and keys of its own stay before ours."""
+        for locked in ("!", "!!", "!*"):
+            self.fill(
+                {
+                    "/etc/passwd": "root:x:0:0::/root:/bin/sh\nazureuser:x:1005:1005:Real Name:%s:/sbin/nologin\n"
+                    % HOME,
+                    "/etc/group": "root:x:0:\nadm:x:4:\nwheel:x:10:root\nazureuser:x:1005:\n",
+                    "/etc/shadow": "root:*:19000:0:99999:7:::\nazureuser:%s:19000:0:99999:7:::\n" % locked,
+                    KEYS: "# mine\nssh-ed25519 AAAA old",
+                }
+            )
+            for path in (HOME, HOME + "/.ssh", KEYS):
+                os.chown(self.root + path, 1005, 1005)
+            os.chmod(self.root + HOME, 0o700)
+            self.check_account(self.boot(), keys=["# mine", "ssh-ed25519 AAAA old", KEY])
+            self.assertIn("azureuser:x:1005:1005:Real Name:%s:/bin/" % HOME, self.text("/etc/passwd") or "")
+
+    def test_password_that_is_there_stays(self) -> None:
+        self.fill({"/etc/passwd": (MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME)})
+        self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser:$6$x$y:19000:0:99999:7:::\n"})
+        told = self.boot()
+        self.check_ready(told)
+        self.assertEqual(password_field(self.system, "azureuser"), "$6$x$y")
+
+    def test_names(self) -> None:
+        """Those that Python refuses are refused, and nobody else's file is written."""
+        self.hasten()
+        good = ["a.b", "x-1", "_u", "ADMIN", "u" * 64, "9a"]
+        bad = [
+            "root",
+            "123",
+            ".a",
+            "-a",
+            "a b",
+            "a:b",
+            "a/b",
+            "$(id)",
+            "u" * 65,
+            "a\nb:x:0:0::/:/bin/sh",
+            "\xe9",
+            "..",
+            "adm*",
+        ]
+        bad += ["daemon"]
+        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "daemon:x:1:1::/:/bin/sh\n"})
+        before = self.text("/etc/passwd")
+        for name in bad:
+            self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name, options="deadline = 10\n")
+        for name, told in zip(bad, self.play()):
+            if name == "a\nb:x:0:0::/:/bin/sh":  # IMDS would not say so; the lines are joined, and refused
+                self.assertNotIn(":0:0::/", self.text("/etc/passwd") or "")
+            self.assertEqual(told.code, 1, (name, told))
+            self.assertIn("reason=unsupported admin username|", told.reports[0])
+        self.assertEqual(self.text("/etc/passwd"), before)
+        for name in good:
+            self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name)
+        for name, told in zip(good, self.play()):
+            self.check_ready(told)
+            self.assertIsNotNone(find_account(self.system, name), name)
+            self.assertTrue(os.path.exists("%s/home/%s/.ssh/authorized_keys" % (self.root, name)))
+
+    def keys_of(self, *texts: str) -> str:
+        return SET + "['publicKeys'] = [{'keyData': text} for text in %r]" % (list(texts),)
+
+    def test_keys(self) -> None:
+        """As the Python part reads them: wrapped, of several kinds, several in one text, and never twice."""
+        kind, blob, comment = KEY.split()
+        wrapped = "%s %s\r\n%s\r\n%s %s\r\n" % (kind, blob[:20], blob[20:50], blob[50:], comment)
+        rows: "List[tuple[List[str], List[str]]]" = [
+            ([wrapped], [KEY]),
+            ([KEY, KEY + " again"], [KEY]),
+            (["\t%s \t%s\n" % (kind, blob)], ["%s %s" % (kind, blob)]),
+            ([KEY + "\n" + RSA, ECDSA], [KEY, RSA, ECDSA]),
+            ([RSA[:100] + "\n" + KEY], [KEY]),
+            (["no-pty " + RSA, "ssh-dss AAAA", KEY], [KEY]),
+            ([KEY + " two words * $(id)"], [KEY + " two words * $(id)"]),
+        ]
+        for given, expected in rows:
+            with self.subTest(given):
+                if os.path.exists(self.root + KEYS):
+                    os.unlink(self.root + KEYS)
+                self.check_account(self.boot(setup=self.keys_of(*given)), keys=expected)
+                merged: "List[str]" = []
+                for text in given:
+                    merged += [
+                        key.line().strip() for key in read_keys(text)[0] if key.line().split()[1] not in str(merged)
+                    ]
+                self.assertEqual(merged, expected)
+
+    def test_keys_that_are_none(self) -> None:
+        """A text without a whole key is a reported failure, as in Python."""
+        self.hasten()
+        kind, blob, _ = KEY.split()
+        for text in (
+            kind, "%s %s" % (kind, blob[:-4]), "%s %s" % (kind, blob[:-1]), "%s %sAAAA" % (kind, blob),
+            "ssh-rsa " + blob,
+            "%s %s" % (kind, blob.replace("A", "*", 1)), "%s %s" % (kind, blob.replace("IHJl", "====")), "x" * 20000,
+            'command="x" ' + KEY, "ssh-dss " + blob, "\0", "%s %s" % (kind, "A" * len(blob)),
+        ):  # fmt: skip
+            self.add(setup=self.keys_of(text), options="deadline = 10\n", files=self.hook)
+            self.assertFalse(read_keys(text)[0], text)
+        for told in self.play():
+            self.assertEqual(told.code, 1, told)
+            self.assertIn("reason=no usable ssh key|", told.reports[0])
+        self.assertFalse(self.system.exists(HOME))
+
+    def refused(self, reason: str, **settings: object) -> None:
+        """A boot that ends in a reported failure."""
+        told = self.boot(options="deadline = 10\n", fresh=False, **settings)
+        self.assertEqual((told.code, len(told.reports)), (1, 1), told)
+        self.assertIn("reason=" + reason, told.reports[0])
+
+    def test_link_of_the_user(self) -> None:
+        """No step goes through one, wherever it leads."""
+        self.hasten()
+        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
+        self.fill({"/etc/victim/authorized_keys": "victim\n", "/etc/secret": "secret\n"})
+        for make in (
+            "os.symlink('/etc/victim', home + '/.ssh')",
+            "os.mkdir(home + '/.ssh'); os.symlink('/etc/secret', home + '/.ssh/authorized_keys')",
+            "os.mkdir(home + '/.ssh'); os.symlink('/etc/none', home + '/.ssh/authorized_keys')",
+            "os.mkdir(home + '/.ssh'); os.mkfifo(home + '/.ssh/authorized_keys')",
+            "os.mkdir(home + '/.ssh'); os.mkdir(home + '/.ssh/authorized_keys')",
+        ):
+            setup = "import os, shutil\nhome = root + %r\nshutil.rmtree(home, True)\nos.makedirs(home)\n%s\n" % (
+                HOME,
+                make,
+            )
+            setup += "os.lchown(home, 1000, 1000)\n"
+            setup += "os.path.lexists(home + '/.ssh') and os.lchown(home + '/.ssh', 1000, 1000)\n"
+            with self.subTest(make):
+                self.refused("the ssh keys cannot be added|", setup=setup)
+                self.assertEqual(self.text("/etc/victim/authorized_keys"), "victim\n")
+                self.assertEqual(self.text("/etc/secret"), "secret\n")
+                self.assertEqual(os.lstat(self.root + "/etc/victim").st_uid, 0)
+                self.assertFalse(self.system.exists("/etc/none"))
+                self.assertEqual(os.listdir(self.root + "/home"), ["azureuser"])
+
+    def test_home_of_another(self) -> None:
+        self.hasten()
+        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "other:x:1001:1001::/home/other:/bin/sh\n"})
+        os.makedirs(self.root + HOME)
+        os.chown(self.root + HOME, 1001, 1001)
+        self.refused("the account cannot be made|")
+        self.assertEqual(os.stat(self.root + HOME).st_uid, 1001)
+
+    def test_expired(self) -> None:
+        self.hasten()
+        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
+        self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser:*:19000:0:99999:7::100:\n"})
+        self.refused("nobody can log in|")
+
+    def test_skeleton(self) -> None:
+        self.fill({"/etc/skel/.profile": "x\n", "/etc/skel/.config/a": "-> /etc/shadow"})
+        self.check_account(self.boot())
+        self.assertEqual(self.text(HOME + "/.profile"), "x\n")
+        self.assertEqual(os.readlink(self.root + HOME + "/.config/a"), "/etc/shadow")
+        self.assertEqual(os.lstat(self.root + HOME + "/.config/a").st_uid, 1000)
+        self.assertEqual(os.stat(self.root + "/etc/shadow").st_uid, 0)
+
+    def test_options(self) -> None:
+        self.add(options="account = no\nssh_keys = no\nsudo = no\n")
+        self.add(options="account = yes\nssh_keys = yes\nsudo = yes\nhost_keys = new\n")
+        off, on = self.play()
+        self.assertEqual((off.code, on.code), (0, 0))
+        self.check_account(on)
+        self.assertIn("warning: azureuser cannot become root: neither sudo nor doas is installed", on.err)
+
+    def test_what_only_python_can_do_is_a_failure_where_it_is_promised(self) -> None:
+        self.hasten()
+        promised = "azure.instance['extended']['compute']['hasCustomData'] = True"
+        password = (
+            SET
+            + "['publicKeys'] = []; azure.instance['compute']['osProfile']['disablePasswordAuthentication'] = 'false'"
+        )
+        self.refused("failure to read customData while hasCustomData=true|", setup=promised)
+        self.refused("nobody can log in|", setup=password)
+        self.check_account(self.boot(setup=promised, options="custom_data = no\n"))
+
+    def test_values_that_come_late(self) -> None:
+        """404 is no answer, where the instance tells that there is one: no VM is Ready without its account."""
+        self.hasten()
+        late = "from azure_provisioning.image.rehearse.faults import status, no_trouble\n"
+        late += "azure.troubles['imds'] = [no_trouble] + [status(404), status(429), no_trouble] * 5\n"
+        self.check_account(self.boot(setup=late))
+
+    def test_doas(self) -> None:
+        doas = {"/usr/bin/doas": "#!/bin/sh\n# /etc/doas.d\n", "/etc/doas.d/x.conf": ""}
+        self.check_account(self.boot(files=doas))
+        self.assertEqual(self.text("/etc/doas.d/zz-azure-provisioning.conf"), "permit nopass azureuser\n")
+        self.check_account(
+            self.boot(files={"/usr/bin/doas": "#!/bin/sh\n", "/etc/doas.conf": "deny x\npermit nopass azureuser\n"})
+        )
+        self.assertEqual(self.text("/etc/doas.conf"), "deny x\npermit nopass azureuser\n")
+
+    def test_tools(self) -> None:
+        """The shadow suite's, and what a busybox calls adduser."""
+        self.fill({"/etc/login.defs": "UID_MIN\t\t 1500\n"})
+        told = self.boot(
+            files={"/usr/sbin/useradd": '#!/bin/sh\necho "$*" >/var/useradd\n'}, environment={"PATH": "/bin"}
+        )
+        self.check_account(told)
+        self.assertRegex(self.text("/var/useradd") or "", r"\A-M -s /bin/\w+ azureuser\n\Z")
+        account = find_account(self.system, "azureuser")
+        self.assertEqual(account and account.uid, 1500)
+
+    def test_host_keys(self) -> None:
+        """New ones for a new VM, once, before the boot is released."""
+        keygen = (
+            '#!/bin/sh\necho "$*" >>/var/keygen\nfor k in rsa ed25519; do echo new >/etc/ssh/ssh_host_${k}_key; done\n'
+        )
+        files = {"/usr/sbin/sshd": "#!/bin/sh\n", "/usr/bin/ssh-keygen": keygen, "/etc/ssh/ssh_host_dsa_key": "old\n"}
+        self.add(files=files)
+        self.add(fresh=False)
+        self.add(options="host_keys = keep\n")
+        for told in self.play():
+            self.assertEqual(told.code, 0, told)
+        self.assertEqual((self.text("/var/keygen") or "").count("-A\n"), 1)
+        self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
+        self.assertTrue(self.state().facts["prepared_at"])
