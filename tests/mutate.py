@@ -80,8 +80,8 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "once: the hook goes after Ready",
         "story/provision.py",
-        "            pass_gates(boot)\n",
-        "            disable(boot)\n            pass_gates(boot)\n",
+        "        pass_gates(boot)\n",
+        "        disable(boot)\n        pass_gates(boot)\n",
         "crash.CrashTest.test_every_point " + DURABLE,
     ),
     Mutation(
@@ -116,8 +116,8 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "durable: the name after a rename",
         "door/files.py",
-        "dst_dir_fd=place.folder)\n                    place.sync()",
-        "dst_dir_fd=place.folder)",
+        "self.touched.append(path)\n                    place.sync()",
+        "self.touched.append(path)",
         DURABLE,
     ),
     Mutation(
@@ -179,7 +179,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "identity: a pre-provisioned VM is left", "story/provision.py",
-        "            if pool:\n", "            if False:\n",
+        "        if pool:\n", "        if False:\n",
         "provision.WhichMachineTest.test_pre_provisioned",
     ),
     Mutation(
@@ -207,7 +207,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "goal_state.DocumentTest goal_state.ReportTest",
     ),
     Mutation(
-        "report: a failure is NotReady", "story/provision.py", "            report(boot, line, boot.ends)\n",
+        "report: a failure is NotReady", "story/provision.py", "        report(boot, line, boot.ends)\n",
         "            pass\n",
         "provision.FailureTest.test_failed_step_is_reported",
     ),
@@ -252,7 +252,8 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "self.ends", "provision.FaultTest.test_unreachable",
     ),
     Mutation(
-        "input: a number of a million digits", "azure/imds.py", ", parse_int=float)", ")", "imds.ParseTest",
+        "input: a number of a million digits", "azure/json_document.py", "else float(word)", "else int(word)",
+        "imds.ParseTest",
     ),
     Mutation(
         "input: a file that is too large", "door/tree.py", "        if len(data) > limit:\n", "        if False:\n",

@@ -222,7 +222,7 @@ class EveryInitTest(CheckTest):
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 0)
         self.assertRegex(done.out, r"\Awarning  init: this system is made from a declaration")
-        self.assertIn("> azure-provisioning install --root", done.out)
+        self.assertRegex(done.out, r"> \S*azure-provisioning install --root")
 
     def start_with(self, name: str) -> None:
         self.empty()

@@ -83,20 +83,20 @@ class CompiledTest(BuiltTest):
                 self.install(python)
                 (kept,) = self.kept()
                 self.assertEqual(self.modules(python, self.program), [KEPT, KEPT, self.program])
-                data = self.system.read(FOLDER + "/" + kept)
+                data = self.system.read(FOLDER + "/" + kept, limit=compiled.LIMIT)
                 self.assertEqual(os.stat("%s%s/%s" % (self.root, FOLDER, kept)).st_mode & 0o777, 0o644)
                 for _ in range(3):
                     result = call_anew([python, "-I", "-S", self.program, "install", "--root", self.root])
                     self.assertIn("installed for systemd already", result.err)
                 self.system.unlink(FOLDER + "/" + kept)
                 self.install(python)
-                self.assertEqual(self.system.read(FOLDER + "/" + kept), data)
+                self.assertEqual(self.system.read(FOLDER + "/" + kept, limit=compiled.LIMIT), data)
                 self.system.unlink("/usr/bin/python" + name)
 
     def test_only_what_a_boot_loads(self) -> None:
         self.image(VERSION)
         self.install()
-        data = self.system.read(FOLDER + "/" + self.kept()[0]) or b""
+        data = self.system.read(FOLDER + "/" + self.kept()[0], limit=compiled.LIMIT) or b""
         with zipfile.ZipFile(self.program) as whole:
             names = [name[:-3].replace("/", ".") for name in whole.namelist() if re.match("azure.*py$", name)]
         expected = {name for name in names if not name.startswith("azure_provisioning.image.")}
@@ -177,7 +177,7 @@ class CompiledTest(BuiltTest):
         self.image(VERSION)
         self.install()
         path = FOLDER + "/" + self.kept()[0]
-        whole = self.system.read(path) or b""
+        whole = self.system.read(path, limit=compiled.LIMIT) or b""
         middle = len(whole) // 2
         flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
         zeroed = whole[:middle] + bytes(4096) + whole[middle + 4096 :]
@@ -232,7 +232,7 @@ class CompiledTest(BuiltTest):
         self.install()
         (own,) = self.kept()
         path = FOLDER + "/" + own
-        genuine = self.system.read(path) or b""
+        genuine = self.system.read(path, limit=compiled.LIMIT) or b""
         evil = compiled.pack({"azure_provisioning.story.settled": marshal.dumps(compile("import os", "x", "exec"))})
         generalize = [sys.executable, "-I", "-S", self.program, "generalize", "--yes", "--root", self.root]
         for other in ("boot-0123456789abcdef-a70d", own[:-4] + "ffff", "boot-x", "boot-" + "0" * 16 + own[21:]):
@@ -240,12 +240,14 @@ class CompiledTest(BuiltTest):
             self.system.write(FOLDER + "/" + other, evil)
             result = call(generalize)
             self.assertEqual((result.code, self.kept()), (0, [own]), result)
-            self.assertEqual(self.system.read(path), genuine)
+            self.assertEqual(self.system.read(path, limit=compiled.LIMIT), genuine)
             self.assertIn("%s/%s\n" % (FOLDER, other), result.out)
         if os.geteuid() == 0:  # the right bytes, for now
             os.chown(self.root + path, 1000, 1000)
             self.assertEqual(call(generalize).code, 0)
-            self.assertEqual((os.stat(self.root + path).st_uid, self.system.read(path)), (0, genuine))
+            self.assertEqual(
+                (os.stat(self.root + path).st_uid, self.system.read(path, limit=compiled.LIMIT)), (0, genuine)
+            )
         before = os.stat(self.root + path)
         self.assertEqual(call(generalize).code, 0)
         self.assertEqual(os.stat(self.root + path).st_ino, before.st_ino)

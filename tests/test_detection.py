@@ -190,7 +190,7 @@ class DetectionTest(ImageTest):
                 self.assertEqual(images.listing(self.root), before)
                 with self.assertRaisesRegex(ProvisionError, "declaration"):  # for who asks for a hook all the same
                     choose(self.system, None)
-                self.assertIn("installed for systemd", self.install("--init", "systemd").err)
+                self.assertIn("Installed for systemd", self.install("--init", "systemd").err)
 
     def test_what_runs_does_not_hide_a_declared_system(self) -> None:
         self.fill({"/etc/NIXOS": "", "/run/systemd/system/x": ""})

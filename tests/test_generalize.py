@@ -511,7 +511,7 @@ class GeneralizeTest(ImageTest):
         generalize(system, console, lambda: None, poweroff=True)
         self.assertEqual(left, [True])
         self.assertIsNone(self.text("/var/lib/systemd/random-seed"))
-        self.assertIn("the next boot uses this up; capture it now", self.story)
+        self.assertIn("the next boot is a first boot. Next: capture this machine", self.story)
         self.assertEqual(system.offs, 0)  # the command line's, when all is said
 
     def test_power_off_is_for_the_running_machine(self) -> None:

@@ -56,5 +56,9 @@ class SpentError(GuestError):
     """A program that runs once has failed: no later boot runs it again."""
 
 
+class LoopError(GuestError):
+    """Symlinks lead to one another for ever: whoever only wants to know what is there finds nothing."""
+
+
 class LastingError(GuestError):
     """A failure that comes again however often it is tried: a value that is refused, a program's exit code."""

@@ -23,7 +23,19 @@ class Setting(NamedTuple):
     example: str  # a value that is not the default
 
 
-WORDS = ("auto", "azure", "goalstate", "json", "new", "no", "keep", "run", "yes")  # that an option may be
+WORDS = (
+    "auto",
+    "azure",
+    "goalstate",
+    "json",
+    "new",
+    "no",
+    "keep",
+    "run",
+    "yes",
+    "require",
+    "warn",
+)  # that an option may be
 
 
 def list_settings() -> List[Setting]:

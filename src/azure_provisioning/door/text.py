@@ -6,7 +6,7 @@ a no-break space would make two words of one.
 
 import stat
 
-from ..errors import GuestError
+from ..errors import GuestError, LoopError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def is_digits(text: str, most: int = 18) -> bool:
 
 def read_bytes(tree: "Tree", path: str, head: int = 0) -> bytes:
     """The content of a file; with `head` no more than its first so many bytes."""
-    found = tree.stat(path)
+    try:
+        found = tree.stat(path)
+    except LoopError:
+        return b""
     if found is None or not stat.S_ISREG(found.st_mode):
         return b""
     return (tree.read(path, limit=head, head=True) if head else tree.read(path)) or b""

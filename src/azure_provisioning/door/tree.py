@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-from ..errors import GuestError
+from ..errors import GuestError, LoopError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Tree:
                     if wary and (links > LINKS_LIMIT or not is_trusted(here, part)):
                         raise GuestError(IN_THE_WAY, path=below)
                     if links > LINKS_LIMIT:
-                        raise GuestError("too many levels of symbolic links", path=path)
+                        raise LoopError("too many levels of symbolic links", path=path)
                     todo += split(target)
                     if target.startswith("/"):
                         here, inside = self._leave(here), ""

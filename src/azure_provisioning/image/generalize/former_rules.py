@@ -14,7 +14,7 @@ USERS = r"%s(?:\s*,\s*%s)*" % (ITEM, ITEM)
 RULE = re.compile(r"(?P<head>)(?P<users>%s)(?P<rest>\s.*)\Z" % USERS, re.DOTALL | re.ASCII)
 DEFAULTS = re.compile(r"(?P<head>Defaults\s*:\s*)(?P<users>%s)(?P<rest>.*)\Z" % USERS, re.DOTALL | re.ASCII)
 ALIAS = re.compile(r"(User_Alias\s+)(.*)\Z", re.DOTALL | re.ASCII)
-DEFINITION = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(%s)\s*\Z" % USERS, re.DOTALL | re.ASCII)
+ALIAS_PART = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(%s)\s*\Z" % USERS, re.DOTALL | re.ASCII)
 OTHERS = re.compile(r"(?:Host|Runas|Cmnd|Cmd)_Alias\s|Defaults|@include|#(?![0-9])", re.ASCII)  # `#1000` is a uid
 ROUNDS = 20  # an alias that is emptied may be the only one in another
 DOAS_WORD = re.compile(r'"[^"]*"|[{}]|[^\s{}"#]+|#.*', re.ASCII)
@@ -64,12 +64,12 @@ def keep_sudo(line: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str
 def keep_alias(line: str, head: str, text: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str]":
     """The same for a line that defines aliases of users, with colons between them."""
     kept, changed = [], False
-    for definition in text.split(":"):
-        match = DEFINITION.match(definition)
+    for part in text.split(":"):
+        match = ALIAS_PART.match(part)
         left = without_users(match.group(2), gone) if match else None
         changed = changed or left is not None
         if match is None or left is None:
-            kept.append(definition.strip(BLANKS))
+            kept.append(part.strip(BLANKS))
         elif left:
             kept.append("%s = %s" % (match.group(1), left))
         else:

@@ -104,7 +104,7 @@ def generalize(
         raise ProvisionError("generalized, but not powered off: something is left to do", advice=what)
     if table.find_hook(system)[1]:
         own_place = "unmount %s" % system.root
-        if system.root == "/":
+        if system.root == "/" or system.live:
             own_place = "capture this machine" if poweroff else "power off this machine and capture it"
         before = "what the warning says, then " if left else ""
         steps = before, diskless.first(system), own_place
