@@ -33,12 +33,6 @@ class ConfigTest(GuestTest):
         self.assertEqual(sorted(config.Options.__annotations__), sorted(keys))
         self.assertEqual(set(DEFAULTS) - set(keys), set())
 
-    def test_readme_has_every_option(self) -> None:
-        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
-            text = file.read()
-        for key, default, _, _, says in config.TABLE:
-            self.assertIn("| `%s` | `%s` | %s |\n" % (key, default, says), text)
-
     def test_the_shell_refuses_what_takes_python(self) -> None:
         """The shell implementation has a list of its own, since it cannot read this one."""
         with open(os.path.join(TOP, "src", "essential.sh"), encoding="utf-8") as file:
