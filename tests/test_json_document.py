@@ -29,7 +29,7 @@ INVALID = (
 )  # fmt: skip
 
 
-COMMANDS = ("__main__.py", "usage.py", "manual.py", "status.py")  # which no boot loads, but for the first
+COMMANDS = ("__main__.py", "usage.py", "manual.py")  # which no boot loads, but for the first
 
 
 class ReadTest(unittest.TestCase):

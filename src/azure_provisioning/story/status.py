@@ -1,6 +1,5 @@
 """What is known of this machine, or of an image: for people, and as JSON for their scripts."""
 
-import json
 import os
 
 from .. import __version__, config
@@ -149,6 +148,8 @@ def exit_code(state: str) -> int:
 
 def as_json(status: "Dict[str, object]") -> str:
     """The status for a script."""
+    import json  # whoever wants only the words and their meaning does without
+
     return json.dumps(status, indent=2)
 
 
