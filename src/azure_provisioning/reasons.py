@@ -156,6 +156,7 @@ ROWS = (
         "Let the administrator in by the image's configuration: what `key=` or `password=` names keeps everybody out; "
         "or set `login = warn`",
         "`key=`, `password=`",
+        "key",
     ),
     row(
         "no usable ssh key", "none of the keys is an OpenSSH public key", "Pass the `.pub` file's content", "`problem=`"
