@@ -8,7 +8,7 @@ from azure_provisioning.azure.identity import DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.image.rehearse.faults import FAULTS
 from tests.guests import HOOK
-from tests.shells import LOG, STORY, EssentialTest, Told
+from tests.shells import LOG, STORY, VALUES, EssentialTest, Told
 
 
 class TroubleTest(EssentialTest):
@@ -80,11 +80,16 @@ class TroubleTest(EssentialTest):
         self.assertEqual(told.hostname, "rehearsal")
 
     def versions(self, told: Told) -> "List[str]":
-        """The versions of IMDS's API that were asked for; with a `+` where all or nothing was wanted."""
+        """The versions of IMDS's API that were asked for; with a `+` where all or nothing was wanted.
+
+        The single values are asked of the version that answered.
+        """
         found = []
         for _, target, _, _, _ in told.requests:
-            asked = re.findall(r"api-version=([0-9-]+)(&extended=true)?", target)
-            found += ["%s%s" % (version, "+" if extended else "") for version, extended in asked]
+            asked = re.findall(r"api-version=([0-9-]+)(&extended=true)?(&format=text)?", target)
+            found += ["%s%s" % (version, "+" if extended else "") for version, extended, value in asked if not value]
+        values = {target.partition("?")[2] for _, target, _, _, _ in told.requests if target.startswith(VALUES)}
+        self.assertEqual(values, {"api-version=%s&format=text" % found[-1].rstrip("+")})
         return found
 
     def test_slow(self) -> None:
