@@ -400,14 +400,14 @@ check_login() { # is $user, by the files as they are now, neither locked nor ove
 	[ ! -s "$work/keys" ] || { merge_keys "$(key_file)" "$work/new" && cmp -s "$(key_file)" "$work/new"; }
 }
 grant() { # the right to become root without a password, by sudo or doas
-	why='sudo or doas does not take the rule' rule=/etc/sudoers.d/90-$agent
+	why='sudo or doas does not take the rule' rule=/etc/sudoers.d/zz-$agent
 	if has sudo; then
 		case $user in *[!A-Z0-9_]*) set -- "$user" ;; *) set -- "\"$user\"" ;; esac # capitals alone are an alias
 		echo "$1 ALL=(ALL) NOPASSWD:ALL" >"$work/rule"
 		! has visudo || visudo -cf "$work/rule" >/dev/null 2>&1 || return
 		grep -q '^[[:space:]]*[#@]includedir[[:space:]]*/etc/sudoers.d' /etc/sudoers ||
 			append /etc/sudoers '#includedir /etc/sudoers.d'
-		replace $rule 440 <"$work/rule"
+		replace $rule 440 <"$work/rule" && rm -f /etc/sudoers.d/90-$agent # of older releases
 	elif has doas; then
 		case $user in permit | deny | as | cmd | args | nopass | persist | nolog | keepenv | setenv) return 1 ;; esac
 		rule=/etc/doas.conf # Alpine's reads a folder, and then nothing else; the last rule that matches counts

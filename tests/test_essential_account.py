@@ -51,12 +51,19 @@ class AccountTest(EssentialTest):
                 self.choose(shell, *self.clients)
                 self.fill(MACHINE)
                 self.check_account(
-                    self.boot(files={"/usr/bin/sudo": "#!/bin/sh\n", "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
+                    self.boot(
+                        files={
+                            "/usr/bin/sudo": "#!/bin/sh\n",
+                            "/etc/sudoers": "@includedir /etc/sudoers.d\n",
+                            "/etc/sudoers.d/90-azure-provisioning": "# of an older release\n",
+                        }
+                    )
                 )
+                self.assertEqual(os.listdir(self.root + "/etc/sudoers.d"), ["zz-azure-provisioning"])
                 self.assertEqual(
-                    self.text("/etc/sudoers.d/90-azure-provisioning"), "azureuser ALL=(ALL) NOPASSWD:ALL\n"
+                    self.text("/etc/sudoers.d/zz-azure-provisioning"), "azureuser ALL=(ALL) NOPASSWD:ALL\n"
                 )
-                self.assertEqual(os.stat(self.root + "/etc/sudoers.d/90-azure-provisioning").st_mode & 0o777, 0o440)
+                self.assertEqual(os.stat(self.root + "/etc/sudoers.d/zz-azure-provisioning").st_mode & 0o777, 0o440)
 
     def test_once_more_changes_nothing(self) -> None:
         """Neither a later boot, nor one that was cut short before the VM was known to be configured."""

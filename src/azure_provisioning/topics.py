@@ -119,7 +119,7 @@ FILES = (
     ("/var/lib/azure-provisioning/install, boot-*", "what `install` did; the modules of a boot, compiled"),
     ("/var/log/azure-provisioning.log", "the log of the last boots, with a line between them; for root alone"),
     ("/run/azure-provisioning.lock", "held by the one command that is at work, with its process and verb"),
-    ("/etc/sudoers.d/90-azure-provisioning", "the administrator may use sudo; or doas' configuration"),
+    ("/etc/sudoers.d/zz-azure-provisioning", "the administrator may use sudo; or doas' configuration"),
     ("/etc/ssh/sshd_config.d/00-azure-provisioning.conf", "whether sshd takes passwords"),
 )
 
