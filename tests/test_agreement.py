@@ -76,12 +76,14 @@ class AgreementTest(ShellTest):
         """As `rehearse` shows it."""
         told = cli("rehearse", "--root", self.root)
         self.assertNotIn("Traceback", told.err)
+        if "Health: Ready\n" in told.out:
+            self.assertRegex(told.err, r"This image would reach Ready in \d{1,2}\.\d s as azureuser with 1 key; ")
         self.told = told.err
         shown = dict(re.findall(r"(?m)^\+\+\+ (\S+)\n((?:(?:@@|[-+ ](?!\+\+ |-- ))[^\n]*\n)*)", told.out + "\n"))
         keys = re.findall(r"(?m)^\+(.*)$", shown.get(KEYS, ""))
-        rule = "azureuser ALL" in shown.get("/etc/sudoers.d/90-azure-provisioning", "")
+        rule = "azureuser ALL" in shown.get("/etc/sudoers.d/zz-azure-provisioning", "")
         return Outcome(
-            told.code == 0 and "<State>Ready</State>" in told.out,
+            told.code == 0 and "Health: Ready\n" in told.out,
             "\n+azureuser:" in shown.get("/etc/passwd", ""),
             "".join(line + "\n" for line in keys) or None,
             rule,
@@ -95,7 +97,7 @@ class AgreementTest(ShellTest):
             told.code == 0 and any("<State>Ready</State>" in report for report in told.reports),
             find_account(self.system, "azureuser") is not None,
             self.text(KEYS),
-            self.system.exists("/etc/sudoers.d/90-azure-provisioning"),
+            self.system.exists("/etc/sudoers.d/zz-azure-provisioning"),
         )
 
     def compare(self, python: bool, files: "Optional[Dict[str, str]]" = None) -> None:

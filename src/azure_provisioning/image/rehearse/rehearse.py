@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 
+from ... import config
 from ...azure.identity import AZURE_ASSET_TAG, DMI, EFI
 from ...console import Console
 from ...door.budget import USUAL, limited
@@ -32,7 +33,7 @@ from .scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple
+    from typing import Dict, List, Optional, Set, Tuple
 
     from ..check.finding import Finding
 
@@ -117,16 +118,21 @@ class Rehearsal:
         # Of its clock, seconds that the processor took count too many times; without faults nothing else is awaited.
         self.scale = 1.0 if faults else SPEED
         self.code = 0  # the exit code that `run` would have had
+        self.started = 0.0  # by its clock
         self.boot: "Optional[Boot]" = None
         self.installed = False  # had the image the hook before?
         self.findings: "Optional[List[Finding]]" = None  # of `check`
         self.state = State(system)  # that the boot left
+        self.taken: "Set[str]" = set()  # the steps that went well
         self.changes: "List[str]" = []  # as a diff
         self.changed = 0  # paths
 
     def look(self) -> None:
         """Look at what the boot left, before that goes."""
         self.state = State(self.system)
+        self.taken = {name for name, result, _ in self.state.steps() if result == "ok"}
+        if self.boot is None and config.load(self.system)[0].wants("ssh_keys"):
+            self.taken.add("ssh_keys")  # the shell part notes no steps, and without them is not Ready
         self.changes = list(show_changes(self.system))
         self.changed = sum(1 for _ in self.system.changes())
 
@@ -144,14 +150,10 @@ class Rehearsal:
             span._replace(seconds=span.seconds / self.scale, at=None if span.at is None else span.at / self.scale)
             for span in status.find_spans(self.state)
         ]
-        started = self.boot.started if self.boot else 0.0
         for seen, at in list(zip(self.azure.requests, self.azure.asked_at))[:SPANS_LIMIT]:
             name = "%s %s" % (seen.method, seen.target.partition("?api-version")[0])
-            found.append(
-                timeline.Span(
-                    name, "request", 0.0, max(0.0, at * SPEED - started) / self.scale, str(seen.status or "no answer")
-                )
-            )
+            after = max(0.0, at * SPEED - self.started) / self.scale
+            found.append(timeline.Span(name, "request", 0.0, after, str(seen.status or "no answer")))
         return found
 
     def lines(self, with_diff: bool) -> "List[str]":
@@ -165,11 +167,9 @@ class Rehearsal:
         error = self.state.error()
         if self.state.when(READY) is not None:
             who = self.state.user
-            taken = {name for name, result, _ in self.state.steps() if result == "ok"}
-            ways = (
-                [check.count(len({tuple(key.split()[:2]) for key in case.keys}), "key")] if "ssh_keys" in taken else []
-            )
-            ways += ["a password"] if "password" in taken else []
+            keys = len({tuple(key.split()[:2]) for key in case.keys}) if "ssh_keys" in self.taken else 0
+            ways = [check.count(keys, "key")] if keys else []
+            ways += ["a password"] if "password" in self.taken else []
             login = (
                 " as %s with %s" % (who, " and ".join(ways) or "nothing to log in by") if who else ", with no account"
             )
@@ -289,6 +289,7 @@ def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
     if lack:
         console.say("%s: the shell part is played, by this machine's tools" % lack)
         azure.recognize, azure.speed = shell.is_own_connection, 1.0
+        done.started, done.scale = system.monotonic(), SPEED  # its clock is the wall's
         console.say("the first boot of VM %s" % VM_ID)
         done.code = shell.play(system, console, program, azure.endpoint)
         return
@@ -296,6 +297,7 @@ def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
     done.boot = boot = begin(system, console)
     if boot is None:
         return
+    done.started = boot.started
     host, _, port = azure.endpoint.partition(":")
     boot.options.imds = boot.options.wireserver = (host, int(port))
     boot.options.given += ("wireserver",)
