@@ -91,7 +91,9 @@ class WholeTest(CheckTest):
         os.mkdir(self.root + "/etc/group")
         found = [finding for finding in check.check(self.system) if finding.level != "ok"]
         self.assertEqual({finding.level for finding in found}, {"warning"}, found)
-        self.assertIn("nobody can tell: not a regular file (path=/etc/group)", [finding.message for finding in found])
+        self.assertIn(
+            "cannot be determined: not a regular file (path=/etc/group)", [finding.message for finding in found]
+        )
 
     def test_no_link_leads_out_of_the_image(self) -> None:
         """Absolute links stay inside, and one that climbs out ends at the root."""

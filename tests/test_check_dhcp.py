@@ -238,7 +238,7 @@ class ScriptsTest(CheckTest):
             self.fill({INTERFACES: text})
             self.assertEqual(self.level(), level, text)
         self.fill({INTERFACES: "source interfaces\nauto lo\n"})
-        self.assertRegex(self.findings("dhcp")[0].message, "nobody can tell: too many files")
+        self.assertRegex(self.findings("dhcp")[0].message, "cannot be determined: too many files")
 
     def test_names_of_their_own(self) -> None:
         rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}

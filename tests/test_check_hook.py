@@ -80,7 +80,7 @@ class SystemdTest(CheckTest):
         self.fill({default: "-> /usr/lib/systemd/system/graphical.target"})
         self.good("hook")
         self.fill({default: "-> /etc/systemd/system/mine.target"})
-        self.assertRegex(self.findings("hook")[0].message, "mine.target: nobody can tell")
+        self.assertRegex(self.findings("hook")[0].message, "mine.target: it cannot be determined")
         self.fill({"/etc/systemd/system/mine.target": "[Unit]\nRequires=multi-user.target\n"})
         self.good("hook")
         self.bad("hook", "error", "only graphics.target wants", {

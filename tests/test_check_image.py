@@ -24,7 +24,7 @@ class ConsoleTest(CheckTest):
         self.bad(
             "serial-console", "warning", "grub.cfg has no console=ttyS0", {GRUB_CFG: GRUB.replace("ttyS0", "ttyS1")}
         )
-        self.bad("serial-console", "warning", "no boot loader in the image: nobody can tell", gone=[GRUB_CFG])
+        self.bad("serial-console", "warning", "no boot loader in the image: it cannot be determined", gone=[GRUB_CFG])
         default = {"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet"\n', "/usr/sbin/update-grub": ""}
         remedy = self.bad("serial-console", "warning", "/etc/default/grub has no", default, gone=[GRUB_CFG])
         self.assertRegex(remedy, r">>%s/etc/default/grub && chroot %s update-grub$" % (self.root, self.root))

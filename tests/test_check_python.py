@@ -157,7 +157,7 @@ class ImageTest(CheckTest):
         self.good("python")
         for data in (b"\x7fELF", elf_file("x")[:200], b"\x7fELF\2\1" + b"\xff" * 99, b"\x7fELF\2\1" + bytes(99)):
             self.system.write(place, data)
-            self.good("python")  # which nobody can tell from here
+            self.good("python")  # which cannot be determined from here
 
     def test_interpreter_without_its_libraries(self) -> None:
         self.system.write("/usr/bin/python3.11", elf_file("libpython3.11.so.1.0"), 0o755)
@@ -238,7 +238,9 @@ class ImageTest(CheckTest):
         self.good("python")
 
     def test_nobody_can_tell(self) -> None:
-        message = "nobody can tell whether these are built into /usr/bin/python3: _socket binascii pyexpat select"
+        message = (
+            "it cannot be determined whether these are built into /usr/bin/python3: _socket binascii pyexpat select"
+        )
         self.bad("python", "warning", message, {"/usr/bin/python3.11": "\x7fELF"})
 
     def test_version_by_the_library(self) -> None:

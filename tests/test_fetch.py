@@ -77,7 +77,7 @@ class DiscTest(GuestTest):
         for promised, options in cases:
             with self.subTest(promised=promised, options=options):
                 self.assertEqual(self.wait(True, promised, **options), (0.0, False))
-                self.assertIn("IMDS alone has to do: no DVD drive", self.story)
+                self.assertIn("no provisioning DVD (no DVD drive); using IMDS only", self.story)
 
     def test_disc_that_nothing_is_wanted_of(self) -> None:
         """It is then not read, unless IMDS leaves something open. This one says of itself whether it was."""

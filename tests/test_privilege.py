@@ -112,21 +112,26 @@ class PrivilegeTest(ToolTest):
                 self.setUp()
                 self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": sudo})
                 self.fill({"/etc/alternatives/sudo": "-> /usr/bin/doas"})
-                self.assertEqual(grant(self.system, "azureuser"), "doas for azureuser")
+                self.assertEqual(grant(self.system, "azureuser"), "azureuser may use doas without a password")
                 self.assertEqual(self.text(DOAS_CONF), "permit nopass azureuser\n")
                 self.assertIsNone(self.text(SUDO_RULE))
         self.system.unlink("/usr/bin/doas")
         with self.assertRaisesRegex(GuestError, "neither sudo nor doas"):
             grant(self.system, "azureuser")
         self.fill({"/usr/bin/sudo": '#!/bin/sh\n# not doas: the real one\nexec /opt/bin/sudo "$@"\n'})
-        self.assertEqual(grant(self.system, "azureuser"), "sudo for azureuser")
+        self.assertEqual(grant(self.system, "azureuser"), "azureuser may use sudo without a password")
 
     def test_both(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": "\x7fELF doas\n", "/etc/sudoers": ""})
-        self.assertEqual(grant(self.system, "azureuser"), "sudo for azureuser, doas for azureuser")
+        self.assertEqual(
+            grant(self.system, "azureuser"),
+            "azureuser may use sudo without a password, azureuser may use doas without a password",
+        )
         self.assertEqual(self.text(DOAS_CONF), "permit nopass azureuser\n")
         self.assertIsNotNone(self.text(SUDO_RULE))
-        self.assertEqual(grant(self.system, "nopass"), "sudo for nopass, not a name for doas (name=nopass)")
+        self.assertEqual(
+            grant(self.system, "nopass"), "nopass may use sudo without a password, not a name for doas (name=nopass)"
+        )
 
     def test_refused(self) -> None:
         with self.assertRaisesRegex(GuestError, "neither sudo nor doas"):

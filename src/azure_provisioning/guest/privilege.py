@@ -107,7 +107,7 @@ def grant_sudo(system: System, sudo: str, name: str) -> str:
         works, why = overrule(system, sudo, name, rule)
     if works is False:
         raise GuestError("sudo does not go by the rule", name=name, problem=why)
-    return "sudo for %s" % name
+    return "%s may use sudo without a password" % name
 
 
 def overrule(system: System, sudo: str, name: str, rule: str) -> "Verdict":
@@ -199,7 +199,7 @@ def grant_doas(system: System, doas: str, name: str) -> str:
     works, why = attempt(system, doas, name)
     if works is False:
         raise GuestError("doas does not go by the rule", name=name, problem=why)
-    return "doas for %s" % name
+    return "%s may use doas without a password" % name
 
 
 def knows_folder(system: System) -> bool:

@@ -76,7 +76,7 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
             raise
         note_proxy_agent(boot, disc)
         name_proxy_agent(boot, error)
-        boot.console.warn("%s: the DVD alone has to do" % error)
+        boot.console.warn("%s; using the provisioning DVD only" % error)
         instance = Instance.from_json({"compute": {"name": disc.hostname}})
     else:
         disc = read_disc(boot) if is_disc_of_use(boot.options, instance) else None
@@ -134,7 +134,7 @@ def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":
     except (BadReply, GuestError) as error:
         disc, why = None, str(error)
     if not quiet:
-        boot.console.say("DVD: read from %s" % why if disc else "IMDS alone has to do: %s" % why)
+        boot.console.say("DVD: read from %s" % why if disc else "no provisioning DVD (%s); using IMDS only" % why)
     for problem in disc.problems if disc else ():
         boot.console.warn("DVD: %s" % problem)
     return disc

@@ -82,7 +82,7 @@ def check(system: System) -> "List[Finding]":
         image = Image(system)
         budget.settle()
     if image.init in declared.TEXTS:
-        message = "this system is made from a declaration: nobody can tell from its files what a VM of it would do"
+        message = "this system is made from a declaration: what a VM of it would do cannot be determined from its files"
         return [warning("init", message, image.ours("install"))]
     for name, look in CHECKS:
         before = len(found)
@@ -93,7 +93,7 @@ def check(system: System) -> "List[Finding]":
         except GuestError as problem:
             if budget.problem:  # which a look may have taken for the lack of a file
                 del found[before:]
-            found.append(warning(name, "nobody can tell: %s" % problem))
+            found.append(warning(name, "cannot be determined: %s" % problem))
     return found
 
 

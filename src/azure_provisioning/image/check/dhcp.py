@@ -52,7 +52,7 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
         return
     names = " ".join(clients)
     if image.services is None:
-        yield warning("dhcp", "nobody can tell whether this boot starts a DHCP client; there is: " + names)
+        yield warning("dhcp", "it cannot be determined whether this boot starts a DHCP client; there is: " + names)
         return
     started = find_started(image, clients)
     good = next((one for one in started if not one.problem), None)

@@ -80,7 +80,7 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
     for problem in problems:
         yield problem
     if not any(problem.level == "error" for problem in problems):
-        yield ok("root-filesystem", "nothing makes it read-only, or forget")
+        yield ok("root-filesystem", "writable and persistent")
 
 
 def of_running(image: Image) -> "List[Finding]":

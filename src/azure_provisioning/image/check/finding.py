@@ -27,7 +27,7 @@ def ok(name: str, message: str) -> Finding:
 
 
 def warning(name: str, message: str, remedy: Command = NOTHING) -> Finding:
-    """Not as it should be, or nobody can tell; the VM comes up all the same."""
+    """Not as it should be, or that cannot be determined; the VM comes up all the same."""
     return Finding("warning", name, message, remedy)
 
 

@@ -54,7 +54,7 @@ def check_python(image: Image) -> "Iterator[Finding]":
         return
     version = find_version(system, path)
     if version is None:
-        yield warning("python", "%s does not tell its version: nobody can tell whether it can run this" % path)
+        yield warning("python", "%s does not tell its version: it cannot be determined whether it can run this" % path)
         return
     yield from look(image, path, version, remedy)
 
@@ -130,7 +130,7 @@ def ask_python(system: System, path: str) -> "Tuple[str, List[str]]":
 def tell_missing(
     system: System, path: str, version: str, found: "Set[str]"
 ) -> "Tuple[List[str], List[str], Dict[str, List[str]]]":
-    """(what is missing, what may be built into it and nobody can tell, of which of the former a library is missing),
+    """(what is missing, what may be built into it or not, of which of the former a library is missing),
     where its own library has the modules `found`."""
     broken = broken_modules(system, path, version)
     missing = [name for name in NEEDED if name not in found and name not in ALWAYS]
@@ -177,7 +177,9 @@ def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Fi
         return
     missing, unknown, broken = tell_missing(system, path, version, found)
     if unknown:
-        yield warning("python", "nobody can tell whether these are built into %s: %s" % (path, " ".join(unknown)))
+        yield warning(
+            "python", "it cannot be determined whether these are built into %s: %s" % (path, " ".join(unknown))
+        )
     names = ["%s (without %s)" % (name, " ".join(broken[name])) if name in broken else name for name in missing]
     yield from judge(image, path, version, missing, remedy, " ".join(names))
 
@@ -278,7 +280,7 @@ def in_zip(system: System, path: str) -> "Set[str]":
 def find_built_in(system: System, path: str, version: str) -> "Optional[Set[str]]":
     """The modules in C that are part of the interpreter or its shared library, by their init functions.
 
-    None if no such function has a name there: then nobody can tell.
+    None if no such function has a name there: then that cannot be determined.
     """
     prefix = prefix_of(system, path)
     places = [path]

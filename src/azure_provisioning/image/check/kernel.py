@@ -34,7 +34,7 @@ CONFIG = {
 NVME = ("pci_hyperv", "nvme")
 NVME_SIZES = "VM sizes of version 6 and later (Dsv6, Easv6, ...) have NVMe disks only"
 NVME_LOST = ": %s, where the root disk is not found" % NVME_SIZES
-NO_KERNEL = "there is no kernel in the image: nobody can tell whether %s"
+NO_KERNEL = "there is no kernel in the image: it cannot be determined whether %s"
 
 
 class Kernel(NamedTuple):
@@ -205,7 +205,9 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
             else:
                 yield warning("initramfs", message + NVME_LOST, remedy)
         else:
-            yield warning("initramfs", "there is no initramfs in /boot: nobody can tell whether it has hv_storvsc")
+            yield warning(
+                "initramfs", "there is no initramfs in /boot: it cannot be determined whether it has hv_storvsc"
+            )
         return
     lacking, has_modules = set(needed + useful), False
     try:
@@ -217,7 +219,7 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
             if not lacking:
                 break  # with the rest to be unpacked
     except (UnreadableError, GuestError) as problem:
-        message = "nobody can tell whether %s has hv_storvsc: %s" % (found, problem)
+        message = "it cannot be determined whether %s has hv_storvsc: %s" % (found, problem)
         yield warning("initramfs", message, look_into(image, found))
         return
     missing = [name for name in needed if name in lacking]

@@ -47,11 +47,11 @@ def check_leftovers(image: Image) -> "Iterator[Finding]":
             with limited(image.system):
                 look(plan)
         except GuestError as failure:
-            yield warning(name, "nobody can tell: %s" % failure)
+            yield warning(name, "cannot be determined: %s" % failure)
             continue
         whats = [change.what for change in plan.changes]
         for problem in plan.problems:
-            yield warning(name, "nobody can tell: %s" % problem)
+            yield warning(name, "cannot be determined: %s" % problem)
         if whats:
             more = ", and %d more" % (len(whats) - SHOWN) if len(whats) > SHOWN else ""
             yield warning(name, "%s: %s%s" % (bad, ", ".join(whats[:SHOWN]), more), image.ours("generalize"))

@@ -86,7 +86,7 @@ def check_console(image: Image) -> "Iterator[Finding]":
     elif sources:
         yield ok("serial-console", "%s is in %s" % (setting, sources[0][0]))
     else:
-        message = "there is no boot loader in the image: nobody can tell whether the kernel is given %s"
+        message = "there is no boot loader in the image: it cannot be determined whether the kernel is given %s"
         yield warning("serial-console", message % setting)
 
 
@@ -119,7 +119,7 @@ def check_getty(image: Image) -> "Iterator[Finding]":
     if who:
         yield ok("serial-getty", "a login on %s: %s" % (port, who))
     elif image.services is None:
-        yield warning("serial-getty", "nobody can tell whether this boot starts a login on %s" % port)
+        yield warning("serial-getty", "it cannot be determined whether this boot starts a login on %s" % port)
     else:
         yield warning("serial-getty", "there is no login on %s" % port, getty_remedy(image))
 

@@ -31,9 +31,9 @@ def check_server(image: Image) -> "Iterator[Finding]":
     if service:
         yield ok("sshd", "%s starts %s" % (service, program))
     elif image.services is None:
-        yield warning("sshd", "nobody can tell whether this boot starts %s" % program)
+        yield warning("sshd", "it cannot be determined whether this boot starts %s" % program)
     elif any(image.starts(name) for name in ("inetd", "xinetd", "openbsd-inetd")) and program.endswith("dropbear"):
-        yield warning("sshd", "nobody can tell whether inetd starts %s" % program)
+        yield warning("sshd", "it cannot be determined whether inetd starts %s" % program)
     else:
         yield error("sshd", "%s is not started at boot: nobody can log in" % program, image.enable(*names))
 

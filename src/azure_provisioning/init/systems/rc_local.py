@@ -130,4 +130,4 @@ def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """Nothing is known to run it."""
     if not called(system):
-        yield Obstacle("nobody can tell whether anything runs %s" % links[0], (), sure=False)
+        yield Obstacle("it cannot be determined whether anything runs %s" % links[0], (), sure=False)

@@ -164,7 +164,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
         yield Obstacle(message, INSTALL, sure=True)
     elif default not in SYSTEM_TARGETS:
         if "multi-user.target" not in unit_text(system, default):
-            message = "the image boots to %s: nobody can tell whether that starts the hook" % default
+            message = "the image boots to %s: it cannot be determined whether that starts the hook" % default
             yield Obstacle(message, (), sure=False)
     verdict = find_preset(system, NAME)
     if verdict and not verdict[0]:
