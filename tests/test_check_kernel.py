@@ -224,7 +224,12 @@ class InitramfsTest(CheckTest):
 
     def test_none(self) -> None:
         self.bad("initramfs", "error", "no initramfs in /boot", gone=[INITRAMFS])
-        self.bad("initramfs", "warning", "no initramfs in /boot: it cannot be determined", gone=[INITRAMFS, "/boot/vmlinuz-" + KERNEL])
+        self.bad(
+            "initramfs",
+            "warning",
+            "no initramfs in /boot: it cannot be determined",
+            gone=[INITRAMFS, "/boot/vmlinuz-" + KERNEL],
+        )
 
     def test_without_a_version(self) -> None:
         os.rename(self.root + INITRAMFS, self.root + "/boot/initramfs-lts")

@@ -7,6 +7,7 @@ from ...azure.drives import KINDS
 from ...door.system import System
 from ...door.text import is_digits, lines_in
 from ...errors import GuestError
+from ..command import Command
 from .finding import NOTHING, Finding, error, ok, warning
 from .initramfs import UnreadableError, file_names
 from .initrd import look_into, rebuild
@@ -180,6 +181,15 @@ def drivers_of_disk(kernel: Kernel) -> "Tuple[List[str], List[str]]":
     return ([], nvme) if kernel.has("ata_piix") else (nvme, [])
 
 
+def without_initramfs(image: Image, version: str, needed: "List[str]", useful: "List[str]", remedy: Command) -> Finding:
+    """What it means that there is none, where the kernel has the disk's driver as a module."""
+    if not has_image(image.system, version):
+        message = "there is no initramfs in /boot: it cannot be determined whether it has hv_storvsc"
+        return warning("initramfs", message)
+    message = "%s is a module, and there is no initramfs in /boot that could load it" % (needed or useful)[-1]
+    return error("initramfs", message, remedy) if needed else warning("initramfs", message + NVME_LOST, remedy)
+
+
 def check_initramfs(image: Image) -> "Iterator[Finding]":
     """The disk's driver must be there before the root file system is."""
     kernel = image.once(find_kernel)
@@ -198,16 +208,7 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
     remedy = rebuild(image, kernel.version, modules, there=found is not None)
     lost = "the root disk is not found"
     if found is None:
-        if has_image(image.system, kernel.version):
-            message = "%s is a module, and there is no initramfs in /boot that could load it" % (needed or useful)[-1]
-            if needed:
-                yield error("initramfs", message, remedy)
-            else:
-                yield warning("initramfs", message + NVME_LOST, remedy)
-        else:
-            yield warning(
-                "initramfs", "there is no initramfs in /boot: it cannot be determined whether it has hv_storvsc"
-            )
+        yield without_initramfs(image, kernel.version, needed, useful, remedy)
         return
     lacking, has_modules = set(needed + useful), False
     try:

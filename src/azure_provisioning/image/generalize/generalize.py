@@ -96,22 +96,27 @@ def generalize(
             "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
             advice="see the warnings above, and run it again",
         )
+    say_what_is_next(system, console, poweroff=poweroff)
+    return []
+
+
+def say_what_is_next(system: System, console: Console, *, poweroff: bool) -> None:
+    """What a person does now. Raises ProvisionError if the machine may not be powered off before that."""
     left = table.left_to_do(system)
     for what in left:
         console.warn(what)
     if poweroff and (left or diskless.keep(system)):
         what = "see the warnings above" if left else diskless.first(system).rstrip(", ")
         raise ProvisionError("generalized, but not powered off: something is left to do", advice=what)
-    if table.find_hook(system)[1]:
-        own_place = "unmount %s" % system.root
-        if system.root == "/" or system.live:
-            own_place = "capture this machine" if poweroff else "power off this machine and capture it"
-        before = "what the warning says, then " if left else ""
-        steps = before, diskless.first(system), own_place
-        console.say("generalized: the next boot is a first boot. Next: %s%s%s" % steps)
-    else:
+    if not table.find_hook(system)[1]:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
-    return []
+        return
+    own_place = "unmount %s" % system.root
+    if system.root == "/" or system.live:
+        own_place = "capture this machine" if poweroff else "power off this machine and capture it"
+    before = "what the warning says, then " if left else ""
+    steps = before, diskless.first(system), own_place
+    console.say("generalized: the next boot is a first boot. Next: %s%s%s" % steps)
 
 
 def make_plan(

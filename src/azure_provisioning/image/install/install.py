@@ -62,27 +62,9 @@ def install(
     complete = False
     system.begin()
     try:
-        system.make_dirs(state.FOLDER, owner=ROOT)
-        system.write(hook.program, program, mode=0o755, owner=ROOT)
-        take_back(system)
-        for older in programs_of(system):
-            if older != hook.program:
-                system.unlink(older)
-        for other in table.NAMES:
-            if other != name and table.load(other).present(system):
-                table.load(other).remove(system)
         if every_boot:
             config.set_option(system, "every_boot", "yes")
-        init_system.enable(system, hook)
-        links = init_system.links(system)
-        if not links:
-            raise GuestError("the hook was written, but nothing would start it", init=name)
-        folders = manifest.values(system, "folder")
-        folders += [folder for folder in system.made if folder not in folders]
-        facts = [("init", name), ("python", hook.python), ("program", hook.program)]
-        facts += [("lacks", words) for words in known_lack(system, hook.python)]
-        facts += [("link", link) for link in links] + [("folder", folder) for folder in folders]
-        manifest.write(system, facts)
+        write(system, name, init_system, hook, program)
         complete = True
     finally:
         if complete:
@@ -94,17 +76,37 @@ def install(
         console.warn("the image boots with %s, and nothing there is known to start a hook for %s" % (booted, name))
     if python and not is_python(system, python):
         console.warn("nothing says that %s is a Python: no boot would set a VM up with another program" % python)
-    for line in find_rivals(system):
-        console.warn(line)
-    unlabelled = describe_missing(system, system.labels)
-    if unlabelled:
-        console.warn(unlabelled)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
+    for line in find_rivals(system):
+        console.warn(line)
     forgotten = find_mismatch(system.volatile if system.root == "/" else partial(kind_of, Image(system)))
-    if forgotten:
-        console.warn(forgotten)
+    for line in filter(None, (describe_missing(system, system.labels), forgotten)):
+        console.warn(line)
     return name
+
+
+def write(system: System, name: str, init_system: "table.InitSystem", hook: Hook, program: bytes) -> None:
+    """Put the program and its hook in place of older ones, and note what enables it. Raises GuestError."""
+    system.make_dirs(state.FOLDER, owner=ROOT)
+    system.write(hook.program, program, mode=0o755, owner=ROOT)
+    take_back(system)
+    for older in programs_of(system):
+        if older != hook.program:
+            system.unlink(older)
+    for other in table.NAMES:
+        if other != name and table.load(other).present(system):
+            table.load(other).remove(system)
+    init_system.enable(system, hook)
+    links = init_system.links(system)
+    if not links:
+        raise GuestError("the hook was written, but nothing would start it", init=name)
+    folders = manifest.values(system, "folder")
+    folders += [folder for folder in system.made if folder not in folders]
+    facts = [("init", name), ("python", hook.python), ("program", hook.program)]
+    facts += [("lacks", words) for words in known_lack(system, hook.python)]
+    facts += [("link", link) for link in links] + [("folder", folder) for folder in folders]
+    manifest.write(system, facts)
 
 
 def boots_with_another(system: System, name: str) -> "Optional[str]":
