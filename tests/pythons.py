@@ -1,7 +1,7 @@
 """Runs the suite on the Pythons 3.6+ that are found: `python3 -m tests.pythons [--all]`. A table at the end.
 
 All of it on the oldest, the newest and the one that runs this; on the others what depends on the Python, or all of it
-with --all. But for what a shell does without Python, which is the same for all: `python3 -m tests` has that.
+with --all. But for what a shell, sshd or sudo does, which is the same for all: `python3 -m tests` has that.
 """
 
 import argparse
@@ -37,6 +37,9 @@ DEPENDENT = {
     "test_console": "codecs, and a stdout that takes nothing",
 }
 
+# What answers in these is a shell, or sshd and sudo: the same with every Python.
+SAME = re.compile("essential|test_agreement|test_lockout")
+
 # Prints what has to be the same from every Python: the built file, what is released beside it, and each help text.
 MADE = """
 import hashlib, sys
@@ -64,7 +67,7 @@ def main() -> int:
     if chosen.others:
         del found[sys.version_info[:2]]
     whole = set(found) if everywhere else {min(found), max(found), sys.version_info[:2]} & set(found)
-    modules = [name for name in find_modules(attacks=everywhere) if "essential" not in name]
+    modules = [name for name in find_modules(attacks=everywhere) if everywhere or not SAME.search(name)]
     dependent = ["tests." + name for name in DEPENDENT]
     rows = [("made", "the same file, man page and help from all of them", make_the_same(list(found.values())), 0.0)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONS"}  # each has its own turn
