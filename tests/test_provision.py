@@ -834,7 +834,8 @@ class ProcessTest(StoryTest):
                 azure = self.azure(*["imds-silent"] * 20)
                 os.mkdir(self.system.path("/dev"))
                 self.fill({"/dev/console": ""})
-                story = start_story(self.root, "run")
+                # `nohup` leaves SIGHUP ignored to all that it starts.
+                story = start_story(self.root, "run", prepare=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL))
                 self.assertTrue(wait_until(partial(getattr, azure, "requests")))
                 azure.troubles["imds"] = []
                 story.send_signal(number)
