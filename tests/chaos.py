@@ -101,7 +101,7 @@ def judge_guest(system: System, story: str) -> str:
             return "%s has %s" % (path, ours)
         if rows[0][0] != "root":
             return "%s has lost root" % path
-        if path == "/etc/shadow" and not is_password(ours[0][1]) and "IMDS alone" not in story:
+        if path == "/etc/shadow" and not is_password(ours[0][1]) and "using IMDS only" not in story:
             return "the password field is %s" % ours[0][1]
         if path == "/etc/group" and [row[3] for row in rows if row[0] == "sudo"] != ["azureuser"]:
             return "not in the group sudo, or twice"

@@ -299,7 +299,7 @@ sys.exit(cli.main(%(argv)r))
 
 
 def start_story(
-    root: str, *argv: str, speed: float = 20.0, prepare: "Optional[Callable[[], None]]" = None
+    root: str, *argv: str, speed: float = 20.0, prepare: "Optional[Callable[[], object]]" = None
 ) -> "subprocess.Popen[str]":
     """The command line `argv` in a process of its own, for which the scratch root is the running machine."""
     code = STORY % {"top": TOP, "root": root, "speed": speed, "argv": list(argv)}

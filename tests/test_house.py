@@ -62,6 +62,7 @@ OWN_FILES = {
     "image/rehearse/rehearse.py",
     "image/rehearse/scratch.py",
     "cli.py",
+    "output.py",
     "init/unit.py",
 }
 

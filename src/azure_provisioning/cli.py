@@ -7,19 +7,20 @@ import sys
 from importlib import import_module
 
 from . import DIGEST
-from .console import Console, may_colour, paint, printable
+from .console import Console, printable
 from .door.budget import USUAL, Budget
 from .door.lock import wait_for_turn
 from .door.programs import pass_over
 from .door.system import System
 from .door.text import lines_in
 from .errors import ProvisionError, UsageError
+from .output import show, width_of, write_file
 from .story.boot import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import List, TextIO, Tuple
+    from typing import List
 
 # The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
@@ -349,44 +350,6 @@ VERBS = {
     "help": help_verb,
     "version": version_verb,
 }
-
-
-def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
-    """The lines that were asked for, on stdout, whatever encoding that has. Raises ProvisionError.
-
-    What is in them is mostly not ours: each stays one line, and drives no terminal. Tabs stay. A reader that has gone,
-    such as `head`, has what it wanted.
-    """
-    colours = colours if may_colour(sys.stdout) else ()
-    try:
-        for line in lines:
-            plain = "\t".join(map(printable, line.split("\t"))).encode("ascii", "backslashreplace").decode("ascii")
-            sys.stdout.write(paint(plain, colours) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return
-    except OSError as error:
-        raise ProvisionError("failure to write to stdout", error=error.strerror) from error
-
-
-def width_of(stream: "TextIO") -> int:
-    """The columns of a terminal; 0 for anything else, into which lines go whole."""
-    return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
-
-
-def write_file(path: str, data: bytes, *, own: bool = False) -> None:
-    """Write what was asked for into a file on the host, anew; `own`: one that only this user may read.
-
-    Raises ProvisionError.
-    """
-    flags = os.O_EXCL if own else os.O_TRUNC
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600 if own else 0o666), "wb") as file:
-            file.write(data)
-    except FileExistsError as error:
-        raise ProvisionError("%s exists already" % path, advice="remove it, or name another by --output") from error
-    except OSError as error:
-        raise ProvisionError("failure to write %s" % path, error=error.strerror) from error
 
 
 def own_file() -> bytes:
