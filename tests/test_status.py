@@ -385,6 +385,15 @@ class StateWordTest(ImageTest):
         self.azure("another cloud")
         self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)
 
+    def test_image_that_is_installed_is_not_waited_for(self) -> None:
+        self.install()
+        started = time.monotonic()
+        result = cli("status", "--root", self.root, "--wait")
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(result.code, 2)
+        self.assertIn("nothing was waited for", result.err)
+        self.assertNotIn("waited for as long", result.err)
+
     def test_why_unknown(self) -> None:
         out = cli("status", "--root", self.root).out
         self.assertIn("on Azure    unknown: an image has no firmware\n", out)

@@ -198,9 +198,14 @@ def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
         write_file(arguments.svg, status.as_svg(found).encode("ascii"))
         console.say("the timeline is in %s" % arguments.svg)
     show(status.as_json(found).split("\n") if arguments.json else status.as_text(found, status.explain_unknown(system)))
-    if arguments.wait and found["state"] in ("running", "waiting"):
+    if not arguments.wait:
+        return 0
+    if not found["azure"] and found["state"] in ("running", "waiting"):  # an image, which has no firmware
+        console.warn("nothing was waited for: nothing here says that this is a VM on Azure")
+        return 2
+    if found["state"] in ("running", "waiting"):
         console.warn("waited for as long as a boot may take, and Azure accepted no Ready")
-    return status.exit_code(str(found["state"])) if arguments.wait else 0
+    return status.exit_code(str(found["state"]))
 
 
 def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
