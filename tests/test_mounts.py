@@ -47,7 +47,7 @@ CODE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import tests
-from azure_provisioning import cli, usage
+from azure_provisioning import cli, reasons, usage
 from azure_provisioning.image.generalize import agent, generalize
 from azure_provisioning.image.install import install
 from azure_provisioning.image.rehearse import difference

@@ -80,7 +80,7 @@ class RemedyTest(CheckTest, ShellTest):
         for _, remedy in found:
             self.assertRegex(remedy, r"\A[ -~]+\Z")
         shown = [line.strip()[2:] for line in check.as_text(findings) if line.startswith(" " * 9 + "> ")]
-        self.assertEqual(shown, [remedy for _, remedy in found])
+        self.assertEqual(sorted(shown), sorted(remedy for _, remedy in found))  # the text has errors first
         return found
 
     def copied(self, found: "List[Tuple[str, str]]") -> "List[List[bytes]]":

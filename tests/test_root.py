@@ -180,7 +180,7 @@ class TakenTest(RootTest):
         done = self.verb("status", self.root)
         self.assertEqual((done.code, done.err), (0, ""))
         self.assertIn("boot hook   off\n", done.out)
-        self.assertIn("VM          unknown\n", done.out)
+        self.assertIn("VM          unknown: no VM was set up from this image\n", done.out)
 
 
 class KindTest(RootTest):

@@ -167,6 +167,12 @@ class SealedStreamsTest(SealedTest):
             self.assertEqual((told[0], told[1], told[4]), (0, "", self.STORY[1:]), told)
 
 
+def heed_signals() -> None:
+    """What a shell's background, or nohup, leaves ignored."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class HangupTest(BuiltTest):
     """The signals that end a command before its time."""
 
@@ -179,6 +185,7 @@ class HangupTest(BuiltTest):
             stderr=subprocess.PIPE,
             universal_newlines=True,
             env=environment,
+            preexec_fn=heed_signals,
         )
         assert story.stderr is not None
         while "first boot" not in story.stderr.readline():
