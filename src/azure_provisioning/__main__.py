@@ -182,7 +182,7 @@ def leave(code):
             import os
 
             if stream is sys.stdout and code == 0 and not isinstance(error, BrokenPipeError):  # that reader has gone
-                tell("failure to write to stdout (error=%s)" % getattr(error, "strerror", error))
+                tell("stdout takes nothing (error=%s)" % getattr(error, "strerror", error))
                 code = 1
             os._exit(code)  # what is left in the buffer would be written again, and fail again
     sys.exit(code)
