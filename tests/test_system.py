@@ -144,6 +144,14 @@ class InsideTest(GuestTest):
 
 
 class WriteTest(GuestTest):
+    def test_a_guest_that_is_dropped_lets_its_root_go(self) -> None:
+        """At once, and not when Python next looks for cycles: who unmounts an image cannot wait for that."""
+        before = set(os.listdir("/proc/self/fd"))
+        guest = System(self.root)
+        guest.write("/etc/x", "y")
+        del guest
+        self.assertLessEqual(set(os.listdir("/proc/self/fd")), before)
+
     def test_new_and_same(self) -> None:
         self.assertTrue(self.system.write("/a/b/c", "text"))
         self.assertFalse(self.system.write("/a/b/c", "text"))

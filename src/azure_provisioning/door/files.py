@@ -31,7 +31,7 @@ class Files(Programs):
         super().__init__(root)
         self.touched: "List[str]" = []  # what was changed, in order, as the guest names it
         self.made: "List[str]" = []  # the folders that were made, outermost first
-        self.journal = Journal(self)
+        self.journal = Journal()
         self.in_place = self.root == "/"  # may a file that something is mounted on be written in place?
         self.one_mount = False  # is what is mounted somewhere below the root left as it is?
         self.spared: "Tuple[str, ...]" = ()  # folders in which nothing is changed
@@ -147,7 +147,7 @@ class Files(Programs):
         try:
             with self.reach(path, follow=follow) as place:
                 self.guard(place.folder, place.path)
-                self.journal.keep_file(place)
+                self.journal.keep_file(self, place)
                 spare = place.beside(spare_name(place.name))
                 try:
                     spare.remove()
@@ -221,7 +221,7 @@ class Files(Programs):
             with self.reach(path, follow=False) as place:
                 place.stat()
                 self.guard(place.folder, place.path)
-                self.journal.keep_file(place)
+                self.journal.keep_file(self, place)
                 os.unlink(place.name, dir_fd=place.folder)
                 place.sync()
         except OSError as error:
@@ -233,7 +233,7 @@ class Files(Programs):
 
     def adopt(self, path: str) -> None:
         """Count what a tool of the guest has just made at `path` among our own changes."""
-        self.journal.keep_absence(path)
+        self.journal.keep_absence(self, path)
         self.touched.append(path)
 
     def make_dirs(self, path: str, mode: int = 0o755, owner: "Optional[Tuple[int, int]]" = None) -> None:
@@ -269,7 +269,7 @@ class Files(Programs):
             self.made.append(folder)
             if not self.live:
                 self._label(folder)
-            self.journal.keep_no_folder(place.path)
+            self.journal.keep_no_folder(self, place.path)
 
     def _own_folder(self, path: str, owner: "Tuple[int, int]") -> None:
         """Take every right to write to the folder at `path` from all but its `owner`."""
@@ -282,7 +282,7 @@ class Files(Programs):
                     if is_own(folder, mode & ~0o7022, owner):
                         return
                     self.guard(folder, place.path)
-                    self.journal.keep_rights(place.path, mode, (found.st_uid, found.st_gid))
+                    self.journal.keep_rights(self, place.path, mode, (found.st_uid, found.st_gid))
                     remove_rights(folder)
                     if os.geteuid() == 0:
                         os.fchown(folder, *owner)
@@ -344,7 +344,7 @@ class Files(Programs):
             from .labels import Labels
 
             self.labels = Labels(self)
-        self.labels.give(path)
+        self.labels.give(self, path)
 
 
 def is_below(path: str, *folders: str) -> bool:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """Of the changes since `begin`, how to undo each, oldest first. Without `begin` nothing is kept."""
+    """Of the changes since `begin`, how to undo each, oldest first. Without `begin` nothing is kept.
 
-    def __init__(self, files: "Files") -> None:
-        self.files = files
+    It holds no guest between them: one that is dropped closes its root at once.
+    """
+
+    def __init__(self) -> None:
         self.undo: "Optional[List[Callable[[], None]]]" = None
 
     def begin(self) -> None:
@@ -38,64 +40,64 @@ class Journal:
         """What was changed stays."""
         self.undo = None
 
-    def keep_file(self, place: Place) -> None:
+    def keep_file(self, files: "Files", place: Place) -> None:
         """Before a place gets another file or link, or none."""
         if self.undo is None:
             return
         path = place.path
-        old = self.files.stat(path, follow=False)
+        old = files.stat(path, follow=False)
         if old is None:
-            self.undo.append(partial(self.take_away, path))
+            self.undo.append(partial(self.take_away, files, path))
         elif stat.S_ISLNK(old.st_mode):
-            target, keeper = self.files.readlink(path) or "", (old.st_uid, old.st_gid)
-            self.undo.append(lambda: self.put_back_link(path, target, keeper))
+            target, keeper = files.readlink(path) or "", (old.st_uid, old.st_gid)
+            self.undo.append(lambda: self.put_back_link(files, path, target, keeper))
         elif stat.S_ISREG(old.st_mode):
-            data, mode = self.files.read(path, limit=16 * FILE_LIMIT, follow=False) or b"", stat.S_IMODE(old.st_mode)
+            data, mode = files.read(path, limit=16 * FILE_LIMIT, follow=False) or b"", stat.S_IMODE(old.st_mode)
             keeper = (old.st_uid, old.st_gid)
-            self.undo.append(lambda: self.put_back(path, data, mode, keeper))
+            self.undo.append(lambda: self.put_back(files, path, data, mode, keeper))
 
-    def keep_absence(self, path: str) -> None:
+    def keep_absence(self, files: "Files", path: str) -> None:
         """After a tool of the guest has made the file or link at `path`."""
         if self.undo is not None:
-            self.undo.append(partial(self.take_away, path))
+            self.undo.append(partial(self.take_away, files, path))
 
-    def keep_no_folder(self, path: str) -> None:
+    def keep_no_folder(self, files: "Files", path: str) -> None:
         """After the folder at `path` was made."""
         if self.undo is not None:
-            self.undo.append(partial(self.take_dir_away, path))
+            self.undo.append(partial(self.take_dir_away, files, path))
 
-    def keep_rights(self, path: str, mode: int, owner: "Tuple[int, int]") -> None:
+    def keep_rights(self, files: "Files", path: str, mode: int, owner: "Tuple[int, int]") -> None:
         """Before the folder at `path` gets another mode or owner than these."""
         if self.undo is not None:
-            self.undo.append(partial(self.give_back, path, mode, owner))
+            self.undo.append(partial(self.give_back, files, path, mode, owner))
 
-    def take_away(self, path: str) -> None:
+    def take_away(self, files: "Files", path: str) -> None:
         """Remove a file that may not exist."""
-        with self.files.reach(path, follow=False) as place:
+        with files.reach(path, follow=False) as place:
             place.remove()
 
-    def take_dir_away(self, path: str) -> None:
+    def take_dir_away(self, files: "Files", path: str) -> None:
         """Remove a folder, if nothing is in it by now."""
-        with self.files.reach(path, follow=False) as place:
+        with files.reach(path, follow=False) as place:
             os.rmdir(place.name, dir_fd=place.folder)
 
-    def put_back_link(self, path: str, target: str, owner: "Tuple[int, int]") -> None:
+    def put_back_link(self, files: "Files", path: str, target: str, owner: "Tuple[int, int]") -> None:
         """Bring a symlink back, as it was."""
-        self.files.link(target, path)
+        files.link(target, path)
         if os.geteuid() == 0:
-            with self.files.reach(path, follow=False) as place:
+            with files.reach(path, follow=False) as place:
                 os.chown(place.name, *owner, dir_fd=place.folder, follow_symlinks=False)
 
-    def put_back(self, path: str, data: bytes, mode: int, owner: "Tuple[int, int]") -> None:
+    def put_back(self, files: "Files", path: str, data: bytes, mode: int, owner: "Tuple[int, int]") -> None:
         """Bring a file back, also where a link has taken its place: a write would go through that."""
-        if self.files.is_link(path):
-            self.take_away(path)
-        self.files.write(path, data, mode)
-        self.give_back(path, mode, owner)
+        if files.is_link(path):
+            self.take_away(files, path)
+        files.write(path, data, mode)
+        self.give_back(files, path, mode, owner)
 
-    def give_back(self, path: str, mode: int, owner: "Tuple[int, int]") -> None:
+    def give_back(self, files: "Files", path: str, mode: int, owner: "Tuple[int, int]") -> None:
         """Let a file or folder have the owner and the mode that it had."""
-        with self.files.reach(path, follow=False) as place:
+        with files.reach(path, follow=False) as place:
             descriptor = place.open(os.O_RDONLY)
             try:
                 if os.geteuid() == 0:

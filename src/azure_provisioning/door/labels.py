@@ -122,10 +122,12 @@ def label_by_policy(policy: Policy, path: str, kind: int) -> str:
 
 
 class Labels:
-    """Gives what is new in an image its label; `missing` are the paths that have none after that."""
+    """Gives what is new in an image its label; `missing` are the paths that have none after that.
+
+    It holds no image: one that is dropped closes its root at once.
+    """
 
     def __init__(self, tree: Tree) -> None:
-        self.tree = tree
         self.missing: "List[str]" = []
         self.policy: "Optional[Policy]" = None
         # Without a policy that a boot loads, and in a tree that is labelled as a whole later, there is nothing to do.
@@ -134,16 +136,16 @@ class Labels:
         except GuestError:
             self.wanted = False
 
-    def give(self, path: str) -> None:
+    def give(self, tree: Tree, path: str) -> None:
         """Label the file, link or folder at `path`, which is new."""
         if not self.wanted:
             return
         try:
             if self.policy is None:
-                self.policy = read_policy(self.tree)
-            with self.tree.reach(path, follow=False) as place:
+                self.policy = read_policy(tree)
+            with tree.reach(path, follow=False) as place:
                 kind = stat.S_IFMT(place.stat().st_mode)
-                label = label_by_policy(self.policy, place.path, kind) or self.of_neighbour(place.path, kind)
+                label = label_by_policy(self.policy, place.path, kind) or self.of_neighbour(tree, place.path, kind)
                 if label:
                     where = "/proc/self/fd/%d/%s" % (place.folder, place.name)
                     os.setxattr(where, NAME, label.encode("utf-8", "surrogateescape") + b"\0", follow_symlinks=False)
@@ -152,16 +154,16 @@ class Labels:
             pass  # a file system without labels, or a user who may not give them
         self.missing.append(path)
 
-    def of_neighbour(self, path: str, kind: int) -> str:
+    def of_neighbour(self, tree: Tree, path: str, kind: int) -> str:
         """The label that most of the same kind in the same folder have, else the folder's."""
         folder, _, own = path.rpartition("/")
         counts: "Dict[str, int]" = {}
-        for name in [name for name in self.tree.list(folder or "/") if name != own][:NEIGHBOURS_LIMIT]:
-            found = self.tree.stat(folder + "/" + name, follow=False)
-            label = read_label(self.tree, folder + "/" + name) if found and stat.S_IFMT(found.st_mode) == kind else ""
+        for name in [name for name in tree.list(folder or "/") if name != own][:NEIGHBOURS_LIMIT]:
+            found = tree.stat(folder + "/" + name, follow=False)
+            label = read_label(tree, folder + "/" + name) if found and stat.S_IFMT(found.st_mode) == kind else ""
             if label:
                 counts[label] = counts.get(label, 0) + 1
-        return max(sorted(counts), key=lambda label: counts[label]) if counts else read_label(self.tree, folder or "/")
+        return max(sorted(counts), key=lambda label: counts[label]) if counts else read_label(tree, folder or "/")
 
 
 def read_label(tree: Tree, path: str) -> str:
