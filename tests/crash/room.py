@@ -321,7 +321,7 @@ def without_times(path: str, entry: Entry) -> Entry:
         content = b""
     elif path == STATE:
         content = re.sub(rb"(?m)^(\w+_at)=.*$", rb"\1=then", content)
-        content = re.sub(rb"(?m)^(step|at)\..*\n", b"", content)  # the timeline of the last boot
+        content = re.sub(rb"(?m)^(step|at|warning)\..*\n", b"", content)  # the timeline of the last boot
     elif path == POOL:
         content = re.sub(rb"timestamp=[^|\"\0]*", b"timestamp=then", content)
     elif path == "/etc/shadow":

@@ -302,6 +302,7 @@ class Files(Programs):
                 self.look(place.path, whole=True)
                 self.guard(place.folder, place.path)
                 os.rmdir(place.name, dir_fd=place.folder)
+                place.sync()
         except OSError as error:
             if error.errno in ABSENT + (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 return False

@@ -71,10 +71,12 @@ class State:
 
     def note_imds_id(self, vm_id: str, differs: bool) -> None:
         """Note what IMDS calls this VM: the same as the firmware, in one of both byte orders, or something else."""
+        known = IMDS_ID if differs else AZURE_ID
         for fact in (IMDS_ID, AZURE_ID):
-            self.facts.pop(fact, None)
+            if fact != known or not vm_id:
+                self.facts.pop(fact, None)
         if vm_id:
-            self.facts[IMDS_ID if differs else AZURE_ID] = vm_id
+            self.facts[known] = vm_id  # in its place, if an earlier boot noted it
 
     @property
     def awaits_proxy_agent(self) -> bool:
