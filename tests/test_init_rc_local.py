@@ -4,6 +4,7 @@ import os
 import shutil
 from typing import Dict
 
+from azure_provisioning.door import marks
 from azure_provisioning.errors import GuestError
 from azure_provisioning.init import block
 from azure_provisioning.init.table import disable
@@ -63,12 +64,12 @@ class BlockTest(ImageTest):
 
     def test_marks_that_were_changed(self) -> None:
         """Half a block is no block: nothing is guessed, and nothing is cut."""
-        for text in (block.BEGIN + "ours\n", "ours\n" + block.END + "\n", "x" + block.BEGIN + "a\n" + block.END + "\n"):
+        for text in (marks.BEGIN + "ours\n", "ours\n" + marks.END + "\n", "x" + marks.BEGIN + "a\n" + marks.END + "\n"):
             self.system.write("/file", text)
             self.assertIsNone(block.find_block(self.system, "/file"))
             self.assertFalse(block.take_block(self.system, "/file"))
             self.assertEqual(self.text("/file"), text)
-        self.system.write("/file", block.BEGIN + block.MODE + "rwx\n" + block.END + "\n")
+        self.system.write("/file", marks.BEGIN + block.MODE + "rwx\n" + marks.END + "\n")
         with self.assertRaises(GuestError):
             block.take_block(self.system, "/file")
 

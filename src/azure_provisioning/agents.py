@@ -3,6 +3,7 @@
 import re
 
 from .door.system import System
+from .door.text import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +72,6 @@ def cloud_init_provisions(system: System) -> bool:
     """Would cloud-init run, and may it take Azure for its datasource?"""
     if not system.find_program("cloud-init") or any(system.exists(path) for path in CLOUD_DISABLED):
         return False
-    from .door.text import read_text
-
     if system.live and CLOUD_OFF in read_text(system, "/proc/cmdline").split():
         return False
     sources = datasources(system)
@@ -92,8 +91,6 @@ def afterburn_reports(system: System) -> bool:
     """Would afterburn report? Its unit asks the kernel's command line, which an image may get from anywhere."""
     if not system.find_program("afterburn", AFTERBURN_PROGRAM):
         return False
-    from .door.text import read_text
-
     return not system.live or any(map(PLATFORM.match, read_text(system, "/proc/cmdline").split()))
 
 
@@ -102,8 +99,6 @@ def datasources(system: System) -> "Optional[List[str]]":
 
     A later file takes the place of an earlier one: cloud.cfg, then those of cloud.cfg.d by their names.
     """
-    from .door.text import read_text
-
     names = [name for name in system.list(CLOUD_CONF + "/cloud.cfg.d") if name.endswith(".cfg")]
     found = None
     for path in ["/cloud.cfg"] + ["/cloud.cfg.d/" + name for name in names]:
@@ -137,7 +132,5 @@ def yaml_list(document: str, key: str) -> "Optional[List[str]]":
 
 def read_options(system: System, path: str) -> "Dict[str, str]":
     """The `Key=value` lines of a file, keys in lower case."""
-    from .door.text import read_text
-
     pairs = (line.split("#")[0].partition("=") for line in read_text(system, path).split("\n"))
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}

@@ -1,10 +1,11 @@
 """Whether sshd takes passwords: a few lines that go before all others, and stay only if they take effect."""
 
+from ..door.marks import BEGIN
 from ..door.system import System
 from ..door.text import is_digits
 from ..door.tree import ROOT
 from ..errors import GuestError
-from .block import BEGIN, begin_with
+from .block import begin_with
 from .processes import find_process, hang_up
 from .services import SYSTEMD
 from .sshd_config import (

@@ -6,15 +6,14 @@ are reached. A file that is made for them, or that is made executable for them, 
 
 import stat
 
+from ..door.marks import BEGIN, END, split
 from ..door.system import System
 from ..errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, Tuple
+    from typing import Optional
 
-BEGIN = "# >>> azure-provisioning >>>\n"
-END = "# <<< azure-provisioning <<<"
 ABSENT = "# before: no such file\n"
 MODE = "# before: mode "
 
@@ -64,13 +63,6 @@ def take_block(system: System, path: str) -> bool:
     note = note_of(lines)
     mode = int(note[len(MODE) :], 8) if note.startswith(MODE) else None
     return system.write(path, text, mode=mode)
-
-
-def split(text: str) -> "Optional[Tuple[str, str, str]]":
-    """(what is before our block, its lines, what follows its end mark); None if there is none."""
-    before, begin, rest = text.partition(BEGIN)
-    lines, end, after = rest.partition(END)
-    return (before, lines, after) if begin and end and before[-1:] in ("", "\n") and after[:1] in ("", "\n") else None
 
 
 def note_of(lines: str) -> str:

@@ -1,6 +1,7 @@
 """Buildroot's rcS, which runs `/etc/init.d/S??*` in order: the LSB script, and a link that sorts before sshd's."""
 
 from ...door.system import System
+from ...door.text import active_lines
 from ..usual import INSTALL, NAME, Obstacle
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
@@ -61,8 +62,6 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """rcS cannot be run, inittab does not run it, the link leads to no program, or sshd's sorts before it."""
-    from ...door.text import active_lines
-
     if not any(system.is_program(link) for link in links):
         yield Obstacle("%s leads to no program" % links[0], INSTALL, sure=True)
     if not system.is_program(FOLDER + "/rcS"):

@@ -4,6 +4,7 @@ import os
 import re
 
 from ...door.system import System
+from ...door.text import read_text
 from ...door.tree import ROOT
 from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, ssh_servers, unordered
 from ..usual import left_to_do as left_to_do
@@ -147,8 +148,6 @@ def settings(system: System, name: str) -> "List[Tuple[str, str, str]]":
 
     Each file is read once, however often files include one another.
     """
-    from ...door.text import read_text
-
     path = find_service(system, name)
     variables = environment(system)
     argument = name.partition("@")[2]
@@ -199,7 +198,5 @@ def substitute(text: str, variables: "Dict[str, str]") -> str:
 
 def environment(system: System) -> "Dict[str, str]":
     """What dinit's own file of variables sets: dinit(8)."""
-    from ...door.text import read_text
-
     pairs = [line.strip().partition("=") for line in read_text(system, ENVIRONMENT).split("\n")]
     return {key.strip(): value for key, equals, value in pairs if equals and not key.startswith(("#", "!"))}

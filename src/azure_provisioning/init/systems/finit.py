@@ -1,6 +1,7 @@
 """finit: a one-shot task among the available ones, and the link that enables it, as `initctl enable` makes it."""
 
 from ...door.system import System
+from ...door.text import read_text
 from ...door.tree import ROOT
 from ..usual import NAME, files_in
 from ..usual import left_to_do as left_to_do
@@ -61,8 +62,6 @@ def remove(system: System) -> None:
 def services(system: System) -> "Dict[str, str]":
     """The files of finit.d, the terminals that lines in them have a login on, and `ifup -a`, which finit itself runs
     where there is one."""
-    from ...door.text import read_text
-
     found = dict(files_in(system, ENABLED, ".conf"), **files_in(system, FOLDER, ".conf"))
     for path in [MAIN, *found.values()]:
         for words in (line.split() for line in read_text(system, path).split("\n")):

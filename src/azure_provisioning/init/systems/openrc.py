@@ -1,6 +1,7 @@
 """OpenRC: a native script and a link in a runlevel, on whatever PID 1 it runs under. Debian and Devuan too."""
 
 from ...door.system import System
+from ...door.text import active_lines
 from ...door.tree import ROOT
 from ..usual import INSTALL, NAME, Obstacle
 from ..usual import left_to_do as left_to_do
@@ -94,7 +95,6 @@ def called_runlevels(system: System) -> "Optional[Set[str]]":
     """The runlevels that inittab and the scripts of PID 1 go to; None if openrc-init does it itself."""
     import re
 
-    from ...door.text import active_lines
     from ..detection import S6_SCRIPTS, find_base
 
     if find_base(system) == "openrc":

@@ -3,7 +3,7 @@
 import re
 
 from ...door.system import System
-from ...door.text import BLANKS
+from ...door.text import BLANKS, active_lines
 from ...errors import GuestError
 from .. import block
 from ..usual import NAME, Obstacle
@@ -86,8 +86,6 @@ def block_of(system: System, path: str) -> str:
 
 def called(system: System) -> "Optional[str]":
     """The path of the rc.local that some script would run if there were one."""
-    from ...door.text import active_lines
-
     for caller in CALLERS:
         text = active_lines(system, caller)
         for path in PATHS:

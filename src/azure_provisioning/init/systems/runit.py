@@ -5,6 +5,7 @@ every few seconds, would end us in the same moment.
 """
 
 from ...door.system import System
+from ...door.text import active_lines
 from ...door.tree import ROOT
 from ..usual import INSTALL, NAME, Obstacle, ssh_servers, unordered
 from ..usual import left_to_do as left_to_do
@@ -119,7 +120,6 @@ def wait_for_runsv(system: System, home: str) -> None:
 
 def services(system: System) -> "Dict[str, str]":
     """The services of the set that boots that have no `down` file; Debian's runs scripts of System V too."""
-    from ...door.text import active_lines
     from . import sysvinit
 
     found: "Dict[str, str]" = {}

@@ -11,6 +11,7 @@ goes on starting us, for some milliseconds at each boot, until it is made anew.
 from contextlib import suppress
 
 from ...door.system import System
+from ...door.text import active_lines, read_text
 from ...door.tree import ROOT
 from ...errors import GuestError
 from ..usual import INSTALL, NAME, Obstacle, ssh_servers, unordered
@@ -289,8 +290,6 @@ def is_bundle(system: System, home: str) -> bool:
 
 def lines_of(system: System, path: str) -> "List[str]":
     """A file's lines that are neither empty nor comments; none of what cannot be read."""
-    from ...door.text import read_text
-
     lines = [line.strip() for line in read_text(system, path).split("\n")]
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -333,7 +332,6 @@ def databases(system: System) -> "List[str]":
     """Where the database of the boot may be: as the scripts of PID 1 say, the frontend's configuration, or usual."""
     import re
 
-    from ...door.text import active_lines
     from ..detection import S6_SCRIPTS
 
     named = []

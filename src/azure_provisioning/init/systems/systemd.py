@@ -1,6 +1,7 @@
 """systemd: one unit, enabled by a link, and a preset that keeps it so on an image whose machine-id was wiped."""
 
 from ...door.system import System
+from ...door.text import words_in
 from ...door.tree import ROOT
 from ...errors import GuestError
 from ..usual import INSTALL, Obstacle
@@ -194,7 +195,6 @@ def is_first_boot(system: System) -> bool:
 def find_preset(system: System, unit: str) -> "Optional[Tuple[bool, str]]":
     """(enable or disable, the file that says so) for a unit, by the first line that matches; None if no line does."""
     from ...door.pattern import matches
-    from ...door.text import words_in
 
     files: "Dict[str, str]" = {}
     for top in PRESETS:

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 
 from ...door.system import System
-from ...door.text import is_digits
+from ...door.text import active_lines, is_digits, read_text
 from ...door.tree import ROOT
 from ...errors import GuestError
 from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle
@@ -200,16 +200,12 @@ def plain_name(path: str) -> str:
 
 def is_manual(system: System, job: str) -> bool:
     """Does upstart start a job only when it is told to? See init(5) and its `manual`."""
-    from ...door.text import active_lines
-
     lines = active_lines(system, job) + b"\n" + active_lines(system, job[: -len(".conf")] + ".override")
     return any(line.split() == [b"manual"] for line in lines.split(b"\n"))
 
 
 def default_runlevel(system: System) -> str:
     """The runlevel that a boot goes to: inittab's, upstart's, or Yocto's under busybox, which knows none."""
-    from ...door.text import active_lines, read_text
-
     match = re.search(r"(?m)^[^#:\n]*:([0-9]):initdefault:", read_text(system, "/etc/inittab"))
     if match:
         return match.group(1)
@@ -221,8 +217,6 @@ def default_runlevel(system: System) -> str:
 
 def startpar_targets(system: System) -> "Optional[Set[str]]":
     """The only services that a makefile-style boot starts (Debian's /etc/init.d/rc); None if this is none."""
-    from ...door.text import read_text
-
     files = ["/etc/init.d/.depend." + name for name in ("boot", "start", "stop")]
     if system.exists("/etc/init.d/.legacy-bootordering") or not all(read_text(system, path) for path in files):
         return None
@@ -269,7 +263,6 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
 
 def runs_level(system: System, level: str) -> bool:
     """Does something start what is linked in rcN.d?"""
-    from ...door.text import active_lines
     from ..detection import S6_SCRIPTS, find_base
 
     if find_base(system) == "runit":  # whose stage 2 does, or detection would have named it
