@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import socket
 import stat
 import subprocess
@@ -11,9 +12,11 @@ import tempfile
 import time
 import unittest
 from contextlib import suppress
-from typing import Callable, List, Optional
+from types import CodeType, FrameType
+from typing import Callable, Dict, List, Optional, Tuple
 from unittest import mock
 
+from azure_provisioning.door.folder import Owner, open_folder
 from azure_provisioning.door.system import System
 from azure_provisioning.errors import GuestError
 from tests import TOP
@@ -441,6 +444,71 @@ def is_alive(pid: str) -> bool:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+class Interrupting:
+    """Ends what runs in the door's modules as a signal does, before its step `at`: an instruction, or before 3.11 a line."""
+
+    def __init__(self, at: int = 0) -> None:
+        self.at, self.count = at, 0
+        self.first: "Dict[Tuple[CodeType, int], int]" = {}
+        self.last: "Dict[Tuple[CodeType, int], int]" = {}
+
+    def trace(self, frame: "FrameType", event: str, _: object) -> "object":
+        if "/door/" not in frame.f_code.co_filename:
+            return None
+        if sys.version_info >= (3, 11):  # before, Python itself stumbles
+            frame.f_trace_opcodes = True
+        if event in ("opcode", "line"):
+            self.count += 1
+            place = (frame.f_code, frame.f_lasti)
+            self.first.setdefault(place, self.count)
+            self.last[place] = self.count
+            if self.count == self.at:
+                raise KeyboardInterrupt
+        return self.trace
+
+
+class InterruptedTest(GuestTest):
+    """A signal may come between any two instructions, and what is cleaned up then must not take its place.
+
+    So did a "Bad file descriptor" of a folder that was closed twice: `generalize` went on with a warning.
+    """
+
+    def test_every_instruction(self) -> None:
+        """Each is met where it runs first, and where it runs last."""
+        owner, machine = Owner(os.getuid(), os.getgid()), System()
+        for name, work in (
+            ("write", lambda: self.system.write("/lib/a/../b", "x", mode=0o600, owner=owner)),
+            ("list", lambda: self.system.list("/lib/../usr/lib/.")),
+            ("folder", lambda: self.in_folder("/usr/lib", owner)),
+            ("run", lambda: machine.run(["true"])),
+        ):
+            whole = Interrupting()
+            self.interrupt(work, whole)
+            steps = sorted(set(whole.first.values()) | set(whole.last.values()))
+            self.assertGreater(len(steps), 30, name)
+            for step in steps:
+                interrupting = Interrupting(step)
+                try:
+                    self.interrupt(work, interrupting)
+                    self.assertLess(interrupting.count, step, "%s: the interrupt was lost" % name)
+                except KeyboardInterrupt:
+                    pass
+
+    def interrupt(self, work: "Callable[[], object]", interrupting: Interrupting) -> None:
+        shutil.rmtree(self.root + "/usr", ignore_errors=True)
+        self.fill({"/usr/lib/c": "c", "/lib": "-> /usr/lib"})
+        sys.settrace(interrupting.trace)
+        try:
+            work()
+        finally:
+            sys.settrace(None)
+
+    def in_folder(self, path: str, owner: Owner) -> None:
+        with open_folder(self.system, path) as folder:
+            folder.write("c", b"new", 0o600, owner)
+            folder.empty("c")
 
 
 class RunTest(GuestTest):

@@ -160,7 +160,8 @@ class Tree:
                 if part in (".", ".."):  # the former at the end of a link to the folder that it lies in
                     # By the names that were found to be folders, from the root: only one folder is open at a time.
                     todo += split(inside if part == "." else os.path.dirname(inside))
-                    here, inside = self._leave(here), ""
+                    left, here, inside = here, self.top, ""
+                    self._leave(left)  # once it is no longer `here`: a signal may end this between any two steps
                     continue
                 below = inside + "/" + part
                 self.look(below)
@@ -175,10 +176,11 @@ class Tree:
                         raise LoopError("too many levels of symbolic links", path=path)
                     todo += split(target)
                     if target.startswith("/"):
-                        here, inside = self._leave(here), ""
+                        left, here, inside = here, self.top, ""
+                        self._leave(left)
                 elif lower is not None:
-                    self._leave(here)
-                    here, inside = lower, below
+                    left, here, inside = here, lower, below
+                    self._leave(left)
                 elif todo:  # there is no such folder, hence no link further on
                     missing = os.path.normpath("/".join([below] + todo[::-1]))
                     return Place(None, os.path.basename(missing), missing)
@@ -190,11 +192,10 @@ class Tree:
         finally:
             self._leave(here)
 
-    def _leave(self, folder: int) -> int:
-        """Close a folder that was entered; returns the root, to begin anew."""
+    def _leave(self, folder: int) -> None:
+        """Close a folder that was entered, but never the root."""
         if folder != self.top:
             os.close(folder)
-        return self.top
 
     def spend(self, path: str, steps: int = 1, size: int = 0) -> None:
         """Count work on `path`. Raises GuestError if it is too much."""
