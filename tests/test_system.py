@@ -13,7 +13,7 @@ import time
 import unittest
 from contextlib import suppress
 from types import CodeType, FrameType
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 from unittest import mock
 
 from azure_provisioning.door.folder import Owner, open_folder
@@ -447,14 +447,14 @@ def is_alive(pid: str) -> bool:
 
 
 class Interrupting:
-    """Ends what runs in the door's modules as a signal does, before its step `at`: an instruction, or before 3.11 a line."""
+    """Ends what runs in the door's modules as a signal does, before step `at`: an instruction (before 3.11 a line)."""
 
     def __init__(self, at: int = 0) -> None:
         self.at, self.count = at, 0
         self.first: "Dict[Tuple[CodeType, int], int]" = {}
         self.last: "Dict[Tuple[CodeType, int], int]" = {}
 
-    def trace(self, frame: "FrameType", event: str, _: object) -> "object":
+    def trace(self, frame: "FrameType", event: str, _: object) -> "Any":
         if "/door/" not in frame.f_code.co_filename:
             return None
         if sys.version_info >= (3, 11):  # before, Python itself stumbles
