@@ -23,6 +23,7 @@ say() { # one line of the story; what others wrote comes here only after a check
 	printf '%s: %s\n' $agent "$*" >&2
 	[ -z "$logging" ] || printf '%s %s\n' "$(now)" "$*" >>$log
 }
+plain() { printf '%s' "$1" | tr -c " !#-%'-;=?-~" '?'; } # TEXT: without what ends a line, or is more in XML
 announce() { # a line that the serial console shows too; a terminal that takes none holds up nobody
 	say "$@"
 	[ -t 2 ] || [ ! -c /dev/console ] || (printf '%s: %s\r\n' $agent "$*" >/dev/console) </dev/null >/dev/null 2>&1 &
@@ -233,6 +234,7 @@ advise() { # REASON DETAILS: what to do, in the words of the README
 	esac
 }
 fail() { # REASON [KEY=VALUE [KEY=VALUE]]: tell state, Azure and console why this boot failed. The hook stays
+	set -- "$1" "$(plain "$2")" "$(plain "$3")"
 	line="result=error|reason=$1|agent=$agent|vm_id=$(as_azure | grep . || echo unknown)"
 	line="$line|timestamp=$(now)${2:+|$2}${3:+|$3}"
 	set -- "$1" "$2" "$3" "error_at=$(now)" "error_boot=$(cat /proc/sys/kernel/random/boot_id)"
@@ -448,10 +450,15 @@ apply() { # what Azure says of this VM; all is asked before anything is written
 pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change is no condition that is met
 	AZURE_VM_ID=$(as_azure) AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=$(fact user)
 	for gate in "/etc/$agent/ready.d"/*[!~]; do
-		[ -f "$gate" ] && [ -x "$gate" ] || continue
-		why=$(guard "$gate") || fail 'ready gate failed' "gate=${gate##*/}" "problem=not run: $why"
-		within 300 "$gate" </dev/null >/dev/null 2>&1 || fail 'ready gate failed' "gate=${gate##*/}" "code=$?"
-		say "${gate##*/}: passed"
+		name=$(plain "${gate##*/}")
+		[ ! -d "$gate" ] && { [ -e "$gate" ] || [ -L "$gate" ]; } || continue
+		if [ ! -f "$gate" ] || [ ! -x "$gate" ]; then
+			announce "warning: the ready gate $name cannot be executed, and is passed over: chmod +x"
+			continue
+		fi
+		why=$(guard "$gate") || fail 'ready gate failed' "gate=$name" "problem=not run: $why"
+		within 300 "$gate" </dev/null >/dev/null 2>&1 || fail 'ready gate failed' "gate=$name" "code=$?"
+		say "$name: passed"
 	done
 }
 disable() { # the hook, by what `install` wrote down, in the way of each init system

@@ -11,7 +11,7 @@ from typing import Dict, List
 
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest.gates import pass_gate
+from azure_provisioning.guest.gates import find_passed_over, pass_gate
 from azure_provisioning.guest.hostname import valid_name
 from azure_provisioning.image.install.install import install
 from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID, VM_ID
@@ -388,6 +388,31 @@ class OptionsTest(EssentialTest):
         self.assertIn("|gate=15-no|code=3<", failed.reports[0])
         self.assertFalse(self.state().has("ready_at", VM_ID))
         self.assertEqual(self.state().facts["error.code"], "3")
+
+    def test_gates_that_cannot_be_executed(self) -> None:
+        """Passed over, which is told, and by the same words as the Python part's; by all shells."""
+        folder = "/etc/azure-provisioning/ready.d/"
+        self.fill({folder + "10-a": "#!/bin/sh\n", folder + "20 b": "", folder + "30-c~": "", folder + "40-d/x": ""})
+        self.fill({folder + "50-e": "-> /gone", folder + "6\x1b[2J": "#!/bin/sh\n"})
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                told = self.boot()
+                self.check_ready(told)
+                warned = re.findall(r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", told.err)
+                self.assertEqual(warned, ["10-a", "20 b", "50-e", "6?[2J"])
+                self.assertEqual(len(find_passed_over(self.system)), len(warned))
+
+    def test_name_of_a_gate(self) -> None:
+        """It is told as text: it opens no element of the report, and makes no fact of the state."""
+        self.hasten()
+        name = "1 <State>&\nready_at=2026"
+        told = self.boot(
+            files={"/etc/azure-provisioning/ready.d/" + name: "#!/bin/sh\nexit 3\n"}, options="deadline = 10\n"
+        )
+        self.assertEqual(told.code, 1, told)
+        self.assertIn("|gate=1 ?State???ready_at=2026|code=3<", told.reports[0])
+        self.assertFalse(self.state().has("ready_at", VM_ID))
 
     def refuse(self, *changes: str, who: str) -> None:
         """A gate is not run that others may change, and that is told everywhere; by all shells."""
