@@ -494,6 +494,7 @@ if [ -e $dmi/chassis_asset_tag ]; then
 else
 	[ "$(option platform)" = azure ] || [ -d /sys/bus/vmbus/devices ]
 fi || { say 'not on Azure, nothing to do' && release && exit 0; }
+case $(id -u) in [1-9]*) say 'only root can set this VM up' && exit 1 ;; esac
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
 trap 'rm -rf "$work" ${stage:+"$stage"}' EXIT
 : >"$work/keys"

@@ -414,6 +414,22 @@ class OptionsTest(EssentialTest):
         self.assertIn("|gate=1 ?State???ready_at=2026|code=3<", told.reports[0])
         self.assertFalse(self.state().has("ready_at", VM_ID))
 
+    def test_plain_user(self) -> None:
+        """The first boot is root's: nothing is sent, and nothing is written."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can become another user: the file was not tried as one")
+        self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
+        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "plain:x:1000:1000::/:/bin/sh\n"})
+        os.chmod(self.root, 0o755)
+        os.chmod(self.root + "/tmp", 0o1777)
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                told = self.boot("/bin/su", "plain", "-c", "/bin/sh %s run" % PROGRAM)
+                self.assertEqual((told.code, told.requests), (1, []), told)
+                self.assertEqual(told.err, "azure-provisioning: only root can set this VM up\n")
+                self.assertEqual(os.listdir(self.root + "/tmp"), [])
+
     def refuse(self, *changes: str, who: str) -> None:
         """A gate is not run that others may change, and that is told everywhere; by all shells."""
         gate = "/etc/azure-provisioning/ready.d/10-a"
