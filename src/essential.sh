@@ -401,21 +401,41 @@ check_login() { # is $user, by the files as they are now, neither locked nor ove
 	why='the keys are not where sshd looks for them'
 	[ ! -s "$work/keys" ] || { merge_keys "$(key_file)" "$work/new" && cmp -s "$(key_file)" "$work/new"; }
 }
+is_sudo() { # PATH: what is called so may lead to doas, as Alpine's doas-sudo-shim does
+	case $(readlink -f "$1") in '' | */doas) return 1 ;; esac
+	! head -c 2 "$1" | grep -q '^#!' || ! grep -q -w '^[^#]*doas' "$1"
+} 2>/dev/null
+becomes_root() { # COMMAND: does $user, by sudo or doas? True where that cannot be tried, too
+	within 30 su -s /bin/sh -c true "$user" || return 0
+	within 30 su -s /bin/sh -c "$1 -n true" "$user"
+} </dev/null >/dev/null 2>&1
+is_granted() { # by the last of the rules that sudo lists for all commands; or if it lists none, by what it does
+	within 30 sudo -n -l -U "$user" </dev/null >"$work/rights" 2>/dev/null
+	if grep -q -e 'following commands on ' -e 'is not allowed to ' "$work/rights"; then
+		case $(grep -e '^ *(ALL[ :)].*ALL$' -e '^ *(root[ :)].*ALL$' "$work/rights" | sed -n '$p') in
+		'' | *!ALL | *' PASSWD: ALL') false ;;
+		*' NOPASSWD: '*) ;;
+		*) grep -q '^ .*!authenticate' "$work/rights" ;;
+		esac
+	else becomes_root sudo; fi
+}
 grant() { # the right to become root without a password, by sudo or doas
 	why='sudo or doas does not take the rule' rule=/etc/sudoers.d/zz-$agent
-	if has sudo; then
+	if is_sudo "$(command -v sudo)"; then
 		case $user in *[!A-Z0-9_]*) set -- "$user" ;; *) set -- "\"$user\"" ;; esac # capitals alone are an alias
 		echo "$1 ALL=(ALL) NOPASSWD:ALL" >"$work/rule"
 		! has visudo || visudo -cf "$work/rule" >/dev/null 2>&1 || return
 		grep -q '^[[:space:]]*[#@]includedir[[:space:]]*/etc/sudoers.d' /etc/sudoers ||
 			append /etc/sudoers '#includedir /etc/sudoers.d'
-		replace $rule 440 <"$work/rule" && rm -f /etc/sudoers.d/90-$agent # of older releases
+		replace $rule 440 <"$work/rule" && rm -f /etc/sudoers.d/90-$agent || return # of older releases
+		why='sudo does not go by the rule, perhaps as another one comes later' && is_granted
 	elif has doas; then
 		case $user in permit | deny | as | cmd | args | nopass | persist | nolog | keepenv | setenv) return 1 ;; esac
 		rule=/etc/doas.conf # Alpine's reads a folder, and then nothing else; the last rule that matches counts
 		[ ! -d /etc/doas.d ] || ! grep -q /etc/doas.d "$(command -v doas)" || rule=/etc/doas.d/zz-$agent.conf
 		[ ! -e $rule ] || grep -v -x "permit nopass $pattern" $rule >"$work/rule" || [ $? = 1 ] || return
-		echo "permit nopass $user" >>"$work/rule" && replace $rule 600 <"$work/rule"
+		echo "permit nopass $user" >>"$work/rule" && doas -C "$work/rule" >/dev/null 2>&1 || return
+		replace $rule 600 <"$work/rule" && why='doas does not go by the rule' && becomes_root doas
 	else why='neither sudo nor doas is installed' && false; fi
 }
 fetch_keys() { # the administrator's, at most 16, into $work/keys

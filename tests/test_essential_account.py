@@ -274,6 +274,56 @@ class AccountTest(EssentialTest):
         )
         self.assertEqual(self.text("/etc/doas.conf"), "deny x\npermit nopass azureuser\n")
 
+    def test_what_sudo_makes_of_the_rule(self) -> None:
+        """Asked of sudo itself: of this machine's, in the room. A rule that comes after ours is one too many."""
+        if not os.path.isfile("/usr/libexec/sudo/sudoers.so") or os.geteuid() != 0:
+            self.skipTest("no sudo here whose plugin is in /usr/libexec, or not root: sudo was not asked")
+        self.places = ["/usr/libexec"]
+        os.makedirs(self.root + "/usr/libexec")
+        self.place("sudo", "/usr/bin/sudo")
+        self.fill({"/etc/pam.d/sudo": "account required pam_permit.so\nsession required pam_permit.so\n"})
+        end = "@includedir /etc/sudoers.d\n"
+        group = {"/etc/group": (MACHINE["/etc/group"] or "") + "sudo:x:27:\n"}
+        rows = [
+            (end, False),
+            ("%sudo ALL=(ALL:ALL) ALL\n" + end, False),
+            (end + "%sudo ALL=(ALL:ALL) ALL\n", True),
+            (end + "%sudo ALL=(ALL:ALL) ALL\nDefaults !authenticate\n", False),
+            (end + "%sudo ALL=(bin) ALL\n%sudo ALL=(root) /bin/x\n", False),
+            (end + "%sudo ALL=(ALL) NOPASSWD: /bin/x, PASSWD: ALL\n", True),
+            (end + "%sudo ALL=(ALL) !ALL\n", True),
+        ]
+        for text, warned in rows:
+            with self.subTest(text):
+                self.fill(dict(MACHINE, **group, **{"/etc/sudoers": text}))
+                os.chmod(self.root + "/etc/sudoers", 0o440)
+                told = self.boot()
+                self.check_account(told)
+                self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, warned, told.err)
+
+    def test_sudo_that_is_doas(self) -> None:
+        """A script or a link that is called sudo and leads to doas has the rule written for doas."""
+        shim = {"/usr/bin/doas": "#!/bin/sh\n", "/usr/bin/sudo": '#!/bin/sh\n# sudo\nexec doas "$@"\n'}
+        self.check_account(self.boot(files=shim))
+        self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
+        self.assertFalse(self.system.exists("/etc/sudoers.d"))
+
+    def test_what_doas_makes_of_the_rule(self) -> None:
+        """Tried with the rights of the account, by all shells; rules that doas does not like are not written."""
+        os.chmod(self.root, 0o755)
+        refuses = '#!/bin/sh\n[ "$1" = -C ] && exit 0\n[ "$(id -u)" = 0 ] || exit 1\n'
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                self.fill(MACHINE)
+                told = self.boot(files={"/usr/bin/doas": refuses})
+                self.check_account(told)
+                self.assertIn("warning: azureuser cannot become root: doas does not go by the rule", told.err)
+                self.assertNotIn("cannot become root", self.boot(files={"/usr/bin/doas": "#!/bin/sh\n"}).err)
+        told = self.boot(files={"/usr/bin/doas": '#!/bin/sh\n[ "$1" != -C ]\n', "/etc/doas.conf": "what\n"})
+        self.assertIn("warning: azureuser cannot become root: sudo or doas does not take the rule", told.err)
+        self.assertEqual(self.text("/etc/doas.conf"), "what\n")
+
     def test_tools(self) -> None:
         """The shadow suite's, and what a busybox calls adduser."""
         self.fill({"/etc/login.defs": "UID_MIN\t\t 1500\n"})
