@@ -261,10 +261,30 @@ set_name() { # NAME: for the next boot, then in the kernel
 	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
+ask_sshd() { # OPTION...: what it prints; the folder that it insists on is made by what starts it, and that comes later
+	"$(command -v sshd)" "$@" 2>"$work/said" && return
+	set -- "$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")" "$@"
+	[ -n "$1" ] && mkdir -p -m 755 "$1" && shift && "$(command -v sshd)" "$@" 2>/dev/null
+}
+served_keys() { # the paths of sshd's host keys, if it tells; it needs one to say anything, and none is in a new image
+	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" |
+		sed -n '/^hostkeyagent \//q; s/^hostkey \//\//p' | grep -v -x "$work/key"
+}
 make_host_keys() { # new ones, in place of the image's; an sshd that runs already takes them up
 	if has sshd && has ssh-keygen; then
-		rm -f /etc/ssh/ssh_host_*key* && ssh-keygen -A && ls /etc/ssh/ssh_host_*_key || return
-		read -r pid </run/sshd.pid && grep -q -x sshd "/proc/$pid/comm" && kill -HUP "$pid"
+		served=$(served_keys)
+		rm -f /etc/ssh/ssh_host_*key*
+		[ -n "$served" ] || ssh-keygen -A
+		for key in $served; do
+			case $key in /nix/* | /gnu/* | /run/* | /var/run/* | /dev/* | /proc/* | /sys/*) continue ;; esac # not ours
+			[ ! -e "$key" ] || grep -q '^-----BEGIN .*PRIVATE KEY-----' "$key" || continue
+			case ${key##*/} in *rsa*) kind=rsa ;; *ecdsa*) kind=ecdsa ;; *) kind=ed25519 ;; esac
+			rm -f "$key" "$key.pub" && ssh-keygen -q -t $kind -N '' -f "$key"
+		done
+		ls ${served:-/etc/ssh/ssh_host_*_key} | grep -q . || return
+		# SIGHUP ends an sshd that systemd's socket has started, whose next connection reads the files anyway.
+		read -r pid </run/sshd.pid && grep -q -x sshd "/proc/$pid/comm" &&
+			! systemctl -q is-active ssh.socket sshd.socket && kill -HUP "$pid"
 	fi
 	has dropbear && has dropbearkey || return 0
 	mkdir -p /etc/dropbear && rm -f /etc/dropbear/dropbear_*_host_key*
@@ -357,7 +377,7 @@ read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each that
 	set +f
 }
 key_file() { # where this sshd, if it says so, and any other looks for the keys of $user
-	set -- $("$(command -v sshd)" -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" 2>/dev/null |
+	set -- $(ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" |
 		sed -n 's/^authorizedkeysfile //p') .ssh/authorized_keys
 	case $1 in none) return 1 ;; /* | %h*) ;; *) set -- "%h/$1" ;; esac
 	echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"
@@ -495,7 +515,9 @@ disable() { # the hook, by what `install` wrote down, in the way of each init sy
 	sync
 }
 tell_host_keys() { # by which a first login can be verified
-	for key in /etc/ssh/ssh_host_*_key.pub; do [ ! -e "$key" ] || ssh-keygen -l -f "$key" | sed 's/^[0-9]* *//'; done
+	for key in $(served_keys || ls /etc/ssh/ssh_host_*_key); do
+		[ ! -e "$key.pub" ] || ssh-keygen -l -f "$key.pub" | sed 's/^[0-9]* *//'
+	done
 	for key in /etc/dropbear/dropbear_*_host_key; do
 		[ ! -e "$key" ] || dropbearkey -y -f "$key" | sed -n 's/^Fingerprint: //p'
 	done

@@ -1,6 +1,7 @@
 """The account that the shell makes on a machine without Python: as the Python part would, and never through a link."""
 
 import os
+import re
 import unittest
 from typing import List, Optional
 
@@ -349,3 +350,29 @@ class AccountTest(EssentialTest):
         self.assertEqual((self.text("/var/keygen") or "").count("-A\n"), 1)
         self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
         self.assertTrue(self.state().facts["prepared_at"])
+
+    def test_host_keys_that_sshd_serves(self) -> None:
+        """Those and no others, wherever they are: asked of sshd, which says nothing without a key, by all shells."""
+        self.place("ssh-keygen", "/usr/bin/ssh-keygen")
+        private = "-----BEGIN OPENSSH PRIVATE KEY-----\nold\n"
+        served = ("/etc/ssh/ssh_host_ed25519_key", "/etc/myapp/host_ecdsa_key", "/run/secret/rsa", "/etc/ssh/agent.pub")
+        sshd = "#!/bin/sh\n"
+        sshd += '[ -d /run/sshd ] || { echo "Missing privilege separation directory: /run/sshd" >&2; exit 255; }\n'
+        sshd += '[ "$1" = -T ] && [ -s "$3" ] && echo hostkeyagent none && echo "hostkey $3" || exit 1\n'
+        sshd += "".join("echo hostkey %s\n" % path for path in served)
+        files = {"/usr/sbin/sshd": sshd, "/etc/ssh/ssh_host_rsa_key": private, "/etc/ssh/agent.pub": "ssh-rsa x\n"}
+        files["/etc/myapp/host_ecdsa_key"] = private
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                told = self.boot(files=files, setup="import os\nos.path.isdir(root + '/run/sshd') and os.rmdir(root + '/run/sshd')\n")
+                self.assertEqual(told.code, 0, told)
+                found = sorted(os.listdir(self.root + "/etc/ssh"))
+                self.assertEqual(found, ["agent.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"])
+                self.assertEqual(self.text("/etc/ssh/agent.pub"), "ssh-rsa x\n")
+                self.assertEqual(os.listdir(self.root + "/run"), ["sshd"])
+                lines = [self.text(path + ".pub") or "" for path in served[:2]]
+                self.assertEqual([line.split()[0] for line in lines], ["ssh-ed25519", "ecdsa-sha2-nistp256"])
+                self.assertNotIn("old", self.text(served[1]) or "")
+                kinds = re.findall(r"host key SHA256:\S+ .*\((\w+)\)", told.err)
+                self.assertEqual(kinds, ["ED25519", "ECDSA"], told.err)
