@@ -399,7 +399,9 @@ class OptionsTest(EssentialTest):
                 self.choose(shell, *self.clients)
                 told = self.boot()
                 self.check_ready(told)
-                warned = re.findall(r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", told.err)
+                warned = re.findall(
+                    r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", told.err
+                )
                 self.assertEqual(warned, ["10-a", "20 b", "50-e", "6?[2J"])
                 self.assertEqual(len(find_passed_over(self.system)), len(warned))
 

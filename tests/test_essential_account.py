@@ -365,7 +365,9 @@ class AccountTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot(files=files, setup="import os\nos.path.isdir(root + '/run/sshd') and os.rmdir(root + '/run/sshd')\n")
+                told = self.boot(
+                    files=files, setup="import os\nos.path.isdir(root + '/run/sshd') and os.rmdir(root + '/run/sshd')\n"
+                )
                 self.assertEqual(told.code, 0, told)
                 found = sorted(os.listdir(self.root + "/etc/ssh"))
                 self.assertEqual(found, ["agent.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"])

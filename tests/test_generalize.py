@@ -14,8 +14,10 @@ from typing import Dict, List, Tuple
 
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.console import Console
+from azure_provisioning.door.marks import BEGIN, END
 from azure_provisioning.door.system import System
 from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.privilege import SUDO_RULE
 from azure_provisioning.image.generalize.former_rules import without_doas_rules, without_rules
 from azure_provisioning.image.generalize.generalize import generalize
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
@@ -480,6 +482,27 @@ class GeneralizeTest(ImageTest):
         self.generalize()
         self.assertIsNone(self.text(path))
 
+    def test_blocks_of_ours(self) -> None:
+        """What the former VM's boot wrote into files of the image rules no other VM, whether its account goes or not."""
+        ours = BEGIN + "%s" + END + "\n"
+        sudoers = "root ALL=(ALL) ALL\n%sudo ALL=(ALL) ALL\n"
+        sshd = "Port 22\nPasswordAuthentication no\n"
+        for words in ((), ("--user", "bob")):
+            with self.subTest(words):
+                rule = ours % "bob ALL=(ALL) NOPASSWD:ALL\n"
+                self.fill({"/etc/sudoers": sudoers + rule, "/etc/sudoers-rs": rule, "/usr/etc/sudoers": rule})
+                paths = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
+                self.fill(dict.fromkeys(paths, ours % "PasswordAuthentication yes\n" + sshd))
+                os.chmod(self.root + "/etc/sudoers", 0o440)
+                said = self.generalize(*words).err
+                for path in (*paths, "/etc/sudoers", "/etc/sudoers-rs"):
+                    self.assertIn("will change %s\n" % path, said)
+                self.assertEqual([self.text(path) for path in paths], [sshd] * 3)
+                self.assertEqual(self.text("/etc/sudoers"), sudoers)
+                self.assertEqual([self.text("/etc/sudoers-rs"), self.text("/usr/etc/sudoers")], ["", ""])
+                self.assertEqual(os.stat(self.root + "/etc/sudoers").st_mode & 0o777, 0o440)
+                self.assertNotIn("sudoers", self.generalize().err)
+
     def test_running_machine(self) -> None:
         """What its services would write anew is seen to first; a power-off leaves them no time for it."""
 
@@ -854,6 +877,7 @@ class FirstBootAgainTest(ImageTest):
         self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
         self.assertEqual(self.hook()[1], [])
         user = self.facts()["user"]
+        self.assertIn(user, self.text(SUDO_RULE) or "")
         self.fill({"/etc/ssh/ssh_host_rsa_key": "old\n", "/etc/machine-id": ID})
         first = listing(self.root)
 
@@ -862,7 +886,7 @@ class FirstBootAgainTest(ImageTest):
         self.assertEqual(self.facts(), {})
         self.assertEqual(self.hook()[1], [HOOK])
         self.assertNotIn(user, self.text("/etc/passwd") or "")
-        self.assertIsNone(self.text("/etc/sudoers.d/90-azure-provisioning"))
+        self.assertIsNone(self.text(SUDO_RULE))
         self.assertIsNone(self.system.stat("/home/" + user))
         self.assertEqual(self.text("/etc/hosts"), "127.0.0.1\tlocalhost\n")
 

@@ -30,7 +30,7 @@ from .leases import plan_leases
 from .logs import plan_logs
 from .machine_id import plan_machine_id, plan_storage_ids
 from .network_cards import plan_network_cards
-from .own_data import plan_compiled, plan_own_data, plan_state
+from .own_data import plan_compiled, plan_decisions, plan_own_data, plan_state
 from .plan import Change, Plan, join
 from .random_seed import SERVICES, plan_random_seeds
 
@@ -149,6 +149,7 @@ def make_plan(
     plan_hook(plan, console)
     plan_state(plan)
     plan_host_keys(plan)
+    plan_decisions(plan)
     plan.changes += leaving.changes
     plan.notes += leaving.notes
     plan.problems += leaving.problems

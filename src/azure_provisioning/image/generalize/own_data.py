@@ -6,10 +6,14 @@ from functools import partial
 from ...azure.kvp import POOL
 from ...compiled.keep import KEPT, is_genuine, keep, own_place
 from ...console import Console
+from ...guest.block import without_block
+from ...guest.privilege import SUDOERS, SUDOERS_RS
 from ...guest.sshd import DROP_IN
+from ...guest.sshd_config import PATHS
 from ...init import manifest
 from ...story.provision import LOG
-from ...story.state import FOLDER, PATH
+from ...story.state import FOLDER
+from ...story.state import PATH as STATE
 from .plan import Plan, join
 
 
@@ -17,14 +21,24 @@ def plan_own_data(plan: Plan) -> None:
     """Remove what the user gave the VM along, and the log; empty what was told to its host."""
     for name, what in plan.look(FOLDER):
         path = join(FOLDER, name)
-        if path in (PATH, manifest.PATH) or KEPT.match(path) or stat.S_ISDIR(what.st_mode):
+        if path in (STATE, manifest.PATH) or KEPT.match(path) or stat.S_ISDIR(what.st_mode):
             continue  # a folder in there is not ours
         plan.remove(path)
     plan.remove(LOG)
-    plan.remove(DROP_IN)  # whether passwords are taken: Azure says it of each VM
     with plan.looking():
         if plan.system.read(POOL, head=True):
             plan.empty(POOL)
+
+
+def plan_decisions(plan: Plan) -> None:
+    """Remove what Azure decided for this VM: whether sshd takes passwords, and who comes last in sudo's rules.
+
+    A boot of the next VM finds out whether these are needed. Our own file of rules for sudo or doas stays until then,
+    for whoever is at work here with sudo: that boot writes it anew, for its own administrator.
+    """
+    plan.remove(DROP_IN)
+    for path in (*PATHS, *SUDOERS, SUDOERS_RS):
+        plan.rewrite(path, without_block)
 
 
 def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
@@ -48,4 +62,4 @@ def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
 
 def plan_state(plan: Plan) -> None:
     """Forget which VM this is. From then on the next boot is a first boot, whatever else is left undone."""
-    plan.remove(PATH)
+    plan.remove(STATE)
