@@ -264,7 +264,7 @@ set_name() { # NAME: for the next boot, then in the kernel
 ask_sshd() { # OPTION...: what it prints; the folder that it insists on is made by what starts it, and that comes later
 	"$(command -v sshd)" "$@" 2>"$work/said" && return
 	set -- "$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")" "$@"
-	[ -n "$1" ] && mkdir -p -m 755 "$1" && shift && "$(command -v sshd)" "$@" 2>/dev/null
+	[ -n "$1" ] && mkdir -p "$1" && shift && "$(command -v sshd)" "$@" 2>/dev/null
 }
 served_keys() { # the paths of sshd's host keys, if it tells; it needs one to say anything, and none is in a new image
 	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" |
@@ -281,7 +281,7 @@ make_host_keys() { # new ones, in place of the image's; an sshd that runs alread
 			case ${key##*/} in *rsa*) kind=rsa ;; *ecdsa*) kind=ecdsa ;; *) kind=ed25519 ;; esac
 			rm -f "$key" "$key.pub" && ssh-keygen -q -t $kind -N '' -f "$key"
 		done
-		ls ${served:-/etc/ssh/ssh_host_*_key} | grep -q . || return
+		[ -n "$(ls ${served:-/etc/ssh/ssh_host_*_key})" ] || return
 		# SIGHUP ends an sshd that systemd's socket has started, whose next connection reads the files anyway.
 		read -r pid </run/sshd.pid && grep -q -x sshd "/proc/$pid/comm" &&
 			! systemctl -q is-active ssh.socket sshd.socket && kill -HUP "$pid"
@@ -491,8 +491,8 @@ pass_gates() { # each program in ready.d, at most 5 minutes; one that others may
 	AZURE_VM_ID=$(as_azure) AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=$(fact user)
 	for gate in "/etc/$agent/ready.d"/*[!~]; do
 		name=$(plain "${gate##*/}")
-		[ ! -d "$gate" ] && { [ -e "$gate" ] || [ -L "$gate" ]; } || continue
-		if [ ! -f "$gate" ] || [ ! -x "$gate" ]; then
+		if [ -d "$gate" ] || { [ ! -e "$gate" ] && [ ! -L "$gate" ]; }; then continue
+		elif [ ! -f "$gate" ] || [ ! -x "$gate" ]; then
 			announce "warning: the ready gate $name cannot be executed, and is passed over: chmod +x"
 			continue
 		fi

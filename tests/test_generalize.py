@@ -483,16 +483,16 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.text(path))
 
     def test_blocks_of_ours(self) -> None:
-        """What the former VM's boot wrote into files of the image rules no other VM, whether its account goes or not."""
-        ours = BEGIN + "%s" + END + "\n"
+        """What a boot wrote into files of the image rules no other VM, whether the account goes or stays."""
+        ours = BEGIN + "{}" + END + "\n"
         sudoers = "root ALL=(ALL) ALL\n%sudo ALL=(ALL) ALL\n"
         sshd = "Port 22\nPasswordAuthentication no\n"
         for words in ((), ("--user", "bob")):
             with self.subTest(words):
-                rule = ours % "bob ALL=(ALL) NOPASSWD:ALL\n"
+                rule = ours.format("bob ALL=(ALL) NOPASSWD:ALL\n")
                 self.fill({"/etc/sudoers": sudoers + rule, "/etc/sudoers-rs": rule, "/usr/etc/sudoers": rule})
                 paths = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
-                self.fill(dict.fromkeys(paths, ours % "PasswordAuthentication yes\n" + sshd))
+                self.fill(dict.fromkeys(paths, ours.format("PasswordAuthentication yes\n") + sshd))
                 os.chmod(self.root + "/etc/sudoers", 0o440)
                 said = self.generalize(*words).err
                 for path in (*paths, "/etc/sudoers", "/etc/sudoers-rs"):
