@@ -5,7 +5,8 @@ from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.sshd import DROP_IN, reload_sshd, set_password_login
-from azure_provisioning.guest.sshd_config import SERVERS, find_sshd
+from azure_provisioning.guest.sshd_config import find_sshd
+from azure_provisioning.guest.sshd_options import SERVERS
 from tests.tools import ToolTest, run_process
 
 CONFIG = "/etc/ssh/sshd_config"

@@ -19,7 +19,7 @@ from .tree import broken
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import Iterator, List, Optional
+    from typing import Callable, Iterator, List, Optional, Sequence
 
 
 class Mount(namedtuple("Mount", "number device inside point kind source options")):
@@ -38,6 +38,9 @@ class Mount(namedtuple("Mount", "number device inside point kind source options"
 
 class System(Files):
     """One guest: its files and programs, and of the running machine what changes it."""
+
+    # How the init system starts a service: init knows, and the guest asks. Set by whoever knows both.
+    ask_arguments: "Optional[Callable[[System, Sequence[str], Sequence[str]], Optional[List[str]]]]" = None
 
     def lock(self, path: str) -> "Optional[int]":
         """Take the lock file at `path`: its descriptor, to be kept open, or None if another process has it."""

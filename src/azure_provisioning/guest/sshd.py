@@ -10,7 +10,6 @@ from .processes import find_process, hang_up
 from .services import SYSTEMD
 from .sshd_config import (
     NO_KEYS,
-    SERVERS,
     ask_sshd,
     find_config,
     find_sshd,
@@ -20,6 +19,7 @@ from .sshd_config import (
     walk,
     walk_all,
 )
+from .sshd_options import SERVERS
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts
 PID_FILES = ("/run/sshd.pid", "/var/run/sshd.pid")

@@ -7,8 +7,8 @@ from ..door.pattern import LIMIT, matches
 from ..door.system import System
 from ..door.text import BLANKS, is_digits
 from ..errors import GuestError
+from .sshd_options import SERVERS, find_options, find_settings
 
-SERVERS = ("sshd", "sshd.pam", "sshd.krb5")  # the last two are Alpine's openssh-server-pam and openssh-server-krb5
 KERBEROS = ("kerberosauthentication", "gssapiauthentication")
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
 FILES_LIMIT = 256  # that are included, in all
@@ -27,7 +27,10 @@ RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/
 
 
 def find_config(system: System) -> "Optional[str]":
-    """The path of sshd's configuration; None if there is no OpenSSH server to speak of."""
+    """The path of sshd's configuration; None if there is no OpenSSH server to speak of. Raises GuestError."""
+    options = find_options(system) or []
+    if options[:1] == ["-f"]:
+        return options[1]
     return next((path for path in PATHS if system.exists(path)), None)
 
 
@@ -102,14 +105,15 @@ def ask_sshd(system: System, options: "List[str]") -> str:
     sshd = find_sshd(system) if system.can_run else None
     if sshd is None:
         raise GuestError("no sshd to be asked")
+    command = [sshd, *(find_options(system) or []), *options]
     try:
-        return system.ask([sshd] + options)
+        return system.ask(command)
     except GuestError as error:
         missing = RUN_FOLDER.search(error.details.get("output", ""))
         if not missing:
             raise
         system.make_dirs(missing.group(1))
-    return system.ask([sshd] + options)
+    return system.ask(command)
 
 
 def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
@@ -133,6 +137,10 @@ def walk(system: System) -> "Iterator[Tuple[str, str]]":
 
 def walk_all(system: System) -> "Iterator[Tuple[str, str, bool]]":
     """(keyword, value, whether it counts for everybody) of every line, those of Match blocks too."""
+    for line in find_settings(system):
+        match = LINE.match(line.strip(BLANKS))
+        if match:
+            yield match.group(1).lower(), " ".join(arguments(match.group(2))), True
     path = find_config(system)
     if path:
         yield from walk_file(system, path, [FILES_LIMIT, LINES_LIMIT])

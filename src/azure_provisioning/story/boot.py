@@ -12,7 +12,7 @@ from .state import READY, State, same_vm, swap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Dict, List, Optional, Sequence
 
 REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
 
@@ -24,6 +24,7 @@ class Boot:
         self.system = system
         self.console = console
         self.started = system.monotonic()
+        introduce(system)
         self.options, self.problems = config.load(system)
         self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
         self.state = State(system)
@@ -74,6 +75,20 @@ class Boot:
             notify.release_boot()
         except GuestError as error:
             self.console.warn(str(error))
+
+
+def introduce(system: System) -> None:
+    """Let the guest ask its init system with which words a service is started. Each question is answered once."""
+    known: "Dict[object, Optional[List[str]]]" = {}
+
+    def ask(system: System, names: "Sequence[str]", programs: "Sequence[str]") -> "Optional[List[str]]":
+        from ..init.arguments import find_arguments
+
+        if (names, programs) not in known:
+            known[names, programs] = find_arguments(system, names, programs)
+        return known[names, programs]
+
+    system.ask_arguments = ask
 
 
 def write_as_azure(tree: Tree, vm_id: "Optional[str]", state: State) -> "Optional[str]":

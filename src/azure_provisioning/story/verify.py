@@ -48,7 +48,7 @@ def verify(boot: Boot, profile: Profile, missing_password: str) -> None:
 
 def look(boot: Boot, profile: Profile) -> "List[Way]":
     """The ways to log in; none without an SSH server. Raises GuestError."""
-    from ..guest import login
+    from ..guest import login, sshd_options
 
     system, name = boot.system, profile.user
     if not name:
@@ -59,6 +59,8 @@ def look(boot: Boot, profile: Profile) -> "List[Way]":
     ways, silent = login.find_ways(system, name, profile.ssh_keys if boot.options.ssh_keys else ())
     if silent and system.can_run:
         boot.console.announce("warning: sshd does not say what counts for %s, its files are read: %s" % (name, silent))
+    if ways and sshd_options.find_options(system) is None:
+        boot.console.announce("warning: %s" % sshd_options.UNKNOWN)
     if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
         return login.both(False, login.LACKING)  # promised, and of use on the serial console
     return ways

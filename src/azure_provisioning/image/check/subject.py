@@ -9,6 +9,7 @@ from ...door.text import active_lines, read_text
 from ...errors import GuestError
 from ...init import table
 from ...init.detection import find_init
+from ...story.boot import introduce
 from ..command import PROGRAM, Command, own
 from . import packages
 
@@ -22,6 +23,7 @@ class Image:
         self.system = system
         self.options, self.problems = config.load(system)
         self.init = find_init(system)
+        introduce(system)
         self._found: "Dict[object, object]" = {}
 
     # -- questions ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ...errors import GuestError, ProvisionError, UsageError
 from ...guest.account import NAME
 from ...guest.host_keys import DROPBEAR, DROPBEAR_KEYS, OPENSSH, OPENSSH_KEYS, find_others
 from ...init import manifest, table
+from ...story.boot import introduce
 from .. import diskless
 from ..command import Command
 from ..install.install import install
@@ -67,6 +68,7 @@ def generalize(
         raise ProvisionError("only root can generalize the machine that it runs on", advice="call it with sudo")
     system.in_place = False  # what is mounted on a file is not the image's
     system.one_mount = system.root != "/"
+    introduce(system)
     wait_for_turn(system, "generalize", console.say)  # before the plan: it is of what a first boot leaves
     with limited(system, PLANNING) as budget:
         plan = make_plan(system, console, users, remove_agent, program)

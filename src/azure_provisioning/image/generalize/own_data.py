@@ -9,7 +9,7 @@ from ...console import Console
 from ...guest.block import without_block
 from ...guest.privilege import SUDOERS, SUDOERS_RS
 from ...guest.sshd import DROP_IN
-from ...guest.sshd_config import PATHS
+from ...guest.sshd_config import PATHS, find_config
 from ...init import manifest
 from ...story.provision import LOG
 from ...story.state import FOLDER
@@ -37,7 +37,10 @@ def plan_decisions(plan: Plan) -> None:
     for whoever is at work here with sudo: that boot writes it anew, for its own administrator.
     """
     plan.remove(DROP_IN)
-    for path in (*PATHS, *SUDOERS, SUDOERS_RS):
+    own = None
+    with plan.looking():
+        own = find_config(plan.system)
+    for path in dict.fromkeys([*PATHS, *([own] if own else []), *SUDOERS, SUDOERS_RS]):
         plan.rewrite(path, without_block)
 
 

@@ -1,7 +1,9 @@
 """systemd: one unit, enabled by a link, and a preset that keeps it so on an image whose machine-id was wiped."""
 
+import re
+
 from ...door.system import System
-from ...door.text import words_in
+from ...door.text import read_text, words_in
 from ...door.tree import ROOT
 from ...errors import GuestError
 from ..usual import INSTALL, Obstacle
@@ -35,6 +37,7 @@ NOT_STARTED = ("rescue", "emergency", "shutdown", "reboot", "poweroff", "halt", 
 SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysinit.target") + tuple(
     "runlevel%d.target" % number for number in range(2, 6)
 )
+SETTING = re.compile(r"([A-Za-z]+)[ \t]*=[ \t]*(.*)\Z")
 ALIASES = 8  # links from one unit's name to another's that are followed
 
 
@@ -184,6 +187,26 @@ def default_target(system: System) -> str:
 def unit_text(system: System, name: str) -> str:
     """The text of a unit; empty if there is none."""
     return next(filter(None, (system.read_text(folder + "/" + name) for folder in FOLDERS)), "")
+
+
+def unit_settings(system: System, name: str) -> "List[Tuple[str, str]]":
+    """(keyword, value) of the lines of a unit and its drop-ins, in the order in which they count: systemd.unit(5)."""
+    path = find_unit(system, name)
+    if path is None:
+        return []
+    names = {name, path.rpartition("/")[2], (system.readlink(path) or path).rpartition("/")[2]}
+    drop_ins: "Dict[str, str]" = {}
+    for folder in ["%s/%s.d" % (folder, each) for folder in FOLDERS for each in sorted(names)]:
+        for found in system.list(folder):
+            if found.endswith(".conf"):
+                drop_ins.setdefault(found, "%s/%s" % (folder, found))
+    pairs = []
+    for part in [path] + [drop_ins[found] for found in sorted(drop_ins)]:
+        for line in re.sub(r"\\\n", " ", read_text(system, part)).split("\n"):
+            match = SETTING.match(line.strip())
+            if match:
+                pairs.append((match.group(1), match.group(2)))
+    return pairs
 
 
 def is_first_boot(system: System) -> bool:
