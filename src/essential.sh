@@ -261,10 +261,16 @@ set_name() { # NAME: for the next boot, then in the kernel
 	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
+started_with() { # NAME: what this variable of sshd's start is, where distros keep it
+	sed -n "s/^$1=//p" /etc/default/ssh /etc/default/sshd /etc/sysconfig/sshd /etc/conf.d/sshd 2>/dev/null |
+		sed 's/ #.*//' | tr -d "\"'"
+}
 ask_sshd() { # OPTION...: what it prints; the folder that it insists on is made by what starts it, and that comes later
+	set -- $(started_with SSHD_OPTS) $(started_with OPTIONS) "$@"
+	for path in $(started_with SSHD_CONFIG); do set -- -f "$path" "$@"; done
 	"$(command -v sshd)" "$@" 2>"$work/said" && return
-	set -- "$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")" "$@"
-	[ -n "$1" ] && mkdir -p "$1" && shift && "$(command -v sshd)" "$@" 2>/dev/null
+	path=$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")
+	[ -n "$path" ] && mkdir -p "$path" && "$(command -v sshd)" "$@" 2>/dev/null
 }
 served_keys() { # the paths of sshd's host keys, if it tells; it needs one to say anything, and none is in a new image
 	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" |

@@ -275,6 +275,24 @@ class AccountTest(EssentialTest):
         )
         self.assertEqual(self.text("/etc/doas.conf"), "deny x\npermit nopass azureuser\n")
 
+    def test_options_of_sshd(self) -> None:
+        """What is asked is the sshd that will run: with the options of its start, where distros keep them."""
+        sshd = '#!/bin/sh\necho "$*" >>/var/asked\n'
+        sshd += '[ "$1 $2" = "-f /etc/ssh/other" ] && echo authorizedkeysfile /etc/keys/%u\n'
+        rows = (
+            {"/etc/default/ssh": 'SSHD_OPTS="-f /etc/ssh/other" # x\n'},
+            {"/etc/sysconfig/sshd": "# OPTIONS=x\nOPTIONS='-f /etc/ssh/other -o UseDNS=no'\n"},
+            {"/etc/conf.d/sshd": "SSHD_CONFIG=/etc/ssh/other\nSSHD_OPTS=\n"},
+        )
+        for files, shell in zip(rows + rows[:2], SHELLS):
+            with self.subTest(files, shell=shell):
+                self.choose(shell, *self.clients)
+                for path in [path for row in rows for path in row]:
+                    self.system.unlink(path)
+                self.check_ready(self.boot(files=dict(files, **{"/usr/sbin/sshd": sshd})))
+                self.assertEqual(self.text("/etc/keys/azureuser"), KEY + "\n", self.text("/var/asked"))
+                self.system.unlink("/etc/keys/azureuser")
+
     def test_what_sudo_makes_of_the_rule(self) -> None:
         """Asked of sudo itself: of this machine's, in the room. A rule that comes after ours is one too many."""
         if not os.path.isfile("/usr/libexec/sudo/sudoers.so") or os.geteuid() != 0:

@@ -3,8 +3,10 @@
 from azure_provisioning.guest.accounts import find_account
 from azure_provisioning.guest.ageing import find_refusal, renew
 from azure_provisioning.guest.pam_access import find_refusal as find_rule
+from azure_provisioning.guest.sshd_options import UNKNOWN
 from azure_provisioning.guest.sudo_list import judge
 from tests.guests import AZURE_VM, GuestTest
+from tests.images import IMAGES
 from tests.tools import ToolTest
 
 NOBODY = "nobody can log in"
@@ -46,6 +48,16 @@ class VerifyTest(GuestTest):
         files = {**SSHD, "/etc/ssh/sshd_config.d/x.conf": "DenyUsers ann\n"}
         self.assertIn("warning: this image's sshd will not let ann in: DenyUsers ann", self.play(files))
         self.assertEqual((self.code, self.facts()["login.key"]), (0, "unknown: DenyUsers ann"))
+
+    def test_options_that_cannot_be_determined(self) -> None:
+        """What starts sshd hides with which: that is told, and is no failure."""
+        unit = {path: text for path, text in IMAGES["systemd"].items() if path.startswith("/etc/")}
+        unit["/lib/systemd/system/ssh.service"] = "[Service]\nExecStart=/usr/local/bin/wrapper\n"
+        unit["/run/systemd/system/x"] = ""
+        self.assertIn("warning: " + UNKNOWN, self.play({**SSHD, **unit}))
+        self.assertEqual((self.code, self.facts()["login.key"]), (0, "yes"))
+        unit["/lib/systemd/system/ssh.service"] = "[Service]\nExecStart=/usr/sbin/sshd -D\n"
+        self.assertNotIn(UNKNOWN, self.play({**SSHD, **unit}))
 
     def test_plain_fact(self) -> None:
         closed = {**SSHD, "/etc/nologin": "closed\n"}
