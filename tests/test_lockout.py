@@ -20,10 +20,13 @@ RULE = "printf '%%s\\n' '%s' >%s; chmod 440 %s"
 BAKED = "useradd -m -s /bin/bash ann; install -d -o ann -g ann -m 700 /home/ann/.ssh;"
 KEYS = "/home/ann/.ssh/authorized_keys"
 
+ACCESS = "echo 'account required pam_access.so' >>/etc/pam.d/sshd; printf '%s\\n' >/etc/security/access.conf"
+
 # Put right: who Azure asks for gets in by key (or by password), and becomes root.
 LET_IN: "Dict[str, Case]" = {
     "untouched": Case(""),
     "by password": Case("", key=False, login="password"),
+    "pam_access": Case(ACCESS % "+:(sudo):ALL\\n-:ALL:ALL"),
     "a rule in a later file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/99-local",) * 2)),
     "a rule in the last file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/zzz-local",) * 2)),
     "a rule at the end": Case("echo '%sudo ALL=(ALL:ALL) ALL' >>/etc/sudoers"),
@@ -121,6 +124,11 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "ann may not enter /srv/keys",
         "Azure gave none",
     ),
+    "pam_access": (
+        Case(ACCESS % "# -:x:y\\n+:root bob:ALL\\n- : ALL EXCEPT root (admin) : ALL"),
+        "/etc/security/access.conf: -:ALL EXCEPT root (admin):ALL",
+        "Azure gave none",
+    ),
     "an sshd that does not start": (Case("echo FooBar yes >>" + CONFIG), "sshd does not start: ", "Azure gave none"),
     "passwords off for the group": (
         Case(APPEND % "Match Group sudo\nPasswordAuthentication no", key=False, login="password"),
@@ -148,10 +156,7 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
         "PAM asks",
     ),
     "pam_access": (
-        Case(
-            "echo 'account required pam_access.so' >>/etc/pam.d/sshd;"
-            "echo '-:ALL EXCEPT root:ALL' >/etc/security/access.conf"
-        ),
+        Case(ACCESS % "+:ann:10.0.0.0/8\\n-:ALL EXCEPT root:ALL"),
         "will not let ann in: /etc/security/access.conf: -:ALL EXCEPT root:ALL",
     ),
     "passwords stay on": (

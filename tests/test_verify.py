@@ -3,6 +3,7 @@
 from azure_provisioning.guest.accounts import find_account
 from azure_provisioning.guest.ageing import find_refusal, renew
 from azure_provisioning.guest.pam_access import find_refusal as find_rule
+from azure_provisioning.guest.pam_stack import find_denial
 from azure_provisioning.guest.sshd_options import UNKNOWN
 from azure_provisioning.guest.sudo_list import judge
 from tests.guests import AZURE_VM, GuestTest
@@ -155,3 +156,51 @@ class ListTest(GuestTest):
             with self.subTest(text):
                 self.fill({**pam, "/etc/security/access.conf": text})
                 self.assertEqual(bool(find_rule(self.system, "ann", ["ann", "sudo"], "203.0.113.9")), refused)
+
+    def test_pam_access_for_sure(self) -> None:
+        """Only what no other rule, module or directory can change is certain."""
+        debian = "[success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\n"
+        shut, ours = "-:ALL EXCEPT root:ALL\n", "account required pam_access.so\n"
+        rows = (
+            ("account required pam_nologin.so\n@include common\n" + ours, shut, True),
+            (ours, "# x\n\n+:root:ALL\n- : ALL , bob : ALL \n", True),
+            (ours, "-:ann:ALL\n", True),
+            (ours, "-:(sudo):ALL\n", True),
+            (ours, "-:sudo:10.0.0.0/8\n" + shut, True),
+            (ours, "-:ALL EXCEPT root EXCEPT ann:ALL\n", True),
+            ("account requisite pam_access.so noaudit\n", shut, True),
+            ("account include common\n" + ours, shut, True),
+            (ours + "account sufficient pam_permit.so\n", shut, True),
+            (ours, "-:ALL:10.0.0.0/8\n", False),
+            (ours, "+:ann:10.0.0.0/8\n" + shut, False),
+            (ours, "+:@admins:ALL\n" + shut, False),
+            (ours, "+:ALL:LOCAL\n" + shut, False),
+            (ours, "+:ann:2001:db8::/32\n" + shut, False),
+            (ours, "-:ALL EXCEPT @admins:ALL\n", False),
+            (ours, "-:ALL EXCEPT (sudo):ALL\n", False),
+            (ours, " " + shut, False),
+            ("account sufficient pam_localuser.so\n" + ours, shut, False),
+            ("account [success=1 default=ignore] pam_localuser.so\n" + ours, shut, False),
+            ("account [success=done default=ignore] pam_localuser.so\n" + ours, shut, False),
+            ("account optional pam_access.so\n", shut, False),
+            ("-" + ours, shut, False),
+            (ours.replace("\n", " nodefgroup\n"), shut, False),
+            (ours.replace("\n", " accessfile=/etc/other\n"), shut, False),
+            ("# " + ours, shut, False),
+            ("auth required pam_access.so\n", shut, False),
+            (ours + "account [default=reset] pam_x.so\n", shut, False),
+            ("account include missing\n" + ours, shut, False),
+            (ours.replace("required", "\\\n required"), shut, False),
+        )
+        self.fill({"/etc/pam.d/common": "account " + debian, "/usr/lib/x86_64-linux-gnu/security/pam_access.so": ""})
+        for stack, rules, certain in rows:
+            with self.subTest(stack=stack, rules=rules):
+                self.fill({"/etc/pam.d/sshd": stack, "/etc/security/access.conf": rules})
+                self.assertEqual(bool(find_denial(self.system, "ann", ["ann", "sudo"])), certain)
+        self.fill({"/etc/pam.d/sshd": ours, "/etc/security/access.conf": "+:admins:ALL\n" + shut})
+        for switch, certain in (("group: files systemd\n", True), ("group: files [NOTFOUND=return] sss\n", False)):
+            self.fill({"/etc/nsswitch.conf": switch})
+            self.assertEqual(bool(find_denial(self.system, "ann", ["ann"])), certain)
+        self.system.unlink("/etc/nsswitch.conf")
+        self.system.unlink("/usr/lib/x86_64-linux-gnu/security/pam_access.so")
+        self.assertEqual(find_denial(self.system, "ann", ["ann"]), "")

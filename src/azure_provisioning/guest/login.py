@@ -8,7 +8,7 @@ from collections import namedtuple
 
 from ..door.system import System
 from ..errors import GuestError
-from . import ageing, pam_access
+from . import ageing, pam_access, pam_stack
 from .account import is_shell
 from .accounts import Account, find_account, locked, password_field, set_password_field
 from .authorized_keys import DEFAULT, key_path
@@ -94,22 +94,33 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
         return judge_dropbear(system, account, wanted), ""
     found, silent, dead = hear(system, name)
     ways = both(False, dead) if dead else judge(system, account, wanted, found)
-    if silent or dropbear or find_options(system) is None:  # our own reading; or perhaps another server, or other files
+    unsure = bool(silent or dropbear) or find_options(system) is None
+    if unsure:  # our own reading; or perhaps another server, or other files
         ways = [doubt(way) for way in ways]
-    refusal = find_rule(system, name, found)
-    if refusal:
+    refusal, sure = find_rule(system, name, found)
+    if refusal and sure and not unsure:
+        ways = [way if way.works is False else Way(way.name, False, refusal) for way in ways]
+    elif refusal:
         ways = [Way(way.name, None, refusal) if way.works else way for way in ways]
     return ways, silent
 
 
-def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> str:
-    """The rule of pam_access by which PAM refuses `name`, as we read it; empty if none does, or sshd asks no PAM."""
+def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, bool]":
+    """(the rule of pam_access by which PAM refuses `name`, whether that is certain); empty if none does.
+
+    As we read the files of PAM, if sshd asks it: only what is plain in them is certain.
+    """
     if sshd.get("usepam", "no") != "yes":
-        return ""
+        return "", False
     try:
-        return pam_access.find_refusal(system, name, groups_of(system, name), OUTSIDE)
+        groups = groups_of(system, name)
+        if sshd.get("pamservicename", "sshd") == "sshd" == (find_sshd(system) or "").rpartition("/")[2]:
+            denial = pam_stack.find_denial(system, name, groups)
+            if denial:
+                return denial, True
+        return pam_access.find_refusal(system, name, groups, OUTSIDE), False
     except GuestError:
-        return ""
+        return "", False
 
 
 def doubt(way: Way) -> Way:
