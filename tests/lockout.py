@@ -84,7 +84,8 @@ found["text"] = run(*PROGRAM + ["status"])[1]
 write("/root/.ssh/config", "")
 os.makedirs("/run/sshd", exist_ok=True)
 if os.path.exists("/usr/sbin/sshd"):
-    found["sshd"] = run("/usr/sbin/sshd", "-E", "/stage/sshd.log")
+    start = "[ ! -f /etc/default/ssh ] || . /etc/default/ssh; exec /usr/sbin/sshd -E /stage/sshd.log $SSHD_OPTS"
+    found["sshd"] = run("sh", "-c", start)
     said = ["ssh", "-F/dev/null", "-b", "203.0.113.5", "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null",
             "-oNumberOfPasswordPrompts=1", "-oConnectTimeout=10", "-oLogLevel=ERROR"]
     who = ["ann@10.0.0.4", "echo I am $(id -un)"]

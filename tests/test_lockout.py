@@ -27,6 +27,18 @@ LET_IN: "Dict[str, Case]" = {
     "untouched": Case(""),
     "by password": Case("", key=False, login="password"),
     "pam_access": Case(ACCESS % "+:(sudo):ALL\\n-:ALL:ALL"),
+    "another configuration": Case(
+        "cp %s /etc/ssh/other; mkdir -p /srv/keys; sed -i '1i AuthorizedKeysFile /srv/keys/%%u' /etc/ssh/other;"
+        % CONFIG
+        + "echo \"SSHD_OPTS='-f /etc/ssh/other'\" >/etc/default/ssh;"
+        + APPEND % "DenyUsers *"
+    ),
+    "another configuration, by password": Case(
+        "echo 'UsePAM yes' >/etc/ssh/other; echo 'SSHD_OPTS=\"-4 -f/etc/ssh/other\"' >/etc/default/ssh;"
+        + APPEND % "DenyUsers *",
+        key=False,
+        login="password",
+    ),
     "a rule in a later file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/99-local",) * 2)),
     "a rule in the last file": Case(RULE % ("%%sudo ALL=(ALL:ALL) ALL", *("/etc/sudoers.d/zzz-local",) * 2)),
     "a rule at the end": Case("echo '%sudo ALL=(ALL:ALL) ALL' >>/etc/sudoers"),
@@ -128,6 +140,16 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         Case(ACCESS % "# -:x:y\\n+:root bob:ALL\\n- : ALL EXCEPT root (admin) : ALL"),
         "/etc/security/access.conf: -:ALL EXCEPT root (admin):ALL",
         "Azure gave none",
+    ),
+    "an option of its start": (
+        Case("echo \"SSHD_OPTS='-o DenyUsers=ann'\" >/etc/default/ssh"),
+        "DenyUsers ann",
+        "Azure gave none",
+    ),
+    "passwords off by an option": (
+        Case("echo 'SSHD_OPTS=-oPasswordAuthentication=no' >/etc/default/ssh", key=False, login="password"),
+        "Azure gave none",
+        "PasswordAuthentication no",
     ),
     "an sshd that does not start": (Case("echo FooBar yes >>" + CONFIG), "sshd does not start: ", "Azure gave none"),
     "passwords off for the group": (
