@@ -80,6 +80,7 @@ class AgreementTest(ShellTest):
             self.assertRegex(told.err, r"This image would reach Ready in \d{1,2}\.\d s as azureuser with 1 key; ")
         self.told = told.err
         shown = dict(re.findall(r"(?m)^\+\+\+ (\S+)\n((?:(?:@@|[-+ ](?!\+\+ |-- ))[^\n]*\n)*)", told.out + "\n"))
+        self.shown = shown
         keys = re.findall(r"(?m)^\+(.*)$", shown.get(KEYS, ""))
         rule = "azureuser ALL" in shown.get("/etc/sudoers.d/zz-azure-provisioning", "")
         return Outcome(
@@ -152,5 +153,21 @@ class AgreementTest(ShellTest):
                 self.assertEqual(levels["account"] == "ok", booted.ready)
                 self.assertEqual(levels["privilege"] == "ok", booted.becomes_root or gone == ["/etc/passwd"])
 
+    def test_sudo_that_is_doas(self) -> None:
+        """Alpine's doas-sudo-shim, and keys where the options of sshd's start say."""
+        shim = {"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n', "/usr/bin/doas": "#!/bin/sh\n"}
+        shim["/etc/default/ssh"] = "SSHD_OPTS='-o AuthorizedKeysFile=.ssh/others'\n"
+        shim["/usr/sbin/sshd"] = '#!/bin/sh\n[ "$1" = -o ] && echo "authorizedkeysfile ${2#*=}"\n'
+        self.make("debian without insserv", False, {**shim, "/etc/init.d/ssh": SSH_SCRIPT})
+        self.choose("dash", "busybox wget")
+        rehearsed = self.rehearsed()
+        self.assertIn("+permit nopass azureuser\n", self.shown["/etc/doas.conf"])
+        self.assertIn(KEY_TEXT, self.shown["/home/azureuser/.ssh/others"])
+        booted = self.booted(["/bin/sh", PROGRAM, "run"])
+        self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
+        self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/others"), KEY_TEXT)
 
+
+SSH_SCRIPT = "#!/bin/sh\n. /etc/default/ssh\nstart-stop-daemon --start --exec /usr/sbin/sshd -- $SSHD_OPTS\n"
 KEY_TEXT = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJlaGVhcnNhbCBrZXksIG5vYm9keSBoYXMgaXQhISEh rehearsal\n"

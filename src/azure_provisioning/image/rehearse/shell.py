@@ -16,6 +16,7 @@ from ...errors import GuestError, ProvisionError
 from ...guest import privilege, sshd_config
 from ...guest.account import choose_shell
 from ...init import manifest, table
+from ...story.boot import introduce
 from ..python import CLIENTS
 from .scratch import Scratch
 
@@ -42,6 +43,10 @@ FILES = (
     "/etc/slackware-version",
     "/etc/sudoers",
     "/etc/doas.conf",
+    "/etc/default/ssh",
+    "/etc/default/sshd",
+    "/etc/sysconfig/sshd",
+    "/etc/conf.d/sshd",
     "/etc/azure-provisioning.conf",
 )
 FOLDERS = (
@@ -213,11 +218,12 @@ def lay_tools(system: Scratch, here: System, shelf: System) -> None:
         raise refuse("there is no curl, wget or nc here")
     for name in [name for name in ours if name in theirs] or ours[: len(theirs)]:
         shelf.link(here.find_program(name) or "", "/" + name)
-    if system.find_program("sudo"):
+    if (privilege.find_sudo(system) or "").endswith("/sudo"):
         stand_in(shelf, "/sudo", "")
     if system.find_program("doas"):
         stand_in(shelf, "/doas", "# %s\n" % privilege.DOAS_FOLDER if privilege.knows_folder(system) else "")
     if system.find_program("sshd"):
+        introduce(system)
         keys = sshd_config.settings(system).get("authorizedkeysfile", "")
         stand_in(shelf, "/sshd", "echo %s\n" % shlex.quote("authorizedkeysfile " + keys) if keys else "")
 
