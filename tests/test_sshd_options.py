@@ -10,14 +10,14 @@ from azure_provisioning.guest.authorized_keys import key_file
 from azure_provisioning.guest.login import find_ways
 from azure_provisioning.guest.sshd import DROP_IN, set_password_login
 from azure_provisioning.guest.sshd_config import ask_sshd, find_config, settings, walk
-from azure_provisioning.guest.sshd_options import UNKNOWN, choose, find_options
+from azure_provisioning.guest.sshd_options import UNKNOWN, are_known, choose, find_options
 from azure_provisioning.image.check.check import check
 from azure_provisioning.image.generalize.generalize import generalize
 from azure_provisioning.image.rehearse.fake_azure import KEY
 from azure_provisioning.init.arguments import expand, split
 from azure_provisioning.story.boot import introduce
 from tests.images import IMAGES
-from tests.tools import ToolTest
+from tests.tools import ToolSystem, ToolTest, run_process
 
 UNIT = "/usr/lib/systemd/system/ssh.service"
 EXEC = "[Service]\nEnvironmentFile=-/etc/default/ssh\nExecStartPre=/usr/sbin/sshd -t -f /x\nExecStart=%s\n"
@@ -230,6 +230,36 @@ class AskedTest(ToolTest):
             introduce(self.system)
             ways, silent = find_ways(self.system, "ann", [KEY])
             self.assertEqual([(way.works, silent) for way in ways], [(expected, "")] * 2)
+
+    def test_one_that_runs(self) -> None:
+        """What it was started with is a hint where no boot is known to give it any. Nobody else can give one."""
+
+        class Live(ToolSystem):
+            live = True
+
+        self.system = Live(self.root)
+        self.fill({"/usr/sbin/sshd": "", "/usr/sbin/other": "", UNIT: DEBIAN})
+        for name in ("sshd", "other"):
+            os.chmod(self.root + "/usr/sbin/" + name, 0o755)
+        title = "sshd: /usr/sbin/sshd -D -f /x [listener] 0 of 10-100 startups"
+        rows: "List[Tuple[List[str], Dict[str, object], bool]]" = [
+            (["/usr/sbin/sshd", "-D"], {}, True),
+            (["/usr/sbin/sshd", "-D", "-f", "/x"], {}, False),
+            ([title], {}, False),
+            ([title.replace("-f /x ", "")], {}, True),
+            (["sshd: ann [priv]"], {}, True),
+            ([title], {"uid": 1000}, True),
+            ([title], {"program": "other"}, True),
+        ]
+        for argv, more, known in rows:
+            with self.subTest(argv, **more):
+                run_process(self, 77, str(more.get("program", "sshd")), *argv, uid=1000 if "uid" in more else 0)
+                introduce(self.system)
+                self.assertEqual(are_known(self.system), known)
+        run_process(self, 77, "sshd", title)
+        self.fill({UNIT: EXEC % "/usr/sbin/sshd -D -f /etc/other/config"})
+        introduce(self.system)
+        self.assertTrue(are_known(self.system))  # what a boot does counts
 
     def test_check(self) -> None:
         self.tools.add("sshd", lambda argv, stdin: (1, ""), folder="/usr/sbin")

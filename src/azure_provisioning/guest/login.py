@@ -16,7 +16,7 @@ from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
 from .sshd_access import find_barrier, find_obstacle, groups_of
 from .sshd_config import NO_KEYS, OUTSIDE, ask_settings, ask_sshd, find_config, find_sshd, settings
-from .sshd_options import find_options
+from .sshd_options import are_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
         return judge_dropbear(system, account, wanted), ""
     found, silent, dead = hear(system, name)
     ways = both(False, dead) if dead else judge(system, account, wanted, found)
-    unsure = bool(silent or dropbear) or find_options(system) is None
+    unsure = bool(silent or dropbear) or not are_known(system)
     if unsure:  # our own reading; or perhaps another server, or other files
         ways = [doubt(way) for way in ways]
     refusal, sure = find_rule(system, name, found)

@@ -1,9 +1,10 @@
 """The options that this machine's boot starts sshd with: what is asked of sshd is then what will run.
 
-Of a process that runs its arguments say nothing for sure: they are whatever was written there.
+What an sshd that runs says of itself is no more than a hint: it may have been started by hand.
 """
 
 from ..door.system import System
+from .processes import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 SERVERS = ("sshd", "sshd.pam", "sshd.krb5")  # the last two are Alpine's openssh-server-pam and openssh-server-krb5
 SERVICES = ("ssh", "sshd", "ssh.socket", "sshd.socket", "openssh", "openssh-server")
 WITH_VALUE = "CEbcfghkopu"  # getopt's, in sshd.c
+LISTENER = " [listener]"  # in the title of the one that waits for connections, since OpenSSH 8.2
 UNKNOWN = "it cannot be determined with which options sshd is started"
 
 
@@ -22,6 +24,26 @@ def find_options(system: System) -> "Optional[List[str]]":
     """
     words = [] if system.ask_arguments is None else system.ask_arguments(system, SERVICES, SERVERS)
     return None if words is None else choose(words)
+
+
+def are_known(system: System) -> bool:
+    """Are the options those that count? Not where an sshd that runs has some, and no boot is known to give it any.
+
+    Raises GuestError.
+    """
+    options = find_options(system)
+    if options is None or options:
+        return options is not None
+    found = [listener(process.argv) for process in processes(system, *SERVERS)] if system.live else []
+    return all(choose(words) == [] for words in found)
+
+
+def listener(argv: "Sequence[str]") -> "List[str]":
+    """The words that an sshd was started with; none if it is there for one connection."""
+    title = argv[0] if argv else ""
+    if title.startswith("sshd: "):
+        return title[: title.index(LISTENER)].split()[2:] if LISTENER in title else []
+    return list(argv[1:])
 
 
 def choose(words: "Sequence[str]") -> "Optional[List[str]]":

@@ -59,7 +59,7 @@ def look(boot: Boot, profile: Profile) -> "List[Way]":
     ways, silent = login.find_ways(system, name, profile.ssh_keys if boot.options.ssh_keys else ())
     if silent and system.can_run:
         boot.console.announce("warning: sshd does not say what counts for %s, its files are read: %s" % (name, silent))
-    if ways and sshd_options.find_options(system) is None:
+    if ways and not sshd_options.are_known(system):
         boot.console.announce("warning: %s" % sshd_options.UNKNOWN)
     if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
         return login.both(False, login.LACKING)  # promised, and of use on the serial console

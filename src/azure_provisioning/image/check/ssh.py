@@ -11,7 +11,7 @@ from ...guest.authorized_keys import DEFAULT
 from ...guest.key_login import find_laxity, resolve, steps_to
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
-from ...guest.sshd_options import UNKNOWN, find_options
+from ...guest.sshd_options import UNKNOWN, are_known
 from ...init.systems.systemd import find_unit
 from ..command import Command
 from .finding import Finding, error, ok, warning
@@ -110,7 +110,7 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     system, edit = image.system, image.edit(path)
     pairs = list(sshd_config.walk(system))
     first = sshd_config.first_of(iter(pairs))
-    found = [warning("sshd-config", UNKNOWN)] if find_options(system) is None else []
+    found = [warning("sshd-config", UNKNOWN)] if not are_known(system) else []
     if first.get("pubkeyauthentication", "yes").lower() == "no":
         found.append(error("sshd-config", "PubkeyAuthentication no: SSH keys let nobody in", edit))
     files = first.get("authorizedkeysfile", DEFAULT).split()
