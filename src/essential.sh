@@ -266,8 +266,8 @@ started_with() { # NAME: what this variable of sshd's start is, where distros ke
 		sed 's/ #.*//' | tr -d "\"'"
 }
 ask_sshd() { # OPTION...: what it prints; the folder that it insists on is made by what starts it, and that comes later
-	set -- $(started_with SSHD_OPTS) $(started_with OPTIONS) "$@"
-	for path in $(started_with SSHD_CONFIG); do set -- -f "$path" "$@"; done
+	for path in $(started_with SSHD_CONFIG) $(started_with cfgfile); do set -- -f "$path" "$@"; done
+	set -- $(started_with SSHD_OPTS) $(started_with OPTIONS) $(started_with command_args) "$@"
 	"$(command -v sshd)" "$@" 2>"$work/said" && return
 	path=$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")
 	[ -n "$path" ] && mkdir -p "$path" && "$(command -v sshd)" "$@" 2>/dev/null

@@ -283,8 +283,10 @@ class AccountTest(EssentialTest):
             {"/etc/default/ssh": 'SSHD_OPTS="-f /etc/ssh/other" # x\n'},
             {"/etc/sysconfig/sshd": "# OPTIONS=x\nOPTIONS='-f /etc/ssh/other -o UseDNS=no'\n"},
             {"/etc/conf.d/sshd": "SSHD_CONFIG=/etc/ssh/other\nSSHD_OPTS=\n"},
+            {"/etc/conf.d/sshd": "cfgfile=/etc/ssh/other\n"},
+            {"/etc/conf.d/sshd": 'command_args="-f /etc/ssh/other"\n'},
         )
-        for files, shell in zip(rows + rows[:2], SHELLS):
+        for files, shell in zip(rows, SHELLS):
             with self.subTest(files, shell=shell):
                 self.choose(shell, *self.clients)
                 for path in [path for row in rows for path in row]:

@@ -48,6 +48,23 @@ start() {
 	start-stop-daemon --start --exec "${SSHD_BINARY}" --pidfile "${SSHD_PIDFILE}" -- ${SSHD_OPTS}
 }
 """
+ALPINE = """#!/sbin/openrc-run
+: ${cfgfile:=${SSHD_CONFIG:-"${SSHD_CONFDIR:-"/etc/ssh"}/sshd_config"}}
+pidfile="${SSHD_PIDFILE:-"/run/$RC_SVCNAME.pid"}"
+command="${SSHD_BINARY:-"/usr/sbin/sshd"}"
+command_args="${command_args:-${SSHD_OPTS:-}}"
+checkconfig() {
+	[ "$pidfile" != "/run/sshd.pid" ] && command_args="$command_args -o PidFile=$pidfile"
+	[ "$cfgfile" != "/etc/ssh/sshd_config" ] && command_args="$command_args -f $cfgfile"
+	"$command" -t $command_args || return 1
+}
+"""
+BUILDROOT = """#!/bin/sh
+DAEMON="sshd"
+SSHD_ARGS=""
+[ -r "/etc/default/$DAEMON" ] && . "/etc/default/$DAEMON"
+start-stop-daemon --start --exec "/usr/sbin/$DAEMON" -- $SSHD_ARGS
+"""
 VOID = "#!/bin/sh\n[ -r conf ] && . ./conf\nexec /usr/bin/sshd -D $OPTS 2>&1\n"
 FILE = ["-f", "/etc/ssh/other"]
 NO_PASSWORDS = ["-o", "PasswordAuthentication=no"]
@@ -116,6 +133,12 @@ ROWS: "List[Tuple[str, Dict[str, str], Optional[List[str]]]]" = [
         {"/etc/init.d/sshd": GENTOO, "/etc/conf.d/sshd": "SSHD_OPTS='-o PasswordAuthentication=no'\n"},
         NO_PASSWORDS,
     ),
+    ("openrc on busybox", {"/etc/init.d/sshd": ALPINE}, []),
+    ("openrc on busybox", {"/etc/init.d/sshd": ALPINE, "/etc/conf.d/sshd": "cfgfile=/etc/ssh/other\n"}, FILE),
+    ("openrc on busybox", {"/etc/init.d/sshd": ALPINE, "/etc/conf.d/sshd": "SSHD_CONFIG=/etc/ssh/other\n"}, FILE),
+    ("openrc on busybox", {"/etc/init.d/sshd": ALPINE, "/etc/conf.d/sshd": "command_args='-f /etc/ssh/other'"}, FILE),
+    ("buildroot", {"/etc/init.d/S50sshd": BUILDROOT}, []),
+    ("buildroot", {"/etc/init.d/S50sshd": BUILDROOT, "/etc/default/sshd": "SSHD_ARGS='-f /etc/ssh/other'\n"}, FILE),
     ("runit of void", {"/etc/sv/sshd/run": VOID}, []),
     ("runit of void", {"/etc/sv/sshd/run": VOID, "/etc/sv/sshd/conf": "OPTS='-f /etc/ssh/other'\n"}, FILE),
     ("runit of void", {"/etc/sv/sshd/run": "#!/bin/sh\nexec /usr/bin/sshd -D -f $CONF\n"}, None),

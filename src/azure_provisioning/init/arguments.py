@@ -77,6 +77,7 @@ def of_script(system: System, name: str, path: str, programs: "Sequence[str]") -
     """The same of a script, or another description with the command in a line."""
     text = re.sub(r"\\\n", " ", read_text(system, path))
     files = SETTINGS.findall("\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#")))
+    files += [folder + name for folder in re.findall(r"(/etc/(?:default|sysconfig)/)[\"']?\$", text)]  # by its own name
     if re.match(r"#!.*/(?:openrc-run|runscript)\b", text):
         files.append("/etc/conf.d/" + name)
     if re.match(r"#!.*/invoke-run\b", text):  # Debian's runit
