@@ -8,6 +8,7 @@ import re
 from ..door.system import System
 from ..door.text import read_text
 from . import table
+from .detection import find_init
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ STARTERS = ("--exec", "-x", "--startas", "-a")  # of start-stop-daemon, which ha
 def find_arguments(system: System, names: "Sequence[str]", programs: "Sequence[str]") -> "Optional[List[str]]":
     """The words after the program, which has one of `programs` for a name, of the first service of `names` that a boot
     starts. None if they cannot be determined; none if no boot is known to start it. Raises GuestError."""
+    if find_init(system) in ("systemd", "nixos"):  # what it starts in all takes long to find out
+        from .systems import systemd
+
+        for name in names:
+            if systemd.links(system, name) and systemd.find_unit(system, systemd.unit_name(name)):
+                return of_unit(system, name, programs)
     services = table.find_services(system) or {}
     name = next((name for name in names if name in services), "")
     path = services.get(name, "")
