@@ -8,14 +8,14 @@ from collections import namedtuple
 
 from ..door.system import System
 from ..errors import GuestError
-from . import ageing, pam_access, pam_stack
+from . import ageing, pam_access
 from .account import is_shell
 from .accounts import Account, find_account, locked, password_field, set_password_field
 from .authorized_keys import DEFAULT, key_path
 from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
 from .sshd_access import find_barrier, find_obstacle, groups_of
-from .sshd_config import NO_KEYS, OUTSIDE, ask_settings, ask_sshd, find_config, find_sshd, settings
+from .sshd_config import NO_KEYS, ask_settings, ask_sshd, find_config, find_sshd, settings
 from .sshd_options import are_known
 
 TYPE_CHECKING = False
@@ -108,17 +108,14 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
 def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, bool]":
     """(the rule of pam_access by which PAM refuses `name`, whether that is certain); empty if none does.
 
-    As we read the files of PAM, if sshd asks it: only what is plain in them is certain.
+    Certain for the service that sshd goes by there, if it asks PAM at all.
     """
     if sshd.get("usepam", "no") != "yes":
         return "", False
+    own = sshd.get("pamservicename", "sshd") == "sshd"
     try:
-        groups = groups_of(system, name)
-        if sshd.get("pamservicename", "sshd") == "sshd" == (find_sshd(system) or "").rpartition("/")[2]:
-            denial = pam_stack.find_denial(system, name, groups)
-            if denial:
-                return denial, True
-        return pam_access.find_refusal(system, name, groups, OUTSIDE), False
+        refusal, sure = pam_access.find_refusal(system, name, groups_of(system, name))
+        return refusal, sure and own and (find_sshd(system) or "").endswith("/sshd")
     except GuestError:
         return "", False
 

@@ -1,58 +1,174 @@
-"""Does pam_access let the administrator in over SSH? By our own reading of access.conf(5): no more than a suspicion."""
+"""Does pam_access let the administrator in over SSH? By pam.d(5) and access.conf(5), as we read the files.
+
+That is certain where nothing in them leaves a doubt, and else no more than a suspicion. Each answer is yes, no, or None
+where only PAM itself could tell.
+"""
 
 import re
 
 from ..door.system import System
-from ..door.text import lines_in, words_in
+from ..door.text import lines_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, Sequence
+    from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
-FOLDER = "/etc/pam.d"
-ACCESS = "/etc/security/access.conf"
+    Rule = Tuple[str, str, List[str]]  # control, module, its words
+
+FOLDER, ACCESS = "/etc/pam.d", "/etc/security/access.conf"
 DEPTH_LIMIT = 8  # files of PAM's that include one another
-EVERYWHERE = ("ALL", "0.0.0.0/0")
+LINE = re.compile(r"(?a)(-?)account\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)\Z")
+PLAIN = ("required", "requisite", "optional")  # none of these ends the stack with success
+HARMLESS = ("noaudit", "debug", "quiet_log")
+NSSWITCH, LOCAL_SOURCES = "/etc/nsswitch.conf", ("files", "compat", "systemd")
+MODULE = "pam_access.so"
+MODULE_FOLDERS = ("/lib/security", "/lib64/security", "/usr/lib/security", "/usr/lib64/security")
+# The origin is the third field, as a name or address: one with more colons is left to PAM.
+RULE = re.compile(r"([+-])[ \t]*:[ \t]*([^:]+?)[ \t]*:[ \t]*([^:]+?)[ \t]*\Z")
+NAME = re.compile(r"(?a)[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
-def find_refusal(system: System, name: str, groups: "Sequence[str]", address: str) -> str:
-    """The rule that keeps `name`, who is in these groups, out when coming from `address`; empty if none does.
+def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[str, bool]":
+    """(the rule that keeps `name`, who is in these groups, out from wherever, whether that is certain); empty if none
+    does. Raises GuestError if a file cannot be read."""
+    stack = list(read_stack(system, "sshd", DEPTH_LIMIT))
+    for place, asked in enumerate(stack):
+        if asked is None or asked[1].rpartition("/")[2] != MODULE:
+            continue
+        files = [word.partition("=")[2] for word in asked[2] if word.startswith("accessfile=/")]
+        path = files[-1] if files else ACCESS
+        text = system.read_text(path) or ""
+        for sure in (True, False):
+            rule = judge(system, text, name, groups, sure) if is_asked(system, stack, place) or not sure else ""
+            if rule:
+                return "%s: %s" % (path, rule), sure
+    return "", False
 
-    Raises GuestError if a file cannot be read.
-    """
-    for path in set(find_files(system, "sshd", DEPTH_LIMIT)):
-        for line in lines_in(system.read_text(path) or ""):
-            parts = [part.strip() for part in line.split(":", 2)]
-            if line.lstrip().startswith("#") or len(parts) < 3 or parts[0] not in ("+", "-"):
-                continue
-            users = [name, *groups, *("(%s)" % group for group in groups)]
-            if matches(parts[1], users) and matches(parts[2], [address], prefix=address):
-                if parts[0] == "-":
-                    return "%s: %s" % (path, ":".join(parts))
-                break  # the first rule that matches is the one that counts
+
+def judge(system: System, text: str, name: str, groups: "Sequence[str]", sure: bool) -> str:
+    """The rule of `text` that refuses; empty if none does. What is not certain stops it, or is passed over."""
+
+    def settled(verdict: "Optional[bool]") -> "Optional[bool]":
+        return verdict if sure else bool(verdict)
+
+    for line in lines_in(text):
+        if not line.strip() or line.startswith("#"):
+            continue
+        rule = RULE.match(line if sure else line.strip())
+        if rule is None and sure:
+            return ""
+        if rule is None:
+            continue
+        permission, users, origins = rule.groups()
+        verdict = both(
+            is_in(users, lambda word: settled(is_user(system, word, name, groups))),
+            is_in(origins, lambda word: settled(is_origin(word))),
+        )
+        if permission == "-" and verdict:
+            return ":".join(rule.groups())
+        if permission == "+" and verdict is not False:
+            return ""
     return ""
 
 
-def find_files(system: System, service: str, depth: int) -> "Iterator[str]":
-    """The files of rules that a service goes by when it asks PAM whether an account may log in."""
-    for line in lines_in(system.read_text("%s/%s" % (FOLDER, service)) or "") if depth else ():
-        words = words_in(line)
-        if len(words) > 1 and words[0] == "@include" or words[1:2] in (["include"], ["substack"]):
-            included = words[2] if words[1] in ("include", "substack") and len(words) > 2 else words[1]
-            if "/" not in included and words[0].lstrip("-") in ("@include", "account"):
-                yield from find_files(system, included, depth - 1)
-        elif words[:1] in (["account"], ["-account"]) and any(word.endswith("pam_access.so") for word in words):
-            given = [word.partition("=")[2] for word in words if word.startswith("accessfile=/")]
-            yield given[0] if given else ACCESS
+# -- the stack -------------------------------------------------------------------------------------------------------
 
 
-def matches(listed: str, names: "List[str]", prefix: str = "") -> bool:
-    """Is one of the names in a list, and not among its exceptions? `prefix`: a word with a dot at its end begins it."""
-    wanted, _, exceptions = listed.partition(" EXCEPT ")
-    if exceptions and matches(exceptions, names, prefix):
+def is_asked(system: System, stack: "Sequence[Optional[Rule]]", place: int) -> bool:
+    """Is the module at this place of the stack certain to be asked, and what it says to count?"""
+    rules = [rule for rule in stack[: place + 1] if rule is not None]
+    if len(rules) <= place or any(rule is None or "reset" in rule[0] for rule in stack):
         return False
-    words = re.split(r"[,\s]+", wanted.strip())
-    return any(
-        word in names or word in EVERYWHERE or bool(prefix and word.endswith(".") and prefix.startswith(word))
-        for word in words
-    )
+    control, module, words = rules[place]
+    known = all(word in HARMLESS or word.startswith("accessfile=/") for word in words)
+    reached = all(goes_on(rules[before][0], before, place) for before in range(place))
+    return control in PLAIN[:2] and known and reached and is_there(system, module)
+
+
+def read_stack(system: System, service: str, depth: int) -> "Iterator[Optional[Rule]]":
+    """The rules about accounts, those of included files in their place; None for what cannot be told."""
+    text = system.read_text("%s/%s" % (FOLDER, service)) if depth else None
+    if text is None or "\\\n" in text:
+        yield None
+    for line in lines_in(text or ""):
+        words = line.split("#")[0].split()
+        included = words[1] if words[:1] == ["@include"] and len(words) == 2 else ""
+        match = LINE.match(" ".join(words))
+        if match and match.group(2) in ("include", "substack"):
+            included = match.group(3)
+        if included and "/" not in included:
+            yield from read_stack(system, included, depth - 1)
+        elif included:
+            yield None
+        elif match:  # a control of its own where a module that is missing is no failure
+            yield match.group(1) + match.group(2), match.group(3), match.group(4).split()
+
+
+def goes_on(control: str, place: int, wanted: int) -> bool:
+    """Does the stack come from the rule at `place` to the one that is `wanted`, or fail, whatever its module says?
+
+    An account whose password must be changed is none that gets this far.
+    """
+    if control in PLAIN:
+        return True
+    if not control.startswith("["):
+        return False
+    for action in control.strip("[]").split():
+        key, _, does = action.partition("=")
+        if does == "done" and key != "new_authtok_reqd":
+            return False
+        if does not in ("done", "die", "bad", "ok", "ignore") and not re.match(r"[0-9]{1,3}\Z", does):
+            return False
+        if does[:1] in "0123456789" and place + 1 + int(does) > wanted:
+            return False
+    return True
+
+
+def is_there(system: System, module: str) -> bool:
+    """Is there a file of this module?"""
+    if module.startswith("/"):
+        return system.exists(module)
+    folders = [*MODULE_FOLDERS]
+    for top in ("/lib", "/usr/lib"):
+        folders += ["%s/%s/security" % (top, name) for name in system.list(top) if name.endswith("-linux-gnu")]
+    return any(system.exists("%s/%s" % (folder, module)) for folder in folders)
+
+
+# -- access.conf -----------------------------------------------------------------------------------------------------
+
+
+def both(one: "Optional[bool]", other: "Optional[bool]") -> "Optional[bool]":
+    """Are both so? No if one is not."""
+    if one is False or other is False:
+        return False
+    return True if one and other else None
+
+
+def is_in(listed: str, matches: "Callable[[str], Optional[bool]]") -> "Optional[bool]":
+    """Does a word of the list match, and none of its exceptions?"""
+    wanted, found, exceptions = re.sub(r"[, \t]+", " ", listed).partition(" EXCEPT ")
+    verdicts = [matches(word) for word in wanted.split()]
+    verdict = True if True in verdicts else None if None in verdicts else False
+    excepted = is_in(exceptions, matches) if found else False
+    return both(verdict, None if excepted is None else not excepted)
+
+
+def is_user(system: System, word: str, name: str, groups: "Sequence[str]") -> "Optional[bool]":
+    """Does a word for users mean this one?"""
+    bare = word[1:-1] if word.startswith("(") and word.endswith(")") else word
+    if word == "ALL" or (word == name) or bare in groups:
+        return True
+    return False if NAME.match(bare) and bare.upper() != "ALL" and knows_groups(system) else None
+
+
+def knows_groups(system: System) -> bool:
+    """Are the groups those of /etc/group, and of no directory besides?"""
+    text = system.read_text(NSSWITCH)
+    sources = re.findall(r"(?m)^[ \t]*(?:group|initgroups)[ \t]*:([^#\n]*)", text or "")
+    words = [word for found in sources for word in re.sub(r"\[[^\]]*\]", " ", found).split()]
+    return text is None or all(word in LOCAL_SOURCES for word in words)
+
+
+def is_origin(word: str) -> "Optional[bool]":
+    """Does a word for origins mean everywhere? LOCAL means an IPv6 address too, to older versions."""
+    return True if word == "ALL" else None
