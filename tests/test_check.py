@@ -11,6 +11,7 @@ import tempfile
 import termios
 import time
 
+from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.check import check
 from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.command import Command
@@ -50,6 +51,15 @@ class WholeTest(CheckTest):
         remedy = "         > chroot %s apt-get install -y openssh-server\n" % self.root
         self.assertIn("error    sshd: no SSH server is in the image: nobody can log in\n" + remedy, done.out)
         self.assertRegex(done.err, r"1 error, 0 warnings: .* would let nobody in\n$")
+
+    def test_mistake_in_the_options(self) -> None:
+        """A boot goes on with the default: the VM comes up, and that is what is said."""
+        self.fill({OPTIONS: "account = perhaps\n"})
+        done = cli("check", "--root", self.root)
+        self.assertEqual(done.code, 1)
+        self.assertRegex(done.err, r"1 error, 0 warnings: .* set up with a default where an option has a mistake\n$")
+        self.gone("/usr/sbin/sshd")
+        self.assertRegex(cli("check", "--root", self.root).err, r"2 errors, 0 warnings: .* would let nobody in\n$")
 
     def test_warning_is_no_failure(self) -> None:
         self.gone("/usr/bin/sudo")

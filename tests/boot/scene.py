@@ -1,5 +1,6 @@
 """What a story plays on: the disks of an image, and a sealed Azure around one machine at a time."""
 
+import json
 import shutil
 import subprocess
 import threading
@@ -47,17 +48,23 @@ class Disks:
         with self._lock:
             if not made.exists():
                 self.folder.mkdir(parents=True, exist_ok=True)
-                tree = self.folder / (variant + ".tree")
-                source = trees.grown(self.image)
                 options = self.VARIANTS[variant]
                 if options is None:
-                    disk.make(source, made)
+                    disk.make(trees.grown(self.image), made)
                 else:
-                    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(tree)], check=True)
-                    self.install(tree, options)
-                    disk.make(tree, made)
-                    shutil.rmtree(tree)
+                    with self.installed(self.folder / (variant + ".tree"), options) as tree:
+                        disk.make(tree, made)
         return made
+
+    @contextmanager
+    def installed(self, tree: Path, options: List[str]) -> Iterator[Path]:
+        """A copy of the image's tree with the program installed, which is removed in the end."""
+        subprocess.run(["cp", "-a", "--reflink=auto", str(trees.grown(self.image)), str(tree)], check=True)
+        try:
+            self.install(tree, options)
+            yield tree
+        finally:
+            trees.remove(tree)
 
     def install(self, tree: Path, options: List[str]) -> None:
         """Run `install` on a tree, then `check`: the disk that is made of it must come up."""
@@ -71,12 +78,18 @@ class Disks:
 
     def _check(self, tree: Path) -> None:
         """What these machines show to be true, `check` must have said before: they come up."""
-        command = ["python3", str(self.program), "check", "--root", str(tree)]
-        answer = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
+        errors = self.errors(tree)
+        must(not errors, "check --root: %s" % "; ".join(errors.values()))
+
+    def errors(self, tree: Path) -> Dict[str, str]:
+        """What `check` calls an error in a tree: id and message. Its exit code must agree."""
+        command = ["python3", str(self.program), "check", "--json", "--root", str(tree)]
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
         (self.folder / "check.log").write_bytes(answer.stdout)
-        must(answer.returncode == 0, "check --root: exit %d: %s" % (answer.returncode, answer.stdout.decode()[-300:]))
+        findings = json.loads(answer.stdout.decode())
+        errors = {finding["id"]: finding["message"] for finding in findings if finding["level"] == "error"}
+        must(answer.returncode == bool(errors), "check --root: exit %d: %s" % (answer.returncode, errors))
+        return errors
 
 
 class Scene:
@@ -150,6 +163,17 @@ class Scene:
         source.chmod(mode)
         above = ["mkdir %s" % folder for folder in reversed(PurePosixPath(path).parents)]
         self.disk.change("rm " + path, *above[1:], "write %s %s" % (source, path))
+
+    def make_broken(self, sound: Path, how: str) -> Dict[str, str]:
+        """Make the disk of a copy of a tree in which shell lines have broken something: what `check` calls an error."""
+        tree = self.folder / "broken.tree"
+        try:
+            subprocess.run(["cp", "-a", "--reflink=auto", str(sound), str(tree)], check=True)
+            subprocess.run(["sh", "-e", "-c", how], cwd=str(tree), check=True)
+            disk.make(tree, self.disk.image)
+            return self.disks.errors(tree)
+        finally:
+            trees.remove(tree)
 
     def enabled(self) -> List[str]:
         """What makes the hook run at boot, on the disk."""

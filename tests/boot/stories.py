@@ -379,6 +379,50 @@ def bare(scene: Scene) -> None:
     _done(scene, same)
 
 
+# What breaks the image: the check that must call it an error, and how it is done, by the shell in the tree's root.
+BROKEN: Dict[str, Tuple[str, str]] = {
+    "no hook": ("hook", "rm etc/systemd/system/multi-user.target.wants/azure-provisioning.service"),
+    "no program": ("program", "rm usr/local/sbin/azure-provisioning"),
+    "half a program": ("program", "truncate -s 300000 usr/local/sbin/azure-provisioning"),
+    "no Python": ("python", "rm usr/bin/python3*"),
+    "a gate that anybody may write": (
+        "ready-gates",
+        "mkdir -p etc/azure-provisioning/ready.d; cd etc/azure-provisioning/ready.d; echo '#!/bin/sh' >gate;"
+        "chmod 777 gate",
+    ),
+    "another agent": (
+        "other-agent",
+        "echo '#!/bin/sh' >usr/sbin/waagent; chmod 755 usr/sbin/waagent; cd etc/systemd/system;"
+        "printf '[Service]\\nExecStart=/usr/sbin/waagent\\n' >walinuxagent.service;"
+        "ln -s ../walinuxagent.service multi-user.target.wants/walinuxagent.service",
+    ),
+    "nobody asks for an address": ("dhcp", "rm etc/systemd/network/*.network"),
+    "no groups": ("account", "rm etc/group"),
+    "no SSH server": ("sshd", "rm usr/sbin/sshd"),
+    "sshd is off": ("sshd", "rm etc/systemd/system/multi-user.target.wants/ssh.service"),
+    "nobody is let in": ("sshd-config", "echo 'DenyUsers *' >etc/ssh/sshd_config.d/50-hard.conf"),
+    "closed to all": ("sshd-config", "echo 'Come back tomorrow' >etc/nologin"),
+}
+PATIENCE = 30.0  # seconds after the login prompt, by when a sound machine of this image has been Ready for long
+
+
+def broken(scene: Scene) -> None:
+    """Images that are broken in twelve ways: `check` calls each an error, and no VM of them lets its user in."""
+    born = replace(vm(10), ssh_key=scene.login.public)
+    with scene.disks.installed(scene.folder / "sound.tree", []) as sound:
+        for name, (finding, how) in BROKEN.items():
+            errors = scene.make_broken(sound, how)
+            must(finding in errors, "%s: check has no error of %s, but %s" % (name, finding, errors or "none"))
+            with scene.boot(born) as boot:
+                boot.machine.login(BOOT)
+                with boot.machine.resting():
+                    boot.pause(PATIENCE)
+                if boot.azure.readies() and boot.machine.sshd(5) < 1e9:
+                    boot.scene.login.verify(boot.machine.console)
+                    said = boot.scene.login.by_key(born.user, "id -un")
+                    must(said != born.user, "%s: check says: %s; the VM lets its user in" % (name, errors[finding]))
+
+
 def plain(scene: Scene) -> None:
     """The same image without us: what the others are measured against."""
     with scene.boot(vm(10), platform=False) as boot:
@@ -415,6 +459,7 @@ _ALL = (
     Story("plain", plain, "plain"),
     Story("failures", failures, "hooked", images=("networkd", "busybox")),
     Story("barred", barred, "hooked", images=("networkd",)),
+    Story("broken", broken, "plain", waits=True, images=("networkd",)),
     Story("frozen", frozen, "hooked", images=("networkd",)),
     Story("bare", bare, "hooked", images=("sysvinit-plain",)),
     Story("essential", essential, "hooked", images=("no-python", "bare", "half-python")),

@@ -70,8 +70,10 @@ INDENT = 9  # columns of the level
 NARROWEST = 40  # columns of a terminal for which lines are broken
 COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
 LEVELS = ("error", "warning", "ok")  # the worst first
-# An error of these keeps the administrator out; of all others, the VM from Ready.
+# An error of these keeps the administrator out; of all others, the VM from Ready. A boot goes on with the default of
+# an option that it cannot read: that VM comes up, but not as somebody wanted.
 LOGIN = ("sshd", "host-keys", "sshd-config", "privilege", "login")
+UNMET = ("options",)
 
 
 def check(system: System) -> "List[Finding]":
@@ -98,7 +100,7 @@ def check(system: System) -> "List[Finding]":
 
 
 def would_fail(findings: "List[Finding]") -> bool:
-    """Would a VM not reach Ready, or could nobody log in to it?"""
+    """Would a VM not reach Ready, could nobody log in to it, or would it not be what the options ask for?"""
     return any(finding.level == "error" for finding in findings)
 
 
@@ -151,10 +153,12 @@ def verdict(findings: "List[Finding]") -> str:
     if findings and all(finding.level == "warning" for finding in findings):  # it is made from a declaration
         return "whether a VM from this image would reach Ready cannot be determined"
     errors = {finding.id for finding in findings if finding.level == "error"}
-    if errors - set(LOGIN):
+    if errors - set(LOGIN + UNMET):
         return "a VM from this image would not reach Ready"
-    if errors:
+    if errors - set(UNMET):
         return "a VM from this image would let nobody in"
+    if errors:
+        return "a VM from this image would be set up with a default where an option has a mistake"
     return "a VM from this image would reach Ready and let its user in"
 
 

@@ -10,9 +10,9 @@ NOTHING = Command()
 class Finding(NamedTuple):
     """One line of the answer.
 
-    `level` is "ok", "warning", or "error": a VM from this image would not reach Ready, or nobody could log in to it.
-    `id` is stable, for scripts. `remedy` is the command that mends it where one is known,
-    else empty.
+    `level` is "ok", "warning", or "error": a VM from this image would not reach Ready, nobody could log in to it, or an
+    option has a mistake, so that it would be set up with a default.
+    `id` is stable, for scripts. `remedy` is the command that mends it where one is known, else empty.
     """
 
     level: str
