@@ -1,4 +1,4 @@
-"""Does pam_access let the administrator in over SSH? By our own reading of access.conf(5): no more than a suspicion."""
+"""Does pam_access let the administrator in over SSH? Our own reading of access.conf(5), so only a suspicion."""
 
 import re
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 FOLDER = "/etc/pam.d"
 ACCESS = "/etc/security/access.conf"
-DEPTH_LIMIT = 8  # files of PAM's that include one another
+DEPTH_LIMIT = 8  # PAM's files that include one another
 EVERYWHERE = ("ALL", "0.0.0.0/0")
 
 
 def find_refusal(system: System, name: str, groups: "Sequence[str]", address: str) -> str:
-    """The rule that keeps `name`, who is in these groups, out when coming from `address`; empty if none does.
+    """The rule that refuses `name`, a member of `groups`, from `address`; empty if there is none.
 
     Raises GuestError if a file cannot be read.
     """
@@ -29,12 +29,12 @@ def find_refusal(system: System, name: str, groups: "Sequence[str]", address: st
             if matches(parts[1], users) and matches(parts[2], [address], prefix=address):
                 if parts[0] == "-":
                     return "%s: %s" % (path, ":".join(parts))
-                break  # the first rule that matches is the one that counts
+                break  # the first rule that matches counts
     return ""
 
 
 def find_files(system: System, service: str, depth: int) -> "Iterator[str]":
-    """The files of rules that a service goes by when it asks PAM whether an account may log in."""
+    """The files of rules that a service uses when it asks PAM whether an account may log in."""
     for line in lines_in(system.read_text("%s/%s" % (FOLDER, service)) or "") if depth else ():
         words = words_in(line)
         if len(words) > 1 and words[0] == "@include" or words[1:2] in (["include"], ["substack"]):
@@ -47,7 +47,7 @@ def find_files(system: System, service: str, depth: int) -> "Iterator[str]":
 
 
 def matches(listed: str, names: "List[str]", prefix: str = "") -> bool:
-    """Is one of the names in a list, and not among its exceptions? `prefix`: a word with a dot at its end begins it."""
+    """Is one of the names in a list, and not among its exceptions? A word that ends with a dot may begin `prefix`."""
     wanted, _, exceptions = listed.partition(" EXCEPT ")
     if exceptions and matches(exceptions, names, prefix):
         return False
