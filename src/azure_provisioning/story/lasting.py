@@ -1,6 +1,6 @@
-"""Does what a boot sets up last as long as the state that vouches for it?
+"""Does what a boot sets up last as long as the state that records it?
 
-Read-only images have an overlay on a tmpfs over some of their folders (Yocto's overlayfs-etc, systemd.volatile=).
+Some read-only images have an overlay on a tmpfs over some folders (Yocto's overlayfs-etc, systemd.volatile=).
 """
 
 from .state import FOLDER
@@ -9,13 +9,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-VOUCHED = ("/etc", "/home")  # the account and its rights, and its keys
+VOUCHED = ("/etc", "/home")  # the account with its rights, and its keys
 
 
 def find_mismatch(kind_of: "Callable[[str], str]") -> str:
-    """What is forgotten before the rest, in words; empty if all lasts, or nobody knows.
+    """What a reboot loses while it keeps the rest, in words; empty if everything lasts, or it is unknown.
 
-    `kind_of` a path is the kind of file system that it is on if a reboot forgets that ("tmpfs"), else empty.
+    `kind_of(path)` is the kind of file system at the path if it is lost at reboot ("tmpfs"), else empty.
     """
     own = kind_of(FOLDER)
     for path in VOUCHED:
