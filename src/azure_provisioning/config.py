@@ -1,4 +1,4 @@
-"""The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
+"""The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it never makes a boot fail."""
 
 from .door.text import BLANKS, is_digits, lines_in
 from .door.tree import Tree
@@ -14,7 +14,7 @@ PATH = "/etc/azure-provisioning.conf"
 
 
 class Options:
-    """The options, each with its default from `TABLE`; seconds where a time is meant."""
+    """The options, each with its default from `TABLE`; times are in seconds."""
 
     deadline: float
     wireserver: "Tuple[str, int]"
@@ -38,22 +38,22 @@ class Options:
     publish_name: bool
 
     def __init__(self) -> None:
-        self.given: "Tuple[str, ...]" = ()  # the keys that somebody wrote down, whatever their values are
+        self.given: "Tuple[str, ...]" = ()  # the keys in the file, whatever their values are
         for key, default, parse, _, _ in TABLE:
             setattr(self, key, parse(default))
 
     @property
     def sets_wireserver(self) -> bool:
-        """Is the WireServer named? Then no lease is asked."""
+        """Do the options name the WireServer? Then leases are not read."""
         return "wireserver" in self.given
 
     def wants(self, *keys: str) -> bool:
-        """Is at least one of these options neither `no` nor off?"""
+        """Is at least one of these options not `no`?"""
         return any(getattr(self, key) not in (False, "no") for key in keys)
 
 
 def load(tree: Tree) -> "Tuple[Options, List[str]]":
-    """Read the options file, and say what in it was not understood: those keys keep their defaults."""
+    """The options, and messages about lines that are not understood: those keys keep their defaults."""
     options, problems = Options(), []
     parsers = {row[0]: row[2] for row in TABLE}
     try:
@@ -77,7 +77,7 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
 
 
 def set_option(system: "System", key: str, value: str) -> None:
-    """Write `key = value` into the options file, in place of the line that sets `key` now. Raises GuestError."""
+    """Write `key = value` into the options file, in place of the line that sets `key`. Raises GuestError."""
     lines = lines_in(system.read_text(PATH) or "")
     kept = [line for line in lines if line.partition("=")[0].strip(BLANKS) != key]
     system.write(PATH, "".join(line + "\n" for line in kept + ["%s = %s" % (key, value)]))
@@ -91,7 +91,7 @@ def seconds(value: str) -> float:
 
 
 def endpoint(value: str) -> "Tuple[str, int]":
-    """An IPv4 address and perhaps a port: `10.0.0.4` or `127.0.0.1:8080`. No name: it would ask a network."""
+    """An IPv4 address with an optional port: `10.0.0.4` or `127.0.0.1:8080`. No name, which would need a network."""
     host, colon, port = value.partition(":")
     numbers = host.split(".")
     if len(numbers) != 4 or not all(is_number(number, 0, 255) for number in numbers):
@@ -114,7 +114,7 @@ def yes_or_no(value: str) -> bool:
 
 
 def one_of(*words: str) -> "Callable[[str], str]":
-    """A parser for a choice of words."""
+    """A parser for one of several words."""
 
     def choose(value: str) -> str:
         if value not in words:
@@ -124,8 +124,8 @@ def one_of(*words: str) -> "Callable[[str], str]":
     return choose
 
 
-# Each option: its key, its default as one would write it, the parser of its values, whether it takes Python (the shell
-# implementation does not know it), and what it is for. What is documented of options anywhere is made from this.
+# Each option: key, default as written in the file, parser, whether it needs Python (the shell implementation does not
+# support it), and description. All documentation of options is generated from this table.
 TABLE: "Tuple[Tuple[str, str, Callable[[str], object], bool, str], ...]" = (
     ("deadline", "900", seconds, False, "seconds until the boot gives up and reports a failure, from 10 to 86400"),
     ("wireserver", "168.63.129.16", endpoint, False, "IPv4 address of the WireServer, and perhaps `:port`"),

@@ -1,6 +1,6 @@
-"""The man pages, made when the file is built, from the tables that `--help` and `help TOPIC` are made from.
+"""The man pages, generated at build time from the tables behind `--help` and `help TOPIC`.
 
-The build leaves this module out of the file.
+The built file does not contain this module.
 """
 
 from typing import List
@@ -11,7 +11,7 @@ from .topics import LEADS, TABLES, list_settings
 from .usage import ABOUT, COMMON, EXITS, PROGRAM, VERBS, Verb, explain, sentence, synopsis
 
 NOTE = "made by the build, from the tables that --help is made from"
-# The sections of azure-provisioning(8) that are a topic of `help`.
+# Sections of azure-provisioning(8) that are also topics of `help`.
 SECTIONS = (("reasons", "DIAGNOSTICS"), ("checks", "CHECKS"), ("status", "STATUS"), ("files", "FILES"))
 
 DESCRIPTION = (
@@ -76,7 +76,7 @@ def man_page_of_options() -> str:
 
 
 def section(verb: Verb) -> List[str]:
-    """What a verb is for, its options, and its examples."""
+    """The description of a verb, its options, and its examples."""
     lines = [".SS " + escape(verb.name), escape(sentence(verb.says))]
     for option in verb.options:
         lines += entry(option.head, explain(option))
@@ -95,11 +95,11 @@ def section(verb: Verb) -> List[str]:
 
 
 def entry(term: str, says: str) -> List[str]:
-    """A term and what it means."""
+    """A term with its description."""
     return [".TP", "\\fB%s\\fR" % escape(term), escape(says)]
 
 
 def escape(text: str) -> str:
-    """Text that roff takes as it is: a dash that one can copy, and no line that begins with a macro."""
+    """Text for roff: dashes can be copied, and no line begins with a macro."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
     return "\\&" + text if text.startswith(".") else text

@@ -1,6 +1,6 @@
-"""Why a boot fails, and what to do about it: one table, of which FAILED lines, `status`, README and man page are made.
+"""Why a boot fails, and what to do: the table for FAILED lines, `status`, README and man page.
 
-A reason is what is stable in an error, and what the portal shows; `*` in it stands for any text.
+A reason is the stable part of an error, which the portal shows; `*` in it stands for any text.
 """
 
 from collections import namedtuple
@@ -18,21 +18,21 @@ class Row(namedtuple("Row", "reasons details means remedy detail")):
     __slots__ = ()
 
     reasons: "Tuple[str, ...]"
-    details: str  # those that are worth a word, as the README has them
+    details: str  # those worth a mention, as in the README
     means: str
-    remedy: str  # a sentence, or more, without its last full stop
-    detail: str  # the row is for an error that has this one; empty: for any
+    remedy: str  # one sentence or more, without the last full stop
+    detail: str  # the row is for errors with this detail; empty: for all
 
 
 def row(reasons: str, means: str, remedy: str, details: str = "", detail: str = "") -> Row:
-    """A row; its `reasons` have ` / ` between."""
+    """A row; ` / ` separates its `reasons`."""
     return Row(tuple(reasons.split(" / ")), details, means, remedy, detail)
 
 
-WITHOUT_PYTHON = "no usable answer from IMDS"  # what the shell implementation says, with another reason in `problem`
+WITHOUT_PYTHON = "no usable answer from IMDS"  # the shell implementation's reason, with another reason in `problem`
 LOG = "/var/log/azure-provisioning.log"
 
-# The first row that fits is the one that counts.
+# The first row that matches counts.
 ROWS = (
     row(
         "no answer from Azure",
@@ -265,7 +265,7 @@ ANY = row("*", "a tool or a file of the image is not as it should be", "See the 
 
 
 def find_row(reason: str, details: "Dict[str, str]") -> Row:
-    """The row for an error; ANY if none fits."""
+    """The row for an error; ANY if none matches."""
     if reason == WITHOUT_PYTHON and details.get("problem"):
         inner = find_row(details["problem"].partition(": ")[0], {})
         if inner is not ANY:
@@ -277,7 +277,7 @@ def find_row(reason: str, details: "Dict[str, str]") -> Row:
 
 
 def fits(reason: str, known: str) -> bool:
-    """Is the reason one that is known so? What stands for a `*` is not empty."""
+    """Does the reason match a known one? `*` stands for at least one character."""
     parts = known.split("*")
     if len(parts) == 1:
         return reason == known
@@ -293,10 +293,10 @@ def fits(reason: str, known: str) -> bool:
 
 
 def find_remedy(reason: str, details: "Dict[str, str]") -> str:
-    """What to do about an error, in plain text."""
+    """The remedy for an error, in plain text."""
     return find_row(reason, details).remedy.replace("`", "")
 
 
 def with_remedy(error: "ProvisionError") -> str:
-    """The error for a line on the console: what failed, why, and what to do."""
+    """The error as a line for the console: what failed, why, and what to do."""
     return "%s. %s" % (error, find_remedy(error.reason, error.details))

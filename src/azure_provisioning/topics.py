@@ -1,6 +1,6 @@
-"""What the manual knows beside the verbs: options, checks, files, `status`; of one table each, as text and as rows.
+"""The topics of the manual besides the verbs: options, checks, files, `status`; one table each, as text and as rows.
 
-The man pages, `help TOPIC` and the tests are made from the same rows.
+The man pages, `help TOPIC` and the tests use the same rows.
 """
 
 import textwrap
@@ -17,7 +17,7 @@ class Setting(NamedTuple):
     """One key of the options file."""
 
     key: str
-    values: str  # what it may be
+    values: str  # the allowed values
     default: str
     says: str
     example: str  # a value that is not the default
@@ -35,11 +35,11 @@ WORDS = (
     "yes",
     "require",
     "warn",
-)  # that an option may be
+)  # the words that options take
 
 
 def list_settings() -> List[Setting]:
-    """The options, by the table of those that there are."""
+    """The options, from the table in config.py."""
     found = []
     for key, default, parse, _, says in config.TABLE:
         if parse is config.seconds:
@@ -54,7 +54,7 @@ def list_settings() -> List[Setting]:
 
 
 def is_value(parse: "Callable[[str], object]", word: str) -> bool:
-    """Does an option take this word?"""
+    """Does an option accept this word?"""
     try:
         parse(word)
     except ValueError:
@@ -62,7 +62,7 @@ def is_value(parse: "Callable[[str], object]", word: str) -> bool:
     return True
 
 
-# Each id of `check`, and what is looked at.
+# Each id of `check`, with its description.
 CHECKS = (
     ("init", "the init system of the image, and that there is a hook for it"),
     (
@@ -123,7 +123,7 @@ FILES = (
     ("/etc/ssh/sshd_config.d/00-azure-provisioning.conf", "whether sshd takes passwords"),
 )
 
-# Each key of `status --json`, and what it holds.
+# Each key of `status --json`, with its description.
 KEYS = (
     ("state", "one word: " + ", ".join(word for word, _, _ in STATES)),
     ("version", "of this program"),
@@ -150,7 +150,7 @@ LEADS = {
 
 
 def topic(name: str, width: int) -> "List[str]":
-    """The lines of `help` about one of `usage.TOPICS`, for a terminal of so many columns; 0: not known."""
+    """The lines of `help` about one of `usage.TOPICS`, for a terminal with `width` columns; 0: unknown."""
     width = min(width, WIDTH) if width >= NARROWEST else WIDTH
     lines = textwrap.wrap(LEADS[name], width - 1)
     for term, says in TABLES[name]():
@@ -160,13 +160,13 @@ def topic(name: str, width: int) -> "List[str]":
 
 
 def explain_setting(row: Setting) -> str:
-    """What a key is for, what it may be, and an example."""
+    """The description of a key, its values, and an example."""
     says = row.says[0].upper() + row.says[1:]
     return "%s. Values: %s (default: %s). Example: %s = %s" % (says, row.values, row.default, row.key, row.example)
 
 
 def list_reasons() -> "List[Tuple[str, str]]":
-    """Each reason for which a boot fails, with what it means and what to do."""
+    """Each reason for which a boot fails, with its meaning and remedy."""
     found = []
     for row in (*reasons.ROWS, reasons.ANY):
         says = "%s%s. %s." % (row.means[0].upper(), row.means[1:], row.remedy)

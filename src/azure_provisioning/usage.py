@@ -1,6 +1,6 @@
-"""What the command line may say: one table, from which `--help`, the man page and the shell's completion are made.
+"""The command line: one table, from which `--help`, the man page and the shell completion are generated.
 
-The texts are our own and not argparse's, whose form is another in each Python.
+The texts are our own, not argparse's, which differ between Pythons.
 """
 
 import argparse
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROGRAM = "azure-provisioning"
 ABOUT = "Brings a Linux VM up on Azure without an agent."
 WIDTH = 79  # columns of the help
-TOPICS = ("options", "reasons", "checks", "files", "status")  # of `help`, beside the verbs
+TOPICS = ("options", "reasons", "checks", "files", "status")  # of `help`, besides the verbs
 
 
 class Option(NamedTuple):
@@ -27,26 +27,26 @@ class Option(NamedTuple):
 
     name: str  # "--root"
     says: str
-    value: str = ""  # what it takes: "DIR"; empty for a switch
+    value: str = ""  # the name of its value: "DIR"; empty for a switch
     default: str = ""
-    words: Tuple[str, ...] = ()  # the only values that it takes, if they are few
+    words: Tuple[str, ...] = ()  # the allowed values, if they are few
     needed: bool = False
     repeated: bool = False
 
     @property
     def head(self) -> str:
-        """As one says it: `--root DIR`."""
+        """The option with its value: `--root DIR`."""
         return "%s %s" % (self.name, self.value) if self.value else self.name
 
 
 class Verb(NamedTuple):
-    """One row of the table; the function that does it is in `cli.VERBS`, under the first word of `name`."""
+    """One row of the table; `cli.VERBS` has its function, under the first word of `name`."""
 
-    name: str  # "install", or "report ready" for the one of several that `report` can do
-    says: str  # a line: what it is for
+    name: str  # "install"; "report ready" for one of several forms of `report`
+    says: str  # the description, on one line
     options: Tuple[Option, ...]
-    examples: Tuple[Tuple[str, str], ...]  # (what is said after the program's name, what that does)
-    words: Tuple[str, ...] = ()  # what else it takes: any number of it
+    examples: Tuple[Tuple[str, str], ...]  # (the arguments, their effect)
+    words: Tuple[str, ...] = ()  # the names of other arguments, any number of each
 
 
 ROOT = Option("--root", "work on the image that is mounted at DIR; nothing in it is executed", "DIR", "/")
@@ -170,7 +170,7 @@ VERBS = (
 
 QUIET = ("-q, --quiet", "only warnings and errors on stderr")
 VERBOSE = ("-v, --verbose", "all findings, and the time before each line")
-# What there is without a verb, and after one.
+# The options without a verb, and after one.
 COMMON = (
     (
         ("-h, --help", "this text; after a verb: more about it"),
@@ -191,7 +191,7 @@ EXITS = (
 
 
 def parse(argv: List[str]) -> argparse.Namespace:
-    """The arguments; `verb` says which function takes them. Exits with 2 for a usage error."""
+    """The parsed arguments; `verb` selects the function. Exits with 2 for a usage error."""
     top = parser()
     firsts = list(dict.fromkeys(verb.name.partition(" ")[0] for verb in VERBS))
     known = [name for names, _ in COMMON[0] for name in names.split(", ")]
@@ -208,7 +208,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
 
 
 def explain_rest(verb: Verb, text: str) -> str:
-    """Why an argument is not understood, and what was meant."""
+    """Why an argument is not valid, with a suggestion."""
     if text.startswith("-"):
         options = [option.name for option in verb.options] + ["--help", "--quiet", "--verbose"]
         return "%s has no option %s%s" % (verb.name, text, nearest(text.partition("=")[0], options))
@@ -218,7 +218,7 @@ def explain_rest(verb: Verb, text: str) -> str:
 
 
 def nearest(text: str, known: List[str]) -> str:
-    """`; did you mean X?` for a word that is like one of those that are known; else nothing."""
+    """`; did you mean X?` for a word that is similar to a known one; else empty."""
     from difflib import get_close_matches
 
     found = get_close_matches(text, known, 1)
@@ -226,13 +226,13 @@ def nearest(text: str, known: List[str]) -> str:
 
 
 class Whole(argparse.ArgumentParser):
-    """A parser that takes no abbreviated option: a later option could give it another meaning."""
+    """A parser without abbreviated options: a later release could give an abbreviation another meaning."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> "NoReturn":
-        """As ever: usage and message on stderr, exit code 2. The message may quote an argument."""
+        """As in argparse: usage and message on stderr, exit code 2. The message may quote an argument."""
         super().error(printable(message))
 
     def format_help(self) -> str:
@@ -240,17 +240,17 @@ class Whole(argparse.ArgumentParser):
         return help_text(self.prog[len(PROGRAM) + 1 :])
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """What stdout does not take is found when it is flushed, at the end; what stderr does not take is lost."""
+        """Ignore write errors: those of stdout are found at the final flush, those of stderr cannot be reported."""
         with suppress(OSError):
             (file or sys.stderr).write(message)
 
     def format_usage(self) -> str:
-        """What is said before an error."""
+        """The usage before an error message."""
         return synopsis(self.prog[len(PROGRAM) + 1 :])
 
 
 def parser() -> Whole:
-    """One sub-command a verb."""
+    """The parser, with a sub-command for each verb."""
     top = Whole(prog=PROGRAM)
     top.add_argument("-V", "--version", action="version", version=version())
     add_common(top, False)
@@ -272,18 +272,18 @@ def parser() -> Whole:
 
 
 def add_common(parser: argparse.ArgumentParser, default: object) -> None:
-    """Have a parser take what there is everywhere. One for a verb leaves alone what was said before the verb."""
+    """Add the common options. The parser of a verb keeps the values given before the verb."""
     parser.add_argument("-q", "--quiet", action="store_true", default=default)
     parser.add_argument("-v", "--verbose", action="store_true", default=default)
 
 
 def version() -> str:
-    """The line of `version`."""
+    """The line that `version` prints."""
     return "%s %s" % (PROGRAM, __version__)
 
 
 def add(inner: argparse.ArgumentParser, option: Option) -> None:
-    """Have a verb take an option."""
+    """Add an option of a verb."""
     if not option.value:
         inner.add_argument(option.name, action="store_true")
     elif option.repeated:
@@ -295,7 +295,7 @@ def add(inner: argparse.ArgumentParser, option: Option) -> None:
 
 
 def word(text: str) -> str:
-    """What an option is given. An empty one is mostly a variable of a script that is not set, and no answer."""
+    """The value of an option. An empty one is refused: it is mostly an unset variable in a script."""
     if not text.strip():
         raise argparse.ArgumentTypeError("expected one argument, and it is empty")
     if "\0" in text:
@@ -307,12 +307,12 @@ def word(text: str) -> str:
 
 
 def chosen(words: str) -> List[Verb]:
-    """The verbs that a command line which begins with `words` may mean; all of them for none."""
+    """The verbs that match a command line beginning with `words`; all of them if it is empty."""
     return [verb for verb in VERBS if not words or (verb.name + " ").startswith(words + " ")]
 
 
 def synopsis(words: str) -> str:
-    """The `usage:` lines of what begins with `words`."""
+    """The `usage:` lines for `words`."""
     if not words:
         return "usage: %s VERB [OPTION...]\n" % PROGRAM
     lines: List[str] = []
@@ -324,13 +324,13 @@ def synopsis(words: str) -> str:
 
 
 def spell(option: Option) -> str:
-    """An option as a synopsis has it: `[--root DIR]`."""
+    """An option in a synopsis: `[--root DIR]`."""
     text = option.head if option.needed else "[%s]" % option.head
     return text + "..." if option.repeated else text
 
 
 def wrap(lead: str, words: List[str], indent: int) -> List[str]:
-    """The words after `lead`, in lines that are not too long; none is broken in two."""
+    """The words after `lead`, in lines of limited width; no word is broken."""
     lines = [lead]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > WIDTH:
@@ -340,7 +340,7 @@ def wrap(lead: str, words: List[str], indent: int) -> List[str]:
 
 
 def help_text(words: str) -> str:
-    """What `--help` prints after `words`."""
+    """The text that `--help` prints after `words`."""
     verbs = chosen(words)
     parts = [synopsis(words)]
     if len(verbs) == 1:
@@ -358,12 +358,12 @@ def help_text(words: str) -> str:
 
 
 def sentence(says: str) -> str:
-    """A line of the table, where it stands alone."""
+    """A description as a sentence of its own."""
     return says[0].upper() + says[1:] + "."
 
 
 def explain(option: Option) -> str:
-    """What an option is for, and what it may be."""
+    """The description of an option, with its values."""
     text = option.says
     if option.words:
         text += "; one of: " + " ".join(option.words)
