@@ -1,4 +1,4 @@
-"""The time of day: certificates and logs depend on it, a first boot of ours does not."""
+"""The time of day: certificates and logs depend on it, our first boot does not."""
 
 import re
 from typing import Iterator
@@ -27,7 +27,7 @@ SERVICES = (
 
 
 def check_clock(image: Image) -> "Iterator[Finding]":
-    """Who sets it, and is the hardware's clock taken for UTC, which is what Azure's is?"""
+    """What sets the clock, and does the image treat the hardware clock as UTC, as Azure's is?"""
     local = image.text("/etc/adjtime").split("\n")[2:3] == ["LOCAL"]
     local = local or bool(re.search(r"(?m)^[ \t]*clock=[\"']?local", image.text("/etc/conf.d/hwclock")))
     local = local or bool(re.search(r"(?m)^[ \t]*UTC=[\"']?no\b", image.text("/etc/default/rcS")))
@@ -47,7 +47,8 @@ def check_clock(image: Image) -> "Iterator[Finding]":
 
 
 def of_chrony(image: Image, service: str) -> Finding:
-    """The host's clock is nearer than any server: hv_utils has it as a device, which udev calls ptp_hyperv."""
+    """The host's clock is more accurate than a server: hv_utils provides it as a device, which udev calls
+    ptp_hyperv."""
     paths = [path for pattern in CHRONY_FILES for path in matching(image.system, pattern)]
     if not paths or re.search(r"(?mi)^[ \t]*refclock[ \t]+PHC\b", image.active(*paths)):
         return ok("clock", "%s sets it" % service)

@@ -1,4 +1,4 @@
-"""Can the administrator log in: an SSH server that is started, with host keys, and that lets a new user in?"""
+"""Can the administrator log in: is an SSH server started, does it have host keys, and does it let a new user in?"""
 
 import re
 from typing import Dict, Iterator, List
@@ -21,7 +21,7 @@ SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.so
 
 
 def check_server(image: Image) -> "Iterator[Finding]":
-    """There is one, and the boot starts it."""
+    """There is a server, and the boot starts it."""
     program = sshd_config.find_sshd(image.system) or image.system.find_program("dropbear")
     if program is None:
         yield error("sshd", "no SSH server is in the image: nobody can log in", image.add("ssh"))
@@ -39,7 +39,7 @@ def check_server(image: Image) -> "Iterator[Finding]":
 
 
 def check_host_keys(image: Image) -> "Iterator[Finding]":
-    """Who makes them? We do, before sshd comes up, unless the options say that those of the image stay."""
+    """What makes the host keys? We do, before sshd starts, unless the options keep those of the image."""
     system = image.system
     if sshd_config.find_sshd(system):
         keys = [path for path in host_keys.configured(system) if system.exists(path)]
@@ -53,7 +53,7 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
         keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
         tool, name = system.find_program("dropbearkey"), "dropbearkey"
     else:
-        return  # check_server said so
+        return  # check_server has reported it
     where = who_runs(image)
     if image.options.host_keys == "new":
         if where is None:
@@ -79,7 +79,7 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
 
 
 def makes_keys(image: Image) -> bool:
-    """Does what starts the SSH server make host keys that are missing?"""
+    """Does the start of the SSH server make missing host keys?"""
     if image.starts("sshd-keygen*", "sshdgenkeys", "ssh-keygen*") or find_unit(image.system, "sshd-keygen.target"):
         return True
     service = image.starts(*SERVICES)
@@ -90,7 +90,7 @@ def makes_keys(image: Image) -> bool:
 
 
 def check_config(image: Image) -> "Iterator[Finding]":
-    """What in sshd_config would keep the administrator out: he has a key, and a name that nobody knows yet."""
+    """Settings of sshd_config that keep the administrator out, who has a key, and a name that is not known yet."""
     system = image.system
     path = sshd_config.find_config(system)
     problems = []
@@ -105,7 +105,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
 
 
 def of_settings(image: Image, path: str) -> "List[Finding]":
-    """The problems in what sshd's files say for everybody."""
+    """The problems in the settings that apply to everybody."""
     system, edit = image.system, image.edit(path)
     pairs = list(sshd_config.walk(system))
     first = sshd_config.first_of(iter(pairs))
@@ -150,10 +150,10 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
 
 
 def of_folders(image: Image, files: "List[str]") -> "List[Finding]":
-    """Folders of keys outside of homes that sshd's StrictModes refuses."""
+    """Folders of keys outside of homes that sshd refuses because of StrictModes."""
     found = []
     owner = image.system.stat("/")
-    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may be a user's
+    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may belong to a user
     for path in [path.partition("%")[0] for path in files if path.startswith("/")]:
         for step in steps_to(resolve(image.system, path.rpartition("/")[0] or "/")):
             what = image.system.stat(step)
@@ -165,7 +165,7 @@ def of_folders(image: Image, files: "List[str]") -> "List[Finding]":
 
 
 def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Finding]":
-    """Who is let in by name or group."""
+    """The lists of users and groups that may log in."""
     found = []
     groups = {group.name for group in all_groups(image.system)}
     joined = [name for name in GROUPS if name in groups]
@@ -178,7 +178,7 @@ def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Find
         message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
         if groups.issuperset(allowed):
             found.append(error("sshd-config", message, edit))
-        elif "*" not in allowed:  # perhaps it is the name that he will have, and then his group has
+        elif "*" not in allowed:  # the administrator's future group may be in it
             found.append(warning("sshd-config", message + ", unless that is his name", edit))
     barred = [name for name in joined if listed(denied, [name])]
     if barred:
@@ -188,7 +188,7 @@ def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Find
 
 
 def of_allowed_users(image: Image, names: "List[str]", edit: Command) -> "List[Finding]":
-    """AllowUsers: those that are there already cannot be the administrator's, if they are the system's."""
+    """AllowUsers: if all of them are system accounts, the administrator cannot be one of them."""
     if "*" in names:
         return []
     first = uid_min(image.system)

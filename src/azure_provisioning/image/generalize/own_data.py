@@ -1,4 +1,4 @@
-"""What we keep of the VM ourselves: all but what `install` wrote down and compiled, for the next boot."""
+"""Our own data about the VM, except what `install` recorded and compiled, which the next boot needs."""
 
 import stat
 from functools import partial
@@ -14,23 +14,23 @@ from .plan import Plan, join
 
 
 def plan_own_data(plan: Plan) -> None:
-    """Remove what the user gave the VM along, and the log; empty what was told to its host."""
+    """Remove the data from the user and the log; empty the pool with the report to the host."""
     for name, what in plan.look(FOLDER):
         path = join(FOLDER, name)
         if path in (PATH, manifest.PATH) or KEPT.match(path) or stat.S_ISDIR(what.st_mode):
-            continue  # a folder in there is not ours
+            continue  # folders in there are not ours
         plan.remove(path)
     plan.remove(LOG)
-    plan.remove(DROP_IN)  # whether passwords are taken: Azure says it of each VM
+    plan.remove(DROP_IN)  # Azure decides about password logins for each VM
     with plan.looking():
         if plan.system.read(POOL, head=True):
             plan.empty(POOL)
 
 
 def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
-    """Remove what boots would load in place of our modules, unless it is what `program` compiles to.
+    """Remove the compiled modules, unless they are exactly what `program` compiles to.
 
-    That is the file that this runs from; empty for a checkout, which can neither prove nor disprove anything.
+    `program` is the running file; empty for a checkout, with which they cannot be compared.
     """
     if not program:
         return
@@ -47,5 +47,5 @@ def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
 
 
 def plan_state(plan: Plan) -> None:
-    """Forget which VM this is. From then on the next boot is a first boot, whatever else is left undone."""
+    """Forget which VM this is. From then on the next boot is a first boot, whatever else fails."""
     plan.remove(PATH)
