@@ -104,7 +104,7 @@ note() { # KEY=VALUE...: write the facts down. From now on the state is about th
 		done
 	fi >"$work/facts"
 	printf '%s\n' "$@" >>"$work/facts"
-	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: what is done cannot be remembered'
+	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: the state cannot be saved'
 }
 
 bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: it notes the heads that a peer sends, which may never end
@@ -204,30 +204,30 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 		"<Health><GoalStateIncarnation>$incarnation</GoalStateIncarnation><Container>$container</Container></Health>"
 	case $status in 2??) say "Response: $status" ;; *) return 1 ;; esac
 }
-advise() { # REASON DETAILS: what to do, in the words of the README
+advise() { # REASON DETAILS: what to do, in the words of reasons.py
 	case $1:$2 in
 	'no usable ssh'*) echo "Pass the .pub file's content" ;;
 	'no usable'*:?*) advise "${2#problem=}" ;;
-	'no answer'* | 'half an'*) echo "Take the firewall of the image, or a route of your own for 169.254.169.254 or" \
-		"168.63.129.16, out of the way" ;;
+	'no answer'* | 'half an'*) echo "Remove the firewall rule or route of the image that blocks" \
+		"169.254.169.254 or 168.63.129.16" ;;
 	'http error 40'[13]*) echo "Create the VM without the Metadata Security Protocol (--enable-proxy-agent false), or" \
 		"put the proxy agent (GuestProxyAgent) into the image" ;;
-	'http error 4'[01][04]*) echo "See that the options imds and wireserver name this cloud's addresses; else redeploy" \
-		"the VM (az vm redeploy), which gives it another host" ;;
-	http*) echo "Restart the VM later. If it stays so, redeploy it (az vm redeploy), which gives it another host" ;;
-	unusable*) echo "Take the proxy or captive portal that is in between out of the way" ;;
-	*customData*) echo "See that the image's kernel has udf and iso9660 (azure-provisioning check), and create the VM" \
-		"anew; or set custom_data = no" ;;
+	'http error 4'[01][04]*) echo "Make sure that the options imds and wireserver name this cloud's addresses; else" \
+		"redeploy the VM (az vm redeploy), which moves it to another host" ;;
+	http*) echo "Restart the VM later, or redeploy it (az vm redeploy), which moves it to another host" ;;
+	unusable*) echo "Remove the proxy or captive portal in between" ;;
+	*customData*) echo "Make sure that the image's kernel has udf and iso9660 (azure-provisioning check), and create" \
+		"the VM again; or set custom_data = no" ;;
 	'failure to'*) echo "Make it writable before this runs, or give the image a larger disk" ;;
 	ready*problem=*) echo "chown root and chmod go-w; azure-provisioning check prints the commands" ;;
-	ready*) echo "Mend what it asks for: run it by hand to see that" ;;
+	ready*) echo "Run it by hand to see what it needs, and correct that" ;;
 	*username*) echo "Choose another with --admin-username" ;;
-	'the account'*) echo "Mend /etc/passwd, group, shadow or login.defs of the image, or the tool that is named; or bake" \
-		"the account in and set account = no" ;;
+	'the account'*) echo "Repair /etc/passwd, group, shadow or login.defs of the image, or the tool in the details; or" \
+		"add the account to the image and set account = no" ;;
 	'the ssh keys'*) echo "Remove it from the image" ;;
-	nobody*) echo "Mend the account in the image, or give the VM an SSH key" ;;
+	nobody*) echo "Repair the account in the image, or give the VM an SSH key" ;;
 	*curl*) echo "Put one of them into the image, or Python 3.6 or newer" ;;
-	*options*) echo "Install the distro's full python3, or take the option out" ;;
+	*options*) echo "Install the distro's full python3, or remove the option" ;;
 	python*) echo "Repair or reinstall python3" ;;
 	*) echo "See the log ($log)" ;;
 	esac
@@ -298,7 +298,7 @@ make_account() { # that a key lets in; one that is there is completed, and not r
 	why='no tool makes it, and the accounts cannot be written'
 	find_account || { create_account && find_account; } || return
 	[ "$uid" -ge "$(uid_min)" ] && [ "$uid" != 65534 ] ||
-		fail 'unsupported admin username' "name=$user" 'problem=an account of the system has this name'
+		fail 'unsupported admin username' "name=$user" 'problem=a system account has this name'
 	why='the accounts cannot be written'
 	for name in wheel sudo adm systemd-journal; do
 		set -- "/^$name:/{/[:,]$pattern\$/!{/[:,]$pattern,/!{s/[^:]\$/&,/;s/\$/$user/;};};}"
@@ -491,7 +491,7 @@ work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
 trap 'rm -rf "$work" ${stage:+"$stage"}' EXIT
 : >"$work/keys"
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
-trap 'say "interrupted; the next boot goes on from here"; exit 130' HUP INT TERM
+trap 'say "interrupted; the next boot continues"; exit 130' HUP INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
@@ -522,7 +522,7 @@ case $mode in *=*) fail 'python is broken' "problem=${mode#*=}" ;; esac
 announce 'going on without Python: no password will be set, and no customData kept'
 for key in password password_login custom_data user_data; do
 	case $key=$(option $key) in
-	*=yes | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;
+	*=yes | *=run | *_data=keep) fail 'the options need Python' "option=$key" ;;
 	esac
 done
 if ! is_ours || [ -z "$(fact configured_at)" ]; then

@@ -286,7 +286,7 @@ def run_accounts(system: FuzzSystem, path: str, data: bytes, _rng: random.Random
         of_groups = [group.encode("ascii") + b":" for group in account.GROUPS]
         gone = [line for line in lines - set(there) if not line.startswith((USER.encode("ascii") + b":", *of_groups))]
         check(not gone, "lines are gone", name, gone)
-    check(account.ensure_account(system, USER) == USER + ": complete already", "not complete after the first time")
+    check(account.ensure_account(system, USER) == USER + ": already complete", "not complete after the first time")
     password.set_password(system, USER, Secret(PASSWORD))
     check(password.verify_sha512(PASSWORD.encode(), password_field(system, USER)), "the password does not open")
 

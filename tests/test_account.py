@@ -98,7 +98,7 @@ class FilesTest(AccountTest):
     def test_again_changes_nothing(self) -> None:
         ensure_account(self.system, NAME)
         before = self.snapshot()
-        self.assertEqual(ensure_account(self.system, NAME), "azureuser: complete already")
+        self.assertEqual(ensure_account(self.system, NAME), "azureuser: already complete")
         self.assertEqual(self.snapshot(), before)
 
     def test_killed_anywhere(self) -> None:

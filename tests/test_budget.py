@@ -226,7 +226,7 @@ class DifferenceTest(GuestTest):
         os.mkdir(self.root + "/copy")
         scratch = Scratch(Tree(self.root + "/image"), self.root + "/copy")
         scratch.list("/d" * (DEPTH_LIMIT - 1))
-        with self.assertRaisesRegex(GuestError, "too many folders in one another"):
+        with self.assertRaisesRegex(GuestError, "too many nested folders"):
             scratch.list("/d" * 500)
         depth = sys.getrecursionlimit()
         sys.setrecursionlimit(400)

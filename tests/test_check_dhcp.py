@@ -49,7 +49,7 @@ class NetworkdTest(CheckTest):
         early = "/usr/lib/systemd/network/10-static.network"
         static = "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.4/24\n"
         self.bad("dhcp", "error", "10-static.network is the first for it", {early: static})
-        self.bad("dhcp", "error", "leave eth0 alone", {early: "[Match]\nName=*\n[Link]\nUnmanaged=yes\n"})
+        self.bad("dhcp", "error", "makes it ignore eth0", {early: "[Match]\nName=*\n[Link]\nUnmanaged=yes\n"})
         for text in (
             static.replace("eth0", "ens3"),
             static.replace("eth0", "!eth* lo"),

@@ -236,7 +236,7 @@ class ClockTest(CheckTest):
         self.bad("clock", "warning", "local time", {"/etc/adjtime": "0.0 0 0.0\n0\nLOCAL\n"})
         self.bad("clock", "warning", "local time", {"/etc/conf.d/hwclock": 'clock="local"\n'})
         modules = "/usr/lib/modules"
-        remedy = self.bad("clock", "warning", "nothing that sets it", gone=[modules])
+        remedy = self.bad("clock", "warning", "no service that sets it", gone=[modules])
         self.assertIn("chrony", remedy)
         unit = "/usr/lib/systemd/system/chrony.service"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
@@ -248,7 +248,7 @@ class ClockTest(CheckTest):
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
         for rules, device in (("", "ptp0"), ('ATTR{clock_name}=="hyperv", SYMLINK += "ptp_hyperv"\n', "ptp_hyperv")):
             self.fill({conf: "pool x\n#refclock PHC /dev/ptp0\n", "/usr/lib/udev/rules.d/50-x.rules": rules})
-            self.good("clock", "with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv$")
+            self.good("clock", "with a line `refclock PHC` it would use the host's clock, /dev/ptp_hyperv$")
             self.assertEqual(call(["sh", "-c", self.findings("clock")[0].remedy]).code, 0)
             self.assertIn("\nrefclock PHC /dev/%s poll" % device, self.system.read_text(conf) or "")
             self.good("clock", "chrony sets it$")

@@ -50,7 +50,7 @@ class KernelTest(CheckTest):
 
     def test_other_ways_to_the_disk(self) -> None:
         files = self.lacking("hv_storvsc")
-        self.bad("kernel", "warning", "lacks hv_storvsc: most sizes", files)
+        self.bad("kernel", "warning", "lacks hv_storvsc: most VM sizes", files)
         self.bad("kernel", "warning", "lacks hv_storvsc", gone=[file_of("hv_storvsc")])
         self.good("initramfs", "has the disk's driver")
         self.system.write(INITRAMFS, cpio("init", *modules("hv_vmbus", "hv_storvsc", "pci_hyperv")))
@@ -104,7 +104,7 @@ class KernelTest(CheckTest):
         self.assertRegex(self.findings("kernel")[0].message, "lacks hv_vmbus")
 
     def test_a_kernel_that_is_no_guest(self) -> None:
-        self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: as a usual guest it does not boot",
+        self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: it does not boot as an ordinary guest",
                  {"/boot/config-" + KERNEL: "CONFIG_HYPERV_VTL_MODE=y\n"})  # fmt: skip
 
     def test_built_in(self) -> None:
@@ -220,7 +220,7 @@ class InitramfsTest(CheckTest):
             self.assertEqual([one.level for one in found], ["error"])
             self.assertRegex(found[0].message, "lacks .*hv_storvsc")
         self.put(cpio("init"))
-        self.assertRegex(self.findings("initramfs")[0].message, "has no modules at all")
+        self.assertRegex(self.findings("initramfs")[0].message, "has no modules, and")
 
     def test_none(self) -> None:
         self.bad("initramfs", "error", "no initramfs in /boot", gone=[INITRAMFS])
@@ -266,7 +266,7 @@ class InitramfsTest(CheckTest):
         for data, why in (
             (b"\x28\xb5\x2f\xfd....", "zstd"),
             (b"\x02\x21\x4c\x18....", "lz4"),
-            (b"something", "no known kind"),
+            (b"something", "its format is unknown"),
             (gzip.compress(cpio("init", *ALL))[:60], "damaged"),
             (cpio("init", *ALL)[:250], "damaged"),
         ):

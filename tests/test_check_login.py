@@ -119,10 +119,10 @@ class HostKeysTest(CheckTest):
         self.good("host-keys", "replaces those of the image")
 
     def test_keep(self) -> None:
-        remedy = self.bad("host-keys", "error", "with host_keys = keep nobody makes any", KEEP)
+        remedy = self.bad("host-keys", "error", "with host_keys = keep nothing makes any", KEEP)
         self.assertEqual(remedy, "chroot %s ssh-keygen -A" % self.root)
         self.fill({KEY: "x"})
-        self.good("host-keys", "has those that are in it")
+        self.good("host-keys", "has the same host keys")
         self.gone(KEY)
         self.fill({"/usr/lib/systemd/system/ssh.service": "[Service]\nExecStartPre=/usr/bin/ssh-keygen -A\n"})
         self.good("host-keys", "makes those that are missing")
@@ -157,7 +157,7 @@ class ConfigTest(CheckTest):
         self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
         self.assertEqual(call(["sh", "-c", self.findings("sshd-config")[0].remedy]).code, 0)
         self.good("sshd-config")
-        self.config("warning", "a form that", "AuthorizedKeysFile /etc/keys/%G\n")
+        self.config("warning", "cannot write keys", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
         self.config("error", "it is missing, so all keys are refused", "RevokedKeys /etc/ssh/revoked\n")
         self.start()
@@ -186,7 +186,7 @@ class ConfigTest(CheckTest):
         self.config("warning", "another administrator", "AllowUsers root\nAllowUsers azureuser@10.*\n")
         self.config("error", "DenyUsers", "DenyUsers bob *\n")
         self.config("error", "in none of them", "AllowGroups root\n")
-        self.config("warning", "unless that is his name", "AllowGroups azureuser\n")
+        self.config("warning", "unless it is also the administrator's name", "AllowGroups azureuser\n")
         self.config("error", "the administrator is in sudo", "DenyGroups sud*\n")
         for text in (
             "AllowUsers *\n",
@@ -200,7 +200,7 @@ class ConfigTest(CheckTest):
             self.good("sshd-config")
 
     def test_network(self) -> None:
-        self.config("error", "no one else reaches it", "ListenAddress 127.0.0.1\n")
+        self.config("error", "it cannot be reached from outside", "ListenAddress 127.0.0.1\n")
         self.config("warning", "let only 22 in", "Port 2222\n")
         for text in ("ListenAddress 127.0.0.1\nListenAddress 0.0.0.0\n", "Port 22\nPort 2222\n"):
             self.start()

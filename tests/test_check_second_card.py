@@ -52,7 +52,7 @@ class SecondCardTest(CheckTest):
         self.fill({WANTS + service + ".service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/" + program: ""})
 
     def test_networkd(self) -> None:
-        self.good(ID, "systemd-networkd leaves the second card alone")
+        self.good(ID, "systemd-networkd ignores the second card")
         self.fill({FILE: ANY})
         self.mended("50-dhcp.network is for any card")
         for text in ("Name=*", "Type=ether", "Name=!lo", "Name=en* eth*"):

@@ -169,7 +169,7 @@ class CompiledTest(BuiltTest):
         self.addCleanup(call, [shutil.which("chattr") or "", "-i", self.root + older])
         result = call([sys.executable, "-I", "-S", self.program, "install", "--root", self.root])
         self.assertEqual(result.code, 0, result)
-        self.assertIn("what an older install compiled stays", result.err)
+        self.assertIn("compiled modules of an older install stay", result.err)
         self.assertEqual(len(self.kept()), 2)
 
     def test_not_whole(self) -> None:

@@ -129,7 +129,7 @@ class FirstBootTest(EssentialTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
             self.assertEqual(told.code, 130)
-            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot goes on from here\n\Z")
+            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot continues\n\Z")
             self.assertEqual(os.listdir(self.root + "/run"), [])
             self.assertTrue(self.system.exists(HOOK))
 
@@ -263,7 +263,7 @@ class OnceTest(EssentialTest):
         self.fill({"/var/lib/azure-provisioning": "a file"})
         told = self.boot(fresh=False)
         self.assertEqual((told.code, len(told.reports)), (0, 1))
-        self.assertIn("warning: what is done cannot be remembered", told.err)
+        self.assertIn("warning: the state cannot be saved", told.err)
 
     def test_other_verbs(self) -> None:
         for argv in ([], ["status"], ["run", "now"], ["install", "--root", "/"], ["--help"], ["run --detach"]):
@@ -356,7 +356,7 @@ class OptionsTest(EssentialTest):
         for line, told in zip(wanted, self.play()):
             key = line.partition("=")[0].strip()
             self.assertEqual((told.code, told.hostname, told.asked[:1]), (1, "image", ["goalstate 200"]), line)
-            self.assertIn("FAILED: the options ask for what takes Python (option=%s)" % key, told.err)
+            self.assertIn("FAILED: the options need Python (option=%s)" % key, told.err)
             self.assertIn("<State>NotReady</State>", told.reports[0])
             self.assertTrue(self.system.exists(HOOK))
 

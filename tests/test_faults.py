@@ -126,8 +126,8 @@ class FaultTest(unittest.TestCase):
         self.assertEqual(end.code, 0, end.story)
         for awaited, peer in (("IMDS", "IMDS"), ("the WireServer", "WireServer")):
             self.assertIn("waiting for %s: no answer yet from %s" % (awaited, peer), end.story)
-            self.assertRegex(end.story, "waiting for %s since 3[0-9] s: no answer yet from %s" % (awaited, peer))
-        self.assertIn("waiting for the WireServer since 6", end.story)
+            self.assertRegex(end.story, "still waiting for %s after 3[0-9] s: no answer yet from %s" % (awaited, peer))
+        self.assertIn("still waiting for the WireServer after 6", end.story)
         self.assertNotIn("FAILED", end.story)
 
     def test_rate(self) -> None:

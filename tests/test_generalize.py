@@ -176,7 +176,7 @@ class GeneralizeTest(ImageTest):
             self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
         self.assertLessEqual(set(told) - changed, set(before), "a folder")
         self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
-        self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent takes it out", result.err)
+        self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent removes it", result.err)
         self.assertIn("the account ann stays", result.err)
         self.assertNotIn("typed\n", result.err + result.out)
 
@@ -205,7 +205,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(len(would), len(set(would)))
         paths = [line.split()[-1] for line in would if line.split()[-1].startswith("/")]
         self.assertEqual(len(paths), len(set(paths)))
-        self.assertIn("nothing was done: %d things would be" % len(would), result.err)
+        self.assertIn("nothing was done: %d changes would be made" % len(would), result.err)
         self.assertIn("the account ann stays", result.err)
         said = self.generalize("--user", "bob").err.splitlines()
         self.assertEqual([line.partition(": ")[2] for line in said if ": will " in line], would)
@@ -301,8 +301,8 @@ class GeneralizeTest(ImageTest):
         """It is told, the rest is done, and the exit code says that this is no image."""
         self.system.unlink("/usr/local/sbin/azure-provisioning")
         result = self.generalize(code=1)
-        self.assertIn("the program that was installed is gone", result.err)
-        self.assertIn("this is no image yet", result.err)
+        self.assertIn("the installed program is missing", result.err)
+        self.assertIn("this is not an image yet", result.err)
         self.assertNotIn("capture now", result.err)
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         self.assertIn("/etc/ssh/ssh_host_rsa_key", result.out)
@@ -400,7 +400,7 @@ class GeneralizeTest(ImageTest):
             "waagent stays, with ",
             "cloud-init stays, with ",
             " /var/lib/cloud",
-            "--remove-agent takes it out",
+            "--remove-agent removes it",
         ):
             self.assertIn(words, result.err)
         self.assertIn("waagent would provision too", result.err)
@@ -619,7 +619,7 @@ class GeneralizeTest(ImageTest):
     def test_accounts_of_the_system(self) -> None:
         for name in ("root", "daemon"):
             self.assertIn(
-                "an account of the system stays (name=%s" % name, self.refused("generalize", "--yes", "--user", name)
+                "a system account is not removed (name=%s" % name, self.refused("generalize", "--yes", "--user", name)
             )
 
     def test_accounts_that_are_none(self) -> None:
@@ -628,7 +628,7 @@ class GeneralizeTest(ImageTest):
             self.use("systemd")
             told = self.generalize("--user=" + name, code=1).err
             self.assertIn("there is no account " + ascii(name)[1:-1], told)
-            self.assertIn("this is no image yet: 1 things could not be done", told)
+            self.assertIn("this is not an image yet: 1 changes failed", told)
         self.assertIsNone(self.text(STATE))
         self.assertEqual(self.text("/etc/passwd"), ACCOUNTS["/etc/passwd"])
 
@@ -741,7 +741,7 @@ class GeneralizeTest(ImageTest):
         self.addCleanup(subprocess.call, undo, stderr=subprocess.DEVNULL)
         result = self.generalize(code=1)
         self.assertIn("could not remove /var/lib/dhcp/dhclient.eth0.leases: failure to remove", result.err)
-        self.assertIn("1 things could not be done", result.err)
+        self.assertIn("1 changes failed", result.err)
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         subprocess.check_call(undo)
         self.generalize()
@@ -800,7 +800,7 @@ class GeneralizeTest(ImageTest):
         child.send_signal(signal.SIGTERM)
         self.assertEqual(child.wait(60), 130)
         told, said = (open_and_read(text) for text in texts)
-        self.assertIn("interrupted; run it again to go on from here", said)
+        self.assertIn("interrupted; run it again to continue", said)
         self.assertIn("/var/log/many/10.log\n", told)
         self.assertIn("ready_at", self.facts())
         self.generalize()

@@ -196,7 +196,7 @@ class HostKeysTest(ToolTest):
             with mock.patch.object(ToolSystem, "live", True):
                 said = restart_dropbear(self.system, restart_command)
             self.assertEqual(self.tools.ran_words(), ran)
-            self.assertIn("systemd starts dropbear anew" if ran else "has the old keys until it is restarted", said)
+            self.assertIn("systemd restarts dropbear" if ran else "has the old keys until it is restarted", said)
 
     def test_init_script_behind_a_link(self) -> None:
         """Each folder that one comes by on the way to it counts, not only those of its name."""
@@ -247,7 +247,7 @@ class HostKeysTest(ToolTest):
                 with mock.patch.object(ToolSystem, "live", True):
                     said = restart_dropbear(self.system, restart_command)
                 self.assertEqual((self.tools.ran_words(), hung_up), (ran, hung))
-                self.assertIn("was started anew" if ran or hung else "has the old keys until it is restarted", said)
+                self.assertIn("was restarted" if ran or hung else "has the old keys until it is restarted", said)
 
     def test_dropbear(self) -> None:
         self.fill({"/usr/sbin/dropbear": "", "/etc/dropbear/dropbear_dss_host_key": "old", "/etc/dropbear/other": "x"})

@@ -291,7 +291,7 @@ class FastPathTest(BuiltTest):
             env={"NOTIFY_SOCKET": self.root + "/nobody"},
         )
         self.assertEqual((done.returncode, done.stdout.split()[0]), (0, b"True"))
-        self.assertRegex(done.stderr, b"^azure-provisioning: warning: systemd cannot be told[^\n]*\n$")
+        self.assertRegex(done.stderr, b"^azure-provisioning: warning: systemd cannot be notified[^\n]*\n$")
 
     def test_not_ready(self) -> None:
         self.make_ready()

@@ -114,7 +114,7 @@ class DinitTest(ImageTest):
         self.assertEqual(list(dinit.unreached(self.system, [LINK])), [])
         self.fill({SERVICE: "type = process\ncommand = /usr/bin/python3 -I -S /x run\n"})
         (found,) = dinit.unreached(self.system, [LINK])
-        self.assertIn("starts sshd beside the hook", found.message)
+        self.assertIn("starts sshd in parallel", found.message)
         self.install()
         self.assertEqual(list(dinit.unreached(self.system, [LINK])), [])
 

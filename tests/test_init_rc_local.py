@@ -144,7 +144,7 @@ class RcLocalTest(ImageTest):
         """Not executable, with commands: to enable ours would start theirs. With comments only it is switched on."""
         self.image("bsd rc")
         self.fill({LOCAL: "#!/bin/sh\n# mine\nreboot\n"})
-        self.assertIn("switched off", self.refused("install"))
+        self.assertIn("not executable", self.refused("install"))
         self.fill({LOCAL: "#!/bin/sh\n# nothing yet\n\nexit 0\n"})
         before = listing(self.root)
         self.install()
@@ -161,7 +161,7 @@ class RcLocalTest(ImageTest):
             self.image("bsd rc")
             self.fill({LOCAL: first + "\n"})
             self.make_program(LOCAL)
-            self.assertIn("no shell script", self.refused("install"))
+            self.assertIn("not a shell script", self.refused("install"))
         for first in ("#!/bin/bash -e", "#! /bin/sh", "#!/usr/bin/env bash", "#!/bin/busybox sh", "echo no first line"):
             self.fill({LOCAL: first + "\n"})
             self.make_program(LOCAL)

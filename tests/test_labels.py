@@ -122,7 +122,7 @@ class LabelTest(CheckTest):
         self.assertEqual(self.type_of(wants), "systemd_unit_file_t")
         self.assertEqual(self.type_of("/usr/local/sbin"), "bin_t")
         self.assertEqual(self.type_of("/var/lib/azure-provisioning/install"), "var_lib_t")
-        self.good("selinux", "what is ours is labelled")
+        self.good("selinux", "our files are labelled")
 
     def test_neighbours(self) -> None:
         """Where the policy does not say, or in a form that is not known here."""
@@ -139,7 +139,7 @@ class LabelTest(CheckTest):
         self.fill(dict(POLICY, **{BASE: "", BASE + ".local": ""}))
         self.label("/etc")
         result = self.install()
-        self.assertRegex(result.err, "warning: /.* SELinux label: make the file /.autorelabel in the image")
+        self.assertRegex(result.err, "warning: /.* SELinux label: create /.autorelabel in the image")
         (found,) = self.findings("selinux")
         self.assertEqual(found.level, "warning")
         self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)

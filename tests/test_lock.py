@@ -106,7 +106,7 @@ class LockTest(GuestTest):
         """The boot ends and takes its hook away; then `install` writes the one for the next boot, which stays."""
         boot = self.at_work()
         install = self.command("install", speed=0.5)
-        self.first_line(install, r"`run` \(process %d\) is at work: waiting for it$" % boot.pid)
+        self.first_line(install, r"`run` \(process %d\) is running: waiting for it$" % boot.pid)
         self.go_on()
         told = boot.communicate()[1]
         self.assertEqual(boot.returncode, 0, told)
@@ -133,7 +133,7 @@ class LockTest(GuestTest):
             self.assertEqual((command.returncode, out), (1, ""), told)
             self.assertRegex(
                 told,
-                r"(?s)is at work: waiting for it\n.*nothing was done: `run` \(process %d\) is at work here: [^\n]+\n\Z"
+                r"(?s)is running: waiting for it\n.*nothing was done: `run` \(process %d\) is running here: [^\n]+\n\Z"
                 % boot.pid,
             )
             self.assertNotIn("Traceback", told)
@@ -147,16 +147,16 @@ class LockTest(GuestTest):
         command = self.command("generalize", "--yes")
         out, told = command.communicate()
         self.assertEqual((command.returncode, out), (1, ""), told)
-        self.assertRegex(told, r"nothing was done: `run` \(process \d+\) is at work here" if os.geteuid() == 0 else ".")
+        self.assertRegex(told, r"nothing was done: `run` \(process \d+\) is running here" if os.geteuid() == 0 else ".")
         self.assertEqual(self.text(STATE), before)
 
     def test_uninstall_during_a_boot(self) -> None:
         """It waits for the end, and takes the state away that the boot has written; a second boot writes none."""
         boot = self.at_work()
         second = self.run_story()
-        self.first_line(second, "another run is at work: waiting for it$")
+        self.first_line(second, "another run is running: waiting for it$")
         uninstall = self.command("uninstall", speed=0.5)
-        self.first_line(uninstall, "is at work: waiting for it")
+        self.first_line(uninstall, "is running: waiting for it")
         second.send_signal(signal.SIGSTOP)
         self.go_on()
         self.assertEqual(boot.wait(60), 0)
@@ -166,7 +166,7 @@ class LockTest(GuestTest):
         second.send_signal(signal.SIGCONT)
         told = second.communicate()[1]
         self.assertEqual(second.returncode, 0, told)
-        self.assertIn("`uninstall` has been here meanwhile: the machine stays as that left it", told)
+        self.assertIn("`uninstall` ran meanwhile: the machine stays as it left it", told)
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), [])
         self.assertEqual(len(self.fake.reports), 1)
 
@@ -183,7 +183,7 @@ class LockTest(GuestTest):
         self.fill({MANIFEST: "init=systemd\nlink=%s\n" % HOOK})
         self.held(verb)
         story = self.run_story()
-        self.first_line(story, "another `%s` is at work: waiting for it$" % verb)
+        self.first_line(story, "another `%s` is running: waiting for it$" % verb)
         self.system.release_locks()
         told = story.communicate()[1]
         self.assertEqual(story.returncode, 0, told)
@@ -203,7 +203,7 @@ class LockTest(GuestTest):
 
     def test_boot_during_generalize(self) -> None:
         told = self.wait_for("generalize")
-        self.assertIn("`generalize` has been here meanwhile", told)
+        self.assertIn("`generalize` ran meanwhile", told)
         self.assertTrue(self.system.is_link(HOOK))
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
 
@@ -255,13 +255,13 @@ class LockTest(GuestTest):
             self.system.write(lock.PATH, text, mode=0o600)
             self.assertIsNone(self.holder(), text)
             self.held("run")
-            with self.assertRaisesRegex(ProvisionError, r"`run` \(process %d\) is at work" % os.getpid()):
+            with self.assertRaisesRegex(ProvisionError, r"`run` \(process %d\) is running" % os.getpid()):
                 lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
             self.system.release_locks()
         self.held("run")
         with open(self.root + lock.PATH, "w"):
             pass
-        with self.assertRaisesRegex(ProvisionError, "another process is at work here"):
+        with self.assertRaisesRegex(ProvisionError, "another process is running here"):
             lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
 
     def test_image_has_none(self) -> None:

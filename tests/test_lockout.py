@@ -187,7 +187,11 @@ class LockoutTest(BuiltTest):
         ask += 'su -s /bin/sh -c "/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?" nobody 2>&1; done'
         found = self.play(Case("", ask=ask))
         self.assertEqual(re.findall("code (.)", found.asked), ["1", "1", "1", "0"], found.asked)
-        for text in ("only root can set this VM up", "only root can report for this VM", "Ready       cannot be known"):
+        for text in (
+            "only root can set this VM up",
+            "only root can report for this VM",
+            "Ready       cannot be determined",
+        ):
             self.assertIn(text, found.asked)
 
     def test_a_program_that_fails(self) -> None:

@@ -138,9 +138,12 @@ class DocumentTest(unittest.TestCase):
             "<PreprovisionedVm>false</PreprovisionedVm><ProvisionGuestProxyAgent>",
         )
         table = {
-            changed("<CustomData>", "<CustomData>!"): ("custom_data", "CustomData is no base64"),
-            changed("<CustomData>", "<CustomData>A"): ("custom_data", "CustomData is no base64"),
-            changed("<CustomData>", "<CustomData>\u0660\u0660\u0660\u0660"): ("custom_data", "CustomData is no base64"),
+            changed("<CustomData>", "<CustomData>!"): ("custom_data", "CustomData is not base64"),
+            changed("<CustomData>", "<CustomData>A"): ("custom_data", "CustomData is not base64"),
+            changed("<CustomData>", "<CustomData>\u0660\u0660\u0660\u0660"): (
+                "custom_data",
+                "CustomData is not base64",
+            ),
             changed(flag, flag + "?"): ("password_login", "DisableSshPasswordAuthentication is neither true nor false"),
             changed(pooled, pooled + "?"): ("", "PreprovisionedVm is neither true nor false"),
             changed(pooled + "</PreprovisionedVm>", agent + "yes</ProvisionGuestProxyAgent>"): (

@@ -110,7 +110,7 @@ class MountTest(ImageTest):
         self.assert_hosts()
         self.assertEqual(done.returncode, 1, done.stderr)
         for point in ("/home/ann/data", "/var/log/host", "/var/lib/dhcp", "/etc/hostname", "/etc/machine-id"):
-            self.assertIn("something is mounted at %s: what is there stays" % point, done.stderr)
+            self.assertIn("something is mounted at %s: it is left unchanged" % point, done.stderr)
         self.assertNotIn("mounted at /run", done.stderr)
         self.assertIn("ann:", self.text("/etc/passwd") or "")  # else nobody would remove its home later
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
@@ -135,7 +135,7 @@ class MountTest(ImageTest):
             with open(os.path.join(self.hosts, name)) as file:
                 self.assertEqual(file.read(), HOSTS[name], name)
         for point in ("/home/ann/data", "/var/log/host", "/etc/hostname", "/etc/machine-id"):
-            self.assertIn("something is mounted at %s: what is there stays" % point, done.stderr)
+            self.assertIn("something is mounted at %s: it is left unchanged" % point, done.stderr)
 
     def test_install_and_uninstall(self) -> None:
         """A file of the machine that is mounted over the image's is not written into: `install` fails instead."""

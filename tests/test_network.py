@@ -73,5 +73,5 @@ class NetworkTest(GuestTest):
         self.assertIn(
             "no answer from Azure (endpoint=%s, error=Connection refused, network=eth0 up, no IPv4" % address, line
         )
-        self.assertIn("See that a DHCP client is in the image", line)
+        self.assertIn("Make sure that the image has a DHCP client", line)
         self.assertEqual(self.facts()["error.network"], "eth0 up, no IPv4 address")

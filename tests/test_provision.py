@@ -149,7 +149,7 @@ class FirstBootTest(StoryTest):
         self.assertEqual(self.boot(), 1)
         self.assertRegex(self.story, r"waiting for the network: no answer .* \(127.0.0.1 goes over eth1\)\n")
         self.assertRegex(
-            self.story, r"waiting for the network since 3\d s: no answer .* \(127.0.0.1 goes over eth1\)\n"
+            self.story, r"still waiting for the network after 3\d s: no answer .* \(127.0.0.1 goes over eth1\)\n"
         )
 
 
@@ -246,7 +246,7 @@ class FaultTest(StoryTest):
         self.assertRegex(
             text,
             r"^result=error\|reason=error parsing IMDS metadata\|agent=azure-provisioning/[0-9.]+\|vm_id=%s"
-            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=no JSON\|" % VM_ID,
+            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=not JSON\|" % VM_ID,
         )
         self.assertEqual(self.text("/etc/hostname"), "image\n")
         self.assertNotIn("configured_at", self.facts())
@@ -267,7 +267,7 @@ class FaultTest(StoryTest):
         took = self.system.monotonic() - started
         self.assertTrue(60 < took < 240, took)
         self.assertEqual(self.story.count("FAILED: no answer from Azure"), 1)
-        self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
+        self.assertTrue(1 <= self.story.count("still waiting for the network after") <= 4, self.story)
         self.assertEqual(self.story.count("waiting for the network: "), 1)
         self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
         self.assertLess(int(self.facts()["error.seconds"]), 110)  # a quarter of the time is kept for the report
@@ -461,7 +461,7 @@ class FailureTest(StoryTest):
         _, told = story.communicate()
         self.assertEqual(story.returncode, 1, told)
         self.assertRegex(self.description(azure.reports[0]), r"reason=.*\bwrite\b.*\|path=/etc/hostname\|")
-        self.assertIn("what is done cannot be remembered", told)
+        self.assertIn("the state cannot be saved", told)
         self.assertNotIn("Traceback", told)
         after = snapshot(self.root)
         for path, content in before.items():
@@ -581,7 +581,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
         self.assertEqual(len(azure.reports), 1)
-        self.assertIn("cannot be remembered", self.story)
+        self.assertIn("state cannot be saved", self.story)
 
     def test_same_vm_by_another_spelling(self) -> None:
         for spelling in (VM_ID, VM_ID.upper(), SWAPPED_VM_ID, SWAPPED_VM_ID.upper()):
@@ -665,10 +665,13 @@ class WhichMachineTest(StoryTest):
 
         own = os.path.dirname(STATE)
         for kinds, said in (
-            ({"/etc": "tmpfs"}, "/etc is on a tmpfs, which forgets: from the second boot on nobody can log in"),
-            ({"/home": "tmpfs"}, "/home is on a tmpfs, which forgets: from the second boot on nobody can log in"),
-            ({"/etc": "tmpfs", own: "tmpfs"}, "are on a tmpfs, which forgets: every boot sets this VM up again"),
-            ({own: "tmpfs"}, own + " is on a tmpfs, which forgets what is done, while what is set up stays"),
+            ({"/etc": "tmpfs"}, "/etc is on a tmpfs, which is lost at reboot: after that nobody can log in"),
+            ({"/home": "tmpfs"}, "/home is on a tmpfs, which is lost at reboot: after that nobody can log in"),
+            (
+                {"/etc": "tmpfs", own: "tmpfs"},
+                "are on a tmpfs, which is lost at reboot: every boot sets this VM up again",
+            ),
+            ({own: "tmpfs"}, own + " is on a tmpfs, which is lost at reboot, although what is set up stays"),
             ({}, ""),
         ):
             with self.subTest(kinds):
@@ -677,7 +680,7 @@ class WhichMachineTest(StoryTest):
                 self.system = Forgetful(self.root, self.speed)
                 self.system.kinds = kinds
                 self.assert_ready(self.boot())
-                self.assertEqual("which forgets" in self.story, bool(said))
+                self.assertEqual("which is lost at reboot" in self.story, bool(said))
                 self.assertIn(said, self.story)
 
     def test_the_account_of_another_vm(self) -> None:
@@ -689,7 +692,9 @@ class WhichMachineTest(StoryTest):
                 self.assertEqual(self.boot(), 0 if told else 1, self.story)
                 self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
                 self.boot()
-                self.assertEqual("the account %s is of another VM, and stays" % user in self.story, told, self.story)
+                self.assertEqual(
+                    "the account %s belongs to another VM, and stays" % user in self.story, told, self.story
+                )
 
     def test_sshd_that_lets_others_in(self) -> None:
         azure = self.azure()
@@ -707,7 +712,7 @@ class WhichMachineTest(StoryTest):
                 self.assert_ready(self.boot())
                 self.assertEqual(asked(azure), GOOD)
                 self.assertEqual(self.system.read(STATE + ".corrupt"), content[: 64 << 10])
-                self.assertIn("kept aside, and treated as not done", self.story)
+                self.assertIn("saved as state.corrupt, and ignored", self.story)
 
     def test_empty_state(self) -> None:
         self.azure()
@@ -720,7 +725,7 @@ class WhichMachineTest(StoryTest):
         self.system.make_dirs(STATE)
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(len(azure.reports), 1)
-        self.assertIn("what is done cannot be remembered", self.story)
+        self.assertIn("state cannot be saved", self.story)
 
     def test_another_provisioner(self) -> None:
         azure = self.azure()
@@ -782,9 +787,9 @@ class NameTest(StoryTest):
 
     def test_refused_names_are_told(self) -> None:
         self.name_from("\U0001f600" * 300, "\x1b[2J")
-        self.assertIn("makes no host name", self.story)
+        self.assertIn("is not usable as a host name", self.story)
         self.assertEqual(self.name_from("...", "..."), "image")
-        self.assertIn("warning: Azure told no usable name: the image's own", self.story)
+        self.assertIn("warning: Azure gave no usable name: the image's own", self.story)
         self.assertTrue(self.story.isascii() if hasattr(self.story, "isascii") else True)
         self.assertNotIn("\x1b", self.story)
 
@@ -797,7 +802,7 @@ class ProcessTest(StoryTest):
         self.assertTrue(wait_until(lambda: self.fake.requests))
         second = start_story(self.root, "run")
         assert second.stderr is not None
-        self.assertIn("another run is at work: waiting for it", second.stderr.readline())
+        self.assertIn("another run is running: waiting for it", second.stderr.readline())
         self.fake.troubles["imds"] = []
         return first, second
 
@@ -824,7 +829,7 @@ class ProcessTest(StoryTest):
         azure = self.azure(deadline=10)
         self.system.lock("/run/azure-provisioning.lock")
         self.assertEqual(self.boot(), 0)
-        self.assertIn("the other run is still at work: leaving it to that one", self.story)
+        self.assertIn("the other run is still running: leaving the work to it", self.story)
         self.assertEqual(asked(azure), ())
 
     def test_terminated(self) -> None:
@@ -842,12 +847,10 @@ class ProcessTest(StoryTest):
                 out, told = story.communicate()
                 self.assertEqual(story.returncode, 130, told)
                 self.assertEqual(out, "")
-                self.assertTrue(
-                    told.endswith("azure-provisioning: interrupted; the next boot goes on from here\n"), told
-                )
+                self.assertTrue(told.endswith("azure-provisioning: interrupted; the next boot continues\n"), told)
                 self.assertNotIn("Traceback", told)
                 self.assertEqual(
-                    self.text("/dev/console"), "azure-provisioning: interrupted; the next boot goes on from here\r\n"
+                    self.text("/dev/console"), "azure-provisioning: interrupted; the next boot continues\r\n"
                 )
                 self.assertTrue(self.system.is_link(HOOK))
                 self.assert_ready(self.boot())
@@ -973,7 +976,7 @@ class AsAzureHasItTest(StoryTest):
         azure = self.azure(deadline=60)
         self.assert_failed(self.boot())
         self.assertEqual(self.facts()["error_reason"], "failure to read customData while hasCustomData=true")
-        self.assertIn("warning: DVD: CustomData is no base64", self.story)
+        self.assertIn("warning: DVD: CustomData is not base64", self.story)
         self.assertRegex(self.text("/etc/shadow") or "", r"azureuser:\$6\$")
         self.assertIn("failure to read customData", self.description(azure.reports[0]))
         self.options(imds=azure.endpoint, wireserver=azure.endpoint, custom_data="no")

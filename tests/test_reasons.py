@@ -20,20 +20,20 @@ ERRORS = ("ProvisionError", "GuestError", "LastingError", "BadReply", "Unreachab
 # What a boot only warns of, or finds no fault with: steps that are no condition for Ready, the hook, the DVD.
 WARNINGS = {
     "guest/": {
-        "the kernel does not see the larger partition", "neither growpart nor sfdisk is here",
-        "the partition grows at the next boot: neither partx nor blockdev is here",
-        "%s is not here: the file system keeps its size", "no number in %s", "no random device",
+        "the kernel does not see the larger partition", "neither growpart nor sfdisk is installed",
+        "the partition grows at the next boot: neither partx nor blockdev is installed",
+        "%s is missing: the file system keeps its size", "no number in %s", "no random device",
         "not a name for sudo or doas", "neither sudo nor doas is installed", "not a name for doas", "not a host name",
-        "no interface has a default route", "no interface has a route to Azure", "dhclient has no lease to show",
-        "a second dhclient goes on", "the volume is no plain one: it keeps its size",
-        "lvm is not here: the volume keeps its size", "no DHCP client is known that could send the new name",
-        "no program `true`", "sudo does not go by the rule", "doas does not go by the rule",
+        "no interface has a default route", "no interface has a route to Azure", "dhclient got no lease",
+        "a second dhclient does not end", "the volume is not a linear one: it keeps its size",
+        "lvm is missing: the volume keeps its size", "no known DHCP client can send the new name",
+        "no program `true`", "sudo does not apply the rule", "doas does not apply the rule",
         "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set",
         "no sshd to be asked",
         "sshd's list of who may log in is too long", "sshd's configuration includes too many files",
-        "a pattern stands for too many files", "not the name of a file",
+        "a pattern matches too many files", "not the name of a file",
     },
-    "story/": {"whether this VM is Ready cannot be known"},  # `status`
+    "story/": {"it cannot be determined whether this VM is Ready"},  # `status`
     "azure/": {
         "no answer yet from %s",
         "the key-value pool is full", "no medium", "no program to mount with", "cannot be mounted", "no %s on it",
@@ -123,7 +123,7 @@ class TableTest(unittest.TestCase):
             ("ready gate failed", "gate=x code=1"),
             ("there is no curl, wget or nc", ""),
             ("python is broken", "problem=json"),
-            ("the options ask for what takes Python", "option=password"),
+            ("the options need Python", "option=password"),
             ("no usable answer from IMDS", "problem=http error 403 querying IMDS"),
             ("no usable answer from IMDS", "problem=no answer from IMDS: curl: (7) refused"),
         ]
@@ -177,7 +177,7 @@ class FindTest(unittest.TestCase):
     def test_line(self) -> None:
         line = with_remedy(GuestError("ready gate failed", advice="no licence", gate="50-x", code=3))
         self.assertTrue(
-            line.startswith("ready gate failed (gate=50-x, code=3): no licence. Mend what it asks for"), line
+            line.startswith("ready gate failed (gate=50-x, code=3): no licence. Run it by hand to see"), line
         )
         self.assertEqual(str(with_remedy(ProvisionError("x"))), "x. See the log (%s)" % reasons.LOG)
         self.assertNotIn("secret", with_remedy(BadReply("http error 500 querying IMDS", said="secret")))

@@ -103,7 +103,7 @@ class RehearseTest(unittest.TestCase):
         for word in ("fetch", "account", "GET /metadata/instance", "POST /machine", "This image would reach Ready"):
             self.assertIn(word, words)
         for result in (shown, call([*argv, "--no-diff"])):
-            self.assertIn("What Azure was asked:", result.out)
+            self.assertIn("Requests to Azure:", result.out)
             self.assertNotIn("What changed:", result.out)
 
     def test_trouble(self) -> None:

@@ -90,22 +90,22 @@ class RefusedTest(RootTest):
         for name in ("no", "no/such", "x" * 300, "no\nlines"):
             self.refused_by_all(self.top + "/" + name, "there is no such folder")
         for name in ("dangling", "loop"):
-            self.refused_by_all(self.top + "/" + name, "a symlink that leads to nothing")
+            self.refused_by_all(self.top + "/" + name, "a dangling symlink")
 
     def test_file(self) -> None:
         """A disk image, mostly: how to get from there to a folder."""
         for name in ("disk.img", "it's $(a) disk"):
             with open(os.path.join(self.top, name), "w") as file:
                 file.write("x")
-        self.refused_by_all(self.top + "/disk.img", "this is a file, and no folder")
-        self.refused_by_all(self.top + "/disk.img", r"losetup --find --show --partscan /[^ ]*/disk\.img tells")
-        self.refused_by_all(self.top + "/it's $(a) disk", "--partscan '/.*\"'\"'s .*disk' tells")
+        self.refused_by_all(self.top + "/disk.img", "this is a file, not a folder")
+        self.refused_by_all(self.top + "/disk.img", r"losetup --find --show --partscan /[^ ]*/disk\.img prints")
+        self.refused_by_all(self.top + "/it's $(a) disk", "--partscan '/.*\"'\"'s .*disk' prints")
         self.refused_by_all(self.top + "/disk.img/", "there is no such folder")  # as the kernel says of it
         os.mkfifo(self.top + "/pipe")
-        self.refused_by_all(self.top + "/pipe", "this is a file, and no folder")
+        self.refused_by_all(self.top + "/pipe", "this is a file, not a folder")
         with socket.socket(socket.AF_UNIX) as peer:
             peer.bind(self.top + "/socket")
-            self.refused_by_all(self.top + "/socket", "this is a file, and no folder")
+            self.refused_by_all(self.top + "/socket", "this is a file, not a folder")
 
     def test_no_linux_system(self) -> None:
         for folders in ((), ("/etc",), ("/usr", "/bin")):
@@ -128,7 +128,7 @@ class RefusedTest(RootTest):
                 argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-I", "-S"]
                 done = call([*argv, self.top + "/program", name, "--root", self.top + path, *VERBS[name]])
                 self.assertEqual((done.code, done.out), (1, ""), done.err)
-                self.assertRegex(done.err, r"cannot be looked into \(error=Permission denied\): call this as root")
+                self.assertRegex(done.err, r"cannot be read \(error=Permission denied\): call this as root")
 
     def test_nul(self) -> None:
         with redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as ended:

@@ -117,9 +117,9 @@ class DiskTest(ToolTest):
             ("0:33", "btrfs", "/dev/mapper/vg-root"),
         ):
             self.root_is(number, kind, source)
-            self.assertIn("left as it is", grow_root(self.system))
+            self.assertIn("left unchanged", grow_root(self.system))
         self.system.write("/proc/self/mountinfo", "")
-        self.assertIn("not known", grow_root(self.system))
+        self.assertIn("unknown", grow_root(self.system))
         self.assertEqual(self.tools.ran, [])
 
     def volume(self, uuid: str = "LVM-abc", *below: str) -> None:
@@ -136,7 +136,7 @@ class DiskTest(ToolTest):
         """LVM, as Red Hat's images have it: the partition, the physical volume, the logical one, the file system."""
         self.volume()
         device = "/dev/mapper/rhel-root"
-        done = "/dev/sda2 grew by 28717 MiB, %s takes what its group has free, the file system fills %s"
+        done = "/dev/sda2 grew by 28717 MiB, %s takes the free space of its group, the file system fills %s"
         self.assertEqual(grow_root(self.system), done % (device, device))
         lvs = "lvm lvs --noheadings --separator : -o segtype,vg_free_count " + device
         steps = ["growpart /dev/sda 1", "lvm pvresize /dev/sda2", lvs, "lvm lvextend -l +100%FREE " + device]
@@ -151,12 +151,12 @@ class DiskTest(ToolTest):
         self.fill({"/dev/dm-0": "", "/dev/mapper/rhel-root": "-> ../dm-0"})
         self.system.link("/sys/block/dm-0", "/sys/class/block/dm-0")
         self.root_is("0:33", "btrfs", "/dev/mapper/rhel-root")
-        self.assertIn("takes what its group has free", grow_root(self.system))
+        self.assertIn("takes the free space of its group", grow_root(self.system))
 
     def test_volumes_that_are_left(self) -> None:
         for uuid, below in (("CRYPT-LUKS2-abc", ("sda2",)), ("LVM-abc", ("sda1", "sda2")), ("", ("sda2",))):
             self.volume(uuid, *below)
-            self.assertIn("left as it is", grow_root(self.system))
+            self.assertIn("left unchanged", grow_root(self.system))
             self.system.unlink("/sys/block/dm-0/slaves/sda1")
         for rows in ("  thin:7000\n", "  linear:7000\n  striped:7000\n", "nothing\n", ""):
             self.volume()
@@ -165,7 +165,7 @@ class DiskTest(ToolTest):
                 grow_root(self.system)
         self.assertNotIn("lvextend", " ".join(self.tools.ran_words()))
         self.system.unlink("/sbin/lvm")
-        with self.assertRaisesRegex(GuestError, "lvm is not here"):
+        with self.assertRaisesRegex(GuestError, "lvm is missing"):
             grow_root(self.system)
 
     def test_missing_tools(self) -> None:

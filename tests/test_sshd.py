@@ -52,7 +52,9 @@ class SshdTest(ToolTest):
         ):
             self.fill({CONFIG: text})
             word, allowed = ("yes", True) if "Match" in text else ("no", False)
-            self.assertEqual(set_password_login(self.system, allowed), "password login: %s, as the image has it" % word)
+            self.assertEqual(
+                set_password_login(self.system, allowed), "password login: %s, already set in the image" % word
+            )
             self.assertEqual(self.text(CONFIG), text)
             for wanted in (not allowed, allowed):  # the disk of one VM becomes another's
                 set_password_login(self.system, wanted)
@@ -113,7 +115,7 @@ class SshdTest(ToolTest):
     def test_sshd_does_otherwise(self) -> None:
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (0, "passwordauthentication yes\n"))
-        with self.assertRaisesRegex(GuestError, "says yes before"):
+        with self.assertRaisesRegex(GuestError, "sets yes first"):
             set_password_login(self.system, False)
         self.assertIsNone(self.text(DROP_IN))
         self.assertEqual(self.text(CONFIG), INCLUDE)

@@ -19,7 +19,7 @@ from tests.test_cli import SealedTest
 CLOSE = ("<&-", ">&-", "2>&-")
 CLOSED = [" ".join(some) for count in (1, 2, 3) for some in itertools.combinations(CLOSE, count)]
 FULL = [">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"]
-NO_STDOUT = "\\Aazure-provisioning: stdout takes nothing \\(error=[^\n]+\\)\n\\Z"
+NO_STDOUT = "\\Aazure-provisioning: stdout cannot be written \\(error=[^\n]+\\)\n\\Z"
 
 # The verbs that are about an image, what each returns, and whether stdout has the answer.
 VERBS: "List[Tuple[str, int, bool]]" = [

@@ -136,7 +136,7 @@ class InstallTest(ImageTest):
                 done = self.run_damaged(data, sys.executable, "-I", "-S")
                 self.assertNotEqual(done.returncode, 0, (name, place, data[place]))
                 self.assertEqual(listing(self.root), before, (name, place, data[place]))
-                told += "nothing was done with this file: it is not whole" in done.stderr
+                told += "nothing was done with this file: it is damaged" in done.stderr
         self.assertGreater(told, 20)
 
     def test_word_that_changes(self) -> None:
@@ -144,7 +144,7 @@ class InstallTest(ImageTest):
         program = built()
         before = listing(self.root)
         for old, new in (
-            (b"Put the program and its boot hook", b"Put the program and its bOot hook"),
+            (b"Installs the program and its boot hook", b"Installs the program and its bOot hook"),
             (b"# azure-provisioning: a zip", b"# azure-provisioning; a zip"),
             (b"Installed for %s in %s", b"Installed for %s im %s"),
             (b"ExecStart=", b"ExecStarT="),
@@ -165,7 +165,7 @@ class InstallTest(ImageTest):
             self.assertEqual(listing(self.root), before)
 
     def test_rehearsal_too(self) -> None:
-        data = built().replace(b"Put the program and its", b"Put the program amd its", 1)
+        data = built().replace(b"Installs the program and its", b"Installs the program amd its", 1)
         with open(self.file, "wb") as file:
             file.write(data)
         argv = [sys.executable, "-I", "-S", self.file, "rehearse", "--root", self.root]
@@ -176,17 +176,17 @@ class InstallTest(ImageTest):
 
 class InstalledTest(CheckTest):
     def test_check(self) -> None:
-        self.good("program", "the hook runs %s, whole and of build [0-9a-f]{16}$" % PROGRAM)
+        self.good("program", "the hook runs %s, undamaged and of build [0-9a-f]{16}$" % PROGRAM)
         done = cli("check", "--all", "--root", self.root)  # of the built file, which knows which it is
-        self.assertIn("the hook runs %s, whole and of" % PROGRAM, done.out)
-        self.assertRegex(" ".join(done.out.split()), "whole and of this build ")
+        self.assertIn("the hook runs %s, undamaged and of" % PROGRAM, done.out)
+        self.assertRegex(" ".join(done.out.split()), "undamaged and of this build ")
 
     def test_check_finds_damage(self) -> None:
         program, dice = built(), random.Random(9)
         for begin, end in parts(program).values():
             self.system.write(PROGRAM, damaged(program, dice.randrange(begin, end), dice))
             (found,) = self.findings("program")
-            self.assertEqual((found.level, "it is not whole" in found.message), ("error", True), found)
+            self.assertEqual((found.level, "it is damaged" in found.message), ("error", True), found)
             self.assertIn("install", found.remedy)
 
     def test_check_tells_another_build(self) -> None:
@@ -199,12 +199,12 @@ class InstalledTest(CheckTest):
         self.system.write(PROGRAM, other)
         out = " ".join(cli("check", "--all", "--root", self.root).out.split())
         mine = whole.digest_of(built())
-        self.assertIn("whole and of build %s, and this is %s" % (digest.decode("ascii"), mine), out)
+        self.assertIn("undamaged and of build %s, and this is %s" % (digest.decode("ascii"), mine), out)
 
     def test_generalize_does_not_enable_it(self) -> None:
         self.gone("/etc/systemd/system/multi-user.target.wants/azure-provisioning.service")
         program = built()
-        data = program.replace(b"Put the program and its", b"Put the program amd its", 1)
+        data = program.replace(b"Installs the program and its", b"Installs the program amd its", 1)
         self.system.write(PROGRAM, data)
         done = cli("generalize", "--yes", "--root", self.root)
         self.assertEqual(done.code, 1)

@@ -183,7 +183,7 @@ def leave(code):
             import os
 
             if stream is sys.stdout and code == 0 and not isinstance(error, BrokenPipeError):  # the reader has ended
-                tell("stdout takes nothing (error=%s)" % getattr(error, "strerror", error))
+                tell("stdout cannot be written (error=%s)" % getattr(error, "strerror", error))
                 code = 1
             os._exit(code)  # a normal exit would try to write the buffer again, and fail again
     sys.exit(code)

@@ -49,7 +49,7 @@ def main(argv: "List[str]") -> int:
         console.announce(explain(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        later = {"run": "; the next boot goes on from here", "generalize": "; run it again to go on from here"}
+        later = {"run": "; the next boot continues", "generalize": "; run it again to continue"}
         console.announce("interrupted" + later.get(argv[0] if argv else "", ""))
         return 130
 
@@ -201,10 +201,10 @@ def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if not arguments.wait:
         return 0
     if not found["azure"] and found["state"] in ("running", "waiting"):  # an image has no firmware
-        console.warn("nothing was waited for: nothing here says that this is a VM on Azure")
+        console.warn("did not wait: nothing shows that this is a VM on Azure")
         return 2
     if found["state"] in ("running", "waiting"):
-        console.warn("waited for as long as a boot may take, and Azure accepted no Ready")
+        console.warn("Azure did not accept Ready in the time that a boot may take")
     return status.exit_code(str(found["state"]))
 
 
@@ -270,7 +270,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     wait_for_turn(system, "report", console.say)
     boot = Boot(system, console)
     if not boot.on_azure:
-        raise ProvisionError("not on Azure, nobody to report to (%s)" % boot.told_by)
+        raise ProvisionError("not on Azure, so there is nothing to report to (%s)" % boot.told_by)
     if arguments.outcome == "failure":
         report(boot, describe_failure(ProvisionError(arguments.reason), boot.azure_id, boot.system.time()), boot.ends)
     else:

@@ -86,7 +86,7 @@ def set_option(system: "System", key: str, value: str) -> None:
 def seconds(value: str) -> float:
     """A whole number of seconds, from 10 to a day."""
     if not is_number(value, 10, 86400):
-        raise ValueError("%r is no number of seconds from 10 to 86400" % value)
+        raise ValueError("%r is not a number of seconds from 10 to 86400" % value)
     return float(value)
 
 
@@ -95,9 +95,9 @@ def endpoint(value: str) -> "Tuple[str, int]":
     host, colon, port = value.partition(":")
     numbers = host.split(".")
     if len(numbers) != 4 or not all(is_number(number, 0, 255) for number in numbers):
-        raise ValueError("%r is no IPv4 address" % host)
+        raise ValueError("%r is not an IPv4 address" % host)
     if colon and not is_number(port, 1, 65535):
-        raise ValueError("%r is no port" % port)
+        raise ValueError("%r is not a port" % port)
     return host, int(port) if colon else 80
 
 
@@ -118,7 +118,7 @@ def one_of(*words: str) -> "Callable[[str], str]":
 
     def choose(value: str) -> str:
         if value not in words:
-            raise ValueError("%r is none of: %s" % (value, ", ".join(words)))
+            raise ValueError("%r is not one of: %s" % (value, ", ".join(words)))
         return value
 
     return choose
@@ -128,25 +128,25 @@ def one_of(*words: str) -> "Callable[[str], str]":
 # support it), and description. All documentation of options is generated from this table.
 TABLE: "Tuple[Tuple[str, str, Callable[[str], object], bool, str], ...]" = (
     ("deadline", "900", seconds, False, "seconds until the boot gives up and reports a failure, from 10 to 86400"),
-    ("wireserver", "168.63.129.16", endpoint, False, "IPv4 address of the WireServer, and perhaps `:port`"),
-    ("imds", "169.254.169.254", endpoint, False, "IPv4 address of IMDS, and perhaps `:port`"),
+    ("wireserver", "168.63.129.16", endpoint, False, "IPv4 address of the WireServer, with an optional `:port`"),
+    ("imds", "169.254.169.254", endpoint, False, "IPv4 address of IMDS, with an optional `:port`"),
     ("platform", "auto", one_of("auto", "azure"), False, "`azure`: this is Azure, whatever the firmware says"),
     ("every_boot", "no", yes_or_no, False, "`yes`: keep the boot hook after Ready was accepted"),
-    ("protocol", "auto", one_of("auto", "goalstate", "json"), False, "the only endpoint that Ready is reported to"),
+    ("protocol", "auto", one_of("auto", "goalstate", "json"), False, "which endpoint Ready is reported to"),
     ("host_keys", "new", one_of("new", "keep"), False, "`keep`: leave the SSH host keys of the image in place"),
     ("custom_data", "keep", one_of("no", "keep", "run"), True, "what to do with customData"),
     ("user_data", "keep", one_of("no", "keep", "run"), True, "what to do with userData"),
     ("entropy", "yes", yes_or_no, False, "`no`: add nothing to the kernel's random pool"),
     ("hosts", "yes", yes_or_no, False, "`no`: leave /etc/hosts alone"),
     ("hostname", "yes", yes_or_no, False, "`no`: keep the name of the image"),
-    ("grow_root", "yes", yes_or_no, False, "`no`: leave the root partition and file system as large as they are"),
-    ("account", "yes", yes_or_no, False, "`no`: make no account for the administrator"),
+    ("grow_root", "yes", yes_or_no, False, "`no`: do not grow the root partition and file system"),
+    ("account", "yes", yes_or_no, False, "`no`: do not create the administrator's account"),
     (
         "login",
         "require",
         one_of("require", "warn"),
         False,
-        "`warn`: report Ready although the administrator cannot log in, and only say so",
+        "`warn`: only warn if the administrator cannot log in, and report Ready",
     ),
     ("password", "yes", yes_or_no, True, "`no`: set no password"),
     ("ssh_keys", "yes", yes_or_no, False, "`no`: install no SSH keys"),

@@ -26,7 +26,7 @@ def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> Non
     except BrokenPipeError:
         return
     except OSError as error:
-        raise ProvisionError("stdout takes nothing", error=error.strerror) from error
+        raise ProvisionError("stdout cannot be written", error=error.strerror) from error
 
 
 def width_of(stream: "TextIO") -> int:

@@ -92,6 +92,6 @@ def parse_instance(body: bytes) -> Instance:
     try:
         document = json_document.parse(body)
     except ValueError as error:
-        problem = "JSON too deep" if "values in one another" in str(error) else "no JSON"
+        problem = "JSON too deep" if "nested values" in str(error) else "not JSON"
         raise BadReply("error parsing IMDS metadata", problem=problem) from error
     return Instance.from_json(document)

@@ -45,7 +45,7 @@ class Document:
         """The next token, which must match `wanted`. Raises ValueError."""
         found = wanted.match(self.text, self.place)
         if found is None:
-            raise ValueError("no JSON from character %d on" % self.place)
+            raise ValueError("not JSON from character %d on" % self.place)
         self.place = found.end()
         return found.group(1)
 
@@ -57,7 +57,7 @@ class Document:
         if word not in ("{", "["):
             return WORDS[word] if word in WORDS else float(word)
         if not depth:
-            raise ValueError("more than %d values in one another" % DEPTH_LIMIT)
+            raise ValueError("more than %d nested values" % DEPTH_LIMIT)
         return self.members(depth - 1) if word == "{" else self.elements(depth - 1)
 
     def members(self, depth: int) -> "Dict[str, object]":

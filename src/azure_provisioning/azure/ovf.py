@@ -80,7 +80,7 @@ def parse_ovf(document: bytes) -> Media:
     encoded = only(found, CUSTOM_DATA)
     custom_data = decode(encoded)
     if custom_data is None and encoded.strip():
-        problems.append("CustomData is no base64")
+        problems.append("CustomData is not base64")
     return Media(
         hostname=only(found, HOSTNAME).strip(),
         user=only(found, USER).strip(),

@@ -204,7 +204,7 @@ class Stream:
         while left:
             chunk = self.rest or self.more()
             if not chunk:
-                raise ValueError("%d of %d bytes of the body came" % (count - left, count))
+                raise ValueError("%d of %d bytes of the body arrived" % (count - left, count))
             self.rest = chunk[left:]
             left -= len(chunk[:left])
             yield chunk[: len(chunk) - len(self.rest)]

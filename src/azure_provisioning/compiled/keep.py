@@ -45,7 +45,7 @@ def keep(system: System, console: Console, program: bytes) -> None:
             if older != made:
                 system.unlink(older)
     except GuestError as error:
-        console.warn("what an older install compiled stays, and no boot uses it: %s" % error)
+        console.warn("compiled modules of an older install stay, and no boot uses them: %s" % error)
 
 
 def find_kept(system: System) -> "List[str]":

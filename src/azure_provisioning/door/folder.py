@@ -187,7 +187,7 @@ class Folder:
                 place.remove()
             return
         if depth == 0:
-            raise GuestError("too many folders in one another", path=place.path)
+            raise GuestError("too many nested folders", path=place.path)
         with self.enter(name) as inner:
             if mount_of(inner.descriptor) != mount_of(self.descriptor):
                 raise GuestError("something is mounted here", path=place.path)

@@ -60,7 +60,7 @@ def describe_missing(tree: Tree, labels: "Optional[Labels]") -> str:
     if not missing:
         return ""
     what = missing[0] if not missing[1:] else "%s, with %d more," % (missing[0], len(missing) - 1)
-    return what + " has no SELinux label: make the file /.autorelabel in the image, or an enforcing boot may refuse it"
+    return what + " has no SELinux label: create /.autorelabel in the image, or an enforcing boot may refuse it"
 
 
 def setting(tree: Tree, key: str) -> str:

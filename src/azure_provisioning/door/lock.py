@@ -74,10 +74,10 @@ def wait_for_turn(system: System, verb: str, say: "Callable[[str], None]") -> No
         holder = find_holder(system)
         if system.monotonic() >= ends:
             raise ProvisionError(
-                "nothing was done: %s is at work here" % describe(holder),
-                advice="wait for its end; `status --wait` returns when a first boot is over",
+                "nothing was done: %s is running here" % describe(holder),
+                advice="wait until it ends; `status --wait` returns when a first boot is over",
             )
-        line = describe(holder) + " is at work: waiting for it"
+        line = describe(holder) + " is running: waiting for it"
         if line != told:
             told = line
             say(line)

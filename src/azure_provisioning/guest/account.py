@@ -56,13 +56,13 @@ def ensure_account(system: System, name: str) -> str:
         done.append(create(system, name))
         account = find_account(system, name)
         if account is None:
-            raise GuestError("the account is not there after it was made", name=name)
+            raise GuestError("the account does not exist after it was created", name=name)
     check_uid(system, account)
     with locked(system):
         done += complete(system, account)
     done.append(ensure_home(system, account, new=new))
     verify(system, name)
-    return "%s: %s" % (name, ", ".join(filter(None, done)) or "complete already")
+    return "%s: %s" % (name, ", ".join(filter(None, done)) or "already complete")
 
 
 def check_name(name: str) -> None:
@@ -73,7 +73,7 @@ def check_name(name: str) -> None:
     elif is_digits(name, len(name)):
         problem = "digits alone are a uid"
     elif name == "root":
-        problem = "root is the system's"
+        problem = "root is a system account"
     if problem:
         raise LastingError(UNSUPPORTED, name=ascii(name[:80])[1:-1], problem=problem)
 
@@ -82,7 +82,7 @@ def check_uid(system: System, account: Account) -> None:
     """Raises GuestError for a system account."""
     first = uid_min(system)
     if account.uid < first or account.uid == NOBODY:
-        problem = "an account of the system has this name"
+        problem = "a system account has this name"
         raise LastingError(UNSUPPORTED, name=account.name, problem=problem, uid=account.uid, uid_min=first)
 
 
@@ -90,7 +90,7 @@ def verify(system: System, name: str) -> None:
     """Raises GuestError unless the files, read again, have an account that sshd lets in."""
     account = find_account(system, name)
     if account is None:
-        raise GuestError("the account is not there after it was made", name=name)
+        raise GuestError("the account does not exist after it was created", name=name)
     if password_field(system, name) in LOCKED:
         raise GuestError("the account is still locked", name=name)
     if not system.is_dir(account.home):

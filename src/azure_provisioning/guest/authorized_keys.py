@@ -57,7 +57,7 @@ def authorize(
     added, first = put_keys(system, account, path, wanted)
     if warn:
         for key in first:
-            warn("a line of %s has the %s: one without comes first now, as Azure asks for it" % (path, key))
+            warn("a line of %s has the %s: Azure's line without options now comes first" % (path, key))
     refused = "; refused: " + ", ".join(problems) if problems else ""
     return "%d added to %s%s" % (added, path, refused)
 

@@ -13,7 +13,7 @@ UNPACKED_LIMIT = 16 << 20  # bytes
 GZIP = b"\x1f\x8b"
 # The first bytes of data that is meant for another program, in lower case (cloud-init's formats), and what it is.
 OTHERS = (
-    (b"#cloud-config", "cloud-config, which takes cloud-init"),
+    (b"#cloud-config", "cloud-config, which needs cloud-init"),
     (b"#cloud-boothook", "a boothook of cloud-init"),
     (b"#include", "a list of addresses for cloud-init"),
     (b"#part-handler", "a part handler of cloud-init"),

@@ -58,7 +58,7 @@ def publish_on(system: System, interface: str, name: str, running: Running) -> s
     for client, publish in CLIENTS:
         if publish(system, interface, name, running):
             return client
-    raise GuestError("no DHCP client is known that could send the new name", interface=interface)
+    raise GuestError("no known DHCP client can send the new name", interface=interface)
 
 
 def find_interfaces(system: System) -> List[str]:
@@ -141,7 +141,7 @@ def by_dhclient(system: System, interface: str, name: str, running: Running) -> 
         conf = write_dhclient_conf(system, 'send host-name "%s";\ntimeout 15;\n' % name)
         system.run(["dhclient", "-4", "-1", "-cf", conf] + files + [interface], SECONDS)
         if not system.read(DHCLIENT_LEASES):
-            raise GuestError("dhclient has no lease to show", interface=interface, path=DHCLIENT_LEASES)
+            raise GuestError("dhclient got no lease", interface=interface, path=DHCLIENT_LEASES)
     finally:
         try:
             end_dhclient(system)
@@ -175,7 +175,7 @@ def end_dhclient(system: System) -> None:
         if not ours:
             return
         if system.monotonic() >= ends:
-            raise GuestError("a second dhclient goes on", pid=ours[0].pid)
+            raise GuestError("a second dhclient does not end", pid=ours[0].pid)
         for process in ours:
             hang_up(system, process)  # dhclient does not handle SIGHUP: it ends, and keeps the lease
         system.sleep(0.1)

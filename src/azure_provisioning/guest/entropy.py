@@ -13,7 +13,7 @@ def mix_entropy(system: System) -> str:
     """
     data = system.read(TABLE, limit=LIMIT, head=True)
     if not data:
-        return "the host gives none"
+        return "the host provides none"
     if not system.feed_random(data):
         return "the kernel is not this guest's"
     return "%d bytes from the host" % len(data)

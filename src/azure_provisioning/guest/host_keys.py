@@ -24,7 +24,7 @@ DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
 MAKE_SECONDS = 120.0  # RSA on a slow machine
 END_SECONDS = 5.0  # for a restarted dropbear to listen again
-STALE = "the dropbear that runs has the old keys until it is restarted"
+STALE = "the running dropbear has the old keys until it is restarted"
 INETD = re.compile(r"-[A-Za-z]*i[A-Za-z]*\Z")  # the option of a dropbear that serves a single connection
 
 
@@ -171,13 +171,13 @@ def restart_dropbear(system: System, ask_init: "AskInit") -> str:
     if not all(told):
         return ", but " + STALE
     if "systemd" in told:
-        return ", and systemd starts dropbear anew"
+        return ", and systemd restarts dropbear"
     ends = system.monotonic() + END_SECONDS
     while not {process.pid for process in listeners(system)} - {process.pid for process in before}:
         if system.monotonic() >= ends:
-            return ", but dropbear has not come back: %s was to start it anew" % told[0]
+            return ", but dropbear has not come back after a restart by %s" % told[0]
         system.sleep(0.1)
-    return ", and dropbear was started anew by " + told[0]
+    return ", and dropbear was restarted by " + told[0]
 
 
 def listeners(system: System) -> "List[Process]":

@@ -53,7 +53,7 @@ def let_in(system: System, name: str) -> "List[str]":
     if is_locked(system, name) and uses_pam(system, name) is False:
         with locked(system):
             set_password_field(system, name, "*")
-        done.append("locked password removed, with which sshd takes no keys without PAM")
+        done.append("locked password removed, because sshd without PAM then refuses keys")
     return done
 
 
@@ -135,7 +135,7 @@ def find_problem(system: System, name: str, account: "Optional[Account]") -> str
     if account is None:
         return "there is no account %s" % name
     if not system.is_program(account.shell) or not is_shell(account.shell):
-        return "the shell %s lets nobody work" % account.shell
+        return "the shell %s allows no session" % account.shell
     if stays_closed(system):
         return NOLOGIN
     return ageing.find_refusal(system, name)

@@ -106,7 +106,7 @@ def grant_sudo(system: System, sudo: str, name: str) -> str:
     if works is False:
         works, why = overrule(system, sudo, name, rule)
     if works is False:
-        raise GuestError("sudo does not go by the rule", name=name, problem=why)
+        raise GuestError("sudo does not apply the rule", name=name, problem=why)
     return "%s may use sudo without a password" % name
 
 
@@ -198,7 +198,7 @@ def grant_doas(system: System, doas: str, name: str) -> str:
         system.write(DOAS_CONF, "".join(line + "\n" for line in kept) + rule, mode=mode)
     works, why = attempt(system, doas, name)
     if works is False:
-        raise GuestError("doas does not go by the rule", name=name, problem=why)
+        raise GuestError("doas does not apply the rule", name=name, problem=why)
     return "%s may use doas without a password" % name
 
 

@@ -47,15 +47,15 @@ def grow_root(system: System) -> str:
     """
     root = find_root(system)
     if root is None:
-        return "the root file system is not known"
+        return "the root file system is unknown"
     if root.kind not in GROWERS:
-        return "a root of kind %s is left as it is" % root.kind
+        return "a root of type %s is left unchanged" % root.kind
     number = number_of(system, root)
     partition, volume = find_partition(system, number), None
     if partition is None:
         volume = find_volume(system, number)
         if volume is None:
-            return "the root file system is not on a partition of a disk: left as it is"
+            return "the root file system is not on a partition of a disk: left unchanged"
         partition = volume.partition
     done = []
     if partition.room * SECTOR > LEAST_GAIN:
@@ -133,7 +133,9 @@ def grow_partition(system: System, partition: Partition) -> None:
         return
     sfdisk = system.find_program("sfdisk")
     if sfdisk is None:
-        raise GuestError("neither growpart nor sfdisk is here", partition=partition.name, room=partition.room * SECTOR)
+        raise GuestError(
+            "neither growpart nor sfdisk is installed", partition=partition.name, room=partition.room * SECTOR
+        )
     system.run([sfdisk, "--no-reread", "--force", "-N", number, disk], SECONDS, secret=b", +\n")
     partx = system.find_program("partx")
     if partx:
@@ -141,7 +143,7 @@ def grow_partition(system: System, partition: Partition) -> None:
         return
     blockdev = system.find_program("blockdev")
     if blockdev is None:
-        raise GuestError("the partition grows at the next boot: neither partx nor blockdev is here", disk=disk)
+        raise GuestError("the partition grows at the next boot: neither partx nor blockdev is installed", disk=disk)
     system.run([blockdev, "--rereadpt", disk], SECONDS)
 
 
@@ -149,17 +151,17 @@ def grow_volume(system: System, volume: Volume) -> str:
     """Give a volume all free space of its group, including the new room; returns what was done. Raises GuestError."""
     lvm = system.find_program("lvm")
     if lvm is None:
-        raise GuestError("lvm is not here: the volume keeps its size", volume=volume.device)
+        raise GuestError("lvm is missing: the volume keeps its size", volume=volume.device)
     system.run([lvm, "pvresize", "/dev/" + volume.partition.name], SECONDS)
     columns = ["--noheadings", "--separator", ":", "-o", "segtype,vg_free_count", volume.device]
     rows = [line.strip().split(":") for line in system.ask([lvm, "lvs", *columns], SECONDS).split("\n")]
     found = [row for row in rows if len(row) == 2 and is_digits(row[1])]
     if not found or any(kind != "linear" for kind, _ in found):
-        raise GuestError("the volume is no plain one: it keeps its size", volume=volume.device)
+        raise GuestError("the volume is not a linear one: it keeps its size", volume=volume.device)
     if int(found[0][1]) == 0:
         return ""
     system.run([lvm, "lvextend", "-l", "+100%FREE", volume.device], SECONDS)
-    return "%s takes what its group has free" % volume.device
+    return "%s takes the free space of its group" % volume.device
 
 
 def grow_file_system(system: System, root: Mount, device: str) -> str:
@@ -167,7 +169,7 @@ def grow_file_system(system: System, root: Mount, device: str) -> str:
     tool, words = GROWERS[root.kind][0], GROWERS[root.kind][1:]
     program = system.find_program(tool)
     if program is None:
-        raise GuestError("%s is not here: the file system keeps its size" % tool, kind=root.kind)
+        raise GuestError("%s is missing: the file system keeps its size" % tool, kind=root.kind)
     system.run([program] + [device if word == "DEVICE" else word for word in words], SECONDS)
     return "the file system fills " + device
 

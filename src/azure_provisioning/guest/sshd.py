@@ -49,10 +49,10 @@ def set_password_login(system: System, allowed: bool, name: str = "") -> str:
         return "no OpenSSH server is configured here"
     word, lines = "yes" if allowed else "no", ON if allowed else choose_lines(system)
     if not lines:
-        return "password login: as the AuthenticationMethods of the image have it"
+        return "password login: left to the image's AuthenticationMethods"
     reads_folder = includes(system, DROP_IN)
     if not reads_folder and not find_problem(system, word, name):
-        return "password login: %s, as the image has it" % word
+        return "password login: %s, already set in the image" % word
     problem = "sshd_config includes no sshd_config.d"
     if reads_folder and BEGIN not in (system.read_text(main) or ""):
         system.write(DROP_IN, lines, mode=0o644, owner=ROOT)
@@ -112,7 +112,7 @@ def check(system: System, word: str, name: str) -> str:
 def find_problem(system: System, word: str, name: str) -> str:
     """Why `word` is not the value that sshd uses for `name`; empty if it is."""
     found = settings(system, name).get(PASSWORDS, "yes").lower()
-    return "" if found == word else "another file says %s before" % found
+    return "" if found == word else "another file sets %s first" % found
 
 
 def reload_sshd(system: System) -> bool:

@@ -184,7 +184,7 @@ def matching(system: System, pattern: str) -> "List[str]":
     places = [""]
     for part in pattern.split("/")[1:]:
         if len(places) > PLACES_LIMIT:
-            raise GuestError("a pattern stands for too many files", pattern=pattern)
+            raise GuestError("a pattern matches too many files", pattern=pattern)
         if any(char in part for char in "*?["):
             places = [place + "/" + name for place in places for name in visible(system, place, part)]
         else:

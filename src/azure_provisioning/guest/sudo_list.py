@@ -14,7 +14,7 @@ SECONDS = 30.0  # sudo may look up the host's name
 RULE = re.compile(r"[ \t]+\(([^()]*)\) (.*)\Z")
 TAG = re.compile(r"(?:[A-Z_]+: *)+")
 ROOTS = ("ALL", "root", "#0")
-ASKS = "a rule of sudo's that comes later asks for a password"
+ASKS = "a later sudo rule asks for a password"
 TERMINAL = "must have a tty"
 
 
@@ -34,7 +34,7 @@ def ask_sudo(system: System, program: str, name: str) -> "Tuple[Optional[bool], 
     allowed, free = judge(rules)
     if allowed and (free or re.search(r"(?m)^\s.*!authenticate", head)):
         return True, ""
-    return False, ASKS if allowed else "no rule of sudo's is for all commands as root"
+    return False, ASKS if allowed else "no sudo rule allows all commands as root"
 
 
 def judge(rules: str) -> "Tuple[bool, bool]":

@@ -19,7 +19,7 @@ USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/lib
 NAMED = re.compile(r"(?:platform-)?python|pypy")
 PROGRAM_LIMIT = 32 << 20  # bytes of a program that are searched
 FOLDERS = ("/usr/bin", "/usr/local/bin")
-WITHOUT = "a boot goes on in the shell, which sets no password, keeps no customData and grows no disk"
+WITHOUT = "a boot continues in the shell, which sets no password, stores no customData and grows no disk"
 CLIENTS = ("curl", "wget", "nc")  # with which the shell implementation sends requests
 
 
@@ -45,7 +45,9 @@ def find_python(system: System, wanted: "Optional[str]") -> str:
     """
     if wanted is not None:
         if not wanted.startswith("/") or not system.is_program(wanted):
-            raise ProvisionError("this is no program of the image", advice="--python takes its path there", path=wanted)
+            raise ProvisionError(
+                "this is not a program of the image", advice="--python takes its path in the image", path=wanted
+            )
         if is_too_old(system, wanted):
             raise ProvisionError("this Python is too old: 3.6 or newer is needed", path=wanted)
         return wanted

@@ -24,10 +24,10 @@ def open_root(path: str) -> System:
     except OSError as error:
         if error.errno not in NOWHERE:
             raise unreadable(path, error.strerror or str(error)) from error
-        dangling = "a symlink that leads to nothing" if os.path.islink(path) else "there is no such folder"
+        dangling = "a dangling symlink" if os.path.islink(path) else "there is no such folder"
         raise UsageError("--root %s: %s" % (path, dangling), advice="name the folder that the image is mounted at")
     if not stat.S_ISDIR(found.st_mode):
-        raise UsageError("--root %s: this is a file, and no folder" % path, advice=explain_mount(path, found))
+        raise UsageError("--root %s: this is a file, not a folder" % path, advice=explain_mount(path, found))
     system = System(path)
     if system.root != "/":
         check_root(system)
@@ -51,7 +51,7 @@ def check_root(system: System) -> None:
 def unreadable(path: str, problem: str) -> ProvisionError:
     """The error for a root that cannot be read."""
     return ProvisionError(
-        "%s cannot be looked into" % path, advice="call this as root, or as the owner of the image", error=problem
+        "%s cannot be read" % path, advice="call this as root, or as the owner of the image", error=problem
     )
 
 
@@ -59,7 +59,7 @@ def explain_mount(path: str, found: os.stat_result) -> str:
     """How to get from a disk image or a device to a folder."""
     if stat.S_ISBLK(found.st_mode):
         return "mount the file system first (%s), then name %s" % (Command("mount").on(path, MOUNT_POINT), MOUNT_POINT)
-    return "mount a disk image first (%s tells the loop device; mount its root partition at %s), then name %s" % (
+    return "mount a disk image first (%s prints the loop device; mount its root partition at %s), then name %s" % (
         Command("losetup", "--find", "--show", "--partscan").on(path),
         MOUNT_POINT,
         MOUNT_POINT,

@@ -28,12 +28,12 @@ def find_damage(program: bytes) -> str:
     try:
         head, members = take_apart(program)
     except (struct.error, ValueError):
-        return "it is not whole: its archive cannot be read"
+        return "it is damaged: its archive cannot be read"
     if put_together(head, members) != program:
-        return "it is not whole: its archive is damaged"
+        return "it is damaged: its archive is not as built"
     told = digest_of(program)
     if not told or compute_digest(head, members) != told:
-        return "it is not whole: its content is not what was built"
+        return "it is damaged: its content is not as built"
     return ""
 
 

@@ -19,4 +19,4 @@ def release_boot() -> None:
             manager.connect(address)
             manager.send(b"READY=1")
     except OSError as error:
-        raise GuestError("systemd cannot be told that the boot may go on", error=error.strerror) from error
+        raise GuestError("systemd cannot be notified that the boot may continue", error=error.strerror) from error

@@ -55,7 +55,7 @@ def files_in(system: "System", folder: str, ending: str = "") -> "Dict[str, str]
 
 def unordered(server: str, manager: str) -> Obstacle:
     """An SSH server that does not wait for us. We replace the image's host keys and restart it soon after."""
-    message = "%s starts %s beside the hook: until the hook has made others, it has the host keys of the image"
+    message = "%s starts %s in parallel: it has the host keys of the image until the hook has made new ones"
     return Obstacle(message % (manager, server), (), sure=False)
 
 

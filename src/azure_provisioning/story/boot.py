@@ -66,7 +66,7 @@ class Boot:
         try:
             self.state.save(self.system)
         except GuestError as error:
-            self.console.warn("what is done cannot be remembered: %s" % error)
+            self.console.warn("the state cannot be saved: %s" % error)
 
     def release(self) -> None:
         """Let the rest of the boot continue, if a manager waits for us."""
@@ -96,7 +96,7 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
     for problem in boot.problems:
         console.warn(problem)
     if boot.state.problem:
-        console.warn("the state file is not usable (%s): kept aside, and treated as not done" % boot.state.problem)
+        console.warn("the state file is not usable (%s): saved as state.corrupt, and ignored" % boot.state.problem)
         try:
             boot.state.set_aside(system)
         except GuestError as error:

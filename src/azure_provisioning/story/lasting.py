@@ -21,12 +21,16 @@ def find_mismatch(kind_of: "Callable[[str], str]") -> str:
     for path in VOUCHED:
         kind = kind_of(path)
         if kind and own and path == VOUCHED[0]:
-            return "%s and %s are on a %s, which forgets: every boot sets this VM up again" % (path, FOLDER, kind)
+            return "%s and %s are on a %s, which is lost at reboot: every boot sets this VM up again" % (
+                path,
+                FOLDER,
+                kind,
+            )
         if kind:
             return (
-                "%s is on a %s, which forgets: from the second boot on nobody can log in, and Ready was accepted before"
+                "%s is on a %s, which is lost at reboot: after that nobody can log in, although Ready was accepted"
                 % (path, kind)
             )
     if own:
-        return "%s is on a %s, which forgets what is done, while what is set up stays" % (FOLDER, own)
+        return "%s is on a %s, which is lost at reboot, although what is set up stays" % (FOLDER, own)
     return ""

@@ -21,7 +21,7 @@ class Patience:
         if now - self.last >= NOTICE_SECONDS:
             self.last = now
             words = (self.awaited, now - self.since, error, self.way())
-            self.boot.console.announce("waiting for %s since %d s: %s%s" % words)
+            self.boot.console.announce("still waiting for %s after %d s: %s%s" % words)
         elif str(error) != self.reason:
             said = error.said if isinstance(error, BadReply) else ""
             said = self.way() + (" and said: " + said if said else "")

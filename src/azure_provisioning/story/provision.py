@@ -116,20 +116,20 @@ def wait_for_turn(boot: Boot) -> bool:
     """Wait until the other run or command releases the lock. True if there is work left for this run."""
     holder = lock.find_holder(boot.system)
     other = "run" if holder is None or holder.verb == "run" else "`%s`" % holder.verb
-    boot.console.say("another %s is at work: waiting for it" % other)
+    boot.console.say("another %s is running: waiting for it" % other)
     while boot.system.monotonic() < boot.ends:
         turn = lock.take(boot.system, "run")
         if turn is not None:
             return go_on_after(boot, turn.before.verb if turn.before else "run")
         boot.system.sleep(LONGEST_PAUSE)
-    boot.console.say("the other %s is still at work: leaving it to that one" % other)
+    boot.console.say("the other %s is still running: leaving the work to it" % other)
     return False
 
 
 def go_on_after(boot: Boot, verb: str) -> bool:
     """Continue after the command that held the lock. True if it left work for this run."""
     if verb in ("uninstall", "generalize"):
-        boot.console.say("`%s` has been here meanwhile: the machine stays as that left it" % verb)
+        boot.console.say("`%s` ran meanwhile: the machine stays as it left it" % verb)
         return False
     boot.keeps_hook = verb == "install"
     boot.reread()
@@ -164,7 +164,7 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
         boot.console.announce("warning: " + forgotten)
     profile = make_profile(instance, disc)
     if boot.state.former_user:
-        boot.console.warn("the account %s is of another VM, and stays" % boot.state.former_user)
+        boot.console.warn("the account %s belongs to another VM, and stays" % boot.state.former_user)
     take_steps(boot, "apply", profile)
     if profile.user:
         boot.state.note_user(profile.user)
@@ -199,7 +199,7 @@ def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
 def remember(boot: Boot, fact: str) -> None:
     """Record that `fact` is true of this VM now. If that cannot be stored, the next boot repeats the work."""
     if not boot.vm_id:
-        boot.console.warn("this VM has no id: that it is set up cannot be remembered")
+        boot.console.warn("this VM has no id, so its state cannot be saved")
         return
     boot.state.adopt(boot.vm_id)
     boot.state.forget_error()
@@ -216,7 +216,7 @@ def pass_gates(boot: Boot) -> None:
         "AZURE_ADMIN_USER": boot.state.user,
     }
     for name in gates.find_passed_over(boot.system):
-        boot.console.announce("warning: the ready gate %s cannot be executed, and is passed over: chmod +x" % name)
+        boot.console.announce("warning: the ready gate %s is not executable, and is skipped: chmod +x" % name)
     for gate in gates.find_gates(boot.system):
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         try:
@@ -278,7 +278,7 @@ def show_failure(boot: Boot, error: ProvisionError) -> None:
 
     said = error.said if isinstance(error, BadReply) else ""
     if said:
-        boot.console.say("it was answered with: %s" % said)
+        boot.console.say("the answer was: %s" % said)
     again = "The next boot tries again"
     if isinstance(error, SpentError):
         again = "No boot runs it again"

@@ -25,11 +25,11 @@ UNIT = b"azure-provisioning"  # ending of the program's file name
 STATES = (
     ("ready", 0, "Azure accepted Ready from this VM"),
     ("failed", 1, "a boot failed; the next one tries again"),
-    ("running", 1, "a boot is being set up now"),
+    ("running", 1, "a boot is setting this VM up now"),
     ("waiting", 1, "the boot hook is on, and has not set this VM up yet"),
     ("not-azure", 2, "this machine is not on Azure: nothing is done to it"),
     ("other-agent", 2, "another provisioning agent sets this machine up, so this one does nothing"),
-    ("unknown", 1, "only root can tell; call it with sudo"),
+    ("unknown", 1, "only root can determine it; call it with sudo"),
     ("none", 2, "nothing is installed here that would set this VM up"),
 )
 
@@ -132,7 +132,7 @@ def wait_for_end(system: System) -> None:
         return
     state = known(system, vm_id)
     if state.when(READY) is not None and is_hidden(system, vm_id, state):
-        raise ProvisionError("whether this VM is Ready cannot be known", advice=UNKNOWN)
+        raise ProvisionError("it cannot be determined whether this VM is Ready", advice=UNKNOWN)
     ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
     while system.monotonic() < ends:
         state = known(system, vm_id)
@@ -169,7 +169,7 @@ def as_text(status: "Dict[str, Any]", unknown: "Dict[str, str]") -> "List[str]":
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
     if status["ready"] is None:
-        lines[-2:] = ["configured  cannot be known: " + UNKNOWN, "Ready       cannot be known: " + UNKNOWN]
+        lines[-2:] = ["configured  cannot be determined: " + UNKNOWN, "Ready       cannot be determined: " + UNKNOWN]
     lines += ["login       %-15s %s" % way for way in status.get("login", {}).items()]
     lines += timeline.as_lines(spans_of(status))
     if error is not None:

@@ -66,9 +66,9 @@ def set_hostname(boot: Boot, profile: Profile) -> str:
     """The host name: the first usable one."""
     name, refused = hostname.choose_name(profile.names)
     for candidate in refused:
-        boot.console.warn("%s makes no host name" % ascii(candidate[:80]))
+        boot.console.warn("%s is not usable as a host name" % ascii(candidate[:80]))
     if name is None:
-        boot.console.warn("Azure told no usable name: the image's own, %s, stays" % boot.system.hostname())
+        boot.console.warn("Azure gave no usable name: the image's own, %s, stays" % boot.system.hostname())
         return ""
     before = boot.system.hostname()
     done = hostname.set_name(boot.system, name)

@@ -59,7 +59,9 @@ def look(boot: Boot, profile: Profile) -> "List[Way]":
         boot.console.say("login: %s: %s" % (name, ", ".join(cleared)))
     ways, silent = login.find_ways(system, name, profile.ssh_keys if boot.options.ssh_keys else ())
     if silent and system.can_run:
-        boot.console.announce("warning: sshd does not say what counts for %s, its files are read: %s" % (name, silent))
+        boot.console.announce(
+            "warning: sshd does not report its settings for %s, so its files are read: %s" % (name, silent)
+        )
     if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
         return login.both(False, login.LACKING)  # Azure announced one, and the serial console would accept it
     return ways

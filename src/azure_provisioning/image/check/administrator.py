@@ -34,7 +34,7 @@ def check_account(image: Image) -> "Iterator[Finding]":
     """The files of accounts, and a shell."""
     system = image.system
     if not image.options.account:
-        yield warning("account", "account = no: nobody can log in but who is in the image")
+        yield warning("account", "account = no: only accounts of the image can log in")
         return
     where = who_runs(image)
     missing = [path for path in (PASSWD, GROUP) if not system.read_text(path)]

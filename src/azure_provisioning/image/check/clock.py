@@ -32,7 +32,7 @@ def check_clock(image: Image) -> "Iterator[Finding]":
     local = local or bool(re.search(r"(?m)^[ \t]*clock=[\"']?local", image.text("/etc/conf.d/hwclock")))
     local = local or bool(re.search(r"(?m)^[ \t]*UTC=[\"']?no\b", image.text("/etc/default/rcS")))
     if local:
-        yield warning("clock", "the image takes the hardware's clock for local time; Azure's is UTC",
+        yield warning("clock", "the image treats the hardware clock as local time; Azure's is UTC",
                       image.inside(Command("hwclock", "--systohc", "--utc")))  # fmt: skip
     service = image.starts(*SERVICES)
     kernel = image.once(find_kernel)
@@ -43,7 +43,7 @@ def check_clock(image: Image) -> "Iterator[Finding]":
     elif kernel is not None and kernel.has("hv_utils"):
         yield ok("clock", "Azure sets it, by hv_utils")
     else:
-        yield warning("clock", "nothing that sets it is started, and hv_utils was not found", image.add("time"))
+        yield warning("clock", "no service that sets it is started, and hv_utils was not found", image.add("time"))
 
 
 def of_chrony(image: Image, service: str) -> Finding:
@@ -55,5 +55,5 @@ def of_chrony(image: Image, service: str) -> Finding:
     rules = newest(image.system, "udev/rules.d", ".rules").values()
     named = any("ptp_hyperv" in image.active(path) for path in rules)
     line = "refclock PHC /dev/%s poll 3 dpoll -2 offset 0 stratum 2" % ("ptp_hyperv" if named else "ptp0")
-    message = "%s sets it; with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv" % service
+    message = "%s sets it; with a line `refclock PHC` it would use the host's clock, /dev/ptp_hyperv" % service
     return Finding("ok", "clock", message, Command("echo", line).onto(image.place(paths[0])))

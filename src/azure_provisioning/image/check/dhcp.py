@@ -214,7 +214,7 @@ def of_networkd(image: Image, _service: str) -> str:
     if network is None:
         return none
     if network.value("Link", "Unmanaged") in networkd.YES:
-        return "%s has it leave %s alone" % (network.path, INTERFACE)
+        return "%s makes it ignore %s" % (network.path, INTERFACE)
     if network.value("Network", "DHCP") in ("ipv4", "both", *networkd.YES):
         return ""
     return "%s: %s is the first for it" % (none, network.path)

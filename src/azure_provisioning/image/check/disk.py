@@ -69,7 +69,7 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
             )
     if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
         edit = image.edit("/etc/default/rcS")
-        problems.append(error("root-filesystem", "the image is one with a read-only root (ROOTFS_READ_ONLY)", edit))
+        problems.append(error("root-filesystem", "the image has a read-only root (ROOTFS_READ_ONLY)", edit))
     if re.search(r"(?m)^[ \t]*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
         edit = image.edit("/etc/overlayroot.conf")
         problems.append(error("root-filesystem", "overlayroot keeps every change in memory", edit))
@@ -104,7 +104,7 @@ def of_running(image: Image) -> "List[Finding]":
 
 def check_fstab(image: Image) -> "Iterator[Finding]":
     """Disks should have names that do not depend on the order in which they are found."""
-    remedy = image.edit("/etc/fstab").noting("UUID=... as blkid tells")
+    remedy = image.edit("/etc/fstab").noting("UUID=... as shown by blkid")
     problems = []
     for line in read_fstab(image):
         calm = {"nofail", "noauto"} & set(line.options)

@@ -25,7 +25,7 @@ def check_init(image: Image) -> "Iterator[Finding]":
     programs = [words_in(line.rpartition(":")[2])[:1] for line in image.active("/etc/inittab").split("\n")]
     called = next((words[0] for words in programs if words and words[0].endswith("/openrc")), "")
     if called and image.init != "openrc" and not image.system.is_program(called):
-        message = "/etc/inittab calls %s, which is not there: the boot starts none of its services" % called
+        message = "/etc/inittab calls %s, which is missing: the boot starts none of its services" % called
         yield warning("init", message, image.add("openrc"))
 
 
@@ -47,7 +47,7 @@ def check_hook(image: Image) -> "Iterator[Finding]":
     # Debian's runit runs LSB scripts too, but a service directory that was asked for is also right there.
     chosen = name == "runit" and find_base(system) == "runit"
     if name != image.init and image.init in table.NAMES and not chosen:
-        yield error("hook", "the hook is one for %s, and the image boots with %s" % (name, image.init), remedy)
+        yield error("hook", "the hook is for %s, but the image boots with %s" % (name, image.init), remedy)
         return
     obstacles = list(table.load(name).unreached(system, links))
     for obstacle in obstacles:
@@ -76,7 +76,7 @@ def check_program(image: Image) -> "Iterator[Finding]":
         else:
             build = "this build" if digest_of(data) == DIGEST else "build " + digest_of(data)
             other = ", and this is " + DIGEST if DIGEST not in ("", digest_of(data)) else ""
-            yield ok("program", "the hook runs %s, whole and of %s%s" % (path, build, other))
+            yield ok("program", "the hook runs %s, undamaged and of %s%s" % (path, build, other))
 
 
 def find_command(system: System, link: str) -> "Tuple[str, str]":

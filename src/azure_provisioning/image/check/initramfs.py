@@ -130,7 +130,7 @@ def unpack(data: bytes, place: int) -> "Iterator[bytes]":
     """The unpacked data from an offset on. Raises UnreadableError if Python's library cannot unpack it."""
     kind = next((name for magic, name in KINDS if data.startswith(magic, place)), None)
     if kind is None:
-        raise UnreadableError("it is of no known kind")
+        raise UnreadableError("its format is unknown")
     try:
         if kind == "gzip":
             return gunzip(data, place)

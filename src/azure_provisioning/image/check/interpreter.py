@@ -42,7 +42,7 @@ def check_python(image: Image) -> "Iterator[Finding]":
         path = find_interpreter(system, path or None)
     except ProvisionError as problem:
         if path and not is_too_old(system, path):
-            yield error("python", "the hook's Python is no program of the image: %s" % path, remedy)
+            yield error("python", "the hook's Python is not a program of the image: %s" % path, remedy)
         else:
             yield error("python", str(problem.reason) + (": " + path if path else ""), remedy)
         return
@@ -54,7 +54,7 @@ def check_python(image: Image) -> "Iterator[Finding]":
         return
     version = find_version(system, path)
     if version is None:
-        yield warning("python", "%s does not tell its version: it cannot be determined whether it can run this" % path)
+        yield warning("python", "the version of %s is unknown: it cannot be determined whether it can run this" % path)
         return
     yield from look(image, path, version, remedy)
 
@@ -63,7 +63,7 @@ def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]
     """The shell runs the essential steps; an error if the options need more, or if it has no HTTP client."""
     unheard = unheard_options(image.options)
     if unheard:
-        yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
+        yield error("python", "%s, and these options need Python: %s" % (lack, " ".join(unheard)), remedy)
     else:
         yield warning("python", "%s: %s" % (lack, WITHOUT), remedy)
     if not image.system.find_program(*CLIENTS):
@@ -124,7 +124,7 @@ def ask_python(system: System, path: str) -> "Tuple[str, List[str]]":
     """(the version of the Python at `path`, the modules it lacks), from running it. Raises GuestError."""
     words = system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
     if not words:
-        raise GuestError("no Python: it says nothing", command=path)
+        raise GuestError("not a Python: it printed nothing", command=path)
     return words[0], words[1:]
 
 

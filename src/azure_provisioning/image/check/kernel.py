@@ -136,21 +136,19 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
         yield error("kernel", "the kernel %s lacks %s (%s)" % (kernel.version, name, kernel.option(name)))
     if kernel.config.get("CONFIG_HYPERV_VTL_MODE") == "y":  # its help in drivers/hv/Kconfig
         lacking.append("VTL0")
-        message = "the kernel %s is made for VTL2 (CONFIG_HYPERV_VTL_MODE): as a usual guest it does not boot"
+        message = "the kernel %s is made for VTL2 (CONFIG_HYPERV_VTL_MODE): it does not boot as an ordinary guest"
         yield error("kernel", message % kernel.version)
     for finding in check_bars(image, kernel):
         yield finding
         lacking += [finding.message] * (finding.level == "error")
     if not kernel.has("hv_storvsc") and "hv_storvsc" not in lacking:
-        yield warning(
-            "kernel", "the kernel %s lacks hv_storvsc: most sizes of VM have their disk there" % kernel.version
-        )
+        yield warning("kernel", "the kernel %s lacks hv_storvsc: most VM sizes need it for their disk" % kernel.version)
     for name in NVME:
         if not kernel.has(name):
             message = "the kernel %s lacks %s (%s): %s" % (kernel.version, name, CONFIG[name], NVME_SIZES)
             yield warning("kernel", message)
     if not kernel.has("hv_utils"):
-        message = "the kernel %s lacks hv_utils: Azure cannot shut the VM down gently, nor set its clock"
+        message = "the kernel %s lacks hv_utils: Azure cannot shut the VM down cleanly, nor set its clock"
         yield warning("kernel", message % kernel.version)
     if not lacking:
         yield ok("kernel", "the kernel %s has Hyper-V's drivers" % kernel.version)
@@ -225,7 +223,7 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
         return
     missing = [name for name in needed if name in lacking]
     if missing and not has_modules:
-        message = "%s has no modules at all, and %s is one: %s" % (found, missing[-1], lost)
+        message = "%s has no modules, and %s is a module: %s" % (found, missing[-1], lost)
         yield error("initramfs", message, remedy)
     elif missing:
         yield error("initramfs", "%s lacks %s: %s" % (found, " and ".join(missing), lost), remedy)

@@ -31,7 +31,7 @@ def check_labels(image: Image) -> "Iterator[Finding]":
         more = ", and %d more" % (len(lacking) - 1) if lacking[1:] else ""
         yield warning("selinux", "%s has no label%s: an enforcing boot may refuse it" % (lacking[0], more), remedy)
     else:
-        yield ok("selinux", "what is ours is labelled")
+        yield ok("selinux", "our files are labelled")
 
 
 def ours(image: Image) -> "List[str]":

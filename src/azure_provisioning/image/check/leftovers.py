@@ -23,8 +23,8 @@ KINDS: "Tuple[Tuple[str, Callable[[Plan], None], str, str], ...]" = (
     ("leases", plan_leases, "DHCP leases or ids are left", "none are left"),
     ("network-pinned", plan_network_cards, "the network card of one machine is named", "no card is named"),
     ("random-seed", plan_random_seeds, "every VM would begin with the same random numbers", "none is left"),
-    ("histories", plan_histories, "whoever made the image left a history", "no shell history is left"),
-    ("state", plan_own_data, "data of a VM that was set up are left", "no data of a VM are left"),
+    ("histories", plan_histories, "the image has a shell history", "no shell history is left"),
+    ("state", plan_own_data, "data of a VM is left", "no data of a VM is left"),
     ("state", plan_state, "the state of a VM that was set up is left", "no VM was set up from this image yet"),
 )
 # Files that may name a card by its address, which `generalize` leaves to the user.
@@ -82,7 +82,7 @@ def check_keys(image: Image) -> "Iterator[Finding]":
             except GuestError:
                 continue  # another user's home, if we are not root
     for name, path in found[:KEYS_SHOWN]:
-        message = "who has the key of %s can log in to every VM" % name
+        message = "people with the key of %s can log in to every VM" % name
         yield warning("authorized-keys", message, image.remove(path))
     if found[KEYS_SHOWN:]:
         yield warning("authorized-keys", "%d more accounts have keys" % (len(found) - KEYS_SHOWN))

@@ -34,6 +34,6 @@ def check_gates(image: Image) -> "Iterator[Finding]":
     for name in image.system.list(gates.FOLDER):
         path = "%s/%s" % (gates.FOLDER, name)
         if path not in known and not name.startswith(".") and not name.endswith("~"):
-            yield warning("ready-gates", "%s is no program, and is not run" % path, image.allow_to_run(path))
+            yield warning("ready-gates", "%s is not executable, and is not run" % path, image.allow_to_run(path))
     if found and not any(dangers):
         yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))

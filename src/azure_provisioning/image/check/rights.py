@@ -25,7 +25,7 @@ def check_rights(image: Image) -> "Iterator[Finding]":
                 continue
             told.add(danger.path)
             level = warning if danger.slight or name == "options" else error
-            yield level(name, danger.words + ": a boot, which runs as root, goes by it", take_back(image, danger))
+            yield level(name, danger.words + ": a boot uses it as root", take_back(image, danger))
 
 
 def files(image: Image) -> "Iterator[Tuple[str, str]]":

@@ -53,7 +53,7 @@ def check_second_card(image: Image) -> "Iterator[Finding]":
         message = "%s: with accelerated networking that sets up the second card, which has the address of eth0"
         yield warning(ID, message % problem.message, problem.remedy)
     if not problems:
-        yield ok(ID, "%s leaves the second card alone" % started.service)
+        yield ok(ID, "%s ignores the second card" % started.service)
 
 
 def card_name(image: Image) -> str:
@@ -143,7 +143,7 @@ def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
         names = re.findall(r"\bname:[ \t]*[\"']?([^\"'\s}]+)", text)
         if "match:" in text and "driver:" not in text and any(matches(card_name(image), name) for name in names):
             remedy = image.edit(path).noting("match: {driver: hv_netvsc}")
-            yield Problem("%s is for any card that is called so, whatever its driver" % path, remedy)
+            yield Problem("%s is for any card of that name, whatever its driver" % path, remedy)
 
 
 def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":

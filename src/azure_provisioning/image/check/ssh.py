@@ -67,13 +67,13 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
         elif name == "ssh-keygen":
             yield error("host-keys", "there are none, and no ssh-keygen to make some", image.add("ssh"))
         else:
-            yield warning("host-keys", "there are none: is dropbear started with -R, so that it makes some?")
+            yield warning("host-keys", "there are none: dropbear must be started with -R to make them")
     elif keys:
-        yield ok("host-keys", "host_keys = keep: every VM of this image has those that are in it")
+        yield ok("host-keys", "host_keys = keep: every VM of this image has the same host keys")
     elif makes_keys(image):
         yield ok("host-keys", "host_keys = keep, and the start of the SSH server makes those that are missing")
     else:
-        message = "there are none, and with host_keys = keep nobody makes any"
+        message = "there are none, and with host_keys = keep nothing makes any"
         make = Command("ssh-keygen", "-A") if name == "ssh-keygen" else Command()
         yield error("host-keys", message, image.inside(make))
 
@@ -101,7 +101,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
     for problem in problems:
         yield problem
     if not problems and (path or system.find_program("dropbear")):
-        yield ok("sshd-config", "nothing there keeps the administrator out")
+        yield ok("sshd-config", "nothing keeps the administrator out")
 
 
 def of_settings(image: Image, path: str) -> "List[Finding]":
@@ -116,13 +116,13 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     command = first.get("authorizedkeyscommand", "none")
     if all(word.lower() == "none" for word in files) and command.lower() != "none":
         if image.options.ssh_keys:
-            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file to put Azure's into" % command
+            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
             remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
             found.append(error("sshd-config", message, remedy))
     elif all(word.lower() == "none" for word in files):
         found.append(error("sshd-config", "AuthorizedKeysFile none: SSH keys let nobody in", edit))
     elif re.sub("%[%hu]", "", files[0]).count("%"):
-        message = "AuthorizedKeysFile %s: a form that the keys are not put for" % files[0]
+        message = "AuthorizedKeysFile %s: a boot cannot write keys to such a path" % files[0]
         found.append(warning("sshd-config", message, edit))
     revoked = first.get("revokedkeys", "none")
     if revoked.lower() != "none" and not system.exists(revoked):
@@ -135,7 +135,7 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
         found.append(error("sshd-config", message, edit))
     hosts = [value for key, value in pairs if key == "listenaddress"]
     if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
-        found.append(error("sshd-config", "ListenAddress %s: no one else reaches it" % hosts[0], edit))
+        found.append(error("sshd-config", "ListenAddress %s: it cannot be reached from outside" % hosts[0], edit))
     ports = [value for key, value in pairs if key == "port"]
     if ports and "22" not in ports:
         message = "Port %s: Azure's usual rules let only 22 in" % ports[0]
@@ -179,7 +179,7 @@ def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Find
         if groups.issuperset(allowed):
             found.append(error("sshd-config", message, edit))
         elif "*" not in allowed:  # the administrator's future group may be in it
-            found.append(warning("sshd-config", message + ", unless that is his name", edit))
+            found.append(warning("sshd-config", message + ", unless it is also the administrator's name", edit))
     barred = [name for name in joined if listed(denied, [name])]
     if barred:
         message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])

@@ -98,11 +98,11 @@ def plan_agents(plan: Plan, take_out: bool) -> bool:
             purged = take_out_agent(plan, agent, program or "", kept) or purged
         elif kept or (program and can_be_taken_out(plan, agent, program)):
             plan.notes.append(
-                "%s stays, with %s: --remove-agent takes it out" % (agent.name, " ".join(kept) or "nothing of its own")
+                "%s stays, with %s: --remove-agent removes it" % (agent.name, " ".join(kept) or "nothing of its own")
             )
     for folder, pattern in NETWORK:
         for path in matching(plan, folder, pattern):
-            plan.notes.append("%s is cloud-init's, and may fit this VM's network card alone: it stays" % path)
+            plan.notes.append("%s is cloud-init's, and may only fit this VM's network card: it stays" % path)
     return purged
 
 

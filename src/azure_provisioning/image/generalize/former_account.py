@@ -60,7 +60,7 @@ def plan_account(plan: Plan, name: str) -> bool:
         return False
     first = uid_min(plan.system)
     if account.uid < first or account.uid == NOBODY:
-        raise ProvisionError("an account of the system stays", name=name, uid=account.uid, uid_min=first)
+        raise ProvisionError("a system account is not removed", name=name, uid=account.uid, uid_min=first)
     with plan.looking():
         if plan.system.exists(account.home) and not plan.is_own(account.home):
             plan.notes.append("the account %s stays: it can be removed when nothing is mounted in its home" % name)

@@ -80,7 +80,7 @@ def generalize(
         console.warn(problem)
     failed = 0
     if agree is None:
-        console.say("nothing was done: %d things would be" % len(todo))
+        console.say("nothing was done: %d changes would be made" % len(todo))
         return todo
     if plan.changes:
         agree()
@@ -93,7 +93,7 @@ def generalize(
         console.warn(unlabelled)
     if failed or plan.problems:
         raise ProvisionError(
-            "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
+            "this is not an image yet: %d changes failed" % (failed + len(plan.problems)),
             advice="see the warnings above, and run it again",
         )
     say_what_is_next(system, console, poweroff=poweroff)
@@ -136,7 +136,7 @@ def make_plan(
     seeds = len(plan.changes)
     plan_random_seeds(plan)
     if system.live and plan.changes[seeds:]:
-        what = "have the machine keep no random numbers for its next boot"
+        what = "stop the services that store a random seed"
         plan.changes.insert(seeds, Change(what, lambda: stop(system, SERVICES)))
     plan_former_name(plan)
     plan_machine_id(plan)
@@ -186,10 +186,10 @@ def enable_again(system: System, console: Console) -> None:
     path, python = recorded.get("program", ""), recorded.get("python", "")
     program = system.read(path, limit=PROGRAM_LIMIT)
     if program is None:
-        raise GuestError("the program that was installed is gone", path=path)
+        raise GuestError("the installed program is missing", path=path)
     damage = find_damage(program)
     if damage:
-        raise GuestError("the program that was installed is damaged: %s" % damage, path=path)
+        raise GuestError("the installed program is damaged: %s" % damage, path=path)
     done = system.touched
     try:
         install(

@@ -36,7 +36,7 @@ def plan_journal(plan: Plan) -> None:
     system = plan.system
     tool = system.find_program("journalctl") if system.live else None
     if tool and any(JOURNAL.match(name) for name, _ in plan.look(TOP + "/journal")):
-        plan.add("have the journal go on in memory", lambda: system.run([tool or "", "--relinquish-var"], check=False))
+        plan.add("move the journal to memory", lambda: system.run([tool or "", "--relinquish-var"], check=False))
 
 
 def plan_folder(plan: Plan, folder: str, depth: int, left: "List[int]") -> None:
@@ -50,7 +50,7 @@ def plan_folder(plan: Plan, folder: str, depth: int, left: "List[int]") -> None:
             if JOURNAL.match(name) and folder.endswith("/journal"):
                 plan.remove(path)
             elif path not in NO_LOGS and not depth:
-                plan.problems.append("more than %d folders in one another in %s: the rest stays" % (DEPTH, TOP))
+                plan.problems.append("more than %d nested folders in %s: the rest stays" % (DEPTH, TOP))
             elif path not in NO_LOGS and plan.enters(path):
                 plan_folder(plan, path, depth - 1, left)
         elif stat.S_ISREG(what.st_mode) and name not in NO_LOG_NAMES:

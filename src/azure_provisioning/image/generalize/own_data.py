@@ -43,7 +43,7 @@ def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
                 continue
         plan.remove(path)
         if path == own_place():
-            plan.add("compile our modules anew", partial(keep, plan.system, console, program))
+            plan.add("compile our modules again", partial(keep, plan.system, console, program))
 
 
 def plan_state(plan: Plan) -> None:

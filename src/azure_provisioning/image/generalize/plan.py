@@ -117,7 +117,7 @@ class Plan:
     def _tell(self, point: str) -> None:
         if point not in self._told:
             self._told.add(point)
-            self.problems.append("something is mounted at %s: what is there stays as it is" % point)
+            self.problems.append("something is mounted at %s: it is left unchanged" % point)
 
     # -- changes --------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def install(
     unheard = unheard_options(config.load(system)[0]) if lack else []
     if unheard:
         raise ProvisionError(
-            "%s, and the options ask for what takes it" % lack,
+            "%s, and the options need Python" % lack,
             advice="install the distro's full python3 package there, or take them out of " + config.PATH,
             options=" ".join(unheard),
         )
@@ -73,9 +73,9 @@ def install(
             system.roll_back()
     booted = boots_with_another(system, name)
     if booted:
-        console.warn("the image boots with %s, and nothing there is known to start a hook for %s" % (booted, name))
+        console.warn("the image boots with %s, which is not known to start a hook for %s" % (booted, name))
     if python and not is_python(system, python):
-        console.warn("nothing says that %s is a Python: no boot would set a VM up with another program" % python)
+        console.warn("%s does not look like a Python: no boot would set up a VM with another program" % python)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
     for line in find_rivals(system):

@@ -138,7 +138,7 @@ class Rehearsal:
 
     def requests(self) -> "List[str]":
         """The requests to Azure, and the reports that it accepted."""
-        lines = ["What Azure was asked:"]
+        lines = ["Requests to Azure:"]
         lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in self.azure.requests]
         for report in self.azure.reports:
             lines += ["    " + line for line in describe(report)]
@@ -170,9 +170,7 @@ class Rehearsal:
             keys = len({tuple(key.split()[:2]) for key in case.keys}) if "ssh_keys" in self.taken else 0
             ways = [check.count(keys, "key")] if keys else []
             ways += ["a password"] if "password" in self.taken else []
-            login = (
-                " as %s with %s" % (who, " and ".join(ways) or "nothing to log in by") if who else ", with no account"
-            )
+            login = " as %s with %s" % (who, " and ".join(ways) or "no way to log in") if who else ", with no account"
             text = "This image would reach Ready in %.1f s%s" % (timeline.total(self.spans()), login)
         elif error is not None:
             text = "This image would not reach Ready: %s" % error["reason"]
@@ -231,8 +229,8 @@ def tell_of_waiting(azure: FakeAzure, console: Console) -> None:
     while not azure.closing.wait(NOTICE_SECONDS):
         waited += NOTICE_SECONDS
         last = azure.requests[-1] if azure.requests else None
-        asked = "Azure was asked nothing yet" if last is None else "last asked: %s %s" % (last.method, last.target)
-        answered = "" if last is None or last.status else ", which it does not answer"
+        asked = "no request yet" if last is None else "last request: %s %s" % (last.method, last.target)
+        answered = "" if last is None or last.status else ", not answered"
         console.say("%d s, of at most %d s; %s%s" % (waited, DEADLINE / SPEED, asked, answered))
 
 
@@ -287,13 +285,13 @@ def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
         install(system, console, program)
     lack = lack_of_hook(system)
     if lack:
-        console.say("%s: the shell part is played, by this machine's tools" % lack)
+        console.say("%s: running the shell implementation, with this machine's tools" % lack)
         azure.recognize, azure.speed = shell.is_own_connection, 1.0
         done.started, done.scale = system.monotonic(), SPEED  # its clock is real time
         console.say("the first boot of VM %s" % VM_ID)
         done.code = shell.play(system, console, program, azure.endpoint)
         return
-    console.say("the first boot of VM %s, by a clock that runs %d times as fast" % (VM_ID, SPEED))
+    console.say("the first boot of VM %s, with a clock that is %d times as fast" % (VM_ID, SPEED))
     done.boot = boot = begin(system, console)
     if boot is None:
         return

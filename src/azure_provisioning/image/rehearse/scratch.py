@@ -50,7 +50,7 @@ class Scratch(System):
         """As in Tree: copy what is at `path` (without symlinks on the way), with `whole` including its content."""
         parent = os.path.dirname(path)
         if path.count("/") > DEPTH_LIMIT:
-            raise GuestError("too many folders in one another", path=path[:NAME_SHOWN], limit=DEPTH_LIMIT)
+            raise GuestError("too many nested folders", path=path[:NAME_SHOWN], limit=DEPTH_LIMIT)
         if path not in self._brought and parent in self._folders and path not in VOLATILE:
             found = self.image.stat(path, follow=False)
             if found is None:

@@ -110,7 +110,7 @@ def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> 
     """Run the boot of `system`; returns its exit code. Raises ProvisionError if this machine cannot run it."""
     here = System()
     if os.geteuid() != 0:
-        raise refuse("only root can enter a room for it, or who has a range in /etc/subuid")
+        raise refuse("only root, or a user with a range in /etc/subuid, can create its namespaces")
     tools = [here.find_program(name) for name in ("unshare", "mount", "chroot")]
     if None in tools or not here.is_program("/bin/sh"):
         raise refuse("unshare, mount or chroot is missing here")
@@ -150,8 +150,8 @@ def is_own_connection(address: "Tuple[str, int]") -> bool:
 def refuse(problem: str) -> ProvisionError:
     """The error for a rehearsal that cannot be run."""
     return ProvisionError(
-        "the shell part, by which this image would boot, cannot be rehearsed here",
-        advice="rehearse where it can be, or install the distro's full python3 package in the image",
+        "the shell implementation, which this image would run, cannot be rehearsed here",
+        advice="rehearse on another machine, or install the distro's full python3 package in the image",
         problem=problem,
     )
 
@@ -191,7 +191,7 @@ def bring_folder(system: Scratch, folder: str, depth: int, left: "List[int]") ->
     for name in system.list(folder):
         left[0] -= 1
         if left[0] < 0 or depth == 0:
-            raise refuse("too much lies in %s" % folder)
+            raise refuse("too many files in %s" % folder)
         path = folder + "/" + name
         if system.is_dir(path) and not system.is_link(path):
             bring_folder(system, path, depth - 1, left)
@@ -233,7 +233,7 @@ def script(system: Scratch, program: bytes, endpoint: str) -> bytes:
     text, found, rest = program.partition(BEGINNING)
     text, count = re.subn(rb"(?m)^export PATH=\S+", b"export PATH=/tools", text)
     if not found or count != 1:
-        raise refuse("this file has no shell part")
+        raise refuse("this file has no shell implementation")
     shells = [line.split(":")[6] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
     usable = sorted({shell for shell in shells if shell and system.is_program(shell)} | {first_shell(system)})
     instead = INSTEAD % {

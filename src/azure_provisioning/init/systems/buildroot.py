@@ -63,9 +63,9 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """rcS is not executable, inittab does not run it, the link has no target, or sshd's sorts before it."""
     if not any(system.is_program(link) for link in links):
-        yield Obstacle("%s leads to no program" % links[0], INSTALL, sure=True)
+        yield Obstacle("%s leads to no executable file" % links[0], INSTALL, sure=True)
     if not system.is_program(FOLDER + "/rcS"):
-        yield Obstacle(FOLDER + "/rcS is no program", ("chmod", "+x", FOLDER + "/rcS"), sure=True)
+        yield Obstacle(FOLDER + "/rcS is not executable", ("chmod", "+x", FOLDER + "/rcS"), sure=True)
     if system.exists("/etc/inittab") and b"rcS" not in active_lines(system, "/etc/inittab"):  # busybox's default
         yield Obstacle("nothing in /etc/inittab runs /etc/init.d/rcS", (), sure=True)
     servers = [name for name in system.list(FOLDER) if sysvinit.is_ssh_link(name)]

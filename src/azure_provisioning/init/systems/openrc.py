@@ -80,7 +80,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """No link has a script that OpenRC accepts, or no boot enters its runlevel."""
     good = [link for link in links if system.is_program(link)]
     if not good:
-        yield Obstacle("%s leads to no program: OpenRC takes no other" % links[0], INSTALL, sure=True)
+        yield Obstacle("%s leads to no executable file: OpenRC starts nothing else" % links[0], INSTALL, sure=True)
         return
     runner = (system.read_text(good[0]) or "").split("\n", 1)[0][2:].split(" ")[0]
     if not system.is_program(runner):

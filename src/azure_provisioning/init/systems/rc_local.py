@@ -104,9 +104,9 @@ def put_call(system: System, path: str, lines: str) -> None:
         words = text.split("\n", 1)[0][2:].split()
         names = [word.rpartition("/")[2] for word in words]
         if not set(names[:2]) & set(SHELLS):
-            raise GuestError("this rc.local is no shell script", path=path)
+            raise GuestError("this rc.local is not a shell script", path=path)
     if text is not None and not system.is_program(path) and block.find_block(system, path) is None and commands(text):
-        raise GuestError("this rc.local is switched off: `chmod +x` would switch on what else is in it", path=path)
+        raise GuestError("this rc.local is not executable: `chmod +x` would enable its other lines too", path=path)
     block.put_block(system, path, lines, first=FIRST, executable=True)
 
 

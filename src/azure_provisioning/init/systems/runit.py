@@ -161,6 +161,6 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     if not here:
         yield Obstacle("%s is not in the set of services that boots" % links[0], INSTALL, sure=True)
     elif not system.is_program(here[0] + "/run"):
-        yield Obstacle("%s/run is no program" % here[0], INSTALL, sure=True)
+        yield Obstacle("%s/run is not executable" % here[0], INSTALL, sure=True)
     for server in ssh_servers(services(system)):
         yield unordered(server, "runit")

@@ -137,7 +137,7 @@ def left_to_do(system: System) -> "Optional[str]":
     command = " && ".join(" ".join(command) for command in words)
     old = next((store + "/default" for store in stores(system) if system.is_dir(store + "/default")), None)
     first = "remove %s, which older scripts left and a commit refuses; then " % old if old else ""
-    return "%shave the boot database made before the image is used, in a chroot of it: `%s`" % (first, command)
+    return "%scompile the boot database before the image is used, in a chroot of it: `%s`" % (first, command)
 
 
 def compile_database(system: System, *commands: "Tuple[str, ...]") -> None:

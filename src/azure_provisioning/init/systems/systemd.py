@@ -169,7 +169,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
             yield Obstacle(message, (), sure=False)
     verdict = find_preset(system, NAME)
     if verdict and not verdict[0]:
-        message = "%s disables the hook, and an image without a machine-id goes by that" % verdict[1]
+        message = "%s disables the hook, and an image without a machine-id applies that" % verdict[1]
         yield Obstacle(message, INSTALL, sure=is_first_boot(system))
 
 

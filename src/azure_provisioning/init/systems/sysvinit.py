@@ -248,7 +248,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
         yield Obstacle(message, INSTALL, sure=True)
         return
     if not system.is_program(here[0]):
-        yield Obstacle("%s leads to no program" % here[0], INSTALL, sure=True)
+        yield Obstacle("%s leads to no executable file" % here[0], INSTALL, sure=True)
     if not runs_level(system, level):
         yield Obstacle("nothing in /etc/inittab runs the scripts of runlevel %s" % level, (), sure=True)
     targets = startpar_targets(system)
