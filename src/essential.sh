@@ -493,7 +493,7 @@ trap 'rm -rf "$work" ${stage:+"$stage"}' EXIT
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
 trap 'say "interrupted; the next boot continues"; exit 130' HUP INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
-logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other user's
+logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
 [ -z "$logging" ] || printf '%s ---- without Python, VM %s ----\n' "$(now)" "${vm_id:-unknown}" >>$log # between boots
 [ ! -e $state ] || { [ -f $state ] && ! grep -q -v '^[A-Za-z0-9_.-]*=' $state; } || mv $state $state.corrupt
