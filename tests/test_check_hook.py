@@ -1,4 +1,4 @@
-"""`check`: is the hook there, and would the init system of this image really come to it?"""
+"""`check`: is the hook installed, and would the init system of this image reach it?"""
 
 import os
 from typing import Dict
@@ -32,7 +32,7 @@ class HookTest(CheckTest):
         self.assertEqual(self.findings("program"), [])  # said already
 
     def test_openrc_that_is_not_there(self) -> None:
-        """busybox starts what Alpine's inittab says, and OpenRC is a package of its own."""
+        """busybox starts what Alpine's inittab says, but OpenRC is a separate package."""
         self.empty()
         self.image("busybox alone")
         self.fill({"/etc/inittab": images.ALPINE_INITTAB, "/sbin/apk": ""})
@@ -135,7 +135,7 @@ class SysvinitTest(CheckTest):
         self.assertRegex(self.findings("hook")[0].message, "leads to no executable file")
 
     def test_order(self) -> None:
-        """Where nothing but the numbers order, an sshd that comes first has the image's host keys."""
+        """If only the numbers order services, an sshd that comes first has the image's host keys."""
         self.gone("/usr/bin/startpar")
         link = self.hook()[1][0]
         self.good("hook")
@@ -201,7 +201,7 @@ class EveryInitTest(CheckTest):
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
 
     def reached(self, init: str) -> None:
-        """The boot comes to it: and if nothing orders sshd after it, that is a warning."""
+        """The boot reaches it: if nothing orders sshd after it, that is a warning."""
         found = self.findings("hook")
         late = [finding for finding in found if finding.level == "warning"]
         self.assertEqual([finding.level for finding in found], ["warning"] * len(late) + ["ok"], found)
@@ -210,14 +210,14 @@ class EveryInitTest(CheckTest):
             self.assertRegex(finding.message, "host keys of the image")
 
     def test_runit_that_was_asked_for(self) -> None:
-        """Debian's runs the LSB scripts as well as the service directories."""
+        """Debian's runit runs LSB scripts as well as service directories."""
         self.empty()
         self.image("runit of debian")
         self.install("--init", "runit")
         self.reached("runit")
 
     def test_made_from_a_declaration(self) -> None:
-        """Nothing can be told of a system whose files are not what it is made from."""
+        """A system that is not built from its files cannot be judged by them."""
         self.fill({"/etc/NIXOS": "", "/usr/bin/env": ""})
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 0)

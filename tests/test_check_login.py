@@ -1,4 +1,4 @@
-"""`check`: could one log in, and become root: SSH, its keys and its configuration, the account, passwords."""
+"""`check`: could you log in and become root: SSH, its keys and its configuration, the account, passwords."""
 
 import os
 
@@ -49,7 +49,7 @@ class ServerTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
 
     def test_by_a_script_of_system_v(self) -> None:
-        """systemd's generator takes it, unless there is a unit of the same name."""
+        """systemd's generator converts it, unless there is a unit of the same name."""
         self.gone(WANTS + "ssh.service")
         self.fill({"/etc/init.d/ssh": images.SCRIPT, "/etc/rc3.d/S01ssh": LINK + "ssh"})
         self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
@@ -86,7 +86,7 @@ class ServerTest(CheckTest):
                 self.assertIn(remedy, found[0].remedy)
 
     def test_service_directories_of_runit(self) -> None:
-        """Debian's openssh-server has one on every system; only under runit does it take the place of the script."""
+        """Debian's openssh-server has one on every system; only under runit does it replace the script."""
         self.empty()
         self.image("insserv")
         self.fill({"/usr/sbin/sshd": "", "/etc/sv/ssh/run": "#!/bin/sh\n"})

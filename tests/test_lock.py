@@ -1,4 +1,4 @@
-"""One at a time: real processes that want to work on the same machine, and who waits for whom."""
+"""Only one at a time: real processes that want to work on the same machine, and which waits for which."""
 
 import os
 import re
@@ -64,7 +64,7 @@ class LockTest(GuestTest):
         self.said = ""
 
     def command(self, *argv: str, speed: float = 20.0) -> "subprocess.Popen[str]":
-        """Start a command in a process of its own."""
+        """Start a command in a separate process."""
         assert "run" not in argv
         code = COMMAND % {"top": TOP, "root": self.root, "speed": speed, "argv": list(argv)}
         pipe = subprocess.PIPE
@@ -73,7 +73,7 @@ class LockTest(GuestTest):
         return story
 
     def run_story(self, *argv: str, speed: float = 20.0) -> "subprocess.Popen[str]":
-        """Start a boot in a process of its own."""
+        """Start a boot in a separate process."""
         story = start_story(self.root, "run", *argv, speed=speed)
         self.addCleanup(self.end, story)
         return story
@@ -84,7 +84,7 @@ class LockTest(GuestTest):
             story.communicate()
 
     def first_line(self, story: "subprocess.Popen[str]", pattern: str) -> None:
-        """The next line that a process says on stderr."""
+        """The next line on a process's stderr."""
         assert story.stderr is not None
         self.assertRegex(story.stderr.readline(), pattern)
 
@@ -103,7 +103,7 @@ class LockTest(GuestTest):
     # -- who waits --------------------------------------------------------------------------------------------------
 
     def test_install_during_a_boot(self) -> None:
-        """The boot ends and takes its hook away; then `install` writes the one for the next boot, which stays."""
+        """The boot ends and disables its hook; then `install` writes the one for the next boot, which stays."""
         boot = self.at_work()
         install = self.command("install", speed=0.5)
         self.first_line(install, r"`run` \(process %d\) is running: waiting for it$" % boot.pid)
@@ -119,7 +119,7 @@ class LockTest(GuestTest):
         self.assertIn("ready_at", self.facts())
 
     def test_boot_that_does_not_end(self) -> None:
-        """Each command says who is at work, and does nothing."""
+        """Each command reports who holds the lock, and does nothing."""
         boot = self.at_work()
         before = self.text(STATE)
         for argv in (
@@ -151,7 +151,7 @@ class LockTest(GuestTest):
         self.assertEqual(self.text(STATE), before)
 
     def test_uninstall_during_a_boot(self) -> None:
-        """It waits for the end, and takes the state away that the boot has written; a second boot writes none."""
+        """It waits for the end, and removes the state that the boot has written; a second boot writes none."""
         boot = self.at_work()
         second = self.run_story()
         self.first_line(second, "another run is running: waiting for it$")
@@ -177,7 +177,7 @@ class LockTest(GuestTest):
         return turn.descriptor
 
     def wait_for(self, verb: str) -> str:
-        """What a boot says that waits until such a command is over."""
+        """The output of a boot that waits until such a command ends."""
         self.azure()
         self.install_hook()
         self.fill({MANIFEST: "init=systemd\nlink=%s\n" % HOOK})
@@ -190,7 +190,7 @@ class LockTest(GuestTest):
         return told
 
     def test_boot_during_an_install(self) -> None:
-        """The VM becomes Ready, and the hook that was written for the next boot stays."""
+        """The VM becomes Ready, and the hook for the next boot stays."""
         told = self.wait_for("install")
         self.assertIn("accepted Ready", told)
         self.assertTrue(self.system.is_link(HOOK))
@@ -208,7 +208,7 @@ class LockTest(GuestTest):
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
 
     def test_left_over_hook_during_an_install(self) -> None:
-        """A VM that is Ready takes no hook away that is just being written."""
+        """A VM that is Ready does not disable a hook that is just being written."""
         self.fill({STATE: "vm_id=%s\nready_at=x\n" % VM_ID})
         self.install_hook()
         self.held("install")
@@ -219,7 +219,7 @@ class LockTest(GuestTest):
         self.assertFalse(self.system.is_link(HOOK))
 
     def test_detached(self) -> None:
-        """The child, which goes on, is the one that is named."""
+        """The child, which continues, is the one that is named."""
         self.install_hook()
         fake = self.azure(*["imds-silent"] * 200)
         story = self.run_story("--detach")
@@ -249,7 +249,7 @@ class LockTest(GuestTest):
         self.assertEqual(self.text(lock.PATH), "%d run\n" % os.getpid())
 
     def test_nonsense_in_the_file(self) -> None:
-        """It is a message and no more: what is not of our form is not shown."""
+        """It is only for a message: text of another form is not shown."""
         forms = ["", "x", "0 run\n", "-1 run\n", "1 fly\n", "12345678901 run\n", "1 run", "1 run\n1 run\n"]
         for text in [*forms, "\0" * 9, "1 run\n\x1b[2J", "\u0661 run\n", "9" * 5000]:
             self.system.write(lock.PATH, text, mode=0o600)

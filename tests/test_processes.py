@@ -231,7 +231,7 @@ class OtherUsersTest(GuestTest):
             self.skipTest("%s: what other users' processes do to a boot was not tried" % self.missed)
 
     def test_attack(self) -> None:
-        """By the name, by busybox's word, and by a user's own dropbear: none is run, signalled or even told of."""
+        """By name, as a busybox applet, and with a user's own dropbear: none is run, signalled or reported."""
         said, codes, looted, _ = self.found["attack"]
         self.assertRegex(said, r"\A[1-3] made for dropbear\Z")
         self.assertEqual((codes, looted), ([None] * 3, False))
@@ -265,5 +265,5 @@ class OtherUsersTest(GuestTest):
 
 
 def find(program: str) -> bool:
-    """Is this program here?"""
+    """Is this program installed?"""
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None

@@ -1,4 +1,4 @@
-"""The story of a first boot, told by what Azure was asked and what is on the disk."""
+"""The story of a first boot, judged by the requests to Azure and the files on disk."""
 
 import errno
 import io
@@ -53,7 +53,7 @@ class StoryTest(GuestTest):
         self.install_hook()
 
     def assert_ready(self, code: int, name: str = "rehearsal") -> None:
-        """The whole end of a first boot that went well."""
+        """The complete result of a successful first boot."""
         self.assertEqual(code, 0, self.story)
         self.assertEqual(self.text("/etc/hostname"), name + "\n")
         self.assertIn("ready_at", self.facts(), self.story)
@@ -63,14 +63,14 @@ class StoryTest(GuestTest):
         self.assertEqual([path for path in snapshot(self.root) if path.endswith(".azure-provisioning")], [])
 
     def assert_failed(self, code: int) -> None:
-        """The end of a boot that another one has to go on from."""
+        """The result of a boot that another one must continue."""
         self.assertEqual(code, 1, self.story)
         self.assertTrue(self.system.is_link(HOOK), self.story)
         self.assertNotIn("ready_at", self.facts())
         self.assertIn("FAILED: ", self.story)
 
     def description(self, report: str) -> str:
-        """What the portal would show of a NotReady report."""
+        """The description of a NotReady report, as the portal would show it."""
         parsed = minidom.parseString(report.encode("utf-8"))
         self.assertEqual(parsed.getElementsByTagName("State")[0].firstChild.nodeValue, "NotReady")  # type: ignore
         self.assertEqual(parsed.getElementsByTagName("SubStatus")[0].firstChild.nodeValue, "ProvisioningFailed")  # type: ignore
@@ -111,7 +111,8 @@ class FirstBootTest(StoryTest):
         self.assertEqual(azure.requests[2].headers, dict(host, **report))
 
     def test_order(self) -> None:
-        """When the report arrives, the name is set and *configured* remembered; not *ready*, and the hook is there."""
+        """When the report arrives, the name is set and *configured* recorded; *ready* is not, and the hook is
+        enabled."""
         seen: "List[object]" = []
 
         def health(connection: socket.socket) -> None:
@@ -141,7 +142,7 @@ class FirstBootTest(StoryTest):
         self.assertNotIn("goes over", self.story)
 
     def test_the_card_that_is_asked_over(self) -> None:
-        """Azure answers on a VM's first card alone: where there are two, the line names the one that is taken."""
+        """Azure answers only on a VM's first card: if there are two, the line names the one in use."""
         head, row = "Iface\n", "%s\t%s\t00000000\t0005\t0\t0\t%d\t%s\t0\t0\t0\n"
         rows = [row % ("eth0", "0" * 8, 100, "0" * 8), row % ("eth1", "0100007F", 0, "F" * 8)]
         self.fill({"/proc/net/route": head + "".join(rows)})
@@ -154,7 +155,7 @@ class FirstBootTest(StoryTest):
 
 
 class ElsewhereSystem(FastSystem):
-    """A guest in a cloud whose WireServer is at ELSEWHERE, which only a lease tells. No packet leaves loopback."""
+    """A guest in a cloud whose WireServer is at ELSEWHERE, which only a lease names. No packet leaves loopback."""
 
     def __init__(self, root: str, port: int) -> None:
         super().__init__(root)
@@ -190,14 +191,14 @@ class ElsewhereTest(StoryTest):
         self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 0))
 
     def test_lease_comes_after_the_first_try(self) -> None:
-        """A networkd that is told to send the new name has no lease file for a moment, just before the report."""
+        """A networkd that sends the new name has no lease file for a moment, just before the report."""
         self.assert_ready(self.boot())
         self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 1))
 
 
 class FaultTest(StoryTest):
     def test_every_fault(self) -> None:
-        """Each ends in one accepted Ready, and in time; none holds a boot for longer than its deadline."""
+        """Each ends with one accepted Ready, in time; none holds a boot for longer than its deadline."""
         for name in sorted(set(FAULTS) - HOPELESS):
             with self.subTest(name):
                 self.setUp()
@@ -285,7 +286,7 @@ class FaultTest(StoryTest):
 
 class FailureTest(StoryTest):
     def break_hostname(self, target: str) -> None:
-        """Have the hostname belong to the distro's configuration: its step fails for good."""
+        """Make the hostname belong to the distro's configuration: its step fails for good."""
         self.system.link(target, "/etc/hostname")
 
     def repair(self) -> None:
@@ -341,7 +342,7 @@ class FailureTest(StoryTest):
         self.assertTrue(self.system.is_link(HOOK))
 
     def test_bugs_and_failures_before_the_story(self) -> None:
-        """Other provisioners, the lock and the local part: Azure is told, whatever else does not work either."""
+        """Other agents, the lock and the local part: Azure gets a report, whatever else fails."""
 
         class Broken(FastSystem):
             broken = ""
@@ -387,7 +388,8 @@ class FailureTest(StoryTest):
                     self.assert_ready(self.boot())
 
     def test_bug_in_the_report_masks_nothing(self) -> None:
-        """The state and the console have the failure, and the bug leaves us unmarked: the shell reports then."""
+        """The state and the console have the failure, and the bug is not marked as reported: the shell then reports
+        it."""
 
         class Broken(FastSystem):
             def connect(self, host: str, port: int, seconds: float) -> socket.socket:
@@ -450,7 +452,7 @@ class FailureTest(StoryTest):
         self.assertEqual(asked(azure), GOOD)
 
     def test_full_disk(self) -> None:
-        """Nothing can be written: a truthful report, and every file as it was."""
+        """Nothing can be written: a truthful report, and every file as before."""
         azure = self.azure()
         before = snapshot(self.root)
 
@@ -558,7 +560,7 @@ class WhichMachineTest(StoryTest):
                 self.assertEqual(asked(azure), GOOD)
 
     def test_imds_has_another_id(self) -> None:
-        """It is told, and refused is nothing; the other byte order and capitals make no other id."""
+        """It is reported, but nothing is refused; another byte order or capitals are the same id."""
         for told in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
             other = told.lower() == OTHER_VM_ID
             with self.subTest(told):
@@ -622,7 +624,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
 
     def test_configured_before_and_no_dmi(self) -> None:
-        """Who it is, it learns from IMDS; what it has applied to this VM, it does not apply again."""
+        """It gets its id from IMDS, and does not apply again what was applied to this VM."""
         azure = self.azure(platform="azure")
         self.without_dmi()
         self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
@@ -655,7 +657,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
 
     def test_what_is_forgotten_before_the_rest(self) -> None:
-        """Read-only images keep some folders in memory: the serial console says what comes of it."""
+        """Read-only images keep some folders in memory: the serial console shows the consequence."""
 
         class Forgetful(FastSystem):
             kinds: "Dict[str, str]" = {}
@@ -796,7 +798,7 @@ class NameTest(StoryTest):
 
 class ProcessTest(StoryTest):
     def start_two(self) -> "Tuple[subprocess.Popen[str], subprocess.Popen[str]]":
-        """Two runs, the first of which is at work and the second of which waits for it."""
+        """Two runs: the first is working, the second waits for it."""
         self.fake = self.azure(*["imds-silent"] * 20)
         first = start_story(self.root, "run")
         self.assertTrue(wait_until(lambda: self.fake.requests))
@@ -865,7 +867,7 @@ class ProcessTest(StoryTest):
         )
 
     def test_detached(self) -> None:
-        """The caller goes on at once, even one that reads all output; the work is done in another session."""
+        """The caller returns at once, even one that reads all output; the work is done in another session."""
         azure = self.azure(*["imds-silent"] * 20)
         started = time.monotonic()
         story = start_story(self.root, "run", "--detach")
@@ -894,7 +896,7 @@ class ProcessTest(StoryTest):
 
 
 def runs(pid: int, root: str) -> bool:
-    """Does the process run a story for this root?"""
+    """Does a process run a story for this root?"""
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
             return root.encode() in file.read()
@@ -903,7 +905,7 @@ def runs(pid: int, root: str) -> bool:
 
 
 class AsAzureHasItTest(StoryTest):
-    """What is shown is what Azure calls things, and a platform that is half broken costs what is broken."""
+    """Output uses Azure's names, and of a half broken platform only the broken part is lost."""
 
     SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
     POOL = "/var/lib/hyperv/.kvp_pool_1"
@@ -912,13 +914,13 @@ class AsAzureHasItTest(StoryTest):
     PLATFORM += "</wa:ProvisionGuestProxyAgent></wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
 
     def generation_1(self) -> None:
-        """Firmware that swaps the bytes of three fields of the id, and no EFI."""
+        """Firmware that swaps the bytes of three fields of the id, without EFI."""
         self.fill({DMI + "/product_uuid": self.SWAPPED.upper() + "\n", self.POOL: ""})
         self.system.unlink(EFI + "/fw_platform_size")
         os.rmdir(self.system.path(EFI))
 
     def disc(self, document: str) -> None:
-        """A DVD that an automounter has mounted."""
+        """A DVD mounted by an automounter."""
         self.fill({"/proc/self/mountinfo": self.MOUNTS, "/sys/block/sr0/dev": "11:0\n"})
         self.fill({"/media/cd/ovf-env.xml": document})
 
@@ -941,7 +943,7 @@ class AsAzureHasItTest(StoryTest):
         self.assertIn("|vm_id=%s|" % VM_ID, self.text(self.POOL) or "")
 
     def test_id_where_imds_has_another(self) -> None:
-        """That may be anybody's: then what the firmware says is shown, and IMDS's beside it."""
+        """IMDS may be anybody: then the firmware's id is shown, with the one from IMDS beside it."""
         self.fill({self.POOL: ""})
         azure = self.azure()
         azure.instance["compute"]["vmId"] = OTHER_VM_ID

@@ -59,7 +59,7 @@ def table() -> "List[str]":
 
 
 def raised(path: str, tree: ast.AST) -> "Iterator[str]":
-    """The reasons of the failures that a module raises, as they are written."""
+    """The reasons of the errors that a module raises, as they are written."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
             reason = node.args[0]
@@ -86,7 +86,7 @@ class TableTest(unittest.TestCase):
                 self.assertEqual(reason, reason.strip())
 
     def test_every_reason_of_a_boot_is_in_it(self) -> None:
-        """What the story and the wings raise, or a tool of the door does for them, has a row of its own."""
+        """Every reason that the story, the wings or the door's tools raise has its own row."""
         found: "Set[str]" = set()
         for path, tree in modules():
             wing = path.split("/")[0] + "/"
@@ -98,13 +98,13 @@ class TableTest(unittest.TestCase):
         self.assertEqual(unknown, [])
 
     def test_the_advice_is_not_to_choose_another_password(self) -> None:
-        """One of more than 72 characters may have come encrypted."""
+        """One of more than 72 characters may have been encrypted."""
         remedy = find_remedy("unsupported password length", {})
         self.assertNotRegex(remedy, "(?i)choose|another|shorter")
         self.assertIn("SSH key", remedy)
 
     def test_the_shell_says_the_same(self) -> None:
-        """Every failure that the shell implementation can tell of, in the words of the table."""
+        """Every failure that the shell implementation can report, with the words of the table."""
         with open(os.path.join(TOP, "src", "essential.sh"), encoding="ascii") as file:
             script = file.read()
         function = script[script.index("advise() {") : script.index("fail() { # REASON")]

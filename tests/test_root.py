@@ -1,4 +1,4 @@
-"""`--root`: what is no image root is a usage error of each verb, with a sentence of its own, and nothing is touched."""
+"""`--root`: anything but an image root is a usage error of each verb, with its own message, and nothing is touched."""
 
 import io
 import os
@@ -49,7 +49,7 @@ class RootTest(ImageTest):
         return Result(done.returncode, done.stdout, done.stderr)
 
     def refused_by_all(self, root: str, told: str, code: int = 2) -> None:
-        """Every verb says so in a line; what lies in the folder stays as it is."""
+        """Every verb reports it in one line; the folder is unchanged."""
         before = listing(self.top), listing(self.root)
         for name in VERBS:
             with self.subTest(verb=name, root=root):
@@ -62,7 +62,7 @@ class RootTest(ImageTest):
 
 class RefusedTest(RootTest):
     def test_empty_word(self) -> None:
-        """The variable of a script that is not set; from within an image, which is what it used to mean."""
+        """An unset variable in a script; from within an image, where it once meant the image itself."""
         before = listing(self.root)
         for name in VERBS:
             for root in ("", " ", "\t\n"):
@@ -93,7 +93,7 @@ class RefusedTest(RootTest):
             self.refused_by_all(self.top + "/" + name, "a dangling symlink")
 
     def test_file(self) -> None:
-        """A disk image, mostly: how to get from there to a folder."""
+        """Usually a disk image: the message says how to get from there to a folder."""
         for name in ("disk.img", "it's $(a) disk"):
             with open(os.path.join(self.top, name), "w") as file:
                 file.write("x")
@@ -138,7 +138,7 @@ class RefusedTest(RootTest):
 
 class TakenTest(RootTest):
     def spellings(self) -> "List[Tuple[str, str]]":
-        """(the word, the folder in which it is said) for the image."""
+        """(the word, the current folder) for the image."""
         above, name = os.path.split(self.root)
         os.symlink(self.root, self.top + "/link")
         return [
@@ -168,13 +168,13 @@ class TakenTest(RootTest):
                 self.assertFalse(self.system.exists("/usr/local/sbin/azure-provisioning"))
 
     def test_running_machine(self) -> None:
-        """`--root /`, however it is spelled, is what no --root is."""
+        """`--root /`, in any spelling, is the default."""
         os.symlink("/", self.top + "/slash")
         for word in ("/", "//", "///", "/.", "/..", "/etc/..", self.top + "/slash"):
             self.assertEqual(open_root(word).root, "/", word)
 
     def test_almost_nothing_in_it(self) -> None:
-        """`status` tells what is there."""
+        """`status` reports what is there."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/x": ""})
         done = self.verb("status", self.root)

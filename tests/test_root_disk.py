@@ -123,7 +123,7 @@ class DiskTest(ToolTest):
         self.assertEqual(self.tools.ran, [])
 
     def volume(self, uuid: str = "LVM-abc", *below: str) -> None:
-        """The root is a logical volume, on the second partition of the disk unless others are named."""
+        """The root is a logical volume, on the second partition of the disk by default."""
         self.fill({"/sys/block/dm-0/dev": "253:0\n", "/sys/block/dm-0/size": "1\n", "/sys/block/dm-0/dm/uuid": uuid})
         self.fill({"/sys/block/dm-0/dm/name": "rhel-root\n"})
         for name in below or ("sda2",):
@@ -133,7 +133,7 @@ class DiskTest(ToolTest):
         self.tools.add("lvm", lambda argv, stdin: (0, self.rows if argv[1] == "lvs" else ""))
 
     def test_volume(self) -> None:
-        """LVM, as Red Hat's images have it: the partition, the physical volume, the logical one, the file system."""
+        """LVM, as in Red Hat's images: the partition, the physical volume, the logical one, the file system."""
         self.volume()
         device = "/dev/mapper/rhel-root"
         done = "/dev/sda2 grew by 28717 MiB, %s takes the free space of its group, the file system fills %s"
@@ -221,7 +221,7 @@ class LoopSystem(System):
 
 
 def may_resize() -> bool:
-    """Has this root CAP_SYS_RESOURCE, which a container's may lack?"""
+    """Does this root have CAP_SYS_RESOURCE, which a container may lack?"""
     with open("/proc/self/status") as file:
         line = next(line for line in file if line.startswith("CapEff:"))
     return bool(int(line.split()[1], 16) >> 24 & 1)
@@ -229,7 +229,7 @@ def may_resize() -> bool:
 
 class RealDiskTest(unittest.TestCase):
     def test_image(self) -> None:
-        """GPT and DOS: a disk that was made larger, with an ext4 in use on its last partition."""
+        """GPT and DOS: an enlarged disk, with a mounted ext4 on its last partition."""
         if os.geteuid() != 0:
             self.skipTest("only root has loop devices")
         for program in ("sfdisk", "partx", "losetup", "mkfs.ext4", "resize2fs", "unshare"):
@@ -253,7 +253,7 @@ class RealDiskTest(unittest.TestCase):
 
 
 def main() -> None:
-    """Make a disk of 64 MiB with two partitions, let it become one of 128 MiB, and grow: twice."""
+    """Make a disk of 64 MiB with two partitions, enlarge it to 128 MiB, and grow: twice."""
     scratch, label = sys.argv[1:]
     image, point = scratch + "/disk.img", scratch + "/point"
     os.mkdir(point)

@@ -1,4 +1,4 @@
-"""Password login: the drop-in stays only where sshd reads it and does what it says."""
+"""Password login: the drop-in stays only if sshd reads it and applies it."""
 
 import os
 from typing import List, Tuple
@@ -22,7 +22,7 @@ class SshdTest(ToolTest):
         self.system.hang_up = lambda pid: self.hung_up.append(pid) or True  # type: ignore[method-assign, func-returns-value]
 
     def test_without_sshd(self) -> None:
-        """As in an image, where the files are all there is."""
+        """As in an image, where only files can be read."""
         self.fill({CONFIG: INCLUDE + "PasswordAuthentication yes\n"})
         for _ in range(2):
             self.assertEqual(set_password_login(self.system, False), "password login: no")
@@ -32,7 +32,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
 
     def test_said_before(self) -> None:
-        """The first value counts: where the folder is read too late, the lines are at the top of the configuration."""
+        """The first value counts: if the folder is read too late, the lines go to the top of the configuration."""
         for files in (
             {CONFIG: "PasswordAuthentication yes\n" + INCLUDE},
             {CONFIG: INCLUDE, "/etc/ssh/sshd_config.d/00-a.conf": "passwordauthentication yes\n"},
@@ -62,7 +62,7 @@ class SshdTest(ToolTest):
         self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
 
     def test_a_second_factor_stays(self) -> None:
-        """sshd lets nobody in for whom no list of methods is left."""
+        """sshd refuses a user for whom no list of methods is left."""
         needed = "Match Group sudo\nAuthenticationMethods publickey,keyboard-interactive:pam\n"
         for text, lines in (
             (needed, "PasswordAuthentication no\n"),
@@ -79,7 +79,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.text(DROP_IN), lines)
 
     def test_match_block(self) -> None:
-        """What it says of one user is the image's; for everybody else the lines stay."""
+        """Its settings for one user are the image's; for everybody else the lines stay."""
         self.fill({CONFIG: INCLUDE})
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -121,7 +121,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(CONFIG), INCLUDE)
 
     def test_no_host_keys_yet(self) -> None:
-        """Where the start of sshd makes them, it cannot be asked before: the files are read."""
+        """If the start of sshd makes them, sshd cannot be asked before: the files are read."""
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting.\n"))
         set_password_login(self.system, False)
@@ -140,7 +140,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
 
     def test_servers_of_alpine(self) -> None:
-        """Its init script starts the one that the configuration takes: that one is asked, and reads its files again."""
+        """Its init script starts the one in the configuration: that one is asked, and reads its files again."""
         for said, wanted in (
             ("UsePAM yes\n", "sshd.pam"),
             ("UsePAM no\n", "sshd"),
@@ -164,7 +164,7 @@ class SshdTest(ToolTest):
             self.assertEqual(find_sshd(self.system), "/sbin/" + name)
 
     def test_systemd_listens(self) -> None:
-        """SIGHUP would end an sshd that a socket of systemd's has started."""
+        """SIGHUP would end an sshd that systemd's socket has started."""
         self.fill({"/run/sshd.pid": "123\n", "/run/systemd/system/x": ""})
         run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
         self.fill({"/sbin/sshd": ""})
@@ -175,7 +175,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.hung_up, told)
 
     def test_number_of_another_process(self) -> None:
-        """Whatever it calls itself: by now the number may be that of a user's process."""
+        """Whatever its name is: the pid may belong to a user's process by now."""
         self.fill(
             {CONFIG: INCLUDE + "PasswordAuthentication no\n", "/sbin/sshd": "", "/home/u/sshd": "", "/sbin/cron": ""}
         )

@@ -1,4 +1,4 @@
-"""A damaged file installs nothing, and is found where it is installed: one byte is enough, wherever it is."""
+"""A damaged file installs nothing, and an installed one is detected: a single byte anywhere is enough."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def built() -> bytes:
 
 
 def parts(program: bytes) -> "Dict[str, Tuple[int, int]]":
-    """Where each part of the file begins and ends."""
+    """The begin and end of each part of the file."""
     with zipfile.ZipFile(built_file()) as archive:
         entries = archive.infolist()
         start = archive.start_dir
@@ -48,7 +48,7 @@ def parts(program: bytes) -> "Dict[str, Tuple[int, int]]":
 
 
 def damaged(program: bytes, place: int, dice: random.Random) -> bytes:
-    """With another byte at a place."""
+    """With another byte at an offset."""
     data = bytearray(program)
     data[place] ^= dice.randrange(1, 256)
     return bytes(data)
@@ -82,7 +82,7 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(whole.find_damage(data), "")
 
     def test_content_of_another_build(self) -> None:
-        """An archive as it should be, of other content than the digest says; also with a member more or less."""
+        """A valid archive with other content than the digest says; also with a member more or less."""
         head, members = whole.take_apart(self.program)
         for changed in (
             (head + b"#\n", members),
@@ -94,7 +94,7 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(whole.find_damage(whole.put_together(*changed)), "")
 
     def test_made_to_take_for_ever(self) -> None:
-        """An archive of an image whose 65 000 members all lie over the same megabytes."""
+        """An image's archive whose 65 000 members all overlap in the same megabytes."""
         body = b"x" * (8 << 20)
         entry = whole.ENTRY.pack(b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, len(body), len(body), 1, 0, 0, 0, 0, 0, 0)
         directory = (entry + b"a") * 65000
@@ -103,7 +103,7 @@ class DamageTest(unittest.TestCase):
 
 
 class InstallTest(ImageTest):
-    """What the damaged file itself does. Python may not even load it: then there is a traceback, and nothing else."""
+    """The behaviour of the damaged file itself. If Python cannot load it, there is only a traceback."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -140,7 +140,7 @@ class InstallTest(ImageTest):
         self.assertGreater(told, 20)
 
     def test_word_that_changes(self) -> None:
-        """Damage that Python does not see: the text of a message, a comment, the script that it passes over."""
+        """Damage that Python does not notice: the text of a message, a comment, the script that it skips."""
         program = built()
         before = listing(self.root)
         for old, new in (
