@@ -142,7 +142,7 @@ class BuildTest(unittest.TestCase):
     def test_unknown_option(self) -> None:
         answer = call([sys.executable, os.path.join(TOP, "build_zipapp.py"), "--fast"])
         self.assertEqual((answer.code, answer.out), (2, ""))
-        self.assertIn("byte for byte", answer.err)
+        self.assertIn("reproducible build", answer.err)
 
     def test_sum(self) -> None:
         """In the format of `sha256sum -c`, and changed with the file."""

@@ -366,7 +366,7 @@ def own_file() -> bytes:
         program = file.read()
     damage = find_damage(program)
     if damage:
-        raise ProvisionError("nothing was done with this file: %s" % damage, advice="get the file anew", path=path)
+        raise ProvisionError("nothing was done with this file: %s" % damage, advice="get the file again", path=path)
     return program
 
 
