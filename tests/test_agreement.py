@@ -1,5 +1,4 @@
-"""What `check` says, what `rehearse` shows and what the boot then does are the same, image by image, with a Python and
-without one."""
+"""`check`, `rehearse` and the boot agree, image by image, with and without a Python."""
 
 import json
 import os

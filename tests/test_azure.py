@@ -1,6 +1,6 @@
-"""`make azure-test` against an `az` that is pretended: what it is asked, and that nothing is left, whatever fails.
+"""`make azure-test` with a stand-in for `az`: its calls, and that nothing is left, whatever fails.
 
-Azure itself is never asked here. What is pretended is in azure/pretended.sh: az, ssh and ssh-keyscan on PATH.
+Azure itself is never used here. The stand-ins are in azure/pretended.sh: az, ssh and ssh-keyscan on PATH.
 """
 
 import glob

@@ -1,7 +1,7 @@
-"""The recipes of CONTRIBUTING.md, compared with what exists: each table lists the places of an example that is there.
+"""The recipes of CONTRIBUTING.md, compared with the files: each table lists the places of an existing example.
 
-In the product (src, units, README) the places must be those of the table, no more and no less. A test may use the
-example for something else: there, only what the table lists must be true.
+In the product (src, units, README) the places must be exactly those of the table. Tests may use the example for other
+purposes: there, only the rows of the table must be true.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""A boot that is cut off at any instruction: before and after each change of the disk and each word to Azure.
+"""A boot that is interrupted at any point: before and after each change of the disk and each message to Azure.
 
-The next boot must come to the very end that one undisturbed boot comes to.
+The next boot must have the same result as one undisturbed boot.
 """
 
 import io

@@ -80,9 +80,9 @@ class TroubleTest(EssentialTest):
         self.assertEqual(told.hostname, "rehearsal")
 
     def versions(self, told: Told) -> "List[str]":
-        """The versions of IMDS's API that were asked for; with a `+` where all or nothing was wanted.
+        """The requested versions of IMDS's API; with a `+` for `extended=true`.
 
-        The single values are asked of the version that answered.
+        The single values are requested with the version that answered.
         """
         found = []
         for _, target, _, _, _ in told.requests:

@@ -767,9 +767,9 @@ class GeneralizeTest(ImageTest):
                 self.assert_same(whole)
 
     def killed_at(self, count: int) -> int:
-        """Generalize in a child that ends without a word at the given line of those that touch the guest.
+        """Generalize in a child that is killed at the given line among those that touch the guest.
 
-        Returns how many lines there were, if it came to the end.
+        Returns the number of lines, if it completed.
         """
         reader, writer = os.pipe()
         child = os.fork()

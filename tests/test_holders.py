@@ -1,6 +1,6 @@
-"""A program of root's that a user has stopped while it holds the accounts' locks: real ones, in a sealed room.
+"""Programs of root's that a user has suspended while they hold the accounts' locks: real ones, in a sealed room.
 
-`python3 -m tests.test_holders NAME` is what runs inside: on an /etc, /var, /run and /home of its own.
+`python3 -m tests.test_holders NAME` runs inside: with its own /etc, /var, /run and /home.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""SELinux's labels of what is written into an image, by the image's policy or the neighbours; and what `check` says.
+"""SELinux labels of new files in an image, from its policy or from neighbouring files; and the findings of `check`.
 
 The attributes are real ones: only root may give them.
 """

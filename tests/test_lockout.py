@@ -1,6 +1,6 @@
-"""Ready is proven: a real tree boots, and a person outside logs in, or Azure is told why nobody can.
+"""Ready is proven: a real tree boots, and a client outside logs in, or Azure gets the reason why nobody can.
 
-Each case is a way in which an ordinary image kept its administrator out. What the program says is held against what
+Each case is a way in which an ordinary image kept its administrator out. The program's verdict is compared with what
 the real sshd and sudo do afterwards.
 """
 

@@ -1,5 +1,4 @@
-"""The man page and the completion: complete, understood by the programs that read them, and where `make install` puts
-them."""
+"""The man page and the completion: complete, valid for the programs that read them, and installed by `make install`."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The provisioning DVD: what its document says, and the ways on which it can be there or not.
+"""The provisioning DVD: the content of its document, and the ways in which it can be present or missing.
 
 `python3 -m tests.test_media IMAGE` mounts an image for real; the test runs that in a mount namespace of its own.
 """

@@ -1,7 +1,7 @@
-"""What is mounted somewhere in a guest is another's.
+"""Mounts inside a guest do not belong to it.
 
-`generalize` leaves it as it is and names it, in an image and on the running machine; and nothing writes into a file of
-the machine that is mounted over one of the image.
+`generalize` reports them and does not change them, in an image and on the running machine. Nothing writes to a host
+file that is mounted over one of the image.
 """
 
 import os

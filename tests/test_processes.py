@@ -1,6 +1,6 @@
-"""Other users at a first boot: whatever they call their processes, root starts, signals and trusts none of them.
+"""Other users at a first boot: whatever the names of their processes, root starts, signals and trusts none of them.
 
-Real processes of root and of a plain user, in a room whose process 1, files and loopback are its own.
+Real processes of root and of an ordinary user, in a room with its own process 1, files and loopback.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Whoever owns a folder of the guest swaps what is in it while we look, write or remove.
+"""The owner of a folder in the guest replaces its entries while we read, write or remove.
 
 Nothing outside is touched, read or waited for.
 

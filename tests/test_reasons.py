@@ -1,6 +1,6 @@
-"""Every failure of a boot is in one table, with what to do; README and man page say what that table says.
+"""Every failure of a boot is in one table, with a remedy; the man page is generated from that table.
 
-`python3 -m tests.test_reasons` prints the table as the README has it.
+`python3 -m tests.test_reasons` prints the table in Markdown.
 """
 
 import ast
@@ -50,7 +50,7 @@ FORMS = {
 
 
 def table() -> "List[str]":
-    """The table as the README has it."""
+    """The table in Markdown."""
     lines = ["| reason | what it means | what to do |", "|---|---|---|"]
     for row in (*ROWS, ANY):
         cell = " / ".join("`%s`" % reason for reason in row.reasons) if row is not ANY else "any other"

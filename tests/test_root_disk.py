@@ -1,6 +1,6 @@
-"""The root disk: which one it is and what is run to grow it; and for real, on an image file behind a loop device.
+"""The root disk: which one it is, and the tools that grow it; also for real, on an image file behind a loop device.
 
-`python3 -m tests.test_root_disk IMAGE` is the real part, to be run in a mount namespace of its own.
+`python3 -m tests.test_root_disk IMAGE` is the real part, for a mount namespace of its own.
 """
 
 import glob

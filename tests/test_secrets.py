@@ -1,4 +1,4 @@
-"""A first boot with a known password and known data: nothing of them is anywhere but in its place.
+"""A first boot with a known password and known data: they are nowhere but in their place.
 
 Here the guest is a scratch root and its tools are stand-ins, so that no root is needed; `tests.crash` does the same
 with a real Debian, and sees every program and every byte that is written.

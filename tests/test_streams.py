@@ -1,5 +1,5 @@
 """Standard input, output and error that are closed or full: an exit code and a line, never a traceback, and a boot
-does its work all the same."""
+still does its work."""
 
 import itertools
 import os

@@ -470,9 +470,9 @@ class Interrupting:
 
 
 class InterruptedTest(GuestTest):
-    """A signal may come between any two instructions, and what is cleaned up then must not take its place.
+    """A signal may come between any two instructions, and an error during the clean-up must not replace it.
 
-    So did a "Bad file descriptor" of a folder that was closed twice: `generalize` went on with a warning.
+    A folder that was closed twice once did that: `generalize` continued with a warning.
     """
 
     def test_every_instruction(self) -> None:

@@ -35,8 +35,8 @@ def find_passed_over(system: System) -> "List[str]":
 def find_danger(system: System, path: str) -> "Optional[Danger]":
     """Why root does not run a gate: somebody else could have written it. None if only root can.
 
-    A parent folder that a group may write to is accepted, because older Debian has /usr/local so. The folder of the
-    gates itself must not be.
+    A parent folder that a group may write to is accepted, because older Debian's /usr/local is one. The folder of the
+    gates itself must not be one.
     """
     own = system.path(FOLDER)
     for danger in find_dangers(system, path):
