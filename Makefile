@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Recipes have no logic: what needs some is in tests/ or build_zipapp.py.
+# `make` alone lists the targets. Recipes have no logic: that is in tests/ or build_zipapp.py.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -34,7 +34,7 @@ test: ## The whole suite, with one Python and nothing installed: no root, no net
 	$(PYTHON) -m tests
 
 .PHONY: test-user
-test-user: ## The suite as a plain user, from a checkout that only root may write to (root)
+test-user: ## The suite as an ordinary user, from a checkout that only root may write to (root)
 	sh tests/as_user.sh $(ONLY)
 
 .PHONY: hostile
@@ -42,7 +42,7 @@ hostile: ## The attacks that .github/SECURITY.md promises about, races for longe
 	$(PYTHON) -m tests.hostile $(ONLY)
 
 .PHONY: release-test
-release-test: ## Every proof that there is, one after another, with a table: hours (root, Debian packages)
+release-test: ## All tests, one after another, with a table: hours (root, Debian packages)
 	$(PYTHON) -m tests.everything $(ONLY)
 
 .PHONY: test-pythons
@@ -50,7 +50,7 @@ test-pythons: ## The suite on the oldest and the newest Python 3.6+ that is foun
 	$(PYTHON) -m tests.pythons $(ONLY)
 
 .PHONY: chaos
-chaos: ## First boots with random trouble, in virtual time: BOOTS=10000 SEED=1
+chaos: ## First boots with random faults, in virtual time: BOOTS=10000 SEED=1
 	$(PYTHON) -m tests.chaos $(BOOTS) $(SEED)
 
 .PHONY: fuzz
@@ -58,7 +58,7 @@ fuzz: ## Damaged input of every kind for MINUTES=1; a failing case can be replay
 	$(PYTHON) -m tests.fuzz $(MINUTES)
 
 .PHONY: crash
-crash: ## A boot in a Debian tree, killed at each of its system calls: POINTS=60 for so many (root, Debian packages)
+crash: ## A boot in a Debian tree, killed at each of its system calls: POINTS=60 for that many (root, Debian packages)
 	$(PYTHON) -m tests.crash --points $(POINTS)
 
 .PHONY: mutate

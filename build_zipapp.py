@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Builds dist/azure-provisioning: one executable file, byte for byte the same for the same tree.
+"""Builds dist/azure-provisioning: one executable file, by a reproducible build.
 
-Stored and not compressed, because small Pythons have no zlib; names sorted and times fixed, because people attest it.
-Before the archive is what a shell makes of the file: the choice of a Python, and the essential without one.
+The archive is not compressed, because minimal Pythons lack zlib; names are sorted and times fixed, because people
+attest the file. Before the archive is a shell script: it looks for a Python, and has the shell implementation.
 """
 
 import errno
@@ -16,10 +16,10 @@ import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "azure_provisioning"
-SCRIPTS = ("head.sh", "essential.sh")  # of src; the latter ends the script, so that no shell sees the archive
-OMITTED = ("completion.py", "manual.py")  # of the package: what is made here, beside the file
+SCRIPTS = ("head.sh", "essential.sh")  # of src; the latter ends with exit, so that no shell reads the archive
+OMITTED = ("completion.py", "manual.py")  # of the package: only used here, for the companions of the file
 MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py\Z")
-UNITS = (  # what the package asks for by name; the recipes are for a build machine, which has the checkout
+UNITS = (  # loaded by the package by name; the recipes are used on a build machine, which has the checkout
     "busybox/azure-provisioning.inittab",
     "dinit/azure-provisioning",
     "finit/azure-provisioning.conf",
@@ -35,12 +35,12 @@ UNITS = (  # what the package asks for by name; the recipes are for a build mach
     "systemd/azure-provisioning.service",
     "sysvinit/azure-provisioning",
 )
-DIGEST = b'\nDIGEST = ""'  # the line of the package that tells one build from another
-OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
+DIGEST = b'\nDIGEST = ""'  # the line of the package that identifies a build
+OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date in a zip
 
 
 def main() -> int:
-    """Build, and say what was built. 1: the checkout is not whole. 2: called with what it does not know."""
+    """Build, and print the result. 1: the checkout is incomplete. 2: usage error."""
     if sys.argv[1:]:
         print(__doc__, file=sys.stderr)
         return 2
@@ -59,21 +59,21 @@ def main() -> int:
 
 def companions(top, data):
     # type: (str, bytes) -> dict[str, str]
-    """What is released and packaged beside the file: ending to text. Made from what the file itself says."""
+    """The files that are released with it: {ending: text}, generated from the package."""
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.path.join(top, "src"))
     from azure_provisioning import completion, manual
 
-    digest = "%s  azure-provisioning\n" % hashlib.sha256(data).hexdigest()  # as `sha256sum -c` takes it
+    digest = "%s  azure-provisioning\n" % hashlib.sha256(data).hexdigest()  # in the format of `sha256sum -c`
     texts = {".sha256": digest, ".8": manual.man_page(), ".conf.5": manual.man_page_of_options()}
     texts.update({"." + shell: completion.completion(shell) for shell in completion.ENDINGS})
     return texts
 
 
 def build(top: str) -> bytes:
-    """The file's bytes, made from the checkout at `top`."""
+    """The content of the file, built from the checkout at `top`."""
     buffer = io.BytesIO()
-    for name in SCRIPTS:  # first, so that the offsets in the archive count them
+    for name in SCRIPTS:  # first, so that the offsets in the archive include them
         buffer.write(read(os.path.join(top, "src", name)))
     members, digest = {}, hashlib.sha256(buffer.getvalue())
     for name, path in sorted(contents(top)):
@@ -88,15 +88,15 @@ def build(top: str) -> bytes:
 
 
 def add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """Add a file in a form that depends on nothing but its name and content."""
+    """Add a file in a form that only depends on its name and content."""
     entry = zipfile.ZipInfo(name, OLDEST_DATE)
-    entry.create_system = 3  # Unix, also where this is not
+    entry.create_system = 3  # Unix, on any build machine
     entry.external_attr = 0o100644 << 16
     archive.writestr(entry, content)
 
 
 def read(path: str) -> bytes:
-    """The content of a regular file. Raises OSError for anything else: what a link leads to is not of the checkout."""
+    """The content of a regular file. Raises OSError for anything else: a link may lead out of the checkout."""
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
     with open(path, "rb") as file:
@@ -107,7 +107,7 @@ def contents(top):
     # type: (str) -> list[tuple[str, str]]
     """(name in the archive, path) of every module and every unit; the package's __main__ is the archive's.
 
-    By what they are called, so that what editors, merges and Python leave in a checkout stays out. Raises OSError.
+    Selected by name, so that files that editors, merges and Python leave in a checkout stay out. Raises OSError.
     """
 
     def fail(error: OSError) -> None:

@@ -1,12 +1,12 @@
 # shellcheck shell=sh disable=SC2012,SC2046,SC2086,SC2329 # words are wanted; `persist` calls functions by their names
-# -- The essential, for a machine without a Python that can run the rest. ----------------------------------------------
-# Identify, host keys, wait, name, account, SSH keys, right to become root, gates, Ready, once; with what a busybox has:
+# -- The shell implementation, for a machine without a Python that can run the rest. -----------------------------------
+# Identify, host keys, wait, name, account, SSH keys, right to become root, gates, Ready, once; with busybox's tools:
 # wget, curl or nc, and sed. Options, state and exit codes are those of the Python part. No password and no customData.
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin LC_ALL=C
 export AZURE_VM_ID AZURE_HOSTNAME AZURE_ADMIN_USER # for the programs in ready.d
 unset http_proxy all_proxy HTTP_PROXY ALL_PROXY && umask 022
-# What is missing, or was closed by the caller: else the next output, or the next file, would take its place.
+# Create /dev/null if it is missing, and open descriptors that the caller closed: a later file would get their numbers.
 [ -e /dev/null ] || mknod -m 666 /dev/null c 1 3
 true 2>/dev/null 3<&0 || exec </dev/null
 true 2>/dev/null 3>&1 || exec >/dev/null
@@ -14,29 +14,29 @@ true 3>&2 || exec 2>/dev/null
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning
 options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget
 logging='' reporting='' why='' stage='' first='' user='' stop=0
-address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, and perhaps a port
+address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, with an optional port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 has() { command -v "$1" >/dev/null; } # COMMAND
-seconds() { if read -r up _ 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi; } # nobody sets it
-say() { # one line of the story; what others wrote comes here only after a check of its characters
+seconds() { if read -r up _ 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi; } # not settable
+say() { # one line of the story; text from others must have been checked for its characters
 	printf '%s: %s\n' $agent "$*" >&2
 	[ -z "$logging" ] || printf '%s %s\n' "$(now)" "$*" >>$log
 }
-plain() { printf '%s' "$1" | tr -c " !#-%'-;=?-~" '?'; } # TEXT: without what ends a line, or is more in XML
-announce() { # a line that the serial console shows too; a terminal that takes none holds up nobody
+plain() { printf '%s' "$1" | tr -c " !#-%'-;=?-~" '?'; } # TEXT: without line ends and XML's special characters
+announce() { # a line that the serial console shows too, without waiting for its terminal
 	say "$@"
 	[ -t 2 ] || [ ! -c /dev/console ] || (printf '%s: %s\r\n' $agent "$*" >/dev/console) </dev/null >/dev/null 2>&1 &
 }
-option() { # KEY: what the options file has for it, the last time
+option() { # KEY: its last value in the options file
 	sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" $options 2>/dev/null | sed -n 's/[[:space:]]*$//; $p'
 }
-wants() { [ "$(option "$1")" != no ]; } # KEY: one that is on by itself
-within() { # SECONDS COMMAND...: its exit code; when the time is over it is killed
+wants() { [ "$(option "$1")" != no ]; } # KEY: an option that is on by default
+within() { # SECONDS COMMAND...: its exit code; it is killed after that time
 	span=$1 && shift
 	{ "$@" <&3 3<&- & } 3<&0
 	job=$!
-	# It looks itself whether the job has ended: a signal to a shell that has just been forked can be lost.
+	# The watcher checks by itself whether the job has ended: a signal to a shell just after its fork can be lost.
 	(
 		while [ "$span" -gt 0 ] && kill -0 $job; do sleep 1 && span=$((span - 1)); done
 		[ "$span" -gt 0 ] || kill -9 $job
@@ -47,17 +47,17 @@ within() { # SECONDS COMMAND...: its exit code; when the time is over it is kill
 	kill "$1" 2>/dev/null
 	return "$2"
 }
-replace() { # PATH [MODE]: stdin takes its place on disk, whole or not at all; its owner and mode stay, or it is root's
+replace() { # PATH [MODE]: write stdin to it, whole or not at all; keeps owner and mode, or with MODE belongs to root
 	spare=${1%/*}/.${1##*/}.$agent
 	mkdir -p "${1%/*}" && rm -f "$spare" && { [ -n "$2" ] || [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" &&
 		{ [ -z "$2" ] || { chown 0:0 "$spare" "${1%/*}" && chmod "$2" "$spare" && chmod go-w "${1%/*}"; }; } && sync &&
-		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter where something is mounted on it
+		{ mv -f "$spare" "$1" || cat "$spare" >"$1"; } && sync # the latter if something is mounted on it
 	set -- $? "$1"
 	rm -f "$spare"
 	! has restorecon || restorecon "$2"
 	return "$1"
 } 2>/dev/null
-edit() { # FILE SCRIPT...: what sed makes of it takes its place
+edit() { # FILE SCRIPT...: replace it by the output of sed
 	file=$1 && shift
 	sed "$@" "$file" >"$work/edited" && { cmp -s "$work/edited" "$file" || replace "$file" <"$work/edited"; }
 }
@@ -65,8 +65,8 @@ append() { # FILE LINE
 	grep '' "$1" >"$work/edited" || [ ! -s "$1" ] || return
 	echo "$2" >>"$work/edited" && replace "$1" <"$work/edited"
 }
-owner() { ls -ldn "$1" | sed 's/^[^ ]* *[0-9]* *\([0-9]*\) .*/\1/'; } # PATH: the number of the user whose it is
-guard() ( # PATH: false, with who, if others than root may write to it, to a folder above it or where its links lead
+owner() { ls -ldn "$1" | sed 's/^[^ ]* *[0-9]* *\([0-9]*\) .*/\1/'; } # PATH: the uid of its owner
+guard() ( # PATH: false, and says who, if others than root may write to it, a folder above it or a link's target
 	path=${1:-/}
 	set -f
 	[ "$path" = / ] || guard "${path%/*}" || exit
@@ -78,24 +78,24 @@ guard() ( # PATH: false, with who, if others than root may write to it, to a fol
 	set -- $(ls -ldn "$path" 2>/dev/null) # mode, number of names, owner, group
 	case $3:$1:$4:$path in
 	0:????????w*) echo "everybody may write to $path" && false ;;
-	0:-????w* | 0:d????w*:[1-9]*/ready.d) echo "the group $4 may write to $path" && false ;; # not of /usr/local
+	0:-????w* | 0:d????w*:[1-9]*/ready.d) echo "the group $4 may write to $path" && false ;; # but accepted for /usr/local
 	[!0:]*) echo "the user $3 may write to $path" && false ;;
 	esac
 )
 
-usable_id() { # stdin: the id in lower case, if it is one that tells VMs apart
+usable_id() { # stdin: the id in lower case, if it is unique to a VM
 	tr A-F a-f | grep '^[0-9a-f]\{8\}\(-[0-9a-f]\{4\}\)\{3\}-[0-9a-f]\{12\}$' | grep -v -e '^[0-]*$' -e '^[f-]*$'
 }
-fact() { [ ! -f $state ] || sed -n "s/^$1=//p" $state | sed -n '$p'; } # KEY: what the state has for it
-is_ours() { # [ID]: is it, or that of the state, this VM's? Generation 1 firmware swaps the bytes of three fields
+fact() { [ ! -f $state ] || sed -n "s/^$1=//p" $state | sed -n '$p'; } # KEY: its value in the state
+is_ours() { # [ID]: is it, or the state's, this VM's? Generation 1 firmware swaps the bytes of three fields
 	other=$(echo "$vm_id" | sed 's/^\(..\)\(..\)\(..\)\(..\)-\(..\)\(..\)-\(..\)\(..\)-/\4\3\2\1-\6\5-\8\7-/')
 	case $(echo "${1:-$(fact vm_id)}" | tr A-F a-f) in "$vm_id" | "$other") [ -n "$vm_id" ] ;; *) false ;; esac
 }
-as_azure() { # the VM's id as the portal has it: as IMDS wrote it once, else in the other byte order for generation 1
+as_azure() { # the VM's id as in the portal: as IMDS wrote it before, else in the other byte order for generation 1
 	if is_ours "$(fact vm_id_azure | grep . || echo -)"; then fact vm_id_azure
 	elif [ -d /sys/firmware/efi ]; then echo "$vm_id"; else echo "$other"; fi
 }
-note() { # KEY=VALUE...: write the facts down. From now on the state is about this VM, and what failed is forgotten
+note() { # KEY=VALUE...: record the facts. From now on the state is about this VM, and an earlier failure is dropped
 	if is_ours; then sed -e '/^error[_.]/d' -e "/^${1%%=*}=/d" $state
 	else
 		echo "vm_id=$vm_id"
@@ -105,12 +105,12 @@ note() { # KEY=VALUE...: write the facts down. From now on the state is about th
 		done
 	fi >"$work/facts"
 	printf '%s\n' "$@" >>"$work/facts"
-	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: what is done cannot be remembered'
+	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: the state cannot be saved'
 }
 
-bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: it notes the heads that a peer sends, which may never end
-ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 1 MiB: $status, $work/body. True for a whole 2xx
-	# Azure takes up to 30 s for an answer, and up to 60 for one to a report; in what is left of the deadline.
+bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: limits its log of headers, which a peer could send without end
+ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try, 1 MiB at most: $status, $work/body. True for a complete 2xx
+	# Azure takes up to 30 s for an answer, and up to 60 s to answer a report. The deadline limits both.
 	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST} limit=${4:+6}5
 	[ "$limit" != 5 ] || limit=35
 	left=$((stop - $(seconds))) who=WireServer cause=''
@@ -126,14 +126,14 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 1 MiB: $status, $work/body
 		nc)
 			printf '%s %s HTTP/1.0\r\nHost: %s\r\n' "${verb:-GET}" "$path" "$peer" >"$work/asked"
 			printf 'Content-Length: %d\r\n' ${#document} >>"$work/asked"
-			printf '%.0s%s\r\n' "$@" >>"$work/asked" # of each pair the second
+			printf '%.0s%s\r\n' "$@" >>"$work/asked" # the second of each pair
 			printf '\r\n%s' "$document" >>"$work/asked"
 			within $limit nc "${peer%:*}" "$port" <"$work/asked" ;;
 		esac 2>"$work/said"
 		echo $? >"$work/code"
 	} | head -c 1048576 >"$work/answer"
 	read -r code <"$work/code"
-	case $tool$code in # wget shows no head, and succeeds for 2xx alone: but busybox's follows redirects
+	case $tool$code in # wget prints no headers, and succeeds only for 2xx: but busybox's follows redirects
 	wget0) status=$((200 + 102 * ($(grep -c -e '^Connecting' -e '^Redirect' -e ' HTTP/1.. 3' "$work/said") > 1))) ;;
 	wget*) status=$(sed -n 's/.*[Re01] \([1-9][0-9][0-9]\)[: ].*/\1/p' "$work/said" | sed q) ;;
 	*) status=$(sed -n '1s/^HTTP.1.. \([1-9][0-9][0-9]\).*/\1/p' "$work/answer") ;;
@@ -146,10 +146,10 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try of 1 MiB: $status, $work/body
 	*) why="no answer from $who"
 		cause=$(tail -n 1 "$work/said" | tr -d '\n' | tr -cs 'A-Za-z0-9 .,:()-' '?' | head -c 120) ;;
 	esac
-	tools="${tools#* }$tool " # another may fare better
+	tools="${tools#* }$tool " # another tool may work better
 	return 1
 }
-persist() { # UNTIL AWAITED COMMAND...: again and again until it succeeds; false when the time is over
+persist() { # UNTIL AWAITED COMMAND...: repeat it until it succeeds; false when the time is up
 	stop=$1 awaited=$2 told='' noticed=$(seconds) && shift 2
 	until "$@"; do
 		[ "$(seconds)" -lt $((stop - 1)) ] || return 1
@@ -162,12 +162,12 @@ persist() { # UNTIL AWAITED COMMAND...: again and again until it succeeds; false
 	done
 }
 fetch_instance() {
-	case $api in 2021-0[3-8]*) extra='&extended=true' ;; *) extra='' ;; esac # with it IMDS answers all or nothing
+	case $api in 2021-0[3-8]*) extra='&extended=true' ;; *) extra='' ;; esac # with it IMDS answers with all data or fails
 	if ask "$imds" "/metadata/instance?api-version=$api$extra" 'Metadata: true'; then
 		grep -q '"compute" *:' "$work/body" && tail -c 3 "$work/body" | grep -q '}' && mv "$work/body" "$work/instance"
 		return
 	fi
-	[ "$status" = 400 ] || return 1 # else the next try is a version that older clouds know: the newest that it names
+	[ "$status" = 400 ] || return 1 # else try a version of older clouds next: the newest that the answer names
 	named=$(grep -o '"20[12][0-9]-[01][0-9]-[0-3][0-9]"' "$work/body" | tr -d '"' | sort |
 		grep -e '^2019-0[6-9]' -e '^2019-1' -e '^2020' -e '^2021-0[1-7]' | sed -n '$p')
 	case $api in
@@ -178,8 +178,8 @@ fetch_instance() {
 	esac
 	return 1
 }
-tells() { grep -q "\"$1\" *: *$2" "$work/instance"; } # KEY PATTERN: in what users wrote no quote stands alone
-fetch_value() { # PATH: that value of the instance, which tells that there is one: at most 16 KiB, in $work/value
+tells() { grep -q "\"$1\" *: *$2" "$work/instance"; } # KEY PATTERN: quotes in users' texts are escaped
+fetch_value() { # PATH: that value of the instance, which is known to exist: at most 16 KiB, in $work/value
 	set -- "/metadata/instance/compute/$1?api-version=$api&format=text"
 	persist $fetch_ends IMDS ask "$imds" "$1" 'Metadata: true' ||
 		fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
@@ -188,7 +188,7 @@ fetch_value() { # PATH: that value of the instance, which tells that there is on
 element() { # NAME CHARACTERS [WHERE]: the first such element of the goal state
 	sed -n "$3s/^\([A-Za-z]*:\)\{0,1\}$1> *\([$2]\{1,255\}\) *$/\2/p" "$work/lines" | sed q
 }
-report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quoting the goal state of this moment
+report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quoting the current goal state
 	ask "$wireserver" '/machine?comp=goalstate' 'x-ms-version: 2012-11-30' || return
 	tr '\r\n\t<' '   \n' <"$work/body" >"$work/lines"
 	incarnation=$(element Incarnation 0-9) container=$(element ContainerId A-Za-z0-9._-)
@@ -205,35 +205,35 @@ report() { # [PROBLEM]: one try to report Ready, or NotReady with a problem, quo
 		"<Health><GoalStateIncarnation>$incarnation</GoalStateIncarnation><Container>$container</Container></Health>"
 	case $status in 2??) say "Response: $status" ;; *) return 1 ;; esac
 }
-advise() { # REASON DETAILS: what to do, in the words of the README
+advise() { # REASON DETAILS: what to do, in the words of reasons.py
 	case $1:$2 in
 	'no usable ssh'*) echo "Pass the .pub file's content" ;;
 	'no usable'*:?*) advise "${2#problem=}" ;;
-	'no answer'* | 'half an'*) echo "Take the firewall of the image, or a route of your own for 169.254.169.254 or" \
-		"168.63.129.16, out of the way" ;;
+	'no answer'* | 'half an'*) echo "Remove the firewall rule or route of the image that blocks" \
+		"169.254.169.254 or 168.63.129.16" ;;
 	'http error 40'[13]*) echo "Create the VM without the Metadata Security Protocol (--enable-proxy-agent false), or" \
 		"put the proxy agent (GuestProxyAgent) into the image" ;;
-	'http error 4'[01][04]*) echo "See that the options imds and wireserver name this cloud's addresses; else redeploy" \
-		"the VM (az vm redeploy), which gives it another host" ;;
-	http*) echo "Restart the VM later. If it stays so, redeploy it (az vm redeploy), which gives it another host" ;;
-	unusable*) echo "Take the proxy or captive portal that is in between out of the way" ;;
-	*customData*) echo "See that the image's kernel has udf and iso9660 (azure-provisioning check), and create the VM" \
-		"anew; or set custom_data = no" ;;
+	'http error 4'[01][04]*) echo "Make sure that the options imds and wireserver name this cloud's addresses; else" \
+		"redeploy the VM (az vm redeploy), which moves it to another host" ;;
+	http*) echo "Restart the VM later, or redeploy it (az vm redeploy), which moves it to another host" ;;
+	unusable*) echo "Remove the proxy or captive portal in between" ;;
+	*customData*) echo "Make sure that the image's kernel has udf and iso9660 (azure-provisioning check), and create" \
+		"the VM again; or set custom_data = no" ;;
 	'failure to'*) echo "Make it writable before this runs, or give the image a larger disk" ;;
 	ready*problem=*) echo "chown root and chmod go-w; azure-provisioning check prints the commands" ;;
-	ready*) echo "Mend what it asks for: run it by hand to see that" ;;
+	ready*) echo "Run it by hand to see what it needs, and correct that" ;;
 	*username*) echo "Choose another with --admin-username" ;;
-	'the account'*) echo "Mend /etc/passwd, group, shadow or login.defs of the image, or the tool that is named; or bake" \
-		"the account in and set account = no" ;;
+	'the account'*) echo "Repair /etc/passwd, group, shadow or login.defs of the image, or the tool in the details; or" \
+		"add the account to the image and set account = no" ;;
 	'the ssh keys'*) echo "Remove it from the image" ;;
-	nobody*) echo "Mend the account in the image, or give the VM an SSH key" ;;
+	nobody*) echo "Repair the account in the image, or give the VM an SSH key" ;;
 	*curl*) echo "Put one of them into the image, or Python 3.6 or newer" ;;
-	*options*) echo "Install the distro's full python3, or take the option out" ;;
+	*options*) echo "Install the distro's full python3, or remove the option" ;;
 	python*) echo "Repair or reinstall python3" ;;
 	*) echo "See the log ($log)" ;;
 	esac
 }
-fail() { # REASON [KEY=VALUE [KEY=VALUE]]: tell state, Azure and console why this boot failed. The hook stays
+fail() { # REASON [KEY=VALUE [KEY=VALUE]]: report a failure to state, Azure and console. The hook stays
 	set -- "$1" "$(plain "$2")" "$(plain "$3")"
 	line="result=error|reason=$1|agent=$agent|vm_id=$(as_azure | grep . || echo unknown)"
 	line="$line|timestamp=$(now)${2:+|$2}${3:+|$3}"
@@ -243,9 +243,9 @@ fail() { # REASON [KEY=VALUE [KEY=VALUE]]: tell state, Azure and console why thi
 	announce "FAILED: $1${2:+ ($2${3:+, $3})}. $(advise "$1" "$2$3"). The next boot tries again"
 	exit 1
 }
-thrice() { "$@" || { sleep 2 && "$@"; } || { sleep 2 && "$@"; }; } # COMMAND...: what fails may do so for what passes
+thrice() { "$@" || { sleep 2 && "$@"; } || { sleep 2 && "$@"; }; } # COMMAND...: a failure may have a passing reason
 
-valid_name() { # stdin: the host name that it comes nearest to; empty if nothing of it is left
+valid_name() { # stdin: the valid host name nearest to it; empty if nothing is left of it
 	name=$(tr '\r\n' '  ' | sed -e 's/^ *//' -e 's/ *$//' -e 's/-*[^A-Za-z0-9.-][^A-Za-z0-9.]*/-/g' \
 		-e 's/[.-]*\.[.-]*/./g' -e 's/^[.-]*//' -e 's/\([^.]\{63\}\)[^.]*/\1/g' -e 's/-*\././g' -e 's/[.-]*$//')
 	while [ ${#name} -gt 64 ]; do name=${name%.*}; done
@@ -256,27 +256,27 @@ set_name() { # NAME: for the next boot, then in the kernel
 	echo "$1" | replace /etc/hostname || return
 	[ ! -e /etc/HOSTNAME ] && [ ! -e /etc/slackware-version ] || echo "$1" | replace /etc/HOSTNAME || return
 	say "hostname: $1"
-	# A chroot on another machine must not rename that machine; one with a name space of its own may.
+	# A chroot on another machine must not rename that machine; one with its own namespace may be renamed.
 	# shellcheck disable=SC3013 # every shell here has -ef
 	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
-started_with() { # NAME: what this variable of sshd's start is, where distros keep it
+started_with() { # NAME: the value of this variable in the files that distros start sshd with
 	sed -n "s/^$1=//p" /etc/default/ssh /etc/default/sshd /etc/sysconfig/sshd /etc/conf.d/sshd 2>/dev/null |
 		sed 's/ #.*//' | tr -d "\"'"
 }
-ask_sshd() { # OPTION...: what it prints; the folder that it insists on is made by what starts it, and that comes later
+ask_sshd() { # OPTION...: what it prints; its start, which comes later, makes the folder that it requires
 	for path in $(started_with SSHD_CONFIG) $(started_with cfgfile); do set -- -f "$path" "$@"; done
 	set -- $(started_with SSHD_OPTS) $(started_with OPTIONS) $(started_with command_args) "$@"
 	"$(command -v sshd)" "$@" 2>"$work/said" && return
 	path=$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")
 	[ -n "$path" ] && mkdir -p "$path" && "$(command -v sshd)" "$@" 2>/dev/null
 }
-served_keys() { # the paths of sshd's host keys, if it tells; it needs one to say anything, and none is in a new image
+served_keys() { # the paths of sshd's host keys, if it reports them; it needs a key to report anything
 	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" |
 		sed -n '/^hostkeyagent \//q; s/^hostkey \//\//p' | grep -v -x "$work/key"
 }
-make_host_keys() { # new ones, in place of the image's; an sshd that runs already takes them up
+make_host_keys() { # new ones, in place of the image's; a running sshd reads them again
 	if has sshd && has ssh-keygen; then
 		served=$(served_keys)
 		rm -f /etc/ssh/ssh_host_*key*
@@ -297,16 +297,16 @@ make_host_keys() { # new ones, in place of the image's; an sshd that runs alread
 	for kind in ed25519 ecdsa rsa; do dropbearkey -t $kind -f "/etc/dropbear/dropbear_${kind}_host_key"; done
 	ls /etc/dropbear/dropbear_*_host_key
 } </dev/null >/dev/null 2>&1
-find_account() { # $uid, $gid, $home and $shell, as passwd has them for $user; false if it has no such line
+find_account() { # $uid, $gid, $home and $shell of $user, from passwd; false if it has no such line
 	while IFS=: read -r login _ uid gid _ home shell; do [ "$login" != "$user" ] || return 0; done </etc/passwd
 	false
 }
-choose_shell() { # one that is here, and that /etc/shells knows if it knows any of those
+choose_shell() { # an installed one, which /etc/shells lists if it lists any of them
 	for path in /bin/bash /usr/bin/bash /bin/ash /bin/sh; do [ ! -x $path ] || echo $path; done >"$work/shells"
 	{ grep -x -F -f /etc/shells "$work/shells" || cat "$work/shells"; } 2>/dev/null | sed q
 }
 is_shell() { case $1 in '' | */nologin | */false | */sync | */true) false ;; *) [ -x "$1" ] ;; esac; } # PATH
-create_account() { # by the shadow suite, by busybox, or by the lines that those would write; the one in passwd is last
+create_account() { # with the shadow suite, busybox, or the lines that these would write; the one in passwd is last
 	[ -s /etc/passwd ] && [ -s /etc/group ] || return
 	gid=$(sed -n "s/^$pattern:[^:]*:\([0-9]*\).*/\1/p" /etc/group | sed q)
 	case $(readlink -f "$(command -v useradd || command -v adduser)") in # Debian's adduser asks questions
@@ -319,14 +319,14 @@ create_account() { # by the shadow suite, by busybox, or by the lines that those
 	[ -n "$gid" ] || append /etc/group "$user:x:$uid:" || return
 	append /etc/passwd "$user:x:$uid:${gid:-$uid}::/home/$user:$(choose_shell)"
 }
-uid_min() { # the first number that is a person's
+uid_min() { # the first uid for people's accounts
 	sed -n 's/^UID_MIN[[:space:]]*\([1-9][0-9]\{0,8\}\)$/\1/p' /etc/login.defs 2>/dev/null | grep -m 1 . || echo 1000
 }
-make_account() { # that a key lets in; one that is there is completed, and not replaced
+make_account() { # one that accepts a key login; an existing one is completed, not replaced
 	why='no tool makes it, and the accounts cannot be written'
 	find_account || { create_account && find_account; } || return
 	[ "$uid" -ge "$(uid_min)" ] && [ "$uid" != 65534 ] ||
-		fail 'unsupported admin username' "name=$user" 'problem=an account of the system has this name'
+		fail 'unsupported admin username' "name=$user" 'problem=a system account has this name'
 	why='the accounts cannot be written'
 	for name in wheel sudo adm systemd-journal; do
 		set -- "/^$name:/{/[:,]$pattern\$/!{/[:,]$pattern,/!{s/[^:]\$/&,/;s/\$/$user/;};};}"
@@ -340,7 +340,7 @@ make_account() { # that a key lets in; one that is there is completed, and not r
 	is_shell "$shell" || edit /etc/passwd "s|^\($pattern:.*:\)[^:]*\$|\1$(choose_shell)|" || return
 	make_home
 }
-make_home() { # from the skeleton, whole or not at all; in one that is there nothing is changed
+make_home() { # from the skeleton, whole or not at all; files in an existing one are not changed
 	why="not a usable home folder: $home"
 	case $home in /*[!/]) mkdir -p "${home%/*}" && why=$(guard "${home%/*}") ;; *) false ;; esac || return
 	why="the home folder cannot be made: $home"
@@ -353,9 +353,9 @@ make_home() { # from the skeleton, whole or not at all; in one that is there not
 	why="the home folder is another account's: $home" other=$(owner "$place")
 	[ "$other" = 0 ] || [ "$other" = "$uid" ] ||
 		{ ! grep -q "^[^:]*:[^:]*:$other:" /etc/passwd && chown "$uid:$gid" "$place"; } || return
-	chmod go-w "$place" # sshd refuses the keys in one that others may write to
+	chmod go-w "$place" # sshd refuses keys in a home that others may write to
 }
-is_whole() { # KIND BLOB: does this base64 hold the fields of such a key, each after its length, and nothing more?
+is_whole() { # KIND BLOB: does this base64 have the fields of such a key, each after its length, and nothing else?
 	case $1 in ssh-ed25519) left=2 ;; sk-ecdsa*) left=4 ;; *) left=3 ;; esac
 	case $2 in *[!A-Za-z0-9+/=]* | *=[!=]* | *===) return 1 ;; esac
 	[ $((${#2} % 4)) = 0 ] && [ "$(echo "$2" | base64 -d 2>/dev/null | tail -c +5 | head -c ${#1})" = "$1" ] || return
@@ -366,8 +366,8 @@ is_whole() { # KIND BLOB: does this base64 hold the fields of such a key, each a
 	done
 	[ $#:$left = 0:0 ]
 }
-read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each that is whole, in a line with its comment
-	set -f && kind='' whole='' # the words that follow are no patterns; a dot ends each line
+read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each complete key on a line with its comment
+	set -f && kind='' whole='' # no globbing of the words that follow; a dot ends each line
 	for word in $(tr '\r\t' '\n ' | tr -d '\000-\010\013-\037\177' | sed 's/$/ ./'); do
 		case $kind:$whole:$word in
 		-:*) [ "$word" != . ] || kind='' ;;
@@ -376,34 +376,34 @@ read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each that
 		*::ssh-ed25519 | *::ssh-rsa | *::ecdsa-sha2-nistp256 | *::ecdsa-sha2-nistp384 | *::ecdsa-sha2-nistp521 | \
 			*::sk-ssh-ed25519@openssh.com | *::sk-ecdsa-sha2-nistp256@openssh.com) kind=$word blob='' comment='' ;;
 		*:.) ;;
-		::*) kind=- ;; # options, or a kind that is not known: nothing of this line is taken
+		::*) kind=- ;; # options, or an unknown kind: the line is ignored
 		*) blob=$blob$word && ! is_whole "$kind" "$blob" || whole=yes ;;
 		esac
 	done
 	set +f
 }
-key_file() { # where this sshd, if it says so, and any other looks for the keys of $user
+key_file() { # the file in which this sshd looks for the keys of $user, or the default if sshd does not say
 	set -- $(ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" |
 		sed -n 's/^authorizedkeysfile //p') .ssh/authorized_keys
 	case $1 in none) return 1 ;; /* | %h*) ;; *) set -- "%h/$1" ;; esac
 	echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"
 }
-merge_keys() { # OLD-FILE NEW-FILE: the latter gets what is in the former, and those of $work/keys that are not
+merge_keys() { # OLD-FILE NEW-FILE: write the content of the old file, and the keys of $work/keys that it lacks
 	true >"$2"
 	[ ! -s "$1" ] || grep '' "$1" >"$2" || return
 	while read -r kind blob comment; do
 		grep -q "^[[:space:]]*${kind}[[:space:]]*$blob" "$2" || echo "$kind $blob${comment:+ $comment}" >>"$2" || return
 	done <"$work/keys"
 }
-put_keys() { # into the file that sshd reads; what is in it stays
+put_keys() { # into the file that sshd reads; its content stays
 	why='there is no such account'
 	find_account && file=$(key_file) || return
 	why="no place for keys: $file" place=$(cd -P "$home" && pwd -P) rest=${file#"$home"/}
-	if [ "$rest" = "$file" ]; then # it is not the user's
+	if [ "$rest" = "$file" ]; then # outside the home
 		mkdir -p "${file%/*}" && guard "${file%/*}" && merge_keys "$file" "$work/new" && replace "$file" 644 <"$work/new"
 		return
 	fi >/dev/null
-	# Made in a folder that is root's alone, and moved from there: no link is followed that the user may have made.
+	# Made in a folder that only root can use, then moved: no link that the user may have made is followed.
 	stage=${place%/*}/.keys.$agent
 	rm -rf "$stage" && mkdir -m 700 "$stage" && cd -P "$place" || return
 	while [ "$rest" != "${rest#*/}" ]; do
@@ -417,7 +417,7 @@ put_keys() { # into the file that sshd reads; what is in it stays
 	merge_keys "$stage/old" "$stage/new" && chown "$uid:$gid" "$stage/new" && chmod 600 "$stage/new" && sync &&
 		mv -f "$stage/new" "./$rest" && sync && rm -rf "$stage" && { ! has restorecon || restorecon -R "${place%/*}"; }
 }
-check_login() { # is $user, by the files as they are now, neither locked nor over, with every key where sshd looks?
+check_login() { # by the files as they are now: is $user not locked or expired, with every key where sshd looks?
 	why='the account is locked, or has no shell or home'
 	find_account && [ -d "$home" ] && is_shell "$shell" || return
 	set -- "$(cat /etc/shadow /etc/passwd 2>/dev/null | sed -n "s/^$pattern://p" | sed q)"
@@ -427,15 +427,15 @@ check_login() { # is $user, by the files as they are now, neither locked nor ove
 	why='the keys are not where sshd looks for them'
 	[ ! -s "$work/keys" ] || { merge_keys "$(key_file)" "$work/new" && cmp -s "$(key_file)" "$work/new"; }
 }
-is_sudo() { # PATH: what is called so may lead to doas, as Alpine's doas-sudo-shim does
+is_sudo() { # PATH: false if it leads to doas, as Alpine's doas-sudo-shim does
 	case $(readlink -f "$1") in '' | */doas) return 1 ;; esac
 	! head -c 2 "$1" | grep -q '^#!' || ! grep -q -w '^[^#]*doas' "$1"
 } 2>/dev/null
-becomes_root() { # COMMAND: does $user, by sudo or doas? True where that cannot be tried, too
+becomes_root() { # COMMAND: does $user, with sudo or doas? Also true if that cannot be tried
 	within 30 su -s /bin/sh -c true "$user" || return 0
 	within 30 su -s /bin/sh -c "$1 -n true" "$user"
 } </dev/null >/dev/null 2>&1
-is_granted() { # by the last of the rules that sudo lists for all commands; or if it lists none, by what it does
+is_granted() { # by the last rule that sudo lists for all commands, or by trying it if sudo lists none
 	within 30 sudo -n -l -U "$user" </dev/null >"$work/rights" 2>/dev/null
 	if grep -q -e 'following commands on ' -e 'is not allowed to ' "$work/rights"; then
 		case $(grep -e '^ *(ALL[ :)].*ALL$' -e '^ *(root[ :)].*ALL$' "$work/rights" | sed -n '$p') in
@@ -445,7 +445,7 @@ is_granted() { # by the last of the rules that sudo lists for all commands; or i
 		esac
 	else becomes_root sudo; fi
 }
-grant() { # the right to become root without a password, by sudo or doas
+grant() { # the right to become root without a password, with sudo or doas
 	why='sudo or doas does not take the rule' rule=/etc/sudoers.d/zz-$agent
 	if is_sudo "$(command -v sudo)"; then
 		case $user in *[!A-Z0-9_]*) set -- "$user" ;; *) set -- "\"$user\"" ;; esac # capitals alone are an alias
@@ -457,7 +457,7 @@ grant() { # the right to become root without a password, by sudo or doas
 		why='sudo does not go by the rule, perhaps as another one comes later' && is_granted
 	elif has doas; then
 		case $user in permit | deny | as | cmd | args | nopass | persist | nolog | keepenv | setenv) return 1 ;; esac
-		rule=/etc/doas.conf # Alpine's reads a folder, and then nothing else; the last rule that matches counts
+		rule=/etc/doas.conf # Alpine's doas reads only a folder, if it exists; the last matching rule counts
 		[ ! -d /etc/doas.d ] || ! grep -q /etc/doas.d "$(command -v doas)" || rule=/etc/doas.d/zz-$agent.conf
 		[ ! -e $rule ] || grep -v -x "permit nopass $pattern" $rule >"$work/rule" || [ $? = 1 ] || return
 		echo "permit nopass $user" >>"$work/rule" && doas -C "$work/rule" >/dev/null 2>&1 || return
@@ -467,7 +467,7 @@ grant() { # the right to become root without a password, by sudo or doas
 fetch_keys() { # the administrator's, at most 16, into $work/keys
 	number=0 count=$(grep -o '"keyData" *: *"[^"]' "$work/instance" | grep -c .)
 	while [ $number -lt "$count" ] && [ $number -lt 16 ]; do
-		[ $((number % 4)) != 1 ] || sleep 1 # IMDS answers 5 questions a second
+		[ $((number % 4)) != 1 ] || sleep 1 # IMDS answers 5 requests a second
 		fetch_value publicKeys/$number/keyData && read_keys <"$work/value" >>"$work/keys"
 		number=$((number + 1))
 	done
@@ -475,10 +475,10 @@ fetch_keys() { # the administrator's, at most 16, into $work/keys
 	[ "$count" != 0 ] || ! tells disablePasswordAuthentication '"\{0,1\}false' || ! wants password ||
 		fail 'nobody can log in' 'problem=a password takes Python, and there is no key'
 }
-apply() { # what Azure says of this VM; all is asked before anything is written
+apply() { # Azure's settings for this VM; everything is fetched before anything is written
 	! tells hasCustomData '"\{0,1\}true' || ! wants custom_data ||
 		fail 'failure to read customData while hasCustomData=true' 'problem=it takes Python'
-	pattern=$(printf '%s\n' "$user" | sed 's/\./\\./g') # of sed and grep
+	pattern=$(printf '%s\n' "$user" | sed 's/\./\\./g') # for sed and grep
 	printf '%s\n' "${user:-none}" | grep '^[A-Za-z0-9_][A-Za-z0-9_.-]\{0,63\}$' | grep '[^0-9]' | grep -q -v -x root ||
 		fail 'unsupported admin username' "name=$(echo "$user" | tr -cd 'A-Za-z0-9_.-' | head -c 64)"
 	[ -z "$user" ] || ! wants ssh_keys || fetch_keys
@@ -493,7 +493,7 @@ apply() { # what Azure says of this VM; all is asked before anything is written
 	say "account: $user, SSH keys: $(grep -c . "$work/keys")"
 	! wants sudo || grant || announce "warning: $user cannot become root: $why"
 }
-pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change is no condition that is met
+pass_gates() { # each program in ready.d, at most 5 minutes; one that others may change has failed
 	AZURE_VM_ID=$(as_azure) AZURE_HOSTNAME=$(cat /etc/hostname) AZURE_ADMIN_USER=$(fact user)
 	for gate in "/etc/$agent/ready.d"/*[!~]; do
 		name=$(plain "${gate##*/}")
@@ -507,12 +507,12 @@ pass_gates() { # each program in ready.d, at most 5 minutes; one that others may
 		say "$name: passed"
 	done
 }
-disable() { # the hook, by what `install` wrote down, in the way of each init system
+disable() { # the hook, from the record of `install`, as each init system does it
 	why=$(guard $folder/install) || { say "warning: the hook stays: $why" && return; }
 	[ "$(option every_boot)" = yes ] || sed -n 's/^link=\//\//p' $folder/install 2>/dev/null | while read -r link; do
 		case ${link##*/} in
-		"rc.$agent") [ -x "$link" ] && chmod a-x "$link" ;; # Slackware's own way
-		*$agent*) # runit watches its links, so there it is a file
+		"rc.$agent") [ -x "$link" ] && chmod a-x "$link" ;; # as Slackware does it
+		*$agent*) # runit watches its links, so it gets a file
 			if [ ! -f "$link/run" ]; then ls "$link" && rm "$link"
 			else [ ! -e "$link/down" ] && replace "$link/down" 644 </dev/null; fi ;;
 		*) grep "^# <<< $agent <<<" "$link" && edit "$link" "/^# >>> $agent >>>/,/^# <<< $agent <<</d" ;;
@@ -520,7 +520,7 @@ disable() { # the hook, by what `install` wrote down, in the way of each init sy
 	done
 	sync
 }
-tell_host_keys() { # by which a first login can be verified
+tell_host_keys() { # for checking a first login
 	for key in $(served_keys || ls /etc/ssh/ssh_host_*_key); do
 		[ ! -e "$key.pub" ] || ssh-keygen -l -f "$key.pub" | sed 's/^[0-9]* *//'
 	done
@@ -528,7 +528,7 @@ tell_host_keys() { # by which a first login can be verified
 		[ ! -e "$key" ] || dropbearkey -y -f "$key" | sed -n 's/^Fingerprint: //p'
 	done
 } 2>/dev/null
-release() { # a boot that waits for our word
+release() { # a boot that waits for us
 	[ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready
 	unset NOTIFY_SOCKET
 }
@@ -547,7 +547,7 @@ work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
 trap 'rm -rf "$work" ${stage:+"$stage"}' EXIT
 : >"$work/keys"
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
-trap 'say "interrupted; the next boot goes on from here"; exit 130' HUP INT TERM
+trap 'say "interrupted; the next boot continues"; exit 130' HUP INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)
@@ -569,7 +569,7 @@ deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900
 ends=$((started + deadline)) fetch_ends=$((started + deadline - (deadline < 240 ? deadline / 4 : 60)))
 case $(wget --version 2>&1) in *'GNU Wget'*) first=wget &&
 	wget='wget --no-config -nv -t 1 --max-redirect=0 --connect-timeout=5 --content-on-error' ;;
-*'server response'*) wget='wget -S' ;; esac # busybox's, which is never quiet of where it goes
+*'server response'*) wget='wget -S' ;; esac # busybox's always prints where it connects
 tools=$(for tool in curl $first nc wget; do ! has $tool || printf '%s ' $tool; done)
 [ -n "$tools" ] || { reporting=no && fail 'there is no curl, wget or nc'; }
 imds=$(option imds | grep "$address") || imds=169.254.169.254
@@ -578,7 +578,7 @@ case $mode in *=*) fail 'python is broken' "problem=${mode#*=}" ;; esac
 announce 'going on without Python: no password will be set, and no customData kept'
 for key in password password_login custom_data user_data; do
 	case $key=$(option $key) in
-	*=yes | *=run | *_data=keep) fail 'the options ask for what takes Python' "option=$key" ;;
+	*=yes | *=run | *_data=keep) fail 'the options need Python' "option=$key" ;;
 	esac
 done
 if ! is_ours || [ -z "$(fact configured_at)" ]; then

@@ -1,13 +1,13 @@
 #!/bin/sh
-# azure-provisioning: a zip of Python modules with a shell script before it. Python reads the zip; a shell these lines,
-# which find a Python by its name and hand it this file, and without one the essential, which follows. A Python that is
-# too old or too small hands the file back with `--without-python`, and a broken one with `--broken-python=ERROR`.
-is_new_enough() { # PYTHON: is it here, and is the name that it leads to of no version before 3.6?
+# azure-provisioning: a zip of Python modules after a shell script. Python reads the zip. A shell runs these lines. They
+# look for a Python by its name and start it with this file; without one the shell implementation below runs. A Python
+# that is too old or lacks modules returns with `--without-python`, a broken one with `--broken-python=ERROR`.
+is_new_enough() { # PYTHON: is it installed, and does its name, with links resolved, not belong to a version before 3.6?
 	command -v "$1" >/dev/null || return
 	case $(readlink -f "$(command -v "$1")") in *3.[0-5] | *3.[0-5]m | *python3[0-5]) false ;; esac
 }
 mode=--without-python
-# shellcheck disable=SC2034 # the script that follows has it
+# shellcheck disable=SC2034 # used by the script that follows
 case $1 in
 --without-python | --broken-python=*) mode=$1 && shift ;;
 *)

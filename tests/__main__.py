@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    """What is asked for on the command line."""
+    """The arguments on the command line."""
     parser = argparse.ArgumentParser(prog="python3 -m tests", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of a module, a class or a test: tests.test_state")
     parser.add_argument("-k", action="append", metavar="WORD", help="only tests whose full name contains WORD")
@@ -78,7 +78,7 @@ def arguments() -> argparse.Namespace:
 
 
 def keep_byte_code() -> None:
-    """Where the checkout may not be written, compile its modules once and not in every process (from 3.8 on)."""
+    """If the checkout may not be written, compile its modules once and not in every process (from 3.8 on)."""
     if not os.access(os.path.join(TOP, "tests"), os.W_OK):
         folder = os.path.join(server().folder, "byte-code")
         os.environ["PYTHONPYCACHEPREFIX"] = folder
@@ -93,12 +93,12 @@ def find_modules(*, attacks: bool = False) -> "List[str]":
 
 
 def load(names: "List[str]") -> "List[unittest.TestCase]":
-    """The tests of these names; what cannot be loaded is a test that fails."""
+    """The tests of these names; a name that cannot be loaded is a failing test."""
     return [test for name in names for test in flatten(unittest.defaultTestLoader.loadTestsFromName(name))]
 
 
 def split(tests: "List[unittest.TestCase]") -> "List[Group]":
-    """The groups, the longest first, so that none is begun late: each slow test by itself, and the rest by class."""
+    """The groups, the longest first, so that none starts late: each slow test by itself, the rest by class."""
     slow = sorted((test for test in tests if short(test) in SECONDS), key=lambda test: -SECONDS[short(test)])
     classes: "Dict[str, List[unittest.TestCase]]" = {}
     for test in tests:
@@ -109,7 +109,7 @@ def split(tests: "List[unittest.TestCase]") -> "List[Group]":
 
 
 def short(test: unittest.TestCase) -> str:
-    """The name of a test without the package's."""
+    """The name of a test without the package."""
     name = test.id()
     return name[len("tests.") :] if name.startswith("tests.") else name
 
@@ -122,7 +122,7 @@ def module_of(group: Group) -> str:
 
 
 def count(groups: "List[Group]") -> "Dict[str, int]":
-    """How many groups each module has."""
+    """The number of groups of each module."""
     found: "Dict[str, int]" = {}
     for group in groups:
         found[module_of(group)] = found.get(module_of(group), 0) + 1
@@ -144,7 +144,7 @@ def print_skips(outcomes: "List[Outcome]") -> None:
 
 
 def print_slowest(outcomes: "List[Outcome]") -> None:
-    """The tests that took longest."""
+    """The slowest tests."""
     slowest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:SHOWN]
     print("The slowest tests:")
     for outcome in slowest:

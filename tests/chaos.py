@@ -37,7 +37,7 @@ class Broken(Exception):
 
 
 def live(root: str, seed: int, counts: "Counter[str]") -> None:
-    """One VM, from its image to a boot that ends well. Raises Broken."""
+    """One VM, from its image to a successful boot. Raises Broken."""
     trouble = Trouble(seed)
     platform = Platform(trouble.faults)
     make_image(root)
@@ -74,7 +74,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
 
 
 def judge_end(system: System, platform: Platform, reports: List[str], code: int, unknown: int) -> str:
-    """What is wrong with how a boot ended; empty if nothing is. Of `unknown` reports nobody can know the answer."""
+    """What is wrong with the end of a boot; empty if nothing is. The fate of `unknown` reports cannot be determined."""
     ready = [report for report in platform.reports if "NotReady" not in report]
     failed = [report for report in reports if "NotReady" in report]
     if len(ready) > 1 + unknown and State(system).facts.get("ready_at"):
@@ -93,7 +93,7 @@ def judge_end(system: System, platform: Platform, reports: List[str], code: int,
 
 
 def judge_guest(system: System, story: str) -> str:
-    """What is wrong with the machine of a boot that ended well; empty if nothing is. A warning makes a lack honest."""
+    """What is wrong with the machine after a successful boot; empty if nothing is. A gap with a warning is accepted."""
     for path, count in (("/etc/passwd", 7), ("/etc/shadow", 9), ("/etc/group", 4), ("/etc/gshadow", 4)):
         rows = [line.split(":") for line in (system.read_text(path) or "").splitlines()]
         ours = [row for row in rows if row[0] == "azureuser"]
@@ -122,7 +122,7 @@ def judge_guest(system: System, story: str) -> str:
 
 
 def is_password(field: str) -> bool:
-    """Is this what the tool, or we, make of the DVD's password?"""
+    """Is this the hash that the tool, or we, make from the DVD's password?"""
     return field == HASH + PASSWORD[::-1].encode("utf-8").hex() or verify_sha512(PASSWORD.encode("utf-8"), field)
 
 
@@ -138,7 +138,7 @@ def make_image(root: str) -> None:
 
 
 def run(boots: int, first_seed: int) -> int:
-    """At least so many boots; returns the exit code, and prints the figures."""
+    """At least this many boots; returns the exit code, and prints the figures."""
     started = time.monotonic()
     counts: Counter[str] = collections.Counter()
     seed = first_seed

@@ -43,7 +43,7 @@ class Proved(NamedTuple):
 
 
 def main() -> int:
-    """Exit code 0 if all of them passed, 2 for a name that there is not."""
+    """Exit code 0 if all of them passed, 2 for an unknown name."""
     names = [name for name, _ in PROOFS]
     unknown = sorted(set(sys.argv[1:]) - set(names))
     if unknown:
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def prove(name: str, words: "List[str]") -> Proved:
-    """Run one of them; what it prints goes to a file of its own."""
+    """Run one of them; its output goes to its own file."""
     started = time.monotonic()
     path = os.path.join(TOP, FOLDER, name + ".log")
     with open(path, "wb") as log:
@@ -87,7 +87,7 @@ def row(one: Proved) -> str:
 
 
 def write_table(proved: "List[Proved]") -> None:
-    """Keep what is known so far: it may be stopped."""
+    """Write the results so far, in case it is stopped."""
     with open(os.path.join(TOP, TABLE), "w", encoding="utf-8") as table:
         table.write("".join(row(one) + "\n" for one in proved))
 

@@ -17,7 +17,7 @@ LONGEST = 60  # seconds, if nobody ends it
 
 
 def exchange(one: str, other: str) -> None:
-    """Once. Raises OSError: also where the C library or the file system has no such call."""
+    """Once. Raises OSError, also if the C library or the file system lacks the call."""
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "renameat2"):  # glibc before 2.28
         raise OSError(0, "no renameat2 in the C library")
@@ -28,7 +28,7 @@ def exchange(one: str, other: str) -> None:
 
 @contextmanager
 def exchanging(one: str, other: str) -> Iterator[None]:
-    """While this lasts, another process exchanges the two. Raises OSError where that cannot be done."""
+    """Meanwhile another process exchanges the two. Raises OSError if that is not possible."""
     exchange(one, other)
     exchange(one, other)
     child = subprocess.Popen([sys.executable, "-m", "tests.exchange", one, other], cwd=TOP, stdout=subprocess.PIPE)

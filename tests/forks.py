@@ -24,7 +24,7 @@ Group = Sequence[unittest.TestCase]
 
 
 class Fork:
-    """A group of tests, running."""
+    """A running group of tests."""
 
     def __init__(self, number: int, group: Group, limit: float) -> None:
         self.number, self.group = number, group
@@ -52,7 +52,7 @@ class Fork:
         self.unread = b""
 
     def read(self) -> bool:
-        """Take what it told; False if that was the last."""
+        """Read its results; False if that was the last."""
         data = self.reader.read(1 << 16)
         lines = (self.unread + (data or b"")).split(b"\n")
         self.unread = lines.pop()
@@ -67,7 +67,7 @@ class Fork:
         return bool(data)
 
     def end(self, problem: str = "") -> None:
-        """It has told the last, or is stopped for a `problem`, which is a failure of the test that runs."""
+        """It has sent the last result, or is stopped for a `problem`, which is a failure of the running test."""
         if problem:
             with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self.pid, signal.SIGKILL)
@@ -85,7 +85,7 @@ class Fork:
 
 
 class Recorder(unittest.TestResult):
-    """Tells each outcome as soon as it is known."""
+    """Sends each outcome as soon as it is known."""
 
     def __init__(self, tell: "Callable[[object], None]") -> None:
         super().__init__()
@@ -107,13 +107,13 @@ class Recorder(unittest.TestResult):
         self.running = ""
 
     def tell_outcome(self, name: str) -> None:
-        """A test may have failed or skipped some of its parts, and is counted once."""
+        """A test may have failed or skipped some of its parts, but is counted once."""
         word = FAILED if self.failed else SKIPPED if self.left_out else PASSED
         self.tell([name, word, time.monotonic() - self.started, self.failed or self.left_out])
         self.failed, self.left_out = [], []
 
     def note(self, test: Any, texts: "List[str]", text: str) -> None:
-        """Something about a test, a part of it, or, outside of all tests, its class."""
+        """Record something about a test, a part of it, or, outside of all tests, its class."""
         part = test.id()
         texts.append(text if part in ("", self.running) else "%s: %s" % (part, text))
         if not self.running:
@@ -145,7 +145,7 @@ class Recorder(unittest.TestResult):
 
 
 def run(group: Group, writer: int, printed: int) -> None:
-    """In the fork: run the tests, tell what comes of them. What they print without unittest's notice goes to a file."""
+    """In the fork: run the tests, and send the outcomes. Output that unittest does not capture goes to a file."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -48,15 +48,15 @@ PASSWORD = "correct horse battery"
 
 
 class TooSlow(BaseException):
-    """A case that is not over in time. No handler of the program may see it as an error of its own."""
+    """A case that exceeds its time. No handler of the program may treat it as an error of its own."""
 
 
 class Wrong(Exception):
-    """What came out is not what was promised."""
+    """The result violates a promise."""
 
 
 class Target(NamedTuple):
-    """Something that reads what others wrote: good inputs by the paths that they belong to, and what reads them."""
+    """Code that reads others' files: good inputs by their paths, and the function that reads them."""
 
     corpus: Dict[str, bytes]
     words: Tuple[bytes, ...]  # what this format is made of
@@ -81,7 +81,7 @@ class FuzzSystem(System):
         return self.connection
 
     def lay(self, path: str, data: bytes) -> None:
-        """Put a file there, without waiting for a disk."""
+        """Write a file, without waiting for the disk."""
         place = self.path(path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place, "wb") as file:
@@ -99,14 +99,14 @@ ODD = (
 
 
 def damage(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> bytes:
-    """The input with one to eight things changed in it."""
+    """The input with one to eight changes."""
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
         data = rng.choice(CHANGES)(data, words, rng)[:SIZE]
     return data
 
 
 def spot(data: bytes, rng: random.Random) -> Tuple[int, int]:
-    """A part of the input: mostly a small one."""
+    """A part of the input: usually a small one."""
     start = rng.randrange(len(data) + 1)
     return start, min(len(data), start + rng.choice((0, 1, 1, 2, 4, 16, 100, len(data))))
 
@@ -157,7 +157,7 @@ def swap_words(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> byt
 
 
 def damage_json(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> bytes:
-    """JSON whose values are others, and of other kinds."""
+    """JSON with other values, of other kinds."""
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -214,7 +214,7 @@ def run_imds(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) 
 
 
 def compare_json(data: bytes) -> None:
-    """Our reader says what the standard library's does, as long as it is within our bounds."""
+    """Our parser agrees with the standard library's, within our limits."""
 
     def refuse(word: str) -> float:
         raise ValueError(word)  # NaN and Infinity are no JSON (RFC 8259, 6)
@@ -286,7 +286,7 @@ def run_accounts(system: FuzzSystem, path: str, data: bytes, _rng: random.Random
         of_groups = [group.encode("ascii") + b":" for group in account.GROUPS]
         gone = [line for line in lines - set(there) if not line.startswith((USER.encode("ascii") + b":", *of_groups))]
         check(not gone, "lines are gone", name, gone)
-    check(account.ensure_account(system, USER) == USER + ": complete already", "not complete after the first time")
+    check(account.ensure_account(system, USER) == USER + ": already complete", "not complete after the first time")
     password.set_password(system, USER, Secret(PASSWORD))
     check(password.verify_sha512(PASSWORD.encode(), password_field(system, USER)), "the password does not open")
 
@@ -313,7 +313,7 @@ def run_sshd(system: FuzzSystem, path: str, data: bytes, rng: random.Random) -> 
 
 
 def run_lines(system: FuzzSystem, path: str, data: bytes, _rng: random.Random) -> None:
-    """Files of which we change a line or two."""
+    """Files in which we change a line or two."""
     lay_guest(system, path, data)
     hosts.resolve_own_name(system, "rehearsal", "image")
     hostname.write_name(system, "rehearsal")
@@ -330,7 +330,7 @@ def run_http(system: FuzzSystem, _path: str, data: bytes, rng: random.Random) ->
 
 
 class Connection:
-    """A peer that says these bytes, in parts of any size, after any time, and then closes, breaks or is silent."""
+    """A peer that sends these bytes, in parts of any size, after any time, and then closes, breaks or is silent."""
 
     def __init__(self, system: FuzzSystem, data: bytes, rng: random.Random) -> None:
         self.system, self.data, self.rng = system, data, rng
@@ -359,7 +359,7 @@ class Connection:
         return part
 
     def close(self) -> None:
-        """It does not mind."""
+        """Does nothing."""
 
 
 # -- what it is made of --------------------------------------------------------------------------------------------
@@ -394,7 +394,7 @@ def lay_guest(system: FuzzSystem, path: str, data: bytes) -> None:
 
 
 def words(text: bytes) -> "Tuple[bytes, ...]":
-    """What is between the bars."""
+    """The words between the bars."""
     return tuple(text.split(b"|"))
 
 
@@ -516,7 +516,7 @@ TARGETS: "Dict[str, Target]" = {
 
 
 def make_case(name: str, number: int) -> "Tuple[str, bytes, random.Random]":
-    """(which path, the damaged input, what else is left to chance) of a case."""
+    """(the path, the damaged input, other random choices) of a case."""
     rng = random.Random("%s:%d" % (name, number))
     target = TARGETS[name]
     path = rng.choice(sorted(target.corpus))
@@ -524,7 +524,7 @@ def make_case(name: str, number: int) -> "Tuple[str, bytes, random.Random]":
 
 
 def run_case(name: str, number: int, scratch: str) -> str:
-    """Run one case: "" if it was taken, the reason of the program's own error, or a traceback behind "FAILED"."""
+    """Run one case: "" if it was accepted, the reason of the program's own error, or "FAILED" with a traceback."""
     path, data, rng = make_case(name, number)
     root = os.path.join(scratch, "root")
     os.makedirs(os.path.join(root, "etc"))
@@ -574,7 +574,7 @@ def run(seed: int, ends: Callable[[int], bool]) -> int:
 
 
 def show(name: str, number: int, result: str) -> None:
-    """A case that failed: how to replay it, its input, and what came out."""
+    """A failed case: how to replay it, its input, and the result."""
     path, data, _ = make_case(name, number)
     print("python3 -m tests.fuzz --replay %s:%d" % (name, number))
     print("input%s, %d bytes: %r%s" % (" " + path, len(data), data[:SHOWN], "..." if len(data) > SHOWN else ""))
@@ -594,7 +594,7 @@ def replay(text: str) -> int:
 
 
 def bound_memory() -> None:
-    """More than MEMORY on top of what there is now, and Python raises MemoryError: a failed case."""
+    """If it uses more than MEMORY in addition, Python raises MemoryError: a failed case."""
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -602,7 +602,7 @@ def bound_memory() -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Exit code 0 if nothing but the program's own errors came out."""
+    """Exit code 0 if there were only errors of the program's own."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.fuzz", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("minutes", nargs="?", type=float, default=1.0)
     parser.add_argument("seed", nargs="?", type=int, default=None, help="default: another each time, printed")

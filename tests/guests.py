@@ -50,7 +50,7 @@ STATE = "/var/lib/azure-provisioning/state"
 
 
 class FastSystem(System):
-    """A guest whose seconds are short: `speed` of them pass in one second, in every sleep, timeout and deadline."""
+    """A guest whose seconds are short: `speed` of them pass in each real one, in every sleep, timeout and deadline."""
 
     def __init__(self, root: str, speed: float = 20.0) -> None:
         super().__init__(root)
@@ -64,7 +64,7 @@ class FastSystem(System):
         return lock
 
     def release_locks(self) -> None:
-        """What the end of a process does: the next boot in this one is not held up."""
+        """Release the locks, as the end of a process does, for the next boot in this process."""
         while self.locks:
             os.close(self.locks.pop())
 
@@ -90,7 +90,7 @@ class FastSocket(socket.socket):
 
 
 class GuestTest(unittest.TestCase):
-    """Has a scratch root, `self.system`, and what was written to the console, `self.story`."""
+    """Has a scratch root, `self.system`, and the console's output, `self.story`."""
 
     speed = 20.0  # of the guest's clock; a class whose tests wait for nothing is steadier with less
 
@@ -102,7 +102,7 @@ class GuestTest(unittest.TestCase):
         self.console = Console(self.stream)
 
     def open_root(self) -> None:
-        """A system on the root as it is now: one holds its root open, and would not see another in its place."""
+        """A system on the present root: an open one would not see a root that replaces it."""
         self.system = FastSystem(self.root, self.speed)
         self.addCleanup(self.system.release_locks)
 
@@ -135,7 +135,7 @@ class GuestTest(unittest.TestCase):
         self.system.write(OPTIONS, "".join("%s = %s\n" % option for option in sorted(options.items())))
 
     def boot(self, *, force: bool = False) -> int:
-        """One boot of the guest: the exit code that `run` would have."""
+        """One boot of the guest: the exit code of `run`."""
         try:
             boot = begin(self.system, self.console, force=force)
             return provision(boot) if boot else 0
@@ -153,14 +153,14 @@ class GuestTest(unittest.TestCase):
         return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
     def peer(self, *answers: "Answer") -> "ScriptedPeer":
-        """A peer on loopback that answers one connection after another with these; the last one is repeated."""
+        """A peer on loopback that answers each connection with the next of these; the last one is repeated."""
         peer = ScriptedPeer(answers)
         self.addCleanup(peer.close)
         return peer
 
 
 def asked(azure: FakeAzure) -> "Tuple[str, ...]":
-    """What was asked of Azure, in short: `imds 200`, `goalstate 200`, `health 410`."""
+    """The requests to Azure, in short: `imds 200`, `goalstate 200`, `health 410`."""
     kinds = {"/metadata/instance": "imds", "/machine?comp=goalstate": "goalstate", "/machine?comp=health": "health"}
     found = []
     for request in azure.requests:
@@ -173,7 +173,7 @@ Answer = Union[bytes, Callable[[socket.socket], None]]
 
 
 class ScriptedPeer:
-    """Takes connections on loopback, keeps what was asked, and answers with bytes or by calling a function."""
+    """Accepts connections on loopback, records the requests, and answers with bytes or by calling a function."""
 
     def __init__(self, answers: "Tuple[Answer, ...]", late: float = 0.0) -> None:
         self.late = late  # seconds until it listens; before, it refuses
@@ -221,7 +221,7 @@ class ScriptedPeer:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """A whole HTTP request: head, and as much body as it promises."""
+    """A whole HTTP request: head, and the announced body."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(4096)
@@ -301,7 +301,7 @@ sys.exit(cli.main(%(argv)r))
 def start_story(
     root: str, *argv: str, speed: float = 20.0, prepare: "Optional[Callable[[], object]]" = None
 ) -> "subprocess.Popen[str]":
-    """The command line `argv` in a process of its own, for which the scratch root is the running machine."""
+    """The command line `argv` in a separate process, for which the scratch root is the running machine."""
     code = STORY % {"top": TOP, "root": root, "speed": speed, "argv": list(argv)}
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -314,20 +314,20 @@ def start_story(
 
 
 def heed_signals() -> None:
-    """For the start of a child: it does not ignore what nohup or a shell's background has ignored."""
+    """For the start of a child: it does not inherit signals ignored by nohup or a shell's background."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
 def catches(pid: int, number: int) -> bool:
-    """Has a process a handler of its own for a signal?"""
+    """Does a process handle a signal itself?"""
     with open("/proc/%d/status" % pid) as file:
         caught = re.findall(r"(?m)^SigCgt:\s*([0-9a-f]+)$", file.read())
     return bool(int(caught[0], 16) >> number - 1 & 1)
 
 
 def wait_until(condition: "Callable[[], object]", seconds: float = 10.0) -> bool:
-    """Wait for a condition; False if it did not come true in time."""
+    """Wait for a condition; False if it did not become true in time."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:

@@ -1,4 +1,4 @@
-"""Images for the tests: what each init system puts into one as far as we look at it, and the built file run on them."""
+"""Images for the tests: the files of each init system, as far as we read them, and the built file run on them."""
 
 import os
 import shutil
@@ -445,19 +445,19 @@ SUPPORTED = {
 
 
 def built_file() -> str:
-    """The product, built once for this run of the suite, outside the checkout."""
+    """The product, built once in this run of the suite, outside the checkout."""
     return server().path
 
 
 def call(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Result:
-    """Run a program without input and with next to no environment. The built file is not loaded anew for it."""
+    """Run a program without input and with almost no environment. The built file is loaded only once."""
     if list(argv[:4]) == [sys.executable, "-I", "-S", built_file()] and not any(map(is_read_at_start, environment)):
         return server().call(argv[4:], seconds, dict(ENVIRONMENT, **environment))
     return call_anew(argv, seconds, **environment)
 
 
 def call_anew(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Result:
-    """The same in a process that has loaded nothing, whatever the program is."""
+    """The same in a new process, whatever the program is."""
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -535,13 +535,13 @@ class ImageTest(GuestTest):
         self.fill(IMAGES[name])
 
     def do_what_is_left(self) -> None:
-        """What a person does after `install` where s6-frontend enables services."""
+        """What a user does after `install` if s6-frontend enables services."""
         current = "/etc/s6/repo/sources/current"
         if self.system.exists(current):
             self.fill({current + "/active/azure-provisioning": "-> ../../.atomics/azure-provisioning"})
 
     def empty(self) -> None:
-        """Remove all that is in the root."""
+        """Remove everything in the root."""
         shutil.rmtree(self.root)
         os.mkdir(self.root)
         self.open_root()
@@ -559,7 +559,7 @@ class ImageTest(GuestTest):
         return result
 
     def refused(self, *arguments: str, code: int = 1) -> str:
-        """The one line with which a command on the root is refused, with this exit code and nothing changed."""
+        """The one line of a refused command on the root, with this exit code and nothing changed."""
         before = listing(self.root)
         result = self.refused_or_not(*arguments)
         self.assertEqual(result.code, code, result)
@@ -578,17 +578,17 @@ class ImageTest(GuestTest):
         return self.system.read(path, limit=1 << 24)
 
     def make_program(self, path: str) -> None:
-        """Let everybody execute the file at a path in the root."""
+        """Make the file at a path in the root executable."""
         os.chmod(self.system.path(path), 0o755)
 
     def mode_at(self, path: str) -> int:
-        """The mode of what lies at a path in the root."""
+        """The mode of a file in the root."""
         found = self.system.stat(path)
         assert found is not None, path
         return stat.S_IMODE(found.st_mode)
 
     def hook(self) -> "Tuple[Optional[str], List[str]]":
-        """(mechanism, links) as `status` would tell."""
+        """(mechanism, links) as in `status`."""
         from azure_provisioning.init.table import find_hook
 
         return find_hook(self.system)

@@ -16,7 +16,7 @@ from . import TOP
 
 
 def main() -> int:
-    """Exit code 0 if none of them complains."""
+    """Exit code 0 if none of them reports anything."""
     scratch = tempfile.mkdtemp(prefix="azure-provisioning-lint-")
     try:
         tools = install_tools(scratch)
@@ -54,18 +54,18 @@ def install_tools(scratch: str) -> str:
 
 
 def workflows() -> List[str]:
-    """The workflows, named: actionlint finds them by itself only in a clone, and not in an unpacked archive."""
+    """The workflows by name: actionlint finds them itself only in a clone, not in an unpacked archive."""
     return sorted(glob.glob(os.path.join(TOP, ".github", "workflows", "*.yml")))
 
 
 def run(argv: List[str]) -> bool:
-    """One check, shown; True if it is content."""
+    """Run one linter, and show it; True if it passes."""
     print("==", " ".join([os.path.basename(argv[0])] + argv[1:]), flush=True)
     return subprocess.call(argv, cwd=TOP) == 0
 
 
 def check_units(scratch: str) -> bool:
-    """Is systemd content with the unit? The programs that it names are put into a root of its own for the question."""
+    """Does systemd accept the unit? The programs that it names are put into a root for this."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         print("== systemd-analyze is missing: the unit is not checked; install the package systemd")

@@ -114,7 +114,7 @@ xmlns="http://schemas.microsoft.com/windowsazure"><HostName>rehearsal</HostName>
 
 
 class Case(NamedTuple):
-    """An image, what Azure asks for, and what is asked of the machine afterwards."""
+    """An image, Azure's request, and the checks of the machine afterwards."""
 
     setup: str  # for the tree's shell; PUBLIC is the key that Azure gives
     key: bool = True
@@ -130,7 +130,7 @@ class Case(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What became of it."""
+    """The result."""
 
     code: int
     story: str
@@ -151,7 +151,7 @@ def find_tree(*programs: str) -> "Optional[Path]":
 
 
 def play(tree: Path, program: str, case: Case) -> Found:
-    """Boot the tree once more, as this case has it, and log in from outside."""
+    """Boot the tree again for this case, and log in from outside."""
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-lockout-") as scratch:
         place = Path(scratch)
         (place / "disk").mkdir()

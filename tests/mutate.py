@@ -419,7 +419,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
 
 
 class Copies:
-    """Temporary copies of the checkout, one a thread."""
+    """Temporary copies of the checkout, one for each thread."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -433,7 +433,7 @@ class Copies:
         return str(self.mine.top) + "/checkout"
 
     def run(self, test: str) -> Tuple[str, str]:
-        """("passed", "failed" or "skipped", what was printed) of a test in the copy of this thread."""
+        """("passed", "failed" or "skipped", the output) of a test in the copy of this thread."""
         try:
             done = subprocess.run(
                 [sys.executable, "-B", "-m", "tests", "tests.test_" + test],
@@ -453,7 +453,7 @@ class Copies:
         return "skipped" if closing.group(1) == "0" else "passed", printed
 
     def try_one(self, mutation: Mutation) -> Tuple[str, str]:
-        """("passed" if a test notices, "failed" or "skipped", why)."""
+        """("passed" if a test detects it, "failed" or "skipped", why)."""
         place = place_of(self.top(), mutation)
         with open(place, encoding="utf-8") as file:
             before = file.read()
@@ -480,7 +480,7 @@ class Copies:
 
 
 def main() -> int:
-    """Exit code 0 if every mutation was noticed; a row each, and the last line counts them."""
+    """Exit code 0 if every mutation was detected; a row for each, and the last line counts them."""
     started, words = time.monotonic(), sys.argv[1:]
     chosen = [one for one in MUTATIONS if not words or any(word in one.name for word in words)]
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -515,7 +515,7 @@ def place_of(top: str, mutation: Mutation) -> str:
 
 
 def parse(place: str, text: str) -> str:
-    """Why a mutated file would be noticed by anybody; empty if it is as good as before to who only reads it."""
+    """Why any test would detect a mutated file; empty if it is valid code."""
     if place.endswith(".py"):
         try:
             compile(text, place, "exec")
@@ -534,7 +534,7 @@ def write(place: str, text: str) -> None:
 
 
 def unlikely(mutations: "Tuple[Mutation, ...]" = MUTATIONS) -> "List[str]":
-    """Those whose old text is not there exactly once, or whose tests do not exist: looked at by the suite itself."""
+    """Those whose old text does not occur exactly once, or whose tests do not exist: checked by the suite itself."""
     problems = []
     for one in mutations:
         with open(place_of(TOP, one), encoding="utf-8") as file:

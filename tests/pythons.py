@@ -59,7 +59,7 @@ print(digest.hexdigest())
 
 
 def main() -> int:
-    """Exit code 0 if all that was run passed, and all of them make the same file."""
+    """Exit code 0 if everything passed, and all of them build the same file."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.pythons", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="the whole suite on each of them")
     parser.add_argument("--others", action="store_true", help="not on the Python that runs this, which had its turn")
@@ -106,7 +106,7 @@ def make_the_same(pythons: List[str]) -> bool:
 
 
 def find_pythons() -> Dict[Tuple[int, ...], str]:
-    """One interpreter for each minor version from 3.6 on: on PATH, in a pyenv, and the one that this runs on."""
+    """One interpreter for each minor version from 3.6 on: on PATH, in a pyenv, and the running one."""
     found: Dict[Tuple[int, ...], str] = {}
     for path in find_candidates():
         version = ask_version(path)
@@ -116,7 +116,7 @@ def find_pythons() -> Dict[Tuple[int, ...], str]:
 
 
 def find_another() -> Optional[str]:
-    """An interpreter of another minor version than the one that this runs on, from 3.6 on: the first that is found."""
+    """The first interpreter of another minor version than the running one, from 3.6 on."""
     for path in find_candidates():
         version = ask_version(path)
         if version >= (3, 6) and version[:2] != sys.version_info[:2]:
@@ -125,7 +125,7 @@ def find_another() -> Optional[str]:
 
 
 def find_candidates() -> List[str]:
-    """Where there may be an interpreter, the one that this runs on first."""
+    """Possible paths of an interpreter, the running one first."""
     candidates = [sys.executable]
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         candidates += matching(folder, r"python3(\.\d+)?$")
@@ -143,7 +143,7 @@ def matching(folder: str, pattern: str) -> List[str]:
 
 
 def ask_version(path: str) -> Tuple[int, ...]:
-    """The version of an interpreter; (0,) for what is none, such as the shim of a version that is not chosen."""
+    """The version of an interpreter; (0,) for anything else, such as the shim of a version that is not selected."""
     code = "import sys; print('%d %d %d' % sys.version_info[:3])"
     try:
         child = subprocess.run([path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)

@@ -25,7 +25,7 @@ NEEDED = {"mkosi": ("mkosi", "debootstrap", "systemd-nspawn"), "docker": ("mmdeb
 
 
 def main() -> int:
-    """Exit code 0 if every image that was asked for came out, and would come up."""
+    """Exit code 0 if every requested image was built, and would come up."""
     wanted = sys.argv[1:] or list(BUILDS)
     if set(wanted) - set(BUILDS):
         print("there are: %s" % " ".join(BUILDS))
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def make(name: str) -> bool:
-    """Make one image in a folder of its own, and look at it; True if all is well."""
+    """Build one image in its own folder, and check it; True if it passes."""
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-recipe-") as scratch:
         folder = Path(scratch)
         program = folder / "azure-provisioning"
@@ -57,7 +57,7 @@ def make(name: str) -> bool:
 
 
 def run(folder: Path, *argv: str) -> None:
-    """Run a command in the folder; what it prints goes to the log there. Raises CalledProcessError."""
+    """Run a command in the folder; its output goes to the log there. Raises CalledProcessError."""
     with open(folder / "log", "ab") as log:
         subprocess.run(argv, cwd=str(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
 

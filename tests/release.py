@@ -27,7 +27,7 @@ UNRELEASED = "## Unreleased\n"
 
 
 class Place(NamedTuple):
-    """A line that has the version, as a pattern of what comes before it; there are `lines` of them."""
+    """A line with the version, with a pattern of the text before it; there are `lines` of them."""
 
     path: str
     before: str
@@ -43,7 +43,7 @@ PLACES = (
 
 
 class Refused(Exception):
-    """Why there is no release, and what to do."""
+    """Why there is no release, with a remedy."""
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def release(version: str, tests: "List[str]") -> None:
-    """The whole of it. Raises Refused."""
+    """All steps. Raises Refused."""
     old = present_version()
     if not re.fullmatch(VERSION, version):
         raise Refused("%r is no version. Give three numbers, as in 1.2.3" % version)
@@ -109,7 +109,7 @@ def present_version() -> str:
 
 
 def numbers(version: str) -> "Tuple[int, ...]":
-    """What versions are compared by."""
+    """The key by which versions are compared."""
     return tuple(int(number) for number in version.split("."))
 
 
@@ -131,7 +131,7 @@ def set_version(old: str, version: str, when: datetime.datetime) -> None:
 
 
 def email_date(when: datetime.datetime) -> str:
-    """As Debian's changelog has it; in English whatever the locale is."""
+    """In Debian's changelog format; in English in any locale."""
     return email.utils.format_datetime(when.replace(microsecond=0))
 
 
@@ -176,7 +176,7 @@ def build(version: str) -> None:
 
 
 def git(*words: str) -> str:
-    """What git prints. Raises Refused with its reason."""
+    """The output of git. Raises Refused with its error."""
     try:
         done = subprocess.run(
             ["git"] + list(words), cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE

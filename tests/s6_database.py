@@ -1,4 +1,4 @@
-"""A database as s6-rc-compile writes it, as far as we look at it: the names in resolve.cdb, in the format of cdb(5)."""
+"""A database as s6-rc-compile writes it, as far as we read it: the names in resolve.cdb, in the format of cdb(5)."""
 
 import struct
 from typing import Dict, List, Sequence

@@ -1,4 +1,4 @@
-"""A password and data that a VM gets along, and all the forms in which they must be seen nowhere else."""
+"""The password and the data of a VM, and all the forms in which they must not appear anywhere else."""
 
 import base64
 import urllib.parse
@@ -28,7 +28,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def forms(secret: bytes) -> "Set[bytes]":
-    """The secret as it may be hidden: as text, or encoded; of base64 what is the same wherever it begins."""
+    """The forms of the secret: as text, or encoded; of base64 the part that is the same at any offset."""
     text = secret.decode("utf-8")
     found = {secret, secret.hex().encode(), secret.hex().upper().encode()}
     found |= {urllib.parse.quote(text, safe=safe).encode() for safe in ("", "/")}

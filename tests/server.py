@@ -110,7 +110,7 @@ class Server:
         build_zipapp.write(self.path, build_zipapp.build(TOP))
 
     def start(self) -> None:
-        """Start the process; who calls before it is ready waits."""
+        """Start the process; calls before it is ready wait."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(self.folder + "/socket")
             listener.listen(128)
@@ -157,19 +157,19 @@ _servers: "List[Server]" = []
 
 
 def is_read_at_start(variable: str) -> bool:
-    """Does an interpreter ask its environment for it before it runs anything?"""
+    """Does an interpreter read this environment variable before it runs anything?"""
     return variable.startswith(("LC_", "LANG", "PYTHON"))
 
 
 def server() -> Server:
-    """The one of this run of the suite."""
+    """The server of this run of the suite."""
     if not _servers:
         _servers.append(Server())
     return _servers[0]
 
 
 def text_of(descriptor: int) -> str:
-    """All that was written to a file that is still open."""
+    """The content of a file that is still open."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     with os.fdopen(os.dup(descriptor), "rb") as file:
         return file.read().decode("utf-8", "replace")

@@ -105,7 +105,7 @@ json.dump(found, sys.stdout)
 
 
 class Told(NamedTuple):
-    """What came of one boot."""
+    """The outcome of one boot."""
 
     code: int
     out: str
@@ -117,7 +117,7 @@ class Told(NamedTuple):
 
     @property
     def asked(self) -> "List[str]":
-        """What was asked of Azure, in short: `imds 200`, `goalstate 200`, `health 410`; see `values` for the rest."""
+        """The requests to Azure, in short: `imds 200`, `goalstate 200`, `health 410`; see `values` for the rest."""
         found = []
         for _, target, _, _, status in self.requests:
             if not target.startswith(VALUES):
@@ -127,7 +127,7 @@ class Told(NamedTuple):
 
     @property
     def values(self) -> "List[str]":
-        """The single values of the instance that were asked for: `name 200`, `publicKeys/0/keyData 404`."""
+        """The requested single values of the instance: `name 200`, `publicKeys/0/keyData 404`."""
         asked = [(target, status) for _, target, _, _, status in self.requests if target.startswith(VALUES)]
         return ["%s %d" % (target[len(VALUES) :].partition("?")[0], status) for target, status in asked]
 
@@ -150,7 +150,7 @@ class ShellTest(BuiltTest):
         self.fill(MACHINE)
 
     def furnish(self, busybox: str) -> None:
-        """A busybox with all its applets but those that speak HTTP; the libraries of this machine, to be mounted."""
+        """A busybox with all applets except HTTP clients; the libraries of this machine, to be mounted."""
         for folder in ("bin", "dev", "proc", "run", "tmp", "etc", "usr/local/sbin", "usr/bin"):
             os.makedirs(os.path.join(self.root, folder), exist_ok=True)
         for name in ("usr/lib", "usr/lib64", "lib", "lib64"):
@@ -169,7 +169,7 @@ class ShellTest(BuiltTest):
         self.choose(self.shell, *self.clients)
 
     def choose(self, shell: str, *clients: str) -> None:
-        """Make `shell` the tree's /bin/sh, and give it these `clients` to speak HTTP with. Skips what is not here."""
+        """Make `shell` the tree's /bin/sh, and give it these HTTP `clients`. Skips if one is not installed."""
         for word in (shell,) + clients:
             if find(word) is None:
                 self.skipTest("no %s here: the file was not tried with it" % word)
@@ -183,7 +183,7 @@ class ShellTest(BuiltTest):
         self.place(shell, "/bin/sh")
 
     def hasten(self, times: int = 3) -> None:
-        """Let time pass faster for the script in this tree, which has nothing to do but wait for some of it."""
+        """Make time pass faster for the script in this tree, which has nothing else to wait for."""
         with open(self.root + PROGRAM, "rb") as file:
             script, found, rest = file.read().partition(BEGINNING.encode("ascii"))
         self.assertTrue(found, "the script does not begin as it did")
@@ -228,7 +228,7 @@ class ShellTest(BuiltTest):
         )
 
     def play(self) -> "List[Told]":
-        """Play what was added; what came of each."""
+        """Run the added boots; returns their outcomes."""
         cases, self.cases = json.dumps(self.cases), []
         byte_code = os.environ.get("PYTHONPYCACHEPREFIX")  # which -I does not let it see
         kept = ["-X", "pycache_prefix=" + byte_code] if byte_code else []
@@ -246,13 +246,13 @@ class ShellTest(BuiltTest):
         return [Told(*told) for told in json.loads(done.stdout)]
 
     def boot(self, *argv: str, **settings: object) -> "Told":  # type: ignore[override]
-        """Play one boot."""
+        """Run one boot."""
         self.add(*argv, **settings)  # type: ignore[arg-type]
         return self.play()[0]
 
 
 class EssentialTest(ShellTest):
-    """A machine with a boot hook, and what is to be true of it after its first boot."""
+    """A machine with a boot hook, and what must be true after its first boot."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -266,7 +266,7 @@ class EssentialTest(ShellTest):
         return state
 
     def check_ready(self, told: Told, incarnation: int = 1) -> None:
-        """One report of Ready was accepted, and nothing is left but what should be."""
+        """One report of Ready was accepted, and only what should be left is."""
         self.assertEqual((told.code, told.out), (0, ""), told)
         self.assertEqual(told.reports, [READY % incarnation])
         self.assertTrue(self.state().has("ready_at", VM_ID))
@@ -280,7 +280,7 @@ class EssentialTest(ShellTest):
 
 
 def find(program: str) -> "Optional[str]":
-    """Where a program of this machine is; for `busybox wget`, the busybox that has it."""
+    """The path of a program of this machine; for `busybox wget`, the busybox that has it."""
     if not program.startswith("busybox "):
         return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     busybox = shutil.which("busybox")

@@ -35,7 +35,7 @@ class Killed(BaseException):
 
 
 class Trouble:
-    """What will go wrong in one life of a VM; all of it follows from the seed."""
+    """The faults in one life of a VM; all of them follow from the seed."""
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -47,14 +47,14 @@ class Trouble:
 
     @staticmethod
     def _moods(rng: random.Random) -> List[str]:
-        """How the tools that are run one after another behave in one boot; afterwards they work."""
+        """How tools behave in turn during one boot; afterwards they work."""
         if rng.random() > 0.5:
             return []
         return [rng.choice(("", "", "fails", "lies", "half", "hangs", "killed", "missing")) for _ in range(12)]
 
     @staticmethod
     def _window(rng: random.Random) -> Tuple[int, int]:
-        """The writes, by number, that find the disk full."""
+        """The writes, by number, that find a full disk."""
         if rng.random() > 0.25:
             return (0, 0)
         first = rng.randrange(1, 30)
@@ -62,7 +62,7 @@ class Trouble:
 
 
 class VirtualSystem(System):
-    """One boot of a guest: its clock moves only when it waits, and its disk and power may fail it."""
+    """One boot of a guest: its clock only moves when it waits, and its disk and power may fail."""
 
     def __init__(self, root: str, platform: Platform, trouble: Trouble, boot: int) -> None:
         super().__init__(root)
@@ -80,7 +80,7 @@ class VirtualSystem(System):
         self.failures = 0  # of tools, in this boot
 
     def point(self) -> None:
-        """A place where the power may go."""
+        """A point at which the power may fail."""
         self.points += 1
         if self.points == self.dies_at:
             raise Killed
@@ -92,7 +92,7 @@ class VirtualSystem(System):
         return taken
 
     def power_off(self) -> None:
-        """What the kernel lets go of when this boot is over."""
+        """What the kernel releases at the end of this boot."""
         for lock in self.locks:
             os.close(lock)
         shutil.rmtree(self.root + "/run", ignore_errors=True)
@@ -125,7 +125,7 @@ class VirtualSystem(System):
         secret: bytes = b"",
         environment: Optional[Dict[str, str]] = None,
     ) -> Tuple[int, str]:
-        """Run a stand-in: it works, or does what the seed has for it."""
+        """Run a stand-in: it works, or does what the seed demands."""
         self.point()
         mood = self.moods.pop(0) if self.moods else ""
         self.failures += bool(mood)
@@ -143,7 +143,7 @@ class VirtualSystem(System):
         return {"half": 1, "killed": -9}.get(mood, 0), printed or ""
 
     def put(self, path: str, data: str) -> None:
-        """What a tool writes: in one step, as they all do, by the guest's clock, and not by our own door."""
+        """Write as a tool does: in one step, by the guest's clock, and not through our own code."""
         place = self.path(path)
         with open(place + ".tool", "w", encoding="utf-8") as file:
             file.write(data)
@@ -152,7 +152,7 @@ class VirtualSystem(System):
         self.point()
 
     def put_line(self, path: str, line: str) -> None:
-        """A line in the place of those of the same name; a file that is not there is none of the tool's business."""
+        """Replace the lines of the same name by this one; a missing file is ignored."""
         old = super().read(path)
         if old is not None:
             name = line.partition(":")[0] + ":"
@@ -193,7 +193,7 @@ Tool = Callable[[VirtualSystem, Sequence[str], bytes, bool], Optional[str]]
 
 
 def useradd(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool) -> None:
-    """In the order of the shadow suite; half of it leaves its lock, and a file that it was writing."""
+    """In the order of the shadow suite; if interrupted, it leaves its lock, and a file that it was writing."""
     name = argv[-1]
     if not system.exists("/home"):
         os.mkdir(system.path("/home"))
@@ -245,7 +245,7 @@ def sudo(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool)
 
 
 def nothing(_system: VirtualSystem, _argv: Sequence[str], _secret: bytes, _half: bool) -> None:
-    """A tool that only looks."""
+    """A tool that only reads."""
 
 
 TOOLS: Dict[str, Tool] = {
@@ -301,7 +301,7 @@ class VirtualConnection:
         return data[:size]
 
     def close(self) -> None:
-        """The platform does not mind."""
+        """Does nothing."""
 
 
 RESET = b"\0reset"
@@ -327,19 +327,19 @@ class VirtualClient:
         self.delay = 0.0
 
     def wait(self, seconds: float) -> bool:
-        """What the handler calls when it makes the client wait."""
+        """Called by the handler to make the client wait."""
         self.delay += seconds
         return False
 
     def setsockopt(self, *_: object) -> None:
-        """The option is the one that makes a close a reset."""
+        """The option that turns a close into a reset."""
 
     def close(self) -> None:
         self.events.append((self.delay, RESET))
 
 
 def answer(platform: Platform, request: bytes) -> List[Tuple[float, bytes]]:
-    """What the fake Azure's real handler sends for a request, each part after a number of seconds."""
+    """The output of the fake Azure's real handler for a request, each part after a number of seconds."""
     client = VirtualClient(request)
     platform.closing = client  # type: ignore[assignment]
     Handler(client, ("127.0.0.1", 1), platform)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which skips are well: such a test runs elsewhere, and where is said here. Any other skip fails CI."""
+"""The accepted skips: such a test runs elsewhere, and the list says where. Any other skip fails CI."""
 
 import os
 from typing import Dict, List
@@ -52,7 +52,7 @@ AS_PLAIN_USER: "Dict[str, str]" = {
 
 
 def judge(outcome: Outcome, *, none: bool = False) -> Outcome:
-    """The outcome, failed if it is a skip that is not on the list; with `none`, if it is any."""
+    """The outcome, failed if it is an unlisted skip; with `none`, if it is any skip."""
     if outcome.word != SKIPPED:
         return outcome
     unknown = outcome.texts if none else find_unknown(outcome.texts)
@@ -63,6 +63,6 @@ def judge(outcome: Outcome, *, none: bool = False) -> Outcome:
 
 
 def find_unknown(reasons: "List[str]") -> "List[str]":
-    """Those that are not on the list for the user who runs this."""
+    """The unlisted ones for the present user."""
     known = (*ANYBODY, *(AS_ROOT if os.geteuid() == 0 else AS_PLAIN_USER))
     return [reason for reason in reasons if not reason.startswith(known)]

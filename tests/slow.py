@@ -1,4 +1,4 @@
-"""Which tests take long: they are begun first, each by itself, so that the suite does not end with one alone."""
+"""The slow tests: they start first, each by itself, so that the suite does not end with a single one."""
 
 from typing import Dict
 

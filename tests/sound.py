@@ -1,4 +1,4 @@
-"""An image that lacks nothing, as far as `check` looks, and tests that take something from it."""
+"""An image that lacks nothing that `check` looks for, and tests that remove something from it."""
 
 import gzip
 import os
@@ -72,7 +72,7 @@ for _name in ("binascii", "pyexpat", "select", "math", "fcntl", "sys", "time", "
 
 
 def cpio(*names: str) -> bytes:
-    """An archive with empty files of these names, in the form of an initramfs."""
+    """An archive with empty files of these names, in the format of an initramfs."""
     data = b""
     for name in (*names, "TRAILER!!!"):
         size = len(name) + 1
@@ -83,7 +83,7 @@ def cpio(*names: str) -> bytes:
 
 
 def modules(*names: str) -> "List[str]":
-    """Where an initramfs has these modules."""
+    """The paths of these modules in an initramfs."""
     return ["usr/lib/modules/%s/kernel/%s.ko.xz" % (KERNEL, DRIVERS[name]) for name in names]
 
 
@@ -103,7 +103,7 @@ class CheckTest(ImageTest):
         self.start()
 
     def start(self) -> None:
-        """The image as it was."""
+        """Restore the image."""
         shutil.rmtree(self.root)
         if self.template:
             shutil.copytree(self.template, self.root, symlinks=True)
@@ -135,11 +135,11 @@ class CheckTest(ImageTest):
                 os.unlink(place)
 
     def findings(self, name: str) -> "List[Finding]":
-        """What is said of one thing."""
+        """The findings with an id."""
         return [finding for finding in check.check(self.system) if finding.id == name]
 
     def good(self, name: str, pattern: str = ".") -> None:
-        """All that is said of it is well."""
+        """All findings with this id are ok."""
         found = self.findings(name)
         self.assertEqual({finding.level for finding in found}, {"ok"}, found)
         self.assertRegex(" ".join(finding.message for finding in found), pattern)
@@ -152,7 +152,7 @@ class CheckTest(ImageTest):
         files: "Optional[Dict[str, str]]" = None,
         gone: "Sequence[str]" = (),
     ) -> str:
-        """From an image that lacks nothing, this change makes one finding of this level; returns the remedy."""
+        """Starting from a complete image, this change causes one finding of this level; returns the remedy."""
         self.start()
         self.good(name)
         self.gone(*gone)

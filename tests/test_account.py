@@ -1,4 +1,4 @@
-"""The administrator's account: what is in the files afterwards, on every road and after every interruption."""
+"""The administrator's account: the content of the files afterwards, with every tool and after every interruption."""
 
 import os
 import stat
@@ -45,7 +45,7 @@ class AccountTest(ToolTest):
         return self.line("/etc/shadow").split(":")[1]
 
     def snapshot(self) -> "List[Tuple[str, int, bytes]]":
-        """Everything that is in the root: (path, mode, content)."""
+        """Everything in the root: (path, mode, content)."""
         found = []
         for folder, _, names in os.walk(self.root):
             for name in [""] + names:
@@ -62,7 +62,7 @@ class AccountTest(ToolTest):
 
 
 class FilesTest(AccountTest):
-    """The road that every image has."""
+    """Without tools, as possible in every image."""
 
     def test_new_account(self) -> None:
         said = ensure_account(self.system, NAME)
@@ -98,11 +98,11 @@ class FilesTest(AccountTest):
     def test_again_changes_nothing(self) -> None:
         ensure_account(self.system, NAME)
         before = self.snapshot()
-        self.assertEqual(ensure_account(self.system, NAME), "azureuser: complete already")
+        self.assertEqual(ensure_account(self.system, NAME), "azureuser: already complete")
         self.assertEqual(self.snapshot(), before)
 
     def test_killed_anywhere(self) -> None:
-        """Stop at each change of a file, and begin again: nothing is there twice, and the end is the same."""
+        """Stop at each change of a file, and start again: nothing is added twice, and the result is the same."""
         ensure_account(self.system, NAME)
         whole = [(path[len(self.root) :], mode, data) for path, mode, data in self.snapshot()]
         for count in range(200):
@@ -203,7 +203,7 @@ class StoppingSystem(FastSystem):
 
 
 class HalfMadeTest(AccountTest):
-    """What useradd writes after passwd, when it was interrupted in between."""
+    """What an interrupted useradd has written after passwd."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -319,10 +319,10 @@ class ExistingTest(AccountTest):
 
 
 class ToolRoadTest(AccountTest):
-    """What the distro's own tools are asked, and what is mended after them."""
+    """How the distro's own tools are called, and what is completed after them."""
 
     def add_line(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
-        """Do what useradd and adduser do, as far as we look at it."""
+        """Do what useradd and adduser do, as far as we check it."""
         name = argv[-1]
         group = "" if "-g" in argv or "-G" in argv else "%s:x:1000:\n" % name
         line = "%s:x:1000:1000::/home/%s:/bin/sh\n" % (name, name)
@@ -399,7 +399,7 @@ class ToolRoadTest(AccountTest):
 
 
 class DirectoryTest(AccountTest):
-    """Users that a directory has, and no file: the name service is asked before one of their numbers is taken."""
+    """Users of a directory that are in no file: the name service is asked before one of their numbers is used."""
 
     def getent(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
         if self.hangs:
@@ -423,7 +423,7 @@ class DirectoryTest(AccountTest):
         self.assertEqual(self.made(), (1002, 1002))
 
     def test_group_that_an_interrupted_tool_left(self) -> None:
-        """Its number is a user's of the directory."""
+        """Its number belongs to a user of the directory."""
         self.fill({"/etc/group": (self.text("/etc/group") or "") + NAME + ":x:1000:\n"})
         self.assertEqual(self.made(), (1002, 1000))
 
@@ -445,7 +445,7 @@ class DirectoryTest(AccountTest):
 
 
 class LeftoversTest(AccountTest):
-    """Locks of tools that were interrupted."""
+    """Locks of interrupted tools."""
 
     TOOL = "Name:\tpasswd\nUid:\t1000\t0\t0\t0\n"  # which a user may call
 
@@ -477,7 +477,7 @@ class LeftoversTest(AccountTest):
         self.assertIsNotNone(find_account(self.system, NAME))
 
     def test_shape(self) -> None:
-        """What a tool would have left, to the byte, goes; what only has its name stays, and holds up nobody."""
+        """Exactly what a tool would have left is removed; other files of that name stay, and block nobody."""
         self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/status": self.TOOL})
         backup = "root:x:0:0:root:/root:/bin/zsh\nann:x:1001:1001::/home/ann:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n"
         half = IMAGE["/etc/passwd"][:-20]
@@ -551,7 +551,7 @@ class LeftoversTest(AccountTest):
             self.assertEqual(self.text(path), "78")
 
     def test_open_and_claimed(self) -> None:
-        """A half-written file that somebody has open, and the claim of a process that lives, are left alone."""
+        """An open half-written file, and the claim of a live process, are not touched."""
         self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/fd/3": "-> /etc/group+"})
         self.fill({"/proc/77/status": self.TOOL})
         self.leave("/etc/passwd.77", "77", 5.0)

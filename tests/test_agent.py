@@ -1,4 +1,4 @@
-"""Agents and accounts on a running guest: taken out by its own tools, and by hand where those do not do it."""
+"""Agents and accounts on a running guest: removed by its own tools, or by hand where the tools do not do it."""
 
 import os
 from typing import List, Tuple
@@ -39,7 +39,7 @@ MANAGERS = {
 
 
 class LiveSystem(ToolSystem):
-    """One that is running."""
+    """The running machine."""
 
     @property
     def live(self) -> bool:
@@ -53,7 +53,7 @@ class AgentTest(ToolTest):
         self.fill({"/etc/runlevels/default/waagent": "-> /etc/init.d/waagent"})
 
     def take_out(self, system: ToolSystem) -> int:
-        """Take the agents out; how many things failed."""
+        """Remove the agents; returns how many changes failed."""
         plan = Plan(system)
         plan_agents(plan, True)
         self.assertEqual(plan.problems, [])
@@ -73,7 +73,7 @@ class AgentTest(ToolTest):
                 self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
     def test_every_folder_that_starts_one(self) -> None:
-        """Where an agent is found to be enabled, this takes it out."""
+        """Where an agent is enabled, this disables it."""
         self.system.unlink("/etc/runlevels/default/waagent")
         boot = {"/etc/dinit.d/boot": "waits-for.d = boot.d\n", "/etc/dinit.d/waagent": "type = process\n"}
         for path, files in (
@@ -113,7 +113,7 @@ class AgentTest(ToolTest):
         self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
 
     def test_package_that_stays(self) -> None:
-        """That is told, counts as undone, and nothing starts the agent any more."""
+        """It is reported, counts as a failure, and nothing starts the agent any more."""
         self.tools.add("apk", lambda argv, _: (0, MANAGERS["apk"][1]) if "info" in argv else (1, "ERROR: locked\n"))
         self.assertEqual(self.take_out(self.tools), 1)
         self.assertIn("could not purge the package walinuxagent", self.story)
@@ -121,7 +121,7 @@ class AgentTest(ToolTest):
         self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
 
     def test_second_tool(self) -> None:
-        """apt-get refuses all work where some other package lacks what it depends on."""
+        """apt-get refuses to work if another package lacks a dependency."""
         self.tools.add("dpkg-query", lambda *_: (0, "waagent: %s\n" % WAAGENT))
         self.tools.add("apt-get", lambda *_: (100, "E: Unmet dependencies.\n"))
         self.tools.add("dpkg")
@@ -166,7 +166,7 @@ class AccountTest(ToolTest):
         return plan.carry_out(self.console)
 
     def tool(self, code: int) -> "Tuple[List[List[str]], object]":
-        """A tool that removes the line of passwd, if its exit code says so."""
+        """A tool that removes the line of passwd if its exit code is 0."""
         seen: "List[List[str]]" = []
 
         def run(argv: "List[str]", _: bytes) -> "Tuple[int, str]":

@@ -1,5 +1,4 @@
-"""What `check` says, what `rehearse` shows and what the boot then does are the same, image by image, with a Python and
-without one."""
+"""`check`, `rehearse` and the boot agree, image by image, with and without a Python."""
 
 import json
 import os
@@ -25,7 +24,7 @@ LOGIN = {
 
 
 class Outcome(NamedTuple):
-    """What comes of a first boot, as each of the three has it."""
+    """The outcome of a first boot, according to each of the three."""
 
     ready: bool
     account: bool
@@ -37,7 +36,7 @@ class AgreementTest(ShellTest):
     places = [sys.base_prefix] if sys.base_prefix != "/usr" else []
 
     def make(self, name: str, python: bool, files: "Optional[Dict[str, str]]" = None) -> None:
-        """The image called `name`, that could boot: with a busybox and a real shell, and perhaps with a Python."""
+        """The bootable image called `name`: with busybox and a real shell, with or without a Python."""
         shutil.rmtree(self.root)
         os.mkdir(self.root)
         self.furnish(find("busybox") or "")
@@ -57,7 +56,7 @@ class AgreementTest(ShellTest):
                 os.chmod(place, 0o755)
 
     def asked(self, *words: str) -> "Dict[str, str]":
-        """The level of each finding of `check`; of several about the same the worst."""
+        """The level of each finding of `check`; the worst of several with one id."""
         levels: "Dict[str, str]" = {}
         for finding in json.loads(cli("check", "--json", "--root", self.root).out):
             found = [levels.get(finding["id"], "ok"), finding["level"]]
@@ -65,7 +64,7 @@ class AgreementTest(ShellTest):
         return levels
 
     def checked(self) -> Outcome:
-        """As `check` has it."""
+        """According to `check`."""
         levels = self.asked()
         able = levels["python"] != "error" and levels["account"] == "ok"
         return Outcome(
@@ -73,7 +72,7 @@ class AgreementTest(ShellTest):
         )
 
     def rehearsed(self) -> Outcome:
-        """As `rehearse` shows it."""
+        """According to `rehearse`."""
         told = cli("rehearse", "--root", self.root)
         self.assertNotIn("Traceback", told.err)
         if "Health: Ready\n" in told.out:
@@ -91,7 +90,7 @@ class AgreementTest(ShellTest):
         )
 
     def booted(self, argv: "List[str]") -> Outcome:
-        """As it is."""
+        """According to a boot."""
         self.add(*argv, fresh=False)
         told = self.boot_told = self.play()[0]
         return Outcome(
@@ -102,7 +101,7 @@ class AgreementTest(ShellTest):
         )
 
     def compare(self, python: bool, files: "Optional[Dict[str, str]]" = None) -> None:
-        """Install, ask all three, and boot what the hook calls."""
+        """Install, compare all three, and boot what the hook calls."""
         installed = cli("install", "--root", self.root)
         checked, rehearsed = self.checked(), self.rehearsed()
         hook = [os.path.realpath(sys.executable), "-I", "-S"] if python else ["/bin/sh"]

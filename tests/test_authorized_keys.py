@@ -1,4 +1,4 @@
-"""SSH keys: what is read from a text, which file they go to, and that nobody leads the way elsewhere."""
+"""SSH keys: what is read from a text, which file they go to, and that nobody can redirect them."""
 
 import base64
 import os
@@ -31,7 +31,7 @@ FILE = "/home/azureuser/.ssh/authorized_keys"
 
 
 def wrap(key: str, width: int, end: str) -> str:
-    """The key with line ends inside its blob, as some editors and templates leave it."""
+    """The key with line ends inside its blob, as some editors and templates produce it."""
     kind, text = key.split()
     return kind + " " + end.join(text[place : place + width] for place in range(0, len(text), width))
 
@@ -132,7 +132,7 @@ class AuthorizeTest(ToolTest):
         self.assertEqual(self.looks("/home/azureuser"), (0o755, self.uid))
 
     def test_present(self) -> None:
-        """Only a line that sshd takes as this key without options counts, and the first of its lines."""
+        """Only a line without options that sshd accepts for this key counts, and only the first of its lines."""
         other = RSA + " "
         for line, present in (
             (ED, True),
@@ -173,7 +173,7 @@ class AuthorizeTest(ToolTest):
                     self.assertEqual(authorize(self.system, "azureuser", [ED]), "0 added to " + FILE)
 
     def test_limited(self) -> None:
-        """sshd goes by the first line: ours goes before one with options, which is told of without its values."""
+        """sshd uses the first line: ours goes before one with options, which is reported without its values."""
         command = 'no-pty,command="echo \\"a, b\\" hunter2 ssh-rsa",from="10.*"'
         for text, told in (
             (command + " " + ED, "no-pty, command, from"),
@@ -199,7 +199,7 @@ class AuthorizeTest(ToolTest):
                 self.assertIn(ED, (self.text(FILE) or "").split("\n"))
 
     def test_openssh_reads_lines_as_we_do(self) -> None:
-        """ssh-keygen skips options as sshd does."""
+        """ssh-keygen skips options like sshd."""
         if shutil.which("ssh-keygen") is None:
             self.skipTest("no ssh-keygen here: how OpenSSH itself reads the lines was not compared")
         pieces = ["", " ", "\t", "# ", "x", "x,y ", '"', '\\"', "\\", 'c="a b" ', 'c="a\\"b" ', 'c="a,', "\xa0"]
@@ -261,7 +261,7 @@ class AuthorizeTest(ToolTest):
             authorize(self.system, "azureuser", [ED])
 
     def test_home_elsewhere(self) -> None:
-        """A link that root made is followed, inside the root; one in a folder that others may write to is not."""
+        """A link made by root is followed, inside the root; one in a folder that others may write to is not."""
         os.rename(self.root + "/home", self.root + "/data")
         os.symlink("/data", self.root + "/home")
         authorize(self.system, "azureuser", [ED])
@@ -315,13 +315,13 @@ class AuthorizeTest(ToolTest):
             authorize(self.system, "azureuser", [ED])
 
     def test_include_that_is_no_path(self) -> None:
-        """Found by tests.fuzz: to match it would have taken minutes."""
+        """Found by tests.fuzz: matching it would have taken minutes."""
         self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/%s*\n" % ("[" * 300000), "/etc/ssh/x": ""})
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/authorized_keys") or "")
 
     def test_blanks_without_end(self) -> None:
-        """Found by tests.fuzz: quadratic, and so minutes."""
+        """Found by tests.fuzz: quadratic time, and so minutes."""
         self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/a%sb\n" % ("\t" * 300000)})
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/a") or "")
@@ -365,7 +365,7 @@ class AuthorizeTest(ToolTest):
             self.assertIn("lport=%s," % port, self.tools.ran_words()[0])
 
     def test_sshd_without_host_keys(self) -> None:
-        """9.3 and later tell with -G, but then not for a user: -C is an error with it."""
+        """9.3 and later answer with -G, but not for a user: -C is then an error."""
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if argv[1:] != ["-G"]:
@@ -383,7 +383,7 @@ class AuthorizeTest(ToolTest):
         self.assertEqual(self.text("/home/azureuser/.ssh/k"), ED + "\n")
 
     def test_folder_that_sshd_misses(self) -> None:
-        """It is on a tmpfs, and made by whatever starts sshd after us."""
+        """It is on a tmpfs, and whatever starts sshd after us makes it."""
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if not self.system.is_dir("/run/sshd"):

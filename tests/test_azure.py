@@ -1,6 +1,6 @@
-"""`make azure-test` against an `az` that is pretended: what it is asked, and that nothing is left, whatever fails.
+"""`make azure-test` with a stand-in for `az`: its calls, and that nothing is left, whatever fails.
 
-Azure itself is never asked here. What is pretended is in azure/pretended.sh: az, ssh and ssh-keyscan on PATH.
+Azure itself is never used here. The stand-ins are in azure/pretended.sh: az, ssh and ssh-keyscan on PATH.
 """
 
 import glob
@@ -38,7 +38,7 @@ WHOLE = BEGIN + IMAGE + VM + CAPTURE + VM + VM + END
 
 
 class Cloud:
-    """One subscription, with the programs that answer for it."""
+    """One subscription, with the stand-ins that answer for it."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -52,7 +52,7 @@ class Cloud:
         self.path = "%s:%s" % (bin_folder, os.environ["PATH"])
 
     def start(self, *words: str, group: str = GROUP) -> "subprocess.Popen[bytes]":
-        """The command, as `make azure-test` starts it."""
+        """The command, called as by `make azure-test`."""
         argv = [sys.executable, "-m", "tests.azure", group, "--vhd", "debian=%s" % self.vhd, "--pause", "0.01"]
         return subprocess.Popen(
             argv + ["--logs", str(self.folder / "logs")] + list(words),
@@ -64,13 +64,13 @@ class Cloud:
         )
 
     def play(self, *words: str, group: str = GROUP) -> "Tuple[int, str]":
-        """(exit code, what it printed)."""
+        """(exit code, its output)."""
         child = self.start(*words, group=group)
         printed, _ = child.communicate(timeout=120)
         return child.returncode, printed.decode("utf-8", "replace")
 
     def say(self, name: str, text: str) -> None:
-        """Have the programs answer otherwise."""
+        """Change the stand-ins' answers."""
         (self.folder / name).write_text(text)
 
     def asked(self, program: str = "az") -> "List[List[str]]":
@@ -83,18 +83,18 @@ class Cloud:
         return [call[1:] for call in calls if call[0] == program]
 
     def verbs(self) -> "List[str]":
-        """What az was asked, without options."""
+        """The verbs of the calls of az, without options."""
         return [re.sub(r" -.*", "", " ".join(call)) for call in self.asked()]
 
     def group_is_there(self) -> bool:
         return (self.folder / "group").exists()
 
     def left_over(self) -> "List[str]":
-        """What the command left in its folder for scratch."""
+        """What the command left in its temporary folder."""
         return os.listdir(str(self.folder / "tmp"))
 
     def secrets(self) -> "List[str]":
-        """The passwords that az was given."""
+        """The passwords that az received."""
         return [path.read_text() for path in self.folder.glob("vm-*/password")]
 
     def logs(self) -> str:
@@ -102,7 +102,7 @@ class Cloud:
 
 
 class End(NamedTuple):
-    """How one run with a failure ended."""
+    """How a run with one failure ended."""
 
     number: int
     code: int
@@ -118,7 +118,7 @@ class AzureTest(unittest.TestCase):
         self.cloud = Cloud(self.scratch + "/0")
 
     def assert_gone(self, cloud: Cloud) -> None:
-        """No group, no scratch folder, and no secret anywhere that lasts."""
+        """No group and no temporary folder are left, and no secret is stored anywhere."""
         self.assertFalse(cloud.group_is_there())
         self.assertEqual(cloud.left_over(), [])
         for secret in cloud.secrets():
@@ -167,7 +167,7 @@ class AzureTest(unittest.TestCase):
             self.assertEqual("--ssh-key-values" in call, "debian-password" not in call)
 
     def test_password(self) -> None:
-        """It is random, as Azure wants it, in a file that is its owner's alone, and nowhere else."""
+        """It is random, valid for Azure, only in a file that only its owner can read, and nowhere else."""
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 0, printed)
         secrets = self.cloud.secrets()
@@ -181,7 +181,7 @@ class AzureTest(unittest.TestCase):
         self.assertNotEqual(other.secrets(), secrets)
 
     def test_failure_of_each_call(self) -> None:
-        """Whichever call of az fails, the group is removed; and it was never removed if it was not ours."""
+        """Whichever call of az fails, the group is removed; but never one that was not ours."""
 
         def play(number: int) -> End:
             cloud = Cloud("%s/%d" % (self.scratch, number))
@@ -208,7 +208,7 @@ class AzureTest(unittest.TestCase):
                     self.assertIn("FAILED: az %s: ERROR: (OperationNotAllowed)" % verb, end.printed)
 
     def test_one_vm_that_fails(self) -> None:
-        """The others are tried all the same, but nothing is captured of it."""
+        """The others are still tried, but nothing is captured from it."""
         self.cloud.say("fail", "%d\n" % (len(BEGIN + IMAGE) + 1))
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 1, printed)
@@ -233,7 +233,7 @@ class AzureTest(unittest.TestCase):
         self.assertIn("az group delete --name %s --yes" % GROUP, printed)
 
     def test_signals(self) -> None:
-        """Ended while the group or a VM is made: the group is removed, and the table is printed."""
+        """Interrupted while the group or a VM is created: the group is removed, and the table is printed."""
         for number, sign in (
             (len(BEGIN), signal.SIGTERM),
             (len(BEGIN + IMAGE) + 1, signal.SIGINT),
@@ -253,7 +253,7 @@ class AzureTest(unittest.TestCase):
                 self.assertIn(b"failed, 0 skipped", printed)
 
     def test_second_signal(self) -> None:
-        """While the group is being removed nothing ends the removal."""
+        """Nothing interrupts the removal of the group."""
         self.cloud.say("hang", "%d\n" % (len(WHOLE) - 1))
         child = self.cloud.start(*DEBIAN)
         while child.poll() is None and not (self.cloud.folder / "hangs").exists():
@@ -310,7 +310,7 @@ class AzureTest(unittest.TestCase):
                 self.assert_gone(cloud)
 
     def test_host_key_of_another_vm(self) -> None:
-        """An image that has a host key in it gives it to every VM."""
+        """An image with a host key gives it to every VM."""
         self.cloud.say("same-host-key", "")
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 1, printed)
@@ -318,7 +318,7 @@ class AzureTest(unittest.TestCase):
             self.assertRegex(printed, r"(?m)^debian +%s +\d+  FAILED: a host key is that of another VM$" % what)
 
     def test_boot_log_as_json(self) -> None:
-        """Some releases of az print the log as a JSON string; it must be read, or no host key is known."""
+        """Some releases of az print the log as a JSON string; it must be decoded, or no host key is found."""
         self.cloud.say("say-vm-boot-diagnostics", '"azure-provisioning: FAILED: x\\r\\nmore"')
         self.cloud.play(*DEBIAN)
         self.assertEqual(
@@ -326,7 +326,7 @@ class AzureTest(unittest.TestCase):
         )
 
     def test_names(self) -> None:
-        """A name that is none ends it before anything is asked."""
+        """An invalid name ends it before any request."""
         bad = ("", "a", "-group", "group-", "a b", "x;id", "$(id)", "a" * 41, "1group", "group\n", "gr\u00fcppe", "..")
         self.assertEqual([name for name in bad if is_name(name)], [])
         self.assertEqual([name for name in ("abc", GROUP, "A-9", "a" * 40) if not is_name(name)], [])
@@ -359,7 +359,7 @@ def _parent(stat: str) -> int:
 
 @unittest.skipIf(sys.version_info < (3, 8), "the boot lab, which makes the disk, takes Python 3.8")
 class DiskTest(unittest.TestCase):
-    """The disk that is uploaded, made of a small tree."""
+    """The disk that is uploaded, built from a small tree."""
 
     def test_bootable_fixed_vhd(self) -> None:
         from tests.boot import disk

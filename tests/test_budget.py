@@ -1,4 +1,5 @@
-"""Hostile images, and large honest ones: how much work each is. Counted, not timed: a busy machine changes nothing."""
+"""Hostile images, and large honest ones: how much work each takes. Counted, not timed, so a busy machine does not
+matter."""
 
 import gzip
 import lzma
@@ -39,7 +40,7 @@ SECONDS = 600  # for a verb on a hostile image, on the slowest machine that runs
 
 
 class Counted(System):
-    """A guest that remembers what the largest piece of work with it was."""
+    """A guest that records its largest piece of work."""
 
     steps = size = 0
 
@@ -50,7 +51,7 @@ class Counted(System):
 
 
 def accounts(count: int, home: str = "/home/u%d") -> "Dict[str, str]":
-    """The tables of so many accounts, each with a password and in a large group."""
+    """Tables with this many accounts, each with a password and in a large group."""
     names = ["u%d" % number for number in range(count)]
     homes = [home % number if "%" in home else home for number in range(count)]
     ids = range(1000, 1000 + count)
@@ -128,7 +129,7 @@ class PatternTest(unittest.TestCase):
 
 
 class SshdTest(GuestTest):
-    """What `run` reads too."""
+    """Files that `run` reads too."""
 
     def test_links_to_themselves(self) -> None:
         self.fill({"/etc/ssh/l/%s" % name: "-> ." for name in "abc"})
@@ -169,7 +170,7 @@ class SshdTest(GuestTest):
 
 
 class BootTest(GuestTest):
-    """The rest of what `run` reads."""
+    """Other files that `run` reads."""
 
     def test_leases(self) -> None:
         self.fill({"/var/lib/dhcp/dhclient.leases": "lease { option unknown-245 a8:3f:81:10; }\n"})
@@ -200,7 +201,7 @@ class DifferenceTest(GuestTest):
         return list(compare(before, after, ("a", "b")))
 
     def test_numbers_of_lines(self) -> None:
-        """As difflib has it, without what is the same at both ends."""
+        """Like difflib, without the equal lines at both ends."""
         import difflib
 
         random.seed(2)
@@ -226,7 +227,7 @@ class DifferenceTest(GuestTest):
         os.mkdir(self.root + "/copy")
         scratch = Scratch(Tree(self.root + "/image"), self.root + "/copy")
         scratch.list("/d" * (DEPTH_LIMIT - 1))
-        with self.assertRaisesRegex(GuestError, "too many folders in one another"):
+        with self.assertRaisesRegex(GuestError, "too many nested folders"):
             scratch.list("/d" * 500)
         depth = sys.getrecursionlimit()
         sys.setrecursionlimit(400)
@@ -237,23 +238,23 @@ class DifferenceTest(GuestTest):
 
 
 class CheckBudgetTest(CheckTest):
-    """`check`, `generalize` and `rehearse` of an image in which one thing is made to take for ever."""
+    """`check`, `generalize` and `rehearse` of an image in which one thing would take for ever."""
 
     def links(self, folder: str, count: int, target: str = "x", form: str = "s%d.service") -> None:
-        """So many links in a folder."""
+        """A folder with this many links."""
         os.makedirs(self.root + folder, exist_ok=True)
         for number in range(count):
             os.symlink(target, "%s%s/%s" % (self.root, folder, form % number))
 
     def counted(self) -> "Tuple[List[Finding], Counted]":
-        """What `check` says: something of everything, be it that there was too much to do."""
+        """What `check` says: something about everything, even if only that it was too much work."""
         system = Counted(self.root)
         found = check.check(system)
         self.assertLessEqual({name for name, _ in check.CHECKS} - {"state", "ready-gates"}, {one.id for one in found})
         return found, system
 
     def undetermined(self) -> "List[str]":
-        """The findings for which there was too much to do."""
+        """The findings that exceeded the limit."""
         return sorted({one.id for one in self.counted()[0] if "too much work" in one.message})
 
     def plan(self) -> "List[str]":
@@ -348,7 +349,7 @@ class CheckBudgetTest(CheckTest):
             self.assertIn("ok", [one.level for one in found if one.id == "kernel"])
 
     def test_names(self) -> None:
-        """Folders of very many names."""
+        """Folders with very many names."""
         self.links(WANTS, 20000)
         self.links("/etc/azure-provisioning/ready.d", 8000)
         self.links("/etc/modprobe.d", 8000, "/etc/ssh/sshd_config", "%d.conf")
@@ -361,7 +362,8 @@ class CheckBudgetTest(CheckTest):
         self.plan()
 
     def test_texts(self) -> None:
-        """Files of very many lines and words, and of what a regular expression could try again and again."""
+        """Files with very many lines and words, and with texts on which a regular expression could backtrack for
+        ever."""
         blank, lines = " " * 500000, "\n" * 500000
         dep = MODULES + "/modules.dep"
         with open(self.root + dep, "wb") as file:
@@ -379,7 +381,7 @@ class CheckBudgetTest(CheckTest):
         self.plan()
 
     def test_sparse(self) -> None:
-        """A terabyte that is not there, in the place of everything."""
+        """A sparse terabyte in place of every file."""
         for path in ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/fstab", "/etc/ssh/sshd_config", INITRAMFS,
                      "/usr/bin/python3.11", "/boot/grub/grub.cfg", "/root/.bash_history", "/etc/hosts",
                      "/boot/config-" + KERNEL, MODULES + "/modules.dep", "/usr/lib/python311.zip"):  # fmt: skip
@@ -405,7 +407,7 @@ class CheckBudgetTest(CheckTest):
         self.plan()
 
     def test_every_verb_ends(self) -> None:
-        """All of it at once, by the built file, with a guard of time that no machine should come near."""
+        """All of it at once, with the built file, and with a time limit that no machine should reach."""
         for name in "abc":
             os.makedirs(self.root + "/etc/ssh/l", exist_ok=True)
             os.symlink(".", self.root + "/etc/ssh/l/" + name)

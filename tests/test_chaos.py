@@ -1,4 +1,4 @@
-"""A short round of the chaos that `make chaos` makes a long one of."""
+"""A short round of `make chaos`."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""`check`: the whole of it on an image that would come up, and what it says, to whom, and with which exit code."""
+"""`check` as a whole, on an image that would come up: its output, its readers, and its exit code."""
 
 import fcntl
 import json
@@ -87,7 +87,7 @@ class WholeTest(CheckTest):
         self.assertIn("is not the root of a Linux system", done.err)
 
     def test_almost_nothing(self) -> None:
-        """An image with hardly a file in it has findings, and no traceback."""
+        """An image with hardly any files gives findings, not a traceback."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/env": ""})
         done = cli("check", "--root", self.root)
@@ -118,7 +118,7 @@ class WholeTest(CheckTest):
 
 
 class HostileTest(CheckTest):
-    """An image may be made to keep whoever looks at it busy, or to make him look elsewhere."""
+    """An image may be made to keep its reader busy, or to lead it elsewhere."""
 
     FILES = (
         "/etc/fstab",
@@ -159,7 +159,7 @@ class HostileTest(CheckTest):
             self.assertLess(time.process_time() - started, self.SECONDS, repr(text))
 
     def test_what_is_no_file(self) -> None:
-        """Pipes and folders where files should be, and links that go round."""
+        """Pipes and folders in place of files, and loops of links."""
         for path in self.FILES:
             self.start()
             self.gone(*[path for path in (path,) if self.system.exists(path)])
@@ -195,7 +195,7 @@ class TextTest(CheckTest):
         self.assertGreater(len(shown), len(cli("check", "--root", self.root).out.splitlines()))  # which is not broken
 
     def on_terminal(self, columns: int = 80, **environment: str) -> bytes:
-        """What a person sees of the built file."""
+        """The output of the built file on a terminal."""
         master, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         child = os.fork()

@@ -1,4 +1,4 @@
-"""`check`: a DHCP client that is there, is started, and asks on Azure's card."""
+"""`check`: a DHCP client that is installed, is started, and configures Azure's card."""
 
 import os
 import unittest
@@ -45,11 +45,11 @@ class NetworkdTest(CheckTest):
             self.good("dhcp")
 
     def test_the_first_that_matches(self) -> None:
-        """networkd takes no second file for a card, whatever the first one says."""
+        """networkd uses no second file for a card, whatever the first one says."""
         early = "/usr/lib/systemd/network/10-static.network"
         static = "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.4/24\n"
         self.bad("dhcp", "error", "10-static.network is the first for it", {early: static})
-        self.bad("dhcp", "error", "leave eth0 alone", {early: "[Match]\nName=*\n[Link]\nUnmanaged=yes\n"})
+        self.bad("dhcp", "error", "makes it ignore eth0", {early: "[Match]\nName=*\n[Link]\nUnmanaged=yes\n"})
         for text in (
             static.replace("eth0", "ens3"),
             static.replace("eth0", "!eth* lo"),
@@ -80,7 +80,7 @@ class NetworkdTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
 
     def test_a_name_of_its_own(self) -> None:
-        """The first boot publishes the name of the VM, the second what the client has."""
+        """The first boot publishes the name of the VM, the second the client's own."""
         self.bad("dhcp", "warning", "`Hostname=image` in .*50-dhcp.network: from the second boot on Azure's DNS",
                  {FILE: NETWORK + "[DHCPv4]\nHostname=image\n"})  # fmt: skip
 
@@ -156,7 +156,7 @@ class NetworkdTest(CheckTest):
 
 
 class ScriptsTest(CheckTest):
-    """Images whose network is brought up by scripts."""
+    """Images whose network is started by scripts."""
 
     def start(self) -> None:
         self.empty()
@@ -299,7 +299,7 @@ class ScriptsTest(CheckTest):
             self.assertEqual(self.level(), level, text)
 
     def test_net_eth0_of_alpine(self) -> None:
-        """A link to `networking`, which reads interfaces: not netifrc, which asks without being told to."""
+        """A link to `networking`, which reads interfaces: not netifrc, which uses DHCP by default."""
         files = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> networking"}
         files.update({"/etc/runlevels/default/net.eth0": "-> /etc/init.d/net.eth0", "/sbin/udhcpc": ""})
         for text, level in (("auto lo\n", "error"), ("iface eth0 inet dhcp\n", "ok")):

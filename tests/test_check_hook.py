@@ -1,4 +1,4 @@
-"""`check`: is the hook there, and would the init system of this image really come to it?"""
+"""`check`: is the hook installed, and would the init system of this image reach it?"""
 
 import os
 from typing import Dict
@@ -32,13 +32,13 @@ class HookTest(CheckTest):
         self.assertEqual(self.findings("program"), [])  # said already
 
     def test_openrc_that_is_not_there(self) -> None:
-        """busybox starts what Alpine's inittab says, and OpenRC is a package of its own."""
+        """busybox starts what Alpine's inittab says, but OpenRC is a separate package."""
         self.empty()
         self.image("busybox alone")
         self.fill({"/etc/inittab": images.ALPINE_INITTAB, "/sbin/apk": ""})
         found = self.findings("init")
         self.assertEqual([one.level for one in found], ["ok", "warning"])
-        self.assertRegex(found[1].message, "/etc/inittab calls /sbin/openrc, which is not there")
+        self.assertRegex(found[1].message, "/etc/inittab calls /sbin/openrc, which is missing")
         self.assertEqual(found[1].remedy, "chroot %s apk add openrc" % self.root)
         self.fill({"/sbin/openrc": ""})
         self.assertEqual([one.level for one in self.findings("init")], ["ok"])
@@ -49,13 +49,13 @@ class HookTest(CheckTest):
     def test_program(self) -> None:
         path = "/usr/local/sbin/azure-provisioning"
         self.bad("program", "error", "is missing", gone=[path])
-        self.bad("program", "error", "is not whole", {path: "#!/usr/bin/env python3\nPK\x03\x04"})
+        self.bad("program", "error", "is damaged", {path: "#!/usr/bin/env python3\nPK\x03\x04"})
         self.bad("program", "error", "cannot be read", {path + "/x": ""}, gone=[path])
 
     def test_init(self) -> None:
         self.good("init", "systemd")
         self.bad("init", "error", "no init system", gone=["/usr/sbin/init"])
-        self.bad("hook", "error", "is one for systemd, and the image boots with openrc", {
+        self.bad("hook", "error", "is for systemd, but the image boots with openrc", {
             "/usr/sbin/init": "-> openrc-init",
             "/usr/sbin/openrc-init": "",
             "/usr/sbin/openrc-run": "",
@@ -132,10 +132,10 @@ class SysvinitTest(CheckTest):
     def test_script(self) -> None:
         self.start()
         os.chmod(self.system.path(SCRIPT), 0o644)
-        self.assertRegex(self.findings("hook")[0].message, "leads to no program")
+        self.assertRegex(self.findings("hook")[0].message, "leads to no executable file")
 
     def test_order(self) -> None:
-        """Where nothing but the numbers order, an sshd that comes first has the image's host keys."""
+        """If only the numbers order services, an sshd that comes first has the image's host keys."""
         self.gone("/usr/bin/startpar")
         link = self.hook()[1][0]
         self.good("hook")
@@ -152,7 +152,7 @@ class OpenrcTest(CheckTest):
 
     def test_openrc(self) -> None:
         self.good("hook", "openrc starts it: /etc/runlevels/default/azure-provisioning")
-        self.bad("hook", "error", "leads to no program", gone=[SCRIPT])
+        self.bad("hook", "error", "leads to no executable file", gone=[SCRIPT])
         inittab = "::sysinit:/sbin/openrc sysinit\n# ::wait:/sbin/openrc default\n"
         self.bad("hook", "error", "no boot goes to the runlevel default", {"/etc/inittab": inittab})
         self.bad("hook", "error", "is for /usr/bin/openrc-run, which is missing", {SCRIPT: "#!/usr/bin/openrc-run\n"})
@@ -165,13 +165,13 @@ class BuildrootTest(CheckTest):
 
     def test_buildroot(self) -> None:
         self.good("hook", "S45azure-provisioning")
-        self.bad("hook", "error", "leads to no program", gone=[SCRIPT])
+        self.bad("hook", "error", "leads to no executable file", gone=[SCRIPT])
         self.bad("hook", "error", "nothing in /etc/inittab runs", {"/etc/inittab": "::sysinit:/etc/rc\n"})
         self.bad("hook", "warning", "S10sshd is started before", {"/etc/init.d/S10sshd": images.SCRIPT})
         self.start()
         os.chmod(self.system.path("/etc/init.d/rcS"), 0o644)
         found = [finding for finding in self.findings("hook") if finding.level == "error"]
-        self.assertEqual(found[0].message, "/etc/init.d/rcS is no program")
+        self.assertEqual(found[0].message, "/etc/init.d/rcS is not executable")
         self.assertEqual(found[0].remedy, "chmod +x %s/etc/init.d/rcS" % self.root)
 
 
@@ -201,7 +201,7 @@ class EveryInitTest(CheckTest):
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
 
     def reached(self, init: str) -> None:
-        """The boot comes to it: and if nothing orders sshd after it, that is a warning."""
+        """The boot reaches it: if nothing orders sshd after it, that is a warning."""
         found = self.findings("hook")
         late = [finding for finding in found if finding.level == "warning"]
         self.assertEqual([finding.level for finding in found], ["warning"] * len(late) + ["ok"], found)
@@ -210,14 +210,14 @@ class EveryInitTest(CheckTest):
             self.assertRegex(finding.message, "host keys of the image")
 
     def test_runit_that_was_asked_for(self) -> None:
-        """Debian's runs the LSB scripts as well as the service directories."""
+        """Debian's runit runs LSB scripts as well as service directories."""
         self.empty()
         self.image("runit of debian")
         self.install("--init", "runit")
         self.reached("runit")
 
     def test_made_from_a_declaration(self) -> None:
-        """Nothing can be told of a system whose files are not what it is made from."""
+        """A system that is not built from its files cannot be judged by them."""
         self.fill({"/etc/NIXOS": "", "/usr/bin/env": ""})
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 0)
@@ -242,7 +242,7 @@ class EveryInitTest(CheckTest):
         self.error("its file `down` keeps it from being started")
         self.gone("/etc/sv/azure-provisioning/down")
         os.chmod(self.system.path("/etc/sv/azure-provisioning/run"), 0o644)
-        self.error("run is no program")
+        self.error("run is not executable")
         self.start_with("runit of void")
         os.rename(self.system.path(link, follow=False), self.root + "/etc/runit/runsvdir/single/azure-provisioning")
         self.error("not in the set of services that boots")

@@ -1,4 +1,4 @@
-"""`check`: consoles, disks, the clock, options, other agents, and what belongs to one machine."""
+"""`check`: consoles, disks, the clock, options, other agents, and data of one machine."""
 
 import io
 import os
@@ -40,7 +40,7 @@ class ConsoleTest(CheckTest):
         self.system.write("/bin/sh", head, 0o755)
 
     def test_arm(self) -> None:
-        """There the port has another name; what is for the one of x86 leads nowhere."""
+        """There the port has another name, and the one of x86 has no effect."""
         self.arm()
         (found,) = self.findings("serial-console")
         self.assertRegex(found.message, "grub.cfg has no console=ttyAMA0")
@@ -61,7 +61,7 @@ class ConsoleTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
 
     def test_remedies(self) -> None:
-        """They are executed as far as they are ours, and the finding is gone."""
+        """Remedies of ours are run, and the finding is gone."""
         for path, text, tool in (
             ("/etc/update-extlinux.conf", "default_kernel_opts=quiet\n", "update-extlinux"),
             ("/etc/default/grub", "GRUB_CMDLINE_LINUX='quiet'\n", "update-grub"),
@@ -189,7 +189,7 @@ class DiskTest(CheckTest):
             self.good("root-filesystem")
 
     def test_diskless(self) -> None:
-        """Alpine's: root is a tmpfs, and `lbu` writes the archive from which it is made at the next boot."""
+        """Alpine's: root is a tmpfs, and `lbu` writes the archive from which the next boot builds it."""
 
         class Diskless(type(self.system)):  # type: ignore[misc] # the class of the house's tests
             live = True
@@ -236,19 +236,19 @@ class ClockTest(CheckTest):
         self.bad("clock", "warning", "local time", {"/etc/adjtime": "0.0 0 0.0\n0\nLOCAL\n"})
         self.bad("clock", "warning", "local time", {"/etc/conf.d/hwclock": 'clock="local"\n'})
         modules = "/usr/lib/modules"
-        remedy = self.bad("clock", "warning", "nothing that sets it", gone=[modules])
+        remedy = self.bad("clock", "warning", "no service that sets it", gone=[modules])
         self.assertIn("chrony", remedy)
         unit = "/usr/lib/systemd/system/chrony.service"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
         self.good("clock", "chrony sets it$")
 
     def test_the_clock_of_the_host(self) -> None:
-        """A hint, where chrony is configured without it; it is executed."""
+        """A hint if chrony is configured without it; its remedy is run."""
         unit, conf = "/usr/lib/systemd/system/chrony.service", "/etc/chrony/chrony.conf"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
         for rules, device in (("", "ptp0"), ('ATTR{clock_name}=="hyperv", SYMLINK += "ptp_hyperv"\n', "ptp_hyperv")):
             self.fill({conf: "pool x\n#refclock PHC /dev/ptp0\n", "/usr/lib/udev/rules.d/50-x.rules": rules})
-            self.good("clock", "with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv$")
+            self.good("clock", "with a line `refclock PHC` it would use the host's clock, /dev/ptp_hyperv$")
             self.assertEqual(call(["sh", "-c", self.findings("clock")[0].remedy]).code, 0)
             self.assertIn("\nrefclock PHC /dev/%s poll" % device, self.system.read_text(conf) or "")
             self.good("clock", "chrony sets it$")
@@ -286,7 +286,7 @@ class AgentsTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("other-agent")], ["warning", "ok"])
 
     def test_nothing_left_after_removal(self) -> None:
-        """What --remove-agent leaves in an image, where no package manager is run, is not its business again."""
+        """What --remove-agent leaves in an image, where no package manager runs, is not reported again."""
         for name, service, kept in (
             ("waagent", "waagent", "/var/lib/waagent/x"),
             ("cloud-init", "cloud-init", "/var/lib/cloud/data/x"),

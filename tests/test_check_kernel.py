@@ -24,7 +24,7 @@ def names(data: bytes) -> "List[str]":
 
 
 def file_of(name: str) -> str:
-    """Where the image has a module."""
+    """The path of a module in the image."""
     return "%s/kernel/%s.ko.xz" % (MODULES, DRIVERS[name])
 
 
@@ -50,7 +50,7 @@ class KernelTest(CheckTest):
 
     def test_other_ways_to_the_disk(self) -> None:
         files = self.lacking("hv_storvsc")
-        self.bad("kernel", "warning", "lacks hv_storvsc: most sizes", files)
+        self.bad("kernel", "warning", "lacks hv_storvsc: most VM sizes", files)
         self.bad("kernel", "warning", "lacks hv_storvsc", gone=[file_of("hv_storvsc")])
         self.good("initramfs", "has the disk's driver")
         self.system.write(INITRAMFS, cpio("init", *modules("hv_vmbus", "hv_storvsc", "pci_hyperv")))
@@ -62,7 +62,7 @@ class KernelTest(CheckTest):
         self.good("initramfs", "has the disk's driver")
 
     def test_nvme(self) -> None:
-        """Sizes of version 6 and later have no other disk."""
+        """VM sizes of version 6 and later have no other disk."""
         for name, option in (("nvme", "CONFIG_BLK_DEV_NVME"), ("pci_hyperv", "CONFIG_PCI_HYPERV")):
             pattern = r"lacks %s \(%s\): VM sizes of version 6 and later" % (name, option)
             self.bad("kernel", "warning", pattern, self.lacking(name))
@@ -80,7 +80,7 @@ class KernelTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("initramfs")], ["warning"])
 
     def test_the_bus_since_6_18(self) -> None:
-        """CONFIG_HYPERV is no driver any more: CONFIG_HYPERV_VMBUS is."""
+        """CONFIG_HYPERV is not a driver any more: CONFIG_HYPERV_VMBUS is."""
         config = "/boot/config-" + KERNEL
         both = "CONFIG_HYPERV=y\nCONFIG_HYPERV_VMBUS=m\nCONFIG_HYPERV_STORAGE=m\n"
         self.fill({config: both})
@@ -104,7 +104,7 @@ class KernelTest(CheckTest):
         self.assertRegex(self.findings("kernel")[0].message, "lacks hv_vmbus")
 
     def test_a_kernel_that_is_no_guest(self) -> None:
-        self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: as a usual guest it does not boot",
+        self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: it does not boot as an ordinary guest",
                  {"/boot/config-" + KERNEL: "CONFIG_HYPERV_VTL_MODE=y\n"})  # fmt: skip
 
     def test_built_in(self) -> None:
@@ -116,7 +116,7 @@ class KernelTest(CheckTest):
         self.good("initramfs", "built into the kernel")
 
     def test_configuration(self) -> None:
-        """A kernel without modules tells by its configuration alone."""
+        """A kernel without modules is only described by its configuration."""
         self.gone(MODULES)
         config = "CONFIG_BLK_DEV_NVME=y\nCONFIG_PCI_HYPERV=y\n"
         config += "CONFIG_HYPERV=y\nCONFIG_HYPERV_NET=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_UTILS=y\n"
@@ -159,7 +159,7 @@ class KernelTest(CheckTest):
         self.good("kernel")
 
     def test_barred_at_the_right_place(self) -> None:
-        """A file hides those of its name in later folders, and the boot loader may bar a module too."""
+        """A file hides others of its name in later folders, and the boot loader may also block a module."""
         self.bad("dvd", "warning", "udf", {"/usr/lib/modprobe.d/x.conf": "blacklist udf\n"})
         self.fill({"/etc/modprobe.d/x.conf": "-> /dev/null"})
         self.good("dvd")
@@ -187,7 +187,7 @@ class KernelTest(CheckTest):
         self.good("dvd")
 
     def test_dvd_that_nothing_is_wanted_of(self) -> None:
-        """A hardened image may well do without its file system."""
+        """A hardened image may lack its file system."""
         self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "password = no\n"})
         self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "custom_data = no\n"})
         self.fill({OPTIONS: "password = no\ncustom_data = no\n"})
@@ -220,7 +220,7 @@ class InitramfsTest(CheckTest):
             self.assertEqual([one.level for one in found], ["error"])
             self.assertRegex(found[0].message, "lacks .*hv_storvsc")
         self.put(cpio("init"))
-        self.assertRegex(self.findings("initramfs")[0].message, "has no modules at all")
+        self.assertRegex(self.findings("initramfs")[0].message, "has no modules, and")
 
     def test_none(self) -> None:
         self.bad("initramfs", "error", "no initramfs in /boot", gone=[INITRAMFS])
@@ -236,7 +236,7 @@ class InitramfsTest(CheckTest):
         self.good("initramfs", "/boot/initramfs-lts")
 
     def test_by_the_flavour(self) -> None:
-        """Alpine's kernels are called by it alone; the initramfs of another flavour is not looked at."""
+        """Alpine's kernels are only named by flavour; the initramfs of another flavour is ignored."""
         os.rename(self.root + MODULES, self.root + "/usr/lib/modules/6.6.58-0-lts")
         for before, after in ((INITRAMFS, "initramfs-lts"), ("/boot/vmlinuz-" + KERNEL, "vmlinuz-lts")):
             os.rename(self.root + before, self.root + "/boot/" + after)
@@ -245,7 +245,7 @@ class InitramfsTest(CheckTest):
         self.good("initramfs", "/boot/initramfs-lts")
 
     def test_mkinitfs(self) -> None:
-        """A feature counts only if it is chosen; the configuration is a shell script."""
+        """A feature only counts if it is selected; the configuration is a shell script."""
         conf, feature = "/etc/mkinitfs/mkinitfs.conf", "/etc/mkinitfs/features.d/hyperv.modules"
         self.put(cpio("init"))
         self.fill({conf: "features='ata base\n ext4'\n", "/sbin/mkinitfs": "", "/etc/mkinitfs/features.d/a.files": ""})
@@ -266,7 +266,7 @@ class InitramfsTest(CheckTest):
         for data, why in (
             (b"\x28\xb5\x2f\xfd....", "zstd"),
             (b"\x02\x21\x4c\x18....", "lz4"),
-            (b"something", "no known kind"),
+            (b"something", "its format is unknown"),
             (gzip.compress(cpio("init", *ALL))[:60], "damaged"),
             (cpio("init", *ALL)[:250], "damaged"),
         ):
@@ -290,7 +290,7 @@ class InitramfsTest(CheckTest):
 
 
 class ArchiveTest(unittest.TestCase):
-    """What an image has under this name is input, and may be anything."""
+    """The content of a file of this name is input, and may be anything."""
 
     def test_names(self) -> None:
         self.assertEqual(names(cpio("a", "b/c")), ["a", "b/c"])
@@ -312,7 +312,7 @@ class ArchiveTest(unittest.TestCase):
                 names(data)
 
     def test_bomb(self) -> None:
-        """A file that claims gigabytes is read in pieces, and given up."""
+        """A file that claims gigabytes is read in pieces, up to the limit."""
         before = initramfs.SIZE_LIMIT
         initramfs.SIZE_LIMIT = 8 << 20
         self.addCleanup(setattr, initramfs, "SIZE_LIMIT", before)

@@ -1,4 +1,4 @@
-"""`check`: could one log in, and become root: SSH, its keys and its configuration, the account, passwords."""
+"""`check`: could you log in and become root: SSH, its keys and its configuration, the account, passwords."""
 
 import os
 
@@ -49,7 +49,7 @@ class ServerTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
 
     def test_by_a_script_of_system_v(self) -> None:
-        """systemd's generator takes it, unless there is a unit of the same name."""
+        """systemd's generator converts it, unless there is a unit of the same name."""
         self.gone(WANTS + "ssh.service")
         self.fill({"/etc/init.d/ssh": images.SCRIPT, "/etc/rc3.d/S01ssh": LINK + "ssh"})
         self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
@@ -86,7 +86,7 @@ class ServerTest(CheckTest):
                 self.assertIn(remedy, found[0].remedy)
 
     def test_service_directories_of_runit(self) -> None:
-        """Debian's openssh-server has one on every system; only under runit does it take the place of the script."""
+        """Debian's openssh-server has one on every system; only under runit does it replace the script."""
         self.empty()
         self.image("insserv")
         self.fill({"/usr/sbin/sshd": "", "/etc/sv/ssh/run": "#!/bin/sh\n"})
@@ -119,10 +119,10 @@ class HostKeysTest(CheckTest):
         self.good("host-keys", "replaces those of the image")
 
     def test_keep(self) -> None:
-        remedy = self.bad("host-keys", "error", "with host_keys = keep nobody makes any", KEEP)
+        remedy = self.bad("host-keys", "error", "with host_keys = keep nothing makes any", KEEP)
         self.assertEqual(remedy, "chroot %s ssh-keygen -A" % self.root)
         self.fill({KEY: "x"})
-        self.good("host-keys", "has those that are in it")
+        self.good("host-keys", "has the same host keys")
         self.gone(KEY)
         self.fill({"/usr/lib/systemd/system/ssh.service": "[Service]\nExecStartPre=/usr/bin/ssh-keygen -A\n"})
         self.good("host-keys", "makes those that are missing")
@@ -157,7 +157,7 @@ class ConfigTest(CheckTest):
         self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
         self.assertEqual(call(["sh", "-c", self.findings("sshd-config")[0].remedy]).code, 0)
         self.good("sshd-config")
-        self.config("warning", "a form that", "AuthorizedKeysFile /etc/keys/%G\n")
+        self.config("warning", "cannot write keys", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
         self.config("error", "it is missing, so all keys are refused", "RevokedKeys /etc/ssh/revoked\n")
         self.start()
@@ -186,7 +186,7 @@ class ConfigTest(CheckTest):
         self.config("warning", "another administrator", "AllowUsers root\nAllowUsers azureuser@10.*\n")
         self.config("error", "DenyUsers", "DenyUsers bob *\n")
         self.config("error", "in none of them", "AllowGroups root\n")
-        self.config("warning", "unless that is his name", "AllowGroups azureuser\n")
+        self.config("warning", "unless it is also the administrator's name", "AllowGroups azureuser\n")
         self.config("error", "the administrator is in sudo", "DenyGroups sud*\n")
         for text in (
             "AllowUsers *\n",
@@ -200,7 +200,7 @@ class ConfigTest(CheckTest):
             self.good("sshd-config")
 
     def test_network(self) -> None:
-        self.config("error", "no one else reaches it", "ListenAddress 127.0.0.1\n")
+        self.config("error", "it cannot be reached from outside", "ListenAddress 127.0.0.1\n")
         self.config("warning", "let only 22 in", "Port 2222\n")
         for text in ("ListenAddress 127.0.0.1\nListenAddress 0.0.0.0\n", "Port 22\nPort 2222\n"):
             self.start()

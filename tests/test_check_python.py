@@ -1,4 +1,4 @@
-"""`check`: can the Python of the image run us? In an image by its files, here by asking it."""
+"""`check`: can the Python of the image run us? In an image by its files, on this machine by running it."""
 
 import ast
 import os
@@ -22,7 +22,7 @@ from tests.test_house import imports, modules
 
 
 def elf_file(library: str, folder: str = "", *, wide: bool = True, order: str = "<") -> bytes:
-    """A shared object that wants a library, and nothing else: ELF header, two program headers, names, dynamic."""
+    """A minimal shared object that needs a library: ELF header, two program headers, names, dynamic section."""
     names = b"\0" + library.encode() + b"\0" + folder.encode() + b"\0"
     head, step, word = (64, 56, "Q") if wide else (52, 32, "I")
     base, table = 0x1000, head + 2 * step
@@ -45,7 +45,7 @@ def elf_file(library: str, folder: str = "", *, wide: bool = True, order: str = 
 
 class NeededTest(CheckTest):
     def test_needed_is_what_a_boot_imports(self) -> None:
-        """Every module outside image/ may be part of a boot, but for the command line's."""
+        """Every module outside image/ may be part of a boot, except those of the command line."""
         wanted: "Set[str]" = set()
         for path, tree in modules():
             if path.split("/")[0] in (
@@ -75,7 +75,7 @@ class NeededTest(CheckTest):
         self.assertEqual(call([sys.executable, "-I", "-S", "-c", code] + list(interpreter.NEEDED)).code, 0)
 
     def test_debian_minimal_has_them(self) -> None:
-        """What python3-minimal brings, of four releases, has all that a boot loads: no part of it goes by the shell."""
+        """The python3-minimal of four releases has everything that a boot loads: no part of it needs the shell."""
         for release, (files, built_in) in MINIMAL.items():
             with self.subTest(release):
                 there = set(files.split()) | set(built_in.split()) | set(interpreter.ALWAYS)
@@ -83,7 +83,7 @@ class NeededTest(CheckTest):
                 self.assertNotIn("xml", there)
 
     def test_all_is_loaded_before_anything_is_written(self) -> None:
-        """Whatever is missing is found by then, and the shell goes on as if nothing had been."""
+        """A missing module is found before that, and the shell runs the whole boot."""
         code = "import importlib, sys; sys.path.insert(0, sys.argv[1])\nfrom azure_provisioning import cli\n"
         code += (
             "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
@@ -96,12 +96,12 @@ class NeededTest(CheckTest):
 class ImageTest(CheckTest):
     def test_interpreter(self) -> None:
         self.good("python", "/usr/bin/python3 is Python 3.11 and has all modules")
-        remedy = self.bad("python", "error", "is no program of the image", gone=["/usr/bin/python3.11"])
+        remedy = self.bad("python", "error", "is not a program of the image", gone=["/usr/bin/python3.11"])
         self.assertEqual(remedy, "chroot %s apt-get install -y python3" % self.root)
         self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
 
     def test_none_at_all(self) -> None:
-        """The shell runs the file: a warning, and an error where somebody asks for what it does not do."""
+        """The shell runs the file: a warning, and an error if the options need more."""
         self.gone("/usr/bin/python3", "/usr/bin/python3.11")
         self.fill({"/bin/sh": "x", "/bin/wget": "x"})
         self.install()
@@ -113,12 +113,12 @@ class ImageTest(CheckTest):
         self.fill({"/etc/azure-provisioning.conf": "password = yes\ncustom_data = run\n"})
         (found,) = self.findings("python")
         self.assertEqual(found.level, "error")
-        self.assertRegex(found.message, "ask for what takes it: custom_data password$")
+        self.assertRegex(found.message, "these options need Python: custom_data password$")
         self.gone("/bin/wget")
         self.assertEqual([finding.level for finding in self.findings("python")], ["error", "error"])
 
     def test_half_a_library(self) -> None:
-        """The shell goes on where Python finds a module missing; it has to have something to ask Azure with."""
+        """The shell continues if Python lacks a module; it needs an HTTP client."""
         wget = {"/bin/wget": "x"}
         socket = LIBRARY + "/socket.py"
         self.bad("python", "warning", r"\(3.11\) lacks: socket: .* in the shell", wget, gone=[socket])
@@ -134,7 +134,7 @@ class ImageTest(CheckTest):
         self.bad("python", "error", "library of /usr/bin/python3 is missing", gone=[LIBRARY])
 
     def test_modules_without_their_libraries(self) -> None:
-        """A module in C is there, and the shared library that it is for is not: Alpine without libexpat."""
+        """A C module exists, but not the shared library that it needs: Alpine without libexpat."""
         place, lib = LIBRARY + "/lib-dynload/pyexpat.cpython-311-x86_64-linux-musl.so", "/usr/lib/libexpat.so.1"
         for wide, order in ((True, "<"), (False, "<"), (True, ">")):
             self.start()
@@ -166,7 +166,7 @@ class ImageTest(CheckTest):
         self.assertEqual(found.level, "error")
 
     def test_libraries_of_this_machine(self) -> None:
-        """Real files of a real loader."""
+        """Real files for a real loader."""
         here, real = System("/"), os.path.realpath(sys.executable)
         self.assertEqual(elf.missing_libraries(here, real), [])
         with open(real, "rb") as file:
@@ -177,7 +177,7 @@ class ImageTest(CheckTest):
         self.assertEqual(sorted(elf.missing_libraries(self.system, "/python")), sorted(wants))
 
     def test_who_makes_the_account(self) -> None:
-        """What is said of the account and the host keys is of the program that the hook runs."""
+        """The findings about account and host keys are about the program that the hook runs."""
         self.assertEqual(self.findings("account")[0].message, "made by editing the files, with /bin/sh")
         self.start()
         self.gone(LIBRARY + "/socket.py")
@@ -190,7 +190,7 @@ class ImageTest(CheckTest):
         self.assertEqual([self.findings(name)[0].level for name in ("python", "account", "host-keys")], ["error"] * 3)
 
     def test_install_writes_it_down(self) -> None:
-        """For a boot: what the Python had may fail, and is not taken for a small Python's lack."""
+        """For a boot: if a module that existed fails, that is not a minimal Python."""
         fcntl, socket = LIBRARY + "/lib-dynload/fcntl.cpython-311.so", LIBRARY + "/socket.py"
         unknown = {"/usr/bin/python3.11": "\x7fELF"}  # it does not tell what is built in
         cases: "List[Tuple[List[str], Dict[str, str], List[str]]]" = [
@@ -216,7 +216,7 @@ class ImageTest(CheckTest):
         self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 0\n")))  # says nothing
 
     def test_compiled_alone(self) -> None:
-        """Buildroot leaves the sources out."""
+        """Buildroot removes the sources."""
         os.rename(self.root + LIBRARY + "/socket.py", self.root + LIBRARY + "/socket.pyc")
         os.rename(self.root + LIBRARY + "/importlib.py", self.root + LIBRARY + "/importlib.pyc")
         self.good("python")
@@ -248,7 +248,7 @@ class ImageTest(CheckTest):
         os.rename(self.root + "/usr/bin/python3.11", self.root + "/usr/bin/python3")
         self.good("python", "is Python 3.11")
         self.fill({"/usr/lib/python3.9/os.py": ""})
-        self.assertRegex(self.findings("python")[0].message, "does not tell its version")
+        self.assertRegex(self.findings("python")[0].message, "the version of .* is unknown")
 
     def test_other_prefix(self) -> None:
         os.makedirs(self.root + "/opt/p/bin")
@@ -260,7 +260,7 @@ class ImageTest(CheckTest):
 
 
 class AskTest(CheckTest):
-    """On the running system the interpreter itself is asked."""
+    """On the running system the interpreter itself is run."""
 
     def test_this_one(self) -> None:
         (found,) = interpreter.ask(Image(System("/")), sys.executable, Command())

@@ -1,4 +1,4 @@
-"""`check`: the second card of accelerated networking, for each client, and what keeps the client from it."""
+"""`check`: the second card of accelerated networking, for each client, and how to exclude it."""
 
 import os
 from typing import Dict
@@ -34,7 +34,7 @@ class SecondCardTest(CheckTest):
         return found[0].remedy
 
     def mended(self, pattern: str) -> None:
-        """The remedy is executed, and the finding is gone; the client still asks on eth0."""
+        """The remedy is run, and the finding is gone; the client still configures eth0."""
         remedy = self.warned(pattern)
         self.assertEqual(call(["sh", "-c", remedy]).code, 0, remedy)
         self.good(ID)
@@ -45,14 +45,14 @@ class SecondCardTest(CheckTest):
         self.make_program(UDEVD)
 
     def client(self, service: str, program: str) -> None:
-        """Another one than networkd."""
+        """A client other than networkd."""
         self.start()
         self.gone(NETWORKD)
         unit = "/usr/lib/systemd/system/%s.service" % service
         self.fill({WANTS + service + ".service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/" + program: ""})
 
     def test_networkd(self) -> None:
-        self.good(ID, "systemd-networkd leaves the second card alone")
+        self.good(ID, "systemd-networkd ignores the second card")
         self.fill({FILE: ANY})
         self.mended("50-dhcp.network is for any card")
         for text in ("Name=*", "Type=ether", "Name=!lo", "Name=en* eth*"):
@@ -64,7 +64,7 @@ class SecondCardTest(CheckTest):
             self.good(ID)
 
     def test_names(self) -> None:
-        """udev names the card by its place on the bus, unless it is told not to."""
+        """udev names the card by its place on the bus, unless configured otherwise."""
         self.udev()
         self.fill({FILE: ANY.replace("e*", "eth*")})
         self.good(ID)

@@ -1,4 +1,4 @@
-"""The command line of the built file: exit codes, what goes where, and a real `run` in a sealed room."""
+"""The command line of the built file: exit codes, output streams, and a real `run` in a sealed room."""
 
 import json
 import os
@@ -29,7 +29,7 @@ KEYS = [
 
 class CommandTest(BuiltTest):
     def command(self, *argv: str, environment: "Optional[Dict[str, str]]" = None) -> "subprocess.CompletedProcess[str]":
-        """Run the built file. Never with `run`, which is about this very machine."""
+        """Run the built file. Never with `run`, which would affect this machine."""
         assert "run" not in argv
         command = [sys.executable, "-I", "-S", self.program] + list(argv)
         done = call(command, 60.0, **(environment or {}))
@@ -199,12 +199,12 @@ class StatusTest(CommandTest):
         self.assertEqual(snapshot(self.root), before)
 
     def test_stdout_that_takes_nothing(self) -> None:
-        """A reader that has gone, such as `head`, is no failure; a full disk is one, and neither is a bug."""
+        """A reader that has ended, such as `head`, is not a failure; a full disk is one; neither is a bug."""
         argv = [sys.executable, "-I", self.program, "status", "--root", self.root]
         reader, writer = os.pipe()
         os.close(reader)
         with open("/dev/full", "w") as full, os.fdopen(writer, "w") as gone:
-            for stdout, code, told in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: stdout takes no[^\n]*\n$")):
+            for stdout, code, told in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: stdout cannot be[^\n]*\n$")):
                 done = subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True)
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertRegex(done.stderr, told)
@@ -303,7 +303,7 @@ LEFT_OUT = ["account", "password", "ssh_keys", "sudo", "password_login", "entrop
 
 
 class SealedTest(BuiltTest):
-    """Root of a machine of its own: the name spaces make sure that it is not this one."""
+    """Root of a machine of its own: namespaces separate it from this one."""
 
     def run_sealed(self, *commands: "Tuple[object, ...]") -> "List[List[object]]":
         """Run the command lines one after another in the room: [code, stdout, stderr, seconds, asked, hostname].
@@ -387,7 +387,7 @@ class SealedRunTest(SealedTest):
         self.assertNotIn("configured_at=", self.text(STATE) or "")
 
     def test_passing_io_error(self) -> None:
-        """Of one system call, wherever it comes: no Ready but of the whole story, and else the hook stays."""
+        """A single system call fails, anywhere: Ready only for the whole story, or else the hook stays."""
         if shutil.which("strace") is None:
             self.skipTest("no strace here: boots with a passing I/O error were not tried")
         # One that hits the options file has the boot go on with Azure's own addresses, which nobody has in the room.
@@ -420,7 +420,8 @@ class SealedRunTest(SealedTest):
         return path
 
     def test_what_a_gate_prints_is_not_for_everybody(self) -> None:
-        """State, Azure and `status` are told which gate failed, and how; the log, which is root's, its last line."""
+        """State, Azure and `status` get the name and result of the failed gate; only the log, which is root's, its last
+        line."""
         self.gate("#!/bin/sh\necho first\necho the-token-is-hunter2\nexit 3\n")
         failed, status = self.run_sealed((["run"], []), (["status", "--json"], []))
         self.assertEqual((failed[0], status[0]), (1, 0), failed)
@@ -442,7 +443,7 @@ class SealedRunTest(SealedTest):
                     self.assertNotIn("hunter2", self.text(path) or "", path)
 
     def test_gate_that_others_may_write(self) -> None:
-        """It is not run, and Azure is told that it failed."""
+        """It is not run, and reported to Azure as failed."""
         path = self.gate("#!/bin/sh\ntouch /run/ran\n", mode=0o777)
         failed, again = self.run_sealed((["run"], []), (["run"], []))
         for done in (failed, again):
@@ -456,7 +457,7 @@ class SealedRunTest(SealedTest):
         self.assertTrue(self.system.exists("/run/ran"))
 
     def test_gates(self) -> None:
-        """One that fails keeps Ready back, and Azure is told; the next boot asks it again, and configures nothing."""
+        """A failed gate prevents Ready, and is reported; the next boot runs it again, and configures nothing."""
         again = "[ -e /var/tmp/seen ]\ncode=$?\n"
         self.gate("#!/bin/sh\n%secho $AZURE_VM_ID $AZURE_HOSTNAME >>/var/tmp/seen\nexit $code\n" % again)
         failed, passed = self.run_sealed((["run"], []), (["run"], []))
@@ -466,7 +467,7 @@ class SealedRunTest(SealedTest):
         self.assertEqual(self.text("/var/tmp/seen"), "%s rehearsal\n" % VM_ID * 2)
 
     def test_proxies_are_not_used(self) -> None:
-        """Nothing listens where they lead to, so that any use of one would fail."""
+        """The proxies do not exist, so that any use of one would fail."""
         url = "http://127.0.0.1:9"
         old = dict(os.environ)
         self.addCleanup(os.environ.update, old)

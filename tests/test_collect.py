@@ -1,4 +1,4 @@
-"""`collect`: all that a bug report needs in one file, and no secret in it."""
+"""`collect`: the data for a bug report in one file, without secrets."""
 
 import os
 
@@ -67,7 +67,7 @@ class CollectTest(CheckTest):
         self.assertIn("FAILED: ready gate failed (gate=10-gate, code=3)\n", text)
 
     def test_file_that_is_there(self) -> None:
-        """Nobody's file is overwritten, also not through a link."""
+        """No existing file is overwritten, not even through a link."""
         with open(self.output, "w") as file:
             file.write("precious\n")
         result = cli("collect", "--root", self.root, "--output", self.output)
@@ -75,7 +75,7 @@ class CollectTest(CheckTest):
         self.assertIn("exists already", result.err)
 
     def test_hostile(self) -> None:
-        """Pipes in the place of files, and what drives a terminal."""
+        """Pipes in place of files, and text that controls a terminal."""
         self.fill({LOG: "\x1b[31m\x00 hostname: \udcff".encode("utf-8", "replace").decode("latin-1") * 100000})
         for path in (STATE, "/etc/azure-provisioning.conf"):
             os.unlink(self.root + path)

@@ -1,4 +1,4 @@
-"""Commands that are copied: whatever the names in them are, a shell makes of each the word that was meant."""
+"""Commands for copying: a shell reads each name in them as the word that was meant."""
 
 import os
 import shutil
@@ -68,12 +68,12 @@ NAMES = (
 
 
 def shells() -> "List[Tuple[str, ...]]":
-    """Those that are here."""
+    """The installed shells."""
     return [(shutil.which(argv[0]) or "",) + argv[1:] for argv in SHELLS if shutil.which(argv[0])]
 
 
 class ShellTest(unittest.TestCase):
-    """Has a folder in which a shell runs what a person would copy; its only programs are stand-ins that keep argv."""
+    """Has a folder in which a shell runs a copied command; its only programs are stand-ins that record argv."""
 
     def setUp(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
@@ -86,7 +86,7 @@ class ShellTest(unittest.TestCase):
         os.symlink(shutil.which("printf") or "", self.folder + "/bin/printf")  # not every shell has one of its own
 
     def stand_in(self, *names: str) -> None:
-        """Have programs of these names only note what they are called with."""
+        """Create programs of these names that only record their arguments."""
         for name in names:
             if not os.path.exists(self.folder + "/bin/" + name):
                 os.symlink("../stand-in", self.folder + "/bin/" + name)
@@ -118,7 +118,7 @@ class ShellTest(unittest.TestCase):
 
 
 def raw(*words: str) -> "List[bytes]":
-    """The words as a program gets them."""
+    """The words as a program receives them."""
     return [word.encode("utf-8", "surrogateescape") for word in words]
 
 
@@ -143,7 +143,7 @@ class WordsTest(ShellTest):
         self.every(lambda name: Command("passwd", "-l", name), lambda name: [raw("passwd", "-l", name)])
 
     def test_nested(self) -> None:
-        """What a chroot runs is a word of the outer shell, and inner shells find in it what was meant."""
+        """The command of a chroot is one word for the outer shell, and inner shells find the right words in it."""
         inners = [Command("passwd", "-l", name).then(Command("passwd", name)) for name in self.names]
         for shell in shells():
             found = self.run_in(shell, "\n".join(inner.inside("/mnt/it's") for inner in inners))
@@ -198,7 +198,7 @@ class MadeTest(unittest.TestCase):
         self.assertEqual(Command("passwd", "-l").on("-d").inside("/m"), "chroot /m passwd -l -- -d")
 
     def test_what_no_shell_can_say(self) -> None:
-        """A word with a NUL: without it the command would be about another name."""
+        """A word with a NUL: without it the command would mean another name."""
         for command in (
             Command("passwd", "a\0b"),
             Command("passwd").on("a\0b"),

@@ -1,4 +1,4 @@
-"""What `install` compiles for the boots: used by the Python and the file that it was made for, and by no other."""
+"""What `install` compiles for boots: used only by the same Python and the same file."""
 
 import marshal
 import os
@@ -47,7 +47,7 @@ KEPT = "kept"
 
 class CompiledTest(BuiltTest):
     def image(self, version: str) -> None:
-        """A tree of systemd with a Python of this version, as far as names tell it."""
+        """A systemd tree with a Python of this version, judged by names."""
         self.fill(
             {
                 "/etc/hostname": "image\n",
@@ -59,23 +59,24 @@ class CompiledTest(BuiltTest):
         )
 
     def install(self, python: str = "") -> None:
-        """By a process that has loaded nothing, if the Python is named."""
+        """In a process that has loaded nothing, if a Python is given."""
         how = call_anew if python else call
         result = how([python or sys.executable, "-I", "-S", self.program, "install", "--root", self.root])
         self.assertEqual(result.code, 0, result)
 
     def kept(self) -> "List[str]":
-        """The names of what was compiled."""
+        """The names of the compiled files."""
         return [name for name in self.system.list(FOLDER) if name not in ("install", "state")]
 
     def modules(self, python: str, program: str) -> "List[str]":
-        """Where a boot by this Python of this file finds three modules: two that it needs, and one that it does not."""
+        """The files from which a boot of this Python loads three modules: two that it needs, and one that it does
+        not."""
         result = call([python, "-I", "-S", "-W", "error", "-c", BOOT, program, self.root])
         self.assertEqual((result.code, result.err), (0, ""))
         return [line.partition("/azure_provisioning/")[0] for line in result.out.splitlines()]
 
     def test_on_every_python(self) -> None:
-        """Used; the same bytes each time; and a second install changes nothing."""
+        """They are used; the bytes are always the same; and a second install changes nothing."""
         for version, python in sorted(pythons().items()):
             with self.subTest(version):
                 name = "%d.%d" % version[:2]
@@ -103,7 +104,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(set(marshal.loads(data[8:])), expected)
 
     def test_another_python(self) -> None:
-        """One that has another byte code finds nothing that was made for it, and loads the source."""
+        """A Python with another byte code ignores it, and loads the source."""
         other = find_another()
         if other is None:
             self.skipTest("there is one Python: that another one does not take its byte code was not tried")
@@ -112,7 +113,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(other, self.program), [self.program] * 3)
 
     def test_another_file(self) -> None:
-        """A newer release that was copied over the old one loads nothing of the old one."""
+        """A newer release that replaces the file loads nothing of the old one."""
         self.image(VERSION)
         self.install()
         newer = self.program + "-newer"
@@ -124,7 +125,7 @@ class CompiledTest(BuiltTest):
         self.assertNotEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
     def test_image_with_another_python(self) -> None:
-        """Byte code of the build machine would be of no use there, and what an older install left goes."""
+        """Byte code of the build machine would be useless there, and that of an older install is removed."""
         self.image("3.99")
         self.fill({FOLDER + "/boot-0123456789abcdef-a70d": "old"})
         self.install()
@@ -146,7 +147,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(len(kept), 1)
 
     def test_cannot_be_written(self) -> None:
-        """It is what a boot can do without: all the rest is in, and it is said."""
+        """A boot works without it: the rest is installed, and it is reported."""
         self.image(VERSION)
         self.install()
         path = FOLDER + "/" + self.kept()[0]
@@ -158,7 +159,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
     def test_cannot_be_removed(self) -> None:
-        """What an older install left may stay: no boot uses it, and the new one is in."""
+        """The files of an older install may stay: no boot uses them, and the new ones are installed."""
         if os.geteuid() != 0 or shutil.which("chattr") is None:
             self.skipTest("not root, or no chattr: a file that cannot be removed was not tried")
         self.image(VERSION)
@@ -169,11 +170,11 @@ class CompiledTest(BuiltTest):
         self.addCleanup(call, [shutil.which("chattr") or "", "-i", self.root + older])
         result = call([sys.executable, "-I", "-S", self.program, "install", "--root", self.root])
         self.assertEqual(result.code, 0, result)
-        self.assertIn("what an older install compiled stays", result.err)
+        self.assertIn("compiled modules of an older install stay", result.err)
         self.assertEqual(len(self.kept()), 2)
 
     def test_not_whole(self) -> None:
-        """Whatever a disk has made of it, a boot is as good as without it."""
+        """Whatever a disk has done to it, a boot works as without it."""
         self.image(VERSION)
         self.install()
         path = FOLDER + "/" + self.kept()[0]
@@ -188,7 +189,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
     def test_another_may_write_to_it(self) -> None:
-        """Root runs what is in it: so it is passed over, and so is a folder that others may put one into."""
+        """Root runs its content, so it is ignored, and so is a folder to which others may write."""
         self.image(VERSION)
         self.install()
         folder = self.root + FOLDER
@@ -227,7 +228,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
     def test_planted_ones_do_not_stay_in_an_image(self) -> None:
-        """Only what the file itself compiles to does: what is planted would be run as root by each VM."""
+        """Only what the file itself compiles to stays: root would run a planted one in each VM."""
         self.image(VERSION)
         self.install()
         (own,) = self.kept()
@@ -253,7 +254,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(os.stat(self.root + path).st_ino, before.st_ino)
 
     def test_planted_one_for_another_python(self) -> None:
-        """What this Python could not compile is not known to be ours, and goes: a boot can do without."""
+        """What this Python cannot compile is not known to be ours, and is removed: a boot works without it."""
         other = find_another()
         if other is None:
             self.skipTest("there is one Python: what another one compiled was not tried")

@@ -1,4 +1,4 @@
-"""The options file: a mistake in it is told and never more than that."""
+"""The options file: a mistake in it is only a warning."""
 
 import os
 import re
@@ -34,7 +34,7 @@ class ConfigTest(GuestTest):
         self.assertEqual(set(DEFAULTS) - set(keys), set())
 
     def test_the_shell_refuses_what_takes_python(self) -> None:
-        """The shell implementation has a list of its own, since it cannot read this one."""
+        """The shell implementation has its own list, because it cannot read this one."""
         with open(os.path.join(TOP, "src", "essential.sh"), encoding="utf-8") as file:
             script = file.read()
         listed = [set(words.split()) for words in re.findall(r"for key in ([a-z_ ]+); *do", script)]

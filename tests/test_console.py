@@ -1,4 +1,4 @@
-"""What a person reads of a boot: one line each, whatever the network put into it, and whoever has stopped reading."""
+"""What a person reads of a boot: single lines, whatever the network sends, and even if the reader has ended."""
 
 import fcntl
 import io
@@ -28,7 +28,7 @@ class ConsoleTest(GuestTest):
         self.assertEqual(self.story, "azure-provisioning: a\\x1b[2Jb\\nc\\rd\\x00e\\x9bf\\u202eg\\ud800h m\xfcller\n")
 
     def on_terminal(self, columns: int, serial: bool, **environment: str) -> str:
-        """What a terminal of so many columns is given for a long warning."""
+        """A long warning on a terminal with this many columns."""
         outer, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         with mock.patch.dict(os.environ, environment), os.fdopen(inner, "w") as stream:

@@ -1,7 +1,7 @@
-"""The recipes of CONTRIBUTING.md, compared with what exists: each table lists the places of an example that is there.
+"""The recipes of CONTRIBUTING.md, compared with the files: each table lists the places of an existing example.
 
-In the product (src, units, README) the places must be those of the table, no more and no less. A test may use the
-example for something else: there, only what the table lists must be true.
+In the product (src, units, README) the places must be exactly those of the table. Tests may use the example for other
+purposes: there, only the rows of the table must be true.
 """
 
 import os
@@ -15,7 +15,7 @@ PATH = ".github/CONTRIBUTING.md"
 
 
 class Recipe(NamedTuple):
-    """A heading of the document, the name that stands for NAME in its paths, and how the example is known."""
+    """A heading of the document, the name that stands for NAME in its paths, and the pattern of the example."""
 
     heading: str
     name: str
@@ -31,7 +31,7 @@ RECIPES = (
 
 
 class Row(NamedTuple):
-    """A place of a recipe. `example` is another one than the recipe's, or empty."""
+    """A row of a recipe. `example` differs from the recipe's, or is empty."""
 
     path: str
     what: str
@@ -56,7 +56,7 @@ def rows(recipe: Recipe) -> "List[Row]":
 
 
 def texts() -> "Dict[str, str]":
-    """Path to text of every file of the product and the tests."""
+    """{path: text} of every file of the product and the tests."""
     paths = ["README.md"]
     for top in ("src", "units", "tests"):
         for folder, folders, names in os.walk(os.path.join(TOP, top)):
@@ -74,7 +74,7 @@ class RecipeTest(unittest.TestCase):
         self.texts = texts()
 
     def having(self, recipe: Recipe) -> "Set[str]":
-        """The files of the product and the tests that have the example, in their name or content."""
+        """The files of the product and the tests with the example in their name or content."""
         pattern = re.compile(recipe.pattern, re.IGNORECASE)
         return {path for path, text in self.texts.items() if pattern.search(path) or pattern.search(text)}
 

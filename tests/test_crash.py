@@ -1,6 +1,6 @@
-"""A boot that is cut off at any instruction: before and after each change of the disk and each word to Azure.
+"""A boot that is interrupted at any point: before and after each change of the disk and each message to Azure.
 
-The next boot must come to the very end that one undisturbed boot comes to.
+The next boot must have the same result as one undisturbed boot.
 """
 
 import io
@@ -23,7 +23,8 @@ WORDS = ("connect", "sendall", "recv")
 
 
 class PowerCut:
-    """Ends this process at the `point`th chance: before and after each call that changes the disk or talks to Azure."""
+    """Ends this process at chance number `point`: there is one before and after each call that changes the disk or
+    talks to Azure."""
 
     def __init__(self, point: int) -> None:
         self.left = point
@@ -35,7 +36,7 @@ class PowerCut:
             os._exit(CUT)
 
     def around(self, call: "Callable[..., Any]") -> "Callable[..., Any]":
-        """The call, with a chance on either side of it."""
+        """The call, with a chance before and after it."""
 
         def cut(*args: Any, **keywords: Any) -> Any:
             self.chance()
@@ -46,7 +47,7 @@ class PowerCut:
         return cut
 
     def arm(self) -> None:
-        """From now on. In a child process only: it is never disarmed."""
+        """From now on. Only in a child process: it is never disarmed."""
         for name in CALLS:
             setattr(os, name, self.around(getattr(os, name)))
         look, change = os.open, self.around(os.open)
@@ -68,7 +69,7 @@ class CrashTest(GuestTest):
         self.prepare()
 
     def in_child(self, work: "Callable[[], int]") -> int:
-        """Work in a child process, where the power may go; returns its exit code."""
+        """Run it in a child process that may be ended; returns its exit code."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of forks beside the threads of the fake Azure: the child has none
             pid = os.fork()
@@ -81,7 +82,7 @@ class CrashTest(GuestTest):
         return os.WEXITSTATUS(os.waitpid(pid, 0)[1])
 
     def boot_until(self, point: int) -> int:
-        """A boot that is cut off at a point; what was said is not kept."""
+        """A boot that ends at a point; its output is dropped."""
 
         def work() -> int:
             boot = begin(FastSystem(self.root), Console(io.StringIO()))
@@ -91,7 +92,7 @@ class CrashTest(GuestTest):
         return self.in_child(work)
 
     def end(self) -> "Dict[str, Tuple[str, int, bytes]]":
-        """Everything in the root, but for the hour and for how long a step took."""
+        """Everything in the root, except times and durations."""
         found = snapshot(self.root)
         if STATE in found:
             kind, mode, content = found[STATE]
@@ -102,7 +103,7 @@ class CrashTest(GuestTest):
         return found
 
     def check_between(self, reports: int, where: str) -> None:
-        """What must be true whenever the power goes: nothing is called done before it is."""
+        """True at any moment of a power cut: nothing is recorded before it is done."""
         facts, hooked = self.facts(), self.system.is_link(HOOK)
         self.assertTrue(hooked or "ready_at" in facts, "%s: the hook went before Ready was remembered" % where)
         self.assertTrue(reports or "ready_at" not in facts, "%s: Ready was remembered and never accepted" % where)
@@ -113,7 +114,7 @@ class CrashTest(GuestTest):
         self.assertTrue((self.text("/etc/hosts") or "").startswith("127.0.0.1\tlocalhost\n127.0.1.1\t"), where)
 
     def sweep(self, expected: "Dict[str, Tuple[str, int, bytes]]") -> "List[int]":
-        """Cut a boot off at every point, one after another, then boot undisturbed; returns the reports of each."""
+        """Interrupt a boot at every point in turn, then boot undisturbed; returns the reports of each."""
         azure = self.azure()
         options = self.text("/etc/azure-provisioning.conf") or ""
         counts: "List[int]" = []
@@ -133,7 +134,7 @@ class CrashTest(GuestTest):
         return counts
 
     def undisturbed(self) -> "Dict[str, Tuple[str, int, bytes]]":
-        """The end of one boot that nothing disturbs."""
+        """The result of one undisturbed boot."""
         self.azure()
         self.assertEqual(self.boot(), 0, self.story)
         return self.end()
@@ -148,7 +149,7 @@ class CrashTest(GuestTest):
         self.assertEqual(counts[-1], 1)
 
     def test_spare_of_a_cut_off_write_is_replaced(self) -> None:
-        """What a killed run left beside a file, with any content and mode, does no harm and is gone after the next."""
+        """A temporary file of a killed run, with any content and mode, does no harm and is replaced by the next."""
         expected = self.undisturbed()
         self.prepare()
         for path in ("/etc/.hostname", "/etc/.hosts", "/var/lib/azure-provisioning/.state"):
@@ -159,7 +160,7 @@ class CrashTest(GuestTest):
         self.assertEqual(self.end(), expected)
 
     def test_the_cut_is_real(self) -> None:
-        """The instrument itself: with no point it never cuts, with the first it cuts before anything."""
+        """The instrument itself: without a point it never cuts, with the first it cuts before anything."""
         self.azure()
         before = snapshot(self.root)
         self.assertEqual(self.boot_until(1), CUT)

@@ -1,4 +1,4 @@
-"""customData that is to be run: scripts of any line end, packed or not; and what is no script is named."""
+"""customData with `run`: scripts with any line ends, packed or not; anything else is identified."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""Which init system is it? Told from files and links alone, also from those of an image that wants to mislead."""
+"""Which init system is it? Found from files and links only, even in an image that tries to mislead."""
 
 import os
 from typing import Dict, Optional, Tuple
@@ -116,7 +116,7 @@ class LiveSystem(FastSystem):
 
 class DetectionTest(ImageTest):
     def found(self, files: "Dict[str, str]") -> "object":
-        """What is found in a root of its own."""
+        """The result in a root of its own."""
         root = os.path.join(self.root, "%03d" % len(os.listdir(self.root)))
         os.mkdir(root)
         self.system = FastSystem(root)
@@ -153,7 +153,7 @@ class DetectionTest(ImageTest):
         self.assertEqual(self.found(dict(IMAGES["buildroot"], **running)), "buildroot")
 
     def test_running_machine_is_told_by_what_runs(self) -> None:
-        """But not by a folder that Debian's packages make in /run, as they do while a container's image is built."""
+        """But not by a folder that Debian's packages make in /run, even while a container's image is built."""
         self.image("systemd")
         for path, name in (
             ("/run/runit/supervise/x", "systemd"),
@@ -164,7 +164,7 @@ class DetectionTest(ImageTest):
             self.assertEqual(find_init(LiveSystem(self.root)), name, path)
 
     def test_debian_runit_without_its_scripts(self) -> None:
-        """The LSB script is for who runs the links of runlevel 2; else the service directory."""
+        """The LSB script if something runs the links of runlevel 2; else the service directory."""
         whole = IMAGES["runit of debian"]
         self.assertEqual(self.found(whole), "sysvinit")
         off = {"/etc/runit/no.emulate.sysv": ""}
@@ -177,7 +177,7 @@ class DetectionTest(ImageTest):
         self.assertEqual(self.found(bare), "runit")
 
     def test_a_declared_system_is_told_what_to_declare(self) -> None:
-        """Nothing is written: text for the declaration on stdout, what it is for on stderr."""
+        """Nothing is written: the text for the declaration is on stdout, an explanation on stderr."""
         for name, mark in (("nixos", "systemd.services.azure-provisioning"), ("guix", "(one-shot? #t)")):
             with self.subTest(name):
                 self.empty()
@@ -220,7 +220,7 @@ class DetectionTest(ImageTest):
 
 class PlainFileTest(ImageTest):
     def test_programs_that_are_no_links(self) -> None:
-        """Told by what only the one program has among its strings."""
+        """Found by a string that only one program has."""
         openrc = {"/sbin/openrc-run": "", "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd"}
         for text, name in (
             ("\x7fELF OpenRC init version %s starting", "openrc"),
@@ -232,7 +232,7 @@ class PlainFileTest(ImageTest):
 
 
 class HostileImageTest(ImageTest):
-    """Whatever an image contains: nothing outside it is read or written, and no answer takes for ever."""
+    """Whatever an image contains: nothing outside it is read or written, and every answer comes."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -266,7 +266,7 @@ class HostileImageTest(ImageTest):
                 os.unlink(self.root + "/sbin/init")
 
     def test_init_is_not_looked_up_on_this_machine(self) -> None:
-        """/lib/systemd/systemd exists here, perhaps; what counts is the name, inside the image."""
+        """/lib/systemd/systemd may exist here; only the name inside the image counts."""
         self.fill(images.PYTHON)
         self.fill({"/etc/os-release": "", "/opt/real-init": images.BUSYBOX, "/etc/init.d/rcS": images.BUILDROOT_RCS})
         self.link("/sbin/first", "/sbin/init")

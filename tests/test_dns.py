@@ -1,4 +1,4 @@
-"""Who is asked to send the new name, and how; the clients are functions that note what they were given."""
+"""Which client is asked to send the new name, and how; the clients are functions that record their arguments."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ class PublishTest(ToolTest):
         self.pid = 100
 
     def start(self, *argv: str, program: str = "", uid: int = 0) -> int:
-        """A process that runs in the guest: of root, by default, and of the image's own program."""
+        """A process in the guest: by default root's, and of the image's own program."""
         self.pid += 1
         name = argv[0].split(":")[0].rpartition("/")[2]
         folder = "/usr/lib/systemd" if name == "systemd-networkd" else "/sbin"
@@ -49,7 +49,7 @@ class PublishTest(ToolTest):
             publish_name(self.system, "new")
 
     def test_without_a_default_route(self) -> None:
-        """On-link routes alone: the card over which Azure is reached; it has the most exact of them."""
+        """Only on-link routes: the card over which Azure is reached, which has the most specific one."""
         lines = ROUTES.splitlines()
         lines[1] = "eth1\t0000010A\t00000000\t0001\t0\t0\t100\t0000FFFF\t0\t0\t0"
         lines.append("eth1\t00003FA8\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0")
@@ -114,11 +114,11 @@ class PublishTest(ToolTest):
         self.assertEqual(self.left(), ["/etc/dhcp"])
 
     def left(self) -> "List[str]":
-        """What is in the folders that dhclient's files are in for a while."""
+        """What is in the folders of dhclient's temporary files."""
         return [folder + name for folder in ("/run/", "/etc/", "/etc/dhcp/") for name in self.system.list(folder)]
 
     def test_second_dhclient_ends(self) -> None:
-        """Also one that could not write its pid; the guest's own goes on."""
+        """Also one that could not write its pid; the guest's own keeps running."""
         own = self.start("/sbin/dhclient", "-4", "-pf", "/run/dhclient.eth0.pid", "eth0")
         ended: "List[int]" = []
 
@@ -137,14 +137,14 @@ class PublishTest(ToolTest):
         self.publish()
         self.assertEqual(ended, [own + 1])
         self.tools.hang_up = lambda pid: False  # type: ignore[method-assign]
-        with self.assertRaisesRegex(GuestError, "a second dhclient goes on"):
+        with self.assertRaisesRegex(GuestError, "a second dhclient does not end"):
             self.publish()
 
     def test_dhclient_that_may_write_no_lease(self) -> None:
-        """Then it may well not have read its configuration either."""
+        """Then it may not have read its configuration either."""
         self.start("/sbin/dhclient", "eth0")
         self.tools.add("dhclient")
-        with self.assertRaisesRegex(GuestError, "dhclient has no lease to show"):
+        with self.assertRaisesRegex(GuestError, "dhclient got no lease"):
             self.publish()
 
     def test_networkd_has_an_account_of_its_own(self) -> None:
@@ -153,7 +153,7 @@ class PublishTest(ToolTest):
         self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
 
     def test_process_of_somebody_else(self) -> None:
-        """By its name, by its words, by the program itself, or by another that is its owner's: it has no interface."""
+        """Neither its name, its arguments, another program nor another owner makes it count."""
         self.fill({"/run/systemd/netif/leases/2": "", "/run/NetworkManager/devices/2": "", "/run/dhcpcd/pid": "1\n"})
         for name in ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc"):
             self.start("/sbin/" + name, "eth0", program="/home/u/" + name, uid=1000)
@@ -162,14 +162,14 @@ class PublishTest(ToolTest):
             self.start("/sbin/" + name, "eth0", uid=33)
         self.start("/bin/busybox", "udhcpc", "-i", "eth0", program="/bin/busybox", uid=1000)
         self.start("/bin/busybox", "sh", "udhcpc", "eth0", program="/bin/busybox")
-        with self.assertRaisesRegex(GuestError, "no DHCP client is known"):
+        with self.assertRaisesRegex(GuestError, "no known DHCP client"):
             self.publish()
         self.assertEqual(self.tools.ran, [])
 
     def test_program_that_others_may_write(self) -> None:
         self.start("/sbin/dhclient", "eth0")
         os.chmod(self.root + "/sbin/dhclient", 0o777)
-        with self.assertRaisesRegex(GuestError, "no DHCP client is known"):
+        with self.assertRaisesRegex(GuestError, "no known DHCP client"):
             self.publish()
 
     def test_dhclient_that_was_started_without_a_word(self) -> None:
@@ -208,7 +208,7 @@ class PublishTest(ToolTest):
         self.fill({"/proc/net/route": ROUTES + ROUTES.splitlines()[1].replace("eth0", "static0") + "\n"})
         self.start("udhcpc", "-i", "eth0")
         told = publish_name(self.system, "new")
-        self.assertRegex(told, r"^eth0 by udhcpc, no DHCP client is known .*\(interface=static0\)$")
+        self.assertRegex(told, r"^eth0 by udhcpc, no known DHCP client .*\(interface=static0\)$")
 
     def test_only_names(self) -> None:
         for name in ('a"; b', "", "x" * 65, "a b", "caf\u00e9", "a\n"):

@@ -1,4 +1,4 @@
-"""What a power cut would lose, from the system calls of whole boots: in Python and in a shell, on the init systems."""
+"""What a power cut would lose, by the system calls of whole boots: in Python and in a shell, on the init systems."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def why_blind() -> str:
 
 
 def child(work: "Callable[[], int]") -> int:
-    """Work in a process that is held at its system calls; its exit code."""
+    """Run it in a process that is traced; returns its exit code."""
     pid = os.fork()
     if pid == 0:
         code = 97
@@ -82,7 +82,7 @@ class TracedTest(unittest.TestCase):
 
 
 class InstrumentTest(TracedTest):
-    """It sees each of the faults that it is there for."""
+    """It detects each of the faults that it is for."""
 
     def setUp(self) -> None:
         self.root = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir="/var/tmp")
@@ -152,7 +152,7 @@ class InstrumentTest(TracedTest):
         self.assertEqual(self.look(work), ["the disk may not have the name /etc/hook before: the end"])
 
     def test_state_that_says_too_much(self) -> None:
-        """Also of what a tool did that is not ours: then a `sync` is due."""
+        """Also for what another tool did: then a `sync` is needed."""
 
         def work(root: str) -> None:
             with open(root + "/etc/passwd", "w") as file:
@@ -222,7 +222,7 @@ class ShellTest(EssentialTest, TracedTest):
                 self.assertGreaterEqual(set(watch.renamed), {"/etc/hostname", STATE})
 
     def watched(self, watch: Durability) -> str:
-        """Play what was added under the eyes of the watch; what it printed."""
+        """Run the program under the tracer; returns its output."""
         given, story = os.path.join(self.root, "cases"), os.path.join(self.root, "story")
         with open(given, "w") as file:
             json.dump(self.cases, file)
@@ -239,7 +239,7 @@ class ShellTest(EssentialTest, TracedTest):
 def write(
     path: str, data: bytes, file: bool = True, folder: bool = True, change: "Callable[[str], object]" = str
 ) -> None:
-    """Rename a file into place, with each `fsync` or without; `change` comes in between."""
+    """Rename a file into place, with or without each `fsync`; `change` runs in between."""
     spare = "%s/.%s.azure-provisioning" % os.path.split(path)
     with open(spare, "wb") as opened:
         opened.write(data)

@@ -1,4 +1,4 @@
-"""Option 245, from the lease files that the DHCP clients really write, and from what they never would."""
+"""Option 245, from lease files that DHCP clients really write, and from impossible ones."""
 
 import calendar
 import os
@@ -27,13 +27,13 @@ DHCPCD = "/var/lib/dhcpcd/eth0.lease"
 
 
 def packet(options: bytes) -> bytes:
-    """A BOOTP reply as dhcpcd keeps it."""
+    """A BOOTP reply as dhcpcd stores it."""
     return b"\x02\x01\x06\x00" + bytes(232) + b"\x63\x82\x53\x63" + options
 
 
 class EndpointTest(GuestTest):
     def find(self, path: str, data: "Union[str, bytes]") -> "Optional[str]":
-        """What is found if there is this one lease file."""
+        """The result with only this lease file."""
         self.system.write(path, data)
         found = find_endpoint(self.system)
         self.system.unlink(path)

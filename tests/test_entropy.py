@@ -26,9 +26,9 @@ class EntropyTest(GuestTest):
         self.assertEqual(len(self.fed), LIMIT)
 
     def test_absent_or_empty(self) -> None:
-        self.assertEqual(mix_entropy(self.system), "the host gives none")
+        self.assertEqual(mix_entropy(self.system), "the host provides none")
         self.system.write(TABLE, b"")
-        self.assertEqual(mix_entropy(self.system), "the host gives none")
+        self.assertEqual(mix_entropy(self.system), "the host provides none")
 
     def test_an_image_has_no_kernel(self) -> None:
         del self.system.feed_random

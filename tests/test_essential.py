@@ -1,4 +1,4 @@
-"""What a shell makes of the file on a machine without Python: the essential of a first boot, once."""
+"""The shell implementation on a machine without Python: the essential steps of a first boot, once."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ SEVERAL = re.compile(r";(?!;)(?! (do|then|done|fi|else|esac|\})\b)(?! \})")
 
 class SizeTest(EssentialTest):
     def test_short_enough_to_be_read(self) -> None:
-        """Lines that say something: of the essential without comments, and what only ends a block."""
+        """Lines with statements: without comments and ends of blocks."""
         for name, most in (("head.sh", 25), ("essential.sh", 499)):
             with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
                 lines = file.read().splitlines()
@@ -80,7 +80,7 @@ class FirstBootTest(EssentialTest):
                 self.assertEqual((second.code, second.err, second.requests), (0, "", []))
 
     def test_every_client(self) -> None:
-        """Each speaks the same: its own headers, one Content-Type, no proxy."""
+        """All send the same: our headers, one Content-Type, no proxy."""
         self.hasten()
         proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
         for client in CLIENTS:
@@ -107,7 +107,7 @@ class FirstBootTest(EssentialTest):
         self.assertEqual((facts["previous_vm_id"], facts["previous_user"]), (OTHER_VM_ID, "alice"))
 
     def test_interrupted_after_configured(self) -> None:
-        """Of the name nothing more is asked; what Python noted of its own steps stays."""
+        """The name is not requested again; Python's records of its own steps stay."""
         told = self.boot(files={STATE: "vm_id=%s\nstep.hosts=ok 0.001\nconfigured_at=x\nerror_reason=y\n" % VM_ID})
         self.check_ready(told)
         self.assertEqual((told.asked, told.hostname), (STORY[1:], "image"))
@@ -129,7 +129,7 @@ class FirstBootTest(EssentialTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
             self.assertEqual(told.code, 130)
-            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot goes on from here\n\Z")
+            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot continues\n\Z")
             self.assertEqual(os.listdir(self.root + "/run"), [])
             self.assertTrue(self.system.exists(HOOK))
 
@@ -145,7 +145,7 @@ class FirstBootTest(EssentialTest):
                 self.assertFalse(self.system.exists(HOOK))
 
     def test_detached(self) -> None:
-        """The caller is let go at once; the rest has a session of its own. Without setsid it still goes on."""
+        """The caller returns at once; the rest has its own session. It works without setsid too."""
         gate = {"/etc/azure-provisioning/ready.d/session": "#!/bin/sh\ncut -d' ' -f6 /proc/self/stat >/var/session\n"}
         told = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
         self.assertEqual((told.code, told.out, told.err), (0, "", ""))
@@ -159,7 +159,7 @@ class FirstBootTest(EssentialTest):
         self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
 
     def test_systemd_is_told(self) -> None:
-        """By its own tool, before Azure is waited for; nobody else gets to know the socket."""
+        """With its own tool, before waiting for Azure; no other program learns of the socket."""
         if find("systemd-notify") is None:
             self.skipTest("no systemd-notify here: what systemd hears of the shell was not tried")
         self.place("systemd-notify", "/bin/systemd-notify")
@@ -192,7 +192,7 @@ class OnceTest(EssentialTest):
         self.assertEqual((snapshot(self.root + "/etc"), snapshot(self.root + "/var")), before)
 
     def test_without_dmi(self) -> None:
-        """The options or a Hyper-V bus say that it is Azure; then only IMDS knows which VM this is."""
+        """The options or a Hyper-V bus show that it is Azure; then only IMDS knows which VM it is."""
         for name in os.listdir(self.root + DMI):
             os.unlink(self.root + DMI + "/" + name)
         self.add()
@@ -214,7 +214,7 @@ class OnceTest(EssentialTest):
         self.assertFalse(self.system.exists(HOOK))
 
     def test_only_what_install_wrote_down(self) -> None:
-        """No folder, nothing of another's, nothing that is not an absolute path."""
+        """No folder, nothing of others, nothing that is not an absolute path."""
         kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
         self.fill(dict.fromkeys(kept, ""))
         links = ("/usr/share", "usr/share/keep", "/none", "/etc/azure-provisioning.d") + kept[:2]
@@ -225,7 +225,7 @@ class OnceTest(EssentialTest):
             self.assertTrue(self.system.exists(path), path)
 
     def test_each_init_system_in_its_way(self) -> None:
-        """What Python's `install` wrote and wrote down is off as Python's own `disable` would leave it."""
+        """After Python's `install`, it disables the hook as Python's own `disable` would."""
         for name in NAMES:
             with self.subTest(name):
                 for folder in ("etc", "var", "usr/share"):
@@ -263,7 +263,7 @@ class OnceTest(EssentialTest):
         self.fill({"/var/lib/azure-provisioning": "a file"})
         told = self.boot(fresh=False)
         self.assertEqual((told.code, len(told.reports)), (0, 1))
-        self.assertIn("warning: what is done cannot be remembered", told.err)
+        self.assertIn("warning: the state cannot be saved", told.err)
 
     def test_other_verbs(self) -> None:
         for argv in ([], ["status"], ["run", "now"], ["install", "--root", "/"], ["--help"], ["run --detach"]):
@@ -273,7 +273,7 @@ class OnceTest(EssentialTest):
             self.assertRegex(told.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
 
     def test_disk_is_waited_for(self) -> None:
-        """The state is written twice, the name once: each waits for the disk before and after it takes its place."""
+        """The state is written twice, the name once: each waits for the disk before and after the rename."""
         os.unlink(self.root + "/bin/sync")
         self.fill({"/bin/sync": "#!/bin/sh\nls -a /etc /var/lib/azure-provisioning >>/var/synced\necho >>/var/syncs\n"})
         self.check_ready(self.boot(files=self.hook))
@@ -308,7 +308,7 @@ class NameTest(EssentialTest):
         self.assertEqual((none.code, len(none.reports)), (0, 1))
 
     def test_another_users_text_is_no_name(self) -> None:
-        """Tags come before the profile, and may hold what looks like one."""
+        """Tags come before the profile, and may look like one."""
         tags = "azure.instance['compute'] = dict([('tags', %r)], **azure.instance['compute'])"
         told = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
         self.assertEqual((told.code, told.hostname), (0, "rehearsal"))
@@ -356,7 +356,7 @@ class OptionsTest(EssentialTest):
         for line, told in zip(wanted, self.play()):
             key = line.partition("=")[0].strip()
             self.assertEqual((told.code, told.hostname, told.asked[:1]), (1, "image", ["goalstate 200"]), line)
-            self.assertIn("FAILED: the options ask for what takes Python (option=%s)" % key, told.err)
+            self.assertIn("FAILED: the options need Python (option=%s)" % key, told.err)
             self.assertIn("<State>NotReady</State>", told.reports[0])
             self.assertTrue(self.system.exists(HOOK))
 
@@ -365,7 +365,7 @@ class OptionsTest(EssentialTest):
         self.check_ready(told)
 
     def test_address_that_is_none(self) -> None:
-        """The last line counts, as long as it has an address: no name is looked up, no word becomes an argument."""
+        """The last line with a valid address counts: no name is resolved, no word becomes an argument."""
         self.hasten()
         told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
         self.assertEqual((told.code, told.asked[:1]), (1, ["goalstate 200"]))
@@ -433,7 +433,7 @@ class OptionsTest(EssentialTest):
                 self.assertEqual(os.listdir(self.root + "/tmp"), [])
 
     def refuse(self, *changes: str, who: str) -> None:
-        """A gate is not run that others may change, and that is told everywhere; by all shells."""
+        """A gate that others may change is not run, which is reported everywhere; in all shells."""
         gate = "/etc/azure-provisioning/ready.d/10-a"
         self.fill({gate: "#!/bin/sh\ntouch /var/ran\n"})
         os.chmod(self.root + gate, 0o755)
@@ -486,7 +486,7 @@ class OptionsTest(EssentialTest):
         self.refuse("chown(root + %r, 1000, 1000)" % gate, who="the user 1000 may write to " + gate)
 
     def test_state_of_a_user(self) -> None:
-        """What is written is root's, with the mode that is meant, in a folder where only root may write."""
+        """What is written belongs to root with the right mode, in a folder where only root may write."""
         if os.geteuid() != 0:
             self.skipTest("only root can give files away: a state of a user was not tried")
         self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
@@ -501,7 +501,7 @@ class OptionsTest(EssentialTest):
             self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o7777), (0, 0, mode), path)
 
     def test_list_of_hooks_of_a_user(self) -> None:
-        """Nothing is removed that a user has written down."""
+        """Nothing in a list that a user has written is removed."""
         self.fill({"/etc/x-azure-provisioning": "", INSTALLED: "link=/etc/x-azure-provisioning\n"})
         os.chmod(self.root + INSTALLED, 0o666)
         told = self.boot(fresh=False)
@@ -511,7 +511,7 @@ class OptionsTest(EssentialTest):
 
 
 class SmallPythonTest(EssentialTest):
-    """A Python that is there, and lacks what a boot needs: OpenEmbedded's python3-core has no socket."""
+    """A Python that lacks what a boot needs: OpenEmbedded's python3-core has no socket."""
 
     # A library of its own, whose `socket` may be damaged: links to what this Python has.
     CODE = (
@@ -567,7 +567,7 @@ class SmallPythonTest(EssentialTest):
         self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))
 
     def test_python_that_was_whole(self) -> None:
-        """What it had when this was installed is no small Python's lack, whatever the library looks like now."""
+        """A module that existed at install is not a minimal Python's lack, whatever the library looks like now."""
         whole = {INSTALLED: self.hook[INSTALLED] + "lacks=nothing\n", HOOK: "a link, but for the tests\n"}
         for lack in (self.NO_SOCKET, "sys.version_info = (3, 5, 9)"):
             self.check_broken(
@@ -584,7 +584,7 @@ class SmallPythonTest(EssentialTest):
         )
 
     def test_library_that_is_damaged(self) -> None:
-        """A module that is there and cannot be loaded, where nothing was written down either."""
+        """A module exists that cannot be loaded, and nothing was recorded."""
         kinds = {
             "os.symlink('/none', '/library/socket')": "ModuleNotFoundError socket",
             "os.mkdir('/library/socket.py')": "ModuleNotFoundError socket",
@@ -609,7 +609,7 @@ class SmallPythonTest(EssentialTest):
         self.assertIn("ready_at", self.state().facts)
 
     def test_bugs_that_python_cannot_report(self) -> None:
-        """Whatever of ours breaks, and wherever: one report of it, from Python or else from the shell."""
+        """For any bug of ours, anywhere: one report of it, from Python or else from the shell."""
         self.add(self.python, "-I", "-S", "-c", self.CODE % "os.fsync = None", PROGRAM, "run", files=self.hook)
         code = self.CODE % "import socket; socket.socket.connect = None"
         self.add(self.python, "-I", "-S", "-c", code, PROGRAM, "run", files=self.hook)
@@ -628,7 +628,7 @@ class HeadTest(EssentialTest):
     """Which Python gets the file, and how it is called."""
 
     def call(self, shell: str, pythons: "Dict[str, str]", *argv: str) -> "subprocess.CompletedProcess[str]":
-        """Run the file by a shell that finds these programs: names to texts, or links that begin with "-> "."""
+        """Run the file with a shell that finds these programs: names to texts, or links that begin with "-> "."""
         folder = self.root + "/pythons"
         subprocess.check_call(["rm", "-rf", folder])
         note = '#!/bin/sh\necho "${0##*/}"\nfor word; do echo "$word"; done\n'

@@ -28,7 +28,7 @@ SET = "azure.instance['compute']"
 
 class AccountTest(EssentialTest):
     def check_account(self, told: Told, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
-        """It is there, in every file, with a home of its own and these keys."""
+        """It exists in every file, with its own home and these keys."""
         self.check_ready(told)
         account = find_account(self.system, name)
         assert account is not None, (self.text("/etc/passwd"), told)
@@ -68,7 +68,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(os.stat(self.root + "/etc/sudoers.d/zz-azure-provisioning").st_mode & 0o777, 0o440)
 
     def test_once_more_changes_nothing(self) -> None:
-        """Neither a later boot, nor one that was cut short before the VM was known to be configured."""
+        """Neither does a later boot, nor one after an interruption before the VM is recorded as configured."""
         self.add()
         self.add(fresh=True)
         first, second = self.play()
@@ -79,7 +79,7 @@ class AccountTest(EssentialTest):
 
     @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
     def test_account_that_is_there(self) -> None:
-        """Completed and not replaced: its locked field, its shell, its group, and keys of its own stay before ours."""
+        """Completed, not replaced: its locked field, its shell, its group; its own keys stay, before ours."""
         for locked in ("!", "!!", "!*"):
             self.fill(
                 {
@@ -104,7 +104,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(password_field(self.system, "azureuser"), "$6$x$y")
 
     def test_names(self) -> None:
-        """Those that Python refuses are refused, and nobody else's file is written."""
+        """Names that Python refuses are refused, and no other file is written."""
         self.hasten()
         good = ["a.b", "x-1", "_u", "ADMIN", "u" * 64, "9a"]
         bad = [
@@ -144,7 +144,7 @@ class AccountTest(EssentialTest):
         return SET + "['publicKeys'] = [{'keyData': text} for text in %r]" % (list(texts),)
 
     def test_keys(self) -> None:
-        """As the Python part reads them: wrapped, of several kinds, several in one text, and never twice."""
+        """Read like in the Python part: wrapped, of several kinds, several in one text, and never added twice."""
         kind, blob, comment = KEY.split()
         wrapped = "%s %s\r\n%s\r\n%s %s\r\n" % (kind, blob[:20], blob[20:50], blob[50:], comment)
         rows: "List[tuple[List[str], List[str]]]" = [
@@ -169,7 +169,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(merged, expected)
 
     def test_keys_that_are_none(self) -> None:
-        """A text without a whole key is a reported failure, as in Python."""
+        """A text without a complete key is a reported failure, as in Python."""
         self.hasten()
         kind, blob, _ = KEY.split()
         for text in (
@@ -192,7 +192,7 @@ class AccountTest(EssentialTest):
         self.assertIn("reason=" + reason, told.reports[0])
 
     def test_link_of_the_user(self) -> None:
-        """No step goes through one, wherever it leads."""
+        """No step follows one, wherever it leads."""
         self.hasten()
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
         self.fill({"/etc/victim/authorized_keys": "victim\n", "/etc/secret": "secret\n"})
@@ -260,7 +260,7 @@ class AccountTest(EssentialTest):
         self.check_account(self.boot(setup=promised, options="custom_data = no\n"))
 
     def test_values_that_come_late(self) -> None:
-        """404 is no answer, where the instance tells that there is one: no VM is Ready without its account."""
+        """404 is not an answer if the instance has the value: no VM is Ready without its account."""
         self.hasten()
         late = "from azure_provisioning.image.rehearse.faults import status, no_trouble\n"
         late += "azure.troubles['imds'] = [no_trouble] + [status(404), status(429), no_trouble] * 5\n"

@@ -1,4 +1,4 @@
-"""What others put in the shell's way: redirects to somebody else, links and pipes at fixed names, floods."""
+"""What others put in the shell's way: redirects, links and pipes at fixed names, floods."""
 
 import os
 
@@ -52,7 +52,7 @@ class RedirectTest(EssentialTest):
                 self.check_redirected(client, relative=True)
 
     def test_busybox_that_shows_no_head(self) -> None:
-        """Those before 1.30 know no -S: where they connect to they say all the same."""
+        """Those before 1.30 lack -S, but also print where they connect to."""
         self.choose("dash", "busybox wget")
         os.unlink(self.root + "/bin/wget")
         with open(self.root + "/bin/wget", "w", encoding="ascii") as file:
@@ -63,14 +63,14 @@ class RedirectTest(EssentialTest):
         self.assertEqual(told.err.count("http error 302 querying"), 2, told.err)
 
     def test_nc_before_busybox_wget(self) -> None:
-        """It shows where an answer comes from without asking there first."""
+        """It shows the source of an answer without following a redirect first."""
         self.choose("dash", "busybox wget", "busybox nc")
         told = self.boot()
         self.check_ready(told)
         self.assertNotIn("User-Agent", told.requests[0][2])
 
     def test_heads_without_end(self) -> None:
-        """They are noted for the status: no more than a MiB of them, and no longer than that takes."""
+        """They are stored for the status: at most a MiB of them, and only for the time limit."""
         flood = (
             "def flood(handler):\n"
             "    handler.note(0)\n"
@@ -87,10 +87,10 @@ class RedirectTest(EssentialTest):
 
 
 class FixedNameTest(EssentialTest):
-    """Where the shell writes as root, something else lies already."""
+    """Another file is already where the shell writes as root."""
 
     def log_is(self, setup: str) -> None:
-        """A boot with this at the place of the log: it is Ready, and the log is left alone."""
+        """A boot with this at the log's path: it is Ready, and the log is not touched."""
         self.add(setup="import os\nlog = root + %r\n" % LOG + setup)
         told = self.play()[0]
         self.check_ready(told)
@@ -120,7 +120,7 @@ class FixedNameTest(EssentialTest):
         )
 
     def test_pipes(self) -> None:
-        """In the place of a file that is read, too."""
+        """Also in place of a file that is read."""
         for path in (STATE, "/etc/hostname", "/etc/HOSTNAME"):
             with self.subTest(path):
                 place = repr(path)
@@ -131,7 +131,7 @@ class FixedNameTest(EssentialTest):
                 self.assertLess(told.seconds, 20)
 
     def test_gate_that_prints_a_lot(self) -> None:
-        """What it prints is kept nowhere: a small /run is enough."""
+        """Its output is not stored: a small /run is enough."""
         gate = "#!/bin/sh\nyes | head -c 60000000\n"
         small = "import os; os.system('mount -t tmpfs -o size=1m none ' + root + '/run')"
         told = self.boot(files={"/etc/azure-provisioning/ready.d/10-loud": gate}, setup=small)
@@ -141,7 +141,7 @@ class FixedNameTest(EssentialTest):
 
 class IdentityTest(EssentialTest):
     def test_imds_has_another_id(self) -> None:
-        """It is told, and refused is nothing; the other byte order and capitals make no other id."""
+        """It is reported, but nothing is refused; another byte order or capitals are the same id."""
         for other, differs in ((OTHER_VM_ID.upper(), True), (VM_ID.upper(), False), (swap(VM_ID), False), ("", False)):
             with self.subTest(other):
                 told = self.boot(setup="azure.instance['compute']['vmId'] = %r" % other)

@@ -1,4 +1,4 @@
-"""Trouble with Azure, as the shell meets it: nothing of it is Ready, and none of it ends a boot too early."""
+"""Faults of Azure, in the shell implementation: none leads to Ready, and none ends a boot too early."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.shells import LOG, STORY, VALUES, EssentialTest, Told
 
 class TroubleTest(EssentialTest):
     def play_all(self, kind: str, *left_out: str) -> Told:
-        """One boot that meets every trouble of a kind that is over at once."""
+        """One boot with every fault of a kind that passes at once."""
         once = [name for name in sorted(FAULTS) if FAULTS[name][0] == kind and FAULTS[name][1] < 10]
         slow = ("silent", "drips", "slow", "late", "ended", "slow-start", "open-refusal")
         faults = [name for name in once if not name.endswith(slow) and name not in left_out]
@@ -51,7 +51,7 @@ class TroubleTest(EssentialTest):
                 self.assertEqual(len(told.asked), len(met) + 3 + ("report-reset" in met))
 
     def test_redirect_is_not_followed(self) -> None:
-        """Also not to where a good answer would be. Only busybox's wget cannot be kept from it."""
+        """Not even to a good answer. Only busybox's wget cannot be stopped from it."""
         setup = "from azure_provisioning.image.rehearse import faults\n"
         setup += "place = 'http://%s/metadata/instance?redirected' % azure.endpoint\n"
         setup += "azure.troubles['imds'].append(faults.status(302, Location=place))\n"
@@ -64,7 +64,7 @@ class TroubleTest(EssentialTest):
                 self.assertFalse([target for _, target, _, _, _ in told.requests if "redirected" in target])
 
     def test_half_an_answer_that_says_no_length(self) -> None:
-        """Only its own end tells that it is whole: nc does not count."""
+        """Only the end of the connection shows that it is complete: nc does not count."""
         self.hasten()
         cut_off = (
             "from azure_provisioning.image.rehearse.faults import bytes_only\n"
@@ -80,9 +80,9 @@ class TroubleTest(EssentialTest):
         self.assertEqual(told.hostname, "rehearsal")
 
     def versions(self, told: Told) -> "List[str]":
-        """The versions of IMDS's API that were asked for; with a `+` where all or nothing was wanted.
+        """The requested versions of IMDS's API; with a `+` for `extended=true`.
 
-        The single values are asked of the version that answered.
+        The single values are requested with the version that answered.
         """
         found = []
         for _, target, _, _, _ in told.requests:
@@ -93,7 +93,7 @@ class TroubleTest(EssentialTest):
         return found
 
     def test_slow(self) -> None:
-        """Azure's half a minute for an answer, and its minute for a report, are waited for; what drips is no answer."""
+        """Half a minute for an answer and a minute for a report are waited for; a dripping answer is none."""
         self.hasten(10)
         for faults in (["imds-slow", "goal-state-slow", "report-slow"], ["report-late"], ["imds-drips"]):
             self.add(faults=faults, setup="azure.speed = 10.0\n")  # as fast as the clock of the tree
@@ -106,7 +106,7 @@ class TroubleTest(EssentialTest):
         self.assertTrue(35 / 10 - 1 < dripped.seconds < 35 / 10 + 8, dripped.seconds)
 
     def test_slow_for_longer_than_the_deadline(self) -> None:
-        """What is left of it bounds a try."""
+        """The rest of it limits each try."""
         self.hasten(6)
         told = self.boot(
             faults=["imds-silent"], options="deadline = 60\n", files=self.hook, setup="azure.speed = 6.0\n"
@@ -114,7 +114,7 @@ class TroubleTest(EssentialTest):
         self.assertLess(told.seconds, 60 / 6 + 4)
 
     def test_older_clouds(self) -> None:
-        """The version that the 400 names, where the client shows its body; else one after another."""
+        """The version that the 400 names, if the client shows its body; else one after another."""
         self.hasten()
         one_by_one = ["2021-08-01+", "2021-05-01+", "2019-06-01"]
         body = '{"error": "x", "newest-versions": ["2020-09-01", "2020-10-01"]}'
@@ -138,7 +138,7 @@ class TroubleTest(EssentialTest):
                 self.assertEqual(self.versions(told), one_by_one if client == "busybox wget" else shown)
 
     def test_id_of_generation_1(self) -> None:
-        """The state goes by what the firmware writes; what Azure and gates are told is the id that Azure knows."""
+        """The state has the firmware's id; Azure and gates get the id that Azure knows."""
         swapped = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
         gate = {"/etc/azure-provisioning/ready.d/10-x": "#!/bin/sh\necho $AZURE_VM_ID >/var/seen\n"}
         self.fill({DMI + "/product_uuid": swapped.upper() + "\n"})
@@ -174,7 +174,7 @@ class TroubleTest(EssentialTest):
         self.assertTrue(self.system.exists(HOOK))
 
     def test_ids_that_are_hostile(self) -> None:
-        """They go into a document and a log: only a few characters are let through, and nothing is ever run."""
+        """They go into a document and a log: only a few characters are allowed, and nothing is executed."""
         self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
         hostile = (

@@ -1,4 +1,4 @@
-"""Each fault that a rehearsal can have: a boot that meets it ends as its line says. In virtual time, the real story."""
+"""Each fault of a rehearsal: a boot with it ends as its line says. The real story, in virtual time."""
 
 import io
 import json
@@ -23,7 +23,7 @@ RATE = 5  # requests a second that IMDS allows a VM
 
 
 class Calm(Trouble):
-    """Nothing goes wrong but what Azure does."""
+    """No faults but Azure's."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -31,7 +31,7 @@ class Calm(Trouble):
 
 
 class Clocked(Platform):
-    """Knows when it was asked, by the guest's clock."""
+    """Records the guest's time of each request."""
 
     system: VirtualSystem
     times: "List[Tuple[float, str]]"
@@ -42,7 +42,7 @@ class Clocked(Platform):
 
 
 class End(NamedTuple):
-    """What came of a boot."""
+    """The outcome of a boot."""
 
     code: int
     story: str
@@ -52,7 +52,7 @@ class End(NamedTuple):
 
 
 def boot(*faults: str) -> End:
-    """A first boot that meets these."""
+    """A first boot with these faults."""
     root = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
     try:
         system = System(root)
@@ -90,7 +90,7 @@ class FaultTest(unittest.TestCase):
                 self.assertEqual(ready, {READY: ["xml"] * twice, BY_JSON: ["json"]}[fault.ends], end.story)
 
     def test_is_met(self) -> None:
-        """Each costs a request or time, but for what changes nothing."""
+        """Each costs a request or time, except those that change nothing."""
         plain = boot()
         harmless = {
             "goal-state-bom",
@@ -112,7 +112,7 @@ class FaultTest(unittest.TestCase):
             )
 
     def test_what_is_slow_is_asked_once(self) -> None:
-        """IMDS, goal state and report have a time of their own each; a report that was processed is not sent again."""
+        """IMDS, goal state and report each have their own time limit; a processed report is not sent again."""
         for name in sorted(FAULTS):
             if name.endswith(("-slow", "-late")):
                 targets = [request.target for request in boot(name).platform.requests]
@@ -121,17 +121,17 @@ class FaultTest(unittest.TestCase):
         self.assertEqual((end.code, len(end.platform.requests), len(end.platform.reports)), (0, 3, 1))
 
     def test_a_word_every_30_seconds(self) -> None:
-        """Also while one answer is awaited: the console shows that the boot goes on, and for what it waits."""
+        """Also while one answer is pending: the console shows that the boot continues, and what it waits for."""
         end = boot("imds-silent", "goal-state-silent", "report-late")
         self.assertEqual(end.code, 0, end.story)
         for awaited, peer in (("IMDS", "IMDS"), ("the WireServer", "WireServer")):
             self.assertIn("waiting for %s: no answer yet from %s" % (awaited, peer), end.story)
-            self.assertRegex(end.story, "waiting for %s since 3[0-9] s: no answer yet from %s" % (awaited, peer))
-        self.assertIn("waiting for the WireServer since 6", end.story)
+            self.assertRegex(end.story, "still waiting for %s after 3[0-9] s: no answer yet from %s" % (awaited, peer))
+        self.assertIn("still waiting for the WireServer after 6", end.story)
         self.assertNotIn("FAILED", end.story)
 
     def test_rate(self) -> None:
-        """IMDS allows a VM 5 requests a second: that holds where each try falls back through every version, too."""
+        """IMDS allows a VM 5 requests a second, even if each try falls back through every version."""
         for faults in (("imds-half-refusal",), ("imds-2019", "imds-gone"), ("imds-forbidden",), ("imds-old-api",) * 60):
             times = [at for at, target in boot(*faults).platform.times if target.startswith("/metadata")]
             most = max(len([at for at in times if first <= at < first + 1]) for first in times)

@@ -14,7 +14,7 @@ OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  
 
 
 class Machine(FastSystem):
-    """A scratch root that is taken for the running machine. Its DVD comes when it is waited for."""
+    """A scratch root that counts as the running machine. Its DVD appears when it is waited for."""
 
     live = True
     waited = 0.0  # seconds
@@ -56,7 +56,7 @@ class DiscTest(GuestTest):
         self.assertEqual(self.wait(True, (True, False)), (2.0, True))
 
     def test_no_user(self) -> None:
-        """IMDS has keys perhaps, but no user to give them to: he is on the DVD."""
+        """IMDS may have keys, but no user for them: only the DVD names the user."""
         self.assertEqual(self.wait(True, (False, False), user=False), (2.0, True))
         self.assertEqual(self.wait(True, (False, False), user=False, account="no"), (0.0, False))
         self.assertEqual(self.wait(True, (False, False), user=False, former=True), (0.0, False))  # a specialised disk
@@ -80,7 +80,7 @@ class DiscTest(GuestTest):
                 self.assertIn("no provisioning DVD (no DVD drive); using IMDS only", self.story)
 
     def test_disc_that_nothing_is_wanted_of(self) -> None:
-        """It is then not read, unless IMDS leaves something open. This one says of itself whether it was."""
+        """It is then not read, unless IMDS leaves something open. This stand-in records whether it was."""
         pooled = "<wa:PlatformSettingsSection><wa:PlatformSettings><wa:PreprovisionedVm>true</wa:PreprovisionedVm>"
         pooled += "</wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
         nothing: "Dict[str, object]" = dict.fromkeys(OPTIONS, "no")

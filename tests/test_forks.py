@@ -1,4 +1,4 @@
-"""The runner itself: it counts what fails, names what hangs, and takes no run without a test for a good one."""
+"""The runner itself: it counts failures, names tests that hang, and never treats a run without a test as passed."""
 
 import os
 import subprocess
@@ -89,7 +89,7 @@ class RunnerTest(GuestTest):
         self.assertRegex(done.stdout, r"(?m)^ +\d+\.\d s  good.Good.test_good$")
 
     def test_strict(self) -> None:
-        """A skip for a reason that is on no list is a failure, and one that is on it is none."""
+        """A skip for an unlisted reason is a failure, one for a listed reason is not."""
         done = self.run_suite("--strict", good=GOOD)
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (1, "1 passed, 1 failed, 0 skipped"))
         self.assertIn("not in tests/skips.py: the moon is full", done.stdout)
@@ -138,7 +138,7 @@ class PlayTest(unittest.TestCase):
 
 class SlowTest(unittest.TestCase):
     def test_each_exists(self) -> None:
-        """One that was renamed would be begun late."""
+        """A renamed one would start late."""
         for name in SECONDS:
             (test,) = flatten(unittest.defaultTestLoader.loadTestsFromName("tests." + name))
             self.assertEqual(test.id(), "tests." + name)

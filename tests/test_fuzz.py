@@ -1,4 +1,4 @@
-"""A short round of the damaged input that `make fuzz` makes a long one of, and that it would see what is wrong."""
+"""A short round of `make fuzz`, and a test that it detects errors."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tests.guests import GuestTest
 
 class RoundTest(unittest.TestCase):
     def test_short_round(self) -> None:
-        """In a process of its own, because that bounds its memory."""
+        """In a process of its own, because it limits its memory."""
         done = subprocess.run(
             [sys.executable, "-m", "tests.fuzz", "0", "1", "--cases", "600"],
             cwd=TOP,
@@ -29,7 +29,7 @@ class RoundTest(unittest.TestCase):
         self.assertRegex(done.stdout, r"\n60[0-9] passed, 0 failed\n")
 
     def test_every_kind_of_input_is_damaged(self) -> None:
-        """Whatever is not damaged tries nothing."""
+        """Undamaged input would test nothing."""
         for name, target in fuzz.TARGETS.items():
             with self.subTest(target=name):
                 cases = [fuzz.make_case(name, number) for number in range(60)]
@@ -39,7 +39,7 @@ class RoundTest(unittest.TestCase):
 
 
 class InstrumentTest(GuestTest):
-    """It does see what is wrong."""
+    """It does detect errors."""
 
     def case(self, raised: "BaseException") -> str:
         with mock.patch.object(imds, "parse_instance", side_effect=raised):

@@ -113,7 +113,7 @@ ACCOUNTS = {
 
 
 def used(files: "Dict[str, Tuple[str, str]]") -> "Dict[str, str]":
-    """The first of each pair: how it is before."""
+    """The first of each pair: the state before."""
     return {path: pair[0] for path, pair in files.items()}
 
 
@@ -123,7 +123,7 @@ class GeneralizeTest(ImageTest):
         self.use("systemd")
 
     def use(self, image: str) -> None:
-        """An image that was installed into, and has run as a VM since: its hook is used up."""
+        """An image with an installation that has run as a VM since: its hook is disabled."""
         self.empty()
         self.image(image)
         self.fill(ACCOUNTS)
@@ -178,12 +178,12 @@ class GeneralizeTest(ImageTest):
             self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
         self.assertLessEqual(set(told) - changed, set(before), "a folder")
         self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
-        self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent takes it out", result.err)
+        self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent removes it", result.err)
         self.assertIn("the account ann stays", result.err)
         self.assertNotIn("typed\n", result.err + result.out)
 
     def test_says_so_beforehand(self) -> None:
-        """Each path that is touched was announced, and in the order in which it is done."""
+        """Each changed path was announced, and in the same order."""
         result = self.generalize()
         said = [line.split()[-1] for line in result.err.splitlines() if ": will " in line]
         told = result.out.splitlines()
@@ -191,14 +191,14 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(set(told) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
 
     def test_order(self) -> None:
-        """What a login needs goes when a reboot is a first boot already: nobody is locked out in between."""
+        """Host keys and accounts go last, when a reboot is a first boot already: nobody is locked out in between."""
         said = self.generalize("--user", "ann").err
         last = ("enable the boot hook", STATE, "ssh_host_rsa_key", "remove /home/ann\n", "remove the account ann")
         self.assertEqual(sorted(last, key=said.index), list(last))
         self.assertGreater(said.index("enable the boot hook"), said.index("will remove /root/.bash_history"))
 
     def test_dry_run(self) -> None:
-        """What would be done, each path once, and nothing is done; a real run then does just that."""
+        """The plan lists each path once, and nothing is done; a real run then does exactly that."""
         before = listing(self.root)
         result = self.refused_or_not("generalize", "--dry-run", "--user", "bob")
         self.assertEqual(result.code, 0, result.err)
@@ -207,13 +207,13 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(len(would), len(set(would)))
         paths = [line.split()[-1] for line in would if line.split()[-1].startswith("/")]
         self.assertEqual(len(paths), len(set(paths)))
-        self.assertIn("nothing was done: %d things would be" % len(would), result.err)
+        self.assertIn("nothing was done: %d changes would be made" % len(would), result.err)
         self.assertIn("the account ann stays", result.err)
         said = self.generalize("--user", "bob").err.splitlines()
         self.assertEqual([line.partition(": ")[2] for line in said if ": will " in line], would)
 
     def test_what_could_not_be_written_is_not_told(self) -> None:
-        """Only what was changed is in the list: not what could not be, for want of room or of a right."""
+        """Only changes are listed: not what failed for lack of space or permission."""
         if os.geteuid() != 0:
             self.skipTest("as a plain user no file can be made immutable: one that cannot be written was not seen")
         path = self.root + "/etc/conf.d"
@@ -278,7 +278,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(self.text("/etc/ssh/ssh_host_rsa_key"), "typed\n")
 
     def test_host_keys_elsewhere(self) -> None:
-        """What sshd serves goes; a line that names something else takes nothing away."""
+        """The keys that sshd serves are removed; a line that names another file removes nothing."""
         private = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
         lines = "HostKey /etc/myapp/key\nHostKey /etc/shadow\nHostKey /home\n"
         self.fill({"/etc/myapp/key": private, "/etc/ssh/sshd_config": lines, "/home/x": "x"})
@@ -300,17 +300,17 @@ class GeneralizeTest(ImageTest):
         self.assertIn("is not the root of a Linux system", self.refused("generalize", "--yes", code=2))
 
     def test_program_that_is_gone(self) -> None:
-        """It is told, the rest is done, and the exit code says that this is no image."""
+        """It is reported, the rest is done, and the exit code says that this is not an image."""
         self.system.unlink("/usr/local/sbin/azure-provisioning")
         result = self.generalize(code=1)
-        self.assertIn("the program that was installed is gone", result.err)
-        self.assertIn("this is no image yet", result.err)
+        self.assertIn("the installed program is missing", result.err)
+        self.assertIn("this is not an image yet", result.err)
         self.assertNotIn("capture now", result.err)
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         self.assertIn("/etc/ssh/ssh_host_rsa_key", result.out)
 
     def test_python_that_is_another_now(self) -> None:
-        """The hook is written for the one that was named, and after an upgrade for the one that is there."""
+        """The hook names the Python that was chosen, and after an upgrade the one that exists."""
         self.install("--python", "/usr/bin/python3.11")
         for link in self.hook()[1]:
             self.system.unlink(link)
@@ -351,7 +351,7 @@ class GeneralizeTest(ImageTest):
         self.assert_general()
 
     def answer(self, answer: bytes) -> "Tuple[int, bytes, bytes]":
-        """Run it on a terminal and answer its question: (exit code, stdout, what the terminal shows)."""
+        """Run it on a terminal and answer its question: (exit code, stdout, the terminal's output)."""
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         argv = [sys.executable, "-I", "-S", built_file(), "generalize", "--root", self.root]
@@ -402,7 +402,7 @@ class GeneralizeTest(ImageTest):
             "waagent stays, with ",
             "cloud-init stays, with ",
             " /var/lib/cloud",
-            "--remove-agent takes it out",
+            "--remove-agent removes it",
         ):
             self.assertIn(words, result.err)
         self.assertIn("waagent would provision too", result.err)
@@ -504,7 +504,7 @@ class GeneralizeTest(ImageTest):
                 self.assertNotIn("sudoers", self.generalize().err)
 
     def test_running_machine(self) -> None:
-        """What its services would write anew is seen to first; a power-off leaves them no time for it."""
+        """Services that would write files again are stopped first; a power-off leaves them no time to do so."""
 
         class Running(ToolSystem):
             live = True
@@ -545,7 +545,7 @@ class GeneralizeTest(ImageTest):
             self.system.power_off()
 
     def test_container_is_never_powered_off(self) -> None:
-        """The kernel would switch off the machine that it runs on."""
+        """The kernel would switch off the host."""
         code = "from azure_provisioning.door import system; print(system.has_first_pids())"
         unshare = ["unshare", "--pid", "--fork"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
         environment = dict(os.environ, PYTHONPATH=os.path.join(TOP, "src"))
@@ -555,7 +555,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(done.stdout, "False\n")
 
     def test_rules_of_sudo(self) -> None:
-        """All that names the user, by name or number, alone or in a list; an alias of nobody else goes too."""
+        """Every rule that names the user, by name or uid, alone or in a list; an alias without other users goes too."""
         stays = (
             "# ann is a comment\n#1001 ALL=ALL\n%ann ALL=ALL\nDefaults env_reset\nDefaults:bob !lecture\n"
             "Cmnd_Alias ANN = /bin/ann\nbob ALL=(ann) ALL\nAnn ALL=ALL\n#includedir /etc/sudoers.d\n"
@@ -601,7 +601,8 @@ class GeneralizeTest(ImageTest):
             self.assertLess(time.monotonic() - started, 10)
 
     def test_ids_for_storage(self) -> None:
-        """Each by what makes it anew: libnvme from the firmware's id, open-iscsi in the way of each distro."""
+        """Each in the form for which its program makes a new one: libnvme from the firmware's id, open-iscsi as each
+        distro does."""
         name, script = "/etc/iscsi/initiatorname.iscsi", "/lib/open-iscsi/startup-checks.sh"
         nvme = ("/etc/nvme/hostnqn", "/etc/nvme/hostid")
         old = "## DO NOT EDIT\nInitiatorName=iqn.1993-08.org.debian:01:abc\n"
@@ -642,16 +643,16 @@ class GeneralizeTest(ImageTest):
     def test_accounts_of_the_system(self) -> None:
         for name in ("root", "daemon"):
             self.assertIn(
-                "an account of the system stays (name=%s" % name, self.refused("generalize", "--yes", "--user", name)
+                "a system account is not removed (name=%s" % name, self.refused("generalize", "--yes", "--user", name)
             )
 
     def test_accounts_that_are_none(self) -> None:
-        """Somebody stays whom the person has misspelt: that is no image yet, though all else is done."""
+        """A misspelt account stays: then this is not an image yet, although everything else is done."""
         for name in ("carl", "../etc", "-r", "a/b", "an\nn"):
             self.use("systemd")
             told = self.generalize("--user=" + name, code=1).err
             self.assertIn("there is no account " + ascii(name)[1:-1], told)
-            self.assertIn("this is no image yet: 1 things could not be done", told)
+            self.assertIn("this is not an image yet: 1 changes failed", told)
         self.assertIsNone(self.text(STATE))
         self.assertEqual(self.text("/etc/passwd"), ACCOUNTS["/etc/passwd"])
 
@@ -667,7 +668,7 @@ class GeneralizeTest(ImageTest):
     # -- an image that means harm ---------------------------------------------------------------------------------
 
     def test_links_to_outside(self) -> None:
-        """Whatever is a link to a place of this machine, that place stays as it is."""
+        """If a path is a link to a file of the host, that file does not change."""
         outside = self.root + ".outside"
         os.mkdir(outside)
         self.addCleanup(subprocess.call, ["rm", "-rf", outside])
@@ -696,7 +697,7 @@ class GeneralizeTest(ImageTest):
         os.symlink(target, place)
 
     def test_links_of_a_user(self) -> None:
-        """In a folder that a user may write to, no link is followed, be it to the root's own files."""
+        """In a folder that a user may write to, no link is followed, not even to root's own files."""
         if os.geteuid() != 0:
             self.skipTest("only root can make another user's link: that it is not followed was not seen")
         os.lchown(self.root + "/home/ann", 1000, 1000)
@@ -708,7 +709,7 @@ class GeneralizeTest(ImageTest):
         self.assertIn("a symlink is in the way", result.err)
 
     def test_what_is_no_file(self) -> None:
-        """Pipes and folders in the place of files hold nobody up, and links in the place of logs stay."""
+        """Pipes and folders in place of files block nothing, and links in place of logs stay."""
         for path in ("/var/log/syslog", "/etc/hostname", "/etc/machine-id", "/root/.bash_history", "/etc/sudoers.d/x"):
             with self.system_free(path):
                 os.mkfifo(self.root + path)
@@ -728,7 +729,7 @@ class GeneralizeTest(ImageTest):
         return Free(self.root + path)
 
     def test_names_of_several_files(self) -> None:
-        """A log that is also the name of another file: that one keeps its content."""
+        """A log that is a hard link to another file: that file keeps its content."""
         os.unlink(self.root + "/var/log/syslog")
         os.link(self.root + "/etc/shadow", self.root + "/var/log/syslog")
         self.generalize()
@@ -752,7 +753,7 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
     def test_files_that_may_not_be_changed(self) -> None:
-        """What cannot be done is told, the rest is done, and the next run does it."""
+        """A failure is reported, the rest is done, and the next run does it."""
         place = self.root + "/var/lib/dhcp"
         if os.geteuid() == 0:
             if subprocess.call(["chattr", "+i", place], stderr=subprocess.DEVNULL) != 0:
@@ -764,7 +765,7 @@ class GeneralizeTest(ImageTest):
         self.addCleanup(subprocess.call, undo, stderr=subprocess.DEVNULL)
         result = self.generalize(code=1)
         self.assertIn("could not remove /var/lib/dhcp/dhclient.eth0.leases: failure to remove", result.err)
-        self.assertIn("1 things could not be done", result.err)
+        self.assertIn("1 changes failed", result.err)
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         subprocess.check_call(undo)
         self.generalize()
@@ -773,7 +774,7 @@ class GeneralizeTest(ImageTest):
     # -- cut short ------------------------------------------------------------------------------------------------
 
     def test_killed_anywhere(self) -> None:
-        """Killed at any line that touches the guest, run again: the same image as if nothing had happened."""
+        """Killed at any line that touches the guest, and run again: the same image as without interruption."""
         self.generalize("--user", "ann")
         whole = listing(self.root)
         lines = 0
@@ -789,9 +790,9 @@ class GeneralizeTest(ImageTest):
                 self.assert_same(whole)
 
     def killed_at(self, count: int) -> int:
-        """Generalize in a child that ends without a word at the given line of those that touch the guest.
+        """Generalize in a child that is killed at the given line among those that touch the guest.
 
-        Returns how many lines there were, if it came to the end.
+        Returns the number of lines, if it completed.
         """
         reader, writer = os.pipe()
         child = os.fork()
@@ -810,7 +811,7 @@ class GeneralizeTest(ImageTest):
             return int(file.read() or "0")
 
     def test_interrupted(self) -> None:
-        """By a person: exit code 130, and a word on how to go on; what was done is on stdout."""
+        """By a person: exit code 130, and a message how to continue; the changes are on stdout."""
         argv = [sys.executable, "-I", "-S", built_file(), "generalize", "--yes", "--root", self.root]
         for number in range(4000):
             self.fill({"/var/log/many/%d.log" % number: "x"})
@@ -823,7 +824,7 @@ class GeneralizeTest(ImageTest):
         child.send_signal(signal.SIGTERM)
         self.assertEqual(child.wait(60), 130)
         told, said = (open_and_read(text) for text in texts)
-        self.assertIn("interrupted; run it again to go on from here", said)
+        self.assertIn("interrupted; run it again to continue", said)
         self.assertIn("/var/log/many/10.log\n", told)
         self.assertIn("ready_at", self.facts())
         self.generalize()
@@ -831,7 +832,7 @@ class GeneralizeTest(ImageTest):
 
 
 class Free:
-    """A place on this machine that is emptied for something else."""
+    """A folder on this machine that is used for something else."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -845,7 +846,7 @@ class Free:
 
 
 class Lines:
-    """Counts the lines that are run of what touches a guest, and ends the process at one of them."""
+    """Counts the executed lines that touch a guest, and ends the process at one of them."""
 
     FILES = ("system.py", "files.py", "folder.py", "plan.py", "former_account.py", "install.py", "manifest.py")
 
@@ -905,7 +906,7 @@ class FirstBootAgainTest(ImageTest):
         self.assertLessEqual(differ, known)  # all else is as the first VM had it
 
     def test_the_same_vm(self) -> None:
-        """Whoever boots the machine itself again gets a first boot, too."""
+        """Booting the machine itself again is a first boot, too."""
         self.image("openrc on busybox")
         self.fill(AZURE_VM)
         self.install()

@@ -1,4 +1,4 @@
-"""Goal states, good and bad; the report's bytes; and who is asked what when Azure is not of one mind."""
+"""Goal states, good and bad; the bytes of the report; and the order of endpoints when they disagree."""
 
 import socket
 import time
@@ -18,7 +18,7 @@ RIGHT = GoalState("7", CONTAINER_ID, INSTANCE_ID)
 
 
 def small(incarnation: str = "7", container: str = "c", roles: str = "") -> str:
-    """A goal state with nothing in it that is not needed."""
+    """A goal state with only what is needed."""
     roles = roles or "<RoleInstance><InstanceId>i</InstanceId></RoleInstance>"
     return (
         "<GoalState><Incarnation>%s</Incarnation><Container><ContainerId>%s</ContainerId><RoleInstanceList>%s"
@@ -183,7 +183,7 @@ class DocumentTest(GuestTest):
 
 class ReportTest(GuestTest):
     def report(self, *peers: Peer, problem: str = "", seconds: float = 600.0, protocol: str = "auto") -> None:
-        """Report, with everything that is said kept in `self.said`."""
+        """Report, and keep all messages in `self.said`."""
         self.said: "List[str]" = []
         self.heard: "List[ProvisionError]" = []
         until = self.system.monotonic() + seconds
@@ -250,7 +250,7 @@ class ReportTest(GuestTest):
             self.assertEqual(len(peer.requests), 2, status)
 
     def test_accepted_however_the_rest_of_the_answer_comes(self) -> None:
-        """Azure has said 2xx: another report would be a second Ready of the same boot."""
+        """Azure has answered 2xx: another report would be a second Ready of the same boot."""
         head = b"HTTP/1.1 200 OK\r\n"
         table = {
             "cut off in its body": head + b"Content-Length: 100\r\n\r\nhalf",
@@ -275,7 +275,7 @@ class ReportTest(GuestTest):
         self.assertEqual(asked(azure), ("goalstate 503", "goalstate 503", "goalstate 200", "health 200"))
 
     def test_question_and_report_have_a_time_of_their_own_each(self) -> None:
-        """The WireServer may take half a minute for each; what counts is that nothing outlives the deadline."""
+        """The WireServer may take half a minute for each; but nothing exceeds the deadline."""
         azure = self.azure("goal-state-slow", "report-slow")
         self.report(self.at(azure), seconds=70.0)
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
@@ -301,7 +301,7 @@ class ReportTest(GuestTest):
         self.assertTrue(64 < self.system.monotonic() - before < 90)
 
     def test_refusal_is_worth_having_without_its_body(self) -> None:
-        """Also where the goal state is refused: what it asks for is done, and what it says is what is told."""
+        """Also if the goal state is refused: its Retry-After is respected, and its text is reported."""
         for fault in ("goal-state-busy", "report-busy"):
             with self.subTest(fault):
                 azure = self.azure(fault)
@@ -313,7 +313,7 @@ class ReportTest(GuestTest):
                 self.assertEqual(error.said, "<html>")
 
     def test_failure_that_is_told_is_the_one_that_matters(self) -> None:
-        """Not that of the JSON endpoint, which was asked last; nor that of an address where nobody is."""
+        """Not the one of the JSON endpoint, which was used last; nor the one of an address without a server."""
         azure = self.azure("wireserver-forbidden")
         with self.assertRaises(ProvisionError) as caught:
             self.report(self.at(azure), seconds=20.0, protocol="goalstate")

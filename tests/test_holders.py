@@ -1,6 +1,6 @@
-"""A program of root's that a user has stopped while it holds the accounts' locks: real ones, in a sealed room.
+"""Programs of root's that a user has suspended while they hold the accounts' locks: real ones, in a sealed room.
 
-`python3 -m tests.test_holders NAME` is what runs inside: on an /etc, /var, /run and /home of its own.
+`python3 -m tests.test_holders NAME` runs inside: with its own /etc, /var, /run and /home.
 """
 
 import os
@@ -35,7 +35,7 @@ for _ in range(int(sys.argv[1])):
 
 
 def make_room() -> None:
-    """An /etc of the image that the tests of accounts have, and nothing of this machine that can be written."""
+    """The /etc of the image in the account tests, without anything writable of this machine."""
     kept = "/run/kept"
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     os.mkdir(kept)
@@ -55,7 +55,7 @@ def make_room() -> None:
 
 
 def find_python() -> str:
-    """A Python that is root's own, in one of the usual folders."""
+    """A Python of root's, in one of the usual folders."""
     places = [os.path.realpath(folder + "/python3") for folder in SEARCH]
     return next((place for place in places if os.path.dirname(place) in SEARCH and os.path.exists(place)), "")
 
@@ -81,7 +81,7 @@ def vipw() -> None:
 
 
 def record() -> None:
-    """Only the record lock, by a program that is stopped five times over."""
+    """Only the record lock, held by a program that is stopped five times."""
     holder = subprocess.Popen([find_python(), "-I", "-S", "-c", HOLDER, "5"], stdout=subprocess.PIPE)
     assert holder.stdout and holder.stdout.readline() == b"held\n"
     system = System("/")
@@ -92,7 +92,7 @@ def record() -> None:
 
 
 def draft() -> None:
-    """A busybox that is stopped while it writes the new file: nobody else's busybox could begin."""
+    """A busybox that is stopped while it writes the new file: no other busybox could start."""
     code = 'import os, signal; file = open("/etc/passwd+", "w"); print("open", flush=True)\n'
     code += 'os.kill(os.getpid(), signal.SIGSTOP); file.write("x"); file.close(); os.unlink("/etc/passwd+")'
     writer = subprocess.Popen([find_python(), "-I", "-S", "-c", code], stdout=subprocess.PIPE)
@@ -105,7 +105,7 @@ def draft() -> None:
 
 
 def strangers() -> None:
-    """A program that is not root's, and one that is not stopped, are let be; so is one that holds something else."""
+    """Programs that are not root's, not stopped, or hold something else, are not touched."""
     shutil.copy(find_python(), "/run/python3")
     stranger = subprocess.Popen(["/run/python3", "-I", "-S", "-c", HOLDER, "1"], stdout=subprocess.PIPE)
     assert stranger.stdout and stranger.stdout.readline() == b"held\n"
@@ -158,7 +158,7 @@ class HolderTest(ToolTest):
         self.inside("strangers")
 
     def test_what_proc_may_say(self) -> None:
-        """Nothing of it is believed that a user can write, and a process that ends meanwhile is no trouble."""
+        """Nothing that a user can write is trusted, and a process that ends meanwhile is no problem."""
         self.fill({"/usr/bin/passwd": "x", "/home/ann/passwd": "x", "/proc/locks": "", "/etc/.pwd.lock": ""})
         roots = os.geteuid() == 0
         line = "1: POSIX  ADVISORY  WRITE 77 00:2e:5 0 EOF\n"

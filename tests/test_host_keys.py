@@ -1,4 +1,4 @@
-"""Host keys: the image's are gone before anything else can fail, and new ones come from the guest's own tools."""
+"""Host keys: the image's are removed before anything else can fail, and the guest's own tools make new ones."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.text("/media/keys/ecdsa"), "old\n")
 
     def test_only_what_sshd_uses(self) -> None:
-        """The kinds of sshd's HostKey lines, wherever they are included; all kinds if another file is among them."""
+        """The kinds of sshd's HostKey lines, with includes; all kinds if another file is among them."""
         main, other = "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/hard.conf"
         line = "HostKey /etc/ssh/ssh_host_%s_key\n"
         include = "Include /etc/ssh/sshd_config.d/*.conf\n"
@@ -67,7 +67,7 @@ class HostKeysTest(ToolTest):
                 self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
 
     def test_elsewhere(self) -> None:
-        """What sshd's HostKey lines name is renewed; but no file that is no key, and nothing of a store or a tmpfs."""
+        """The files of HostKey lines are renewed, except those that are not keys, or are in a store or a tmpfs."""
         own, other, missing = "/etc/myapp/ssh/ssh_host_rsa_key", "/etc/myapp/key", "/etc/myapp/none_ecdsa"
         kept = {"/etc/shadow": "root:*:1\n", "/nix/store/x/key": PRIVATE, "/run/secrets/key": PRIVATE}
         lines = "".join("HostKey %s\n" % path for path in (own, other, missing, "/srv/key", "/etc/nowhere/key", *kept))
@@ -97,7 +97,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.text("/etc/keys/a"), PRIVATE)
 
     def test_a_kind_that_cannot_be_made(self) -> None:
-        """As with FIPS: the others are made. One that died is tried again, in the place of what it left."""
+        """As with FIPS: the others are made. A failed one is tried again, and replaces what was left."""
         self.fill(IMAGE)
         self.fill({"/etc/ssh/sshd_config": "".join("HostKey /etc/ssh/ssh_host_%s_key\n" % kind for kind in KINDS)})
         deaths = [-9]
@@ -116,7 +116,8 @@ class HostKeysTest(ToolTest):
         self.assertEqual({self.text("/etc/ssh/ssh_host_%s_key" % kind) for kind in ("rsa", "ecdsa")}, {"new"})
 
     def test_on_disk_before_it_is_remembered(self) -> None:
-        """ssh-keygen syncs nothing: after a power cut there would be empty files, and a state that calls them made."""
+        """ssh-keygen does not sync: after a power cut the files would be empty, although the state says they are
+        made."""
         self.fill(dict(AZURE_VM, **IMAGE))
         self.tools.add("ssh-keygen", self.keygen)
         order = []
@@ -156,7 +157,7 @@ class HostKeysTest(ToolTest):
             renew_host_keys(self.system, restart_command)
 
     def test_the_tool_dies_once(self) -> None:
-        """A VM does not become Ready without host keys because one ssh-keygen was killed."""
+        """A VM must not become Ready without host keys because one ssh-keygen was killed."""
         self.fill(dict(AZURE_VM, **IMAGE))
         deaths = [(-9, "")]
         self.tools.add("ssh-keygen", lambda argv, stdin: deaths.pop() if deaths else self.keygen(argv, stdin))
@@ -182,7 +183,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.tools.ran, [])
 
     def test_dropbear_that_runs_under_systemd(self) -> None:
-        """By its unit, without waiting: it may be ordered after us. The rest is in test_processes.py."""
+        """By its unit, without waiting: it may be ordered after us. test_processes.py has the rest."""
         self.fill({"/usr/sbin/dropbear": "", "/run/systemd/system/x": "", "/etc/init.d/dropbear": "#!/bin/sh\n"})
         self.tools.add("systemctl", folder="/usr/bin")
         unit = "0::/system.slice/system-drop.slice/dropbear-lan.service\n"
@@ -196,10 +197,10 @@ class HostKeysTest(ToolTest):
             with mock.patch.object(ToolSystem, "live", True):
                 said = restart_dropbear(self.system, restart_command)
             self.assertEqual(self.tools.ran_words(), ran)
-            self.assertIn("systemd starts dropbear anew" if ran else "has the old keys until it is restarted", said)
+            self.assertIn("systemd restarts dropbear" if ran else "has the old keys until it is restarted", said)
 
     def test_init_script_behind_a_link(self) -> None:
-        """Each folder that one comes by on the way to it counts, not only those of its name."""
+        """Every folder on the way to it counts, not only those in its name."""
         self.fill({"/etc/rc.d/rc.dropbear": "-> /opt/net/rc.dropbear", "/opt/net/rc.dropbear": "#!/bin/sh\n"})
         os.chmod(self.root + "/opt/net/rc.dropbear", 0o755)
         self.assertEqual(find_script(self.system, "dropbear"), "/etc/rc.d/rc.dropbear")
@@ -210,7 +211,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(find_script(self.system, "dropbear"), "/etc/rc.d/rc.dropbear")
 
     def test_dropbear_of_other_init_systems(self) -> None:
-        """Each by its own tool; an inittab's by its end alone."""
+        """Each with its own tool; with inittab by ending it."""
         for files, ran, hung in (
             ({"/run/dinitctl": ""}, ["dinitctl restart dropbear"], []),
             ({"/run/finit": ""}, ["initctl restart dropbear"], []),
@@ -247,7 +248,7 @@ class HostKeysTest(ToolTest):
                 with mock.patch.object(ToolSystem, "live", True):
                     said = restart_dropbear(self.system, restart_command)
                 self.assertEqual((self.tools.ran_words(), hung_up), (ran, hung))
-                self.assertIn("was started anew" if ran or hung else "has the old keys until it is restarted", said)
+                self.assertIn("was restarted" if ran or hung else "has the old keys until it is restarted", said)
 
     def test_dropbear(self) -> None:
         self.fill({"/usr/sbin/dropbear": "", "/etc/dropbear/dropbear_dss_host_key": "old", "/etc/dropbear/other": "x"})

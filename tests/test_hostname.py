@@ -1,4 +1,4 @@
-"""Names, from what people and Azure make of them to what a host can bear; and the files that hold one."""
+"""Names, from what people and Azure choose to what a host allows; and the files that have one."""
 
 import os
 

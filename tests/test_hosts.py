@@ -8,7 +8,7 @@ LOCAL = "127.0.0.1\tlocalhost\n"
 
 class HostsTest(GuestTest):
     def resolve(self, text: str, name: str = "web", old_name: str = "old") -> str:
-        """What becomes of a file with this text."""
+        """The result for a file with this text."""
         self.fill({"/etc/hosts": text})
         resolve_own_name(self.system, name, old_name)
         return self.text("/etc/hosts") or ""

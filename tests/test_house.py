@@ -1,4 +1,4 @@
-"""The house as DESIGN has it: who may know whom, who may touch what, and how little a Ready VM's boot loads."""
+"""The rules of the source: which part may import which, which may access what, and how little a settled boot loads."""
 
 import ast
 import os
@@ -78,7 +78,7 @@ def modules() -> "Iterator[Tuple[str, ast.Module]]":
 
 
 def imports(path: str, tree: ast.AST) -> "Set[str]":
-    """What a module imports, anywhere in it, with our own modules as `azure_provisioning.x.y`."""
+    """The imports of a module, anywhere in it; our own modules are named `azure_provisioning.x.y`."""
     package = ["azure_provisioning"] + path.split("/")[:-1]
     found = set()
     for node in ast.walk(tree):
@@ -92,7 +92,7 @@ def imports(path: str, tree: ast.AST) -> "Set[str]":
 
 
 def ours(names: "Set[str]") -> "Set[str]":
-    """The first part inside our package of each of our own modules among the names: `azure`, `system`, `cli`."""
+    """The first part of the path of each of our own modules among the names: `azure`, `system`, `cli`."""
     return {name.split(".")[1] for name in names if name.startswith("azure_provisioning.")}
 
 
@@ -158,7 +158,7 @@ class ArrowsTest(GuestTest):
             self.assertEqual({call for call in os_calls(tree) if call in FILE_CALLS}, set(), path)
 
     def test_a_newline_alone_ends_a_line(self) -> None:
-        """`splitlines` knows nine more ends: a comment of somebody's would become a line that counts."""
+        """`splitlines` accepts nine more line ends: part of a comment would become a line that counts."""
         for path, tree in modules():
             self.assertNotIn("splitlines", calls_of(tree), path)
 
@@ -178,7 +178,7 @@ class ArrowsTest(GuestTest):
         self.assertEqual(len(found), len(set(found)))
 
     def test_digits_are_those_of_ascii(self) -> None:
-        """`int` refuses what these take, such as a superscript two: see `config.is_digits`."""
+        """`int` refuses some characters that these accept, such as a superscript two: see `config.is_digits`."""
         for path, tree in modules():
             self.assertEqual(calls_of(tree) & {"isdigit", "isdecimal", "isnumeric"}, set(), path)
 
@@ -227,7 +227,7 @@ def os_calls(tree: ast.AST) -> "Set[str]":
 
 
 class FastPathTest(BuiltTest):
-    """What the built file loads on a VM that is Ready: this costs every boot of every VM."""
+    """The modules that the built file loads in a settled boot: every boot of every VM pays for them."""
 
     CODE = (
         "import sys\n"
@@ -248,7 +248,7 @@ class FastPathTest(BuiltTest):
     )
 
     def look(self) -> "Tuple[str, Set[str]]":
-        """(is it settled, the modules that were loaded to tell)."""
+        """(is it settled, the modules that were loaded to find out)."""
         printed = subprocess.check_output(
             [sys.executable, "-I", "-S", "-c", self.CODE, self.program, self.root], universal_newlines=True
         ).splitlines()
@@ -282,7 +282,7 @@ class FastPathTest(BuiltTest):
         self.assertLess(len(loaded), 20, sorted(loaded))
 
     def test_manager_that_cannot_be_told(self) -> None:
-        """A socket that nobody reads costs a line, and not the boot of a VM that works."""
+        """A socket without a reader costs a line, but not the boot of a working VM."""
         self.make_ready()
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", self.CODE, self.program, self.root],
@@ -291,7 +291,7 @@ class FastPathTest(BuiltTest):
             env={"NOTIFY_SOCKET": self.root + "/nobody"},
         )
         self.assertEqual((done.returncode, done.stdout.split()[0]), (0, b"True"))
-        self.assertRegex(done.stderr, b"^azure-provisioning: warning: systemd cannot be told[^\n]*\n$")
+        self.assertRegex(done.stderr, b"^azure-provisioning: warning: systemd cannot be notified[^\n]*\n$")
 
     def test_not_ready(self) -> None:
         self.make_ready()

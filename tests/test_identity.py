@@ -1,4 +1,4 @@
-"""Are we on Azure, and which VM: by what the firmware says, however it says it."""
+"""Whether this is Azure, and which VM it is, from the firmware, in any form."""
 
 import os
 import unittest

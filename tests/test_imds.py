@@ -1,4 +1,4 @@
-"""What IMDS is asked, and what becomes of its answer, whatever that is."""
+"""The requests to IMDS, and the result of any answer."""
 
 import json
 import time
@@ -18,7 +18,7 @@ RIGHT = (VM_ID, "rehearsal", "rehearsal_0")
 
 
 def told(instance: Instance) -> "Tuple[Optional[str], str, str]":
-    """What an instance is known by; the rest is looked at in test_records.py."""
+    """The identity of an instance; test_records.py tests the rest."""
     return instance.vm_id, instance.computer_name, instance.resource_name
 
 
@@ -103,7 +103,7 @@ class FetchTest(GuestTest):
         self.expect(NEW, STACK, OLD)
 
     def test_version_that_the_400_names(self) -> None:
-        """The newest that we know, in a body that may be cut off; `extended=true` where it is known."""
+        """The newest that we know, in a body that may be cut off; with `extended=true` if it supports that."""
         table = {
             '["2021-05-01", "2021-03-01", "2021-02-01"]': (NEW, STACK, OLD),
             '["2020-10-01","2020-09-01","2020-07-15"]': (NEW, QUERY % "2020-10-01", STACK, OLD),

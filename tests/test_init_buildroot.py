@@ -22,7 +22,7 @@ class BuildrootTest(ImageTest):
                 self.assertEqual(etc, {SCRIPT, LINK})
 
     def test_order(self) -> None:
-        """rcS runs S??* as the shell sorts it, and nothing that has another name, our spare file included."""
+        """rcS runs S??* in the shell's order, and nothing with another name, such as our temporary file."""
         self.image("buildroot")
         self.install()
         self.fill({"/etc/init.d/S50dropbear": "", "/etc/init.d/S41dhcpcd": ""})

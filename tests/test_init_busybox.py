@@ -1,4 +1,4 @@
-"""busybox init with nothing else: one line in an inittab that is the user's; with a real busybox where there is one."""
+"""busybox init alone: one line in an inittab of the user's; with a real busybox if there is one."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ class InittabTest(ImageTest):
                 self.assertEqual(listing(self.root)[INITTAB], before[INITTAB])
 
     def test_without_an_inittab(self) -> None:
-        """The file that is made says what busybox does without one; and it goes again."""
+        """The new file has busybox's defaults too; and it is removed again."""
         self.image("busybox without inittab")
         before = listing(self.root)
         self.install()
@@ -76,7 +76,7 @@ class InittabTest(ImageTest):
         self.assertEqual(line, "::once:/usr/bin/python3.11 -I -S /opt/sbin/azure-provisioning run </dev/null")
 
     def test_real_init(self) -> None:
-        """busybox as PID 1 of a namespace: our line runs once, beside what respawns, and no longer when it is out."""
+        """busybox as PID 1 of a namespace: our line runs once, beside respawned ones, and not after its removal."""
         busybox = shutil.which("busybox")
         if busybox is None or "not a dynamic" not in call(["ldd", busybox]).err:
             self.skipTest("no static busybox (package busybox-static): the inittab was not read by the real init")
@@ -102,7 +102,7 @@ class InittabTest(ImageTest):
         self.assertEqual(self.boot_once(seal, 1), ["rc"])
 
     def boot_once(self, seal: "List[str]", lines: int) -> "List[str]":
-        """What a boot notes: until that many lines are there, and a second more."""
+        """What a boot records: until there are that many lines, and a second more."""
         self.system.unlink("/note")
         manager = subprocess.Popen(
             seal + ["chroot", self.root, "/sbin/init"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""Every init system answers every question about itself: asked of every image of the tests."""
+"""Every init system answers every question about itself, for every image of the tests."""
 
 import os
 import shlex
@@ -42,7 +42,7 @@ class ContractTest(ImageTest):
         self.assertEqual(set(SUPPORTED.values()), set(table.NAMES))
 
     def each(self, *others: str) -> "List[str]":
-        """The images whose init system keeps a list, and is none of `others`."""
+        """The images whose init system keeps a list, except `others`."""
         return [name for name in sorted(IMAGES) if SUPPORTED[name] not in WITHOUT_LIST + others]
 
     def start_anew(self, name: str) -> "table.InitSystem":
@@ -76,7 +76,7 @@ class ContractTest(ImageTest):
         return min(SSH & set(self.found(name)))
 
     def compile_anew(self, *gone: str) -> None:
-        """What s6's tools would make of what is enabled."""
+        """The database that s6's tools would compile from the enabled services."""
         for path in ("/etc/s6/rc/compiled/resolve.cdb", "/etc/s6-rc/compiled/current/resolve.cdb"):
             if self.system.exists(path):
                 self.fill({path: resolve_cdb(["x"], {"default": []})})
@@ -94,7 +94,7 @@ class ContractTest(ImageTest):
                 self.assertNotIn(server, self.found(name))
 
     def test_what_cannot_be_run_is_not_started(self) -> None:
-        """No program any more, or gone; and each system's own way of switching a service off."""
+        """Not executable, or missing; and each system's own way to disable a service."""
         for name in self.each("systemd", "finit", "dinit", "s6"):
             if name in WITHOUT_SSH:
                 continue
@@ -125,7 +125,7 @@ class ContractTest(ImageTest):
                 self.assertNotIn(server, self.found(name))
 
     def test_enable_command(self) -> None:
-        """It names what is there, and does it: where it is a command of coreutils, it is run."""
+        """It names existing files, and works: commands of coreutils are run."""
         for name in self.each("slackware"):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -149,7 +149,7 @@ class ContractTest(ImageTest):
             self.assertEqual(self.start_anew(name).enable_command(self.system, "no-such-service"), ())
 
     def enabled_by(self, module: "table.InitSystem", name: str, server: str) -> None:
-        """The words have the server started, if we can carry them out."""
+        """The command has the server started, if we can run it."""
         words = list(module.enable_command(self.system, server))
         if words[:1] in (["ln"], ["chmod"], ["rm"], ["touch"]):
             for word in words[1:]:
@@ -179,7 +179,8 @@ class ContractTest(ImageTest):
             self.system.write(target, "")
 
     def test_unreached(self) -> None:
-        """Nothing keeps a boot from a hook that was installed, but what s6's tools are still to make."""
+        """Nothing stops a boot from reaching an installed hook, except a database that s6's tools have not compiled
+        yet."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -190,7 +191,7 @@ class ContractTest(ImageTest):
                     self.assertIsInstance(obstacle, usual.Obstacle)
 
     def test_left_to_do(self) -> None:
-        """All three verbs that write say what is left."""
+        """All three verbs that write report what is left to do."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -206,7 +207,7 @@ class ContractTest(ImageTest):
                 self.assertNotIn("database", self.uninstall().err)  # it never was in one
 
     def test_nothing_else_knows_one(self) -> None:
-        """An init system is named by its module, the table, the detection, and the words of the command line."""
+        """Only its module, the table, the detection, and the command line name an init system."""
         found: "Set[str]" = set()
         for folder, _, names in os.walk(os.path.join(TOP, "src")):
             for each in names:

@@ -1,4 +1,4 @@
-"""dinit: a description that it can load, and a name where `boot` looks."""
+"""dinit: a description that it can load, and a name in a folder of `boot`."""
 
 import os
 import re
@@ -17,7 +17,7 @@ LINK = "/etc/dinit.d/boot.d/azure-provisioning"
 
 class DinitTest(ImageTest):
     def settings(self) -> "Dict[str, List[str]]":
-        """The description as dinit-service(5) has it: `name = value` lines, and comments."""
+        """The description in the syntax of dinit-service(5): `name = value` lines, and comments."""
         found: Dict[str, List[str]] = {}
         for line in (self.text(SERVICE) or "").splitlines():
             if line and not line.startswith("#"):
@@ -51,7 +51,7 @@ class DinitTest(ImageTest):
                 self.assertEqual(etc, {SERVICE, LINK})
 
     def test_only_services_that_exist_are_named(self) -> None:
-        """One that is missing would keep dinit from loading ours."""
+        """A missing one would stop dinit from loading ours."""
         self.image("dinit of artix")
         self.system.unlink("/etc/dinit.d/loginready")
         self.system.unlink("/etc/dinit.d/sshd")
@@ -76,7 +76,7 @@ class DinitTest(ImageTest):
         self.assertEqual(self.system.readlink("/etc/enabled.d/azure-provisioning"), SERVICE)
 
     def test_folder_as_dinit_reads_it(self) -> None:
-        """Quotes, variables, files that are included, and what `boot` depends on in turn."""
+        """Quotes, variables, includes, and the dependencies of `boot`, direct or not."""
         own = "/etc/dinit.d/boot.d"
         for files, folder in (
             ({"boot": 'waits-for.d = "boot.d"\n'}, own),
@@ -114,7 +114,7 @@ class DinitTest(ImageTest):
         self.assertEqual(list(dinit.unreached(self.system, [LINK])), [])
         self.fill({SERVICE: "type = process\ncommand = /usr/bin/python3 -I -S /x run\n"})
         (found,) = dinit.unreached(self.system, [LINK])
-        self.assertIn("starts sshd beside the hook", found.message)
+        self.assertIn("starts sshd in parallel", found.message)
         self.install()
         self.assertEqual(list(dinit.unreached(self.system, [LINK])), [])
 
@@ -124,7 +124,7 @@ class DinitTest(ImageTest):
         self.assertIn("nothing would start it", self.refused("install"))
 
     def test_real_dinit(self) -> None:
-        """sshd starts when our local part has ended, although dinit starts services side by side."""
+        """sshd starts after our local part has ended, although dinit starts services in parallel."""
         program = shutil.which("dinit")
         if program is None:
             self.skipTest("no dinit (package dinit): that sshd waits was not seen")

@@ -1,4 +1,4 @@
-"""finit: a task among the available ones, and the link that `initctl enable` would make."""
+"""finit: a task in `available`, and the link that `initctl enable` would make."""
 
 from azure_provisioning.init.table import disable
 from tests.images import ImageTest, listing
@@ -29,7 +29,7 @@ class FinitTest(ImageTest):
                 self.assertTrue(self.text(AVAILABLE))
 
     def test_one_line_that_finit_reads(self) -> None:
-        """A one-shot, in the runlevels that a machine comes up in, without a condition that may never hold."""
+        """A one-shot, in the runlevels of a booting machine, without a condition that may never be met."""
         self.image("finit of debian")
         self.install()
         (line,) = [line for line in (self.text(FLAT) or "").splitlines() if not line.startswith("#")]
@@ -37,7 +37,7 @@ class FinitTest(ImageTest):
         self.assertEqual(line, "task [2345] name:azure-provisioning %s -- Azure Provisioning" % command)
 
     def test_file_instead_of_a_link(self) -> None:
-        """As a person may have put it there: enabled all the same, and disabled by its removal."""
+        """As a person may have put it there: it is enabled too, and disabled by its removal."""
         self.image("finit of debian")
         before = listing(self.root)
         self.install()

@@ -40,7 +40,7 @@ class OpenrcTest(ImageTest):
         self.assertTrue(self.system.is_link("/etc/runlevels/default/sshd"))
 
     def test_runlevel_that_is_a_stacked_link(self) -> None:
-        """`rc-update --stack`: a folder of links, one of which is a runlevel again."""
+        """`rc-update --stack`: a folder of links, one of which is a runlevel."""
         self.image("openrc on busybox")
         self.fill({"/etc/runlevels/azure/default": "-> ../default"})
         before = listing(self.root)

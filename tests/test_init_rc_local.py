@@ -1,4 +1,4 @@
-"""rc.local and Slackware's rc.d: lines of ours in a file that is the user's, reached, and out again to the byte."""
+"""rc.local and Slackware's rc.d: our lines in a file of the user's, reached, and removed without a trace."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ class BlockTest(ImageTest):
         self.assertEqual(self.text("/file"), "#!/bin/sh\ntheirs\n")
 
     def test_marks_that_were_changed(self) -> None:
-        """Half a block is no block: nothing is guessed, and nothing is cut."""
+        """Half a block is not a block: nothing is guessed, and nothing is removed."""
         for text in (marks.BEGIN + "ours\n", "ours\n" + marks.END + "\n", "x" + marks.BEGIN + "a\n" + marks.END + "\n"):
             self.system.write("/file", text)
             self.assertIsNone(block.find_block(self.system, "/file"))
@@ -95,7 +95,7 @@ class RcLocalTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_callers(self) -> None:
-        """Who would run one that is not there yet; a comment runs nothing."""
+        """Scripts that would run a missing one; a comment runs nothing."""
         for caller, text, path in (
             ("/etc/runit/2", "[ -x /etc/rc.local ] && /etc/rc.local\n", LOCAL),
             ("/etc/init.d/rc.local", "if [ -x /etc/rc.local ]; then\n", LOCAL),
@@ -115,7 +115,7 @@ class RcLocalTest(ImageTest):
                     self.assertEqual(self.hook()[1], [path])
 
     def test_their_commands_run_as_before(self) -> None:
-        """Under every shell that is here: ours first, whatever theirs do, and even if ours fails under `-e`."""
+        """In every installed shell: ours first, whatever theirs do, even if ours fails under `-e`."""
         for name in SHELLS:
             shell = shutil.which(name)
             if shell is None:
@@ -141,10 +141,10 @@ class RcLocalTest(ImageTest):
                         self.assertEqual((self.text("/note") or "").replace(":022\n", ":0022\n"), expected)
 
     def test_switched_off(self) -> None:
-        """Not executable, with commands: to enable ours would start theirs. With comments only it is switched on."""
+        """Not executable, with commands: enabling ours would start theirs. With only comments it becomes executable."""
         self.image("bsd rc")
         self.fill({LOCAL: "#!/bin/sh\n# mine\nreboot\n"})
-        self.assertIn("switched off", self.refused("install"))
+        self.assertIn("not executable", self.refused("install"))
         self.fill({LOCAL: "#!/bin/sh\n# nothing yet\n\nexit 0\n"})
         before = listing(self.root)
         self.install()
@@ -161,7 +161,7 @@ class RcLocalTest(ImageTest):
             self.image("bsd rc")
             self.fill({LOCAL: first + "\n"})
             self.make_program(LOCAL)
-            self.assertIn("no shell script", self.refused("install"))
+            self.assertIn("not a shell script", self.refused("install"))
         for first in ("#!/bin/bash -e", "#! /bin/sh", "#!/usr/bin/env bash", "#!/bin/busybox sh", "echo no first line"):
             self.fill({LOCAL: first + "\n"})
             self.make_program(LOCAL)
@@ -196,7 +196,7 @@ class RcLocalTest(ImageTest):
 
 class SlackwareTest(ImageTest):
     def called(self) -> str:
-        """What rc.local runs, with the image's /etc in the place of this machine's."""
+        """The commands of rc.local, with the image's /etc in place of this machine's."""
         self.fill({"/python3": '#!/bin/sh\necho "$*" >>"%s/note"\n' % self.root, "/note": ""})
         self.make_program("/python3")
         script = (self.text(SCRIPT) or "").replace("/usr/bin/python3", self.root + "/python3")
@@ -218,7 +218,7 @@ class SlackwareTest(ImageTest):
         self.assertEqual(self.called(), "-I -S /usr/local/sbin/azure-provisioning run --detach\n")
 
     def test_disable(self) -> None:
-        """As Slackware does it: the script is no longer executable, and is passed over. rc.local stays as it is."""
+        """As Slackware does it: the script is not executable any more, and is skipped. rc.local does not change."""
         self.image("slackware")
         self.install()
         local = self.text(RC_D_LOCAL)
@@ -249,7 +249,7 @@ class SlackwareTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_the_one_or_the_other(self) -> None:
-        """Both live in the same file: one takes the place of the other."""
+        """Both are in the same file: one replaces the other."""
         self.image("slackware")
         before = listing(self.root)
         names: "Dict[str, str]" = {"slackware": SCRIPT, "rc-local": RC_D_LOCAL}

@@ -35,7 +35,7 @@ class RunitTest(ImageTest):
                 self.assertEqual(etc, {home, home + "/run", DEFAULT})
 
     def test_disable(self) -> None:
-        """By `down`: without the link runsvdir would end the service that is still at work."""
+        """By `down`: without the link runsvdir would end the running service."""
         self.image("runit of void")
         self.install()
         self.assertEqual(self.hook(), ("runit", [DEFAULT]))
@@ -71,7 +71,7 @@ class RunitTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_supervise_that_is_a_link(self) -> None:
-        """As Void's packages have it for a read-only root: what it leads to is not ours."""
+        """As in Void's packages for a read-only root: the target is not ours."""
         self.image("runit of void")
         self.install()
         self.fill({VOID + "/supervise": "-> /run/runit/x", "/run/runit/x/other": "mine"})
@@ -79,14 +79,14 @@ class RunitTest(ImageTest):
         self.assertEqual(self.text("/run/runit/x/other"), "mine")
 
     def test_the_set_that_boots(self) -> None:
-        """Debian: another set than `default` can be chosen for the next boot."""
+        """Debian: another set than `default` can be selected for the next boot."""
         self.image("runit of debian, native")
         self.fill({"/etc/runit/default.runsvdir": "solo\n", "/etc/runit/runsvdir/solo/.keep": ""})
         self.install()
         self.assertEqual(self.hook()[1], ["/etc/runit/runsvdir/solo/" + NAME])
 
     def test_flat(self) -> None:
-        """runit as its author lays it out: one folder, and no sets."""
+        """runit's own layout: one folder, and no sets."""
         self.image("runit of void")
         shutil.rmtree(self.root + "/etc/runit/runsvdir")
         os.unlink(self.root + "/var/service")
@@ -112,7 +112,7 @@ class RunitTest(ImageTest):
 
 
 class LiveSystem(System):
-    """The scratch root as the running machine, for which runsvdir is at work."""
+    """The scratch root as the running machine, with a runsvdir."""
 
     live = True
 
@@ -136,26 +136,26 @@ class RunsvdirTest(ImageTest):
         self.ends_by("exit 0")
 
     def ends_by(self, command: str) -> None:
-        """A stand-in for Python, which notes its start and ends by this command."""
+        """A stand-in for Python, which records its start and ends with this command."""
         script = '#!/bin/sh\necho "$*" >>"%s"\n%s\n' % (self.note, command)
         self.system.write("/python3", script, mode=0o755)
 
     def starts(self) -> "List[str]":
-        """With which arguments it was started, start by start."""
+        """The arguments of each start."""
         if not os.path.exists(self.note):
             return []
         with open(self.note) as file:
             return file.read().splitlines()
 
     def start_manager(self) -> "subprocess.Popen[bytes]":
-        """Let runsvdir start what is enabled, until the test or `shut_down` ends it."""
+        """Let runsvdir start the enabled services, until the test or `shut_down` ends it."""
         script = 'mount --bind "$1/etc" /etc && exec runsvdir -P /etc/runit/runsvdir/default'
         manager = subprocess.Popen(self.unshare + ["sh", "-c", script, "sh", self.root], stderr=subprocess.DEVNULL)
         self.addCleanup(self.shut_down, manager)
         return manager
 
     def shut_down(self, manager: "subprocess.Popen[bytes]") -> None:
-        """End runsvdir and all that it supervises."""
+        """End runsvdir and everything that it supervises."""
         if manager.poll() is None:
             manager.send_signal(signal.SIGHUP)
             manager.wait(10)
@@ -184,7 +184,7 @@ class RunsvdirTest(ImageTest):
             self.shut_down(manager)
 
     def test_disabled_while_it_runs(self) -> None:
-        """It goes on to its end, and no later boot starts it."""
+        """It continues to its end, and no later boot starts it."""
         runit.enable(self.system, self.hook_of_stub)
         self.ends_by('trap \'echo ended >>"%s"; exit\' TERM; sleep 7 & wait; echo done >>"%s"' % ((self.note,) * 2))
         manager = self.start_manager()

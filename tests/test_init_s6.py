@@ -1,4 +1,4 @@
-"""s6-rc: the definition of a oneshot, a name in the bundle, and a database that is not ours to write."""
+"""s6-rc: the definition of a oneshot, a name in the bundle, and a database that we do not write."""
 
 import os
 import shutil
@@ -38,14 +38,14 @@ class S6Test(ImageTest):
                 self.assertTrue(self.text(home + "/up"))
 
     def test_only_services_that_exist_are_named(self) -> None:
-        """One that is missing would keep s6-rc-compile from making any database."""
+        """A missing one would stop s6-rc-compile from making any database."""
         self.image("s6 of artix")
         shutil.rmtree(self.root + "/etc/s6/sv/setup")
         self.install()
         self.assertFalse(self.system.exists("%s/%s/dependencies.d" % (ARTIX, NAME)))
 
     def test_database_is_left_to_the_person(self) -> None:
-        """Said until it has been compiled; nothing of the image is run for it, and the database stays as it is."""
+        """Reported until it is compiled; no program of the image is run, and the database does not change."""
         self.image("s6 of artix")
         self.fill({"/usr/bin/s6-db-reload": "#!/bin/sh\ntouch %s/ran\n" % self.root})
         database = listing(self.root + "/etc/s6/rc")
@@ -77,7 +77,7 @@ class S6Test(ImageTest):
         self.assertIn("s6-db-reload", self.uninstall().err)  # a boot would look for a program that is gone
 
     def test_databases(self) -> None:
-        """Where the scripts of PID 1 have it, else the frontend's setting, else where s6-rc has it today or had it."""
+        """The path in the scripts of PID 1, else the frontend's setting, else s6-rc's present or former default."""
         self.image("s6 of artix")
         self.install()
         shutil.rmtree(self.root + "/etc/s6/rc")
@@ -94,7 +94,7 @@ class S6Test(ImageTest):
         self.assertIsNotNone(s6.left_to_do(self.system))
 
     def test_services(self) -> None:
-        """What the bundle has, bundles in it, and what those depend on; from the sources where nothing is compiled."""
+        """The services in the bundle, nested bundles, and dependencies; from the sources without a database."""
         for image in ("s6 of artix", "s6 as its author has it", "s6 with its frontend"):
             with self.subTest(image):
                 self.empty()
@@ -113,7 +113,7 @@ class S6Test(ImageTest):
         self.assertEqual(s6.services(self.system), {})
 
     def test_frontend(self) -> None:
-        """The definition in the administrator's store; what is left is said in the words that do it."""
+        """The definition in the administrator's store; what is left to do is reported as commands."""
         words = "s6 repository sync && s6 set enable azure-provisioning && s6 set commit && s6 live install --init"
         self.image("s6 with its frontend")
         before = listing(self.root)
@@ -140,14 +140,14 @@ class S6Test(ImageTest):
         self.assertFalse(self.system.exists(home))
 
     def test_bundle_of_older_scripts(self) -> None:
-        """A commit refuses a bundle `default` in a store: ours is no name in it, and the person hears of it."""
+        """A commit refuses a bundle `default` in a store: we add no name to it, and report it."""
         self.image("s6 with its frontend")
         self.fill({ARTIX + "/default/type": "bundle\n", ARTIX + "/default/contents.d/sshd": ""})
         self.assertIn("remove /etc/s6/adminsv/default", self.install().err)
         self.assertEqual(self.system.list(ARTIX + "/default/contents.d"), ["sshd"])
 
     def test_real_frontend(self) -> None:
-        """By the tools themselves: what is said is what does it, and out again."""
+        """With the tools themselves: the reported commands work, also for removal."""
         if shutil.which("s6-rc-set-commit") is None:
             self.skipTest("no s6-rc-set-commit (package s6-rc): no set was made of the definition")
         self.image("s6 with its frontend")
@@ -188,14 +188,14 @@ class S6Test(ImageTest):
         self.assertIn("no bundle `default`", self.refused("install"))
 
     def test_bundle_of_the_older_form(self) -> None:
-        """A folder contents.d beside its file `contents` would hide all that is in that."""
+        """A folder contents.d beside its file `contents` would hide everything in that file."""
         self.image("s6 of artix")
         shutil.rmtree(self.root + "/etc/s6/adminsv/default/contents.d")
         self.fill({"/etc/s6/adminsv/default/contents": "sshd\n"})
         self.assertIn("no bundle `default`", self.refused("install"))
 
     def test_execline(self) -> None:
-        """The `up` with a stand-in for Python: arguments, stdin and umask as s6-rc would give them."""
+        """The `up` with a stand-in for Python: arguments, stdin and umask as s6-rc would set them."""
         execlineb = shutil.which("execlineb")
         if execlineb is None:
             self.skipTest("no execlineb (package execline): the `up` of the oneshot was not run")

@@ -38,14 +38,14 @@ class SystemdTest(ImageTest):
         self.assertNotIn("disable azure", self.text(PRESET) or "")
 
     def test_unit_that_was_an_alias(self) -> None:
-        """A unit that is a link must not be written through."""
+        """If the unit is a link, its target must not be written."""
         self.fill({"/usr/lib/systemd/system/other.service": "theirs", UNIT: "-> /usr/lib/systemd/system/other.service"})
         self.install()
         self.assertEqual(self.text("/usr/lib/systemd/system/other.service"), "theirs")
         self.assertFalse(self.system.is_link(UNIT))
 
     def test_disable(self) -> None:
-        """Every link in /etc goes, whichever target it is in; unit, preset and a packager's link stay."""
+        """Every link in /etc is removed, of any target; unit, preset and a packager's link stay."""
         self.install()
         other = "/etc/systemd/system/graphical.target.requires/azure-provisioning.service"
         static = "/usr/lib/systemd/system/multi-user.target.wants/azure-provisioning.service"
@@ -58,7 +58,7 @@ class SystemdTest(ImageTest):
         self.assertEqual(disable(self.system), [])
 
     def test_unit_of_a_package(self) -> None:
-        """What a distro's package has in /usr counts as present, and uninstall leaves it alone."""
+        """A package's unit in /usr counts as present, and uninstall does not touch it."""
         packaged = "/usr/lib/systemd/system/azure-provisioning.service"
         self.fill({packaged: "[Service]\n"})
         self.assertEqual(self.hook(), ("systemd", []))

@@ -56,12 +56,12 @@ class LinksTest(ImageTest):
         self.assertIn("/etc/rc.d/init.d/" + NAME, listing(self.root))
 
     def test_links_that_are_there_stay(self) -> None:
-        """Numbers that a distro's tool, or a person, gave."""
+        """Numbers that a distro's tool, or a person, chose."""
         theirs = {"/etc/rc2.d/S07" + NAME: images.LINK + NAME}
         self.assertEqual(self.links("insserv", theirs), ["/etc/rc2.d/S07" + NAME])
 
     def test_kill_links_alone_do_not_enable(self) -> None:
-        """As `update-rc.d disable` leaves it: the next install enables, and uninstall takes the K links too."""
+        """As after `update-rc.d disable`: the next install enables it, and uninstall removes the K links too."""
         self.image("insserv")
         before = listing(self.root)
         kills = ["/etc/rc%s.d/K01%s" % (level, NAME) for level in "2345"]
@@ -91,10 +91,10 @@ class LinksTest(ImageTest):
 
 
 class StartparTest(ImageTest):
-    """`.depend.start`: what is not named in it is not started, link or no link."""
+    """`.depend.start`: a service that it does not name is not started, even with a link."""
 
     def edited(self, *lines: str) -> "List[str]":
-        """The lines of the file after an install; a second one changes nothing, and uninstall brings the first back."""
+        """The lines of the file after an install; a second one changes nothing, and uninstall restores the file."""
         self.empty()
         self.image("insserv")
         text = "".join(line + "\n" for line in lines)
@@ -145,7 +145,7 @@ class StartparTest(ImageTest):
         )
 
     def test_dropbear_and_ssh(self) -> None:
-        """Each waits for us, and we for what either waits for: but never for the other one."""
+        """Each waits for us, and we wait for what either waits for, but never for the other one."""
         self.assertEqual(
             self.edited(
                 "TARGETS = rsyslog dbus ssh dropbear sshd",
@@ -164,7 +164,7 @@ class StartparTest(ImageTest):
         )
 
     def test_stale_lines(self) -> None:
-        """We are named as somebody's dependency, but are no target: as insserv leaves it after a removal by hand."""
+        """We are a dependency, but not a target: as insserv leaves it after a removal by hand."""
         self.image("insserv")
         self.fill({DEPEND: "TARGETS = ssh\nINTERACTIVE =\nssh: azure-provisioning\nazure-provisioning: gone\n"})
         self.install()
@@ -173,7 +173,7 @@ class StartparTest(ImageTest):
         )
 
     def test_as_insserv_wrote_it(self) -> None:
-        """Named by insserv itself: it knows better than we do."""
+        """Named by insserv itself, which knows better than we do."""
         self.image("insserv")
         theirs = "TARGETS = a azure-provisioning ssh\nINTERACTIVE =\nssh: azure-provisioning\nazure-provisioning: a\n"
         self.fill({DEPEND: theirs})
@@ -181,7 +181,7 @@ class StartparTest(ImageTest):
         self.assertEqual(self.text(DEPEND), theirs)
 
     def test_none(self) -> None:
-        """A tree without it is not given one: startpar would then start nothing else."""
+        """A tree without it does not get one: startpar would then start nothing else."""
         for image in ("debian without insserv", "yocto", "chkconfig"):
             with self.subTest(image):
                 self.empty()

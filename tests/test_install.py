@@ -1,4 +1,4 @@
-"""Installed whole or not at all, twice the same as once, and out again without a trace."""
+"""Installed whole or not at all; a second install changes nothing; removed without a trace."""
 
 import os
 import shutil
@@ -79,7 +79,7 @@ class InstallTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_newer_over_older(self) -> None:
-        """Replaced in one step: whoever has the old one open goes on reading the old one, and no name is ever empty."""
+        """Replaced in one step: readers of the old one keep it, and no name is ever empty."""
         self.image("systemd")
         self.install()
         place = self.root + PROGRAM
@@ -189,7 +189,7 @@ class InstallTest(ImageTest):
 
 
 class ChoiceTest(ImageTest):
-    """Which init system, and whose business it is."""
+    """The choice of the init system."""
 
     def test_init_overrides(self) -> None:
         self.image("systemd")
@@ -198,7 +198,7 @@ class ChoiceTest(ImageTest):
         self.assertEqual(self.hook()[0], "openrc")
 
     def test_init_that_is_not_there(self) -> None:
-        """A hook that no boot would look at is refused, and nothing of it stays."""
+        """A hook that no boot would reach is refused, and nothing of it stays."""
         self.image("systemd")
         for name in ("sysvinit", "runit", "s6", "dinit", "rc-local"):
             with self.subTest(name):
@@ -215,12 +215,12 @@ class ChoiceTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_init_with_nothing_that_could_start_it(self) -> None:
-        """The image of another init system: an enabled hook that no boot would look at is refused."""
+        """An image with another init system: an enabled hook that no boot would reach is refused."""
         self.image("buildroot")
         self.assertIn("nothing would start it", self.refused("install", "--init", "sysvinit"))
 
     def test_another_init_system(self) -> None:
-        """An image that is converted: one hook at a time, and still no trace at the end."""
+        """A converted image: one hook at a time, and still no trace at the end."""
         self.image("insserv")
         self.fill({"/etc/runlevels/default/ssh": "-> /etc/init.d/ssh", "/etc/init.d/rcS": images.BUILDROOT_RCS})
         before = listing(self.root)
@@ -265,12 +265,12 @@ class ForgetfulTest(ImageTest):
         ):
             self.fill({"/etc/fstab": line + "\n"})
             told = self.install().err
-            self.assertEqual("which forgets" in told, bool(said), told)
+            self.assertEqual("which is lost at reboot" in told, bool(said), told)
             self.assertIn(said, told)
 
 
 class RivalTest(ImageTest):
-    """Another provisioner would do its work too: said, and installed all the same."""
+    """Another provisioning agent would do its work too: reported, but installed anyway."""
 
     WAAGENT = {
         "/usr/sbin/waagent": "",
@@ -305,7 +305,7 @@ class RivalTest(ImageTest):
         self.assertEqual(self.warnings({"/usr/sbin/waagent": ""}), [])  # installed, and not enabled
 
     def test_masked(self) -> None:
-        """However a unit is masked, and whichever of its names is."""
+        """A masked unit, in any way and under any of its names."""
         mask, own = "-> /dev/null", "/etc/systemd/system/"
         for masked in ({own + "walinuxagent.service": mask}, {own + "walinuxagent.service": ""}):
             self.assertEqual(self.warnings(self.WAAGENT, masked), [])
@@ -348,7 +348,7 @@ class RivalTest(ImageTest):
         self.assertEqual(self.warnings(self.CLOUD_INIT, {"/etc/cloud/cloud-init.disabled": ""}), [])
 
     def test_datasources(self) -> None:
-        """As YAML has lists, in any of the files of which the last counts."""
+        """YAML lists, in any of the files, of which the last counts."""
         with_azure = (
             "datasource_list: [ NoCloud, Azure, None ]\n",
             "datasource_list:\n- NoCloud\n- Azure\n",
@@ -385,7 +385,8 @@ class RivalTest(ImageTest):
         self.assertEqual(len(self.warnings(self.WAAGENT, self.CLOUD_INIT)), 2)
 
     def test_tiny_cloud(self) -> None:
-        """Alpine's, which takes Azure's metadata if it is told to, or looks by itself; off or done, it does nothing."""
+        """Alpine's, which uses Azure's metadata if configured, or by detection; disabled or finished, it does
+        nothing."""
         script = "#!/sbin/openrc-run\n"
         tiny = {"/sbin/tiny-cloud": "", "/etc/tiny-cloud.conf": "CLOUD=azure\n"}
 
@@ -484,7 +485,7 @@ class PythonTest(ImageTest):
         self.assertIn("--python", line)
 
     def test_shell_of_an_image_without_python(self) -> None:
-        """The hook has the shell run the file; the maker is told what a boot will not do."""
+        """The hook has the shell run the file; `install` says what a boot will not do."""
         for name, text in (("insserv", SCRIPT), ("systemd", UNIT)):
             self.empty()
             self.image(name, python=False)
@@ -519,7 +520,7 @@ class PythonTest(ImageTest):
             self.install()
 
     def test_python_whose_library_is_cut_down(self) -> None:
-        """The interpreter is there, and a module is not that a boot needs. The hook calls it all the same."""
+        """The interpreter exists, but lacks a module that a boot needs. The hook still calls it."""
         library = "/usr/lib/python3.11/"
         self.image("systemd")
         names = [name for name in NEEDED if name != "socket"]
@@ -527,7 +528,7 @@ class PythonTest(ImageTest):
         self.fill({library + "socket.txt": ""})
         self.fill({"/bin/wget": "x"})
         result = self.install()
-        self.assertIn("warning: /usr/bin/python3 lacks the modules socket: a boot goes on in the shell", result.err)
+        self.assertIn("warning: /usr/bin/python3 lacks the modules socket: a boot continues in the shell", result.err)
         self.assertIn("ExecStart=/usr/bin/python3 -I -S ", self.text(UNIT) or "")
         self.fill({library + "socket.pyc": ""})
         self.assertNotIn("lacks", self.install().err)
@@ -542,7 +543,7 @@ class PythonTest(ImageTest):
                 self.assertIsNone(self.written(python, "--python", path))
 
     def test_named_that_is_none(self) -> None:
-        """By its name or by what is in it; said, because there are many builds of Python."""
+        """By its name or by its content; reported, because there are many builds of Python."""
         self.image("systemd")
         for path, content, is_one in (
             ("/usr/bin/perl", "\x7fELF Perl_newSV", False),
@@ -558,10 +559,10 @@ class PythonTest(ImageTest):
                 self.fill({path: content})
                 os.chmod(self.system.path(path), 0o755)
                 result = self.install("--python", path)
-                self.assertEqual("nothing says that %s is a Python" % path in result.err, not is_one, result.err)
+                self.assertEqual("%s does not look like a Python" % path in result.err, not is_one, result.err)
 
     def test_another_init_system(self) -> None:
-        """The one that was named is believed; what the image has is said."""
+        """The chosen one is used; the image's own is reported."""
         for image, name, told in (
             ("systemd", "runit", "systemd"),
             ("systemd", "systemd", ""),
@@ -575,9 +576,9 @@ class PythonTest(ImageTest):
                 self.image(image)
                 self.fill({"/etc/runit/runsvdir/default/x": "-> /x", "/etc/runlevels/x": ""})
                 err = self.install("--init", name).err
-                words = "the image boots with %s, and nothing there is known to start a hook for %s" % (told, name)
+                words = "the image boots with %s, which is not known to start a hook for %s" % (told, name)
                 self.assertEqual(words in err, bool(told), err)
-                self.assertEqual("nothing there is known" in err, bool(told), err)
+                self.assertEqual("which is not known" in err, bool(told), err)
 
     def test_named_too_old_or_missing_says_so(self) -> None:
         self.image("systemd")
@@ -600,7 +601,7 @@ class PythonTest(ImageTest):
 
 class PlainUserTest(ImageTest):
     def test_missing_right(self) -> None:
-        """What is refused is named as it is called on this machine, and the command that would do it."""
+        """The error names the path on the host, and the command with the right to do it."""
         if os.geteuid() != 0:
             self.skipTest("only root can play another user: a plain user's failure was not seen")
         self.image("systemd")
@@ -618,7 +619,7 @@ class PlainUserTest(ImageTest):
 
 
 class FailureTest(ImageTest):
-    """An image that takes only some of it is left as it was."""
+    """If an image accepts only a part, it is restored."""
 
     def test_folder_that_is_a_file(self) -> None:
         self.image("systemd")
@@ -639,7 +640,7 @@ class FailureTest(ImageTest):
                     os.chmod(self.root + folder, 0o755)
 
     def test_older_install_comes_back(self) -> None:
-        """The newer file is written first; where the rest fails, the older one is there again."""
+        """The newer file is written first; if the rest fails, the older one is restored."""
         self.image("insserv")
         self.install()
         self.system.write(PROGRAM, b"older", mode=0o750)
@@ -707,7 +708,7 @@ echo "$refused refused"
         self.assertRegex(result.err, r"\Aazure-provisioning: [^\n]*Read-only file system[^\n]*\n\Z")
 
     def test_full_disk(self) -> None:
-        """From no room at all to just enough for everything: at each size it is in, or all is as it was."""
+        """From no space at all to just enough: at each size it is installed, or everything is as before."""
         program = -(-os.path.getsize(built_file()) // 4096)
         sizes = [0, program - 1, program, program + 1, program + 2, program + 3]
         result = self.on_tmpfs(
@@ -728,7 +729,7 @@ echo "$refused refused"
 
 class OwnFileTest(unittest.TestCase):
     def test_the_checkout_cannot_install_itself(self) -> None:
-        """Only the built file has a hash that somebody published."""
+        """Only the built file has a published checksum."""
         argv = [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; "
                 "runpy.run_module('azure_provisioning', run_name='__main__')"]  # fmt: skip
         result = call(argv + [os.path.join(TOP, "src"), "install", "--root", "/nonexistent"])

@@ -1,4 +1,4 @@
-"""JSON, read and written without the standard library's reader, and held against it."""
+"""JSON, read and written without the standard library, and compared with it."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class ReadTest(unittest.TestCase):
                 parse(data)
 
     def test_fuzzers_corpus(self) -> None:
-        """As much of it as `make fuzz` would try in seconds; there it is compared too."""
+        """As much of it as takes seconds; `make fuzz` also compares."""
         for number in range(2000):
             fuzz.compare_json(fuzz.make_case("imds", number)[1])
 
@@ -66,7 +66,7 @@ class ReadTest(unittest.TestCase):
                 parse(data)
 
     def test_time(self) -> None:
-        """Each of these a megabyte, which a quadratic reader would take minutes for."""
+        """Each is a megabyte, for which a quadratic reader would need minutes."""
         half = SIZE_LIMIT // 2 - 9
         for data in (
             b'"%s"' % (rb"\n" * half), b'"%s' % (b"a" * 2 * half), b"[%s1]" % (b"1," * half), b"9" * 2 * half,
@@ -91,7 +91,7 @@ class QuoteTest(unittest.TestCase):
 
 class BootTest(unittest.TestCase):
     def test_library_is_not_loaded(self) -> None:
-        """By nothing that a boot may load."""
+        """Nothing that a boot may load imports it."""
         modules: "List[str]" = []
         for folder, _, names in os.walk(os.path.join(TOP, "src/azure_provisioning")):
             inside = os.path.relpath(folder, os.path.join(TOP, "src")).replace("/", ".")

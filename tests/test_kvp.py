@@ -1,4 +1,4 @@
-"""The key-value pool as the host would read it, and the texts that are put there."""
+"""The key-value pool as the host would read it, and the texts in it."""
 
 import csv
 import fcntl
@@ -29,7 +29,7 @@ class PoolTest(GuestTest):
         return [(key.decode("utf-8"), value.decode("utf-8")) for key, value in texts]
 
     def age(self, seconds: float) -> None:
-        """Have the pool last changed so long ago."""
+        """Set the time of the pool's last change."""
         os.utime(self.system.path(POOL), (time.time() - seconds,) * 2)
 
     def test_no_daemon(self) -> None:

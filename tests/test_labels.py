@@ -1,4 +1,4 @@
-"""SELinux's labels of what is written into an image, by the image's policy or the neighbours; and what `check` says.
+"""SELinux labels of new files in an image, from its policy or from neighbouring files; and the findings of `check`.
 
 The attributes are real ones: only root may give them.
 """
@@ -44,13 +44,13 @@ POLICY: Dict[str, str] = {
 
 
 def can_label() -> bool:
-    """May this process give labels, where the tests have their trees?"""
+    """May this process set labels, on the file system of the test trees?"""
     return os.geteuid() == 0
 
 
 class ExpressionTest(unittest.TestCase):
     def test_as_re(self) -> None:
-        """The same as `re`, for all forms that policies have."""
+        """The same result as `re`, for all forms that policies use."""
         expressions = [line.split()[0] for line in CONTEXTS.split("\n") if line.startswith("/")]
         expressions += ["/a|/b", "/(a|bb|)c", "/a+b?", "/a{2}", "/a{1,}", "/a{,2}", "/[^/]+/x", "/[]a]", "/[a-c-]",
                         "(/a(/b)*)*", "/a\\.b", "/..", "", "/dev/[0-9]+(p[0-9]+)?", "(?:/a)?"]  # fmt: skip
@@ -70,7 +70,7 @@ class ExpressionTest(unittest.TestCase):
                 matches_whole(expression, "a")
 
     def test_time(self) -> None:
-        """What has `re` try for ever takes a moment."""
+        """Expressions with which `re` takes for ever."""
         before = time.monotonic()
         for expression in ("(a*)*b", "(a|a)*b", "(a|aa)+b", "((a*)*)*b", "(.*)*x(.*)*y"):
             with suppress(UnknownError):
@@ -80,7 +80,7 @@ class ExpressionTest(unittest.TestCase):
 
 class LabelTest(CheckTest):
     def label(self, *paths: str) -> None:
-        """What is there has labels: as a labelled tree has."""
+        """Existing files have labels, as in a labelled tree."""
         for path in paths:
             value = b"system_u:object_r:etc_t:s0\0"
             os.setxattr(self.root + path, NAME, value, follow_symlinks=False)  # type: ignore[attr-defined,unused-ignore]
@@ -122,10 +122,10 @@ class LabelTest(CheckTest):
         self.assertEqual(self.type_of(wants), "systemd_unit_file_t")
         self.assertEqual(self.type_of("/usr/local/sbin"), "bin_t")
         self.assertEqual(self.type_of("/var/lib/azure-provisioning/install"), "var_lib_t")
-        self.good("selinux", "what is ours is labelled")
+        self.good("selinux", "our files are labelled")
 
     def test_neighbours(self) -> None:
-        """Where the policy does not say, or in a form that is not known here."""
+        """If the policy has no label, or uses an unsupported form."""
         self.uninstall()
         odd = "/usr/local(/.*)?\\d\tx:x:x_t:s0\n"
         self.fill(dict(POLICY, **{BASE: odd, "/usr/local/sbin/other": "", UNIT + "x": ""}))
@@ -139,7 +139,7 @@ class LabelTest(CheckTest):
         self.fill(dict(POLICY, **{BASE: "", BASE + ".local": ""}))
         self.label("/etc")
         result = self.install()
-        self.assertRegex(result.err, "warning: /.* SELinux label: make the file /.autorelabel in the image")
+        self.assertRegex(result.err, "warning: /.* SELinux label: create /.autorelabel in the image")
         (found,) = self.findings("selinux")
         self.assertEqual(found.level, "warning")
         self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)

@@ -1,4 +1,4 @@
-"""One at a time: real processes that want to work on the same machine, and who waits for whom."""
+"""Only one at a time: real processes that want to work on the same machine, and which waits for which."""
 
 import os
 import re
@@ -64,7 +64,7 @@ class LockTest(GuestTest):
         self.said = ""
 
     def command(self, *argv: str, speed: float = 20.0) -> "subprocess.Popen[str]":
-        """Start a command in a process of its own."""
+        """Start a command in a separate process."""
         assert "run" not in argv
         code = COMMAND % {"top": TOP, "root": self.root, "speed": speed, "argv": list(argv)}
         pipe = subprocess.PIPE
@@ -73,7 +73,7 @@ class LockTest(GuestTest):
         return story
 
     def run_story(self, *argv: str, speed: float = 20.0) -> "subprocess.Popen[str]":
-        """Start a boot in a process of its own."""
+        """Start a boot in a separate process."""
         story = start_story(self.root, "run", *argv, speed=speed)
         self.addCleanup(self.end, story)
         return story
@@ -84,7 +84,7 @@ class LockTest(GuestTest):
             story.communicate()
 
     def first_line(self, story: "subprocess.Popen[str]", pattern: str) -> None:
-        """The next line that a process says on stderr."""
+        """The next line on a process's stderr."""
         assert story.stderr is not None
         self.assertRegex(story.stderr.readline(), pattern)
 
@@ -103,10 +103,10 @@ class LockTest(GuestTest):
     # -- who waits --------------------------------------------------------------------------------------------------
 
     def test_install_during_a_boot(self) -> None:
-        """The boot ends and takes its hook away; then `install` writes the one for the next boot, which stays."""
+        """The boot ends and disables its hook; then `install` writes the one for the next boot, which stays."""
         boot = self.at_work()
         install = self.command("install", speed=0.5)
-        self.first_line(install, r"`run` \(process %d\) is at work: waiting for it$" % boot.pid)
+        self.first_line(install, r"`run` \(process %d\) is running: waiting for it$" % boot.pid)
         self.go_on()
         told = boot.communicate()[1]
         self.assertEqual(boot.returncode, 0, told)
@@ -119,7 +119,7 @@ class LockTest(GuestTest):
         self.assertIn("ready_at", self.facts())
 
     def test_boot_that_does_not_end(self) -> None:
-        """Each command says who is at work, and does nothing."""
+        """Each command reports who holds the lock, and does nothing."""
         boot = self.at_work()
         before = self.text(STATE)
         for argv in (
@@ -133,7 +133,7 @@ class LockTest(GuestTest):
             self.assertEqual((command.returncode, out), (1, ""), told)
             self.assertRegex(
                 told,
-                r"(?s)is at work: waiting for it\n.*nothing was done: `run` \(process %d\) is at work here: [^\n]+\n\Z"
+                r"(?s)is running: waiting for it\n.*nothing was done: `run` \(process %d\) is running here: [^\n]+\n\Z"
                 % boot.pid,
             )
             self.assertNotIn("Traceback", told)
@@ -147,16 +147,16 @@ class LockTest(GuestTest):
         command = self.command("generalize", "--yes")
         out, told = command.communicate()
         self.assertEqual((command.returncode, out), (1, ""), told)
-        self.assertRegex(told, r"nothing was done: `run` \(process \d+\) is at work here" if os.geteuid() == 0 else ".")
+        self.assertRegex(told, r"nothing was done: `run` \(process \d+\) is running here" if os.geteuid() == 0 else ".")
         self.assertEqual(self.text(STATE), before)
 
     def test_uninstall_during_a_boot(self) -> None:
-        """It waits for the end, and takes the state away that the boot has written; a second boot writes none."""
+        """It waits for the end, and removes the state that the boot has written; a second boot writes none."""
         boot = self.at_work()
         second = self.run_story()
-        self.first_line(second, "another run is at work: waiting for it$")
+        self.first_line(second, "another run is running: waiting for it$")
         uninstall = self.command("uninstall", speed=0.5)
-        self.first_line(uninstall, "is at work: waiting for it")
+        self.first_line(uninstall, "is running: waiting for it")
         second.send_signal(signal.SIGSTOP)
         self.go_on()
         self.assertEqual(boot.wait(60), 0)
@@ -166,7 +166,7 @@ class LockTest(GuestTest):
         second.send_signal(signal.SIGCONT)
         told = second.communicate()[1]
         self.assertEqual(second.returncode, 0, told)
-        self.assertIn("`uninstall` has been here meanwhile: the machine stays as that left it", told)
+        self.assertIn("`uninstall` ran meanwhile: the machine stays as it left it", told)
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), [])
         self.assertEqual(len(self.fake.reports), 1)
 
@@ -177,20 +177,20 @@ class LockTest(GuestTest):
         return turn.descriptor
 
     def wait_for(self, verb: str) -> str:
-        """What a boot says that waits until such a command is over."""
+        """The output of a boot that waits until such a command ends."""
         self.azure()
         self.install_hook()
         self.fill({MANIFEST: "init=systemd\nlink=%s\n" % HOOK})
         self.held(verb)
         story = self.run_story()
-        self.first_line(story, "another `%s` is at work: waiting for it$" % verb)
+        self.first_line(story, "another `%s` is running: waiting for it$" % verb)
         self.system.release_locks()
         told = story.communicate()[1]
         self.assertEqual(story.returncode, 0, told)
         return told
 
     def test_boot_during_an_install(self) -> None:
-        """The VM becomes Ready, and the hook that was written for the next boot stays."""
+        """The VM becomes Ready, and the hook for the next boot stays."""
         told = self.wait_for("install")
         self.assertIn("accepted Ready", told)
         self.assertTrue(self.system.is_link(HOOK))
@@ -203,12 +203,12 @@ class LockTest(GuestTest):
 
     def test_boot_during_generalize(self) -> None:
         told = self.wait_for("generalize")
-        self.assertIn("`generalize` has been here meanwhile", told)
+        self.assertIn("`generalize` ran meanwhile", told)
         self.assertTrue(self.system.is_link(HOOK))
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
 
     def test_left_over_hook_during_an_install(self) -> None:
-        """A VM that is Ready takes no hook away that is just being written."""
+        """A VM that is Ready does not disable a hook that is just being written."""
         self.fill({STATE: "vm_id=%s\nready_at=x\n" % VM_ID})
         self.install_hook()
         self.held("install")
@@ -219,7 +219,7 @@ class LockTest(GuestTest):
         self.assertFalse(self.system.is_link(HOOK))
 
     def test_detached(self) -> None:
-        """The child, which goes on, is the one that is named."""
+        """The child, which continues, is the one that is named."""
         self.install_hook()
         fake = self.azure(*["imds-silent"] * 200)
         story = self.run_story("--detach")
@@ -249,19 +249,19 @@ class LockTest(GuestTest):
         self.assertEqual(self.text(lock.PATH), "%d run\n" % os.getpid())
 
     def test_nonsense_in_the_file(self) -> None:
-        """It is a message and no more: what is not of our form is not shown."""
+        """It is only for a message: text of another form is not shown."""
         forms = ["", "x", "0 run\n", "-1 run\n", "1 fly\n", "12345678901 run\n", "1 run", "1 run\n1 run\n"]
         for text in [*forms, "\0" * 9, "1 run\n\x1b[2J", "\u0661 run\n", "9" * 5000]:
             self.system.write(lock.PATH, text, mode=0o600)
             self.assertIsNone(self.holder(), text)
             self.held("run")
-            with self.assertRaisesRegex(ProvisionError, r"`run` \(process %d\) is at work" % os.getpid()):
+            with self.assertRaisesRegex(ProvisionError, r"`run` \(process %d\) is running" % os.getpid()):
                 lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
             self.system.release_locks()
         self.held("run")
         with open(self.root + lock.PATH, "w"):
             pass
-        with self.assertRaisesRegex(ProvisionError, "another process is at work here"):
+        with self.assertRaisesRegex(ProvisionError, "another process is running here"):
             lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
 
     def test_image_has_none(self) -> None:

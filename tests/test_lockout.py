@@ -1,6 +1,6 @@
-"""Ready is proven: a real tree boots, and a person outside logs in, or Azure is told why nobody can.
+"""Ready is proven: a real tree boots, and a client outside logs in, or Azure gets the reason why nobody can.
 
-Each case is a way in which an ordinary image kept its administrator out. What the program says is held against what
+Each case is a way in which an ordinary image kept its administrator out. The program's verdict is compared with what
 the real sshd and sudo do afterwards.
 """
 
@@ -209,16 +209,20 @@ class LockoutTest(BuiltTest):
         self.assertTrue(found.by_key, found.said)
 
     def test_another_user(self) -> None:
-        """Azure takes a report from anybody, so the program does not send one for a user who is not root."""
+        """Azure accepts a report from anybody, so the program does not send one for a user other than root."""
         ask = "chmod 400 /sys/class/dmi/id/product_uuid; for verb in run 'report ready' 'status --wait' status; do "
         ask += 'su -s /bin/sh -c "/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?" nobody 2>&1; done'
         found = self.play(Case("", ask=ask))
         self.assertEqual(re.findall("code (.)", found.asked), ["1", "1", "1", "0"], found.asked)
-        for text in ("only root can set this VM up", "only root can report for this VM", "Ready       cannot be known"):
+        for text in (
+            "only root can set this VM up",
+            "only root can report for this VM",
+            "Ready       cannot be determined",
+        ):
             self.assertIn(text, found.asked)
 
     def test_a_program_that_fails(self) -> None:
-        """It ran, and is not run again; what it said last is on the console, and one command runs it again."""
+        """It ran, and is not run again; its last output is on the console, and one command runs it again."""
         data = base64.b64encode(b"#!/bin/sh\r\necho ran >>/stage/ran\r\necho no database\r\nexit 7\r\n").decode()
         options = {"user_data": "run", "host_keys": "keep"}
         case = Case("", data=data, options=options, runs=("run", "run", "run --force"), ask="cat /stage/ran")
@@ -231,7 +235,7 @@ class LockoutTest(BuiltTest):
         self.assertNotIn("no database", found.reports[0])
 
     def test_read_only_var(self) -> None:
-        """What is done is known until the next boot, and that it will not be then is said."""
+        """The state is kept until the next boot, and a warning says that it is lost then."""
         found = self.play(Case("mount --bind /var /var; mount -o remount,ro,bind /var"))
         self.assertEqual(found.code, 0, found.said)
         self.assertIn("it is kept in /run/azure-provisioning/state until the next boot", found.story)

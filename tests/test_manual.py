@@ -1,5 +1,4 @@
-"""The man page and the completion: complete, understood by the programs that read them, and where `make install` puts
-them."""
+"""The man page and the completion: complete, valid for the programs that read them, and installed by `make install`."""
 
 import os
 import re
@@ -30,7 +29,7 @@ class FileTest(unittest.TestCase):
 
 class ManPageTest(FileTest):
     def render(self, text: str) -> "List[str]":
-        """[what it looks like, what was complained of], by groff; by mandoc where that is all there is."""
+        """[the output, the warnings], from groff; from mandoc if there is no groff."""
         page = self.put("azure-provisioning.8", text)
         tools = (["groff", "-man", "-Tascii", "-P-cbou", "-ww", page], ["mandoc", "-T", "ascii", page])
         found = [argv for argv in tools if shutil.which(argv[0])]
@@ -89,10 +88,10 @@ class ManPageTest(FileTest):
 
 
 class TopicTest(FileTest):
-    """The tables say what the program does."""
+    """The tables describe what the program does."""
 
     def test_options(self) -> None:
-        """Each key, with its default, and an example that is understood and changes something."""
+        """Each key, with its default, and a valid example that changes something."""
         self.assertEqual([row.key for row in topics.list_settings()], [row[0] for row in config.TABLE])
         parsers = {row[0]: row[2] for row in config.TABLE}
         for row in topics.list_settings():
@@ -112,7 +111,7 @@ class TopicTest(FileTest):
             self.assertLessEqual(set(re.findall(r"`([a-z-]+)`", line.split("|")[1])), set(names))
 
     def test_help(self) -> None:
-        """The same rows, on a terminal or not; a word that is none gets the nearest."""
+        """The same rows, on a terminal or not; an unknown word gets the nearest."""
         for name in usage.TOPICS:
             result = cli("help", name)
             self.assertEqual((result.code, result.err), (0, ""))
@@ -136,7 +135,7 @@ class CompletionTest(FileTest):
             self.skipTest("no bash: the completion was not tried")
 
     def complete(self, *words: str) -> "List[str]":
-        """What bash offers for the last of the words after the program's name."""
+        """The completions that bash offers for the last of the words after the program's name."""
         script = '. "$1"; shift; COMP_WORDS=(azure-provisioning "$@"); COMP_CWORD=$#; compopt() { :; }; '
         script += '_azure_provisioning; [ "${#COMPREPLY[@]}" -eq 0 ] || printf "%s\\n" "${COMPREPLY[@]}"'
         result = call(["bash", "-u", "-c", script, "bash", self.script] + list(words))
@@ -172,7 +171,7 @@ class CompletionTest(FileTest):
         self.assertEqual(sorted(found), [self.folder + "/image file", self.folder + "/image one"])
 
     def test_really_completes(self) -> None:
-        """As bash itself does it, without our own stand-ins."""
+        """As bash itself does it, without our stand-ins."""
         script = '. "$0"; complete -p azure-provisioning; type compopt >/dev/null'
         self.assertEqual(
             call(["bash", "--posix", "-c", script, self.script]).out,
@@ -187,7 +186,7 @@ class CompletionTest(FileTest):
 
 
 class OtherShellsTest(FileTest):
-    """Completion for zsh and fish: complete, and understood where the shell is here."""
+    """Completion for zsh and fish: complete, and valid if the shell is installed."""
 
     def test_complete(self) -> None:
         for shell in ("zsh", "fish"):

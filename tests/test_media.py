@@ -1,4 +1,4 @@
-"""The provisioning DVD: what its document says, and the ways on which it can be there or not.
+"""The provisioning DVD: the content of its document, and the ways in which it can be present or missing.
 
 `python3 -m tests.test_media IMAGE` mounts an image for real; the test runs that in a mount namespace of its own.
 """
@@ -57,7 +57,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def changed(old: str, new: str) -> bytes:
-    """The document with one place changed."""
+    """The document with one change."""
     assert OVF.count(old) == 1, old
     return OVF.replace(old, new).encode("utf-8")
 
@@ -138,9 +138,12 @@ class DocumentTest(unittest.TestCase):
             "<PreprovisionedVm>false</PreprovisionedVm><ProvisionGuestProxyAgent>",
         )
         table = {
-            changed("<CustomData>", "<CustomData>!"): ("custom_data", "CustomData is no base64"),
-            changed("<CustomData>", "<CustomData>A"): ("custom_data", "CustomData is no base64"),
-            changed("<CustomData>", "<CustomData>\u0660\u0660\u0660\u0660"): ("custom_data", "CustomData is no base64"),
+            changed("<CustomData>", "<CustomData>!"): ("custom_data", "CustomData is not base64"),
+            changed("<CustomData>", "<CustomData>A"): ("custom_data", "CustomData is not base64"),
+            changed("<CustomData>", "<CustomData>\u0660\u0660\u0660\u0660"): (
+                "custom_data",
+                "CustomData is not base64",
+            ),
             changed(flag, flag + "?"): ("password_login", "DisableSshPasswordAuthentication is neither true nor false"),
             changed(pooled, pooled + "?"): ("", "PreprovisionedVm is neither true nor false"),
             changed(pooled + "</PreprovisionedVm>", agent + "yes</ProvisionGuestProxyAgent>"): (
@@ -219,7 +222,7 @@ class DocumentTest(unittest.TestCase):
 
 
 class DriveTest(ToolTest):
-    """What `mount` is asked and what comes of it, with a `mount` that is told how to behave."""
+    """The arguments of `mount` and the results, with a configurable stand-in."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -256,7 +259,7 @@ class DriveTest(ToolTest):
         self.assertFalse(self.system.exists(drives.POINT))
 
     def test_where_it_is_mounted(self) -> None:
-        """In /var/lib, where SELinux's policy allows it (not in a folder of an init script's in /run), if it can be."""
+        """In /var/lib if possible, where SELinux's policy allows it (not in an init script's folder in /run)."""
         self.assertIsNotNone(read_media(self.system)[0])
         folder = self.system.stat("/var/lib/azure-provisioning")
         assert folder is not None
@@ -310,7 +313,7 @@ class DriveTest(ToolTest):
         self.assertEqual(read_media(self.system)[1], "/dev/sr2")
 
     def disk(self, name: str, signature: str = "CD001", **files: str) -> None:
-        """A small disk with nothing on it but such a file system."""
+        """A small disk that only has such a file system."""
         folder = "/sys/block/%s/" % name
         sizes = {folder + "size": "2048\n", folder + "dev": "254:%d\n" % (ord(name[-1]) % 50), folder + "ro": "0\n"}
         self.fill(sizes)
@@ -318,7 +321,7 @@ class DriveTest(ToolTest):
         self.signatures[name] = signature
 
     def read_disk(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
-        """What `dd` prints of a disk."""
+        """The output of `dd` for a disk."""
         name = argv[1].partition("=/dev/")[2]
         if self.signatures[name] == "hangs":
             raise GuestError("command took too long", command=argv[0], seconds=10)
@@ -326,14 +329,14 @@ class DriveTest(ToolTest):
         return (0, text + "16+0 records in\n") if self.signatures[name] != "fails" else (1, "dd: Input/output error\n")
 
     def no_drive(self) -> None:
-        """No DVD drive, and a dd that can be told what is on which disk."""
+        """No DVD drive, and a stand-in for dd with the content of each disk."""
         shutil.rmtree(self.system.path("/sys/block"))
         self.signatures: "Dict[str, str]" = {}
         self.problems = {}
         self.tools.add("dd", self.read_disk, "/bin")
 
     def test_disk_in_the_place_of_a_drive(self) -> None:
-        """A small or read-only one with such a file system, whatever else is there."""
+        """A small or read-only one with such a file system, beside any others."""
         self.no_drive()
         for name, signature, kind in (
             ("vdb", "CD001", "iso9660"),
@@ -374,7 +377,7 @@ class DriveTest(ToolTest):
             read_media(self.system)
 
     def test_disks_that_are_never_touched(self) -> None:
-        """In use, partitioned, large, or something else: nothing of them is even read."""
+        """In use, partitioned, large, or other devices: nothing on them is even read."""
         mounts = "20 1 %s / %s rw - %s %s rw\n"
         cases: "List[Tuple[Dict[str, str], Dict[str, str]]]" = [
             ({"size": "62914560\n"}, {}),
@@ -474,7 +477,7 @@ class DriveTest(ToolTest):
 
 
 class LoopSystem(System):
-    """A scratch root in which `mount` really mounts: an image file, in the place of the drive."""
+    """A scratch root in which `mount` really mounts: an image file, in place of the drive."""
 
     def __init__(self, root: str, image: str, drive: str) -> None:
         super().__init__(root)
@@ -499,7 +502,7 @@ class LoopSystem(System):
 
 class RealMountTest(unittest.TestCase):
     def test_image(self) -> None:
-        """An image of the same kind as Azure's, mounted by the kernel, or refused by one that has no udf."""
+        """An image of the same kind as Azure's, mounted by the kernel, or refused by one without udf."""
         if os.geteuid() != 0:
             self.skipTest("only root can mount")
         for program in ("genisoimage", "unshare", "mount"):
@@ -523,7 +526,7 @@ class RealMountTest(unittest.TestCase):
                 self.assertRegex(printed, "^None /dev/%s: cannot be mounted .*unknown filesystem type 'udf'" % drive)
 
     def test_signatures_of_real_images(self) -> None:
-        """By the real dd, of files as the tools make them: what is on a disk of this machine is nobody's business."""
+        """With the real dd, on files made by the tools: the disks of this machine are not read."""
         scratch = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, scratch)
         os.mkdir(scratch + "/content")
@@ -557,7 +560,7 @@ class RealMountTest(unittest.TestCase):
 
 
 def main() -> None:
-    """Read the image that is named, and print what came of it."""
+    """Read the named image, and print the result."""
     scratch = tempfile.mkdtemp(prefix="azure-provisioning-test-")
     try:
         system = LoopSystem(scratch, *sys.argv[1:])

@@ -1,7 +1,7 @@
-"""What is mounted somewhere in a guest is another's.
+"""Mounts inside a guest do not belong to it.
 
-`generalize` leaves it as it is and names it, in an image and on the running machine; and nothing writes into a file of
-the machine that is mounted over one of the image.
+`generalize` reports them and does not change them, in an image and on the running machine. Nothing writes to a host
+file that is mounted over one of the image.
 """
 
 import os
@@ -84,7 +84,7 @@ class MountTest(ImageTest):
             os.chown(self.root + "/home/ann", 1000, 1000)
 
     def run_mounted(self, points: "Dict[str, str]", *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run a verb in a name space of mounts in which the host's things are mounted in the image."""
+        """Run a verb in a mount namespace in which folders of the host are mounted in the image."""
         script = 'cd "$1" && shift\n'
         for point, name in points.items():
             script += 'mount --bind "%s" "%s" || exit 77\n' % (os.path.join(self.hosts, name), self.root + point)
@@ -100,7 +100,7 @@ class MountTest(ImageTest):
         return done
 
     def assert_hosts(self) -> None:
-        """All that is the host's is as it was."""
+        """Everything of the host is unchanged."""
         for name, text in HOSTS.items():
             with open(os.path.join(self.hosts, name)) as file:
                 self.assertEqual(file.read(), text, name)
@@ -110,7 +110,7 @@ class MountTest(ImageTest):
         self.assert_hosts()
         self.assertEqual(done.returncode, 1, done.stderr)
         for point in ("/home/ann/data", "/var/log/host", "/var/lib/dhcp", "/etc/hostname", "/etc/machine-id"):
-            self.assertIn("something is mounted at %s: what is there stays" % point, done.stderr)
+            self.assertIn("something is mounted at %s: it is left unchanged" % point, done.stderr)
         self.assertNotIn("mounted at /run", done.stderr)
         self.assertIn("ann:", self.text("/etc/passwd") or "")  # else nobody would remove its home later
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
@@ -127,7 +127,7 @@ class MountTest(ImageTest):
         self.assertEqual(self.text("/etc/hostname"), "localhost\n")
 
     def test_generalize_from_inside(self) -> None:
-        """The same where the guest is the running one: bind mounts of a folder are not its own."""
+        """The same on the running machine: bind mounts of a folder are not its own."""
         done = self.run_mounted(MOUNTED, "inside", "generalize", "--user", "ann", "--yes")
         self.assertNotIn("Traceback", done.stderr)
         self.assertEqual(done.returncode, 1, done.stderr)
@@ -135,10 +135,10 @@ class MountTest(ImageTest):
             with open(os.path.join(self.hosts, name)) as file:
                 self.assertEqual(file.read(), HOSTS[name], name)
         for point in ("/home/ann/data", "/var/log/host", "/etc/hostname", "/etc/machine-id"):
-            self.assertIn("something is mounted at %s: what is there stays" % point, done.stderr)
+            self.assertIn("something is mounted at %s: it is left unchanged" % point, done.stderr)
 
     def test_install_and_uninstall(self) -> None:
-        """A file of the machine that is mounted over the image's is not written into: `install` fails instead."""
+        """A host file that is mounted over the image's is not written: `install` fails instead."""
         unit = "/etc/systemd/system/azure-provisioning.service"
         self.uninstall()
         self.fill({unit: ""})
@@ -149,7 +149,7 @@ class MountTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_what_an_image_calls_ours(self) -> None:
-        """The notes of an image name any file: what is not called as ours is, and what is in /run, stays."""
+        """An image's records may name any file: those with other names than ours, and those in /run, stay."""
         notes = "init=systemd\nprogram=/run/syslog\nprogram=/etc/hosts\nfolder=/run/systemd/netif\nfolder=/run/empty\n"
         os.mkdir(os.path.join(self.hosts, "folder/empty"))
         for verb in ("install", "uninstall"):
@@ -161,7 +161,7 @@ class MountTest(ImageTest):
             self.assertNotIn("Traceback", done.stderr)
 
     def test_links_into_run(self) -> None:
-        """Folders of ours that an image has as links into /run, which is the machine's: `install` fails."""
+        """Our folders as links into /run, which is the host's: `install` fails."""
         self.uninstall()
         for path in ("/var/lib/azure-provisioning", "/etc/systemd/system"):
             with self.subTest(path):

@@ -1,4 +1,4 @@
-"""The list of mutations is alive: each can be made, and names tests that exist. `make mutate` tries them."""
+"""The list of mutations is valid: each can be made, and names existing tests. `make mutate` tries them."""
 
 import shutil
 import tempfile
@@ -16,7 +16,7 @@ class MutateTest(unittest.TestCase):
         self.assertEqual(len({one.name for one in MUTATIONS}), len(MUTATIONS))
 
     def test_what_is_found(self) -> None:
-        """One that is noticed, one that survives, one that cannot be made, and one that anybody would notice."""
+        """One that is detected, one that survives, one that cannot be made, and one that any test would detect."""
         folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, folder)
         copies, swap = Copies(folder), "return one == other or swap(one) == other"

@@ -1,4 +1,4 @@
-"""What network the guest has, in a few words; and what a boot that gets no answer then says."""
+"""The guest's network in a few words; and the report of a boot without an answer."""
 
 import socket
 from typing import Dict
@@ -21,7 +21,7 @@ class NetworkTest(GuestTest):
         return {folder + "flags": flags + "\n", folder + "carrier": carrier}
 
     def told(self, files: "Dict[str, str]") -> str:
-        """What is told of a guest with these files."""
+        """The description of a guest with these files."""
         self.setUp()
         self.fill({**self.card("lo", "0x9"), **files})
         return describe_network(self.system)
@@ -57,12 +57,12 @@ class NetworkTest(GuestTest):
         self.assertEqual(self.told({"/proc/net/route": "x" * (2 << 20), **self.card("eth0")}), "")
 
     def test_this_machine(self) -> None:
-        """Whatever it has: the words are those of the kernel's own files."""
+        """Any network: the words agree with the kernel's own files."""
         words = describe_network(System("/"))
         self.assertRegex(words, r"^$|^no network card but lo$|^[^;,]+ (up|down)")
 
     def test_no_answer_from_azure(self) -> None:
-        """The last cause is told, and what the machine has; and again when that changes."""
+        """It has the last cause, and the machine's network; repeated when that changes."""
         self.fill({**AZURE_VM, **self.card("lo", "0x9"), **self.card("eth0")})
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
@@ -73,5 +73,5 @@ class NetworkTest(GuestTest):
         self.assertIn(
             "no answer from Azure (endpoint=%s, error=Connection refused, network=eth0 up, no IPv4" % address, line
         )
-        self.assertIn("See that a DHCP client is in the image", line)
+        self.assertIn("Make sure that the image has a DHCP client", line)
         self.assertEqual(self.facts()["error.network"], "eth0 up, no IPv4 address")

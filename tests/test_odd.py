@@ -1,4 +1,4 @@
-"""Images with odd things in them: every verb has an answer or a refusal, and never a traceback."""
+"""Images with odd content: every verb answers or refuses, but never with a traceback."""
 
 import io
 import json
@@ -53,7 +53,7 @@ OTHERS = (
 
 class OddTest(CheckTest):
     def every_verb(self) -> None:
-        """What each says of the image as it is now; the image is the same for each."""
+        """The output of each for the present image, which is the same for all."""
         kept = self.root + ".kept"
         subprocess.check_call(["cp", "-a", self.root, kept])
         self.addCleanup(subprocess.call, ["rm", "-rf", kept])
@@ -67,7 +67,7 @@ class OddTest(CheckTest):
         self.open_root()
 
     def put(self, path: str, data: bytes) -> None:
-        """A file whose path may be anything."""
+        """A file with any path."""
         place = self.root + path
         os.makedirs(os.path.dirname(place), exist_ok=True)
         if os.path.lexists(place):
@@ -76,7 +76,7 @@ class OddTest(CheckTest):
             file.write(data)
 
     def test_digits_that_are_none(self) -> None:
-        """`str.isdigit` takes them, and `int` does not."""
+        """`str.isdigit` accepts them, but `int` does not."""
         self.put("/usr/lib/modules/5\xb2/modules.dep", b"x.ko:\n")
         self.put("/boot/vmlinuz-5\xb2", b"")
         for level in "S2345":
@@ -147,7 +147,7 @@ class StepsTest(GuestTest):
 
 class PoolTest(GuestTest):
     def test_half_a_character(self) -> None:
-        """JSON can write it. No file takes it, and no terminal."""
+        """JSON can contain it. No file and no terminal accepts it."""
         self.fill({"/etc/hostname": "x\n", "/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/bin/sh": ""})
         for section, key in (("extended", "ppsType"), ("compute", "name"), ("compute", "vmId")):
             azure = self.azure(platform="azure")
@@ -160,12 +160,12 @@ class PoolTest(GuestTest):
 
 
 class ShownTest(CheckTest):
-    """File names, and what is in files, drive no terminal and forge no line, on stdout and on stderr."""
+    """File names, and file contents, cannot control a terminal or forge a line, on stdout and on stderr."""
 
     EVIL = "\x1b]0;X\x07\x9b2J\u202e\u2066\x7f\r\nforged: line\n\u2028forged\udcff\ud7ff"
 
     def shown(self, *arguments: str) -> str:
-        """What a verb prints, if it is no more than printable lines."""
+        """The output of a verb, if it only has printable lines."""
         done = cli(arguments[0], "--root", self.root, *arguments[1:])
         self.assertIn(done.code, (0, 1), done.err)
         for text in (done.out, done.err):

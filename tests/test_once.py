@@ -1,4 +1,4 @@
-"""Once and no more: for every init system, from `install` through the first boot to a boot that has nothing to do."""
+"""Only once: for every init system, from `install` through the first boot to a boot without work."""
 
 from unittest import mock
 
@@ -54,7 +54,7 @@ class OnceTest(HookTest):
                 self.assertTrue(is_settled(Tree(self.root)))
 
     def test_left_over(self) -> None:
-        """Cut off between Ready and the end: the next boot sees that there is something to do, and does it."""
+        """Interrupted between Ready and the end: the next boot notices it, and finishes."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)
@@ -66,7 +66,7 @@ class OnceTest(HookTest):
                 self.assertIn(SUPPORTED[name], self.text("/var/lib/azure-provisioning/install") or "")
 
     def test_boot_loads_one_init_system(self) -> None:
-        """The others' modules would be compiled for nothing."""
+        """Compiling the others' modules would be wasted."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)
@@ -76,7 +76,7 @@ class OnceTest(HookTest):
                 self.assertEqual(self.hook()[1], [])
 
     def test_brought_by_a_package(self) -> None:
-        """Nobody wrote down which init system it is."""
+        """No record says which init system it is."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)

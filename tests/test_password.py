@@ -1,4 +1,4 @@
-"""The password: what the tool reads, what shadow holds, and that nothing else of ours ever shows it."""
+"""The password: what the tool reads, what shadow has, and that nothing else of ours ever shows it."""
 
 import os
 from typing import List, Tuple
@@ -84,7 +84,7 @@ class PasswordTest(ToolTest):
         self.assertEqual(said, "written to shadow (chpasswd set nothing)")
 
     def test_chpasswd_is_killed(self) -> None:
-        """PAM's copy of shadow, with the hash of the password in it, does not stay."""
+        """PAM's copy of shadow, which has the hash of the password, is removed."""
         self.fill({"/proc/1/comm": "init\n"})
 
         def killed(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":

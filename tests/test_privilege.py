@@ -1,4 +1,4 @@
-"""sudo and doas: the rule, where it lies, and what checks it first."""
+"""sudo and doas: the rule, its file, and its check."""
 
 import os
 import stat
@@ -60,7 +60,7 @@ class PrivilegeTest(ToolTest):
         self.assertIsNotNone(self.text(SUDO_RULE))
 
     def test_sudoers_of_empty_lines(self) -> None:
-        """Quadratic, it would be minutes."""
+        """With quadratic time, it would be minutes."""
         self.fill({"/usr/bin/sudo": "", "/etc/sudoers": "\n" * 300000 + "x\n" + SUDOERS})
         grant(self.system, "azureuser")
         self.assertEqual((self.text("/etc/sudoers") or "")[300000:], "x\n" + SUDOERS)
@@ -105,7 +105,7 @@ class PrivilegeTest(ToolTest):
         self.assertIsNotNone(self.text(DOAS_CONF))
 
     def test_sudo_that_is_doas(self) -> None:
-        """Alpine's doas-sudo-shim is a script; others make a link. A rule for sudo would be for nobody."""
+        """Alpine's doas-sudo-shim is a script; others make a link. A rule for sudo would have no effect."""
         shim = '#!/bin/sh\n# sudo by doas\nuser=root\nexec doas -u $user -- "$@"\n'
         for sudo in ("-> doas", "-> /usr/bin/doas", "-> /etc/alternatives/sudo", shim):
             with self.subTest(sudo):

@@ -1,6 +1,6 @@
-"""Other users at a first boot: whatever they call their processes, root starts, signals and trusts none of them.
+"""Other users at a first boot: whatever the names of their processes, root starts, signals and trusts none of them.
 
-Real processes of root and of a plain user, in a room whose process 1, files and loopback are its own.
+Real processes of root and of an ordinary user, in a room with its own process 1, files and loopback.
 """
 
 import json
@@ -231,7 +231,7 @@ class OtherUsersTest(GuestTest):
             self.skipTest("%s: what other users' processes do to a boot was not tried" % self.missed)
 
     def test_attack(self) -> None:
-        """By the name, by busybox's word, and by a user's own dropbear: none is run, signalled or even told of."""
+        """By name, as a busybox applet, and with a user's own dropbear: none is run, signalled or reported."""
         said, codes, looted, _ = self.found["attack"]
         self.assertRegex(said, r"\A[1-3] made for dropbear\Z")
         self.assertEqual((codes, looted), ([None] * 3, False))
@@ -239,21 +239,21 @@ class OtherUsersTest(GuestTest):
     def test_init_script(self) -> None:
         for name in ("dropbear", "S50dropbear"):
             said, restarted, count, new, user, held = self.found[name]
-            self.assertIn("dropbear was started anew by /etc/init.d/" + name, said)
+            self.assertIn("dropbear was restarted by /etc/init.d/" + name, said)
             self.assertEqual((restarted, count, new), (True, 1, True))
             self.assertEqual((user, held), (None, None), "a user's own, or one that holds a connection")
 
     def test_nobody_who_would_bring_it_back(self) -> None:
         for said, untouched, ran in self.found["stale"]:
-            self.assertIn("but the dropbear that runs has the old keys until it is restarted", said)
+            self.assertIn("but the running dropbear has the old keys until it is restarted", said)
             self.assertEqual((untouched, ran), (True, False))
 
     def test_script_that_does_not(self) -> None:
-        self.assertIn("but dropbear has not come back: /etc/init.d/dropbear was to start it anew", self.found["gone"])
+        self.assertIn("but dropbear has not come back after a restart by /etc/init.d/dropbear", self.found["gone"])
 
     def test_supervisor(self) -> None:
         said, count, restarted, new, theirs, untouched = self.found["supervised"]
-        self.assertIn("dropbear was started anew by runsv", said)
+        self.assertIn("dropbear was restarted by runsv", said)
         self.assertEqual((count, restarted, new), (1, True, True))
         self.assertEqual((theirs, untouched), (1, True))
 
@@ -265,5 +265,5 @@ class OtherUsersTest(GuestTest):
 
 
 def find(program: str) -> bool:
-    """Is this program here?"""
+    """Is this program installed?"""
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None

@@ -1,4 +1,4 @@
-"""The story of a first boot, told by what Azure was asked and what is on the disk."""
+"""The story of a first boot, judged by the requests to Azure and the files on disk."""
 
 import errno
 import io
@@ -53,7 +53,7 @@ class StoryTest(GuestTest):
         self.install_hook()
 
     def assert_ready(self, code: int, name: str = "rehearsal") -> None:
-        """The whole end of a first boot that went well."""
+        """The complete result of a successful first boot."""
         self.assertEqual(code, 0, self.story)
         self.assertEqual(self.text("/etc/hostname"), name + "\n")
         self.assertIn("ready_at", self.facts(), self.story)
@@ -63,14 +63,14 @@ class StoryTest(GuestTest):
         self.assertEqual([path for path in snapshot(self.root) if path.endswith(".azure-provisioning")], [])
 
     def assert_failed(self, code: int) -> None:
-        """The end of a boot that another one has to go on from."""
+        """The result of a boot that another one must continue."""
         self.assertEqual(code, 1, self.story)
         self.assertTrue(self.system.is_link(HOOK), self.story)
         self.assertNotIn("ready_at", self.facts())
         self.assertIn("FAILED: ", self.story)
 
     def description(self, report: str) -> str:
-        """What the portal would show of a NotReady report."""
+        """The description of a NotReady report, as the portal would show it."""
         parsed = minidom.parseString(report.encode("utf-8"))
         self.assertEqual(parsed.getElementsByTagName("State")[0].firstChild.nodeValue, "NotReady")  # type: ignore
         self.assertEqual(parsed.getElementsByTagName("SubStatus")[0].firstChild.nodeValue, "ProvisioningFailed")  # type: ignore
@@ -111,7 +111,8 @@ class FirstBootTest(StoryTest):
         self.assertEqual(azure.requests[2].headers, dict(host, **report))
 
     def test_order(self) -> None:
-        """When the report arrives, the name is set and *configured* remembered; not *ready*, and the hook is there."""
+        """When the report arrives, the name is set and *configured* recorded; *ready* is not, and the hook is
+        enabled."""
         seen: "List[object]" = []
 
         def health(connection: socket.socket) -> None:
@@ -141,7 +142,7 @@ class FirstBootTest(StoryTest):
         self.assertNotIn("goes over", self.story)
 
     def test_the_card_that_is_asked_over(self) -> None:
-        """Azure answers on a VM's first card alone: where there are two, the line names the one that is taken."""
+        """Azure answers only on a VM's first card: if there are two, the line names the one in use."""
         head, row = "Iface\n", "%s\t%s\t00000000\t0005\t0\t0\t%d\t%s\t0\t0\t0\n"
         rows = [row % ("eth0", "0" * 8, 100, "0" * 8), row % ("eth1", "0100007F", 0, "F" * 8)]
         self.fill({"/proc/net/route": head + "".join(rows)})
@@ -149,12 +150,12 @@ class FirstBootTest(StoryTest):
         self.assertEqual(self.boot(), 1)
         self.assertRegex(self.story, r"waiting for the network: no answer .* \(127.0.0.1 goes over eth1\)\n")
         self.assertRegex(
-            self.story, r"waiting for the network since 3\d s: no answer .* \(127.0.0.1 goes over eth1\)\n"
+            self.story, r"still waiting for the network after 3\d s: no answer .* \(127.0.0.1 goes over eth1\)\n"
         )
 
 
 class ElsewhereSystem(FastSystem):
-    """A guest in a cloud whose WireServer is at ELSEWHERE, which only a lease tells. No packet leaves loopback."""
+    """A guest in a cloud whose WireServer is at ELSEWHERE, which only a lease names. No packet leaves loopback."""
 
     def __init__(self, root: str, port: int) -> None:
         super().__init__(root)
@@ -190,14 +191,14 @@ class ElsewhereTest(StoryTest):
         self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 0))
 
     def test_lease_comes_after_the_first_try(self) -> None:
-        """A networkd that is told to send the new name has no lease file for a moment, just before the report."""
+        """A networkd that sends the new name has no lease file for a moment, just before the report."""
         self.assert_ready(self.boot())
         self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 1))
 
 
 class FaultTest(StoryTest):
     def test_every_fault(self) -> None:
-        """Each ends in one accepted Ready, and in time; none holds a boot for longer than its deadline."""
+        """Each ends with one accepted Ready, in time; none holds a boot for longer than its deadline."""
         for name in sorted(set(FAULTS) - HOPELESS):
             with self.subTest(name):
                 self.setUp()
@@ -246,7 +247,7 @@ class FaultTest(StoryTest):
         self.assertRegex(
             text,
             r"^result=error\|reason=error parsing IMDS metadata\|agent=azure-provisioning/[0-9.]+\|vm_id=%s"
-            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=no JSON\|" % VM_ID,
+            r"\|timestamp=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|problem=not JSON\|" % VM_ID,
         )
         self.assertEqual(self.text("/etc/hostname"), "image\n")
         self.assertNotIn("configured_at", self.facts())
@@ -267,7 +268,7 @@ class FaultTest(StoryTest):
         took = self.system.monotonic() - started
         self.assertTrue(60 < took < 240, took)
         self.assertEqual(self.story.count("FAILED: no answer from Azure"), 1)
-        self.assertTrue(1 <= self.story.count("waiting for the network since") <= 4, self.story)
+        self.assertTrue(1 <= self.story.count("still waiting for the network after") <= 4, self.story)
         self.assertEqual(self.story.count("waiting for the network: "), 1)
         self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
         self.assertLess(int(self.facts()["error.seconds"]), 110)  # a quarter of the time is kept for the report
@@ -285,7 +286,7 @@ class FaultTest(StoryTest):
 
 class FailureTest(StoryTest):
     def break_hostname(self, target: str) -> None:
-        """Have the hostname belong to the distro's configuration: its step fails for good."""
+        """Make the hostname belong to the distro's configuration: its step fails for good."""
         self.system.link(target, "/etc/hostname")
 
     def repair(self) -> None:
@@ -341,7 +342,7 @@ class FailureTest(StoryTest):
         self.assertTrue(self.system.is_link(HOOK))
 
     def test_bugs_and_failures_before_the_story(self) -> None:
-        """Other provisioners, the lock and the local part: Azure is told, whatever else does not work either."""
+        """Other agents, the lock and the local part: Azure gets a report, whatever else fails."""
 
         class Broken(FastSystem):
             broken = ""
@@ -387,7 +388,8 @@ class FailureTest(StoryTest):
                     self.assert_ready(self.boot())
 
     def test_bug_in_the_report_masks_nothing(self) -> None:
-        """The state and the console have the failure, and the bug leaves us unmarked: the shell reports then."""
+        """The state and the console have the failure, and the bug is not marked as reported: the shell then reports
+        it."""
 
         class Broken(FastSystem):
             def connect(self, host: str, port: int, seconds: float) -> socket.socket:
@@ -450,7 +452,7 @@ class FailureTest(StoryTest):
         self.assertEqual(asked(azure), GOOD)
 
     def test_full_disk(self) -> None:
-        """Nothing can be written: a truthful report, and every file as it was."""
+        """Nothing can be written: a truthful report, and every file as before."""
         azure = self.azure()
         before = snapshot(self.root)
 
@@ -461,7 +463,7 @@ class FailureTest(StoryTest):
         _, told = story.communicate()
         self.assertEqual(story.returncode, 1, told)
         self.assertRegex(self.description(azure.reports[0]), r"reason=.*\bwrite\b.*\|path=/etc/hostname\|")
-        self.assertIn("what is done cannot be remembered", told)
+        self.assertIn("the state cannot be saved", told)
         self.assertNotIn("Traceback", told)
         after = snapshot(self.root)
         for path, content in before.items():
@@ -558,7 +560,7 @@ class WhichMachineTest(StoryTest):
                 self.assertEqual(asked(azure), GOOD)
 
     def test_imds_has_another_id(self) -> None:
-        """It is told, and refused is nothing; the other byte order and capitals make no other id."""
+        """It is reported, but nothing is refused; another byte order or capitals are the same id."""
         for told in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
             other = told.lower() == OTHER_VM_ID
             with self.subTest(told):
@@ -581,7 +583,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(self.text("/etc/hostname"), "rehearsal\n")
         self.assertEqual(len(azure.reports), 1)
-        self.assertIn("cannot be remembered", self.story)
+        self.assertIn("state cannot be saved", self.story)
 
     def test_same_vm_by_another_spelling(self) -> None:
         for spelling in (VM_ID, VM_ID.upper(), SWAPPED_VM_ID, SWAPPED_VM_ID.upper()):
@@ -622,7 +624,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
 
     def test_configured_before_and_no_dmi(self) -> None:
-        """Who it is, it learns from IMDS; what it has applied to this VM, it does not apply again."""
+        """It gets its id from IMDS, and does not apply again what was applied to this VM."""
         azure = self.azure(platform="azure")
         self.without_dmi()
         self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
@@ -655,7 +657,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
 
     def test_what_is_forgotten_before_the_rest(self) -> None:
-        """Read-only images keep some folders in memory: the serial console says what comes of it."""
+        """Read-only images keep some folders in memory: the serial console shows the consequence."""
 
         class Forgetful(FastSystem):
             kinds: "Dict[str, str]" = {}
@@ -665,10 +667,13 @@ class WhichMachineTest(StoryTest):
 
         own = os.path.dirname(STATE)
         for kinds, said in (
-            ({"/etc": "tmpfs"}, "/etc is on a tmpfs, which forgets: from the second boot on nobody can log in"),
-            ({"/home": "tmpfs"}, "/home is on a tmpfs, which forgets: from the second boot on nobody can log in"),
-            ({"/etc": "tmpfs", own: "tmpfs"}, "are on a tmpfs, which forgets: every boot sets this VM up again"),
-            ({own: "tmpfs"}, own + " is on a tmpfs, which forgets what is done, while what is set up stays"),
+            ({"/etc": "tmpfs"}, "/etc is on a tmpfs, which is lost at reboot: after that nobody can log in"),
+            ({"/home": "tmpfs"}, "/home is on a tmpfs, which is lost at reboot: after that nobody can log in"),
+            (
+                {"/etc": "tmpfs", own: "tmpfs"},
+                "are on a tmpfs, which is lost at reboot: every boot sets this VM up again",
+            ),
+            ({own: "tmpfs"}, own + " is on a tmpfs, which is lost at reboot, although what is set up stays"),
             ({}, ""),
         ):
             with self.subTest(kinds):
@@ -677,7 +682,7 @@ class WhichMachineTest(StoryTest):
                 self.system = Forgetful(self.root, self.speed)
                 self.system.kinds = kinds
                 self.assert_ready(self.boot())
-                self.assertEqual("which forgets" in self.story, bool(said))
+                self.assertEqual("which is lost at reboot" in self.story, bool(said))
                 self.assertIn(said, self.story)
 
     def test_the_account_of_another_vm(self) -> None:
@@ -689,7 +694,9 @@ class WhichMachineTest(StoryTest):
                 self.assertEqual(self.boot(), 0 if told else 1, self.story)
                 self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
                 self.boot()
-                self.assertEqual("the account %s is of another VM, and stays" % user in self.story, told, self.story)
+                self.assertEqual(
+                    "the account %s belongs to another VM, and stays" % user in self.story, told, self.story
+                )
 
     def test_sshd_that_lets_others_in(self) -> None:
         azure = self.azure()
@@ -707,7 +714,7 @@ class WhichMachineTest(StoryTest):
                 self.assert_ready(self.boot())
                 self.assertEqual(asked(azure), GOOD)
                 self.assertEqual(self.system.read(STATE + ".corrupt"), content[: 64 << 10])
-                self.assertIn("kept aside, and treated as not done", self.story)
+                self.assertIn("saved as state.corrupt, and ignored", self.story)
 
     def test_empty_state(self) -> None:
         self.azure()
@@ -720,7 +727,7 @@ class WhichMachineTest(StoryTest):
         self.system.make_dirs(STATE)
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(len(azure.reports), 1)
-        self.assertIn("what is done cannot be remembered", self.story)
+        self.assertIn("state cannot be saved", self.story)
 
     def test_another_provisioner(self) -> None:
         azure = self.azure()
@@ -782,22 +789,22 @@ class NameTest(StoryTest):
 
     def test_refused_names_are_told(self) -> None:
         self.name_from("\U0001f600" * 300, "\x1b[2J")
-        self.assertIn("makes no host name", self.story)
+        self.assertIn("is not usable as a host name", self.story)
         self.assertEqual(self.name_from("...", "..."), "image")
-        self.assertIn("warning: Azure told no usable name: the image's own", self.story)
+        self.assertIn("warning: Azure gave no usable name: the image's own", self.story)
         self.assertTrue(self.story.isascii() if hasattr(self.story, "isascii") else True)
         self.assertNotIn("\x1b", self.story)
 
 
 class ProcessTest(StoryTest):
     def start_two(self) -> "Tuple[subprocess.Popen[str], subprocess.Popen[str]]":
-        """Two runs, the first of which is at work and the second of which waits for it."""
+        """Two runs: the first is working, the second waits for it."""
         self.fake = self.azure(*["imds-silent"] * 20)
         first = start_story(self.root, "run")
         self.assertTrue(wait_until(lambda: self.fake.requests))
         second = start_story(self.root, "run")
         assert second.stderr is not None
-        self.assertIn("another run is at work: waiting for it", second.stderr.readline())
+        self.assertIn("another run is running: waiting for it", second.stderr.readline())
         self.fake.troubles["imds"] = []
         return first, second
 
@@ -824,7 +831,7 @@ class ProcessTest(StoryTest):
         azure = self.azure(deadline=10)
         self.system.lock("/run/azure-provisioning.lock")
         self.assertEqual(self.boot(), 0)
-        self.assertIn("the other run is still at work: leaving it to that one", self.story)
+        self.assertIn("the other run is still running: leaving the work to it", self.story)
         self.assertEqual(asked(azure), ())
 
     def test_terminated(self) -> None:
@@ -842,12 +849,10 @@ class ProcessTest(StoryTest):
                 out, told = story.communicate()
                 self.assertEqual(story.returncode, 130, told)
                 self.assertEqual(out, "")
-                self.assertTrue(
-                    told.endswith("azure-provisioning: interrupted; the next boot goes on from here\n"), told
-                )
+                self.assertTrue(told.endswith("azure-provisioning: interrupted; the next boot continues\n"), told)
                 self.assertNotIn("Traceback", told)
                 self.assertEqual(
-                    self.text("/dev/console"), "azure-provisioning: interrupted; the next boot goes on from here\r\n"
+                    self.text("/dev/console"), "azure-provisioning: interrupted; the next boot continues\r\n"
                 )
                 self.assertTrue(self.system.is_link(HOOK))
                 self.assert_ready(self.boot())
@@ -862,7 +867,7 @@ class ProcessTest(StoryTest):
         )
 
     def test_detached(self) -> None:
-        """The caller goes on at once, even one that reads all output; the work is done in another session."""
+        """The caller returns at once, even one that reads all output; the work is done in another session."""
         azure = self.azure(*["imds-silent"] * 20)
         started = time.monotonic()
         story = start_story(self.root, "run", "--detach")
@@ -891,7 +896,7 @@ class ProcessTest(StoryTest):
 
 
 def runs(pid: int, root: str) -> bool:
-    """Does the process run a story for this root?"""
+    """Does a process run a story for this root?"""
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
             return root.encode() in file.read()
@@ -900,7 +905,7 @@ def runs(pid: int, root: str) -> bool:
 
 
 class AsAzureHasItTest(StoryTest):
-    """What is shown is what Azure calls things, and a platform that is half broken costs what is broken."""
+    """Output uses Azure's names, and of a half broken platform only the broken part is lost."""
 
     SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
     POOL = "/var/lib/hyperv/.kvp_pool_1"
@@ -909,13 +914,13 @@ class AsAzureHasItTest(StoryTest):
     PLATFORM += "</wa:ProvisionGuestProxyAgent></wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
 
     def generation_1(self) -> None:
-        """Firmware that swaps the bytes of three fields of the id, and no EFI."""
+        """Firmware that swaps the bytes of three fields of the id, without EFI."""
         self.fill({DMI + "/product_uuid": self.SWAPPED.upper() + "\n", self.POOL: ""})
         self.system.unlink(EFI + "/fw_platform_size")
         os.rmdir(self.system.path(EFI))
 
     def disc(self, document: str) -> None:
-        """A DVD that an automounter has mounted."""
+        """A DVD mounted by an automounter."""
         self.fill({"/proc/self/mountinfo": self.MOUNTS, "/sys/block/sr0/dev": "11:0\n"})
         self.fill({"/media/cd/ovf-env.xml": document})
 
@@ -938,7 +943,7 @@ class AsAzureHasItTest(StoryTest):
         self.assertIn("|vm_id=%s|" % VM_ID, self.text(self.POOL) or "")
 
     def test_id_where_imds_has_another(self) -> None:
-        """That may be anybody's: then what the firmware says is shown, and IMDS's beside it."""
+        """IMDS may be anybody: then the firmware's id is shown, with the one from IMDS beside it."""
         self.fill({self.POOL: ""})
         azure = self.azure()
         azure.instance["compute"]["vmId"] = OTHER_VM_ID
@@ -973,7 +978,7 @@ class AsAzureHasItTest(StoryTest):
         azure = self.azure(deadline=60)
         self.assert_failed(self.boot())
         self.assertEqual(self.facts()["error_reason"], "failure to read customData while hasCustomData=true")
-        self.assertIn("warning: DVD: CustomData is no base64", self.story)
+        self.assertIn("warning: DVD: CustomData is not base64", self.story)
         self.assertRegex(self.text("/etc/shadow") or "", r"azureuser:\$6\$")
         self.assertIn("failure to read customData", self.description(azure.reports[0]))
         self.options(imds=azure.endpoint, wireserver=azure.endpoint, custom_data="no")

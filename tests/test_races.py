@@ -1,4 +1,4 @@
-"""Whoever owns a folder of the guest swaps what is in it while we look, write or remove.
+"""The owner of a folder in the guest replaces its entries while we read, write or remove.
 
 Nothing outside is touched, read or waited for.
 
@@ -48,7 +48,7 @@ class RaceTest(ImageTest):
         self.before = self.listing()
 
     def listing(self) -> Listing:
-        """What is outside."""
+        """The files outside."""
         found: Listing = {}
         for here, folders, names in os.walk(self.outside):
             for name in folders + names:
@@ -60,7 +60,7 @@ class RaceTest(ImageTest):
         return found
 
     def race(self, *tries: "Callable[[], object]", path: str = "/etc", target: str = "") -> int:
-        """Try again and again while `path` is now itself and now a link to `target`; returns how often."""
+        """Repeat while `path` is sometimes itself and sometimes a link to `target`; returns how often."""
         spare = self.root + path + ".other"
         os.symlink(target or "/proc/self/root" + self.outside, spare)
         count, ends = 0, time.monotonic() + SECONDS
@@ -89,7 +89,7 @@ class RaceTest(ImageTest):
         )
 
     def test_writes_where_nothing_was(self) -> None:
-        """A rename into a folder that was another when its spare was written."""
+        """A rename into a folder that was replaced after its temporary file was written."""
         self.race(lambda: self.system.write("/etc/new%f" % time.monotonic(), "x", mode=0o600))
 
     def test_changes_taken_back(self) -> None:
@@ -115,7 +115,7 @@ class RaceTest(ImageTest):
         self.race(removed, emptied)
 
     def test_reads(self) -> None:
-        """What is not the guest's is not shown, by `rehearse` neither."""
+        """Files outside the guest are not shown, not even by `rehearse`."""
         seen = set()
 
         def read() -> None:
@@ -138,14 +138,14 @@ class RaceTest(ImageTest):
         self.assertIn(b"own\n", seen)
 
     def test_root_itself(self) -> None:
-        """The folder above the root belongs to somebody too: the root is the one that was opened first."""
+        """The folder above the root has an owner too: the root is the folder that was opened first."""
         self.system.exists("/")
         inner = System(self.root + "/etc")
         inner.exists("/")
         self.race(lambda: inner.write("/file", "x%f" % time.monotonic()), lambda: inner.unlink("/hosts"))
 
     def test_pipe_in_the_place_of_a_file(self) -> None:
-        """A reader of a pipe would wait for ever: as root's `check` of a user's keys did."""
+        """A reader of a pipe would wait for ever, as root's `check` of a user's keys did."""
         os.mkfifo(self.root + "/etc/file.pipe")
 
         def read() -> None:
@@ -182,7 +182,8 @@ class RaceTest(ImageTest):
 
 class LockTest(ImageTest):
     def test_what_is_no_file(self) -> None:
-        """The accounts' lock of an image is a regular file, or nothing: a pipe would hold us, a device be opened."""
+        """The accounts' lock in an image is a regular file, or refused: a pipe would block us, and a device be
+        opened."""
         self.system.make_dirs("/etc")
         os.mkfifo(self.root + "/etc/.pwd.lock")
         refused = self.assertRaisesRegex(GuestError, "not a regular file")

@@ -1,4 +1,4 @@
-"""The README as a new reader uses it: its length, its links, and its commands, which are run from its own text."""
+"""The README for a new reader: its length, its links, and its commands, which are run from its text."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""Every failure of a boot is in one table, with what to do; README and man page say what that table says.
+"""Every failure of a boot is in one table, with a remedy; the man page is generated from that table.
 
-`python3 -m tests.test_reasons` prints the table as the README has it.
+`python3 -m tests.test_reasons` prints the table in Markdown.
 """
 
 import ast
@@ -20,20 +20,20 @@ ERRORS = ("ProvisionError", "GuestError", "LastingError", "BadReply", "Unreachab
 # What a boot only warns of, or finds no fault with: steps that are no condition for Ready, the hook, the DVD.
 WARNINGS = {
     "guest/": {
-        "the kernel does not see the larger partition", "neither growpart nor sfdisk is here",
-        "the partition grows at the next boot: neither partx nor blockdev is here",
-        "%s is not here: the file system keeps its size", "no number in %s", "no random device",
+        "the kernel does not see the larger partition", "neither growpart nor sfdisk is installed",
+        "the partition grows at the next boot: neither partx nor blockdev is installed",
+        "%s is missing: the file system keeps its size", "no number in %s", "no random device",
         "not a name for sudo or doas", "neither sudo nor doas is installed", "not a name for doas", "not a host name",
-        "no interface has a default route", "no interface has a route to Azure", "dhclient has no lease to show",
-        "a second dhclient goes on", "the volume is no plain one: it keeps its size",
-        "lvm is not here: the volume keeps its size", "no DHCP client is known that could send the new name",
-        "no program `true`", "sudo does not go by the rule", "doas does not go by the rule",
+        "no interface has a default route", "no interface has a route to Azure", "dhclient got no lease",
+        "a second dhclient does not end", "the volume is not a linear one: it keeps its size",
+        "lvm is missing: the volume keeps its size", "no known DHCP client can send the new name",
+        "no program `true`", "sudo does not apply the rule", "doas does not apply the rule",
         "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set",
         "no sshd to be asked",
         "sshd's list of who may log in is too long", "sshd's configuration includes too many files",
-        "a pattern stands for too many files", "not the name of a file",
+        "a pattern matches too many files", "not the name of a file",
     },
-    "story/": {"whether this VM is Ready cannot be known"},  # `status`
+    "story/": {"it cannot be determined whether this VM is Ready"},  # `status`
     "azure/": {
         "no answer yet from %s",
         "the key-value pool is full", "no medium", "no program to mount with", "cannot be mounted", "no %s on it",
@@ -50,7 +50,7 @@ FORMS = {
 
 
 def table() -> "List[str]":
-    """The table as the README has it."""
+    """The table in Markdown."""
     lines = ["| reason | what it means | what to do |", "|---|---|---|"]
     for row in (*ROWS, ANY):
         cell = " / ".join("`%s`" % reason for reason in row.reasons) if row is not ANY else "any other"
@@ -59,7 +59,7 @@ def table() -> "List[str]":
 
 
 def raised(path: str, tree: ast.AST) -> "Iterator[str]":
-    """The reasons of the failures that a module raises, as they are written."""
+    """The reasons of the errors that a module raises, as they are written."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
             reason = node.args[0]
@@ -86,7 +86,7 @@ class TableTest(unittest.TestCase):
                 self.assertEqual(reason, reason.strip())
 
     def test_every_reason_of_a_boot_is_in_it(self) -> None:
-        """What the story and the wings raise, or a tool of the door does for them, has a row of its own."""
+        """Every reason that the story, the wings or the door's tools raise has its own row."""
         found: "Set[str]" = set()
         for path, tree in modules():
             wing = path.split("/")[0] + "/"
@@ -98,13 +98,13 @@ class TableTest(unittest.TestCase):
         self.assertEqual(unknown, [])
 
     def test_the_advice_is_not_to_choose_another_password(self) -> None:
-        """One of more than 72 characters may have come encrypted."""
+        """One of more than 72 characters may have been encrypted."""
         remedy = find_remedy("unsupported password length", {})
         self.assertNotRegex(remedy, "(?i)choose|another|shorter")
         self.assertIn("SSH key", remedy)
 
     def test_the_shell_says_the_same(self) -> None:
-        """Every failure that the shell implementation can tell of, in the words of the table."""
+        """Every failure that the shell implementation can report, with the words of the table."""
         with open(os.path.join(TOP, "src", "essential.sh"), encoding="ascii") as file:
             script = file.read()
         function = script[script.index("advise() {") : script.index("fail() { # REASON")]
@@ -123,7 +123,7 @@ class TableTest(unittest.TestCase):
             ("ready gate failed", "gate=x code=1"),
             ("there is no curl, wget or nc", ""),
             ("python is broken", "problem=json"),
-            ("the options ask for what takes Python", "option=password"),
+            ("the options need Python", "option=password"),
             ("no usable answer from IMDS", "problem=http error 403 querying IMDS"),
             ("no usable answer from IMDS", "problem=no answer from IMDS: curl: (7) refused"),
         ]
@@ -177,7 +177,7 @@ class FindTest(unittest.TestCase):
     def test_line(self) -> None:
         line = with_remedy(GuestError("ready gate failed", advice="no licence", gate="50-x", code=3))
         self.assertTrue(
-            line.startswith("ready gate failed (gate=50-x, code=3): no licence. Mend what it asks for"), line
+            line.startswith("ready gate failed (gate=50-x, code=3): no licence. Run it by hand to see"), line
         )
         self.assertEqual(str(with_remedy(ProvisionError("x"))), "x. See the log (%s)" % reasons.LOG)
         self.assertNotIn("secret", with_remedy(BadReply("http error 500 querying IMDS", said="secret")))

@@ -1,4 +1,5 @@
-"""The recipes in `units/recipes`, as far as its tool is here: what it would run is run, on an image of its kind."""
+"""The recipes in `units/recipes`, with their tools if installed: what they would run is run, on an image of their
+kind."""
 
 import os
 import re
@@ -42,14 +43,14 @@ class RecipeTest(ImageTest):
         self.path = os.path.dirname(sys.executable) + ":/usr/sbin:/usr/bin:/sbin:/bin"
 
     def need(self, tool: str, what: str) -> str:
-        """The path of a tool, or the test is skipped and says what it did not see."""
+        """The path of a tool; without it the test is skipped, and says what was not tested."""
         path = shutil.which(tool, path=self.path)
         if path is None:
             self.skipTest("no %s: %s" % (tool, what))
         return str(path)
 
     def shell(self, script: str) -> None:
-        """Run a script as a build does, which its first error ends."""
+        """Run a script like a build, which stops at its first error."""
         result = call(["sh", "-eu", "-c", script], PATH=self.path)
         self.assertEqual(result.code, 0, result)
 
@@ -60,7 +61,7 @@ class RecipeTest(ImageTest):
         return place
 
     def run_here(self, place: str, *argv: str) -> str:
-        """Run a build in a folder; returns what it printed."""
+        """Run a build in a folder; returns its output."""
         done = subprocess.run(
             argv,
             cwd=place,
@@ -74,12 +75,12 @@ class RecipeTest(ImageTest):
         return done.stdout
 
     def bytes_of(self, place: str) -> bytes:
-        """The content of a file of this machine."""
+        """The content of a file on this machine."""
         with open(place, "rb") as file:
             return file.read()
 
     def assert_installed(self, mechanism: str) -> None:
-        """The hook is enabled, and starts the program where the recipe put it."""
+        """The hook is enabled, and starts the program that the recipe installed."""
         found, links = self.hook()
         self.assertEqual(found, mechanism)
         self.assertTrue(links)
@@ -122,10 +123,10 @@ def verbs() -> str:
 
 
 class YoctoTest(RecipeTest):
-    """Without bitbake: its variables are put in as it would, and the functions are run by sh, as it does."""
+    """Without bitbake: its variables are replaced, and its functions are run by sh, in the same way."""
 
     def expand(self, text: str, variables: "Dict[str, str]") -> str:
-        """`${name}` replaced, also in the values; all must be known."""
+        """`${name}` replaced, also inside the values; all must be known."""
         while "${" in text:
             text = re.sub(r"\$\{(\w+)\}", lambda found: variables[found.group(1)], text)
         return text
@@ -166,7 +167,7 @@ class YoctoTest(RecipeTest):
 
 class BuildrootTest(RecipeTest):
     def test_package(self) -> None:
-        """By make: generic-package is Buildroot's and left out, what the package defines for it is run."""
+        """With make: generic-package is Buildroot's and left out, the package's own commands are run."""
         self.need("make", "Buildroot's package was not run")
         self.image("buildroot")
         shutil.copy(built_file(), self.folder)
@@ -184,7 +185,7 @@ class BuildrootTest(RecipeTest):
         self.assert_installed("buildroot")
 
     def test_menu(self) -> None:
-        """Kconfig, by the reader that is here."""
+        """Kconfig, with a parser of this test."""
         text = recipe("buildroot/azure-provisioning/Config.in")
         self.assertIn("config BR2_PACKAGE_AZURE_PROVISIONING\n", text)
         tool = self.need("kconfig-conf", "Buildroot's menu entry was not read by Kconfig")
@@ -222,7 +223,7 @@ class PackerTest(RecipeTest):
         self.run_here(os.path.join(RECIPES, "packer"), tool, "fmt", "-check", ".")
 
     def test_commands(self) -> None:
-        """What runs in the VM, as Packer writes it: a file of the lines, given to sh."""
+        """The commands in the VM, as Packer writes them: a file of lines, run by sh."""
         inline = re.findall(r"(?s)inline = \[(.*?)\]", recipe("packer/azure-provisioning.pkr.hcl"))[0]
         lines = re.findall(r'"([^"]*)"', inline)
         done = call(["sh", "-n", "-c", "\n".join(lines)])
@@ -246,7 +247,7 @@ class MkosiTest(RecipeTest):
 
 class DockerTest(RecipeTest):
     def test_file(self) -> None:
-        """Every instruction is one; what is copied is the file; and each RUN is a script that sh can read."""
+        """Every instruction is valid; the copied file is ours; and each RUN is a valid script."""
         text = re.sub(r"(?m)^#.*\n", "", recipe("docker/Dockerfile")).replace("\\\n", "")
         lines = [line.split(None, 1) for line in text.splitlines() if line]
         self.assertLessEqual({line[0] for line in lines}, {"FROM", "RUN", "COPY"})
@@ -267,7 +268,7 @@ class PackageTest(RecipeTest):
     )
 
     def test_debian(self) -> None:
-        """A real .deb; by debhelper where it is here, else by dpkg-deb from the same control file."""
+        """A real .deb; with debhelper if installed, else with dpkg-deb from the same control file."""
         self.need("make", "the .deb was not made")
         deb = self.need("dpkg-deb", "the .deb was not made")
         place = self.checkout("azure-provisioning-" + __version__)
@@ -304,7 +305,7 @@ class PackageTest(RecipeTest):
             self.assert_package(zipped=False)
 
     def test_apk(self) -> None:
-        """Without abuild: the APKBUILD is read by sh, and its functions are run, as abuild does."""
+        """Without abuild: sh reads the APKBUILD, and its functions are run, like in abuild."""
         self.need("make", "the APKBUILD was not run")
         place = self.checkout("azure-provisioning-" + __version__)
         script = '. "%s/apk/APKBUILD"; pkgdir=%s; build >/dev/null; package >/dev/null; echo "$pkgname $pkgver $arch"'
@@ -313,7 +314,7 @@ class PackageTest(RecipeTest):
         self.assert_package(zipped=False)
 
     def assert_package(self, *, zipped: bool) -> None:
-        """What a package brought into the root: the file itself unchanged, and nothing enabled."""
+        """The files of a package in the root: the program unchanged, and nothing enabled."""
         self.assertEqual(self.bytes_at(PROGRAM), self.bytes_of(built_file()))
         self.assertEqual(self.mode_at(PROGRAM), 0o755)
         for path in self.FILES:

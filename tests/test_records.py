@@ -1,4 +1,4 @@
-"""The records, built from documents in which anything may be anything."""
+"""The records, built from documents in which every value may be anything."""
 
 import copy
 import unittest
@@ -30,7 +30,7 @@ WRONG: "Tuple[object, ...]" = (
 
 
 def places(value: object) -> "Iterator[List[str]]":
-    """Every place in a JSON document of objects."""
+    """Every path in a JSON document of objects."""
     if isinstance(value, dict):
         for key, below in value.items():
             yield [key]
@@ -39,7 +39,7 @@ def places(value: object) -> "Iterator[List[str]]":
 
 
 def replaced(document: object, place: "List[str]", value: object) -> object:
-    """The document with another value at a place."""
+    """The document with another value at a path."""
     changed = copy.deepcopy(document)
     here = changed
     for key in place[:-1]:

@@ -1,4 +1,4 @@
-"""`rehearse`: a first boot to look at, which needs nothing and leaves nothing."""
+"""`rehearse`: a first boot to look at, which needs nothing and leaves nothing behind."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class RehearseTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
     def rehearse(self, *faults: str) -> Result:
-        """Run it with a temporary folder of its own, which is empty again afterwards."""
+        """Run it with its own temporary folder, which is empty again afterwards."""
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse"]
         for fault in faults:
             argv += ["--fault", fault]
@@ -38,7 +38,7 @@ class RehearseTest(unittest.TestCase):
         return result
 
     def requests(self, result: Result) -> "List[str]":
-        """What Azure was asked, in order."""
+        """The requests to Azure, in order."""
         return [line for line in result.out.splitlines() if re.match(r"(GET|POST|PUT) /", line)]
 
     def test_first_boot(self) -> None:
@@ -54,7 +54,7 @@ class RehearseTest(unittest.TestCase):
         self.assertIn("Ready", result.out)
 
     def test_diff(self) -> None:
-        """As `diff -u` writes it: what changed, and what the boot took away again is not in it."""
+        """As `diff -u` writes it: the changes, without those that the boot itself reverted."""
         out = self.rehearse().out
         self.assertIn("--- /etc/hostname\n+++ /etc/hostname\n@@ -1 +1 @@\n-image\n+rehearsal\n", out)
         self.assertIn("+++ /etc/systemd/system/azure-provisioning.service\n", out)
@@ -103,11 +103,11 @@ class RehearseTest(unittest.TestCase):
         for word in ("fetch", "account", "GET /metadata/instance", "POST /machine", "This image would reach Ready"):
             self.assertIn(word, words)
         for result in (shown, call([*argv, "--no-diff"])):
-            self.assertIn("What Azure was asked:", result.out)
+            self.assertIn("Requests to Azure:", result.out)
             self.assertNotIn("What changed:", result.out)
 
     def test_trouble(self) -> None:
-        """Two at once: each is seen in what Azure was asked, and one Ready is accepted."""
+        """Two faults: both show in the requests, and one Ready is accepted."""
         result = self.rehearse("imds-broken", "goal-state-empty")
         self.assertEqual(result.code, 0, result)
         requests = self.requests(result)
@@ -117,7 +117,7 @@ class RehearseTest(unittest.TestCase):
 
 
 class ImageRehearsalTest(ImageTest):
-    """`--root`: the image is only read, and what is shown is what a boot would make of it."""
+    """`--root`: the image is only read, and the output shows what a boot would do to it."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -125,14 +125,14 @@ class ImageRehearsalTest(ImageTest):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
     def system_image(self, name: str = "systemd", **files: str) -> None:
-        """An image with accounts, a program that would tell if it were run, and a home."""
+        """An image with accounts, a program that would report being run, and a home."""
         self.image(name)
         self.fill({path: text for path, text in AZURE_VM.items() if path.startswith(("/etc", "/usr", "/bin"))})
         self.fill({"/usr/sbin/useradd": "#!/bin/sh\ntouch %s/ran\n" % self.folder})
         self.fill(files)
 
     def rehearse(self, *arguments: str) -> Result:
-        """Run it; the image is the same afterwards, down to its times, and nothing is left in the temporary folder."""
+        """Run it; the image and its times do not change, and nothing is left in the temporary folder."""
         before = listing(self.root), times(self.root)
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root] + list(arguments)
         result = call(argv, TMPDIR=self.folder)
@@ -151,7 +151,7 @@ class ImageRehearsalTest(ImageTest):
         return path
 
     def test_case_of_ones_own(self) -> None:
-        """User, name, keys, password, customData and userData: as a VM that was created so would have them."""
+        """User, name, keys, password, customData and userData: as for a VM created with them."""
         self.system_image()
         keys = [KEY, KEY.replace("ISEh ", "ISEi ")]
         result = self.rehearse(
@@ -182,7 +182,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("authorized_keys", result.out)
 
     def test_dvd_of_ones_own(self) -> None:
-        """It is read as the real one is; one that is damaged is no reason for a traceback."""
+        """It is read like a real one; a damaged one causes no traceback."""
         self.system_image()
         document = Case(user="ann", password_login=True, computer_name="web-1", custom_data=b"data\n").document() or b""
         result = self.rehearse("--password-login", "--dvd", self.write("xml", document))
@@ -209,7 +209,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertIn(said, result.err)
 
     def test_verdict_counts_what_check_found(self) -> None:
-        """Of an image without a hook as it would be with one."""
+        """For an image without a hook as with one."""
         self.system_image()
         self.assertRegex(self.rehearse().err, r"check: \d+ errors, \d+ warnings?\.\n\Z")
         findings = json.loads(cli("check", "--json", "--root", self.root).out)
@@ -239,7 +239,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("/run", out.replace("run --", ""))
 
     def test_one_that_is_installed_already(self) -> None:
-        """What is rehearsed is what was installed: here a hook that stays."""
+        """The installed program is rehearsed: here with a hook that stays."""
         self.system_image()
         self.install("--every-boot", "--prefix", "/opt")
         result = self.rehearse()
@@ -282,7 +282,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("+azureuser:*:", result.out)
 
     def test_terminal(self) -> None:
-        """What is in an image does not drive it."""
+        """The image's text does not control it."""
         self.system_image()
         self.fill({"/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n# \x1b]0;title\x07\n"})
         out = self.rehearse().out
@@ -298,7 +298,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("a long text", out)
 
     def test_links_stay_inside(self) -> None:
-        """An absolute link of the image is one of the image: this machine's files are neither shown nor written."""
+        """An absolute link is resolved inside the image: this machine's files are neither shown nor written."""
         outside = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir="/var/tmp")
         self.addCleanup(shutil.rmtree, outside)
         with open(outside + "/hosts", "w") as file:
@@ -316,7 +316,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertEqual(listing(outside), {"/hosts": ("file", 0o644, b"127.0.0.1 precious\n")})
 
     def test_bounded(self) -> None:
-        """Neither large files nor much that nobody looks at are copied."""
+        """Neither large files nor unused ones are copied."""
         self.system_image("insserv")
         for path in ("/usr/bin/huge", "/etc/motd", "/usr/sbin/update-rc.d"):  # of the last the first line is read
             with open(self.root + path, "ab") as file:
@@ -333,7 +333,7 @@ class ImageRehearsalTest(ImageTest):
         os.chmod(self.root + "/srv", 0o755)
 
     def test_account_that_is_there(self) -> None:
-        """Its home and its keys are the image's, to which one is added."""
+        """Its home and its keys are the image's, and one key is added."""
         uid, gid = os.geteuid() or 1000, os.getegid() or 1000
         if uid == 65534:
             self.skipTest("as nobody: this account is refused, so what happens to one that is there was not seen")
@@ -358,7 +358,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("-> 500\n", result.out)
 
     def test_exit_code_is_the_boot_s(self) -> None:
-        """A failure is shown as a boot would have it, with what it left behind."""
+        """A failure is shown like at a boot, with its changes."""
         self.system_image()
         self.fill({"/etc/azure-provisioning.conf": "deadline = 10\n"})
         result = self.rehearse("--fault", "report-refused", "--fault", "json-health-refused")
@@ -389,7 +389,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("no Python 3.6 or newer was found in %s" % self.root, result.err)
 
     def plain(self, *before: str) -> Result:
-        """Run it as a user who is nobody; `before` is what is said before that."""
+        """Run it as the user nobody; `before` is a command that runs first."""
         program = os.path.join(self.folder, "program")
         shutil.copy(built_file(), program)
         argv = [*before, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-I", "-S"]
@@ -400,7 +400,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertEqual(os.listdir(self.folder), [])
 
     def give_to_nobody(self) -> None:
-        """As if he had built the image."""
+        """As if nobody had built the image."""
         for folder, folders, files in os.walk(self.root):
             for name in folders + files:
                 os.chown(os.path.join(folder, name), 65534, 65534, follow_symlinks=False)
@@ -414,7 +414,7 @@ class ImageRehearsalTest(ImageTest):
         os.chmod(self.root + "/etc/shadow", 0o600)
 
     def test_plain_user(self) -> None:
-        """Without a namespace owners are not given; what he may not read ends the rehearsal before it begins."""
+        """Without a namespace owners cannot be set; files that the user may not read end the rehearsal at once."""
         self.ready_for_nobody()
         result = self.plain()
         self.assertEqual((result.code, result.out), (1, ""))
@@ -425,7 +425,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("new folder /home/azureuser/.ssh, mode 0700\n", result.out)
 
     def test_plain_user_with_a_namespace(self) -> None:
-        """Owners are given where newuidmap has a range for him: here from an /etc/subuid that only this test sees."""
+        """Owners can be set if newuidmap has a range: here from an /etc/subuid that only this test sees."""
         self.ready_for_nobody()
         if shutil.which("newuidmap") is None or "--map-auto" not in call(["unshare", "--help"]).out:
             self.skipTest("no newuidmap, or an unshare without --map-auto: user namespaces were not tried")
@@ -466,7 +466,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertEqual(b"\x1b" in shown, coloured, environment)
 
     def test_real_trees(self) -> None:
-        """What Debian's own packages make of a root, where `make distro-test` has left one."""
+        """Roots made by Debian's own packages, if `make distro-test` has left one."""
         found = sorted(cache().iterdir()) if cache().is_dir() else []
         roots = [root for root in found if (root / "etc").is_dir() and not root.name.endswith(".unfinished")]
         if not roots:
@@ -483,7 +483,7 @@ class ImageRehearsalTest(ImageTest):
 
 
 def times(root: str) -> "Dict[str, Tuple[int, int]]":
-    """When each thing below a root was changed: a look from outside leaves that alone."""
+    """The times of everything below a root: reading it from outside does not change them."""
     found = {}
     for folder, folders, files in os.walk(root):
         for name in folders + files:

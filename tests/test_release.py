@@ -1,4 +1,4 @@
-"""Releases, made for real in a repository of the test's own; and where this checkout has its version."""
+"""Real releases in a repository of the test's own; and the places of this checkout's version."""
 
 import glob
 import os
@@ -70,7 +70,7 @@ class ReleaseTest(unittest.TestCase):
 
     @classmethod
     def run_here(cls, *argv: str) -> "Tuple[int, str]":
-        """(exit code, what it printed), without any configuration of the person who runs this."""
+        """(exit code, its output), without the user's own configuration."""
         environment = {"PATH": os.environ["PATH"], "HOME": cls.folder, "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
         for role in ("AUTHOR", "COMMITTER"):
             environment.update({"GIT_%s_NAME" % role: "Test", "GIT_%s_EMAIL" % role: "test@localhost"})
@@ -106,7 +106,7 @@ class ReleaseTest(unittest.TestCase):
             return file.read()
 
     def assert_refused(self, reason: str, done: "Tuple[int, str]") -> None:
-        """It said so, and nothing is left of it."""
+        """It was reported, and nothing is left of it."""
         self.assertEqual(done[0], 1, done[1])
         self.assertRegex(done[1], r"(?m)^release: .*%s" % re.escape(reason))
         self.assertEqual(self.git("rev-parse", "HEAD"), self.before)
@@ -187,7 +187,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual((code, "  %s: %s, 0.0.9\n" % (name, OLD) in printed), (1, True), printed)
 
     def test_commit_that_is_refused(self) -> None:
-        """The last step fails: the tree is as before all the same."""
+        """The last step fails: the tree is restored."""
         hook = os.path.join(self.top, ".git", "hooks", "pre-commit")
         os.makedirs(os.path.dirname(hook), exist_ok=True)
         with open(hook, "w", encoding="ascii") as file:
@@ -198,7 +198,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(self.top, "dist")))
 
     def test_ended_by_a_signal(self) -> None:
-        """While the suite runs, when everything has the new version already."""
+        """While the suite runs, when every file has the new version already."""
         self.put("tests/test_long.py", "import signal\nsignal.pause()\n")
         argv = [sys.executable, "-m", "tests.release", NEW, "--tests", "tests.test_long"]
         child = subprocess.Popen(argv, cwd=self.top, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -225,7 +225,7 @@ class ReleaseTest(unittest.TestCase):
 
 
 class WorkflowTest(unittest.TestCase):
-    """What actionlint does not ask: `make lint` asks the rest."""
+    """What actionlint does not check: `make lint` checks the rest."""
 
     def setUp(self) -> None:
         self.texts = {}

@@ -1,4 +1,4 @@
-"""Every remedy of `check`, for images in which all names are made to be copied into a shell by somebody."""
+"""Every remedy of `check`, for images whose names are made to do harm when a remedy is copied into a shell."""
 
 import json
 import os
@@ -67,12 +67,12 @@ class RemedyTest(CheckTest, ShellTest):
         self.seen: "Set[Tuple[str, str]]" = set()
 
     def begin(self) -> None:
-        """The image as it was."""
+        """The original image."""
         shutil.rmtree(self.root)
         shutil.copytree(self.template, self.root, symlinks=True)
 
     def remedies(self) -> "List[Tuple[str, str]]":
-        """(id, remedy) of all findings, as a script gets them."""
+        """(id, remedy) of all findings, for scripts."""
         findings = check.check(System(self.root))
         for finding in findings:
             self.assertIsInstance(finding.remedy, Command, finding)
@@ -84,7 +84,7 @@ class RemedyTest(CheckTest, ShellTest):
         return found
 
     def copied(self, found: "List[Tuple[str, str]]") -> "List[List[bytes]]":
-        """What every shell makes of the remedies: the same, and no more than one of our stand-ins at a time."""
+        """How each shell runs the remedies: in the same way, and only our stand-ins, one at a time."""
         answers = []
         for shell in shells():
             answers.append(sorted(self.run_in(shell, "\n".join(remedy for _, remedy in found))))
@@ -135,7 +135,7 @@ class RemedyTest(CheckTest, ShellTest):
         self.assertGreaterEqual(ids | without, {name for name, _ in check.CHECKS})
 
     def test_accounts(self) -> None:
-        """Also their homes. A finding names no more than some of them."""
+        """Also their homes. A finding only names some of them."""
         for first in range(0, len(ACCOUNTS), SHOWN - 1):
             self.start()
             self.try_accounts(ACCOUNTS[first : first + SHOWN - 1])
@@ -187,7 +187,7 @@ class RemedyTest(CheckTest, ShellTest):
                 self.assertEqual(words, [raw("chroot", self.root, "lsinitramfs", image), raw("grep", "hv_storvsc")])
 
     def test_files(self) -> None:
-        """modprobe.d, the network's, and the programs that wait for a VM to be ready."""
+        """modprobe.d, the network's files, and the ready gates."""
         meant = {}
         for name in FILE_NAMES:
             for form, text, id_, argv in (
@@ -215,7 +215,7 @@ class RemedyTest(CheckTest, ShellTest):
         self.assertEqual(sorted(edited), sorted(raw(*(path for path in meant if "/modprobe.d/" in path))))
 
     def test_no_path_leads_out_of_the_image(self) -> None:
-        """A shell outside would follow a link of the image to what the host has there."""
+        """A shell outside would follow a link of the image to a file of the host."""
         outside = self.folder + "/outside"
         os.mkdir(outside)
         os.makedirs(self.root + outside)

@@ -1,4 +1,4 @@
-"""Both roads of the health report, as Azure sees them."""
+"""Both endpoints for the health report, as Azure sees them."""
 
 import json
 from typing import List, Tuple
@@ -24,7 +24,7 @@ class HealthTest(GuestTest):
         return [Peer("WireServer", "127.0.0.1", azure.server_address[1]) for azure in azures]
 
     def report(self, *peers: Peer, seconds: float = 30, problem: str = "", protocol: str = "auto") -> float:
-        """Report; returns how many seconds that took."""
+        """Report; returns how many seconds it took."""
         started = self.system.monotonic()
         report_health(
             self.system,
@@ -38,7 +38,7 @@ class HealthTest(GuestTest):
         return self.system.monotonic() - started
 
     def asked(self, azure: FakeAzure) -> "Tuple[str, ...]":
-        """Which roads Azure saw, one after another."""
+        """The endpoints that Azure saw, in order."""
         names = {
             "/machine?comp=goalstate": "goalstate",
             "/machine?comp=health": "health",

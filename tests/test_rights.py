@@ -1,4 +1,4 @@
-"""What root runs or reads of us is root's alone: after `install`, to `check`, and at a boot."""
+"""Only root can change what root runs or reads of us: after `install`, for `check`, and at a boot."""
 
 import os
 import stat
@@ -29,14 +29,14 @@ ACL = "system.posix_acl_access"
 
 
 def acl(uid: int) -> bytes:
-    """A POSIX ACL of rw-r--r-- with which the user `uid` may write too, as the kernel takes it."""
+    """A POSIX ACL of rw-r--r-- with which the user `uid` may write too, in the kernel's format."""
     none = 0xFFFFFFFF
     entries = ((1, 6, none), (2, 6, uid), (4, 4, none), (16, 6, none), (32, 4, none))
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def spoil(place: str) -> None:
-    """Give a file to a user, let everybody write to it, and another user by an ACL where the file system has them."""
+    """Give a file to a user, let everybody write to it, and another user by an ACL if the file system supports them."""
     os.chown(place, USER, USER)
     os.chmod(place, 0o6666)
     if not os.path.isdir(place):
@@ -56,7 +56,7 @@ class OwnFileTest(GuestTest):
 
     @AS_ROOT
     def test_same_content(self) -> None:
-        """Right bytes are not enough; and whoever has the old file open cannot change the new one."""
+        """Equal bytes are not enough; and a reader of the old file cannot change the new one."""
         for mode in (0o755, 0o600):
             self.system.write("/x", "data", mode=mode, owner=ROOT)
             place = self.root + "/x"
@@ -89,7 +89,7 @@ class OwnFileTest(GuestTest):
 
     @AS_ROOT
     def test_folder_that_gives_all_its_files_away(self) -> None:
-        """Its default ACL is for what others make there, and not for what is ours."""
+        """Its default ACL is for files of others, not for ours."""
         os.mkdir(self.root + "/d")
         try:
             os.setxattr(self.root + "/d", "system.posix_acl_default", acl(USER))
@@ -103,7 +103,7 @@ class OwnFileTest(GuestTest):
         self.assertEqual(self.rights("/d"), (0, 0, 0o755, []))
 
     def test_symlink_is_replaced(self) -> None:
-        """A user's file is not written through a link that is in the place of ours."""
+        """A user's file is not written through a link in place of ours."""
         self.fill({"/home/ann/x": "hers", "/x": "-> /home/ann/x"})
         self.assertTrue(self.system.write("/x", "data", owner=ROOT))
         self.assertFalse(self.system.is_link("/x"))
@@ -141,7 +141,7 @@ class OwnFileTest(GuestTest):
 
     @AS_ROOT
     def test_taken_back(self) -> None:
-        """What was another's is his again when the whole does not succeed."""
+        """A file of another user is given back if the whole fails."""
         self.system.write("/d/x", "hers", mode=0o664)
         os.chown(self.root + "/d/x", USER, 50)
         os.symlink("x", self.root + "/d/l")
@@ -161,7 +161,8 @@ class OwnFileTest(GuestTest):
 class InstallTest(ImageTest):
     @AS_ROOT
     def test_in_every_kind_of_image(self) -> None:
-        """A second `install` takes back all that the first one wrote; `check` names each file that was another's."""
+        """A second `install` takes back everything that the first one wrote; `check` names each file of another
+        user."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.empty()
@@ -191,7 +192,7 @@ class InstallTest(ImageTest):
         return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
 
     def assert_named(self, found: "List[Finding]", path: str) -> None:
-        """One of the findings says who may write to it, and how that is ended."""
+        """One of the findings says who may write to it, and how to end that."""
         remedy = "chown 0:0 %s%s && chmod go-w %s%s" % (self.root, path, self.root, path)
         said = [one.remedy for one in found if one.message.startswith("the user 1000 may write to %s:" % path)]
         self.assertEqual(said, [remedy], path)
@@ -216,7 +217,7 @@ class InstallTest(ImageTest):
 
 class CheckRightsTest(CheckTest):
     def told(self) -> "Dict[str, Tuple[str, str]]":
-        """What is said of rights: message to (level, id)."""
+        """The findings about rights: message to (level, id)."""
         found = check.check(self.system)
         return {one.message.partition(":")[0]: (one.level, one.id) for one in found if "may write to" in one.message}
 
@@ -248,7 +249,7 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_behind_links(self) -> None:
-        """What a link leads to counts, wherever it lies, and so does its folder."""
+        """The target of a link counts, wherever it is, and so does its folder."""
         os.rename(self.root + PROGRAM, self.root + "/srv")
         os.makedirs(self.root + "/home/a b/x")
         os.rename(self.root + "/srv", self.root + "/home/a b/x/p")
@@ -262,7 +263,8 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_tree_of_a_plain_user(self) -> None:
-        """An image that a user builds is his as a whole: there he is root. A third one is not."""
+        """An image that a user builds belongs to that user as a whole, who counts as root there. A third user does
+        not."""
         for folder, folders, files in os.walk(self.root):
             for name in [".", *folders, *files]:
                 os.chown(os.path.join(folder, name), USER, USER, follow_symlinks=False)
@@ -274,7 +276,7 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_access_list(self) -> None:
-        """Of a folder that root's group may write to: that bit is then the mask of the list."""
+        """Of a folder that root's group may write to: that bit is then the mask of the ACL."""
         entries = ((1, 7, -1), (2, 7, USER), (4, 5, -1), (16, 7, -1), (32, 5, -1))  # acl(5): u::, u:USER, g::, m::, o::
         value = struct.pack("<I", 2) + b"".join(
             struct.pack("<HHI", *entry[:2], entry[2] & 0xFFFFFFFF) for entry in entries
@@ -291,14 +293,14 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_root_folder_alone_is_a_users(self) -> None:
-        """A tree is a plain user's only as a whole: else who owns `/` could change all of it in the VM."""
+        """A tree is a user's only as a whole: else the owner of `/` could change all of it in the VM."""
         os.chown(self.root, USER, USER)
         self.assertIn(
             "the user %d may write to /" % USER, [one.words for one in find_dangers(self.system, "/usr/bin/x")]
         )
 
     def test_circle(self) -> None:
-        """A path that leads nowhere ends, and so does one that leads to itself."""
+        """A path that leads nowhere ends, and so does a loop of links."""
         self.fill({"/a": "-> /b", "/b": "-> a", "/c": "-> nowhere/x"})
         self.assertEqual(list(find_dangers(self.system, "/c")), [])
         with self.assertRaisesRegex(GuestError, "too many levels"):
@@ -312,7 +314,7 @@ class GateTest(CheckTest):
         os.chmod(self.root + GATE, 0o755)
 
     def not_run(self, who: str) -> None:
-        """The story, a rehearsal and `check` are of one mind about the gate."""
+        """The story, a rehearsal and `check` agree about the gate."""
         with self.assertRaises(GuestError) as caught:
             gates.pass_gate(self.system, GATE, {})
         self.assertEqual(caught.exception.reason, "ready gate failed")
@@ -355,7 +357,7 @@ class GateTest(CheckTest):
 
     @AS_ROOT
     def test_link(self) -> None:
-        """Its target counts, and the folder of that; not a group's /usr/local, as older Debian has it."""
+        """Its target counts, and the folder of that; but not a group's /usr/local, as in older Debian."""
         self.fill({"/usr/local/bin/gate": "#!/bin/sh\n", GATE: "-> /etc/gate", "/etc/gate": "-> ../usr/local/bin/gate"})
         self.passed()
         os.chown(self.root + "/usr/local/bin", 0, 50)

@@ -1,4 +1,4 @@
-"""`--root`: what is no image root is a usage error of each verb, with a sentence of its own, and nothing is touched."""
+"""`--root`: anything but an image root is a usage error of each verb, with its own message, and nothing is touched."""
 
 import io
 import os
@@ -49,7 +49,7 @@ class RootTest(ImageTest):
         return Result(done.returncode, done.stdout, done.stderr)
 
     def refused_by_all(self, root: str, told: str, code: int = 2) -> None:
-        """Every verb says so in a line; what lies in the folder stays as it is."""
+        """Every verb reports it in one line; the folder is unchanged."""
         before = listing(self.top), listing(self.root)
         for name in VERBS:
             with self.subTest(verb=name, root=root):
@@ -62,7 +62,7 @@ class RootTest(ImageTest):
 
 class RefusedTest(RootTest):
     def test_empty_word(self) -> None:
-        """The variable of a script that is not set; from within an image, which is what it used to mean."""
+        """An unset variable in a script; from within an image, where it once meant the image itself."""
         before = listing(self.root)
         for name in VERBS:
             for root in ("", " ", "\t\n"):
@@ -90,22 +90,22 @@ class RefusedTest(RootTest):
         for name in ("no", "no/such", "x" * 300, "no\nlines"):
             self.refused_by_all(self.top + "/" + name, "there is no such folder")
         for name in ("dangling", "loop"):
-            self.refused_by_all(self.top + "/" + name, "a symlink that leads to nothing")
+            self.refused_by_all(self.top + "/" + name, "a dangling symlink")
 
     def test_file(self) -> None:
-        """A disk image, mostly: how to get from there to a folder."""
+        """Usually a disk image: the message says how to get from there to a folder."""
         for name in ("disk.img", "it's $(a) disk"):
             with open(os.path.join(self.top, name), "w") as file:
                 file.write("x")
-        self.refused_by_all(self.top + "/disk.img", "this is a file, and no folder")
-        self.refused_by_all(self.top + "/disk.img", r"losetup --find --show --partscan /[^ ]*/disk\.img tells")
-        self.refused_by_all(self.top + "/it's $(a) disk", "--partscan '/.*\"'\"'s .*disk' tells")
+        self.refused_by_all(self.top + "/disk.img", "this is a file, not a folder")
+        self.refused_by_all(self.top + "/disk.img", r"losetup --find --show --partscan /[^ ]*/disk\.img prints")
+        self.refused_by_all(self.top + "/it's $(a) disk", "--partscan '/.*\"'\"'s .*disk' prints")
         self.refused_by_all(self.top + "/disk.img/", "there is no such folder")  # as the kernel says of it
         os.mkfifo(self.top + "/pipe")
-        self.refused_by_all(self.top + "/pipe", "this is a file, and no folder")
+        self.refused_by_all(self.top + "/pipe", "this is a file, not a folder")
         with socket.socket(socket.AF_UNIX) as peer:
             peer.bind(self.top + "/socket")
-            self.refused_by_all(self.top + "/socket", "this is a file, and no folder")
+            self.refused_by_all(self.top + "/socket", "this is a file, not a folder")
 
     def test_no_linux_system(self) -> None:
         for folders in ((), ("/etc",), ("/usr", "/bin")):
@@ -128,7 +128,7 @@ class RefusedTest(RootTest):
                 argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-I", "-S"]
                 done = call([*argv, self.top + "/program", name, "--root", self.top + path, *VERBS[name]])
                 self.assertEqual((done.code, done.out), (1, ""), done.err)
-                self.assertRegex(done.err, r"cannot be looked into \(error=Permission denied\): call this as root")
+                self.assertRegex(done.err, r"cannot be read \(error=Permission denied\): call this as root")
 
     def test_nul(self) -> None:
         with redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as ended:
@@ -138,7 +138,7 @@ class RefusedTest(RootTest):
 
 class TakenTest(RootTest):
     def spellings(self) -> "List[Tuple[str, str]]":
-        """(the word, the folder in which it is said) for the image."""
+        """(the word, the current folder) for the image."""
         above, name = os.path.split(self.root)
         os.symlink(self.root, self.top + "/link")
         return [
@@ -168,13 +168,13 @@ class TakenTest(RootTest):
                 self.assertFalse(self.system.exists("/usr/local/sbin/azure-provisioning"))
 
     def test_running_machine(self) -> None:
-        """`--root /`, however it is spelled, is what no --root is."""
+        """`--root /`, in any spelling, is the default."""
         os.symlink("/", self.top + "/slash")
         for word in ("/", "//", "///", "/.", "/..", "/etc/..", self.top + "/slash"):
             self.assertEqual(open_root(word).root, "/", word)
 
     def test_almost_nothing_in_it(self) -> None:
-        """`status` tells what is there."""
+        """`status` reports what is there."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/x": ""})
         done = self.verb("status", self.root)

@@ -1,6 +1,6 @@
-"""The root disk: which one it is and what is run to grow it; and for real, on an image file behind a loop device.
+"""The root disk: which one it is, and the tools that grow it; also for real, on an image file behind a loop device.
 
-`python3 -m tests.test_root_disk IMAGE` is the real part, to be run in a mount namespace of its own.
+`python3 -m tests.test_root_disk IMAGE` is the real part, for a mount namespace of its own.
 """
 
 import glob
@@ -117,13 +117,13 @@ class DiskTest(ToolTest):
             ("0:33", "btrfs", "/dev/mapper/vg-root"),
         ):
             self.root_is(number, kind, source)
-            self.assertIn("left as it is", grow_root(self.system))
+            self.assertIn("left unchanged", grow_root(self.system))
         self.system.write("/proc/self/mountinfo", "")
-        self.assertIn("not known", grow_root(self.system))
+        self.assertIn("unknown", grow_root(self.system))
         self.assertEqual(self.tools.ran, [])
 
     def volume(self, uuid: str = "LVM-abc", *below: str) -> None:
-        """The root is a logical volume, on the second partition of the disk unless others are named."""
+        """The root is a logical volume, on the second partition of the disk by default."""
         self.fill({"/sys/block/dm-0/dev": "253:0\n", "/sys/block/dm-0/size": "1\n", "/sys/block/dm-0/dm/uuid": uuid})
         self.fill({"/sys/block/dm-0/dm/name": "rhel-root\n"})
         for name in below or ("sda2",):
@@ -133,10 +133,10 @@ class DiskTest(ToolTest):
         self.tools.add("lvm", lambda argv, stdin: (0, self.rows if argv[1] == "lvs" else ""))
 
     def test_volume(self) -> None:
-        """LVM, as Red Hat's images have it: the partition, the physical volume, the logical one, the file system."""
+        """LVM, as in Red Hat's images: the partition, the physical volume, the logical one, the file system."""
         self.volume()
         device = "/dev/mapper/rhel-root"
-        done = "/dev/sda2 grew by 28717 MiB, %s takes what its group has free, the file system fills %s"
+        done = "/dev/sda2 grew by 28717 MiB, %s takes the free space of its group, the file system fills %s"
         self.assertEqual(grow_root(self.system), done % (device, device))
         lvs = "lvm lvs --noheadings --separator : -o segtype,vg_free_count " + device
         steps = ["growpart /dev/sda 1", "lvm pvresize /dev/sda2", lvs, "lvm lvextend -l +100%FREE " + device]
@@ -151,12 +151,12 @@ class DiskTest(ToolTest):
         self.fill({"/dev/dm-0": "", "/dev/mapper/rhel-root": "-> ../dm-0"})
         self.system.link("/sys/block/dm-0", "/sys/class/block/dm-0")
         self.root_is("0:33", "btrfs", "/dev/mapper/rhel-root")
-        self.assertIn("takes what its group has free", grow_root(self.system))
+        self.assertIn("takes the free space of its group", grow_root(self.system))
 
     def test_volumes_that_are_left(self) -> None:
         for uuid, below in (("CRYPT-LUKS2-abc", ("sda2",)), ("LVM-abc", ("sda1", "sda2")), ("", ("sda2",))):
             self.volume(uuid, *below)
-            self.assertIn("left as it is", grow_root(self.system))
+            self.assertIn("left unchanged", grow_root(self.system))
             self.system.unlink("/sys/block/dm-0/slaves/sda1")
         for rows in ("  thin:7000\n", "  linear:7000\n  striped:7000\n", "nothing\n", ""):
             self.volume()
@@ -165,7 +165,7 @@ class DiskTest(ToolTest):
                 grow_root(self.system)
         self.assertNotIn("lvextend", " ".join(self.tools.ran_words()))
         self.system.unlink("/sbin/lvm")
-        with self.assertRaisesRegex(GuestError, "lvm is not here"):
+        with self.assertRaisesRegex(GuestError, "lvm is missing"):
             grow_root(self.system)
 
     def test_missing_tools(self) -> None:
@@ -221,7 +221,7 @@ class LoopSystem(System):
 
 
 def may_resize() -> bool:
-    """Has this root CAP_SYS_RESOURCE, which a container's may lack?"""
+    """Does this root have CAP_SYS_RESOURCE, which a container may lack?"""
     with open("/proc/self/status") as file:
         line = next(line for line in file if line.startswith("CapEff:"))
     return bool(int(line.split()[1], 16) >> 24 & 1)
@@ -229,7 +229,7 @@ def may_resize() -> bool:
 
 class RealDiskTest(unittest.TestCase):
     def test_image(self) -> None:
-        """GPT and DOS: a disk that was made larger, with an ext4 in use on its last partition."""
+        """GPT and DOS: an enlarged disk, with a mounted ext4 on its last partition."""
         if os.geteuid() != 0:
             self.skipTest("only root has loop devices")
         for program in ("sfdisk", "partx", "losetup", "mkfs.ext4", "resize2fs", "unshare"):
@@ -253,7 +253,7 @@ class RealDiskTest(unittest.TestCase):
 
 
 def main() -> None:
-    """Make a disk of 64 MiB with two partitions, let it become one of 128 MiB, and grow: twice."""
+    """Make a disk of 64 MiB with two partitions, enlarge it to 128 MiB, and grow: twice."""
     scratch, label = sys.argv[1:]
     image, point = scratch + "/disk.img", scratch + "/point"
     os.mkdir(point)

@@ -1,4 +1,4 @@
-"""A first boot with a known password and known data: nothing of them is anywhere but in its place.
+"""A first boot with a known password and known data: they are nowhere but in their place.
 
 Here the guest is a scratch root and its tools are stand-ins, so that no root is needed; `tests.crash` does the same
 with a real Debian, and sees every program and every byte that is written.
@@ -50,7 +50,7 @@ class SecretsTest(ToolTest):
         return azure
 
     def seen(self, azure: FakeAzure) -> "Dict[str, bytes]":
-        """Everything that somebody may look at."""
+        """Everything that others may see."""
         found = {path: content for path, (_, _, content) in snapshot(self.root).items() if path not in PLACES}
         found["the names"] = "\n".join(found).encode("utf-8", "surrogateescape")
         found["the story"] = self.story.encode("utf-8")
@@ -59,7 +59,7 @@ class SecretsTest(ToolTest):
         return found
 
     def leaks(self, azure: FakeAzure) -> "List[str]":
-        """Where something is that should not be there."""
+        """The places of a secret that should not have it."""
         return [
             "%s: %s" % (name, where)
             for name, secret in SECRETS.items()

@@ -1,4 +1,4 @@
-"""Password login: the drop-in stays only where sshd reads it and does what it says."""
+"""Password login: the drop-in stays only if sshd reads it and applies it."""
 
 import os
 from typing import List, Tuple
@@ -23,7 +23,7 @@ class SshdTest(ToolTest):
         self.system.hang_up = lambda pid: self.hung_up.append(pid) or True  # type: ignore[method-assign, func-returns-value]
 
     def test_without_sshd(self) -> None:
-        """As in an image, where the files are all there is."""
+        """As in an image, where only files can be read."""
         self.fill({CONFIG: INCLUDE + "PasswordAuthentication yes\n"})
         for _ in range(2):
             self.assertEqual(set_password_login(self.system, False), "password login: no")
@@ -33,7 +33,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
 
     def test_said_before(self) -> None:
-        """The first value counts: where the folder is read too late, the lines are at the top of the configuration."""
+        """The first value counts: if the folder is read too late, the lines go to the top of the configuration."""
         for files in (
             {CONFIG: "PasswordAuthentication yes\n" + INCLUDE},
             {CONFIG: INCLUDE, "/etc/ssh/sshd_config.d/00-a.conf": "passwordauthentication yes\n"},
@@ -53,7 +53,9 @@ class SshdTest(ToolTest):
         ):
             self.fill({CONFIG: text})
             word, allowed = ("yes", True) if "Match" in text else ("no", False)
-            self.assertEqual(set_password_login(self.system, allowed), "password login: %s, as the image has it" % word)
+            self.assertEqual(
+                set_password_login(self.system, allowed), "password login: %s, already set in the image" % word
+            )
             self.assertEqual(self.text(CONFIG), text)
             for wanted in (not allowed, allowed):  # the disk of one VM becomes another's
                 set_password_login(self.system, wanted)
@@ -61,7 +63,7 @@ class SshdTest(ToolTest):
         self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
 
     def test_a_second_factor_stays(self) -> None:
-        """sshd lets nobody in for whom no list of methods is left."""
+        """sshd refuses a user for whom no list of methods is left."""
         needed = "Match Group sudo\nAuthenticationMethods publickey,keyboard-interactive:pam\n"
         for text, lines in (
             (needed, "PasswordAuthentication no\n"),
@@ -78,7 +80,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.text(DROP_IN), lines)
 
     def test_match_block(self) -> None:
-        """What it says of one user is the image's; for everybody else the lines stay."""
+        """Its settings for one user are the image's; for everybody else the lines stay."""
         self.fill({CONFIG: INCLUDE})
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -114,13 +116,13 @@ class SshdTest(ToolTest):
     def test_sshd_does_otherwise(self) -> None:
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (0, "passwordauthentication yes\n"))
-        with self.assertRaisesRegex(GuestError, "says yes before"):
+        with self.assertRaisesRegex(GuestError, "sets yes first"):
             set_password_login(self.system, False)
         self.assertIsNone(self.text(DROP_IN))
         self.assertEqual(self.text(CONFIG), INCLUDE)
 
     def test_no_host_keys_yet(self) -> None:
-        """Where the start of sshd makes them, it cannot be asked before: the files are read."""
+        """If the start of sshd makes them, sshd cannot be asked before: the files are read."""
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting.\n"))
         set_password_login(self.system, False)
@@ -139,7 +141,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
 
     def test_servers_of_alpine(self) -> None:
-        """Its init script starts the one that the configuration takes: that one is asked, and reads its files again."""
+        """Its init script starts the one in the configuration: that one is asked, and reads its files again."""
         for said, wanted in (
             ("UsePAM yes\n", "sshd.pam"),
             ("UsePAM no\n", "sshd"),
@@ -163,7 +165,7 @@ class SshdTest(ToolTest):
             self.assertEqual(find_sshd(self.system), "/sbin/" + name)
 
     def test_systemd_listens(self) -> None:
-        """SIGHUP would end an sshd that a socket of systemd's has started."""
+        """SIGHUP would end an sshd that systemd's socket has started."""
         self.fill({"/run/sshd.pid": "123\n", "/run/systemd/system/x": ""})
         run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
         self.fill({"/sbin/sshd": ""})
@@ -174,7 +176,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.hung_up, told)
 
     def test_number_of_another_process(self) -> None:
-        """Whatever it calls itself: by now the number may be that of a user's process."""
+        """Whatever its name is: the pid may belong to a user's process by now."""
         self.fill(
             {CONFIG: INCLUDE + "PasswordAuthentication no\n", "/sbin/sshd": "", "/home/u/sshd": "", "/sbin/cron": ""}
         )

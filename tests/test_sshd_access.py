@@ -1,4 +1,4 @@
-"""Who is kept out by sshd's own lists is told, and nobody else."""
+"""Reports who is kept out by sshd's own lists, and nobody else."""
 
 from typing import Dict
 
@@ -51,7 +51,7 @@ class SshdAccessTest(ToolTest):
                 self.assertEqual(find_obstacle(self.system, "alice"), "")
 
     def test_sshd_tells(self) -> None:
-        """What it prints has a line for each name."""
+        """Its output has a line for each name."""
         self.fill(ACCOUNTS)
         self.tools.add("sshd", lambda argv, stdin: (0, "allowusers bob\nallowusers carol\n"))
         self.assertEqual(find_obstacle(self.system, "alice"), "AllowUsers bob carol")

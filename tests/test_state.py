@@ -1,4 +1,4 @@
-"""The state file: what is believed of it, and what becomes of one that cannot be believed."""
+"""The state file: what is trusted, and what happens to an unusable one."""
 
 import os
 
@@ -12,7 +12,7 @@ SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
 
 class StateTest(GuestTest):
     def written(self, content: bytes) -> State:
-        """What is made of a state file with this content."""
+        """The result of reading a state file with this content."""
         self.system.write(STATE, content)
         return State(self.system)
 
@@ -36,7 +36,7 @@ class StateTest(GuestTest):
         self.assertEqual(os.stat(os.path.dirname(self.root + STATE)).st_mode & 0o7777, 0o755)
 
     def test_step_of_any_name(self) -> None:
-        """A gate is called as its user likes: the state stays one that is believed."""
+        """A gate may have any name: the state stays valid."""
         state = State(self.system)
         state.adopt(VM_ID)
         for name in ("gate-10 my check", "gate-a=b", "gate-\udcff\n", "gate-x.sh"):

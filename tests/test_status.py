@@ -1,4 +1,4 @@
-"""`status`: what a script reads, and what a person does."""
+"""`status`: for scripts, and for people."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class StatusTest(ImageTest):
         self.fill({EFI + "/fw_platform_size": "64\n"})
 
     def status(self) -> "Dict[str, Any]":
-        """The JSON, which is all that is said; nothing is written."""
+        """The JSON, which is the only output; nothing is written."""
         before = listing(self.root)
         result = cli("status", "--root", self.root, "--json")
         self.assertEqual((result.code, result.err), (0, ""))
@@ -57,17 +57,17 @@ class StatusTest(ImageTest):
         return result.out
 
     def test_id_that_is_roots_to_read(self) -> None:
-        """The state may be that of the VM from which the image was captured: another user cannot know."""
+        """The state may belong to the VM from which the image was captured: another user cannot determine that."""
         self.on_azure()
         self.fill({STATE: READY})
         os.unlink(self.root + DMI + "/product_uuid")
         os.mkdir(self.root + DMI + "/product_uuid")  # nobody can read it, as nobody but root can read the kernel's
         found = self.status()
         self.assertEqual((found["ready"], found["configured"], found["ready_at"]), (None, None, None))
-        self.assertIn("Ready       cannot be known: only root may read which VM this is\n", self.text_status())
+        self.assertIn("Ready       cannot be determined: only root may read which VM this is\n", self.text_status())
         result = cli("status", "--root", self.root, "--wait")
         self.assertEqual(result.code, 1)
-        self.assertIn("cannot be known", result.err)
+        self.assertIn("it cannot be determined", result.err)
 
     def test_nothing_known(self) -> None:
         found = self.status()
@@ -143,7 +143,7 @@ class StatusTest(ImageTest):
         self.assertNotIn("\x1b", self.text_status())
 
     def test_another_vm(self) -> None:
-        """What is known is of the VM that this image was made from: of this one, nothing."""
+        """The state is about the VM that this image was made from: nothing is known of this one."""
         self.on_azure(OTHER_VM_ID)
         self.fill({STATE: READY})
         found = self.status()
@@ -160,7 +160,7 @@ class StatusTest(ImageTest):
         self.assertIs(self.status()["ready"], True)
 
     def test_id_is_as_azure_writes_it(self) -> None:
-        """What IMDS has written once counts; else generation 1, which has no EFI, swaps the bytes of three fields."""
+        """The id that IMDS wrote before counts; else generation 1, without EFI, swaps the bytes of three fields."""
         swapped = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
         self.on_azure(swapped.upper())
         self.assertEqual(self.status()["vm_id"], swapped)
@@ -194,7 +194,7 @@ class StatusTest(ImageTest):
                 self.assertIs(self.status()["ready"], False)
 
     def test_files_that_are_none(self) -> None:
-        """A pipe in the place of a file: no answer takes for ever."""
+        """A pipe in place of a file: no answer takes for ever."""
         paths = (STATE, DMI + "/chassis_asset_tag", DMI + "/product_uuid", "/etc/azure-provisioning.conf")
         for path in paths:
             os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
@@ -213,7 +213,7 @@ class StatusTest(ImageTest):
             self.assertLess(time.monotonic() - started, 5)
 
     def test_wait_waits(self) -> None:
-        """Not for a failure of an earlier boot, and not longer than a boot takes."""
+        """It ignores a failure of an earlier boot, and ends when a boot would have given up."""
         self.on_azure()
         self.fill({STATE: FAILED, BOOT_ID: "another-boot\n"})
         argv = [sys.executable, "-I", "-S", built_file(), "status", "--root", self.root, "--wait", "--json"]
@@ -229,7 +229,7 @@ class StatusTest(ImageTest):
         self.assertEqual((child.returncode, json.loads(out)["ready"]), (0, True))
 
     def test_wait_is_for_this_vm(self) -> None:
-        """In an image that was captured from a Ready VM, Ready is the other one's."""
+        """In an image captured from a Ready VM, Ready is the former VM's."""
         self.on_azure()
         self.install()
         self.fill({STATE: READY.replace("vm_id=", "vm_id=0")})
@@ -285,7 +285,7 @@ class TimelineTest(unittest.TestCase):
         self.assertEqual(timeline.as_lines([]), [])
 
     def test_total_and_message(self) -> None:
-        """The total is until the last one ended: steps may overlap, and there is time between them."""
+        """The total lasts until the last step ended: steps may overlap, and there is time between them."""
         spans = [
             timeline.Span("wait", "ok", 2.0, 0.5),
             timeline.Span("sudo", "warning", 0.25, 3.0, "no sudo and no doas"),
@@ -295,7 +295,7 @@ class TimelineTest(unittest.TestCase):
         self.assertRegex(lines[3], r"^total +3\.250 s$")
 
     def test_picture(self) -> None:
-        """Well-formed, whatever the names are; nothing is drawn outside of it."""
+        """Well-formed, with any names; nothing is drawn outside of it."""
         spans = [
             timeline.Span("wait", "ok", 2.0, 0.5),
             timeline.Span('gate-<&">\x1b\udcff\ufffe\u202e', "failed", 1e9, None, "x" * 1000 + "</svg>"),
@@ -315,7 +315,7 @@ class TimelineTest(unittest.TestCase):
 
 
 class StateWordTest(ImageTest):
-    """The one word that a status begins with."""
+    """The word that a status begins with."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -363,7 +363,7 @@ class StateWordTest(ImageTest):
         self.assertLess(time.monotonic() - started, 10)
 
     def test_running(self) -> None:
-        """By the processes that there are: Python's and the shell's alike, and no other verb's."""
+        """By the existing processes: of Python and of the shell, and of no other verb."""
         self.azure()
         self.install()
         program = "/usr/local/sbin/azure-provisioning"
@@ -391,8 +391,8 @@ class StateWordTest(ImageTest):
         result = cli("status", "--root", self.root, "--wait")
         self.assertLess(time.monotonic() - started, 10)
         self.assertEqual(result.code, 2)
-        self.assertIn("nothing was waited for", result.err)
-        self.assertNotIn("waited for as long", result.err)
+        self.assertIn("did not wait", result.err)
+        self.assertNotIn("in the time that a boot may take", result.err)
 
     def test_why_unknown(self) -> None:
         out = cli("status", "--root", self.root).out

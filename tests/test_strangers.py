@@ -1,4 +1,4 @@
-"""The Azure of a rehearsal answers only that: others on this machine neither forge its story nor appear in it."""
+"""The Azure of a rehearsal only answers the rehearsal: others on this machine neither disturb it nor appear in it."""
 
 import os
 import re
@@ -34,7 +34,7 @@ REQUESTS = [
 
 
 def listening(pid: int) -> "Optional[int]":
-    """The TCP port on which a process listens, if it does."""
+    """The TCP port on which a process listens, if any."""
     inodes = set()
     for name in os.listdir("/proc/%d/fd" % pid):
         with suppress(OSError):
@@ -49,7 +49,7 @@ def listening(pid: int) -> "Optional[int]":
 
 class StrangerTest(BuiltTest):
     def begin(self, *faults: str) -> "subprocess.Popen[str]":
-        """A rehearsal, which waits for an answer for some seconds."""
+        """A rehearsal that waits some seconds for an answer."""
         if not os.path.exists("/proc/self/net/tcp"):
             self.skipTest("no /proc: the port of a rehearsal cannot be found, and no stranger came to it")
         argv = [sys.executable, "-I", "-S", self.program, "rehearse"]
@@ -62,7 +62,7 @@ class StrangerTest(BuiltTest):
         return listening(story.pid) or 0
 
     def ask(self, port: int, request: bytes) -> bytes:
-        """What a stranger is answered."""
+        """The answer to a stranger."""
         with socket.create_connection(("127.0.0.1", port), 10) as stranger:
             answer = b""
             with suppress(ConnectionError):
@@ -89,7 +89,7 @@ class StrangerTest(BuiltTest):
         self.assertEqual(asked, ["GET /metadata/instance"] * 2 + ["GET /machine", "POST /machine"])
 
     def test_crowd(self) -> None:
-        """Many who come again and again, or come and say nothing, do not keep it from its end."""
+        """Many clients that come again and again, or connect and send nothing, do not stop it."""
         story = self.begin("imds-silent")
         port = self.port_of(story)
         ends = time.monotonic() + 60

@@ -1,5 +1,5 @@
 """Standard input, output and error that are closed or full: an exit code and a line, never a traceback, and a boot
-does its work all the same."""
+still does its work."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ from tests.test_cli import SealedTest
 CLOSE = ("<&-", ">&-", "2>&-")
 CLOSED = [" ".join(some) for count in (1, 2, 3) for some in itertools.combinations(CLOSE, count)]
 FULL = [">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"]
-NO_STDOUT = "\\Aazure-provisioning: stdout takes nothing \\(error=[^\n]+\\)\n\\Z"
+NO_STDOUT = "\\Aazure-provisioning: stdout cannot be written \\(error=[^\n]+\\)\n\\Z"
 
 # The verbs that are about an image, what each returns, and whether stdout has the answer.
 VERBS: "List[Tuple[str, int, bool]]" = [
@@ -44,7 +44,8 @@ IMAGES["uninstall"] = "installed"
 
 class StreamsTest(BuiltTest):
     def call(self, words: str, how: str) -> "Tuple[int, str, str]":
-        """(exit code, stdout, stderr) of the built file, on a fresh copy of an image that it is installed in or not."""
+        """(exit code, stdout, stderr) of the built file, on a fresh copy of an image with or without an
+        installation."""
         argv = words.split()
         if argv[0] in IMAGES:
             shutil.rmtree(self.root + "/image", ignore_errors=True)
@@ -82,7 +83,7 @@ class StreamsTest(BuiltTest):
                         )
 
     def test_reader_that_has_gone(self) -> None:
-        """Such as `head`: no failure, and no word."""
+        """Such as `head`: no failure, and no message."""
         for words, code, _ in VERBS[:4] + VERBS[7:10]:
             with self.subTest(words):
                 reader, writer = os.pipe()
@@ -96,7 +97,7 @@ class StreamsTest(BuiltTest):
                 self.assertNotRegex(done.stderr, "Traceback|Exception|stdout")
 
     def test_no_file_gets_their_numbers(self) -> None:
-        """What is written to a descriptor that the caller closed must not reach a file that was opened since."""
+        """Output to a descriptor that the caller closed must not reach a file that was opened later."""
         code = (
             "import os, runpy, sys\n"
             "sys.argv = [%r, '--version']\n"
@@ -142,7 +143,7 @@ class SealedStreamsTest(SealedTest):
                 self.assertNotRegex(str(told[2]), "Traceback|Exception")
 
     def test_detach_returns_at_once(self) -> None:
-        """Also with nothing open, and on a machine without /dev/null."""
+        """Also without open descriptors, and on a machine without /dev/null."""
         # The program itself may be below /dev.
         bare = "mkdir /run/shm && mount --bind /dev/shm /run/shm && mount -t tmpfs none /dev && mkdir /dev/shm && "
         bare += "mount --bind /run/shm /dev/shm && [ ! -e /dev/null ] || exit 9; "
@@ -168,13 +169,13 @@ class SealedStreamsTest(SealedTest):
 
 
 def heed_signals() -> None:
-    """What a shell's background, or nohup, leaves ignored."""
+    """Signals that a shell's background, or nohup, leaves ignored."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
 class HangupTest(BuiltTest):
-    """The signals that end a command before its time."""
+    """The signals that end a command early."""
 
     def start(self, *argv: str, before: str = "") -> "subprocess.Popen[str]":
         environment: "Dict[str, str]" = dict(os.environ, TMPDIR=self.root)
@@ -194,7 +195,7 @@ class HangupTest(BuiltTest):
         return story
 
     def test_scratch_copy_goes(self) -> None:
-        """It has the image's shadow in it. Of two signals the second does not cut short what the first began."""
+        """It contains the image's shadow. A second signal does not interrupt the clean-up of the first."""
         signals = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
         for number, again in [(number, number) for number in signals] + [(signal.SIGHUP, signal.SIGTERM)]:
             with self.subTest(number=number):

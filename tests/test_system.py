@@ -1,4 +1,4 @@
-"""The door to the guest: paths that stay inside the root, writes that are whole or not at all, programs that end."""
+"""The access to the guest: paths that stay inside the root, writes that are whole or not at all, programs that end."""
 
 import errno
 import os
@@ -148,7 +148,7 @@ class InsideTest(GuestTest):
 
 class WriteTest(GuestTest):
     def test_a_guest_that_is_dropped_lets_its_root_go(self) -> None:
-        """At once, and not when Python next looks for cycles: who unmounts an image cannot wait for that."""
+        """At once, not at Python's next garbage collection: an image cannot be unmounted before."""
         before = set(os.listdir("/proc/self/fd"))
         guest = System(self.root)
         guest.write("/etc/x", "y")
@@ -293,7 +293,7 @@ class WriteTest(GuestTest):
         self.assertFalse(self.system.unlink("/etc/file/below"))
 
     def in_child(self, prepare: "Callable[[], None]", code: str) -> "subprocess.CompletedProcess[str]":
-        """Run code that has `system` for the root, in a process that is prepared."""
+        """Run code with `system` for the root, in a prepared process."""
         head = (
             "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door.system import System\n"
             % TOP
@@ -321,7 +321,7 @@ class WriteTest(GuestTest):
         self.assertEqual(snapshot(self.root), before)
 
     def write_over_a_mount(self, code: str) -> "subprocess.CompletedProcess[str]":
-        """Run code, which has `System` and `root`, where another file is mounted on /etc/resolv.conf of the root."""
+        """Run code with `System` and `root`, while another file is mounted on /etc/resolv.conf of the root."""
         self.fill({"/etc/resolv.conf": "a longer old text\n", "/mounted": "something else and longer\n"})
         inside = "mount --bind %s/mounted %s/etc/resolv.conf && exec %s -c " % (self.root, self.root, sys.executable)
         head = "import os, sys; sys.path.insert(0, '%s'); import tests; root = '%s'\n" % (TOP, self.root)
@@ -447,7 +447,7 @@ def is_alive(pid: str) -> bool:
 
 
 class Interrupting:
-    """Ends what runs in the door's modules as a signal does, before step `at`: an instruction (before 3.11 a line)."""
+    """Interrupts code in the door's modules like a signal, before step `at`: an instruction (before 3.11 a line)."""
 
     def __init__(self, at: int = 0) -> None:
         self.at, self.count = at, 0
@@ -470,13 +470,13 @@ class Interrupting:
 
 
 class InterruptedTest(GuestTest):
-    """A signal may come between any two instructions, and what is cleaned up then must not take its place.
+    """A signal may come between any two instructions, and an error during the clean-up must not replace it.
 
-    So did a "Bad file descriptor" of a folder that was closed twice: `generalize` went on with a warning.
+    A folder that was closed twice once did that: `generalize` continued with a warning.
     """
 
     def test_every_instruction(self) -> None:
-        """Each is met where it runs first, and where it runs last."""
+        """At its first and its last execution."""
         owner, machine = Owner(os.getuid(), os.getgid()), System()
         for name, work in (
             ("write", lambda: self.system.write("/lib/a/../b", "x", mode=0o600, owner=owner)),
@@ -549,7 +549,7 @@ class RunTest(GuestTest):
         self.assertLess(time.monotonic() - started, 5)
 
     def test_grandchild_that_goes_on_printing(self) -> None:
-        """It is neither ended by a signal nor held up, and nothing that it prints is waited for, or kept anywhere."""
+        """It is neither ended by a signal nor blocked; its output is not waited for, and not stored."""
         told = self.root + "/told"
         code = "import os, time; os.fork() and os._exit(print('mine', flush=True) or 0); os.setsid()\n"
         code += "for _ in range(100): os.write(1, b'x' * 65536); time.sleep(0.01)\n"
@@ -561,7 +561,7 @@ class RunTest(GuestTest):
         self.assertTrue(wait_until(lambda: os.path.exists(told)))
 
     def test_grandchild_that_floods(self) -> None:
-        """One that prints without end holds up nobody."""
+        """One that prints without end blocks nothing."""
         code = "import os, time; os.fork() and os._exit(0)\n"
         code += "ends = time.time() + 3\nwhile time.time() < ends: os.write(1, b'x' * 65536)"
         started = time.monotonic()
@@ -569,7 +569,7 @@ class RunTest(GuestTest):
         self.assertLess(time.monotonic() - started, 2)
 
     def test_group_ends_at_the_timeout(self) -> None:
-        """With all that it started and left in its session; what printed until then is lost, and holds up nobody."""
+        """With everything it started in its session; its output until then is lost, and blocks nothing."""
         pids = self.root + "/pids"
         code = "import os, time; os.fork()\nwith open(%r, 'a') as file: file.write('%%d ' %% os.getpid())\n" % pids
         code += "while True: os.write(1, b'x' * 65536); time.sleep(0.01)"
@@ -585,7 +585,7 @@ class RunTest(GuestTest):
         self.assertEqual(error.details["output"], "last")
 
     def test_two_hundred_megabytes(self) -> None:
-        """As many as a program likes, in no more memory than a few MiB; the end is kept."""
+        """However much a program prints, it takes only a few MiB of memory; the end is kept."""
         code = "import sys; sys.path.insert(0, %r); import tests, resource\n" % TOP
         code += "from azure_provisioning.door.system import System\n"
         code += "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -596,7 +596,7 @@ class RunTest(GuestTest):
         self.assertEqual(done.stdout.split(), [b"1048576", b"True", b"True"])
 
     def test_no_room_for_what_it_prints(self) -> None:
-        """No folder takes the output: none has to have room for it."""
+        """The output is in no folder, so none needs space for it."""
         code = "import sys; sys.path.insert(0, '/proc/self/cwd/src')\n"  # the checkout's path may be hidden
         code += "from azure_provisioning.door.system import System\n"
         code += "print(len(System().ask(['/bin/sh', '-c', 'head -c 60000000 /dev/zero'])))"
@@ -609,7 +609,7 @@ class RunTest(GuestTest):
         self.assertEqual(subprocess.check_output(argv, cwd=TOP).strip(), b"1048576")
 
     def test_secret_that_nobody_reads(self) -> None:
-        """Also one that no pipe holds; and a program that reads slowly gets all of it."""
+        """Also one that is too large for a pipe; and a program that reads slowly gets all of it."""
         secret = b"x" * (1 << 20)
         self.assertEqual(self.here.run(["/bin/true"], secret=secret), 0)
         self.assertEqual(self.here.execute(["/bin/sh", "-c", "sleep 0.1; wc -c"], secret=secret), (0, "1048576\n"))
@@ -623,7 +623,7 @@ class RunTest(GuestTest):
         self.assertEqual(os.listdir("/proc/self/fd"), before)
 
     def test_detached_keeps_nothing_of_the_caller(self) -> None:
-        """Also what it has open besides the usual three, such as debconf's descriptor 3: its reader would wait."""
+        """Also descriptors besides the usual three, such as debconf's 3: its reader would wait."""
         told = self.root + "/told"
         code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os; mine = os.open('/', os.O_RDONLY)\n"

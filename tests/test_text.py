@@ -1,4 +1,4 @@
-"""What ends a line and a word in the guest's files, and that no other end reaches a file that is rewritten."""
+"""What ends a line and a word in the guest's files, and that no other character does in a file that is rewritten."""
 
 import unittest
 
@@ -42,7 +42,8 @@ class TextTest(unittest.TestCase):
 
 
 class FilesTest(ToolTest):
-    """Each reader and writer of a file, with every end of a line that is none."""
+    """Each reader and writer of a file, with every character that Python, but not the file format, takes for a line
+    end."""
 
     def test_comment_makes_no_rule_of_doas(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf"})

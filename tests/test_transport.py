@@ -1,4 +1,4 @@
-"""One HTTP exchange, against peers on loopback that say exactly what is written here; and how often it is tried."""
+"""One HTTP exchange, with peers on loopback that send exactly what is written here; and how often it is tried."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ ENOUGH = 16 << 20  # bytes; a client that took more than this of a flood has no 
 
 
 def slowly(data: bytes, pause: float = 0.05) -> "Answer":
-    """An answer that comes byte by byte."""
+    """An answer that arrives byte by byte."""
 
     def answer(connection: socket.socket) -> None:
         for place in range(len(data)):
@@ -29,12 +29,12 @@ def slowly(data: bytes, pause: float = 0.05) -> "Answer":
 
 
 def silent(connection: socket.socket) -> None:
-    """An answer that never comes; over when the client hangs up."""
+    """An answer that never comes; ends when the client hangs up."""
     connection.recv(1)
 
 
 class Flood:
-    """An answer that never ends: `head`, then `part` as long as the client takes it. Counts what it took."""
+    """An answer without end: `head`, then `part` as long as the client reads. Counts what it read."""
 
     def __init__(self, head: bytes, part: bytes) -> None:
         self.head = head
@@ -54,7 +54,7 @@ class ExchangeTest(GuestTest):
         self.plain = System(self.root)  # the wall's clock: what is timed here is short
 
     def ask(self, *answers: "Answer", seconds: float = 5.0, body: bytes = b"") -> Reply:
-        """Ask a peer that answers so."""
+        """Ask a peer with this answer."""
         self.scripted = self.peer(*answers)
         peer = Peer("WireServer", "127.0.0.1", self.scripted.port)
         return exchange(self.plain, peer, "POST /x" if body else "GET /x", {"A-Header": "b"}, body, seconds=seconds)
@@ -128,7 +128,7 @@ class ExchangeTest(GuestTest):
             b"HTTP/1.1 200 OK": "the answer ends in its head",
             HEAD: "an empty answer",
             HEAD + b"Content-Length: 4\r\n": "an empty answer",
-            HEAD + b"Content-Length: 4\r\n\r\nbod": "3 of 4 bytes of the body came",
+            HEAD + b"Content-Length: 4\r\n\r\nbod": "3 of 4 bytes of the body arrived",
             HEAD + b"Content-Length: -1\r\n\r\n": "a Content-Length of '-1'",
             HEAD + b"Content-Length: +4\r\n\r\nbody": "a Content-Length of '+4'",
             HEAD + b"Content-Length: 4, 4\r\n\r\nbody": "a Content-Length of '4, 4'",
@@ -139,7 +139,7 @@ class ExchangeTest(GuestTest):
             HEAD + b"Content-Length: 8589934592\r\n\r\nx": "a body of more than 1048576 bytes",
             HEAD + b"Content-Length: 1048577\r\n\r\nx": "a body of more than 1048576 bytes",
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n": "an empty answer",
-            HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbo": "2 of 4 bytes of the body came",
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbo": "2 of 4 bytes of the body arrived",
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n": "an empty answer",
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n-4\r\nbody\r\n": "a chunk size of '-4'",
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x4\r\nbody\r\n": "a chunk size of '0x4'",
@@ -222,7 +222,7 @@ class ExchangeTest(GuestTest):
         self.assertTrue(34.9 < took < 35 + PATIENCE * self.speed, took)
 
     def test_status_without_its_body(self) -> None:
-        """What is no 2xx counts from its first line on, whatever comes of the rest, and costs no wait for it."""
+        """A status other than 2xx counts from its first line on, whatever follows, and costs no wait for it."""
         busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n"
         refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 500\r\n\r\n"
         table: "List[Tuple[bytes, int, bytes, str]]" = [
@@ -361,7 +361,7 @@ class PersistTest(GuestTest):
         self.heard: "List[str]" = []
 
     def refuse(self, headers: "Dict[str, str]", tries: int) -> None:
-        """Ask somebody who says 503 with these headers, `tries` times, and then 200."""
+        """Ask a peer that answers 503 with these headers `tries` times, and then 200."""
         self.given: "List[float]" = []
 
         def attempt(seconds: float) -> Reply:
@@ -384,7 +384,7 @@ class PersistTest(GuestTest):
         self.assertTrue(all(0.5 <= seconds <= 60 for seconds in self.given), self.given)
 
     def test_what_the_last_try_had_no_time_for(self) -> None:
-        """Nobody has answered in half a second: that is not why it failed."""
+        """No answer in half a second is not the reason of the failure."""
 
         def attempt(seconds: float) -> None:
             if seconds < 30:
@@ -420,7 +420,7 @@ class PersistTest(GuestTest):
                 self.assertEqual(self.virtual.slept, [pause])
 
     def test_pauses_grow_although_none_is_asked_for(self) -> None:
-        """`Retry-After: 0` at every try must not make it a hundred tries in ten seconds."""
+        """`Retry-After: 0` at every try must not cause a hundred tries in ten seconds."""
         self.refuse({"retry-after": "0"}, 7)
         self.assertEqual(self.virtual.slept, [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
 
@@ -449,7 +449,7 @@ class PersistTest(GuestTest):
 
 class ScriptedPeerTest(GuestTest):
     def test_a_peer_counts_who_comes(self) -> None:
-        """What the tests above rely on when they see that nobody came."""
+        """The tests above need this to see that nobody connected."""
         peer: ScriptedPeer = self.peer(http(b"one"), http(b"two"))
         bodies = [exchange(self.system, Peer("x", "127.0.0.1", peer.port), "GET /", {}).body for _ in range(3)]
         self.assertEqual(bodies, [b"one", b"two", b"two"])

@@ -1,4 +1,4 @@
-"""What is in `units/`: understood by the tools that read it, and what a boot calls, word for word."""
+"""The files in `units/`: valid for the tools that read them, with the exact command lines of a boot."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def shipped(name: str) -> str:
 
 
 def names() -> "List[str]":
-    """Every file in `units/` that is in the file too: not the recipes (tests/test_recipes.py)."""
+    """Every file in `units/` that the built file contains: not the recipes (tests/test_recipes.py)."""
     folders = [folder for folder in os.listdir(UNITS) if folder != "recipes"]
     return ["%s/%s" % (folder, name) for folder in folders for name in os.listdir(os.path.join(UNITS, folder))]
 
@@ -66,7 +66,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"), name)
 
     def test_shipped_paths_are_what_install_replaces(self) -> None:
-        """A packager ships them unchanged; `install` writes the paths of the image, all of them."""
+        """A packager ships them unchanged; `install` replaces all paths by the image's."""
         hook = Hook("/opt/python3.9", "/opt/sbin/azure")
         for name in set(names()) - set(WITHOUT_PATHS):
             self.assertEqual(unit(name, DEFAULT), shipped(name))
@@ -76,7 +76,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertEqual((text.count(hook.python), text.count(hook.program)), (1, 1), name)
 
     def test_without_python(self) -> None:
-        """The shell runs the file, and knows none of Python's options."""
+        """The shell runs the file, and has none of Python's options."""
         for name in set(names()) - set(WITHOUT_PATHS):
             text = active(unit(name, Hook(SHELL, PROGRAM)))
             self.assertNotRegex(text, r"python\d|-I|-S\b", name)
@@ -84,7 +84,7 @@ class EveryUnitTest(unittest.TestCase):
         self.assertIn("ExecStart=/bin/sh %s run\n" % PROGRAM, unit(SYSTEMD, Hook(SHELL, PROGRAM)))
 
     def test_nobody_is_told_of_another_program(self) -> None:
-        """Whether a VM is done is the program's business alone: it knows the VM's id."""
+        """Only the program decides whether a VM is set up: it knows the VM's id."""
         for name in names():
             self.assertNotRegex(active(shipped(name)), r"Condition|/var/lib|\[ -[ef] ", name)
 
@@ -137,7 +137,7 @@ class SystemdUnitTest(GuestTest):
 
 
 class ScriptTest(GuestTest):
-    """The shell scripts, run by the shells that are here, with a stand-in for Python that notes what it is given."""
+    """The shell scripts, run by the installed shells, with a stand-in for Python that records its arguments."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -149,7 +149,7 @@ class ScriptTest(GuestTest):
             self.shells.append("busybox sh")
 
     def exit_with(self, code: int) -> None:
-        """Let the stand-in note its argv, stdin, umask and PATH, and exit."""
+        """Let the stand-in record its argv, stdin, umask and PATH, and exit."""
         script = '#!/bin/sh\n{ echo "$#:$*"; readlink -f /proc/self/fd/0; umask; echo "$PATH"; } >"%s"\nexit %d\n'
         self.system.write("/python3", script % (self.note, code), mode=0o755)
 
@@ -214,7 +214,7 @@ class ScriptTest(GuestTest):
             self.assertIn("Usage:", result.err)
 
     def test_sysvinit_header(self) -> None:
-        """As the LSB has it: one block, a `# Key: value` a line, nothing unknown; and chkconfig's two lines."""
+        """As in the LSB: one block, a `# Key: value` on each line, nothing unknown; and chkconfig's two lines."""
         lines = shipped(SYSVINIT).splitlines()
         self.assertEqual(lines[0], "#!/bin/sh")
         block = lines[lines.index("### BEGIN INIT INFO") + 1 : lines.index("### END INIT INFO")]
@@ -251,7 +251,7 @@ class ScriptTest(GuestTest):
         self.assertEqual(self.run_shell("sh", script).code, 2)
 
     def test_runit(self) -> None:
-        """In a folder that runsv supervises; it is told before anything can fail that once is enough."""
+        """In a folder that runsv supervises; it is told to run once before anything can fail."""
         script = self.script(RUNIT)
         os.mkdir(self.system.path("/supervise"))
         for shell in self.shells:
@@ -267,7 +267,7 @@ class ScriptTest(GuestTest):
                     self.assertEqual(self.text("/supervise/control"), "o")
 
     def openrc(self, shell: str, function: str) -> Result:
-        """Call a function of OpenRC's script, as openrc-run does: sourced, with its helpers and its verbs noted."""
+        """Call a function of OpenRC's script like openrc-run: sourced, with its helpers and its verbs recorded."""
         helpers = "need() { :; }; ebegin() { echo begin; }; eend() { echo end; return $1; }; "
         for word in ("need", "use", "after", "before", "keyword", "provide", "want"):
             helpers += '%s() { echo %s "$*"; }; ' % (word, word)

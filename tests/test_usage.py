@@ -1,4 +1,4 @@
-"""One table of verbs: what `--help` prints, and that it says what the command line really takes."""
+"""One table of verbs: what `--help` prints, and that it agrees with what the command line accepts."""
 
 import os
 import re
@@ -48,7 +48,7 @@ class TableTest(unittest.TestCase):
 
 
 class MistakeTest(unittest.TestCase):
-    """A mistake is answered with what was meant."""
+    """A mistake is answered with a suggestion."""
 
     def wrong(self, *argv: str) -> str:
         result = call([sys.executable, "-I", "-S", built_file(), *argv])

@@ -1,4 +1,4 @@
-"""Who can log in, on images without a tool that could be asked: no false alarm, and no failure that is not proven."""
+"""Who can log in, on images without a tool to ask: no false alarm, and no unproven failure."""
 
 from azure_provisioning.guest.accounts import find_account
 from azure_provisioning.guest.ageing import find_refusal, renew
@@ -95,7 +95,7 @@ class VerifyTest(GuestTest):
 
 class AgeingTest(ToolTest):
     def aged(self, fields: str) -> str:
-        """What becomes of an account's line."""
+        """The result for an account's line."""
         self.fill({"/etc/passwd": "ann:x:1000:1000::/home/ann:/bin/sh\n", "/etc/shadow": "ann:%s\n" % fields})
         before = find_refusal(self.system, "ann")
         self.cleared = renew(self.system, "ann")

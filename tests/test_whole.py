@@ -1,4 +1,4 @@
-"""A damaged file installs nothing, and is found where it is installed: one byte is enough, wherever it is."""
+"""A damaged file installs nothing, and an installed one is detected: a single byte anywhere is enough."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def built() -> bytes:
 
 
 def parts(program: bytes) -> "Dict[str, Tuple[int, int]]":
-    """Where each part of the file begins and ends."""
+    """The begin and end of each part of the file."""
     with zipfile.ZipFile(built_file()) as archive:
         entries = archive.infolist()
         start = archive.start_dir
@@ -48,7 +48,7 @@ def parts(program: bytes) -> "Dict[str, Tuple[int, int]]":
 
 
 def damaged(program: bytes, place: int, dice: random.Random) -> bytes:
-    """With another byte at a place."""
+    """With another byte at an offset."""
     data = bytearray(program)
     data[place] ^= dice.randrange(1, 256)
     return bytes(data)
@@ -82,7 +82,7 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(whole.find_damage(data), "")
 
     def test_content_of_another_build(self) -> None:
-        """An archive as it should be, of other content than the digest says; also with a member more or less."""
+        """A valid archive with other content than the digest says; also with a member more or less."""
         head, members = whole.take_apart(self.program)
         for changed in (
             (head + b"#\n", members),
@@ -94,7 +94,7 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(whole.find_damage(whole.put_together(*changed)), "")
 
     def test_made_to_take_for_ever(self) -> None:
-        """An archive of an image whose 65 000 members all lie over the same megabytes."""
+        """An image's archive whose 65 000 members all overlap in the same megabytes."""
         body = b"x" * (8 << 20)
         entry = whole.ENTRY.pack(b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, len(body), len(body), 1, 0, 0, 0, 0, 0, 0)
         directory = (entry + b"a") * 65000
@@ -103,7 +103,7 @@ class DamageTest(unittest.TestCase):
 
 
 class InstallTest(ImageTest):
-    """What the damaged file itself does. Python may not even load it: then there is a traceback, and nothing else."""
+    """The behaviour of the damaged file itself. If Python cannot load it, there is only a traceback."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -136,15 +136,15 @@ class InstallTest(ImageTest):
                 done = self.run_damaged(data, sys.executable, "-I", "-S")
                 self.assertNotEqual(done.returncode, 0, (name, place, data[place]))
                 self.assertEqual(listing(self.root), before, (name, place, data[place]))
-                told += "nothing was done with this file: it is not whole" in done.stderr
+                told += "nothing was done with this file: it is damaged" in done.stderr
         self.assertGreater(told, 20)
 
     def test_word_that_changes(self) -> None:
-        """Damage that Python does not see: the text of a message, a comment, the script that it passes over."""
+        """Damage that Python does not notice: the text of a message, a comment, the script that it skips."""
         program = built()
         before = listing(self.root)
         for old, new in (
-            (b"Put the program and its boot hook", b"Put the program and its bOot hook"),
+            (b"Installs the program and its boot hook", b"Installs the program and its bOot hook"),
             (b"# azure-provisioning: a zip", b"# azure-provisioning; a zip"),
             (b"Installed for %s in %s", b"Installed for %s im %s"),
             (b"ExecStart=", b"ExecStarT="),
@@ -165,7 +165,7 @@ class InstallTest(ImageTest):
             self.assertEqual(listing(self.root), before)
 
     def test_rehearsal_too(self) -> None:
-        data = built().replace(b"Put the program and its", b"Put the program amd its", 1)
+        data = built().replace(b"Installs the program and its", b"Installs the program amd its", 1)
         with open(self.file, "wb") as file:
             file.write(data)
         argv = [sys.executable, "-I", "-S", self.file, "rehearse", "--root", self.root]
@@ -176,17 +176,17 @@ class InstallTest(ImageTest):
 
 class InstalledTest(CheckTest):
     def test_check(self) -> None:
-        self.good("program", "the hook runs %s, whole and of build [0-9a-f]{16}$" % PROGRAM)
+        self.good("program", "the hook runs %s, undamaged and of build [0-9a-f]{16}$" % PROGRAM)
         done = cli("check", "--all", "--root", self.root)  # of the built file, which knows which it is
-        self.assertIn("the hook runs %s, whole and of" % PROGRAM, done.out)
-        self.assertRegex(" ".join(done.out.split()), "whole and of this build ")
+        self.assertIn("the hook runs %s, undamaged and of" % PROGRAM, done.out)
+        self.assertRegex(" ".join(done.out.split()), "undamaged and of this build ")
 
     def test_check_finds_damage(self) -> None:
         program, dice = built(), random.Random(9)
         for begin, end in parts(program).values():
             self.system.write(PROGRAM, damaged(program, dice.randrange(begin, end), dice))
             (found,) = self.findings("program")
-            self.assertEqual((found.level, "it is not whole" in found.message), ("error", True), found)
+            self.assertEqual((found.level, "it is damaged" in found.message), ("error", True), found)
             self.assertIn("install", found.remedy)
 
     def test_check_tells_another_build(self) -> None:
@@ -199,12 +199,12 @@ class InstalledTest(CheckTest):
         self.system.write(PROGRAM, other)
         out = " ".join(cli("check", "--all", "--root", self.root).out.split())
         mine = whole.digest_of(built())
-        self.assertIn("whole and of build %s, and this is %s" % (digest.decode("ascii"), mine), out)
+        self.assertIn("undamaged and of build %s, and this is %s" % (digest.decode("ascii"), mine), out)
 
     def test_generalize_does_not_enable_it(self) -> None:
         self.gone("/etc/systemd/system/multi-user.target.wants/azure-provisioning.service")
         program = built()
-        data = program.replace(b"Put the program and its", b"Put the program amd its", 1)
+        data = program.replace(b"Installs the program and its", b"Installs the program amd its", 1)
         self.system.write(PROGRAM, data)
         done = cli("generalize", "--yes", "--root", self.root)
         self.assertEqual(done.code, 1)

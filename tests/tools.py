@@ -1,4 +1,4 @@
-"""A guest whose programs are functions of the test: what they are given is noted, and nothing is executed."""
+"""A guest whose programs are functions of the test: their arguments are recorded, and nothing is executed."""
 
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -9,7 +9,7 @@ Tool = Callable[[List[str], bytes], Tuple[int, str]]
 
 
 class ToolSystem(FastSystem):
-    """`tools` are the programs by their names; `ran` is what was executed, in order."""
+    """`tools` are the programs by name; `ran` is what was executed, in order."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
@@ -39,7 +39,7 @@ class ToolSystem(FastSystem):
         return self.tools[name](list(argv), secret)
 
     def ran_words(self) -> "List[str]":
-        """What was executed, each as one line."""
+        """The executed commands, each as one line."""
         return [" ".join(argv) for argv in self.ran]
 
 

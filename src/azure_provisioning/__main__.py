@@ -1,15 +1,15 @@
-"""The file's entry: refuses a Python that is too old, ends the boot of a VM that is Ready, and turns what the command
-line left into an exit code. A boot that this Python cannot run goes on in the shell that the file begins with.
+"""The file's entry point: refuses a Python that is too old, handles settled boots, and turns the result of the command
+line into an exit code. If this Python cannot run a boot, the shell that the file begins with continues it.
 
-This one module must parse on every Python since 2.7, to be able to say that it is too old.
+This module must parse on every Python since 2.7, so that it can report that Python is too old.
 """
 
 import sys
 
 OLDEST = (3, 6)
-BOOT_HOOK = (["run"], ["run", "--detach"])  # what the boot hooks say
+BOOT_HOOK = (["run"], ["run", "--detach"])  # the command lines of the boot hooks
 SHELL = "/bin/sh"
-SMALL, BROKEN = "--without-python", "--broken-python="  # the shell's word for a boot that it goes on with, or gives up
+SMALL, BROKEN = "--without-python", "--broken-python="  # tell the shell to continue a boot, or to report its failure
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
         return hand_over(SMALL)
     try:
         return start()
-    except KeyboardInterrupt:  # while modules were loaded; later ones are handled in cli.py
+    except KeyboardInterrupt:  # while modules are being loaded; cli.py handles later ones
         return 130
     except SystemExit as ending:  # argparse
         return int(ending.code or 0)
@@ -33,14 +33,14 @@ def main():
 
 def start():
     # type: () -> int
-    """The boot of a VM that is Ready, or any other command line."""
+    """Handle a settled boot, or run any other command line."""
     if None in (sys.stdin, sys.stdout, sys.stderr):
         open_closed()
     if sys.argv[1:] in BOOT_HOOK:
         from azure_provisioning.compiled import use as compiled
 
         compiled.use(own_path() or "")
-        # At every boot that has a hook: not worth the time that it takes to load the rest.
+        # Every boot that has a hook comes here, so the rest is not loaded yet.
         from azure_provisioning.door import tree
         from azure_provisioning.story import settled
 
@@ -54,9 +54,9 @@ def start():
 
 def open_closed():
     # type: () -> None
-    """Open what the caller has closed of the descriptors 0 to 2, so that no file gets their numbers.
+    """Open the descriptors 0 to 2 that the caller has closed, so that no file gets their numbers.
 
-    Each becomes the reading end of a pipe: there is nothing to read, and writing fails. It takes no /dev/null.
+    Each becomes the read end of a pipe: reading finds nothing, and writing fails. This needs no /dev/null.
     """
     import os
 
@@ -73,7 +73,7 @@ def open_closed():
 
 def break_off(error):
     # type: (Exception) -> int
-    """Tell of what nobody has handled, and have the shell end a boot that Azure has not been told of."""
+    """Report an unhandled error, and have the shell end a boot of which Azure has no report."""
     module = missing_module(error)
     if module:
         tell(
@@ -89,20 +89,20 @@ def break_off(error):
 
 def missing_module(error):
     # type: (Exception) -> str
-    """The module that this small Python is without; empty if it is one of ours, or there and could not be loaded."""
+    """The module that this minimal Python lacks; empty if it is one of ours, or exists but could not be loaded."""
     name = str(getattr(error, "name", None) or "") if isinstance(error, ImportError) else ""
     return name if name and name.split(".")[0] != "azure_provisioning" and not is_there(name) else ""
 
 
 def is_there(name):
     # type: (str) -> bool
-    """Does the library have files of this module? Where that cannot be seen, it may have."""
+    """Does the library have files of this module? True if it cannot be determined."""
     import errno
-    import posix  # as errno a part of every Python: `os` may be what cannot be loaded
+    import posix  # like errno, built into every Python: `os` may be the module that cannot be loaded
     import zipimport
 
     if name in sys.modules:
-        return sys.modules[name] is not None  # None: hidden from us
+        return sys.modules[name] is not None  # None: the import was blocked
     package, _, leaf = name.rpartition(".")
     folders = getattr(sys.modules.get(package), "__path__", None) if package else sys.path
     for folder in folders if folders is not None else [""]:
@@ -126,7 +126,7 @@ def is_there(name):
 
 def describe(error):
     # type: (Exception) -> str
-    """What an error is about, in characters that no shell, XML or log minds: `ModuleNotFoundError json`."""
+    """An error in characters that are safe in a shell, in XML and in a log: `ModuleNotFoundError json`."""
     words = [type(error).__name__, getattr(error, "name", None), getattr(error, "strerror", None)]
     text = " ".join(str(word) for word in words if word)
     return "".join(char for char in text if char in " ._" or ("0" <= char <= "z" and char.isalnum()))[:128]
@@ -134,7 +134,7 @@ def describe(error):
 
 def hand_over(word):
     # type: (str) -> int
-    """Have the shell end a boot as `word` says; returns 1 for any other verb, and where there is no shell."""
+    """Have the shell end a boot as `word` says; returns 1 for any other verb, or without a shell."""
     if sys.argv[1:] in BOOT_HOOK and own_path():
         import os
 
@@ -147,23 +147,23 @@ def hand_over(word):
 
 def own_path():
     # type: () -> str | None
-    """The file that this runs from; None in a checkout."""
+    """The path of the running file; None in a checkout."""
     return getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
 
 
 def tell(line):
     # type: (str) -> None
-    """A line on stderr, if that takes any."""
+    """Write a line to stderr, if possible."""
     try:
         sys.stderr.write("azure-provisioning: %s\n" % line)
         sys.stderr.flush()
-    except (OSError, ValueError, IOError, AttributeError):  # noqa: UP024 # IOError: in Python 2 another one
+    except (OSError, ValueError, IOError, AttributeError):  # noqa: UP024 # IOError: a separate class in Python 2
         return
 
 
 def show_traceback():
     # type: () -> None
-    """The traceback of the error that is being handled, if stderr takes any."""
+    """Print the traceback of the current error, if stderr can be written."""
     try:
         import traceback
 
@@ -174,17 +174,18 @@ def show_traceback():
 
 def leave(code):
     # type: (int) -> None
-    """End with this code, or with 1 if stdout did not take the answer: Python would end with 120, and a traceback."""
+    """End with this code, or with 1 if stdout could not be written: Python itself would end with 120 and a
+    traceback."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError) as error:
             import os
 
-            if stream is sys.stdout and code == 0 and not isinstance(error, BrokenPipeError):  # that reader has gone
-                tell("stdout takes nothing (error=%s)" % getattr(error, "strerror", error))
+            if stream is sys.stdout and code == 0 and not isinstance(error, BrokenPipeError):  # the reader has ended
+                tell("stdout cannot be written (error=%s)" % getattr(error, "strerror", error))
                 code = 1
-            os._exit(code)  # what is left in the buffer would be written again, and fail again
+            os._exit(code)  # a normal exit would try to write the buffer again, and fail again
     sys.exit(code)
 
 

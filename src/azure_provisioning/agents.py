@@ -1,4 +1,4 @@
-"""Another provisioning agent on the same machine: two that both set a VM up and report for it do harm to each other."""
+"""Other provisioning agents on the machine: two agents that both set up and report a VM interfere with each other."""
 
 import re
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 WAAGENT = ("waagent", "walinuxagent")
 CLOUD_INIT = ("cloud-init", "cloud-init-local", "cloud-init-main", "cloud-init-network")
-# Alpine's, a phase each: once these say so, or it has run, it does nothing any more (tiny-cloud, sbin/tiny-cloud).
+# Alpine's, one service for each phase. When one of these files says so, or it has run, it does nothing
+# (sbin/tiny-cloud).
 TINY_CLOUD = (
     "tiny-cloud",
     "tiny-cloud-early",
@@ -20,7 +21,7 @@ TINY_CLOUD = (
     "tiny-cloud-main",
     "tiny-cloud-final",
 )
-TINY_CONFS = ("/etc/conf.d/tiny-cloud", "/etc/tiny-cloud.conf")  # older releases have the first; the last one counts
+TINY_CONFS = ("/etc/conf.d/tiny-cloud", "/etc/tiny-cloud.conf")  # older releases have the first; the last counts
 TINY_DISABLED = "/etc/tiny-cloud.disabled"
 TINY_DONE = "/var/lib/cloud/.bootstrap-complete"
 AZURE_INIT = ("azure-init",)
@@ -28,7 +29,7 @@ AFTERBURN = ("afterburn-checkin",)  # it reports Ready
 AFTERBURN_PROGRAM = "/usr/libexec/afterburn"
 PLATFORM = re.compile(
     r"(?:ignition\.platform\.id|(?:coreos|flatcar)\.oem\.id)=azure\Z"
-)  # what afterburn's unit asks for
+)  # the condition in afterburn's unit
 WAAGENT_CONF = "/etc/waagent.conf"
 CLOUD_CONF = "/etc/cloud"
 CLOUD_DISABLED = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
@@ -36,7 +37,7 @@ CLOUD_OFF = "cloud-init=disabled"  # on the kernel's command line
 
 
 def find_rivals(system: System) -> "List[str]":
-    """The other provisioners that this guest would start at a boot on Azure; each is a line that says what to do."""
+    """The other provisioning agents that this guest would start at a boot on Azure, as lines with a remedy each."""
     found = []
     if waagent_provisions(system) and is_enabled(system, WAAGENT):
         found.append("waagent would provision too: remove it, or set Provisioning.Agent=disabled in " + WAAGENT_CONF)
@@ -53,13 +54,13 @@ def find_rivals(system: System) -> "List[str]":
 
 def is_enabled(system: System, services: "Tuple[str, ...]") -> bool:
     """Does a boot of this guest start one of the services?"""
-    from .init import table  # most guests have none of their programs, and need not load this
+    from .init import table  # most guests have none of the programs, and do not load this
 
     return bool(set(table.find_services(system) or ()) & set(services))
 
 
 def waagent_provisions(system: System) -> bool:
-    """Is provisioning on in waagent's options? With `auto` it leaves the work to cloud-init, where there is one."""
+    """Do waagent's options enable provisioning? With `auto` it leaves that to cloud-init, if it is installed."""
     if not system.find_program("waagent"):
         return False
     options = read_options(system, WAAGENT_CONF)
@@ -69,7 +70,7 @@ def waagent_provisions(system: System) -> bool:
 
 
 def cloud_init_provisions(system: System) -> bool:
-    """Would cloud-init run, and may it take Azure for its datasource?"""
+    """Would cloud-init run, and may it use Azure as its datasource?"""
     if not system.find_program("cloud-init") or any(system.exists(path) for path in CLOUD_DISABLED):
         return False
     if system.live and CLOUD_OFF in read_text(system, "/proc/cmdline").split():
@@ -79,7 +80,7 @@ def cloud_init_provisions(system: System) -> bool:
 
 
 def tiny_cloud_provisions(system: System) -> bool:
-    """Would tiny-cloud take Azure's instance metadata, as it is told to or by itself, and has it not run before?"""
+    """Would tiny-cloud use Azure's metadata, by its option or by itself, and has it not run before?"""
     if not system.find_program("tiny-cloud") or system.exists(TINY_DISABLED) or system.exists(TINY_DONE):
         return False
     clouds = [read_options(system, path).get("cloud") for path in TINY_CONFS]
@@ -88,16 +89,16 @@ def tiny_cloud_provisions(system: System) -> bool:
 
 
 def afterburn_reports(system: System) -> bool:
-    """Would afterburn report? Its unit asks the kernel's command line, which an image may get from anywhere."""
+    """Would afterburn report? That depends on the kernel's command line, which for an image is unknown."""
     if not system.find_program("afterburn", AFTERBURN_PROGRAM):
         return False
     return not system.live or any(map(PLATFORM.match, read_text(system, "/proc/cmdline").split()))
 
 
 def datasources(system: System) -> "Optional[List[str]]":
-    """The datasources that cloud-init may take, in lower case; None if it may take any that it knows.
+    """The datasources that cloud-init may use, in lower case; None if it may use any.
 
-    A later file takes the place of an earlier one: cloud.cfg, then those of cloud.cfg.d by their names.
+    A later file overrides an earlier one: cloud.cfg, then the files of cloud.cfg.d by name.
     """
     names = [name for name in system.list(CLOUD_CONF + "/cloud.cfg.d") if name.endswith(".cfg")]
     found = None
@@ -108,9 +109,9 @@ def datasources(system: System) -> "Optional[List[str]]":
 
 
 def yaml_list(document: str, key: str) -> "Optional[List[str]]":
-    """The words of a list at the top of a YAML document: `[a, 'b']`, over several lines too, or a `- a` a line.
+    """The words of a list at the top of a YAML document: `[a, 'b']`, also over several lines, or a `- a` on each line.
 
-    None if the document has no such key. There is no YAML in the standard library; of it this knows what people write
+    None if the document has no such key. The standard library has no YAML parser; this one handles what people write
     there.
     """
     found = None

@@ -1,4 +1,4 @@
-"""The command line: verbs, each one function that returns its exit code."""
+"""The command line: one function for each verb, which returns the exit code."""
 
 import errno
 import os
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import argparse
     from typing import List
 
-# The signals that end a command before its time: a person, a supervisor, a terminal that closes, a limit.
+# The signals that end a command early: from a person, a supervisor, a closing terminal, a limit.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
-# What the story loads of Python's library as it goes: found missing here, before anything was changed.
+# Library modules that the story imports as it goes. Imported first, so that a missing one is found before any change.
 LIBRARY = ("binascii", "fcntl", "fnmatch", "hashlib", "pyexpat", "socket", "struct", "typing")
 
 
@@ -36,7 +36,7 @@ def main(argv: "List[str]") -> int:
             signal.signal(name, interrupt)
     root = "/"
     try:
-        if argv in (["run"], ["run", "--detach"]):  # a boot, which should not pay for argparse
+        if argv in (["run"], ["run", "--detach"]):  # a boot, which does not need argparse
             return run(console, detach="--detach" in argv)
         from . import usage
 
@@ -49,13 +49,13 @@ def main(argv: "List[str]") -> int:
         console.announce(explain(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        later = {"run": "; the next boot goes on from here", "generalize": "; run it again to go on from here"}
+        later = {"run": "; the next boot continues", "generalize": "; run it again to continue"}
         console.announce("interrupted" + later.get(argv[0] if argv else "", ""))
         return 130
 
 
 def explain(error: ProvisionError) -> str:
-    """What failed, and what to do if a boot may fail for the same reason, and nothing better is known."""
+    """The error, with the remedy from the table if it has one and the error has no advice of its own."""
     from . import reasons
 
     known = reasons.find_row(error.reason, error.details) is not reasons.ANY and not error.advice
@@ -63,7 +63,7 @@ def explain(error: ProvisionError) -> str:
 
 
 def name_place(error: ProvisionError, root: str, argv: "List[str]") -> None:
-    """Have the failure of a plain user name the path on the host, and the command that has the right to it."""
+    """For an unprivileged user, add the path on the host to the error, and the command that has the right."""
     path, refused = error.details.get("path", ""), [os.strerror(number) for number in (errno.EACCES, errno.EPERM)]
     if os.geteuid() != 0 and error.details.get("error") in refused and path.startswith("/"):
         error.details["path"] = os.path.realpath(root).rstrip("/") + path
@@ -73,16 +73,16 @@ def name_place(error: ProvisionError, root: str, argv: "List[str]") -> None:
 
 
 def interrupt(_number: int, _frame: object) -> None:
-    """Have what was begun be taken back or cleaned up, and let no second signal cut that short: a terminal that closes
-    sends one itself, and its shell another."""
+    """Have the work undone or cleaned up, and ignore a second signal meanwhile: a closing terminal sends one itself,
+    and its shell another."""
     for name in ENDING:
         if signal.getsignal(name) != signal.SIG_IGN:
-            signal.signal(name, pass_over)  # unlike SIG_IGN not inherited by what is started meanwhile
+            signal.signal(name, pass_over)  # unlike SIG_IGN, programs that we start do not inherit it
     raise KeyboardInterrupt
 
 
 def bounded(root: str) -> System:
-    """The guest at a root that a person named, which a verb may do so much work with, and no more."""
+    """The guest at a root given by the user, with the usual limit on work."""
     from .image.root import open_root
 
     system = open_root(root)
@@ -106,18 +106,18 @@ def run(console: Console, *, detach: bool, force: bool = False) -> int:
 
 
 def must_be_root(system: System, what: str) -> None:
-    """Raises ProvisionError for another user: Azure takes a report from whoever sends it."""
+    """Raises ProvisionError for other users than root: Azure accepts a report from anybody."""
     if system.root == "/" and os.geteuid() != 0:
         raise ProvisionError("only root can %s" % what)
 
 
 def run_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`run`, as a person says it."""
+    """`run` with the options on the command line."""
     return run(console, detach=arguments.detach, force=arguments.force)
 
 
 def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`install`: each touched path on stdout."""
+    """`install`: prints each changed path on stdout."""
     from .compiled import keep as compiled
     from .image.install.install import declaration, install
 
@@ -154,7 +154,7 @@ def install_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 
 def say_next(console: Console, system: System, name: str, *, unfinished: bool) -> None:
-    """What a person does after `install`: on the machine that becomes the image, or for an image."""
+    """Print what to do after `install`: on the machine that becomes the image, or for an image."""
     from .image import diskless
     from .image.command import Command, own
 
@@ -170,7 +170,7 @@ def say_next(console: Console, system: System, name: str, *, unfinished: bool) -
 
 
 def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`uninstall`: each removed path on stdout."""
+    """`uninstall`: prints each removed path on stdout."""
     from .image.install.install import uninstall
 
     system = bounded(arguments.root)
@@ -184,7 +184,7 @@ def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 
 def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`status`; the exit code tells how it ended if that was waited for."""
+    """`status`; with --wait the exit code shows how it ended."""
     from .image.root import open_root
     from .story import status
 
@@ -200,16 +200,16 @@ def status_verb(console: Console, arguments: "argparse.Namespace") -> int:
     show(status.as_json(found).split("\n") if arguments.json else status.as_text(found, status.explain_unknown(system)))
     if not arguments.wait:
         return 0
-    if not found["azure"] and found["state"] in ("running", "waiting"):  # an image, which has no firmware
-        console.warn("nothing was waited for: nothing here says that this is a VM on Azure")
+    if not found["azure"] and found["state"] in ("running", "waiting"):  # an image has no firmware
+        console.warn("did not wait: nothing shows that this is a VM on Azure")
         return 2
     if found["state"] in ("running", "waiting"):
-        console.warn("waited for as long as a boot may take, and Azure accepted no Ready")
+        console.warn("Azure did not accept Ready in the time that a boot may take")
     return status.exit_code(str(found["state"]))
 
 
 def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`generalize`: what it will do on stderr, each touched path on stdout."""
+    """`generalize`: prints the plan on stderr, and each changed path on stdout."""
     from .image.generalize.generalize import generalize
     from .image.root import open_root
 
@@ -227,7 +227,7 @@ def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
             program=own_file() if DIGEST else b"",
         )
     finally:
-        show(todo or list(dict.fromkeys(system.touched)))  # some more than once
+        show(todo or list(dict.fromkeys(system.touched)))  # without duplicates
     if arguments.poweroff and not arguments.dry_run:
         console.say("powering off")
         system.power_off()
@@ -235,7 +235,7 @@ def generalize_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 
 def agree(question: str) -> None:
-    """Ask the person at the terminal. Raises ProvisionError for no, and if nobody is there."""
+    """Ask the user at the terminal. Raises ProvisionError for no, and without a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ProvisionError("nothing was done: there is no terminal to ask at", advice="--yes goes on without asking")
     sys.stderr.write(printable(question) + "? [y/N] ")
@@ -245,7 +245,7 @@ def agree(question: str) -> None:
 
 
 def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`check`: the findings on stdout."""
+    """`check`: prints the findings on stdout."""
     from .image.check import check
     from .image.root import open_root
 
@@ -270,7 +270,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     wait_for_turn(system, "report", console.say)
     boot = Boot(system, console)
     if not boot.on_azure:
-        raise ProvisionError("not on Azure, nobody to report to (%s)" % boot.told_by)
+        raise ProvisionError("not on Azure, so there is nothing to report to (%s)" % boot.told_by)
     if arguments.outcome == "failure":
         report(boot, describe_failure(ProvisionError(arguments.reason), boot.azure_id, boot.system.time()), boot.ends)
     else:
@@ -280,7 +280,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 
 def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`rehearse`: the story on stderr; requests and diff on stdout."""
+    """`rehearse`: prints the story on stderr, requests and diff on stdout."""
     from .image.rehearse.case import read_case
     from .image.rehearse.faults import FAULTS, describe_faults
     from .image.rehearse.rehearse import become_root, rehearse
@@ -309,7 +309,7 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 
 def collect_verb(console: Console, arguments: "argparse.Namespace") -> int:
-    """`collect`: a file for a bug report."""
+    """`collect`: writes a file for a bug report."""
     from .image.collect import collect
     from .image.root import open_root
 
@@ -320,7 +320,7 @@ def collect_verb(console: Console, arguments: "argparse.Namespace") -> int:
 
 
 def help_verb(_console: Console, arguments: "argparse.Namespace") -> int:
-    """`help`: the manual of the program, of a verb, or of a topic."""
+    """`help`: prints the manual of the program, of a verb, or of a topic."""
     from . import topics, usage
 
     words = " ".join(arguments.topic)
@@ -358,7 +358,7 @@ VERBS = {
 
 
 def own_file() -> bytes:
-    """The bytes of the file that this runs from. Raises ProvisionError if they are damaged: no image gets those."""
+    """The content of the running file. Raises ProvisionError if it is damaged: no image may get it then."""
     from .image.whole import find_damage
 
     path = own_path()
@@ -366,12 +366,12 @@ def own_file() -> bytes:
         program = file.read()
     damage = find_damage(program)
     if damage:
-        raise ProvisionError("nothing was done with this file: %s" % damage, advice="get the file anew", path=path)
+        raise ProvisionError("nothing was done with this file: %s" % damage, advice="get the file again", path=path)
     return program
 
 
 def own_path() -> str:
-    """Where on this machine the file is that this runs from. Raises ProvisionError for a checkout."""
+    """The path on the host of the running file. Raises ProvisionError for a checkout."""
     archive = getattr(__loader__, "archive", None)  # type: ignore[name-defined] # set by zipimport
     if archive is None:
         raise ProvisionError(

@@ -1,6 +1,6 @@
-"""Completion of the command line for bash, zsh and fish, made when the file is built, from the table of verbs.
+"""Completion of the command line for bash, zsh and fish, generated at build time from the table of verbs.
 
-The build leaves this module out of the file.
+The built file does not contain this module.
 """
 
 from typing import Dict, List
@@ -10,7 +10,7 @@ from .usage import COMMON, PROGRAM, TOPICS, VERBS, Option, explain
 
 NOTE = "made by the build, from the tables that --help is made from"
 ENDINGS = ("bash", "zsh", "fish")
-FOLDERS = ("DIR", "PREFIX")  # values of options that are folders
+FOLDERS = ("DIR", "PREFIX")  # option values that are folders
 
 BASH = """\
 # Completion of azure-provisioning(8) for bash: %(note)s.
@@ -49,12 +49,12 @@ complete -F _azure_provisioning azure-provisioning
 
 
 def completion(shell: str) -> str:
-    """The completion for one of ENDINGS: verbs, their options, and the values that are known."""
+    """The completion for one of ENDINGS: verbs, their options, and known values."""
     return {"bash": bash, "zsh": zsh, "fish": fish}[shell]()
 
 
 def bash() -> str:
-    """For bash."""
+    """The completion for bash."""
     firsts = list(dict.fromkeys(verb.name.partition(" ")[0] for verb in VERBS))
     pairs = [verb.name for verb in VERBS if " " in verb.name]
     after = {"": firsts + long_names(0)}
@@ -84,17 +84,17 @@ def bash() -> str:
 
 
 def long_names(place: int) -> List[str]:
-    """The long options that there are without a verb (0), or after one (1)."""
+    """The long options without a verb (0), or after one (1)."""
     return [names.split(", ")[-1] for names, _ in COMMON[place]]
 
 
 def topics() -> List[str]:
-    """What `help` takes."""
+    """The arguments of `help`."""
     return list(dict.fromkeys(verb.name.partition(" ")[0] for verb in VERBS)) + list(TOPICS)
 
 
 def known_values(option: Option) -> List[str]:
-    """What may follow an option, as far as we know."""
+    """The known values of an option."""
     return ["list", *sorted(FAULTS)] if option.name == "--fault" else list(option.words)
 
 
@@ -135,7 +135,7 @@ _azure_provisioning "$@"
 
 
 def zsh() -> str:
-    """For zsh."""
+    """The completion for zsh."""
     verbs = ["        %s" % quoted("%s:%s" % (name, says)) for name, says in first_words().items()]
     cases = []
     for verb in VERBS:
@@ -155,7 +155,7 @@ def zsh() -> str:
 
 
 def first_words() -> "Dict[str, str]":
-    """The first word of each verb, and what it is for."""
+    """The first word of each verb, with its description."""
     found: "Dict[str, str]" = {}
     for verb in VERBS:
         found.setdefault(verb.name.partition(" ")[0], verb.says)
@@ -163,7 +163,7 @@ def first_words() -> "Dict[str, str]":
 
 
 def common_specs(place: int) -> List[str]:
-    """The options that there are everywhere, as `_arguments` has them."""
+    """The common options, in the syntax of `_arguments`."""
     return [
         "(%s)%s[%s]" % (" ".join(names.split(", ")), name, brackets(says))
         for names, says in COMMON[place]
@@ -172,7 +172,7 @@ def common_specs(place: int) -> List[str]:
 
 
 def zsh_option(option: Option) -> str:
-    """An option as `_arguments` has it."""
+    """An option in the syntax of `_arguments`."""
     spec = "%s%s[%s]" % ("*" if option.repeated else "", option.name, brackets(option.says))
     if option.value in FOLDERS:
         spec += ":%s:_files -/" % option.value
@@ -184,17 +184,17 @@ def zsh_option(option: Option) -> str:
 
 
 def brackets(text: str) -> str:
-    """A text within the brackets of `_arguments`."""
+    """A text inside the brackets of `_arguments`."""
     return text.replace("[", "(").replace("]", ")").replace(":", "\\:")
 
 
 def quoted(text: str) -> str:
-    """A text for zsh, bash or fish in single quotes, in which we write none."""
+    """A text in single quotes for zsh, bash or fish, without any quotes of its own."""
     return "'%s'" % text.replace("'", "")
 
 
 def fish() -> str:
-    """For fish."""
+    """The completion for fish."""
     lead = "complete -c %s" % PROGRAM
     lines = ["# Completion of azure-provisioning(8) for fish: %s." % NOTE, lead + " -f"]
     for name, says in first_words().items():
@@ -217,7 +217,7 @@ def fish() -> str:
 
 
 def fish_option(option: Option) -> str:
-    """What follows an option, and what it is for."""
+    """The value and the description of an option."""
     says = " -d %s" % quoted(explain(option) if not option.words else option.says)
     if option.value in FOLDERS:
         return " -x -a '(__fish_complete_directories)'" + says

@@ -1,4 +1,4 @@
-"""The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it is never a failed boot."""
+"""The options file, `/etc/azure-provisioning.conf`: `key = value` lines. A mistake in it never makes a boot fail."""
 
 from .door.text import BLANKS, is_digits, lines_in
 from .door.tree import Tree
@@ -14,7 +14,7 @@ PATH = "/etc/azure-provisioning.conf"
 
 
 class Options:
-    """The options, each with its default from `TABLE`; seconds where a time is meant."""
+    """The options, each with its default from `TABLE`; times are in seconds."""
 
     deadline: float
     wireserver: "Tuple[str, int]"
@@ -38,22 +38,22 @@ class Options:
     publish_name: bool
 
     def __init__(self) -> None:
-        self.given: "Tuple[str, ...]" = ()  # the keys that somebody wrote down, whatever their values are
+        self.given: "Tuple[str, ...]" = ()  # the keys in the file, whatever their values are
         for key, default, parse, _, _ in TABLE:
             setattr(self, key, parse(default))
 
     @property
     def sets_wireserver(self) -> bool:
-        """Is the WireServer named? Then no lease is asked."""
+        """Do the options name the WireServer? Then leases are not read."""
         return "wireserver" in self.given
 
     def wants(self, *keys: str) -> bool:
-        """Is at least one of these options neither `no` nor off?"""
+        """Is at least one of these options not `no`?"""
         return any(getattr(self, key) not in (False, "no") for key in keys)
 
 
 def load(tree: Tree) -> "Tuple[Options, List[str]]":
-    """Read the options file, and say what in it was not understood: those keys keep their defaults."""
+    """The options, and messages about lines that are not understood: those keys keep their defaults."""
     options, problems = Options(), []
     parsers = {row[0]: row[2] for row in TABLE}
     try:
@@ -77,7 +77,7 @@ def load(tree: Tree) -> "Tuple[Options, List[str]]":
 
 
 def set_option(system: "System", key: str, value: str) -> None:
-    """Write `key = value` into the options file, in place of the line that sets `key` now. Raises GuestError."""
+    """Write `key = value` into the options file, in place of the line that sets `key`. Raises GuestError."""
     lines = lines_in(system.read_text(PATH) or "")
     kept = [line for line in lines if line.partition("=")[0].strip(BLANKS) != key]
     system.write(PATH, "".join(line + "\n" for line in kept + ["%s = %s" % (key, value)]))
@@ -86,18 +86,18 @@ def set_option(system: "System", key: str, value: str) -> None:
 def seconds(value: str) -> float:
     """A whole number of seconds, from 10 to a day."""
     if not is_number(value, 10, 86400):
-        raise ValueError("%r is no number of seconds from 10 to 86400" % value)
+        raise ValueError("%r is not a number of seconds from 10 to 86400" % value)
     return float(value)
 
 
 def endpoint(value: str) -> "Tuple[str, int]":
-    """An IPv4 address and perhaps a port: `10.0.0.4` or `127.0.0.1:8080`. No name: it would ask a network."""
+    """An IPv4 address with an optional port: `10.0.0.4` or `127.0.0.1:8080`. No name, which would need a network."""
     host, colon, port = value.partition(":")
     numbers = host.split(".")
     if len(numbers) != 4 or not all(is_number(number, 0, 255) for number in numbers):
-        raise ValueError("%r is no IPv4 address" % host)
+        raise ValueError("%r is not an IPv4 address" % host)
     if colon and not is_number(port, 1, 65535):
-        raise ValueError("%r is no port" % port)
+        raise ValueError("%r is not a port" % port)
     return host, int(port) if colon else 80
 
 
@@ -114,39 +114,39 @@ def yes_or_no(value: str) -> bool:
 
 
 def one_of(*words: str) -> "Callable[[str], str]":
-    """A parser for a choice of words."""
+    """A parser for one of several words."""
 
     def choose(value: str) -> str:
         if value not in words:
-            raise ValueError("%r is none of: %s" % (value, ", ".join(words)))
+            raise ValueError("%r is not one of: %s" % (value, ", ".join(words)))
         return value
 
     return choose
 
 
-# Each option: its key, its default as one would write it, the parser of its values, whether it takes Python (the shell
-# implementation does not know it), and what it is for. What is documented of options anywhere is made from this.
+# Each option: key, default as written in the file, parser, whether it needs Python (the shell implementation does not
+# support it), and description. All documentation of options is generated from this table.
 TABLE: "Tuple[Tuple[str, str, Callable[[str], object], bool, str], ...]" = (
     ("deadline", "900", seconds, False, "seconds until the boot gives up and reports a failure, from 10 to 86400"),
-    ("wireserver", "168.63.129.16", endpoint, False, "IPv4 address of the WireServer, and perhaps `:port`"),
-    ("imds", "169.254.169.254", endpoint, False, "IPv4 address of IMDS, and perhaps `:port`"),
+    ("wireserver", "168.63.129.16", endpoint, False, "IPv4 address of the WireServer, with an optional `:port`"),
+    ("imds", "169.254.169.254", endpoint, False, "IPv4 address of IMDS, with an optional `:port`"),
     ("platform", "auto", one_of("auto", "azure"), False, "`azure`: this is Azure, whatever the firmware says"),
     ("every_boot", "no", yes_or_no, False, "`yes`: keep the boot hook after Ready was accepted"),
-    ("protocol", "auto", one_of("auto", "goalstate", "json"), False, "the only endpoint that Ready is reported to"),
+    ("protocol", "auto", one_of("auto", "goalstate", "json"), False, "which endpoint Ready is reported to"),
     ("host_keys", "new", one_of("new", "keep"), False, "`keep`: leave the SSH host keys of the image in place"),
     ("custom_data", "keep", one_of("no", "keep", "run"), True, "what to do with customData"),
     ("user_data", "keep", one_of("no", "keep", "run"), True, "what to do with userData"),
     ("entropy", "yes", yes_or_no, False, "`no`: add nothing to the kernel's random pool"),
     ("hosts", "yes", yes_or_no, False, "`no`: leave /etc/hosts alone"),
     ("hostname", "yes", yes_or_no, False, "`no`: keep the name of the image"),
-    ("grow_root", "yes", yes_or_no, False, "`no`: leave the root partition and file system as large as they are"),
-    ("account", "yes", yes_or_no, False, "`no`: make no account for the administrator"),
+    ("grow_root", "yes", yes_or_no, False, "`no`: do not grow the root partition and file system"),
+    ("account", "yes", yes_or_no, False, "`no`: do not create the administrator's account"),
     (
         "login",
         "require",
         one_of("require", "warn"),
         False,
-        "`warn`: report Ready although the administrator cannot log in, and only say so",
+        "`warn`: only warn if the administrator cannot log in, and report Ready",
     ),
     ("password", "yes", yes_or_no, True, "`no`: set no password"),
     ("ssh_keys", "yes", yes_or_no, False, "`no`: install no SSH keys"),

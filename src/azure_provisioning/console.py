@@ -1,4 +1,4 @@
-"""The one place that writes the story, the log and the serial console: what a person reads of a boot."""
+"""The only module that writes the story to stderr, the log and the serial console."""
 
 import os
 import stat
@@ -11,32 +11,32 @@ if TYPE_CHECKING:
 
 DEVICE = "/dev/console"
 PREFIX = "azure-provisioning: "
-MARGIN = 20  # columns; a terminal with less does not know its width
+MARGIN = 20  # columns; a terminal that reports fewer does not know its width
 COLOURS = (("warning:", "33"), ("FAILED:", "31"))  # yellow, red
 
 
 class Console:
-    """The story goes to `stream` (standard error), and to a log file once there is one.
+    """Writes the story to `stream` (standard error), and to a log file if there is one.
 
-    `announce` also reaches the serial console, because that is all that an Azure user sees of a machine that they
-    cannot log in to. It is switched on only for the boot of the running machine.
+    `announce` also writes to the serial console, the only output that an Azure user sees of a machine that they cannot
+    log in to. That is enabled only for a boot of the running machine.
     """
 
     def __init__(self, stream: "Optional[TextIO]" = None) -> None:
         self.stream = stream or sys.stderr
         self.serial = False
-        self.quiet = False  # no line of the story on the stream, but warnings
-        self.verbose = False  # the time before each line, in seconds since this began
+        self.quiet = False  # write only warnings to the stream
+        self.verbose = False  # write the seconds since the start before each line
         self._began = time.monotonic()
         self._log: "Optional[int]" = None
 
     def keep_log(self, place: str, limit: int, heading: str = "") -> None:
-        """Write every further line to the file at `place` too, begun anew when it has more than `limit` bytes.
+        """Also write every further line to the file at `place`, which is truncated if it has more than `limit` bytes.
 
-        `heading` is written first, and only there: it tells this boot from the one before.
+        `heading` is the first line, only in the file: it separates this boot from the one before.
 
-        A machine without a place for a log boots all the same. What others put there, such as a pipe of theirs or
-        another name of a file of ours, is not written to.
+        A machine without a place for a log boots anyway. Nothing is written to a file that others made, such as a pipe
+        or a hard link to another file.
         """
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -54,7 +54,7 @@ class Console:
             self._write_log(heading)
 
     def say(self, line: str) -> None:
-        """One line of the story."""
+        """Write one line of the story."""
         line = printable(line)
         if not self.quiet:
             self._show(line)
@@ -72,7 +72,7 @@ class Console:
             self.stream.write(PREFIX + shown + "\n")
             self.stream.flush()
         except (OSError, ValueError):
-            pass  # whoever read it has gone; the boot goes on
+            pass  # the reader has ended; the boot continues
 
     def _write_log(self, line: str) -> None:
         if self._log is not None:
@@ -80,11 +80,11 @@ class Console:
             write_all(self._log, stamp + printable(line) + "\n")
 
     def warn(self, line: str) -> None:
-        """Something is not as it should be, and the boot goes on."""
+        """Warn of a problem with which the boot continues."""
         self.insist("warning: " + line)
 
     def insist(self, line: str) -> None:
-        """A line that is shown to those who want no story, too."""
+        """Write a line even if the story is switched off."""
         quiet, self.quiet = self.quiet, False
         try:
             self.say(line)
@@ -92,7 +92,7 @@ class Console:
             self.quiet = quiet
 
     def announce(self, line: str) -> None:
-        """A line of the story that the serial console shows too, once."""
+        """Write a line of the story to the serial console too, once."""
         try:
             self.insist(line)
         finally:
@@ -101,7 +101,7 @@ class Console:
 
 
 def show_on_device(line: str) -> None:
-    """A line on the serial console, if that takes any: never wait for a terminal, never become its owner."""
+    """Write a line to the serial console if possible. Never wait for a terminal, never make it our controlling one."""
     try:
         device = os.open(DEVICE, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -111,7 +111,7 @@ def show_on_device(line: str) -> None:
 
 
 def write_all(descriptor: int, line: str) -> None:
-    """Write a line if it can be written; a full disk or a dead terminal must not end the boot."""
+    """Write a line if possible; a full disk or a dead terminal must not end the boot."""
     try:
         os.write(descriptor, line.encode("utf-8", "replace"))
     except OSError:
@@ -119,7 +119,7 @@ def write_all(descriptor: int, line: str) -> None:
 
 
 def is_console(descriptor: int) -> bool:
-    """Is `descriptor` the device that the kernel calls its console, or a terminal behind it?"""
+    """Is `descriptor` the kernel's console, or a terminal behind it?"""
     try:
         here = os.fstat(descriptor)
     except OSError:
@@ -131,14 +131,15 @@ def is_console(descriptor: int) -> bool:
         with open("/sys/class/tty/console/active") as active:
             devices += ["/dev/" + name for name in active.read().split()]
     except OSError:
-        pass  # no sysfs: then only by the name that every kernel has
+        pass  # no sysfs: only the name that every kernel has is known
     return any(os.stat(device).st_rdev == here.st_rdev for device in devices if os.path.exists(device))
 
 
 def fold(line: str, width: int) -> str:
-    """The line in pieces of at most `width` columns, for a terminal: broken at blanks, the rest indented as the prefix.
+    """The line in pieces of at most `width` columns, for a terminal: broken at blanks, the rest indented like the
+    prefix.
 
-    A word that is too long, such as a path, stays whole: it is there to be copied.
+    A word that is too long, such as a path, stays whole, so that it can be copied.
     """
     if width < MARGIN:
         return line
@@ -152,12 +153,12 @@ def fold(line: str, width: int) -> str:
 
 
 def may_colour(stream: "TextIO") -> bool:
-    """Does a person look at this, on a terminal that knows colours, and has not said no (https://no-color.org)?"""
+    """Is this a terminal with colours, which are not switched off (https://no-color.org)?"""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def paint(line: str, colours: "Tuple[Tuple[str, str], ...]") -> str:
-    """The line with its first word, or the mark that it begins with, in the colour that `colours` has for that."""
+    """The line with its first mark in the colour that `colours` has for it."""
     for mark, colour in colours:
         if line.startswith(mark):
             return "\033[%sm%s\033[0m%s" % (colour, mark, line[len(mark) :])
@@ -165,5 +166,5 @@ def paint(line: str, colours: "Tuple[Tuple[str, str], ...]") -> str:
 
 
 def printable(line: str) -> str:
-    """The line without control characters and lone surrogates: what came from the network must not drive a terminal."""
+    """The line without control characters and lone surrogates: text from the network must not control a terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

@@ -1,6 +1,6 @@
-"""The failures that the program expects. Anything else that is raised is a bug and ends with a traceback."""
+"""The errors that the program expects. Any other exception is a bug and ends with a traceback."""
 
-TYPE_CHECKING = False  # here and in every module of a Ready VM's boot: `typing` alone would cost it 8 ms
+TYPE_CHECKING = False  # as in every module of a settled boot: loading `typing` would cost 8 ms
 if TYPE_CHECKING:
     from typing import Optional
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 class ProvisionError(Exception):
     """An expected failure.
 
-    `reason` is a stable, lower-case phrase without a full stop: Azure, the console and `status` show it.
-    `details` are the nouns and values of this one case. `advice` is what a person can do about it, or what a program of
-    theirs said: the console and the log show it, and no file that everybody may read.
+    `reason` is a stable, lower-case phrase without a full stop: Azure, the console and `status` show it. `details` are
+    the names and values of this case. `advice` is a remedy, or the output of a user's program: the console and the log
+    show it, but no file that everybody may read has it.
     """
 
     def __init__(self, reason: str, advice: str = "", **details: object) -> None:
@@ -20,7 +20,7 @@ class ProvisionError(Exception):
         self.details = {key: str(value) for key, value in details.items()}
 
     def without_advice(self) -> str:
-        """The reason and its details, without the advice: what a file that everybody may read can hold."""
+        """The reason and its details without the advice, for a file that everybody may read."""
         details = ", ".join("%s=%s" % item for item in self.details.items())
         return "%s (%s)" % (self.reason, details) if details else self.reason
 
@@ -33,13 +33,13 @@ class UsageError(ProvisionError):
 
 
 class Unreachable(ProvisionError):
-    """Nobody answered: no route, refused, reset, or too slow. Worth another try."""
+    """No answer: no route, refused, reset, or too slow. Worth another try."""
 
 
 class BadReply(ProvisionError):
-    """Somebody answered, but not usefully. Worth another try, after `retry_after` seconds if that is known.
+    """An answer that cannot be used. Worth another try, after `retry_after` seconds if known.
 
-    `said` is how the answer begins, which may be anybody's: for the log alone.
+    `said` is the start of the answer, from an unknown sender: only for the log.
     """
 
     def __init__(self, reason: str, retry_after: "Optional[float]" = None, said: str = "", **details: object) -> None:
@@ -53,12 +53,12 @@ class GuestError(ProvisionError):
 
 
 class SpentError(GuestError):
-    """A program that runs once has failed: no later boot runs it again."""
+    """A program that runs only once has failed: no later boot runs it again."""
 
 
 class LoopError(GuestError):
-    """Symlinks lead to one another for ever: whoever only wants to know what is there finds nothing."""
+    """A loop of symlinks: code that only checks for a file treats it as missing."""
 
 
 class LastingError(GuestError):
-    """A failure that comes again however often it is tried: a value that is refused, a program's exit code."""
+    """A failure that a retry does not help: an invalid value, or a program's exit code."""

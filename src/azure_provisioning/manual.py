@@ -1,6 +1,6 @@
-"""The man pages, made when the file is built, from the tables that `--help` and `help TOPIC` are made from.
+"""The man pages, generated at build time from the tables behind `--help` and `help TOPIC`.
 
-The build leaves this module out of the file.
+The built file does not contain this module.
 """
 
 from typing import List
@@ -11,16 +11,16 @@ from .topics import LEADS, TABLES, list_settings
 from .usage import ABOUT, COMMON, EXITS, PROGRAM, VERBS, Verb, explain, sentence, synopsis
 
 NOTE = "made by the build, from the tables that --help is made from"
-# The sections of azure-provisioning(8) that are a topic of `help`.
+# Sections of azure-provisioning(8) that are also topics of `help`.
 SECTIONS = (("reasons", "DIAGNOSTICS"), ("checks", "CHECKS"), ("status", "STATUS"), ("files", "FILES"))
 
 DESCRIPTION = (
-    ABOUT + " It is one file that is copied into an image, and that installs itself there. "
-    "At the first boot of a VM it sets the machine up from what Azure knows of it (host name, administrator, SSH keys, "
-    "password, customData), reports Ready, and takes itself out of the boot. It knows VMs apart: the same VM is set up "
-    "once, and one that is made from its image is set up again.",
-    "What was asked for is on standard output, and the story on standard error. No environment variable is obeyed but "
-    "NO_COLOR.",
+    ABOUT + " It is one file that you copy into an image, where it installs itself. "
+    "At the first boot of a VM it sets up the machine with the data that Azure has (host name, administrator, SSH "
+    "keys, password, customData), reports Ready, and disables its boot hook. It distinguishes VMs: each VM is set up "
+    "once, and a VM made from its image is set up again.",
+    "Results go to standard output, messages to standard error. NO_COLOR is the only environment variable that is "
+    "obeyed.",
 )
 
 
@@ -51,7 +51,7 @@ def man_page() -> str:
         lines += [".SH " + title, escape(LEADS[name])]
         for term, says in TABLES[name]():
             lines += entry(term, says)
-    lines += [".SH REHEARSAL", "What " + escape("--fault") + " of rehearse takes:"]
+    lines += [".SH REHEARSAL", "The faults that " + escape("--fault") + " of rehearse accepts:"]
     for name, fault in sorted(FAULTS.items()):
         lines += entry(name, "%s. The boot ends: %s" % (sentence(fault.says)[:-1], fault.ends))
     lines += [".SH SEE ALSO", "\\fB%s\\fR(5)" % escape(PROGRAM + ".conf")]
@@ -65,7 +65,7 @@ def man_page_of_options() -> str:
     lines += ['.TH %s 5 "" "%s %s" "File Formats"' % (escape(name.upper()), escape(PROGRAM), __version__)]
     lines += [".SH NAME", "%s \\- options of a first boot" % escape(name)]
     lines += [".SH SYNOPSIS", escape(config.PATH), ".SH DESCRIPTION"]
-    lines += [escape(LEADS["options"]), ".PP", "A line that begins with # is a comment. All keys may be left out."]
+    lines += [escape(LEADS["options"]), ".PP", "A line that begins with # is a comment. All keys are optional."]
     lines += [".SH OPTIONS"]
     for row in list_settings():
         lines += entry("%s = %s" % (row.key, row.default), "%s Values: %s." % (sentence(row.says), row.values))
@@ -76,7 +76,7 @@ def man_page_of_options() -> str:
 
 
 def section(verb: Verb) -> List[str]:
-    """What a verb is for, its options, and its examples."""
+    """The description of a verb, its options, and its examples."""
     lines = [".SS " + escape(verb.name), escape(sentence(verb.says))]
     for option in verb.options:
         lines += entry(option.head, explain(option))
@@ -95,11 +95,11 @@ def section(verb: Verb) -> List[str]:
 
 
 def entry(term: str, says: str) -> List[str]:
-    """A term and what it means."""
+    """A term with its description."""
     return [".TP", "\\fB%s\\fR" % escape(term), escape(says)]
 
 
 def escape(text: str) -> str:
-    """Text that roff takes as it is: a dash that one can copy, and no line that begins with a macro."""
+    """Text for roff: dashes can be copied, and no line begins with a macro."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
     return "\\&" + text if text.startswith(".") else text

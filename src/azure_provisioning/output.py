@@ -1,4 +1,4 @@
-"""What was asked for: on stdout, or in a file on the host. The story goes to stderr, by the console."""
+"""Writes results: to stdout, or to a file on the host. The story goes to stderr, through the console."""
 
 import os
 import sys
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> None:
-    """The lines that were asked for, on stdout, whatever encoding that has. Raises ProvisionError.
+    """Print result lines to stdout, in any encoding. Raises ProvisionError.
 
-    What is in them is mostly not ours: each stays one line, and drives no terminal. Tabs stay. A reader that has gone,
-    such as `head`, has what it wanted.
+    Their text is mostly not ours: each stays on one line, and cannot control a terminal. Tabs stay. If the reader has
+    ended, such as `head`, that is not an error.
     """
     colours = colours if may_colour(sys.stdout) else ()
     try:
@@ -26,16 +26,16 @@ def show(lines: "List[str]", colours: "Tuple[Tuple[str, str], ...]" = ()) -> Non
     except BrokenPipeError:
         return
     except OSError as error:
-        raise ProvisionError("stdout takes nothing", error=error.strerror) from error
+        raise ProvisionError("stdout cannot be written", error=error.strerror) from error
 
 
 def width_of(stream: "TextIO") -> int:
-    """The columns of a terminal; 0 for anything else, into which lines go whole."""
+    """The columns of a terminal; 0 for anything else, where lines are not wrapped."""
     return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
 
 
 def write_file(path: str, data: bytes, *, own: bool = False) -> None:
-    """Write what was asked for into a file on the host, anew; `own`: one that only this user may read.
+    """Write a result to a file on the host, in place of an older one; `own`: a new file that only this user may read.
 
     Raises ProvisionError.
     """

@@ -1,6 +1,6 @@
-"""Why a boot fails, and what to do about it: one table, of which FAILED lines, `status`, README and man page are made.
+"""Why a boot fails, and what to do: the table for FAILED lines, `status`, `help reasons` and man page.
 
-A reason is what is stable in an error, and what the portal shows; `*` in it stands for any text.
+A reason is the stable part of an error, which the portal shows; `*` in it stands for any text.
 """
 
 from collections import namedtuple
@@ -18,75 +18,75 @@ class Row(namedtuple("Row", "reasons details means remedy detail")):
     __slots__ = ()
 
     reasons: "Tuple[str, ...]"
-    details: str  # those that are worth a word, as the README has them
+    details: str  # those worth a mention
     means: str
-    remedy: str  # a sentence, or more, without its last full stop
-    detail: str  # the row is for an error that has this one; empty: for any
+    remedy: str  # one sentence or more, without the last full stop
+    detail: str  # the row is for errors with this detail; empty: for all
 
 
 def row(reasons: str, means: str, remedy: str, details: str = "", detail: str = "") -> Row:
-    """A row; its `reasons` have ` / ` between."""
+    """A row; ` / ` separates its `reasons`."""
     return Row(tuple(reasons.split(" / ")), details, means, remedy, detail)
 
 
-WITHOUT_PYTHON = "no usable answer from IMDS"  # what the shell implementation says, with another reason in `problem`
+WITHOUT_PYTHON = "no usable answer from IMDS"  # the shell implementation's reason, with another reason in `problem`
 LOG = "/var/log/azure-provisioning.log"
 
-# The first row that fits is the one that counts.
+# The first row that matches counts.
 ROWS = (
     row(
         "no answer from Azure",
-        "no lease, or no route to 168.63.129.16: `error=` is what the last try met, `network=` what the machine has",
-        "See that a DHCP client is in the image, and started: `azure-provisioning check`",
+        "no lease, or no route to 168.63.129.16: `error=` is the last error, `network=` the machine's network",
+        "Make sure that the image has a DHCP client and starts it: `azure-provisioning check`",
         "`error=`, `network=`",
     ),
     row(
         "connection timeout querying * / connection error querying * / read timeout querying * / "
         "read error querying * / no answer from * / half an answer from *",
-        "the address does not answer, or not to the end (the last two are told without Python)",
-        "Take the firewall of the image, or a route of your own for 169.254.169.254 or 168.63.129.16, out of the way",
+        "the address does not answer, or not completely (the last two come from the shell implementation)",
+        "Remove the firewall rule or route of the image that blocks 169.254.169.254 or 168.63.129.16",
         "`endpoint=`, `error=`",
     ),
     row(
         "http error 401 querying * / http error 403 querying *",
-        "it answers, and refuses: the VM enforces the Metadata Security Protocol. What is missing is the proxy agent "
-        "that signs the requests, and not waagent; `ProvisionGuestProxyAgent=true` is there where the DVD announces it",
+        "it refuses the request: the VM enforces the Metadata Security Protocol. The proxy agent that signs requests "
+        "is missing, not waagent; `ProvisionGuestProxyAgent=true` means that the DVD announces it",
         "Create the VM without the Metadata Security Protocol (`--enable-proxy-agent false`), or put the proxy agent "
         "(GuestProxyAgent) into the image",
         "`ProvisionGuestProxyAgent=`",
     ),
     row(
         "http error 400 querying * / http error 404 querying * / http error 410 querying *",
-        "it answers, and does not know what is asked for: another cloud, or a VM that Azure has not finished to set up",
-        "See that the options `imds` and `wireserver` name this cloud's addresses; else redeploy the VM "
-        "(`az vm redeploy`), which gives it another host",
+        "it does not know the request: another cloud, or a VM that Azure has not finished setting up",
+        "Make sure that the options `imds` and `wireserver` name this cloud's addresses; else redeploy the VM "
+        "(`az vm redeploy`), which moves it to another host",
     ),
     row(
         "http error * querying *",
-        "it answers, and cannot do it now",
-        "Restart the VM later. If it stays so, redeploy it (`az vm redeploy`), which gives it another host",
+        "it cannot answer the request now",
+        "Restart the VM later, or redeploy it (`az vm redeploy`), which moves it to another host",
     ),
     row(
         "error parsing IMDS metadata / unusable answer from * / unusable goal state",
-        "something else answers there: `answer=` is what came",
-        "Take the proxy or captive portal that is in between out of the way",
+        "something else answers there: `answer=` shows it",
+        "Remove the proxy or captive portal in between",
         "`problem=`, `answer=`",
     ),
     row(
         "error parsing ovf-env.xml / unexpected metadata parsing ovf-env.xml: *",
         "the DVD is damaged",
-        "Create the VM anew",
+        "Create the VM again",
     ),
     row(
         "failure to read customData while hasCustomData=true",
-        "no DVD, a kernel that cannot read it, or customData that is no base64: the log says which",
-        "See that the image's kernel has `udf` and `iso9660` (`azure-provisioning check`), and create the VM anew; or "
-        "set `custom_data = no`",
+        "no DVD, a kernel that cannot read it, or customData that is not base64: the log says which",
+        "Make sure that the image's kernel has `udf` and `iso9660` (`azure-provisioning check`), and create the VM "
+        "again; or set `custom_data = no`",
     ),
     row(
         "failure to lock file / file is locked",
         "another program holds the file at `path=`",
-        "Find out which program of the image does: it runs at the same time",
+        "Find the program of the image that runs at the same time",
         "`path=`",
     ),
     row(
@@ -103,7 +103,7 @@ ROWS = (
     row(
         "the running hostname cannot be set",
         "the kernel refused the name",
-        "See that this runs as root, and not in a container",
+        "Run it as root, and not in a container",
         "`error=`",
     ),
     row(
@@ -119,12 +119,12 @@ ROWS = (
         "`path=`",
     ),
     row(
-        "the account cannot be made / the account is not there after it was made / the account is still locked / "
+        "the account cannot be made / the account does not exist after it was created / the account is still locked / "
         "no uid is free / no accounts file / no shell / the account's group is missing, and its name is taken / "
         "there is no such account",
-        "no tool could make the account, and the files could not be edited: the details say what each said",
-        "Mend `/etc/passwd`, `group`, `shadow` or `login.defs` of the image, or the tool that is named; or bake the "
-        "account in and set `account = no`",
+        "no tool could make the account, and the files could not be edited: the details have the errors",
+        "Repair `/etc/passwd`, `group`, `shadow` or `login.defs` of the image, or the tool in the details; or add the "
+        "account to the image and set `account = no`",
         "`tried=`",
     ),
     row(
@@ -147,13 +147,13 @@ ROWS = (
     ),
     row(
         "the password cannot be set",
-        "neither `chpasswd` nor an edit of `/etc/shadow` took",
-        "See why in the log; give the VM an SSH key instead",
+        "neither `chpasswd` nor an edit of `/etc/shadow` worked",
+        "See the reason in the log; give the VM an SSH key instead",
     ),
     row(
         "nobody can log in",
-        "each way to log in over SSH is shut, by what the details name; `sshd -T`, `shadow` and the files were asked",
-        "Let the administrator in by the image's configuration: what `key=` or `password=` names keeps everybody out; "
+        "every way to log in over SSH is shut, as the details say; checked with `sshd -T`, `shadow` and the files",
+        "Change the configuration of the image that `key=` or `password=` names, so that it lets the administrator in; "
         "or set `login = warn`",
         "`key=`, `password=`",
         "key",
@@ -163,8 +163,8 @@ ROWS = (
     ),
     row(
         "sshd reads no key file / sshd's key file has no usable path",
-        "`AuthorizedKeysFile` of the image's sshd leads nowhere",
-        "Take the line out of `sshd_config`; or set `ssh_keys = no`, where a command (`AuthorizedKeysCommand`) has "
+        "`AuthorizedKeysFile` of the image's sshd names no usable file",
+        "Remove the line from `sshd_config`; or set `ssh_keys = no` if a command (`AuthorizedKeysCommand`) has "
         "the keys",
         "`authorizedkeysfile=`",
     ),
@@ -172,31 +172,31 @@ ROWS = (
         "a symlink is in the way / the ssh keys cannot be added / too many levels of symbolic links / "
         "not a regular file / not a folder / "
         "something is mounted here / file too large / not a path",
-        "what lies at `path=`, or on the way to it, is not what belongs there",
+        "the file at `path=`, or a folder above it, is not what it should be",
         "Remove it from the image",
         "`path=`",
     ),
     row(
         "customData failed / userData failed",
-        "the program that was to be run failed, and is not run again",
-        "Its output is in the log: mend it, and create the VM anew; `azure-provisioning run --force` runs it again",
+        "the program failed, and is not run again",
+        "Its output is in the log: correct it, and create the VM again; `azure-provisioning run --force` runs it again",
         "`code=`",
     ),
     row(
         "* is to be run, but cannot be unpacked",
         "it is gzip, and damaged or too large, or this Python has no zlib",
-        "Give it as it is, without gzip",
+        "Pass it without gzip",
         "`problem=`",
     ),
     row(
         "* is to be run, but does not begin with #!",
-        "no interpreter is named; `it_is=` says what it is instead, where that is known",
+        "no interpreter is named; `it_is=` says what it is instead, if known",
         "Begin it with `#!/bin/sh` or the like, or set the option to `keep`",
         "`it_is=`",
     ),
     row(
         "ready gate failed",
-        "others than root may write to the program, to a folder above it or to where its links lead",
+        "others than root may write to the program, to a folder above it or to the target of a link",
         "`chown root` and `chmod go-w`; `azure-provisioning check` prints the commands",
         "`gate=`, `problem=not run: ...`",
         "problem",
@@ -205,13 +205,13 @@ ROWS = (
         "ready gate failed / too many ready gates",
         "a program in `ready.d` failed, or took too long. Its last line is on the console and in the log, and in no "
         "file that everybody may read",
-        "Mend what it asks for: run it by hand to see that",
+        "Run it by hand to see what it needs, and correct that",
         "`gate=`, `code=`, `error=`",
     ),
     row(
         "command failed / command took too long / command cannot be started / nothing in an image is executed",
         "a tool of the distro: its last line is in the details",
-        "Run it in the image by hand, and mend what it complains of",
+        "Run it by hand in the image, and correct what it reports",
         "`command=`, `output=`",
     ),
     row(
@@ -224,18 +224,18 @@ ROWS = (
         "nobody can log in",
         "without Python: the account is locked or has expired, its keys are not where sshd looks for them, or the VM "
         "has only a password",
-        "Mend the account in the image, or give the VM an SSH key",
+        "Repair the account in the image, or give the VM an SSH key",
         "`problem=`",
     ),
     row(
         "there is no curl, wget or nc",
-        "without Python: nothing here speaks HTTP",
+        "without Python: no HTTP client is installed",
         "Put one of them into the image, or Python 3.6 or newer",
     ),
     row(
-        "the options ask for what takes Python",
-        "the image has none, or too small a one",
-        "Install the distro's full `python3`, or take the option out",
+        "the options need Python",
+        "the image has none, or one that lacks modules",
+        "Install the distro's full `python3`, or remove the option",
         "`option=`",
     ),
     row(
@@ -247,12 +247,12 @@ ROWS = (
     row(
         "this VM is pre-provisioned *",
         "Azure keeps it in a pool, and will make another VM of it",
-        "Wait: nothing is to be done before Azure hands it over",
+        "Wait until Azure hands it over",
     ),
     row(
         "too much work",
-        "a folder or file of the image, at `path=`, is larger than any that works",
-        "Remove what is there from the image",
+        "a folder or file of the image, at `path=`, is too large",
+        "Remove it from the image",
         "`path=`",
     ),
     row(
@@ -265,7 +265,7 @@ ANY = row("*", "a tool or a file of the image is not as it should be", "See the 
 
 
 def find_row(reason: str, details: "Dict[str, str]") -> Row:
-    """The row for an error; ANY if none fits."""
+    """The row for an error; ANY if none matches."""
     if reason == WITHOUT_PYTHON and details.get("problem"):
         inner = find_row(details["problem"].partition(": ")[0], {})
         if inner is not ANY:
@@ -277,7 +277,7 @@ def find_row(reason: str, details: "Dict[str, str]") -> Row:
 
 
 def fits(reason: str, known: str) -> bool:
-    """Is the reason one that is known so? What stands for a `*` is not empty."""
+    """Does the reason match a known one? `*` stands for at least one character."""
     parts = known.split("*")
     if len(parts) == 1:
         return reason == known
@@ -293,10 +293,10 @@ def fits(reason: str, known: str) -> bool:
 
 
 def find_remedy(reason: str, details: "Dict[str, str]") -> str:
-    """What to do about an error, in plain text."""
+    """The remedy for an error, in plain text."""
     return find_row(reason, details).remedy.replace("`", "")
 
 
 def with_remedy(error: "ProvisionError") -> str:
-    """The error for a line on the console: what failed, why, and what to do."""
+    """The error as a line for the console: what failed, why, and what to do."""
     return "%s. %s" % (error, find_remedy(error.reason, error.details))

@@ -1,7 +1,7 @@
-"""What the wings hand one another: plain records, built where the bytes come in, without any dict from outside.
+"""The records that the wings exchange: built where the bytes come in, so that no dict from outside goes further.
 
-They are named tuples of `collections`, here and in every module of a first boot: those of `typing` cost twice as much,
-and loading it 12 million instructions. The types of their fields are for who checks them.
+They are named tuples of `collections`, as in every module of a first boot: those of `typing` cost twice as much, and
+loading it 12 million instructions. The types of the fields are for type checkers.
 """
 
 import binascii
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Secret:
-    """A text that must not be seen: in no log, no argv, no report and no traceback."""
+    """A secret text, which must appear in no log, argv, report or traceback."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -25,7 +25,7 @@ class Secret:
         return "Secret(...)"
 
     def reveal(self) -> str:
-        """The text, for the one place that it is meant for."""
+        """The text, for its one use."""
         return self._text
 
 
@@ -34,25 +34,25 @@ class Instance(
         "Instance", "vm_id computer_name resource_name pool user ssh_keys password_login promises_custom_data user_data"
     )
 ):
-    """What IMDS knows of this VM."""
+    """The facts about this VM from IMDS."""
 
     __slots__ = ()
 
-    vm_id: "Optional[str]"  # lower-case
-    computer_name: str  # what the user typed; empty if there is no profile
-    resource_name: str  # what Azure calls the VM: may be unfit for a host
-    pool: "Optional[str]"  # "" or the kind of pre-provisioning ("Running", "Savable", ...); None: IMDS does not say
+    vm_id: "Optional[str]"  # in lower case
+    computer_name: str  # as the user typed it; empty if there is no profile
+    resource_name: str  # the name of the VM in Azure: may not be valid for a host
+    pool: "Optional[str]"  # "" or the kind of pre-provisioning ("Running", "Savable", ...); None: not in IMDS
     user: str
     ssh_keys: "Tuple[str, ...]"
-    password_login: "Optional[bool]"  # None: IMDS does not say
-    promises_custom_data: bool  # it comes on the DVD
+    password_login: "Optional[bool]"  # None: not in IMDS
+    promises_custom_data: bool  # the DVD should have it
     user_data: "Optional[bytes]"
 
     @classmethod
     def from_json(cls, document: object) -> "Instance":
-        """Pick the fields from the answer of `GET /metadata/instance`; raises BadReply if it is no such answer.
+        """Read the fields from the answer of `GET /metadata/instance`; raises BadReply for another document.
 
-        Every value may be missing or of another type than documented: it then counts as missing.
+        Any value may be missing, or of another type than documented, and then counts as missing.
         """
         compute = section(document, "compute")
         if not compute:
@@ -85,11 +85,11 @@ class Instance(
 class Profile(
     namedtuple("Profile", "names user password ssh_keys password_login custom_data promises_custom_data user_data")
 ):
-    """What this VM is to become: IMDS and the DVD, put together. Whatever is empty or None is left as it is."""
+    """The settings for this VM, from IMDS and the DVD. What is empty or None is left unchanged."""
 
     __slots__ = ()
 
-    names: "Tuple[str, ...]"  # best first, as they came
+    names: "Tuple[str, ...]"  # candidates, best first, unchanged
     user: str
     password: "Optional[Secret]"
     ssh_keys: "Tuple[str, ...]"
@@ -99,11 +99,11 @@ class Profile(
     user_data: "Optional[bytes]"
 
 
-NO_PROFILE = Profile((), "", None, (), None, None, False, None)  # before Azure was asked, or when it need not be
+NO_PROFILE = Profile((), "", None, (), None, None, False, None)  # for steps that need nothing from Azure
 
 
 class GoalState(namedtuple("GoalState", "incarnation container_id instance_id")):
-    """What the WireServer calls this VM, to be quoted in the health report."""
+    """The WireServer's ids of this VM, which the health report quotes."""
 
     __slots__ = ()
 
@@ -113,7 +113,7 @@ class GoalState(namedtuple("GoalState", "incarnation container_id instance_id"))
 
 
 def usable_id(vm_id: str) -> "Optional[str]":
-    """The id in lower case, if it is one that a state file can hold."""
+    """The id in lower case, if a state file can hold it."""
     fit = 0 < len(vm_id) <= 128 and all("!" <= char <= "~" for char in vm_id)
     return vm_id.lower() if fit else None
 
@@ -125,7 +125,7 @@ def section(value: object, key: str) -> "Dict[str, object]":
 
 
 def flag(value: "Dict[str, object]", key: str) -> "Optional[bool]":
-    """The truth under `key`: IMDS writes most of them as strings. None if there is none."""
+    """The boolean under `key`, which IMDS mostly writes as a string. None if there is none."""
     found = value.get(key)
     if isinstance(found, str):
         return {"true": True, "false": False}.get(found.strip().lower())
@@ -133,7 +133,7 @@ def flag(value: "Dict[str, object]", key: str) -> "Optional[bool]":
 
 
 def decode(encoded: str) -> "Optional[bytes]":
-    """The bytes of a base64 text, which may be broken into lines; None if there are none, or it is no base64."""
+    """The bytes of a base64 text, which may have line breaks; None if it is empty or not base64."""
     joined = "".join(encoded.split())
     if len(joined) % 4 or not re.match(r"[A-Za-z0-9+/]*={0,2}\Z", joined):
         return None
@@ -143,7 +143,7 @@ def decode(encoded: str) -> "Optional[bytes]":
 def text(value: "Dict[str, object]", key: str) -> str:
     """The stripped string under `key` of a JSON object; empty if there is none.
 
-    JSON can write half of a character, which no file and no terminal takes: there is a `?` in its place.
+    Half of a surrogate pair, which JSON can contain but files and terminals cannot, becomes `?`.
     """
     found = value.get(key)
     return found.strip().encode("utf-8", "replace").decode("utf-8") if isinstance(found, str) else ""

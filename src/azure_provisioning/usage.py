@@ -1,6 +1,6 @@
-"""What the command line may say: one table, from which `--help`, the man page and the shell's completion are made.
+"""The command line: one table, from which `--help`, the man page and the shell completion are generated.
 
-The texts are our own and not argparse's, whose form is another in each Python.
+The texts are our own, not argparse's, which differ between Pythons.
 """
 
 import argparse
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROGRAM = "azure-provisioning"
 ABOUT = "Brings a Linux VM up on Azure without an agent."
 WIDTH = 79  # columns of the help
-TOPICS = ("options", "reasons", "checks", "files", "status")  # of `help`, beside the verbs
+TOPICS = ("options", "reasons", "checks", "files", "status")  # of `help`, besides the verbs
 
 
 class Option(NamedTuple):
@@ -27,26 +27,26 @@ class Option(NamedTuple):
 
     name: str  # "--root"
     says: str
-    value: str = ""  # what it takes: "DIR"; empty for a switch
+    value: str = ""  # the name of its value: "DIR"; empty for a switch
     default: str = ""
-    words: Tuple[str, ...] = ()  # the only values that it takes, if they are few
+    words: Tuple[str, ...] = ()  # the allowed values, if they are few
     needed: bool = False
     repeated: bool = False
 
     @property
     def head(self) -> str:
-        """As one says it: `--root DIR`."""
+        """The option with its value: `--root DIR`."""
         return "%s %s" % (self.name, self.value) if self.value else self.name
 
 
 class Verb(NamedTuple):
-    """One row of the table; the function that does it is in `cli.VERBS`, under the first word of `name`."""
+    """One row of the table; `cli.VERBS` has its function, under the first word of `name`."""
 
-    name: str  # "install", or "report ready" for the one of several that `report` can do
-    says: str  # a line: what it is for
+    name: str  # "install"; "report ready" for one of several forms of `report`
+    says: str  # the description, on one line
     options: Tuple[Option, ...]
-    examples: Tuple[Tuple[str, str], ...]  # (what is said after the program's name, what that does)
-    words: Tuple[str, ...] = ()  # what else it takes: any number of it
+    examples: Tuple[Tuple[str, str], ...]  # (the arguments, their effect)
+    words: Tuple[str, ...] = ()  # the names of other arguments, any number of each
 
 
 ROOT = Option("--root", "work on the image that is mounted at DIR; nothing in it is executed", "DIR", "/")
@@ -59,9 +59,9 @@ VERBS = (
         "what the boot hook calls: set this VM up, report Ready, leave the boot",
         (
             Option("--detach", "return after the local part; a child waits for Azure"),
-            Option("--force", "although not on Azure, although already done"),
+            Option("--force", "run even if this is not Azure, or the VM is set up already"),
         ),
-        (("run", "at a boot; on another machine than a VM on Azure it does nothing"),),
+        (("run", "at a boot; it does nothing outside Azure"),),
     ),
     Verb(
         "install",
@@ -69,69 +69,69 @@ VERBS = (
         (
             ROOT,
             Option("--prefix", "the file goes to PREFIX/sbin", "PREFIX", "/usr/local"),
-            Option("--init", "the init system, if the one that is found is wrong", "NAME", words=NAMES),
+            Option("--init", "the init system, if the detected one is wrong", "NAME", words=NAMES),
             Option("--every-boot", "keep the hook: images of this VM work at once"),
             Option("--python", "the interpreter's path inside DIR", "PATH"),
         ),
         (
-            ("install", "on the machine that becomes the image: its next boot uses it up"),
-            ("install --root /mnt/image", "from outside, into an image that is mounted there"),
+            ("install", "on the machine that becomes the image: its next boot is the first boot"),
+            ("install --root /mnt/image", "into an image that is mounted there"),
         ),
     ),
     Verb(
         "uninstall",
-        "take out what install put in; options and log stay",
+        "remove what install added; options and log stay",
         (ROOT,),
         (("uninstall --root /mnt/image", "the image is as it was before install"),),
     ),
     Verb(
         "generalize",
-        "make the machine an image: forget who it was, and have its next boot set the next VM up",
+        "turn the machine into an image: remove its identity, and make the next boot a first boot",
         (
             ROOT,
             Option("--user", "also remove this account, with its home", "NAME", repeated=True),
-            Option("--remove-agent", "also take out other agents, such as waagent and cloud-init"),
-            Option("--poweroff", "then switch the machine off at once, before anything is written anew"),
+            Option("--remove-agent", "also remove other agents, such as waagent and cloud-init"),
+            Option("--poweroff", "then switch the machine off at once, before anything is written again"),
             Option("--dry-run", "only show what would be done"),
             Option("--yes", "do not ask"),
         ),
         (
             ("generalize", "shows what it will do, and asks; without a terminal it only shows"),
-            ("generalize --user ann --poweroff", "on the machine itself, by ann, whom it then knows no more"),
-            ("generalize --root /mnt/image --user ann --yes", "from outside, and without a question"),
+            ("generalize --user ann --poweroff", "on the machine itself, as ann, whose account is removed"),
+            ("generalize --root /mnt/image --user ann --yes", "on a mounted image, without asking"),
         ),
     ),
     Verb(
         "check",
-        "tell whether a VM from this image would come up, and what is missing",
+        "report whether a VM from this image would come up, and what is missing",
         (ROOT, Option("--all", "also list what is fine"), Option("--json", "for scripts")),
         (("check --root /mnt/image", "each problem, with its remedy; exit code 1 if it would not"),),
     ),
     Verb(
         "rehearse",
-        "show a first boot before there is one, with an Azure inside this command",
+        "rehearse a first boot, with an Azure inside this command",
         (
-            Option("--root", "of the image at DIR, which is only read; else of a small one of its own", "DIR"),
-            Option("--fault", "trouble; `list` prints the names", "NAME", repeated=True),
+            Option("--root", "the image at DIR, which is only read; without it, a small built-in one", "DIR"),
+            Option("--fault", "a fault; `list` prints the names", "NAME", repeated=True),
             Option("--user", "the administrator's name", "NAME"),
-            Option("--ssh-key", "the administrator's public keys, one a line", "FILE", repeated=True),
+            Option("--ssh-key", "the administrator's public keys, one on each line", "FILE", repeated=True),
             Option("--password-login", "a VM that is created with a password"),
             Option("--computer-name", "the VM's name", "NAME"),
             Option("--custom-data", "customData, as `az vm create` takes it", "FILE"),
             Option("--user-data", "userData, likewise", "FILE"),
-            Option("--dvd", "an ovf-env.xml: all that the provisioning DVD has", "FILE"),
+            Option("--dvd", "an ovf-env.xml: the content of the provisioning DVD", "FILE"),
             Option("--no-diff", "do not show what would change"),
             Option("--diff", "write what would change into FILE", "FILE"),
             SVG,
         ),
         (
-            ("rehearse --root /mnt/image", "what Azure would be asked, and what would change in the image"),
-            ("rehearse --fault imds-silent --fault report-stale", "with trouble"),
+            ("rehearse --root /mnt/image", "the requests to Azure, and what would change in the image"),
+            ("rehearse --fault imds-silent --fault report-stale", "with faults"),
         ),
     ),
     Verb(
         "status",
-        "what is known of this machine",
+        "show the state of this machine",
         (
             ROOT,
             Option("--json", "for scripts"),
@@ -142,19 +142,19 @@ VERBS = (
     ),
     Verb(
         "collect",
-        "put what a bug report needs into one file: log, state, options, hook, findings; no secret",
-        (ROOT, Option("--output", "the file; it is made for you alone", "FILE", "azure-provisioning-report.txt")),
-        (("collect --root /mnt/disk", "of a VM that failed, from the disk of it"),),
+        "collect the data for a bug report in one file: log, state, options, hook, findings; no secret",
+        (ROOT, Option("--output", "the file, which only you may read", "FILE", "azure-provisioning-report.txt")),
+        (("collect --root /mnt/disk", "from the disk of a VM that failed"),),
     ),
     Verb(
         "report ready",
-        "only the report: this VM is ready; remembered",
+        "only report that this VM is ready, and record it",
         (),
         (("report ready", "if you set the machine up by other means"),),
     ),
     Verb(
         "report failure",
-        "only the report: provisioning failed",
+        "only report that provisioning failed",
         (Option("--reason", "what the portal shows", "TEXT", needed=True),),
         (("report failure --reason 'no licence'", "the creation of the VM fails, with these words"),),
     ),
@@ -170,7 +170,7 @@ VERBS = (
 
 QUIET = ("-q, --quiet", "only warnings and errors on stderr")
 VERBOSE = ("-v, --verbose", "all findings, and the time before each line")
-# What there is without a verb, and after one.
+# The options without a verb, and after one.
 COMMON = (
     (
         ("-h, --help", "this text; after a verb: more about it"),
@@ -191,7 +191,7 @@ EXITS = (
 
 
 def parse(argv: List[str]) -> argparse.Namespace:
-    """The arguments; `verb` says which function takes them. Exits with 2 for a usage error."""
+    """The parsed arguments; `verb` selects the function. Exits with 2 for a usage error."""
     top = parser()
     firsts = list(dict.fromkeys(verb.name.partition(" ")[0] for verb in VERBS))
     known = [name for names, _ in COMMON[0] for name in names.split(", ")]
@@ -208,7 +208,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
 
 
 def explain_rest(verb: Verb, text: str) -> str:
-    """Why an argument is not understood, and what was meant."""
+    """Why an argument is not valid, with a suggestion."""
     if text.startswith("-"):
         options = [option.name for option in verb.options] + ["--help", "--quiet", "--verbose"]
         return "%s has no option %s%s" % (verb.name, text, nearest(text.partition("=")[0], options))
@@ -218,7 +218,7 @@ def explain_rest(verb: Verb, text: str) -> str:
 
 
 def nearest(text: str, known: List[str]) -> str:
-    """`; did you mean X?` for a word that is like one of those that are known; else nothing."""
+    """`; did you mean X?` for a word that is similar to a known one; else empty."""
     from difflib import get_close_matches
 
     found = get_close_matches(text, known, 1)
@@ -226,13 +226,13 @@ def nearest(text: str, known: List[str]) -> str:
 
 
 class Whole(argparse.ArgumentParser):
-    """A parser that takes no abbreviated option: a later option could give it another meaning."""
+    """A parser without abbreviated options: a later release could give an abbreviation another meaning."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> "NoReturn":
-        """As ever: usage and message on stderr, exit code 2. The message may quote an argument."""
+        """As in argparse: usage and message on stderr, exit code 2. The message may quote an argument."""
         super().error(printable(message))
 
     def format_help(self) -> str:
@@ -240,17 +240,17 @@ class Whole(argparse.ArgumentParser):
         return help_text(self.prog[len(PROGRAM) + 1 :])
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """What stdout does not take is found when it is flushed, at the end; what stderr does not take is lost."""
+        """Ignore write errors: those of stdout are found at the final flush, those of stderr cannot be reported."""
         with suppress(OSError):
             (file or sys.stderr).write(message)
 
     def format_usage(self) -> str:
-        """What is said before an error."""
+        """The usage before an error message."""
         return synopsis(self.prog[len(PROGRAM) + 1 :])
 
 
 def parser() -> Whole:
-    """One sub-command a verb."""
+    """The parser, with a sub-command for each verb."""
     top = Whole(prog=PROGRAM)
     top.add_argument("-V", "--version", action="version", version=version())
     add_common(top, False)
@@ -272,18 +272,18 @@ def parser() -> Whole:
 
 
 def add_common(parser: argparse.ArgumentParser, default: object) -> None:
-    """Have a parser take what there is everywhere. One for a verb leaves alone what was said before the verb."""
+    """Add the common options. The parser of a verb keeps the values given before the verb."""
     parser.add_argument("-q", "--quiet", action="store_true", default=default)
     parser.add_argument("-v", "--verbose", action="store_true", default=default)
 
 
 def version() -> str:
-    """The line of `version`."""
+    """The line that `version` prints."""
     return "%s %s" % (PROGRAM, __version__)
 
 
 def add(inner: argparse.ArgumentParser, option: Option) -> None:
-    """Have a verb take an option."""
+    """Add an option of a verb."""
     if not option.value:
         inner.add_argument(option.name, action="store_true")
     elif option.repeated:
@@ -295,7 +295,7 @@ def add(inner: argparse.ArgumentParser, option: Option) -> None:
 
 
 def word(text: str) -> str:
-    """What an option is given. An empty one is mostly a variable of a script that is not set, and no answer."""
+    """The value of an option. An empty one is refused: it is mostly an unset variable in a script."""
     if not text.strip():
         raise argparse.ArgumentTypeError("expected one argument, and it is empty")
     if "\0" in text:
@@ -307,12 +307,12 @@ def word(text: str) -> str:
 
 
 def chosen(words: str) -> List[Verb]:
-    """The verbs that a command line which begins with `words` may mean; all of them for none."""
+    """The verbs that match a command line beginning with `words`; all of them if it is empty."""
     return [verb for verb in VERBS if not words or (verb.name + " ").startswith(words + " ")]
 
 
 def synopsis(words: str) -> str:
-    """The `usage:` lines of what begins with `words`."""
+    """The `usage:` lines for `words`."""
     if not words:
         return "usage: %s VERB [OPTION...]\n" % PROGRAM
     lines: List[str] = []
@@ -324,13 +324,13 @@ def synopsis(words: str) -> str:
 
 
 def spell(option: Option) -> str:
-    """An option as a synopsis has it: `[--root DIR]`."""
+    """An option in a synopsis: `[--root DIR]`."""
     text = option.head if option.needed else "[%s]" % option.head
     return text + "..." if option.repeated else text
 
 
 def wrap(lead: str, words: List[str], indent: int) -> List[str]:
-    """The words after `lead`, in lines that are not too long; none is broken in two."""
+    """The words after `lead`, in lines of limited width; no word is broken."""
     lines = [lead]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > WIDTH:
@@ -340,7 +340,7 @@ def wrap(lead: str, words: List[str], indent: int) -> List[str]:
 
 
 def help_text(words: str) -> str:
-    """What `--help` prints after `words`."""
+    """The text that `--help` prints after `words`."""
     verbs = chosen(words)
     parts = [synopsis(words)]
     if len(verbs) == 1:
@@ -358,12 +358,12 @@ def help_text(words: str) -> str:
 
 
 def sentence(says: str) -> str:
-    """A line of the table, where it stands alone."""
+    """A description as a sentence of its own."""
     return says[0].upper() + says[1:] + "."
 
 
 def explain(option: Option) -> str:
-    """What an option is for, and what it may be."""
+    """The description of an option, with its values."""
     text = option.says
     if option.words:
         text += "; one of: " + " ".join(option.words)

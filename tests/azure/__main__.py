@@ -1,4 +1,4 @@
-"""`python3 -m tests.azure GROUP`: tries our file on VMs in Azure itself, in a group that it makes and removes."""
+"""`python3 -m tests.azure GROUP`: tests our file on VMs in Azure itself, in a group that it creates and removes."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ _started = time.monotonic()
 
 
 def main() -> int:
-    """0: everything passed. 1: something did not, or is missing; the group is gone all the same. 2: usage error."""
+    """0: everything passed. 1: something failed or is missing; the group is removed in any case. 2: usage error."""
     options = _options()
     end_on_signals()
     wanted = [name for name in NAMES if name in (options.image or NAMES)]
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _try(options: argparse.Namespace, wanted: List[str], scratch: Path, tried: List[Tried]) -> None:
-    """Make the images, then a group, and try them in it. The group is gone when this returns or raises."""
+    """Make the images, then a group, and test them in it. The group is gone when this returns or raises."""
     az = Az(options.logs / "az.log")
     group = Group(az, options.group, options.location)
     try:
@@ -82,7 +82,7 @@ def say(line: str) -> None:
 
 
 def _missing(built: List[str], program: Path) -> List[str]:
-    """What is missing, a line each, with what to do about it."""
+    """What is missing, one on each line, with a remedy."""
     lines = []
     if shutil.which("az") is None:
         lines.append("the command `az` is missing: install the Azure CLI, then: az login")

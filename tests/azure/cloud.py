@@ -1,4 +1,4 @@
-"""The `az` command: what is asked of it, and what it answers."""
+"""The `az` command: its calls and its answers."""
 
 import json
 import re
@@ -16,17 +16,17 @@ NAME = r"[A-Za-z][A-Za-z0-9-]{1,38}[A-Za-z0-9]"  # of a group; Azure would take 
 
 
 class Failed(Exception):
-    """What Azure or its command refused: one line."""
+    """An error from Azure or its command: one line."""
 
 
 class Az:
-    """Runs `az`, and keeps what was asked and answered in a log. No argument of it is ever a secret."""
+    """Runs `az`, and logs its calls and answers. Its arguments never contain a secret."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
 
     def ask(self, *words: str, seconds: float = LONGEST) -> object:
-        """What it answered, as JSON; None if it said nothing. Raises Failed."""
+        """The answer as JSON; None if it is empty. Raises Failed."""
         text = self.text(*words, "--output", "json", seconds=seconds).strip()
         try:
             return json.loads(text) if text else None
@@ -34,7 +34,7 @@ class Az:
             raise Failed("az %s: the answer is no JSON: %.80r" % (_verb(words), text))
 
     def text(self, *words: str, seconds: float = LONGEST) -> str:
-        """What it printed. Raises Failed with its last line of complaint."""
+        """The output. Raises Failed with its last error line."""
         argv = ["az", *words, "--only-show-errors"]
         self.note("$ " + " ".join(argv))
         started = time.monotonic()
@@ -65,7 +65,7 @@ class Az:
 
 
 class Group:
-    """A resource group of our own: made on entry, and gone after it. A context manager."""
+    """A resource group of our own: created on entry, and removed after it. A context manager."""
 
     def __init__(self, az: Az, name: str, location: str) -> None:
         self.az = az
@@ -90,7 +90,7 @@ class Group:
         self.remove()
 
     def remove(self) -> None:
-        """Remove it if it is there, and ask whether it is gone. Raises Failed if it is not known to be."""
+        """Remove it if it exists, and check that it is gone. Raises Failed if that cannot be confirmed."""
         if not self.made:
             return
         ignore_signals()  # also for az, which would be ended by the terminal's Ctrl-C
@@ -112,16 +112,16 @@ class Group:
         )
 
     def ask(self, *words: str) -> object:
-        """Ask about something in the group."""
+        """Query something in the group."""
         return self.az.ask(*words, "--resource-group", self.name)
 
     def text(self, *words: str) -> str:
-        """The same, for what is not JSON."""
+        """The same, for output that is not JSON."""
         return self.az.text(*words, "--resource-group", self.name)
 
 
 def end_on_signals() -> None:
-    """Have the first signal that asks for an end raise SystemExit, and ignore those that follow."""
+    """Make the first ending signal raise SystemExit, and ignore later ones."""
 
     def end(number: int, _frame: object) -> None:
         ignore_signals()
@@ -132,13 +132,13 @@ def end_on_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """Nothing that asks for an end is heard any more."""
+    """Ignore all ending signals from now on."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 
 
 def field(answer: object, name: str) -> str:
-    """A text in an answer. Raises Failed if it is not there."""
+    """A text in an answer. Raises Failed if it is missing."""
     value = answer.get(name) if isinstance(answer, dict) else None
     if not isinstance(value, str) or not value:
         raise Failed("az: no %s in the answer" % name)
@@ -146,7 +146,7 @@ def field(answer: object, name: str) -> str:
 
 
 def is_name(text: str, pattern: str = NAME) -> bool:
-    """Is it a name of that kind, all of it?"""
+    """Is the whole text a valid name of that kind?"""
     return re.fullmatch(pattern, text) is not None
 
 

@@ -1,4 +1,4 @@
-"""What is tried with one image: VMs by key, by password and of a captured VM; each is judged from outside."""
+"""The tests of one image: VMs with a key, with a password, and of a captured VM; each is judged from outside."""
 
 import json
 import re
@@ -53,7 +53,7 @@ class Trial:
         self.sessions: Dict[str, Callable[[str], str]] = {}  # a VM's name to what runs a command in it
 
     def play(self, name: str, vhd: Path) -> None:
-        """Everything with one image. What fails is a row, and what depends on it is left out."""
+        """All tests of one image. A failure is a row, and what depends on it is skipped."""
         image = self.note(name, "image", lambda: self.upload(name, vhd))
         if image is None:
             return
@@ -66,7 +66,7 @@ class Trial:
             self.note(name, "captured", lambda: self.start("%s-captured" % name, captured, known))
 
     def note(self, image: str, what: str, act: Callable[[], str]) -> Optional[str]:
-        """Do it, and add a row; None if it failed."""
+        """Run it, and add a row; None if it failed."""
         started = time.monotonic()
         self.say("%s: %s" % (image, what))
         answer, verdict, why = None, "ok", ""
@@ -78,7 +78,7 @@ class Trial:
         return answer
 
     def upload(self, name: str, vhd: Path) -> str:
-        """The id of an image that is made of a VHD, which is uploaded as a page blob."""
+        """The id of an image made from a VHD, which is uploaded as a page blob."""
         if not self.account:
             account = "azprov" + secrets.token_hex(8)  # such names are everybody's
             words = [
@@ -109,7 +109,7 @@ class Trial:
         return field(self.group.ask("image", "create", *words, "--source", url), "id")
 
     def start(self, name: str, image: str, known: Set[str], password: bool = False) -> str:
-        """Make a VM, log in, and look at what Azure says about it; returns its address."""
+        """Make a VM, log in, and check what Azure reports about it; returns its address."""
         folder = self.scratch / name
         folder.mkdir()
         words = ["--name", name, "--image", image, "--location", self.group.location, "--size", self.size]
@@ -162,7 +162,7 @@ class Trial:
         return login.address
 
     def look_at_state(self, name: str) -> None:
-        """What the portal shows. Raises Failed unless Azure takes the VM for provisioned."""
+        """The state in the portal. Raises Failed unless Azure shows the VM as provisioned."""
         view = self.group.ask("vm", "get-instance-view", "--name", name)
         try:
             assert isinstance(view, dict)
@@ -173,7 +173,8 @@ class Trial:
             raise Failed("the portal shows %s" % ", ".join(sorted(codes)))
 
     def look_at_log(self, name: str, tries: int) -> str:
-        """The serial console, from boot diagnostics; waits until it says how the boot ended. Empty if there is none."""
+        """The serial console, from boot diagnostics; waits until it shows how the boot ended. Empty if there is
+        none."""
         log = ""
         for number in range(tries):
             if number:
@@ -190,7 +191,7 @@ class Trial:
         return log
 
     def boot_log(self, name: str) -> Path:
-        """Where the serial console of a VM is kept."""
+        """The address of a VM's serial console log."""
         return self.logs / (name + ".log")
 
     def capture(self, name: str) -> str:

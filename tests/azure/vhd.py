@@ -1,4 +1,4 @@
-"""The images that are tried: made by the boot lab, but finished as an image for Azure is."""
+"""The images under test: built by the boot lab, but finished like an image for Azure."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ TOOLS = ("fdisk", "e2fsprogs")  # grow the disk
 
 
 def make(name: str, program: Path, mirror: str, scratch: Path, say: Callable[[str], None]) -> Path:
-    """A fixed VHD of an image in which the program is installed. Raises Failed."""
+    """A fixed VHD of an image with the program installed. Raises Failed."""
     image = table(mirror)[name]
     folder = scratch / (name + ".image")
     folder.mkdir()
@@ -76,7 +76,7 @@ def table(mirror: str) -> Dict[str, Image]:
 
 
 def missing() -> List[str]:
-    """What this machine lacks to make them, a line each."""
+    """What this machine lacks to build them, one on each line."""
     os.environ["PATH"] = needs.PATH
     lines = [] if os.geteuid() == 0 else ["root is needed to make the trees: run it with sudo, or give it --vhd"]
     packages = sorted({package for tool, package in NEEDED.items() if shutil.which(tool) is None})

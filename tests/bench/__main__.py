@@ -1,4 +1,4 @@
-"""``python3 -m tests.bench``: what one provisioning costs, ours against three peers, as a table of ratios."""
+"""``python3 -m tests.bench``: the cost of one provisioning, ours against three peers, as a table of ratios."""
 
 import argparse
 import os
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def show(measured: Dict[str, List[Pass]], booted: Dict[str, List[Booted]], size: Dict[str, int]) -> None:
-    """Print the table: ours, for what the origin does too, and each other figure also as a multiple of that."""
+    """Print the table: ours, for what the origin does too, and every other figure also as a multiple of that."""
     names = list(measured)
     print("\n%-46s" % "" + "".join("%22s" % name for name in names))
     for title, field in (

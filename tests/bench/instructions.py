@@ -55,7 +55,7 @@ GOALS = {SOURCE: 450, COMPILED: 170, SETTLED: 60}  # millions, of a Python 3.11 
 
 
 def missing() -> List[str]:
-    """What is missing here, a line each."""
+    """What is missing on this machine, one on each line."""
     lines = [] if os.geteuid() == 0 else ["root is needed (namespaces): run it with sudo"]
     packages = sorted({package for tool, package in NEEDED.items() if shutil.which(tool) is None})
     if packages:
@@ -64,7 +64,7 @@ def missing() -> List[str]:
 
 
 def measure(program: Path) -> Dict[str, int]:
-    """The instructions of each of the boots, and of what they are compared with."""
+    """The instructions of each boot, and of what they are compared with."""
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-bench-") as scratch:
         argv = ["unshare", *SPACES, sys.executable, "-m", "tests.bench.instructions", scratch, str(program)]
         done = subprocess.run(argv, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
@@ -73,7 +73,7 @@ def measure(program: Path) -> Dict[str, int]:
 
 
 def show(found: Dict[str, int]) -> None:
-    """A row each, in millions, with the goal that the project has set itself."""
+    """A row for each, in millions, with the project's own goal."""
     print("\n%-28s%16s%10s" % ("instructions, millions", "Python " + sys.version.split()[0], "goal"))
     for name, count in found.items():
         print("%-28s%16.1f%10s" % (name, count / 1e6, GOALS.get(name, "")))
@@ -83,7 +83,7 @@ def show(found: Dict[str, int]) -> None:
 
 
 class RoomAzure(FakeAzure):
-    """The Azure of the rehearsal, where the real one is."""
+    """The Azure of the rehearsal, at Azure's addresses."""
 
     def __init__(self) -> None:
         Platform.__init__(self)
@@ -91,7 +91,7 @@ class RoomAzure(FakeAzure):
 
 
 class Room:
-    """A machine that runs nothing but what is counted."""
+    """A machine that only runs what is counted."""
 
     def __init__(self, scratch: str, program: str) -> None:
         if [name for _, name in socket.if_nameindex()] != ["lo"]:
@@ -113,7 +113,7 @@ class Room:
         shutil.copy(str(Path(__file__).parent / "origin.py"), scratch + "/origin.py")
 
     def borrow(self, path: str) -> None:
-        """Have what this machine has at a path, to be read."""
+        """Make a file of this machine readable at the same path."""
         place = self.root + path
         os.makedirs(os.path.dirname(place), exist_ok=True)
         if os.path.islink(path):
@@ -126,7 +126,7 @@ class Room:
             shutil.copy(path, place)
 
     def fresh(self, shell: str = "") -> None:
-        """The image as it was, with us in it; `shell` is what is done to it after that."""
+        """The original image, with us in it; `shell` then runs on it."""
         socket.sethostname("image")
         shutil.rmtree(self.root + "/var/lib/azure-provisioning", ignore_errors=True)
         for path, text in FILES.items():
@@ -138,7 +138,7 @@ class Room:
         self.run(["/bin/sh", "-e", "-c", shell])
 
     def run(self, argv: Sequence[str]) -> str:
-        """Run a program in the room; what it printed. It must succeed."""
+        """Run a program in the room; returns its output. It must succeed."""
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
@@ -153,12 +153,12 @@ class Room:
         return printed
 
     def enter(self) -> None:
-        """Become the room's."""
+        """Enter the room's namespaces."""
         os.chroot(self.root)
         os.chdir("/")
 
     def count(self, *argv: str) -> int:
-        """The instructions of a program and of all that it starts."""
+        """The instructions of a program and of everything that it starts."""
         told = self.run([*COUNTER, *argv])
         counts = [int(number) for number in re.findall(r"^==\d+== Collected : (\d+)$", told, re.M)]
         if not counts:
@@ -186,7 +186,7 @@ def work(scratch: str, program: str) -> Dict[str, int]:
 
 
 def must(*argv: str) -> None:
-    """Run a program of this machine, which has to succeed."""
+    """Run a program of this machine, which must succeed."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit("%s failed: %s" % (" ".join(argv), done.stdout.decode("utf-8", "replace")))

@@ -1,4 +1,4 @@
-"""Who is compared: how each is set up in the common image, and what one pass of it is."""
+"""The peers: how each is set up in the common image, and what one pass of it is."""
 
 import shutil
 from pathlib import Path
@@ -138,7 +138,7 @@ PEERS = (
 
 
 def furnish(tree: Path, program: Path) -> None:
-    """Put into a copy of the common tree what the passes need: the meter, the origin's script and its unit, and us."""
+    """Put what the passes need into a copy of the common tree: the meter, the origin's script and its unit, and us."""
     here = Path(__file__).parent
     for name, target in (("meter.py", "usr/local/sbin/bench-meter.py"), ("origin.py", "usr/local/origin.py")):
         (tree / target).write_bytes((here / name).read_bytes())

@@ -1,4 +1,4 @@
-"""The measurements: passes in one running machine, and boots of a disk on which one peer is enabled."""
+"""The measurements: passes in one running machine, and boots of a disk with one peer enabled."""
 
 import re
 import shutil
@@ -31,19 +31,19 @@ class Pass(NamedTuple):
 
 
 class Booted(NamedTuple):
-    """One pair of boots: from power-on to Ready, and the user space's boot time of the second boot, in seconds."""
+    """Two boots: seconds from power-on to Ready, and of user space in the second boot."""
 
     ready: Optional[float]
     second: float
 
 
 class BenchDisks(Disks):
-    """The common image with one peer enabled, or nobody."""
+    """The common image with one peer enabled, or none."""
 
     VARIANTS = {NOBODY: None, **{peer.name: None for peer in PEERS}}
 
     def pristine(self, variant: str) -> Path:
-        """The disk with this peer enabled; with nobody enabled all are there, ours installed but out of the boot."""
+        """The disk with this peer enabled; or with all installed and none enabled."""
         made = self.folder / (variant + ".img")
         if not made.exists():
             tree = self.folder / (variant + ".tree")
@@ -60,7 +60,7 @@ class BenchDisks(Disks):
 
 
 def passes(disks: Disks, logs: Path, rounds: int, say: Callable[[str], None]) -> Dict[str, List[Pass]]:
-    """Every peer's pass, in turns, so that what disturbs one round disturbs all of them alike."""
+    """Every peer's pass, in turns, so that a disturbance affects all of them alike."""
     found: Dict[str, List[Pass]] = {peer.name: [] for peer in PEERS}
     machine = vm(1, generation=2)
     with Scene(disks, logs, NOBODY) as scene, scene.boot(machine, media=True) as boot:
@@ -91,7 +91,7 @@ def _pass(boot: Boot, peer: Peer) -> Pass:
 
 
 def boots(disks: Disks, logs: Path, variant: str) -> Booted:
-    """A first boot and a second boot of a disk on which this peer, or nobody, is enabled."""
+    """A first boot and a second boot of a disk with this peer, or none, enabled."""
     machine = vm(2, generation=2)
     ready = None
     with Scene(disks, logs, variant) as scene:
@@ -108,7 +108,7 @@ def boots(disks: Disks, logs: Path, variant: str) -> Booted:
 
 
 def _started(boot: Boot) -> float:
-    """Seconds that user space took to start, as systemd counts them; waits until it is all started."""
+    """The start time of user space in seconds, by systemd; waits until everything has started."""
     boot.machine.ask("systemctl is-system-running --wait", FAR)
     text = boot.machine.ask("systemd-analyze time", FAR)
     match = re.search(r"\+ (?:(\d+)min )?([\d.]+)(m?)s \(userspace\)", text)

@@ -1,4 +1,4 @@
-"""Bytes that a peer puts on the disk, with what it depends on and the image would not have otherwise."""
+"""The bytes that a peer adds to the disk, with dependencies that the image would not have otherwise."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, NamedTuple, Set
 
 
 class Package(NamedTuple):
-    """An installed package: KiB on disk, the names that it answers to, and its dependencies with their alternatives."""
+    """An installed package: KiB on disk, the names that it provides, and its dependencies with their alternatives."""
 
     size: int
     names: Set[str]
@@ -27,7 +27,7 @@ def installed(tree: Path) -> Dict[str, Package]:
 
 
 def closure(names: Iterable[str], packages: Dict[str, Package]) -> Set[str]:
-    """These packages and all that they need."""
+    """These packages and their dependencies."""
     seen: Set[str] = set()
     todo = list(names)
     while todo:

@@ -30,7 +30,7 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    """0: every story passed; 1: one did not, or something is missing."""
+    """0: every story passed; 1: one failed, or something is missing."""
     options = _options()
     if options.list:
         for image in IMAGES.values():
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
-    """Make the trees, then play every story that was asked for on every image that was asked for."""
+    """Make the trees, then play every requested story on every requested image."""
     wanted = _chosen(options)
     images = [image for image in IMAGES.values() if image.name in {name for name, _ in wanted}]
     pool = ThreadPoolExecutor(options.jobs)
@@ -78,7 +78,7 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
 
 
 def _chosen(options: argparse.Namespace) -> Set[Tuple[str, str]]:
-    """The pairs of an image and a story that were asked for."""
+    """The requested pairs of an image and a story."""
     chosen: Set[Tuple[str, str]] = set()
     for name in options.images or IMAGES:
         image, _, story = name.partition(":")
@@ -87,7 +87,7 @@ def _chosen(options: argparse.Namespace) -> Set[Tuple[str, str]]:
 
 
 def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image]]:
-    """The jobs, with those that wait among those that work, so that two machines seldom wait side by side."""
+    """The jobs, waiting ones mixed with working ones, so that two machines seldom wait at the same time."""
     # Image by image: those that are compared with each other run at about the same time, beside the same others.
     jobs = [(story, image) for image in images for story in stories if story.is_for(image)]
     waiting = [job for job in jobs if job[0].waits]
@@ -97,7 +97,7 @@ def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image
 
 
 def _play_again(times: int, story: Story, image: Image, disks: Dict[str, Disks], scratch: Path) -> Played:
-    """Play it, and if it fails once more so many times; a table that hides that would be no table."""
+    """Play it, and if it fails, again up to this many times; the table shows that."""
     played = _play(story, image, disks, scratch)
     first = played.why
     for _ in range(times):

@@ -21,7 +21,7 @@ TEST_KEY = "ssh-ed25519 %s boot-lab" % base64.b64encode(_BLOB).decode()
 
 @dataclass(frozen=True)
 class Vm:
-    """What Azure knows of one VM."""
+    """The data that Azure has about one VM."""
 
     vm_id: str
     computer: str
@@ -39,7 +39,7 @@ class Vm:
 
 
 def vm(number: int, generation: int = 1) -> Vm:
-    """The VM with this number: ids and a name of its own."""
+    """The VM with this number, with its own ids and name."""
     return Vm(
         "4e9f6b0%x-1c2d-4a3b-8c5d-6e7f80910a1b" % number,
         "web-%02d" % number,
@@ -79,20 +79,20 @@ class Azure:
     _servers: List[ThreadingHTTPServer] = field(default_factory=list)
 
     def start(self) -> None:
-        """Hold the addresses and answer from now on."""
+        """Take the addresses, and answer from now on."""
         self.sealed.hold(IMDS + "/32", WIRESERVER + "/32")
         for to, address in (("imds", IMDS), ("wireserver", self.wireserver)):
             self._servers.append(_serve(self, to, address))
 
     def stop(self) -> None:
-        """Answer no more; the addresses stay, so that a connection is refused."""
+        """Stop answering; the addresses stay, so that a connection is refused."""
         for server in self._servers:
             server.shutdown()
             server.server_close()
         self._servers.clear()
 
     def readies(self) -> List[Seen]:
-        """The reports of Ready that were accepted."""
+        """The accepted reports of Ready."""
         return [seen for seen in self.seen if _health(seen).get("State") == "Ready" and seen.status == 200]
 
     def failures(self) -> List[str]:
@@ -101,7 +101,7 @@ class Azure:
         return [report.get("Description", "") for report in reports if report.get("State") == "NotReady"]
 
     def wrong_ids(self) -> List[str]:
-        """What is wrong with the ids of any health report, one line each."""
+        """Wrong ids in any health report, one on each line."""
         machine = self.vm
         want = {
             "ContainerId": machine.container,

@@ -12,7 +12,7 @@ GRUB = Path("/usr/lib/grub/i386-pc")
 
 
 def make(tree: Path, image: Path) -> None:
-    """Write an ext4 image that holds the tree."""
+    """Write an ext4 image with the content of the tree."""
     image.unlink(missing_ok=True)
     lazy = "lazy_itable_init=1,lazy_journal_init=1"
     command = ["mke2fs", "-q", "-t", "ext4", "-E", lazy, "-d", str(tree), str(image), SIZE]
@@ -20,7 +20,7 @@ def make(tree: Path, image: Path) -> None:
 
 
 def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
-    """Write a disk with an MBR, GRUB for a BIOS, and one ext4 partition that holds the tree, which has a grub.cfg."""
+    """Write a disk with an MBR, GRUB for a BIOS, and one ext4 partition with the tree, which has a grub.cfg."""
     image.unlink(missing_ok=True)
     with open(image, "wb") as file:
         file.truncate(mebibytes << 20)
@@ -49,7 +49,7 @@ def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
 
 
 def fixed_vhd(image: Path, vhd: Path) -> None:
-    """Write the disk as Azure takes it: a fixed VHD, whose size without its footer is a whole number of MiB."""
+    """Write the disk in Azure's format: a fixed VHD, whose size without its footer is a whole number of MiB."""
     options = "subformat=fixed,force_size=on"
     command = ["qemu-img", "convert", "-f", "raw", "-O", "vpc", "-o", options, str(image), str(vhd)]
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
@@ -75,7 +75,8 @@ def dvd(ovf_env: str, folder: Path) -> Path:
 
 
 class Disk:
-    """What is on an image now. After a power cut, read a ``settled`` copy, in which the journal has been replayed."""
+    """The present content of an image. After a power cut, read a ``settled`` copy, in which the journal has been
+    replayed."""
 
     def __init__(self, image: Path) -> None:
         self.image = image
@@ -91,11 +92,11 @@ class Disk:
         return Disk(image)
 
     def text(self, path: str) -> str:
-        """The content of a file; nothing if it is not there."""
+        """The content of a file; empty if it is missing."""
         return self._debugfs("cat " + path)
 
     def names(self, folder: str) -> List[str]:
-        """The names in a folder, without . and .. ; nothing if it is not there."""
+        """The names in a folder, without . and .. ; empty if it is missing."""
         entries = [line.split("/") for line in self._debugfs("ls -p " + folder).splitlines() if line.startswith("/")]
         return [entry[5] for entry in entries if len(entry) > 5 and entry[5] not in (".", "..") and entry[1] != "0"]
 
@@ -124,7 +125,7 @@ class Disk:
         return files
 
     def change(self, *requests: str) -> None:
-        """Change what is on it; a request that cannot be done is passed over."""
+        """Change its content; a request that fails is skipped."""
         # A device that was cut from its power still has its journal to be replayed.
         subprocess.run(["e2fsck", "-fp", str(self.image)], stdout=subprocess.DEVNULL, check=False)
         text = "".join(request + "\n" for request in requests)

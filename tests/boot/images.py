@@ -1,4 +1,4 @@
-"""The table of images: which packages make the tree, how it is finished, and how its init system names its hook."""
+"""The table of images: the packages of the tree, how it is finished, and how its init system names its hook."""
 
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Tuple
@@ -343,7 +343,7 @@ class Image:
 
     @property
     def become(self) -> str:
-        """What a user of it puts before a command that is to run as root."""
+        """The prefix that a user of it needs to run a command as root."""
         return "sudo -n" if "sudo" in self.login else "doas -n"
 
     @property
@@ -352,12 +352,12 @@ class Image:
         return "openssh-server" in self.login
 
     def keeps_option_245(self) -> bool:
-        """Does its DHCP client write the WireServer's address, as DHCP told it, where it can be read?"""
+        """Does its DHCP client store the WireServer's address from DHCP where it can be read?"""
         return self.dhcp in ("networkd", "dhclient", "dhcpcd")
 
 
 def links(pattern: str) -> Callable[[Disk], List[str]]:
-    """What matches is a link or a script that makes the hook run."""
+    """A match is a link or a script that makes the hook run."""
     return lambda disk: disk.glob(pattern)
 
 
@@ -367,7 +367,7 @@ def inittab_lines(disk: Disk) -> List[str]:
 
 
 def runit_service(disk: Disk) -> List[str]:
-    """Our service directory, unless a file in it says that it is down."""
+    """Our service directory, unless it has a file `down`."""
     down = disk.glob("/etc/sv/azure-provisioning/down")
     return [] if down else disk.glob("/etc/runit/runsvdir/default/azure-provisioning")
 

@@ -1,4 +1,4 @@
-"""Is every file that the program writes whole? For a disk after a power cut, and at the end."""
+"""Is every file that the program writes complete? For a disk after a power cut, and at the end."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ SHAPES: Dict[str, Callable[[str], bool]] = {
 
 
 def broken(disk: Disk, scratch: Path, program: bytes) -> List[str]:
-    """The files on the disk that are empty or half written, a line each; nothing if all are whole."""
+    """The files on the disk that are empty or half written, one on each line; empty if all are complete."""
     found = []
     for path, file in sorted(disk.dump(FOLDERS, scratch).items()):
         content = file.read_bytes()
@@ -57,7 +57,7 @@ def broken(disk: Disk, scratch: Path, program: bytes) -> List[str]:
 
 
 def leftovers(before: Disk, after: Disk, scratch: Path) -> List[str]:
-    """Temporary files that the program left behind: new, and with a name that no finished file has."""
+    """Temporary files that the program left: new, and with a name that no finished file has."""
     old = set(before.dump(FOLDERS, scratch))
     new = set(after.dump(FOLDERS, scratch)) - old
     hidden = [path for path in new if re.search(r"/\.[^/]+$|\.(tmp|new)$", path)]

@@ -12,7 +12,7 @@ OPTIONS = ("-F/dev/null", "-oConnectTimeout=30", "-oStrictHostKeyChecking=yes", 
 
 
 class Login:
-    """A user outside the guest, with a key pair of its own. ``enter``: how a command is run where that user is."""
+    """A user outside the guest, with a key pair. ``enter``: how a command is run where that user is."""
 
     def __init__(self, enter: Callable[[List[str]], List[str]], address: str, folder: Path) -> None:
         self.enter = enter
@@ -25,11 +25,11 @@ class Login:
 
     @property
     def public(self) -> str:
-        """The public key, as Azure is given it."""
+        """The public key, in the form for Azure."""
         return self._key.with_suffix(".pub").read_text().strip()
 
     def verify(self, console: str) -> List[str]:
-        """Trust the host keys whose fingerprints were on the console; returns the lines of those that were not."""
+        """Trust the host keys whose fingerprints were on the console; returns the lines of the others."""
         shown: Set[str] = set(re.findall(r"SHA256:[A-Za-z0-9+/]{43}", console))
         scan = self.enter(["ssh-keyscan", "-T", "30", "-t", "ed25519,ecdsa", self.address])
         offered = subprocess.run(scan, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
@@ -46,15 +46,15 @@ class Login:
         return strange if trusted else ["no host key of the console is offered"]
 
     def known(self) -> Set[str]:
-        """The host keys that are trusted."""
+        """The trusted host keys."""
         return set(self._known.read_text().splitlines())
 
     def by_key(self, user: str, command: str) -> str:
-        """What a command prints in a session that the key opens; what ssh says, if it opens none."""
+        """The output of a command in a session opened with the key; the error of ssh if it fails."""
         return self._ssh(user, command, ["-i", str(self._key), "-oBatchMode=yes"])
 
     def by_password(self, user: str, password: str, command: str) -> str:
-        """The same with a password, which ssh asks a program for."""
+        """The same with a password, for which ssh runs a program."""
         ask = self.folder / "askpass"
         ask.write_text("#!/bin/sh\nprintf '%s\\n' \"$LAB_PASSWORD\"\n")
         ask.chmod(0o700)

@@ -31,7 +31,7 @@ _living: Dict[int, "Machine"] = {}
 
 
 class Quiet(Exception):
-    """What was waited for on the console did not come."""
+    """The expected text did not appear on the console."""
 
 
 class Machine:
@@ -139,7 +139,7 @@ class Machine:
                 self._changed.wait(min(left, 1.0))
 
     def login(self, seconds: float) -> float:
-        """When the console asks for a login, or whether somebody is there."""
+        """The time at which the console asks for a login, or whether a user is logged in."""
         came, said = self.wait(r"login: |press Enter", seconds)
         if said.group() == "press Enter":
             self.type("\n")
@@ -156,13 +156,13 @@ class Machine:
             slots.acquire()
 
     def enter(self, seconds: float = 60) -> None:
-        """Log in as root on the console; call it once the login prompt is there."""
+        """Log in as root on the console; call it when the login prompt has appeared."""
         start = len(self.console)
         self.type("root\n")
         self.wait(r"[#$] ", seconds, start)
 
     def ask(self, command: str, seconds: float = 60) -> str:
-        """What a command prints, for a root shell on the console."""
+        """The output of a command in the root shell on the console."""
         start = len(self.console)
         # The shell echoes what is typed: the marks are spelt so that the echo is not taken for the answer.
         self.type("echo '<''<'; %s; echo '>''>'\n" % command)
@@ -176,7 +176,7 @@ class Machine:
         self._process.stdin.flush()
 
     def sshd(self, seconds: float) -> float:
-        """When sshd greets; infinity if it does not in time. Looks four times a second."""
+        """The time of sshd's greeting; infinity if it does not come in time. Checks four times a second."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.on():
             if self.sealed.banner(22, 5).startswith(b"SSH-"):

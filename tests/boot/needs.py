@@ -1,4 +1,4 @@
-"""What the lab needs of the machine that it runs on, and how to get it."""
+"""What the lab needs on its host, and how to install it."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def missing() -> List[str]:
-    """What is missing, a line each, with what to do about it."""
+    """What is missing, one on each line, with a remedy."""
     lines = []
     if os.geteuid() != 0:
         lines.append("root is needed (network namespaces, tap devices, distro trees): run it with sudo")

@@ -1,4 +1,4 @@
-"""What a story plays on: the disks of an image, and a sealed Azure around one machine at a time."""
+"""The environment of a story: the disks of an image, and a sealed Azure around one machine at a time."""
 
 import json
 import shutil
@@ -22,17 +22,18 @@ STATE = "/var/lib/azure-provisioning/state"
 
 
 class Wrong(Exception):
-    """The verdict of a story that fails: one line."""
+    """The verdict of a failed story: one line."""
 
 
 def must(truth: object, line: str) -> None:
-    """The story fails with this line unless the first is true."""
+    """Fail the story with this line unless the first argument is true."""
     if not truth:
         raise Wrong(line)
 
 
 class Disks:
-    """The disks of one image, each made once a run: plain, hooked (`install`), every-boot (`install --every-boot`)."""
+    """The disks of one image, each made once in a run: plain, hooked (`install`), every-boot (`install
+    --every-boot`)."""
 
     VARIANTS: Dict[str, Optional[List[str]]] = {"plain": None, "hooked": [], "every-boot": ["--every-boot"]}
 
@@ -43,7 +44,7 @@ class Disks:
         self._lock = threading.Lock()
 
     def pristine(self, variant: str) -> Path:
-        """The disk of a variant, made if need be; copy it before it is booted."""
+        """The disk of a variant, made if missing; copy it before booting."""
         made = self.folder / (variant + ".img")
         with self._lock:
             if not made.exists():
@@ -67,7 +68,7 @@ class Disks:
             trees.remove(tree)
 
     def install(self, tree: Path, options: List[str]) -> None:
-        """Run `install` on a tree, then `check`: the disk that is made of it must come up."""
+        """Run `install` on a tree, then `check`: the disk made from it must come up."""
         command = ["python3", str(self.program), "install", "--root", str(tree), *self.image.install, *options]
         answer = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -77,12 +78,12 @@ class Disks:
         self._check(tree)
 
     def _check(self, tree: Path) -> None:
-        """What these machines show to be true, `check` must have said before: they come up."""
+        """`check` must have predicted what these machines show: they come up."""
         errors = self.errors(tree)
         must(not errors, "check --root: %s" % "; ".join(errors.values()))
 
     def errors(self, tree: Path) -> Dict[str, str]:
-        """What `check` calls an error in a tree: id and message. Its exit code must agree."""
+        """The errors that `check` finds in a tree: id and message. Its exit code must agree."""
         command = ["python3", str(self.program), "check", "--json", "--root", str(tree)]
         answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
         (self.folder / "check.log").write_bytes(answer.stdout)
@@ -93,7 +94,7 @@ class Disks:
 
 
 class Scene:
-    """One story's stage: a disk of its own, a sealed network, and the logs of all its boots. A context manager."""
+    """The environment of one story: a disk, a sealed network, and the logs of all its boots. A context manager."""
 
     def __init__(self, disks: Disks, folder: Path, variant: str) -> None:
         self.image = disks.image
@@ -181,7 +182,7 @@ class Scene:
 
 
 class Boot:
-    """A machine that runs, and the Azure around it."""
+    """A running machine, and the Azure around it."""
 
     def __init__(self, scene: Scene, machine: Machine, azure: Azure) -> None:
         self.scene = scene
@@ -211,7 +212,8 @@ class Boot:
         return self.azure.readies()[0].at - self.machine.started
 
     def failed(self, seconds: float) -> str:
-        """Wait for a report that provisioning failed: its description. The ids must be right, and no Ready come."""
+        """Wait for a report that provisioning failed: its description. The ids must be right, and Ready must not
+        come."""
         end = self.machine.now() + seconds
         while not self.azure.failures():
             must(not self.azure.readies(), "reported Ready, which it is not")

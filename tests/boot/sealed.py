@@ -53,7 +53,7 @@ class Sealed:
         _living.pop(self.name, None)
 
     def hold(self, *addresses: str) -> None:
-        """Give the tap these addresses, if it has them not. Without them, packets to Azure are dropped here."""
+        """Give the tap these addresses if it lacks them. Without them, packets to Azure are dropped here."""
         for address in addresses:
             _run("ip", "-n", self.name, "address", "replace", address, "dev", "tap0")
 
@@ -84,24 +84,24 @@ class Sealed:
             self._dhcp = subprocess.Popen(self.command(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop_dhcp(self) -> None:
-        """Answer DHCP no more."""
+        """Stop answering DHCP."""
         if self._dhcp is not None:
             self._dhcp.kill()
             self._dhcp.wait()
             self._dhcp = None
 
     def was_given(self, name: str) -> bool:
-        """Did a DHCP request carry this name? That is the one which Azure's DNS would know."""
+        """Did a DHCP request carry this name? Azure's DNS would have that name."""
         return bool(
             re.search(r"client provides name: %s$" % re.escape(name), self.log.read_text("utf-8", "replace"), re.M)
         )
 
     def command(self, argv: List[str]) -> List[str]:
-        """The argv that runs this argv inside, and that dies with the lab."""
+        """The argv that runs this argv inside, and ends with the lab."""
         return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name] + argv
 
     def inside(self, function: Callable[[], T]) -> T:
-        """Call a function in a thread that is inside: a socket that it makes belongs there, whoever uses it later."""
+        """Call a function in a thread inside: a socket that it makes belongs there, wherever it is used later."""
         answers: List[T] = []
         errors: List[BaseException] = []
 
@@ -135,7 +135,7 @@ class Sealed:
         return self.inside(make)
 
     def banner(self, port: int, seconds: float) -> bytes:
-        """What a server in the guest says first, or nothing."""
+        """The greeting of a server in the guest, or empty."""
 
         def greet() -> bytes:
             with socket.create_connection((GUEST, port), seconds) as connection:
@@ -149,7 +149,7 @@ class Sealed:
 
 
 def sweep() -> None:
-    """Delete what is left of this process's namespaces, and those of earlier labs that were killed."""
+    """Delete what is left of this process's namespaces, and of earlier labs that were killed."""
     for sealed in list(_living.values()):
         sealed.__exit__()
     names = subprocess.run(["ip", "netns", "list"], stdout=subprocess.PIPE, check=False).stdout.decode()

@@ -56,7 +56,7 @@ def first(scene: Scene) -> None:
 
 
 def _lets_in(boot: Boot, machine: Vm) -> Set[str]:
-    """By key and, if it has one, by password, after the host keys were seen on the console. Returns those."""
+    """Logs in by key and, if it has one, by password, after the host keys appeared on the console. Returns the ways."""
     login = boot.scene.login
     must(boot.machine.sshd(BOOT) < 1e9, "no ssh server answers")
     strange = login.verify(boot.machine.console)
@@ -71,7 +71,7 @@ def _lets_in(boot: Boot, machine: Vm) -> Set[str]:
 
 
 def _quiet(scene: Scene, same: Vm, command: str) -> float:
-    """A boot of a VM that is Ready already: no request at all. Runs a command at its end; seconds to the login."""
+    """A settled boot: no request at all. Runs a command at its end; returns the seconds to the login."""
     with scene.boot(same) as boot:
         login = boot.shell(BOOT)
         _named(boot, same)
@@ -134,7 +134,7 @@ CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
 
 
 def _completes(scene: Scene, same: Vm, cut_after: float = -1.0) -> bool:
-    """Boot until the hook is gone, with one Ready at most. With ``cut_after``, a Ready is cut: then False."""
+    """Boot until the hook is gone, with at most one Ready. With ``cut_after``, a Ready is interrupted: then False."""
     reported = threading.Event()
 
     def after(seen: Seen) -> None:
@@ -159,7 +159,7 @@ def _completes(scene: Scene, same: Vm, cut_after: float = -1.0) -> bool:
 
 
 def _cut(scene: Scene, same: Vm, reached: Callable[[Seen], bool], hold: bool, delay: float) -> None:
-    """Boot, and cut the power at the first such request, or so long after it."""
+    """Boot, and cut the power at the first such request, or this long after it."""
     there, gone = threading.Event(), threading.Event()
 
     def before(seen: Seen) -> None:
@@ -184,7 +184,7 @@ def _cut(scene: Scene, same: Vm, reached: Callable[[Seen], bool], hold: bool, de
 
 
 def down(scene: Scene) -> None:
-    """Azure is away for the first two minutes: a minute without an answer, then a refusal. Then it comes."""
+    """Azure is missing for the first two minutes: a minute without an answer, then refusals. Then it comes."""
     same = vm(4, generation=2)
     with scene.boot(same, platform=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
@@ -215,7 +215,7 @@ ENDED = "i=0; while [ $i -lt 110 ] && %s; do sleep 1; i=$((i+1)); done" % RUNS
 
 
 def never(scene: Scene) -> None:
-    """Azure never comes: login and sshd do. When the deadline is over, one line says so and the hook stays."""
+    """Azure never comes: login and sshd do. After the deadline one line says so, and the hook stays."""
     scene.put("/etc/azure-provisioning.conf", "deadline = 75\n")
     with scene.boot(vm(5), platform=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
@@ -232,7 +232,7 @@ def never(scene: Scene) -> None:
 
 
 def late(scene: Scene) -> None:
-    """DHCP answers 45 s after power-on, and names a WireServer at another address, if its client keeps that."""
+    """DHCP answers 45 s after power-on, and names a WireServer at another address, if its client stores that."""
     same = vm(6, generation=1)
     azure = Azure(scene.sealed, same, wireserver=ELSEWHERE if scene.image.keeps_option_245() else WIRESERVER)
     with scene.boot(same, azure, dhcp=False) as boot:
@@ -246,7 +246,7 @@ def late(scene: Scene) -> None:
 
 
 def slow(scene: Scene) -> None:
-    """IMDS, goal state and report take Azure 16, 20 and 29 s: each is asked for once, and the report sent once."""
+    """IMDS, goal state and report take Azure 16, 20 and 29 s: each is requested once, and the report sent once."""
     same = vm(15, generation=1)
 
     def before(seen: Seen) -> None:
@@ -268,7 +268,7 @@ def slow(scene: Scene) -> None:
 
 
 def elsewhere(scene: Scene) -> None:
-    """Not on Azure: nothing happens, and the hook stays for the day that it is."""
+    """Not on Azure: nothing happens, and the hook stays in case it later is."""
     with scene.boot(vm(7), tag=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
         scene.figures["sshd"] = boot.machine.sshd(30)
@@ -281,7 +281,7 @@ def elsewhere(scene: Scene) -> None:
 
 
 def every_boot(scene: Scene) -> None:
-    """An image of an image: the disk of one VM boots as another, without anything re-enabled in between."""
+    """An image of an image: the disk of one VM boots as another, without enabling anything in between."""
     for number, generation in ((8, 1), (9, 2)):
         same = vm(number, generation)
         with scene.boot(same) as boot:
@@ -297,7 +297,7 @@ def every_boot(scene: Scene) -> None:
 
 
 def failures(scene: Scene) -> None:
-    """An account that cannot be, then a gate that fails: Azure is told why, the hook stays. Then the gate passes."""
+    """An invalid account, then a failing gate: Azure gets the reason, the hook stays. Then the gate passes."""
     with scene.boot(replace(vm(11), user="daemon")) as boot:
         said = boot.failed(BOOT)
         must("unsupported admin username" in said and "daemon" in said, "the account's failure is told as: " + said)
@@ -334,7 +334,7 @@ def _stays(boot: Boot) -> None:
 
 
 def barred(scene: Scene) -> None:
-    """An sshd that lets nobody in: Azure is told by what, the hook stays. Then it does, and so does the next boot."""
+    """An sshd that lets nobody in: Azure gets the reason, the hook stays. Then it does, and the next boot succeeds."""
     same = replace(vm(0), ssh_key=scene.login.public)
     scene.put(HARD, "DenyUsers *\n")
     with scene.boot(same) as boot:
@@ -354,7 +354,7 @@ HARD = "/etc/ssh/sshd_config.d/50-hard.conf"
 
 
 def frozen(scene: Scene) -> None:
-    """A root file system that nobody can write: Azure is told so."""
+    """A root file system that nobody can write: reported to Azure."""
     with scene.boot(vm(13), writable=False) as boot:
         said = boot.failed(BOOT)
         must("read-only" in said.lower(), "told as: " + said)
@@ -365,7 +365,7 @@ def frozen(scene: Scene) -> None:
 
 
 def bare(scene: Scene) -> None:
-    """No useradd in the image: the account is made all the same, and can be logged in to."""
+    """No useradd in the image: the account is still made, and can log in."""
     same = replace(vm(14), ssh_key=scene.login.public)
     scene.disk.change("rm /usr/sbin/useradd", "rm /usr/sbin/adduser")
     with scene.boot(same) as boot:
@@ -424,14 +424,14 @@ def broken(scene: Scene) -> None:
 
 
 def plain(scene: Scene) -> None:
-    """The same image without us: what the others are measured against."""
+    """The same image without us, for comparison."""
     with scene.boot(vm(10), platform=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
         scene.figures["sshd"] = boot.machine.sshd(BOOT)
 
 
 class Story(NamedTuple):
-    """A story: its name, what plays it, and the disk that it starts from."""
+    """A story: its name, its function, and the disk that it starts from."""
 
     name: str
     play: Callable[[Scene], None]
@@ -444,7 +444,7 @@ class Story(NamedTuple):
         return self.name in image.stories if image.stories else not self.images or image.name in self.images
 
     def says(self) -> str:
-        """Its one line."""
+        """Its description in one line."""
         return (self.play.__doc__ or "").strip()
 
 
@@ -472,7 +472,8 @@ STORIES: Dict[str, Story] = {story.name: story for story in _ALL}
 
 
 def _comes_up(boot: Boot, machine: Vm) -> float:
-    """To Ready once, with its name, out of the boot: seconds from power-on to Ready. A root shell is open then."""
+    """Boots to Ready once, with its name and the hook disabled: seconds from power-on to Ready. A root shell is then
+    open."""
     ready = boot.ready(BOOT)
     boot.shell(BOOT)
     boot.out_of_the_boot()
@@ -495,14 +496,14 @@ def _once(boot: Boot) -> None:
 
 
 def _done(scene: Scene, machine: Vm) -> None:
-    """What the disk must look like after a VM has become Ready and its hook has removed itself."""
+    """The state of the disk after a VM has become Ready and its hook has disabled itself."""
     must(scene.disk.text("/etc/hostname") == machine.computer + "\n", "the name on disk is not %s" % machine.computer)
     must(not scene.enabled(), "still enabled on disk: %s" % ", ".join(scene.enabled()))
     _whole(scene, "at the end")
 
 
 def _prepared(scene: Scene) -> float:
-    """Seconds that the local part took, which is all that may hold the boot."""
+    """Seconds that the local part took, the only part that may hold the boot."""
     steps = re.findall(r"(?m)^step\.(?:entropy|host_keys)=\S+ ([\d.]+)$", scene.disk.text(STATE))
     must(steps, "the state does not tell how long the local part took")
     return sum(map(float, steps))

@@ -6,7 +6,7 @@ from .images import Image
 
 
 class Played(NamedTuple):
-    """One story on one image: its verdict, why it failed, where its logs are, and its figures in seconds."""
+    """One story on one image: its verdict, its error, the folder of its logs, and its figures in seconds."""
 
     image: Image
     story: str
@@ -30,7 +30,7 @@ FIRST, AWAY = ("first", "essential"), ("down", "never")
 
 
 def show(played: List[Played]) -> List[str]:
-    """The lines of the table, one an image, then the failures with their logs."""
+    """The lines of the table, one for each image, then the failures with their logs."""
     head = ("image", "init", "DHCP client", "Ready", "2nd", "after", "prepare", "no Azure", "Azure away", "verdict")
     lines = ["", "%85s" % "delay of login, sshd", ROW % head]
     for image in dict.fromkeys(one.image for one in played):
@@ -59,7 +59,7 @@ def show(played: List[Played]) -> List[str]:
 
 
 def judge(played: List[Played]) -> List[Played]:
-    """The same, with FAILED where the boot was held for longer than its local part takes."""
+    """The same, with FAILED if the boot was held for longer than its local part takes."""
     plain = {one.image: one.figures for one in played if one.story == "plain"}
     return [_judged(one, plain.get(one.image, {})) if one.verdict == "ok" else one for one in played]
 
@@ -77,7 +77,7 @@ def _judged(one: Played, plain: Dict[str, float]) -> Played:
 
 
 def is_held_by_others(one: Played, played: List[Played]) -> bool:
-    """Did the image come up without us so much later than with us that others held it? It would hide what we hold."""
+    """Was the image without us so much later that other machines must have held it? That would hide our own delay."""
     ours = {other.story: other for other in played if other.image == one.image and other.verdict == "ok"}
     logins = _found(ours, ("elsewhere", *AWAY), "login")
     return (
@@ -95,7 +95,7 @@ def _figure(ours: Dict[str, Played], stories: Sequence[str], name: str) -> str:
 
 
 def _delays(ours: Dict[str, Played], stories: Sequence[str]) -> str:
-    """How much later login and sshd came in these stories than without us: the least of them."""
+    """How much later login and sshd came in these stories than without us: the minimum."""
     if "plain" not in ours:
         return "-"
     shown = []

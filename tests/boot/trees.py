@@ -22,24 +22,24 @@ EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr
 
 
 def cache() -> Path:
-    """The folder that is kept between runs; never inside the checkout."""
+    """The cache folder that is kept between runs; never inside the checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "azure-provisioning-boot"
 
 
 def key(image: Image) -> str:
-    """A short hash of all that the tree depends on but the distro's own package versions."""
+    """A short hash of everything that the tree depends on, except the distro's own package versions."""
     recipe = repr((image.release, COMMON + image.login, image.packages, _finish(image), EXCLUDED)) + image.mirror
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
 def tree(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
-    """The root of this image's tree, by the name that the image has in the table."""
+    """The root of this image's tree, by the image's name in the table."""
     return grown(IMAGES[name], say)
 
 
 def grown(image: Image, say: Callable[[str], None] = lambda line: None) -> Path:
-    """The root of an image's tree, built if this recipe has none yet. ``say`` gets a line when something is built."""
+    """The root of an image's tree, built if this recipe has none yet. ``say`` is called when something is built."""
     name = image.tree or image.name
     home = cache() / "trees"
     home.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ class Killer(Watch):
 
 
 class Life:
-    """One disk, from the image to the end of a boot that was not disturbed."""
+    """One disk, from the image to the end of an undisturbed boot."""
 
     def __init__(self, room: Room, killer: Killer) -> None:
         self.ends: List[End] = [room.boot(killer)]
@@ -77,7 +77,7 @@ class Life:
 
 
 def main() -> int:
-    """Exit code 0 if no point left anything else behind than an undisturbed boot does."""
+    """Exit code 0 if no point left a state different from an undisturbed boot's."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.crash", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--points", type=int, default=0, help="try only so many, evenly spread (0: all)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NUMBER:HOW", help="try these")
@@ -116,7 +116,7 @@ def main() -> int:
 
 
 def run_workers(folder: str, root: str, program: str) -> "List[Dict[str, Any]]":
-    """The results of all workers, each in namespaces of its own; what they print is shown as it comes."""
+    """The results of all workers, each in its own namespaces; their output is shown as it comes."""
     children = []
     for number in range(WORKERS):
         scratch = os.path.join(folder, "room%d" % number)
@@ -176,7 +176,7 @@ def live(room: Room, killer: Killer) -> Life:
 
 
 def choose(arguments: argparse.Namespace, calls: List[str]) -> List[Point]:
-    """The points that are tried: every call cut off, and those of the guest's tools killed alone too."""
+    """The points that are tried: a cut at every call, and at those of the guest's tools also killing them alone."""
     if arguments.only:
         return [(int(number), how or "cut") for number, _, how in (text.partition(":") for text in arguments.only)]
     points = [(at, "cut") for at in range(1, len(calls) + 1)]
@@ -190,7 +190,7 @@ def choose(arguments: argparse.Namespace, calls: List[str]) -> List[Point]:
 
 
 def judge(expected: Life, life: Life, alone: bool = False) -> List[str]:
-    """What is wrong, in words; nothing if all is well."""
+    """What is wrong, in words; empty if nothing is."""
     problems = []
     if life.ends[-1].code != 0:
         problems.append("boot %d ended with %s" % (len(life.ends), life.ends[-1].code))
@@ -220,7 +220,7 @@ def show(entry: "Optional[Tuple[str, int, int, int, bytes]]") -> str:
 
 
 def judge_secrets_of_its_own(changes: Listing) -> List[str]:
-    """What is different in each boot is right all the same: the password opens, and the host keys are pairs."""
+    """Values that differ in each boot must still be right: the password opens, and the host keys are pairs."""
     problems = []
     shadow = changes["/etc/shadow"][4].decode("ascii") if "/etc/shadow" in changes else ""
     fields = [line.split(":") for line in shadow.splitlines() if line.startswith(USER + ":")]
@@ -240,7 +240,7 @@ def judge_secrets_of_its_own(changes: Listing) -> List[str]:
 
 
 def opens(field: str) -> bool:
-    """Does the password open this field of shadow? Asked of the C library that the tools use."""
+    """Does the password match this field of shadow? Asks the C library that the tools use."""
     crypt = ctypes.CDLL("libcrypt.so.1").crypt
     crypt.restype = ctypes.c_char_p
     return bool(crypt(PASSWORD.encode("utf-8"), field.encode("ascii")) == field.encode("ascii"))

@@ -44,7 +44,8 @@ Identity = Tuple[int, int]
 
 
 class Place:
-    """What a path of a process means: for us (`outside`) and for the guest (`path`; empty if it is not on its disk)."""
+    """The meaning of a process's path: for us (`outside`) and for the guest (`path`; empty if it is not on its
+    disk)."""
 
     def __init__(self, watch: "Durability", call: Call, argument: Argument) -> None:
         folder, number = argument
@@ -67,7 +68,7 @@ class Place:
         self.file = identify(self.outside)
 
     def holds(self, test: "Callable[[int], bool]") -> bool:
-        """Is there something of this kind?"""
+        """Does something of this kind exist?"""
         try:
             return test(os.lstat(self.outside).st_mode)
         except OSError:
@@ -175,7 +176,7 @@ class Durability(Watch):
                 self.made.add(place.path)
 
     def forget(self, place: Place) -> None:
-        """What lies there loses this name: if it is the last, nobody can miss it."""
+        """The file loses this name: if it is the last, nothing can miss the file."""
         self.made.discard(place.path)
         if place.file is not None and os.lstat(place.outside).st_nlink == 1:
             self.files.pop(place.file, None)
@@ -183,7 +184,7 @@ class Durability(Watch):
     # -- the rules ----------------------------------------------------------------------------------------------------
 
     def rename_or_remove(self, call: Call, place: Place) -> None:
-        """A name of a folder is another now."""
+        """A name in a folder has changed."""
         if place.path and place.folder is not None:
             if self.ours(call.program) and not is_spare(place.path):
                 self.go_on("%s %s" % (call.name, place.path))
@@ -217,7 +218,7 @@ class Durability(Watch):
         self.judge_hook(new)
 
     def judge_state(self, spare: Place, state: Place) -> None:
-        """With a new fact in it, it is the word that all before it is done."""
+        """A new fact in it claims that everything before it is done."""
         known = b"" if state.file is None else state.read()
         if any(fact in spare.read() and fact not in known for fact in FACTS):
             late = set(self.files.values()) - {spare.path}
@@ -226,7 +227,7 @@ class Durability(Watch):
             self.faults += ["the state speaks of %s, which the disk may not have" % path for path in sorted(late)]
 
     def judge_hook(self, hook: Place) -> None:
-        """When it is gone, or another than before, nobody comes back to report Ready."""
+        """If it is gone or changed, nothing will run again to report Ready."""
         if hook.path not in self.hooks:
             return
         self.hooks_gone.append(hook.path)
@@ -241,7 +242,7 @@ class Durability(Watch):
             self.faults.append("%s went before the disk knew of Ready" % hook.path)
 
     def go_on(self, to_what: str) -> None:
-        """We do something else: what was done before must be for good."""
+        """We do something else: everything before must be durable."""
         for path in self.pending.values():
             self.faults.append("the disk may not have the name %s before: %s" % (path, to_what))
         self.pending.clear()
@@ -253,7 +254,7 @@ class Durability(Watch):
 
 
 def look_for_losses(room: Room) -> "Tuple[List[str], str]":
-    """(what is wrong, what was looked at) of one boot of a fresh disk."""
+    """(what is wrong, what was checked) of one boot of a fresh disk."""
     room.begin()
     watch = Durability(begins=PROGRAM)
     end = room.boot(watch)
@@ -264,12 +265,12 @@ def look_for_losses(room: Room) -> "Tuple[List[str], str]":
 
 
 def is_spare(path: str) -> bool:
-    """Is it a file that never has a name of its own?"""
+    """Is it a temporary file that never gets a name of its own?"""
     return os.path.basename(path).startswith(".") and path.endswith(".azure-provisioning")
 
 
 def identify(place: str, follow: bool = False) -> "Optional[Identity]":
-    """What is there, whatever it is called; None if nothing is."""
+    """The identity of the file, whatever its name; None if there is none."""
     try:
         found = os.stat(place) if follow else os.lstat(place)
     except OSError:

@@ -31,7 +31,7 @@ LEAKS = ("argv of true", "environment of true", "written to /var/tmp/copy", "fil
 
 
 class Listener(Watch):
-    """Notes every place where a secret is seen."""
+    """Records every place where a secret is seen."""
 
     def __init__(self) -> None:
         self.found: "Set[str]" = set()
@@ -61,7 +61,7 @@ class Listener(Watch):
 
 
 def look_for_leaks(room: Room) -> "Tuple[List[str], str]":
-    """(what is wrong, what was looked at): one boot as it should be, and one with a gate that leaks."""
+    """(what is wrong, what was checked): one normal boot, and one with a gate that leaks."""
     listener = boot(room, "")
     problems = ["a secret is out: %s" % where for where in sorted(listener.found)]
     unseen = [leak for leak in LEAKS if not any(leak in found for found in boot(room, LEAKY).found)]

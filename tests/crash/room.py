@@ -48,7 +48,7 @@ Listing = Dict[str, Entry]
 
 
 class End(NamedTuple):
-    """How one boot ended: its exit code, or None if it was cut off, and what was left outside the disk."""
+    """How one boot ended: its exit code, or None if it was interrupted, and what was left outside the disk."""
 
     code: Optional[int]
     left: Dict[str, List[str]]
@@ -83,7 +83,7 @@ class Room:
             file.write(OVF)
 
     def fill_image(self, program: str) -> None:
-        """The tree with us in it, as a person makes it, on hardware as Azure's."""
+        """The tree with an installation, made by `install`, on hardware like Azure's."""
         image = os.path.join(self.scratch, "image")
         self.mount(self.tree, image)
         guest = System(self.root)
@@ -110,7 +110,7 @@ class Room:
         must("umount", self.root)
 
     def place(self, path: str) -> str:
-        """Where a path of the guest is."""
+        """The path on the host of a path in the guest."""
         return self.root + path
 
     def mount(self, lower: str, upper: str) -> None:
@@ -122,7 +122,7 @@ class Room:
         )
 
     def begin(self) -> None:
-        """A fresh disk in the place of the last, and an Azure that has heard nothing."""
+        """A fresh disk in place of the last, and an Azure without requests."""
         if os.path.ismount(self.root):
             self.finish()
         upper = os.path.join(self.scratch, "upper")
@@ -133,13 +133,13 @@ class Room:
         self.boots = 0
 
     def finish(self) -> None:
-        """Throw the disk away."""
+        """Drop the disk."""
         must("umount", self.root)
         for name in ("upper", "upper.work"):
             shutil.rmtree(os.path.join(self.scratch, name))
 
     def take_reports(self) -> List[str]:
-        """What Azure has accepted since it was asked before."""
+        """The reports that Azure has accepted since the last call."""
         self.azure.sendall(b"?\n")
         with self.azure.makefile("rb") as answers:
             reports, self.requests = json.loads(answers.readline().decode("ascii"))
@@ -162,7 +162,7 @@ class Room:
         return os.path.islink(self.place(HOOK))
 
     def changes(self) -> Listing:
-        """Every path that is not as the image has it; what is gone has the kind "gone"."""
+        """Every path that differs from the image; a missing one has the kind "gone"."""
         upper, found = os.path.join(self.scratch, "upper"), {}
         for folder, folders, files in os.walk(upper):
             for name in folders + files:
@@ -174,7 +174,7 @@ class Room:
 
 
 def look(*places: str) -> Entry:
-    """Kind, mode, owner, group, and the content with its extended attributes, of the first place that is there."""
+    """Kind, mode, owner, group, and the content with its extended attributes, of the first place that exists."""
     for place in places:
         try:
             what = os.lstat(place)
@@ -199,7 +199,7 @@ def look(*places: str) -> Entry:
 
 
 def must(*argv: str) -> None:
-    """Run a program of this machine, which has to succeed."""
+    """Run a program of this machine, which must succeed."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit("%s failed: %s" % (argv[0], done.stdout.decode("utf-8", "replace")))
@@ -278,7 +278,7 @@ def unshare(flags: int) -> None:
 
 
 class RoomAzure(FakeAzure):
-    """The Azure of the rehearsal, where the real one is."""
+    """The Azure of the rehearsal, at Azure's addresses."""
 
     def __init__(self) -> None:
         Platform.__init__(self)
@@ -292,7 +292,7 @@ class RoomAzure(FakeAzure):
 
 
 def start_azure() -> socket.socket:
-    """It runs in a process of its own, because forks beside its threads would be unsafe; asked through a socket."""
+    """It runs in its own process, because forks beside its threads would be unsafe; it is queried through a socket."""
     ours, its = socket.socketpair()
     if os.fork() == 0:
         ours.close()
@@ -305,7 +305,7 @@ def start_azure() -> socket.socket:
 
 
 def serve_azure(asker: socket.socket) -> None:
-    """Until nobody asks any more. Each line is answered with everything that was received and accepted since."""
+    """Until the connection ends. Each line is answered with everything received and accepted since the last."""
     with RoomAzure() as azure, asker.makefile("rb") as questions:
         for _ in questions:
             requests = ["%s %s\n%s" % (seen.target, seen.headers, seen.body) for seen in azure.requests]
@@ -315,7 +315,7 @@ def serve_azure(asker: socket.socket) -> None:
 
 
 def without_times(path: str, entry: Entry) -> Entry:
-    """The entry without what differs between any two boots: times, salts, keys and the log."""
+    """The entry without values that differ between any two boots: times, salts, keys and the log."""
     kind, mode, owner, group, content = entry
     if path == LOG:
         content = b""

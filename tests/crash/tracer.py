@@ -54,7 +54,7 @@ class Call(NamedTuple):
     arguments: Tuple[int, ...]
 
     def memory(self, address: int, size: int) -> bytes:
-        """What the caller has there; empty if it has nothing."""
+        """The caller's memory at an address; empty if there is none."""
         try:
             with open("/proc/%d/mem" % self.pid, "rb", buffering=0) as memory:
                 memory.seek(address)
@@ -81,7 +81,7 @@ class Call(NamedTuple):
         return os.fsdecode(self.memory(self.arguments[number], 4096).partition(b"\0")[0])
 
     def target(self) -> str:
-        """Where it would write to."""
+        """The target of a write."""
         try:
             return os.readlink("/proc/%d/fd/%d" % (self.pid, self.arguments[0]))
         except OSError:
@@ -89,13 +89,14 @@ class Call(NamedTuple):
 
 
 class Watch:
-    """What is done at each stop. Every method may be replaced."""
+    """The action at each stop. Every method may be overridden."""
 
     def on_exec(self, pid: int, argv: bytes, environment: bytes) -> None:
         """A program begins."""
 
     def on_call(self, call: Call) -> str:
-        """A call is about to change something: "" lets it, "alone" kills its process, "cut" kills all of the guest."""
+        """A call is about to change something: "" lets it continue, "alone" kills its process, "cut" kills the whole
+        guest."""
         return ""
 
 
@@ -158,7 +159,7 @@ class Tracer:
         raise TimeoutError
 
     def cut(self) -> None:
-        """Kill the guest: all its processes at once, before any of them is let go on."""
+        """Kill the guest: all its processes at once, before any of them continues."""
         for pid in self.alive or {self.top}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -197,7 +198,7 @@ class Tracer:
 
 
 def ptrace(request: int, pid: int, address: int = 0, data: int = 0, gone: bool = False) -> int:
-    """The system call; with `gone` it does not matter that the process has been killed meanwhile."""
+    """The system call; with `gone` an error is ignored if the process has been killed meanwhile."""
     result = int(libc.ptrace(request, pid, address, data))
     if result < 0 and not gone:
         raise OSError(ctypes.get_errno(), "ptrace")
@@ -214,12 +215,12 @@ def read(pid: int, name: str) -> bytes:
 
 
 def die_with_parent() -> None:
-    """Whatever ends the process that started this one ends this one too."""
+    """This process ends when its parent does."""
     libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def arm() -> None:
-    """From now on this process and all that it starts is held at the calls that change something."""
+    """From now on this process and all its children stop at the calls that change something."""
     program = rules()
     code = b"".join(struct.pack("=HBBI", *rule) for rule in program)
     buffer = ctypes.create_string_buffer(code, len(code))

@@ -1,4 +1,4 @@
-"""What is asked of each tree. A check raises `Wrong`; every one works on scratch copies, in a sealed chroot."""
+"""The checks of each tree. A check raises `Wrong`; every one works on scratch copies, in a sealed chroot."""
 
 import hashlib
 import json
@@ -47,15 +47,15 @@ class Bench:
             subprocess.run(["cp", "-a", "--reflink=auto", str(pristine), str(root)], check=True)
 
     def ours(self, *arguments: str) -> "Tuple[int, str, str]":
-        """Run the file from outside, as a plain program."""
+        """Run the file from outside, as an ordinary program."""
         return run([sys.executable, "-I", "-S", str(self.program)] + list(arguments))
 
     def install(self, *arguments: str) -> str:
-        """Install into the offline copy; what it said."""
+        """Install into the offline copy; returns the output."""
         return must(self.ours("install", "--root", str(self.offline), *arguments))
 
     def in_offline(self, *argv: str) -> str:
-        """Run a program of the offline copy in a chroot; what it printed."""
+        """Run a program of the offline copy in a chroot; returns its output."""
         return must(run(inside(self.offline, *argv)))
 
 
@@ -68,7 +68,7 @@ def run(argv: List[str]) -> "Tuple[int, str, str]":
 
 
 def must(result: "Tuple[int, str, str]") -> str:
-    """The output of a program that has to succeed."""
+    """The output of a program that must succeed."""
     if result[0]:
         raise Wrong("exit code %d: %s" % (result[0], (result[2] or result[1]).strip()[-500:]))
     return result[1]
@@ -84,7 +84,7 @@ def check(condition: object, *facts: object) -> None:
 
 
 def uninstalled(bench: Bench) -> None:
-    """Install and uninstall from outside: the tree is byte for byte, mode for mode, link for link what it was."""
+    """Install and uninstall from outside: bytes, modes and links of the tree are the same as before."""
     before = listing(bench.offline)
     said = bench.install()
     after = listing(bench.offline)
@@ -110,7 +110,7 @@ def own_python(bench: Bench) -> None:
 
 
 def seen(bench: Bench) -> None:
-    """The distro's own tool takes us for enabled, and its check has nothing to say of us."""
+    """The distro's own tool sees us as enabled, and its check reports nothing about us."""
     bench.install()
     root = str(bench.offline)
     if bench.init == "systemd":
@@ -204,7 +204,7 @@ def kept(bench: Bench) -> None:
 
 
 def not_back(bench: Bench) -> None:
-    """Unlinked as a boot does, we are out, and no later run of the tools brings us back; `install` does."""
+    """Unlinked as by a boot, we are disabled, and no later run of the tools enables us again; `install` does."""
     root = bench.offline
     bench.install()
     links = our_links(root)
@@ -297,7 +297,7 @@ def generalized(bench: Bench) -> None:
 
 
 def check_machine_id(root: Path, maker: str) -> None:
-    """It is in the form that its maker takes for none, and the maker makes another."""
+    """It is in the form that its program treats as missing, and the program makes another."""
     path = root / "etc/machine-id"
     check((path.read_text() == "") if maker == "systemd" else not path.exists(), "not the form that it takes:", maker)
     argv = ["systemd-machine-id-setup"] if maker == "systemd" else ["dbus-uuidgen", "--ensure=" + "/etc/machine-id"]
@@ -363,7 +363,7 @@ def verdict(bench: Bench) -> None:
 
 
 def faults(bench: Bench) -> Set[str]:
-    """The ids of the errors that `check` finds from outside; the exit code says that there are some."""
+    """The ids of the errors that `check` finds from outside; the exit code shows that there are some."""
     code, printed, _ = bench.ours("check", "--json", "--root", str(bench.offline))
     found = {finding["id"] for finding in json.loads(printed) if finding["level"] == "error"}
     check(code == (1 if found else 0), "exit code", code, "with", found)
@@ -460,7 +460,7 @@ def unnumbered(link: str) -> str:
 
 
 def renumbered(paths: Set[str]) -> Set[str]:
-    """Links of others that insserv gave other numbers."""
+    """Links of other services that insserv renumbered."""
     return {path for path in paths if re.search(r"/rc.\.d/[SK]\d\d(?!%s$)" % NAME, path)}
 
 
@@ -474,7 +474,7 @@ def depends(root: Path) -> Dict[str, List[str]]:
 
 
 def check_startpar(root: Path) -> None:
-    """We are a target, ssh waits for us, and nothing waits in a circle."""
+    """We are a target, ssh waits for us, and there is no loop."""
     rules = depends(root)
     check(rules["TARGETS"].count(NAME) == 1, "not a target of startpar:", rules)
     check(NAME in rules.get("ssh", []), "ssh does not wait for us:", rules)
@@ -486,7 +486,7 @@ def check_startpar(root: Path) -> None:
 
 
 def closure(rules: Dict[str, List[str]], name: str, found: Optional[Set[str]] = None) -> Set[str]:
-    """Everything that has to be started before `name`."""
+    """Everything that must be started before `name`."""
     found = set() if found is None else found
     for word in rules.get(name, []):
         if word not in found:
@@ -515,7 +515,7 @@ def directives(unit: str) -> str:
 
 
 def stub_python(root: Path) -> str:
-    """An interpreter that only notes how it was called."""
+    """An interpreter that only records how it was called."""
     path = root / "opt/python3"
     path.write_text('#!/bin/sh\necho "python $*" >>/started\n')
     path.chmod(0o755)
@@ -523,7 +523,7 @@ def stub_python(root: Path) -> str:
 
 
 def stub_services(root: Path) -> None:
-    """In the place of every LSB script but ours: its header, and a note that it was started."""
+    """Replaces every LSB script but ours: its header, and a record that it was started."""
     for path in (root / "etc/init.d").iterdir():
         text = path.read_text(errors="replace") if path.is_file() else ""
         if path.name in (NAME, "rc", "rcS", "README") or path.name.startswith(".") or "openrc-run" in text[:80]:

@@ -1,4 +1,4 @@
-"""Pristine Debian trees, one a release and init system, kept between runs and never changed: copy them."""
+"""Pristine Debian trees, one for each release and init system, kept between runs and never changed: copy them."""
 
 import hashlib
 import os
@@ -40,13 +40,13 @@ KINDS: Dict[str, Kind] = {
 
 
 def cache() -> Path:
-    """The folder that is kept between runs; never inside the checkout."""
+    """The cache folder that is kept between runs; never inside the checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "azure-provisioning-boot" / "distro"
 
 
 def tree(release: str, kind: str, extra: Tuple[str, ...] = ()) -> Path:
-    """The root of a tree, with `extra` packages, made now if this recipe has none yet."""
+    """The root of a tree, with `extra` packages, built now if this recipe has none yet."""
     made = KINDS[kind]._replace(packages=KINDS[kind].packages + extra)
     recipe = repr((release, COMMON, made, EXCLUDED))
     name = "%s-%s-%s" % (release, kind, hashlib.sha256(recipe.encode()).hexdigest()[:12])

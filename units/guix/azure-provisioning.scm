@@ -1,7 +1,7 @@
-;; Sets this VM up from what Azure knows of it and reports Ready. Put the file azure-provisioning beside the system's
+;; Sets this VM up with the data from Azure and reports Ready. Put the file azure-provisioning beside the system's
 ;; declaration, this into it, and azure-provisioning-service among its services. It needs the modules (gnu services),
 ;; (gnu services shepherd), (gnu packages python) and (guix gexp).
-;; The service stays: once Azure has accepted Ready from a VM, it ends in a moment at each boot.
+;; The service stays enabled: after Azure has accepted Ready from a VM, it ends at once at each boot.
 (define azure-provisioning-service
   (simple-service 'azure-provisioning shepherd-root-service-type
     (list (shepherd-service

@@ -1,6 +1,6 @@
-# Sets this VM up from what Azure knows of it and reports Ready. Put the file azure-provisioning beside this one, and add
+# Sets this VM up with the data from Azure and reports Ready. Put the file azure-provisioning beside this one, and add
 #   imports = [ ./azure-provisioning.nix ];
-# The service stays in the configuration: once Azure has accepted Ready from a VM, it ends in a moment at each boot.
+# The service stays in the configuration: after Azure has accepted Ready from a VM, it ends at once at each boot.
 { pkgs, ... }:
 {
   users.mutableUsers = true;

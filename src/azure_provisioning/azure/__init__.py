@@ -1,1 +1,1 @@
-"""Who told us? Azure answers and is reported to. Nothing in here changes the guest."""
+"""Asks Azure about this VM, and reports to it. Nothing in here changes the guest."""

@@ -1,4 +1,4 @@
-"""How a boot went, in the one form that Azure's tools read: `result=error|reason=...|key=value|...`.
+"""The result of a boot in the one form that Azure's tools read: `result=error|reason=...|key=value|...`.
 
 The portal shows it in "OS Provisioning failed ...: result=error|reason=..." (cloud-init, sources/azure/errors.py).
 """
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 AGENT = "azure-provisioning"
 LIMIT = 512  # characters of a health report's description
-DOCUMENTATION = ("documentation_url", "https://aka.ms/linuxprovisioningerror")  # as cloud-init has it
+DOCUMENTATION = ("documentation_url", "https://aka.ms/linuxprovisioningerror")  # as in cloud-init
 
 
 def describe_success(vm_id: "Optional[str]", now: float) -> str:
-    """The report of a boot that went well; Azure's health report has no place for it, the key-value pool has."""
+    """The report of a successful boot, for the key-value pool: Azure's health report has no field for it."""
     return join([("result", "success")] + origin(vm_id, now))
 
 
 def describe_failure(error: ProvisionError, vm_id: "Optional[str]", now: float) -> str:
-    """The report of `error`; what tells VMs apart comes before details, which may be long and are cut first.
+    """The report of `error`. What identifies the VM comes before the details, which may be long and are cut first.
 
-    Where to read on is added if the whole still fits into a health report.
+    The address of the documentation is added if the whole still fits into a health report.
     """
     fields = [("result", "error"), ("reason", error.reason)] + origin(vm_id, now) + list(error.details.items())
     complete = join(fields + [DOCUMENTATION])
@@ -33,7 +33,7 @@ def describe_failure(error: ProvisionError, vm_id: "Optional[str]", now: float) 
 
 
 def origin(vm_id: "Optional[str]", now: float) -> "List[Tuple[str, str]]":
-    """Who reports, for which VM, and when."""
+    """The fields that say which agent reports, for which VM, and when."""
     return [
         ("agent", "%s/%s" % (AGENT, __version__)),
         ("vm_id", vm_id or "unknown"),
@@ -42,12 +42,12 @@ def origin(vm_id: "Optional[str]", now: float) -> "List[Tuple[str, str]]":
 
 
 def join(fields: "Iterable[Tuple[str, str]]") -> str:
-    """The fields as one line."""
+    """The fields on one line."""
     return "|".join(quote("%s=%s" % field) for field in fields)
 
 
 def quote(field: str) -> str:
-    """A field as the csv dialect of cloud-init's reports has it: `'` around one that holds `|`, `'` or a line end."""
+    """A field in the csv dialect of cloud-init's reports: in `'` if it has a `|`, a `'` or a line end."""
     if set(field) & set("|'\r\n"):
         return "'%s'" % field.replace("'", "''")
     return field

@@ -1,8 +1,8 @@
-"""DHCP option 245: the address of the WireServer, as the lease files of the guest's DHCP clients have it.
+"""DHCP option 245: the address of the WireServer, from the lease files of the guest's DHCP clients.
 
-Files only: no client is asked, and no packet is sent. NetworkManager's own lease files and udhcpc keep no option 245
-(coreos/afterburn issue 146, canonical/cloud-init issue 4765). The address that everybody knows is not here: a lease may
-be of another cloud, so whoever asks has to alternate.
+Only files are read: no client is asked, and no packet is sent. NetworkManager's own lease files and udhcpc do not keep
+option 245 (coreos/afterburn issue 146, canonical/cloud-init issue 4765). A lease may come from another cloud, so
+callers must also try the well-known address, which is not here.
 """
 
 import re
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 LEASE_LIMIT = 256 << 10  # bytes: hundreds of leases
 FILES_LIMIT = 64  # lease files that are read, newest first
-# At each try to reach Azure. The folders are those of DHCP clients, some of which are no more than a user.
+# For each try to reach Azure. The folders belong to DHCP clients, some of which run as an ordinary user.
 WORK = Limits(5000, 1 << 20, 2.0)
 
-COOKIE = b"\x63\x82\x53\x63"  # RFC 2131, section 3; the options of a BOOTP packet begin behind it
+COOKIE = b"\x63\x82\x53\x63"  # RFC 2131, section 3; the options of a BOOTP packet begin after it
 COOKIE_AT = 236  # bytes
 PAD, END, AZURE = 0, 255, 245
 
@@ -34,7 +34,7 @@ WICKED = re.compile(r"<unknown-245>\s{0,99}<code>245</code>\s{0,99}<data>([0-9A-
 
 
 class Source(namedtuple("Source", "folder name read")):
-    """Where one client keeps its leases: a folder, what its files are called, and how one is read."""
+    """Where a client keeps its leases: a folder, the names of its files, and the function that reads one."""
 
     __slots__ = ()
 
@@ -44,19 +44,19 @@ class Source(namedtuple("Source", "folder name read")):
 
 
 def find_endpoint(system: System) -> "Optional[str]":
-    """The IPv4 address that the newest lease with a usable option 245 gives; None if there is none.
+    """The IPv4 address in the newest lease with a usable option 245; None if there is none.
 
-    Never raises: a lease file is written by others, and what cannot be read says nothing.
+    Never raises: others write the lease files, and one that cannot be read is ignored.
     """
     try:
         with limited(system, WORK):
             return find_newest(system)
-    except GuestError:  # too much of it
+    except GuestError:  # the files are more work than WORK allows
         return None
 
 
 def find_newest(system: System) -> "Optional[str]":
-    """The same. Raises GuestError if there is too much to look at."""
+    """The same. Raises GuestError if there is too much to read."""
     found: "List[Tuple[float, str, Source]]" = []
     for source in SOURCES:
         for name in list_or_none(system, source.folder):
@@ -77,7 +77,7 @@ def find_newest(system: System) -> "Optional[str]":
 
 
 def list_or_none(system: System, folder: str) -> "List[str]":
-    """The names in a folder; none if it cannot be looked into."""
+    """The names in a folder; empty if it cannot be read."""
     try:
         return system.list(folder)
     except GuestError:
@@ -85,7 +85,7 @@ def list_or_none(system: System, folder: str) -> "List[str]":
 
 
 def changed_at(system: System, path: str) -> "Optional[float]":
-    """When a file was changed, in seconds since 1970; None if that cannot be known."""
+    """When a file was changed, in seconds since 1970; None if that cannot be determined."""
     try:
         found = system.stat(path)
     except GuestError:
@@ -94,13 +94,13 @@ def changed_at(system: System, path: str) -> "Optional[float]":
 
 
 def to_address(value: "Optional[bytes]") -> "Optional[str]":
-    """Four bytes as an IPv4 address, if one host can have it: not 0/8, loopback, multicast or above."""
+    """Four bytes as an IPv4 address, if a host can have it: not 0/8, loopback, multicast or above."""
     if value is None or len(value) != 4 or value[0] in (0, 127) or value[0] >= 224:
         return None
     return "%d.%d.%d.%d" % tuple(value)
 
 
-# -- one function a form: the bytes of a file and the time of day in, the value of the option or None out -------------
+# -- one function for each format: from a file's bytes and the time of day to the option's value or None --------------
 
 
 def read_networkd(data: bytes, _now: float) -> "Optional[bytes]":
@@ -116,12 +116,12 @@ def read_wicked(data: bytes, _now: float) -> "Optional[bytes]":
 
 
 def read_dhcpcd(data: bytes, _now: float) -> "Optional[bytes]":
-    """dhcpcd: the packet as it came, with its options as RFC 2132 has them: code, length, value."""
+    """dhcpcd: the packet as received, with its options as in RFC 2132: code, length, value."""
     if data[COOKIE_AT : COOKIE_AT + 4] != COOKIE:
         return None
     at = COOKIE_AT + 4
     while at < len(data) and data[at] != END:
-        if data[at] == PAD:  # it and END have no length
+        if data[at] == PAD:  # PAD and END have no length
             at += 1
             continue
         length = data[at + 1] if at + 1 < len(data) else 0
@@ -132,7 +132,7 @@ def read_dhcpcd(data: bytes, _now: float) -> "Optional[bytes]":
 
 
 def read_dhclient(data: bytes, now: float) -> "Optional[bytes]":
-    """ISC dhclient: of the leases that have not expired, the last (WALinuxAgent takes that one too)."""
+    """ISC dhclient: the last lease that has not expired, as in WALinuxAgent."""
     value: "Optional[bytes]" = None
     lease: "Dict[str, List[str]]" = {}
     words: "List[str]" = []
@@ -154,20 +154,20 @@ def read_dhclient(data: bytes, now: float) -> "Optional[bytes]":
 
 
 def has_expired(statement: "List[str]", now: float) -> bool:
-    """Is this `expire N YYYY/MM/DD HH:MM:SS` (UTC) or `expire epoch N` of the past? `never`, or anything else: no."""
+    """Is this `expire N YYYY/MM/DD HH:MM:SS` (UTC) or `expire epoch N` in the past? `never`, or anything else: no."""
     words = statement[1:]
     try:
         if words[:1] == ["epoch"]:
             return float(words[1]) < now
     except (ValueError, IndexError):
         return False
-    # As text, because what parses a time takes as long to load as all the rest of this module.
+    # Compared as text: a module that parses a time takes as long to load as the rest of this module.
     moment = " ".join(words[1:])
     return bool(MOMENT.match(moment)) and moment < time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(now))
 
 
 def from_dhclient(token: str) -> "Optional[bytes]":
-    """`a8:3f:81:10`, or what dhclient writes when all four bytes can be printed: `"bL6 "`, with escapes."""
+    """`a8:3f:81:10`, or a string with escapes if all four bytes are printable, as dhclient writes it: `"bL6 "`."""
     if not token.startswith('"'):
         return from_colons(token)
 
@@ -179,7 +179,7 @@ def from_dhclient(token: str) -> "Optional[bytes]":
 
 
 def from_colons(text: str) -> "Optional[bytes]":
-    """Hexadecimal numbers of one or two digits with colons between."""
+    """Hexadecimal numbers of one or two digits, separated by colons."""
     parts = text.split(":")
     if not all(re.match(r"[0-9A-Fa-f]{1,2}\Z", part) for part in parts):
         return None
@@ -193,7 +193,7 @@ SOURCES = (
     Source("/var/lib/NetworkManager", r"dhclient-.*\.lease", read_dhclient),
     Source("/var/lib/dhcpcd", r".*\.lease", read_dhcpcd),
     Source("/var/lib/dhcpcd5", r".*\.lease", read_dhcpcd),  # older Debian
-    Source("/var/db/dhcpcd", r".*\.lease", read_dhcpcd),  # dhcpcd as its makers build it
+    Source("/var/db/dhcpcd", r".*\.lease", read_dhcpcd),  # dhcpcd's own default
     Source("/var/lib/wicked", r"lease-.*-dhcp-ipv4\.xml", read_wicked),
     Source("/run/wicked", r"lease-.*-dhcp-ipv4\.xml", read_wicked),
 )

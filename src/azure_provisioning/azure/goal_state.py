@@ -1,5 +1,5 @@
 """The WireServer's XML: goal state and health report, as in Microsoft's "Creating generalized images without a
-provisioning agent". No versions are negotiated: that would cost a request and tell nothing."""
+provisioning agent". The list of versions is not requested: it would cost a request and change nothing."""
 
 from ..door.system import System
 from ..errors import BadReply
@@ -22,7 +22,7 @@ REPORT = {
     "x-ms-agent-name": "azure-provisioning",
     "Content-Type": "text/xml;charset=utf-8",
 }
-ID_LIMIT = 512  # characters; real ones have less than 120
+ID_LIMIT = 512  # characters; real ones have fewer than 120
 
 INCARNATION = ("GoalState", "Incarnation")
 CONTAINER_ID = ("GoalState", "Container", "ContainerId")
@@ -38,10 +38,9 @@ def report_by_goal_state(
     say: "Callable[[str], None]",
     still: "Callable[[ProvisionError], None]" = lambda error: None,
 ) -> Reply:
-    """One try, with a new goal state to quote, because 410 Gone means that the quoted one is of yesterday, and an early
-    one may lack its ids. Question and report have a time of their own each, together at most `seconds`.
+    """One try with a new goal state: 410 Gone means that the one quoted is outdated, and an early one may lack its ids.
 
-    Raises Unreachable or BadReply.
+    Request and report have time limits of their own, together at most `seconds`. Raises Unreachable or BadReply.
     """
     ends = system.monotonic() + seconds
     goal_state = fetch_goal_state(system, peer, seconds, still)
@@ -49,7 +48,7 @@ def report_by_goal_state(
     say("InstanceId: %s" % goal_state.instance_id)
     document = health_document(goal_state, problem).encode("utf-8")
     left = min(REPORT_SECONDS, max(0.5, ends - system.monotonic()))
-    # The status alone: Azure that says 2xx has accepted, and must not be told again because the rest did not come.
+    # The status alone: with a 2xx Azure has accepted, and must not get a second report because the rest is missing.
     reply = exchange(system, peer, HEALTH, REPORT, document, seconds=left, status_only=True, still=still)
     say("Response: %d %s" % (reply.status, reply.reason))
     return accept(reply, peer)
@@ -58,7 +57,7 @@ def report_by_goal_state(
 def fetch_goal_state(
     system: System, peer: Peer, seconds: float, still: "Callable[[ProvisionError], None]" = lambda error: None
 ) -> GoalState:
-    """Ask once. Raises Unreachable, or BadReply for an answer that cannot be quoted; both are worth another try."""
+    """Ask once. Raises Unreachable, or BadReply for an answer without usable ids; both are worth another try."""
     seconds = min(ANSWER_SECONDS, seconds)
     reply = accept(exchange(system, peer, GOAL_STATE, VERSION, seconds=seconds, still=still), peer)
     try:
@@ -71,7 +70,7 @@ def fetch_goal_state(
 def parse_goal_state(document: bytes) -> GoalState:
     """The incarnation and the ids of the first role instance, stripped; raises BadReply if one is missing.
 
-    Namespaces do not matter. A document type is refused: goal states have none, and entities could blow up.
+    Namespaces are ignored. A document type is refused: goal states have none, and entities can expand without limit.
     """
     found: "Dict[Tuple[str, ...], List[str]]" = {}
     open_elements: "List[str]" = []
@@ -123,7 +122,8 @@ def health_document(goal_state: GoalState, problem: str = "") -> str:
 
 
 def escape(text: str) -> str:
-    """Text for an XML element; what XML 1.0 cannot hold (control characters, lone surrogates) becomes `?`."""
+    """Text for an XML element; characters that XML 1.0 does not allow (control characters, lone surrogates) become
+    `?`."""
     fit = "".join(
         char
         if char in "\t\n\r" or (char >= " " and not "\ud800" <= char <= "\udfff" and char not in "\ufffe\uffff")

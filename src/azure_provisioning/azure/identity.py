@@ -1,4 +1,4 @@
-"""Are we on Azure, and which VM are we? Read from the firmware's DMI tables, without a network."""
+"""Whether this is Azure, and which VM it is, from the firmware's DMI tables. Needs no network."""
 
 from ..door.tree import Tree
 from ..errors import GuestError
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 DMI = "/sys/class/dmi/id"
 VMBUS = "/sys/bus/vmbus/devices"
-EFI = "/sys/firmware/efi"  # not there: generation 1
+EFI = "/sys/firmware/efi"  # missing on generation 1
 AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"  # cloud-init, sources/azure/identity.py
 FIELDS = (8, 4, 4, 4, 12)  # hexadecimal digits
 
 
 def identify(tree: Tree, platform: str) -> "Tuple[Optional[bool], Optional[str], str]":
-    """(on Azure? or None if nothing tells, the VM's id as the firmware writes it but in lower case or None, by what).
+    """(on Azure? or None if unknown, the VM's id from the firmware in lower case or None, the reason).
 
-    A kernel without DMI cannot tell: then a Hyper-V bus, or the option `platform = azure`, makes it yes.
+    Without DMI, a Hyper-V bus or the option `platform = azure` makes it yes.
     """
     tag = firmware_line(tree, DMI + "/chassis_asset_tag")
     vm_id = read_vm_id(tree)
@@ -31,8 +31,8 @@ def identify(tree: Tree, platform: str) -> "Tuple[Optional[bool], Optional[str],
 
 
 def read_vm_id(tree: Tree) -> "Optional[str]":
-    """The firmware's id of this VM, raw and lower-case; None if there is none that tells VMs apart, or only root may
-    read it."""
+    """The firmware's id of this VM, raw and in lower case; None if it is not unique to a VM, or only root may read
+    it."""
     vm_id = (firmware_line(tree, DMI + "/product_uuid") or "").lower()
     fields = vm_id.split("-")
     if tuple(len(field) for field in fields) != FIELDS or set(vm_id) - set("0123456789abcdef-"):
@@ -42,7 +42,7 @@ def read_vm_id(tree: Tree) -> "Optional[str]":
 
 
 def hides_id(tree: Tree) -> bool:
-    """Is there an id that only root may read? Then another user cannot know which VM this is."""
+    """Is there an id that only root may read? Other users then cannot determine which VM this is."""
     try:
         tree.read(DMI + "/product_uuid", limit=4096)
     except GuestError:
@@ -51,7 +51,7 @@ def hides_id(tree: Tree) -> bool:
 
 
 def firmware_line(tree: Tree, path: str) -> "Optional[str]":
-    """The stripped text of a sysfs file; None if it is missing, unreadable or no text."""
+    """The stripped text of a sysfs file; None if it is missing or unreadable."""
     try:
         data = tree.read(path, limit=4096)
     except GuestError:

@@ -1,4 +1,4 @@
-"""The Instance Metadata Service: what Azure knows of this VM, as one JSON document."""
+"""The Instance Metadata Service: the facts that Azure has about this VM, in one JSON document."""
 
 from ..door.system import System
 from ..errors import BadReply
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ..errors import ProvisionError
 
 VERSION = "2021-08-01"  # has osProfile and userData; cloud-init asks for it too (sources/azure/imds.py)
-STACK_VERSION = "2021-05-01"  # where the IMDS of Azure Stack Hub ends
+STACK_VERSION = "2021-05-01"  # the newest of Azure Stack Hub
 OLD_VERSION = "2019-06-01"  # the oldest that cloud-init asks for
-# What else a cloud may name, with the same document: Microsoft's page on IMDS, "Supported API versions".
+# Other versions that a cloud may name, with the same document: Microsoft's page on IMDS, "Supported API versions".
 KNOWN = [
     "2019-06-04",
     "2019-08-01",
@@ -39,18 +39,18 @@ KNOWN = [
     "2024-07-17",
     "2025-04-07",
 ]
-# With `extended=true` IMDS fails rather than answer with a part of its data (Azure/azure-init issue 134); cloud-init
-# asked for it from this version on (IMDS_EXTENDED_VER_MIN).
+# With `extended=true` IMDS fails instead of answering with a part of its data (Azure/azure-init issue 134); cloud-init
+# asks for it from this version on (IMDS_EXTENDED_VER_MIN).
 EXTENDED_FROM = "2021-03-01"
-PAUSE = 0.3  # seconds before another version is asked for: 5 requests a second are allowed to a VM
+PAUSE = 0.3  # seconds before asking for another version: a VM may send 5 requests a second
 
 
 def fetch_instance(
     system: System, peer: Peer, seconds: float, still: "Callable[[ProvisionError], None]" = lambda error: None
 ) -> Instance:
-    """Ask once, within `seconds` in all, and after a 400 by an older version of the API.
+    """Ask once, within `seconds` in all; after a 400 ask again for an older version of the API.
 
-    `still` hears now and then that there is no answer yet.
+    `still` is called now and then while there is no answer.
 
     Raises Unreachable or BadReply, both worth another try.
     """
@@ -72,7 +72,7 @@ def fetch_instance(
 
 
 def ask(system: System, peer: Peer, version: str, seconds: float, still: "Callable[[ProvisionError], None]") -> Reply:
-    """One request, for one version of the API."""
+    """One request for one version of the API."""
     extra = "&extended=true" if version >= EXTENDED_FROM else ""
     request = "GET /metadata/instance?api-version=%s%s" % (version, extra)
     headers, seconds = {"Metadata": "true"}, min(ANSWER_SECONDS, seconds)
@@ -80,18 +80,18 @@ def ask(system: System, peer: Peer, version: str, seconds: float, still: "Callab
 
 
 def older_versions(refusal: bytes) -> "List[str]":
-    """What to ask for after a 400 with this body, which may be cut off: the newest version that it names and we know,
-    then what Azure Stack Hub and older clouds have."""
+    """Versions to try after a 400 with this body, which may be cut off: the newest one that it names and we know, then
+    those of Azure Stack Hub and of older clouds."""
     named = refusal.decode("utf-8", "replace").partition('"newest-versions"')[2].partition("]")[0]
     known = sorted(set(named.split('"')[1::2]) & {STACK_VERSION, OLD_VERSION, *KNOWN})
     return list(dict.fromkeys([*known[-1:], STACK_VERSION, OLD_VERSION]))
 
 
 def parse_instance(body: bytes) -> Instance:
-    """The instance that a JSON document describes; raises BadReply for anything else."""
+    """The instance in a JSON document; raises BadReply for anything else."""
     try:
         document = json_document.parse(body)
     except ValueError as error:
-        problem = "JSON too deep" if "values in one another" in str(error) else "no JSON"
+        problem = "JSON too deep" if "nested values" in str(error) else "not JSON"
         raise BadReply("error parsing IMDS metadata", problem=problem) from error
     return Instance.from_json(document)

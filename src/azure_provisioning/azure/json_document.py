@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it, for what IMDS sends and the health report takes. Small Pythons have no `json`."""
+"""JSON (RFC 8259) for IMDS answers and the health report. Minimal Pythons have no `json`."""
 
 import re
 
@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List
 
-SIZE_LIMIT = 1 << 20  # bytes, as of any answer
-DEPTH_LIMIT = 64  # values in one another; IMDS has 8
+SIZE_LIMIT = 1 << 20  # bytes, as for every answer
+DEPTH_LIMIT = 64  # nested values; IMDS has 8
 BLANK = r"[ \t\n\r]*"
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 VALUE = re.compile(BLANK + r'([{\["]|true|false|null|%s)' % NUMBER)
@@ -18,13 +18,13 @@ CHARACTERS, CLOSE = re.compile(r'([^"\\\x00-\x1f]*)'), re.compile(r'(["\\])')
 ESCAPE, LOW = re.compile(r'(["\\/bfnrt]|u[0-9A-Fa-f]{4})'), re.compile(r"\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})")
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 WORDS = {"true": True, "false": False, "null": None}
-UNSAFE = re.compile(r"[^ !#-\[\]-~]")  # in a string; what is no ASCII could be written as it is, and is not
+UNSAFE = re.compile(r"[^ !#-\[\]-~]")  # escaped in a string; JSON would allow non-ASCII characters
 
 
 def parse(data: bytes) -> object:
-    """The value that a text stands for; a number is a float. Raises ValueError for what is no JSON, or too much of it.
+    """The value of a JSON text; a number is a float. Raises ValueError if it is not JSON or too large.
 
-    Of two members of one name the last counts. Half of a surrogate pair is kept, as it may be written.
+    Of two members with the same name the last counts. Half of a surrogate pair is kept, because an escape may have it.
     """
     if len(data) > SIZE_LIMIT:
         raise ValueError("more than %d bytes" % SIZE_LIMIT)
@@ -42,22 +42,22 @@ class Document:
         self.place = 0
 
     def take(self, wanted: "re.Pattern[str]") -> str:
-        """What is here, if it is what is wanted. Raises ValueError."""
+        """The next token, which must match `wanted`. Raises ValueError."""
         found = wanted.match(self.text, self.place)
         if found is None:
-            raise ValueError("no JSON from character %d on" % self.place)
+            raise ValueError("not JSON from character %d on" % self.place)
         self.place = found.end()
         return found.group(1)
 
     def value(self, depth: int) -> object:
-        """The value that begins here, with at most `depth` values in one another."""
+        """The value that begins here, with at most `depth` nested values."""
         word = self.take(VALUE)
         if word == '"':
             return self.string()
         if word not in ("{", "["):
             return WORDS[word] if word in WORDS else float(word)
         if not depth:
-            raise ValueError("more than %d values in one another" % DEPTH_LIMIT)
+            raise ValueError("more than %d nested values" % DEPTH_LIMIT)
         return self.members(depth - 1) if word == "{" else self.elements(depth - 1)
 
     def members(self, depth: int) -> "Dict[str, object]":
@@ -88,7 +88,7 @@ class Document:
         return "".join(parts)
 
     def escaped(self) -> str:
-        """The character that the rest of an escape stands for."""
+        """The character for the rest of an escape."""
         mark = self.take(ESCAPE)
         if mark in ESCAPES:
             return ESCAPES[mark]
@@ -99,7 +99,7 @@ class Document:
 
 
 def quote(text: str) -> str:
-    """A string of JSON, in ASCII."""
+    """A JSON string, in ASCII."""
 
     def escape(found: "re.Match[str]") -> str:
         code = found.group().encode("utf-16-be", "surrogatepass").hex()

@@ -1,7 +1,7 @@
-"""The other endpoint for the health report: JSON, without any goal state, hence without ids that could be stale.
+"""The other endpoint for the health report: JSON without a goal state, so no id can be outdated.
 
-Microsoft's azure-init reports so and in no other way (libazureinit/src/health.rs); that 201 is the usual answer and
-503 means "not yet" is in its issue 186.
+Microsoft's azure-init uses only this one (libazureinit/src/health.rs). Its issue 186 says that 201 is the usual answer
+and that 503 means "not yet".
 """
 
 from .. import __version__
@@ -32,7 +32,7 @@ def report_by_json(
     say: "Callable[[str], None]",
     still: "Callable[[ProvisionError], None]" = lambda error: None,
 ) -> Reply:
-    """Report Ready, or with a `problem` NotReady, once and within `seconds`; the reply is one of acceptance (2xx).
+    """Report Ready, or NotReady with a `problem`, once and within `seconds`; returns the 2xx reply.
 
     Raises Unreachable or BadReply, both worth another try.
     """
@@ -44,7 +44,7 @@ def report_by_json(
 
 
 def health_json(problem: str) -> str:
-    """The report; its description is cut to 512 characters, and has no lone surrogates, which are no text."""
+    """The report; its description is cut to 512 characters. Lone surrogates become `?`."""
     if not problem:
         return '{"state": "Ready"}'
     description = problem[:LIMIT].encode("utf-8", "replace").decode("utf-8")

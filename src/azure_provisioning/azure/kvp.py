@@ -1,6 +1,6 @@
-"""The Hyper-V key-value pool that the guest writes and the host reads: the second way in which a boot is reported.
+"""The Hyper-V key-value pool, which the guest writes and the host reads: the second way to report a boot.
 
-hv_kvp_daemon keeps the pool; the host collects it when it gets the health report, so it has to be written before
+hv_kvp_daemon keeps the pool. The host reads it when it gets the health report, so it must be written before that
 (cloud-init, sources/helpers/azure.py). Format: cloud-init, reporting/handlers.py, and azure-init, doc/kvp.md.
 """
 
@@ -16,20 +16,20 @@ POOL = "/var/lib/hyperv/.kvp_pool_1"
 KEY = "PROVISIONING_REPORT"
 KEY_SIZE, VALUE_SIZE = 512, 2048  # bytes of a record, zero-padded
 RECORD_SIZE = KEY_SIZE + VALUE_SIZE
-KEY_LIMIT, VALUE_LIMIT = 254, 1022  # bytes: more than that does not survive the kernel's conversion to UTF-16
+KEY_LIMIT, VALUE_LIMIT = 254, 1022  # bytes: longer ones do not survive the kernel's conversion to UTF-16
 RECORDS_LIMIT = 1024
 
 
 def write_report(system: System, text: str) -> str:
-    """Put `text` into the pool as this boot's one report; returns what was done, or why nothing was.
+    """Put `text` into the pool as this boot's only report; returns what was done, or why nothing was done.
 
-    What is left from an earlier boot is dropped first. A longer text is cut at 1022 bytes. Raises GuestError.
+    Records of an earlier boot are dropped first. A longer text is cut at 1022 bytes. Raises GuestError.
     """
     found = system.stat(POOL)
     if found is None:
         return "no key-value pool here: hv_kvp_daemon does not run"
     began = boot_time(system)
-    stale = began is not None and found.st_mtime < began  # never again in this boot: writing makes the pool younger
+    stale = began is not None and found.st_mtime < began  # only once in a boot: writing changes the time
 
     def change(old: bytes) -> bytes:
         return put_record(b"" if stale else old, KEY, text)
@@ -39,15 +39,15 @@ def write_report(system: System, text: str) -> str:
 
 
 def boot_time(system: System) -> "Optional[float]":
-    """When this boot began, in seconds since 1970 by the clock as it is now; None if the kernel does not say."""
+    """When this boot began, in seconds since 1970 by the current clock; None if the kernel does not say."""
     uptime = read_uptime(system)
     return None if uptime is None else system.time() - uptime
 
 
 def put_record(pool: bytes, key: str, value: str) -> bytes:
-    """The pool with one record of this key, in the place of the first that it had; else at the end.
+    """The pool with one record of this key, in place of the first old one, else at the end.
 
-    Half a record at the end, which a crash may leave, is dropped. Raises GuestError if there is no room.
+    An incomplete record at the end, which a crash may leave, is dropped. Raises GuestError if there is no room.
     """
     new = make_record(key, value)
     records: "List[bytes]" = []
@@ -70,6 +70,6 @@ def make_record(key: str, value: str) -> bytes:
 
 
 def cut(text: str, limit: int) -> bytes:
-    """Text as UTF-8 of at most `limit` bytes, with no character halved. What UTF-8 cannot hold, and NUL, become `?`."""
+    """Text as at most `limit` bytes of UTF-8, with no character cut in half. NUL and lone surrogates become `?`."""
     encoded = text.replace("\0", "?").encode("utf-8", "replace")
     return encoded[:limit].decode("utf-8", "ignore").encode("utf-8")

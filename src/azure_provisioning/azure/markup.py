@@ -1,6 +1,6 @@
-"""XML from outside: the goal state and ovf-env.xml go through the same door."""
+"""XML from outside: the one parser for goal state and ovf-env.xml."""
 
-import pyexpat  # not `xml.parsers.expat`, which is the same and missing from Debian's python3-minimal
+import pyexpat  # not `xml.parsers.expat`: that is the same, and Debian's python3-minimal lacks it
 
 from ..errors import BadReply
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Optional
 
-BUFFER_SIZE = 1 << 20  # bytes of text that come in one piece
+BUFFER_SIZE = 1 << 20  # bytes of text that come in one call
 
 
 def walk(
@@ -19,10 +19,10 @@ def walk(
     characters: "Callable[[str], None]",
     separator: "Optional[str]" = None,
 ) -> None:
-    """Call `start`, `end` and `characters` for what is in the document; with a `separator`, names have their namespace.
+    """Call `start`, `end` and `characters` for the document's parts; with a `separator`, names have their namespace.
 
-    Raises BadReply, with `reason`, for what is no XML, and for a document type: none of Azure's documents has one, and
-    entities could blow up.
+    Raises BadReply with `reason` if it is not XML, and for a document type: none of Azure's documents has one, and
+    entities can expand without limit.
     """
 
     def doctype(*_declaration: object) -> None:
@@ -37,5 +37,5 @@ def walk(
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(document, True)
-    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: an encoding that nobody knows
+    except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: an unknown encoding
         raise BadReply(reason, problem=str(error)) from error

@@ -1,7 +1,7 @@
-"""The provisioning DVD: `ovf-env.xml`, which alone has the password and the customData.
+"""The provisioning DVD: `ovf-env.xml`, the only source of the password and the customData.
 
-Azure attaches it at the first boot and takes it away once Ready was accepted; mostly as a DVD drive, in rare
-environments as a disk (Azure/azure-init issue 66). How one is found is in drives.py, what it says in ovf.py.
+Azure attaches it at the first boot and removes it after Ready is accepted. It is usually a DVD drive, in rare
+environments a disk (Azure/azure-init issue 66). drives.py finds it, ovf.py parses the document.
 """
 
 from ..door.system import System
@@ -21,9 +21,9 @@ MOUNT_SECONDS = 20.0
 
 
 def read_media(system: System) -> "Tuple[Optional[Media], str]":
-    """(what the DVD says, where that was read), or (None, why there is nothing: no drive, no medium, no udf, ...).
+    """(the parsed document, where it was read), or (None, why there is none: no drive, no medium, no udf, ...).
 
-    Takes at most a minute for each drive that hangs. Raises BadReply if there is a DVD but it is not understood.
+    Takes at most a minute for each drive that hangs. Raises BadReply if the document on the DVD is not understood.
     """
     reasons = []
     for drive in find_drives(system):
@@ -42,9 +42,9 @@ def read_drive(system: System, drive: str) -> "Tuple[bytes, str]":
         raise GuestError("no medium")
     number = read_line(system, "/sys/block/%s/dev" % drive)
     points = [mount.point for mount in system.mounts() if mount.device == number and mount.inside == "/"]
-    if points and points[-1] not in (POINT, SPARE_POINT):  # an automounter was here
+    if points and points[-1] not in (POINT, SPARE_POINT):  # mounted by an automounter
         return read_file(system, points[-1]), "/dev/%s at %s" % (drive, points[-1])
-    point = points[-1] if points else ""  # one that a run before this one has left
+    point = points[-1] if points else ""  # a mount that an earlier run of ours left
     if not point:
         point = mount(system, drive, KINDS if drive.startswith("sr") else find_kinds(system, drive))
     try:
@@ -55,7 +55,7 @@ def read_drive(system: System, drive: str) -> "Tuple[bytes, str]":
 
 
 def make_point(system: System) -> str:
-    """Make the folder to mount on, where nobody else looks; returns its path. Raises GuestError."""
+    """Make the folder to mount on, readable by root only; returns its path. Raises GuestError."""
     for point in (POINT, SPARE_POINT):
         try:
             system.make_dirs(point.rpartition("/")[0], owner=ROOT)
@@ -69,7 +69,7 @@ def make_point(system: System) -> str:
 
 
 def mount(system: System, drive: str, kinds: "Tuple[str, ...]") -> str:
-    """Mount the DVD; returns where. Raises GuestError with what `mount` said of each kind of file system."""
+    """Mount the DVD; returns where. Raises GuestError with the output of `mount` for each file system."""
     program = system.find_program("mount")
     if program is None:
         raise GuestError("no program to mount with")
@@ -90,7 +90,7 @@ def mount(system: System, drive: str, kinds: "Tuple[str, ...]") -> str:
 
 
 def unmount(system: System, point: str) -> str:
-    """Take the DVD off again, at once or when it is no longer in use; returns what is left to say."""
+    """Unmount the DVD, now or when it is no longer in use; returns what is left to report."""
     program = system.find_program("umount") or "umount"
     for flags in ([], ["-l"]):
         try:

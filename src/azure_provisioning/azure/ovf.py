@@ -1,4 +1,4 @@
-"""What `ovf-env.xml` says: the document on the provisioning DVD (cloud-init, sources/helpers/azure.py, OvfEnvXml)."""
+"""Parses `ovf-env.xml`, the document on the provisioning DVD (cloud-init, sources/helpers/azure.py, OvfEnvXml)."""
 
 from collections import namedtuple
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional, Tuple
 
 NAMESPACE = "http://schemas.microsoft.com/windowsazure"
-REDACTED = ("", "*", "REDACTED")  # what WALinuxAgent and cloud-init leave in the place of a password in their copies
+REDACTED = ("", "*", "REDACTED")  # what WALinuxAgent and cloud-init write instead of the password in their copies
 NOT_POOLED = ("", "None", "Unknown")
 
 # Elements below the root, by their names in NAMESPACE.
@@ -27,7 +27,7 @@ PLATFORM = ("PlatformSettingsSection", "PlatformSettings")
 POOLED = PLATFORM + ("PreprovisionedVm",)
 POOL = PLATFORM + ("PreprovisionedVMType",)
 PROXY_AGENT = PLATFORM + ("ProvisionGuestProxyAgent",)
-ONCE = (SECTION, SETTINGS, PLATFORM[:1], PLATFORM)  # a document with two of one of these is refused
+ONCE = (SECTION, SETTINGS, PLATFORM[:1], PLATFORM)  # a document with two of the same is refused
 WANTED = (*ONCE, HOSTNAME, USER, PASSWORD, NO_PASSWORD_LOGIN, CUSTOM_DATA, KEY, POOLED, POOL, PROXY_AGENT)
 
 
@@ -37,7 +37,7 @@ class Media(
         "hostname user password password_login custom_data ssh_keys pool proxy_agent promises_custom_data problems",
     )
 ):
-    """What the DVD says of this VM. Whatever is empty or None it does not say, or not so that it can be read."""
+    """What the DVD says of this VM. A field is empty or None if it is missing or unreadable."""
 
     __slots__ = ()
 
@@ -47,19 +47,19 @@ class Media(
     password_login: "Optional[bool]"
     custom_data: "Optional[bytes]"  # decoded
     ssh_keys: "Tuple[str, ...]"
-    pool: str  # as in records.Instance; empty also if it does not say
-    proxy_agent: bool  # that signs the requests of this VM is to be there (Metadata Security Protocol)
-    promises_custom_data: bool  # it has some, which may be one of the problems
-    problems: "Tuple[str, ...]"  # what cannot be read of it; nothing in them is quoted from it
+    pool: str  # as in records.Instance; also empty if missing
+    proxy_agent: bool  # an agent must sign the requests of this VM (Metadata Security Protocol)
+    promises_custom_data: bool  # there is an element with text, which may be one of the problems
+    problems: "Tuple[str, ...]"  # what could not be read; no text of the document is quoted
 
     def __repr__(self) -> str:
         return "Media(hostname=%r, user=%r, ...)" % (self.hostname, self.user)
 
 
 def parse_ovf(document: bytes) -> Media:
-    """What ovf-env.xml says; raises BadReply if it is no such document. No error text quotes what it holds.
+    """The content of ovf-env.xml; raises BadReply if it is another document. No error quotes its text.
 
-    A field that cannot be read costs that field: it is one of the `problems`.
+    A field that cannot be read is left out, and is one of the `problems`.
     """
     found = read_elements(document)
     for section in (SECTION, SETTINGS):
@@ -73,14 +73,14 @@ def parse_ovf(document: bytes) -> Media:
     password = Secret(text) if text.strip() not in REDACTED else None
     no_login = read_flag(found, NO_PASSWORD_LOGIN, problems)
     if password and not only(found, NO_PASSWORD_LOGIN).strip():
-        no_login = False  # without a word on it passwords are allowed, as cloud-init and WALinuxAgent take it
+        no_login = False  # passwords are allowed by default, as in cloud-init and WALinuxAgent
     pool, pooled = only(found, POOL).strip(), read_flag(found, POOLED, problems)
     if pool in NOT_POOLED:
-        pool = "Running" if pooled else ""  # as cloud-init takes it
+        pool = "Running" if pooled else ""  # as in cloud-init
     encoded = only(found, CUSTOM_DATA)
     custom_data = decode(encoded)
     if custom_data is None and encoded.strip():
-        problems.append("CustomData is no base64")
+        problems.append("CustomData is not base64")
     return Media(
         hostname=only(found, HOSTNAME).strip(),
         user=only(found, USER).strip(),
@@ -96,9 +96,9 @@ def parse_ovf(document: bytes) -> Media:
 
 
 def read_elements(document: bytes) -> "Dict[Tuple[str, ...], List[str]]":
-    """The text of each wanted element, in order. Prefixes do not matter, namespaces do.
+    """The text of each wanted element, in order. Prefixes are ignored, namespaces are not.
 
-    A document type is refused: this document has none, and entities could blow up.
+    A document type is refused: this document has none, and entities can expand without limit.
     """
     found: "Dict[Tuple[str, ...], List[List[str]]]" = {}
     open_elements: "List[str]" = []
@@ -123,7 +123,7 @@ def read_elements(document: bytes) -> "Dict[Tuple[str, ...], List[str]]":
 
 
 def only(found: "Dict[Tuple[str, ...], List[str]]", where: "Tuple[str, ...]") -> str:
-    """The text of an element that may come once; empty if it is missing. Raises BadReply if there are more."""
+    """The text of an element that may occur once; empty if it is missing. Raises BadReply if there are more."""
     values = found.get(where, [""])
     if len(values) > 1:
         problem = "multiple configuration matches for '%s' (%d)" % (where[-1], len(values))
@@ -134,7 +134,7 @@ def only(found: "Dict[Tuple[str, ...], List[str]]", where: "Tuple[str, ...]") ->
 def read_flag(
     found: "Dict[Tuple[str, ...], List[str]]", where: "Tuple[str, ...]", problems: "List[str]"
 ) -> "Optional[bool]":
-    """An XML boolean; None if it is missing, empty, or none, which is then one of the problems."""
+    """An XML boolean; None if it is missing, empty or invalid. An invalid one is added to the problems."""
     value = only(found, where).strip().lower()
     flag = {"true": True, "1": True, "false": False, "0": False}.get(value)
     if value and flag is None:

@@ -1,4 +1,4 @@
-"""The health report, by both of its endpoints: XML first (goal_state.py), JSON later (json_health.py)."""
+"""The health report over both endpoints: XML first (goal_state.py), JSON later (json_health.py)."""
 
 from itertools import product
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Say", still: "Notice") -> Reply:
-    """As json_health.py does it, which few boots load."""
+    """Calls json_health.py, which few boots load."""
     from . import json_health
 
     return json_health.report_by_json(system, peer, problem, seconds, say, still)
@@ -32,18 +32,18 @@ def report_health(
     notice: "Notice",
     protocol: str = "auto",
 ) -> None:
-    """Report Ready, or with a `problem` NotReady, and return when Azure accepted it (2xx).
+    """Report Ready, or NotReady with a `problem`; returns when Azure has accepted it (2xx).
 
-    Each try asks the next of `peers()`, by `protocol`: "goalstate", "json", or "auto", which is the goal state at
-    first, and both in turn when a third of the time is over. Who the peers are is asked each time: a client that sends
-    the new name may have no lease at the first try. `notice` hears of failed tries, and of one that takes its time. At
-    `until` (monotonic) raises the failure that says most.
+    Each try uses the next of `peers()` and `protocol`: "goalstate", "json", or "auto". "auto" uses the goal state at
+    first, and both in turn when a third of the time is over. `peers` is called for each try: a client that sends the
+    new name may have no lease at the first. `notice` is called for each failed try, and for one that takes long. At
+    `until` (monotonic), raises the failure that says most.
     """
     both: "Sequence[Way]" = (report_by_json, report_by_goal_state)
     first = both[:1] if protocol == "json" else both[1:]
     later = system.monotonic() + (until - system.monotonic()) / 3
     way: "Optional[Tuple[Way, Peer]]" = None  # the endpoint and the peer that were asked last
-    failures: "Dict[Tuple[Way, Peer], ProvisionError]" = {}  # the last of each
+    failures: "Dict[Tuple[Way, Peer], ProvisionError]" = {}  # the last failure of each
 
     def attempt(seconds: float) -> Reply:
         nonlocal way
@@ -63,9 +63,9 @@ def report_health(
 
 
 def weightiest(failures: "Sequence[ProvisionError]", last: ProvisionError) -> ProvisionError:
-    """Of the `failures` of the endpoint that was asked first, the one to show to people: an answer says more than none.
+    """The failure to show to people, of those from the endpoint that was asked first: an answer says more than none.
 
-    That the other endpoint does not exist (404), or that another address of the WireServer is dead, is no reason.
+    A missing second endpoint (404) or another dead address of the WireServer is not the reason.
     """
     answers: "List[ProvisionError]" = [failure for failure in failures if isinstance(failure, BadReply)]
     return (answers or list(failures) or [last])[-1]

@@ -1,8 +1,8 @@
-"""One HTTP exchange over TCP, bounded in bytes and, as a whole, in time; and how often to try.
+"""One HTTP exchange over TCP, limited in bytes and in total time; and the rules for retries.
 
-Not `http.client`: its timeout is for each read, so that a peer which drips a byte now and then holds it for ever, and
-it needs `email` and `ssl`, which cost every boot 20 ms and which small Pythons lack. No redirect is followed and no
-proxy is used, because there is no code for either.
+Not `http.client`: its timeout is for each read, so a peer that sends a byte now and then can hold it for ever. It also
+needs `email` and `ssl`, which cost every boot 20 ms and which minimal Pythons lack. There is no code to follow a
+redirect or to use a proxy.
 """
 
 import socket
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
 
 CONNECT_SECONDS = 5.0
-# One exchange, from connecting to the end of the answer. The WireServer ends a connection at about 30 s, and cloud-init
-# gives a report 60 (canonical/cloud-init commit 6f369c09b); IMDS may take 30 (Azure/azure-init issue 63).
+# One exchange, from connecting to the end of the answer. The WireServer closes a connection after about 30 s, and
+# cloud-init gives a report 60 s (canonical/cloud-init commit 6f369c09b); IMDS may take 30 s (Azure/azure-init issue
+# 63).
 ANSWER_SECONDS = 35.0
 REPORT_SECONDS = 65.0
-STILL_SECONDS = 10.0  # between two words that an answer is still awaited
-REST_SECONDS = 2.0  # for what comes after the status of an answer that is no 2xx
+STILL_SECONDS = 10.0  # between two messages that there is no answer yet
+REST_SECONDS = 2.0  # for the rest of an answer after a status other than 2xx
 HEAD_LIMIT = 64 << 10  # bytes
 BODY_LIMIT = 1 << 20  # bytes
-REFUSAL_LIMIT = 4096  # bytes of the body of an answer that is no 2xx
+REFUSAL_LIMIT = 4096  # bytes of the body of an answer with a status other than 2xx
 SAID_LIMIT, BEGIN_LIMIT = 200, 40  # characters of an answer: in the log, and in a report
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries
 LONGEST_RETRY_AFTER = 30.0  # seconds, whatever the peer asks for
 
 
 class Peer(namedtuple("Peer", "name host port")):
-    """Whom we talk to: a name for people, an IPv4 address and a port."""
+    """A server to talk to: a name for people, an IPv4 address and a port."""
 
     __slots__ = ()
 
@@ -69,11 +70,11 @@ def exchange(
 ) -> Reply:
     """Send `request` ("GET /path") and return the answer, whatever its status, within `seconds`.
 
-    `still` hears now and then that there is none yet.
+    `still` is called now and then while there is no answer.
 
-    With `status_only` a 2xx is all that is wanted: what comes after its first line is not read, and cannot spoil it.
-    Another status is worth having without the rest, too: its body is what came of it soon, at most 4 KiB.
-    Raises Unreachable if nobody answers in time, BadReply if the answer is not HTTP or too large.
+    With `status_only` the rest of a 2xx after its first line is not read, and cannot spoil it. With another status the
+    body is what arrives soon, at most 4 KiB. Raises Unreachable without an answer in time, BadReply if the answer is
+    not HTTP or too large.
     """
     ends = system.monotonic() + seconds
     lines = [request + " HTTP/1.1", "Host: %s" % host_header(peer), "Connection: close"]
@@ -118,14 +119,14 @@ def accept(reply: Reply, peer: Peer) -> Reply:
 
 
 def describe(reply: Reply) -> str:
-    """What came, for an answer that is of no use: `200 text/html, begins "<html>"`."""
+    """An answer that cannot be used, in words: `200 text/html, begins "<html>"`."""
     kind = excerpt(reply.headers.get("content-type", "").partition(";")[0].encode("utf-8"), BEGIN_LIMIT)
     begins = excerpt(reply.body, BEGIN_LIMIT)
     return "%d %s, %s" % (reply.status, kind or "of no type", 'begins "%s"' % begins if begins else "empty")
 
 
 def excerpt(data: bytes, limit: int) -> str:
-    """The first `limit` characters of a text from outside, on one line; what cannot be printed is a `?`."""
+    """The first `limit` characters of a text from outside, on one line; unprintable ones become `?`."""
     words = data[: 4 * limit].decode("utf-8", "replace").split()
     return "".join(char if char.isprintable() else "?" for char in " ".join(words)[:limit])
 
@@ -133,11 +134,11 @@ def excerpt(data: bytes, limit: int) -> str:
 def persist(
     system: System, attempt: "Callable[[float], Answer]", until: float, notice: "Callable[[ProvisionError], None]"
 ) -> "Answer":
-    """Call `attempt` with the seconds that are left, again and again, until it returns; then return what it returned.
+    """Call `attempt` with the seconds that are left until it succeeds; returns its result.
 
-    Between tries the pause grows from 0.1 to 2 seconds, and is not shorter than what the peer asked for. `notice` hears
-    of every failed try. When the next one would come after `until` (monotonic), raises the last failure; but that
-    nothing came in the little time which the last try had, tells less than the failure before it.
+    The pause between tries grows from 0.1 to 2 seconds, and is at least what the peer asked for. `notice` is called for
+    each failed try. If the next try would come after `until` (monotonic), raises the last failure. A last try that had
+    little time and got no answer does not count: the failure before it says more.
     """
     pause = FIRST_PAUSE
     last: "Optional[ProvisionError]" = None
@@ -158,7 +159,7 @@ def persist(
 
 
 class Stream:
-    """What a peer sends, read within one deadline. Reading on when it is over raises OSError (a timeout)."""
+    """What a peer sends, read before one deadline. Reading after it raises OSError (a timeout)."""
 
     def __init__(
         self, system: System, connection: "socket.socket", ends: float, still: "Callable[[], None]" = lambda: None
@@ -166,11 +167,11 @@ class Stream:
         self.system = system
         self.connection = connection
         self.ends = ends
-        self.still = still  # called every 10 s in which nothing came
+        self.still = still  # called after every 10 s without data
         self.rest = b""
 
     def more(self) -> bytes:
-        """The next bytes; empty when the peer has closed."""
+        """The next bytes; empty when the peer has closed the connection."""
         while True:
             left = self.ends - self.system.monotonic()
             if left <= 0:
@@ -184,7 +185,7 @@ class Stream:
             self.still()
 
     def line(self) -> str:
-        """One line, without its end."""
+        """One line, without its line end."""
         while b"\n" not in self.rest:
             if len(self.rest) > HEAD_LIMIT:
                 raise ValueError("a line of more than %d bytes" % HEAD_LIMIT)
@@ -196,20 +197,20 @@ class Stream:
         return line.decode("latin-1").rstrip("\r")
 
     def take(self, count: int) -> "Iterator[bytes]":
-        """Exactly `count` bytes, in pieces as they come."""
+        """Exactly `count` bytes, in pieces as they arrive."""
         if count > BODY_LIMIT:
             raise ValueError("a body of more than %d bytes" % BODY_LIMIT)
         left = count
         while left:
             chunk = self.rest or self.more()
             if not chunk:
-                raise ValueError("%d of %d bytes of the body came" % (count - left, count))
+                raise ValueError("%d of %d bytes of the body arrived" % (count - left, count))
             self.rest = chunk[left:]
             left -= len(chunk[:left])
             yield chunk[: len(chunk) - len(self.rest)]
 
     def all(self) -> "Iterator[bytes]":
-        """Everything until the peer closes, in pieces as they come."""
+        """Everything until the peer closes the connection, in pieces as they arrive."""
         chunk = self.rest or self.more()
         while chunk:
             yield chunk
@@ -217,12 +218,12 @@ class Stream:
 
 
 def receive(stream: Stream, status_only: bool = False) -> Reply:
-    """Read one answer, or with `status_only` the first line of a 2xx.
+    """Read one answer, or only the first line of a 2xx with `status_only`.
 
     Raises ValueError if it is not HTTP (RFC 7230) or too large.
     """
     status = 100
-    while 100 <= status < 200:  # an interim answer, such as 100 Continue, comes before the real one
+    while 100 <= status < 200:  # interim answers, such as 100 Continue, come before the final one
         version, _, rest = stream.line().partition(" ")
         code, _, reason = rest.strip().partition(" ")
         if not version.startswith("HTTP/1.") or len(code) != 3 or not is_digits(code) or code < "100":
@@ -244,7 +245,7 @@ def receive(stream: Stream, status_only: bool = False) -> Reply:
 
 
 def receive_refusal(stream: Stream, headers: "Dict[str, str]") -> bytes:
-    """The body of an answer that is no 2xx, as much of it as comes soon. Its status counts, whatever follows it."""
+    """The part of the body that arrives soon, for a status other than 2xx. The status counts, whatever follows it."""
     stream.ends = min(stream.ends, stream.system.monotonic() + REST_SECONDS)
     body = bytearray()
     try:
@@ -254,12 +255,12 @@ def receive_refusal(stream: Stream, headers: "Dict[str, str]") -> bytes:
             if len(body) >= REFUSAL_LIMIT:
                 break
     except (OSError, ValueError):
-        pass  # cut off, late, or no HTTP: what came is what there is
+        pass  # cut off, late, or not HTTP: the part that arrived is used
     return bytes(body[:REFUSAL_LIMIT])
 
 
 def read_headers(stream: Stream, headers: "Dict[str, str]") -> None:
-    """Add the header lines up to the empty one to `headers`. Of a name that comes twice, the last counts."""
+    """Add the header lines up to the empty one to `headers`. Of two with the same name, the last counts."""
     size = 0
     while True:
         line = stream.line()
@@ -274,7 +275,7 @@ def read_headers(stream: Stream, headers: "Dict[str, str]") -> None:
 
 
 def read_body(stream: Stream, headers: "Dict[str, str]") -> "Iterator[bytes]":
-    """The body that these headers announce, in pieces as they come. Raises ValueError if it is not as announced."""
+    """The body that these headers announce, in pieces as they arrive. Raises ValueError if it differs."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         yield from read_chunks(stream)
         return
@@ -300,24 +301,24 @@ def read_chunks(stream: Stream) -> "Iterator[bytes]":
 
 
 def parse_retry_after(value: str) -> "Optional[float]":
-    """The seconds of a Retry-After header, at most 30. A date says nothing at a boot whose clock may be off."""
+    """The seconds of a Retry-After header, at most 30. A date is ignored, because the clock may be wrong at boot."""
     if not is_digits(value, 9):
         return None
     return min(float(value), LONGEST_RETRY_AFTER)
 
 
 def host_header(peer: Peer) -> str:
-    """The peer as HTTP names it: the port only where it is not the usual one."""
+    """The peer in a Host header: with the port only if it is not 80."""
     return peer.host if peer.port == 80 else "%s:%d" % (peer.host, peer.port)
 
 
 def not_yet(peer: Peer) -> Unreachable:
-    """What there is to tell of a peer that takes its time."""
+    """The message for a peer that takes long."""
     return Unreachable("no answer yet from %s" % peer.name)
 
 
 def unreachable(stage: str, peer: Peer, error: OSError) -> Unreachable:
-    """The expected failure for a connection that did not come about or broke."""
+    """The error for a connection that failed or broke."""
     slow = isinstance(error, TimeoutError) or "timed out" in str(error)
     return Unreachable(
         "%s %s querying %s" % (stage, "timeout" if slow else "error", peer.name),

@@ -1,4 +1,4 @@
-"""Compile what a boot loads of our modules, and keep it in the guest (see use.py)."""
+"""Compiles the modules that a boot loads, and stores the result in the guest (see use.py)."""
 
 import importlib.util
 import io
@@ -21,14 +21,14 @@ from . import use
 
 KEPT = re.compile(re.escape(state.FOLDER) + r"/boot-[0-9a-f]+-[0-9a-f]+$")  # the digest, Python's magic number
 PACKAGE = "azure_provisioning/"
-AT_NO_BOOT = PACKAGE + "image/"  # what install, check and the like are made of
+AT_NO_BOOT = PACKAGE + "image/"  # modules of install, check and the like
 
 
 def keep(system: System, console: Console, program: bytes) -> None:
-    """Have the boots of the `program` that was installed (the bytes of the file that this runs from) compile nothing.
+    """Compile the modules of the installed `program` (the bytes of the running file), so that no boot has to.
 
-    Nothing is made for another release of Python than the one that runs this, which cannot compile for it. What an
-    older install left goes. What cannot be done is only told: a boot can do without.
+    The result is for the running release of Python only, which cannot compile for another. Files of an older install
+    are removed. A failure is only a warning: a boot works without them.
     """
     made = ""
     try:
@@ -37,7 +37,7 @@ def keep(system: System, console: Console, program: bytes) -> None:
             system.write(path, use.pack(compile_modules(program)), mode=0o644, owner=ROOT)
             made = path
     except ImportError:
-        pass  # a small Python, which has no zipfile
+        pass  # a minimal Python without zipfile
     except GuestError as error:
         console.warn("each boot will compile our modules: %s" % error)
     try:
@@ -45,23 +45,23 @@ def keep(system: System, console: Console, program: bytes) -> None:
             if older != made:
                 system.unlink(older)
     except GuestError as error:
-        console.warn("what an older install compiled stays, and no boot uses it: %s" % error)
+        console.warn("compiled modules of an older install stay, and no boot uses them: %s" % error)
 
 
 def find_kept(system: System) -> "List[str]":
-    """The files that a boot may take for what `install` compiled."""
+    """The files that a boot could take for the result of `install`."""
     paths = [state.FOLDER + "/" + name for name in system.list(state.FOLDER)]
     return [path for path in paths if KEPT.match(path) and not system.is_dir(path)]
 
 
 def own_place() -> str:
-    """Where the modules of this build are, compiled by this Python."""
+    """The path of the modules of this build, compiled by this Python."""
     return use.place(importlib.util.MAGIC_NUMBER)
 
 
 def is_genuine(system: System, path: str, program: bytes) -> bool:
-    """Is it byte for byte what this Python makes of the `program` (the bytes of the file that this runs from), and
-    root's alone? What another one made cannot be told from what somebody has planted. Raises GuestError.
+    """Is it exactly what this Python compiles from the `program` (the bytes of the running file), and writable by root
+    only? The output of another Python cannot be told from a planted file. Raises GuestError.
     """
     found = system.stat(path, follow=False)
     if not DIGEST or path != own_place() or found is None or find_writer(found, keeper(system)):
@@ -69,11 +69,11 @@ def is_genuine(system: System, path: str, program: bytes) -> bool:
     try:
         return system.read(path, limit=use.LIMIT) == use.pack(compile_modules(program))
     except ImportError:
-        return False  # a small Python, which has no zipfile
+        return False  # a minimal Python without zipfile
 
 
 def is_this_python(system: System, python: str) -> bool:
-    """Is the guest's Python of the same release as this one? Told by names, because nothing in an image is executed."""
+    """Is the guest's Python of this release? Judged by file names, because nothing in an image is executed."""
     if python == SHELL:
         return False
     names = [re.search(r"[/-]python(\d\.\d+)$", step) for step in system.chain(python)]
@@ -84,10 +84,11 @@ def is_this_python(system: System, python: str) -> bool:
 
 
 def compile_modules(program: bytes) -> "Dict[str, bytes]":
-    """{module: its marshalled code} of the built file's bytes. Raises ImportError if this Python cannot read a zip."""
+    """{module: its marshalled code} from the bytes of the built file. Raises ImportError if this Python has no
+    zipfile."""
     import zipfile
 
-    # Before 3.11 the newer forms depend on what else is in memory. The same bytes each time: images are attested.
+    # Attested images need the same bytes each time; before 3.11 the newer formats depend on the state of memory.
     version = 2 if sys.version_info < (3, 11) else marshal.version
     codes = {}
     with zipfile.ZipFile(io.BytesIO(program)) as whole:

@@ -1,8 +1,8 @@
-"""Our modules as `install` has compiled them, for a boot to load: Python keeps that for its library, but not for a zip.
+"""Our modules as `install` compiled them, for a boot to load: Python has no such cache for modules in a zip.
 
-All of them are read at once and checked, so that a disk that spoils them, or a customData that removes them, costs a
-boot no more than the time to compile. So do a file or a folder that others than root may write to: root would run what
-they like. Another build or another Python looks elsewhere.
+The whole file is read at once and checked. If it is damaged, or a customData removed it, the boot only takes the time
+to compile. The same goes for a file or folder that others than root may write to: root would run their code. Another
+build or another Python uses another path.
 """
 
 import marshal
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Dict, Optional
 
-LIMIT = 4 << 20  # bytes; seven times what there is
-SUM = 8  # bytes before all else: the checksum of what follows
+LIMIT = 4 << 20  # bytes; seven times the real size
+SUM = 8  # bytes at the start: the checksum of the rest
 
 
 def place(magic: bytes) -> str:
-    """Where the modules of this build are, as a Python with this magic number compiled them."""
+    """The path of the modules of this build, compiled by a Python with this magic number."""
     return "/var/lib/azure-provisioning/boot-%s-%s" % (DIGEST, magic[:2].hex())
 
 
 def pack(codes: "Dict[str, bytes]") -> bytes:
-    """A file of marshalled code by module name, for `use`."""
+    """The content of a file for `use`: marshalled code by module name."""
     data = marshal.dumps(codes, 2)
     return checksum(data) + data
 
@@ -40,8 +40,8 @@ def checksum(data: bytes) -> bytes:
 
 
 def use(program: str) -> None:
-    """Have what is kept for this Python be loaded, if it is there and whole, and all else from the `program`."""
-    # importlib.util tells the magic number too, and takes 3 ms to load.
+    """Load the stored modules if they are there for this Python and undamaged, and all others from the `program`."""
+    # importlib.util has the magic number too, but takes 3 ms to load.
     magic = getattr(sys.modules.get("_frozen_importlib_external"), "MAGIC_NUMBER", None)
     if not DIGEST or not magic:
         return
@@ -55,7 +55,7 @@ def use(program: str) -> None:
 
 
 def read(path: str) -> bytes:
-    """The content of a regular file that nobody but root, or who runs this, may write; empty for another.
+    """The content of a regular file that only root or the running user may write to; empty for any other.
 
     Raises OSError.
     """
@@ -66,16 +66,16 @@ def read(path: str) -> bytes:
 
 
 def is_safe(found: "os.stat_result", kind: int) -> bool:
-    """Is it of this kind, and may nobody else write to it?"""
+    """Is it of this type, and may nobody else write to it?"""
     return stat.S_IFMT(found.st_mode) == kind and found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022
 
 
 class Kept:
-    """Finds and loads the modules that are kept; for any other one Python looks on, as without it."""
+    """Finds and loads the stored modules; Python searches on for any other."""
 
     def __init__(self, codes: "Dict[str, bytes]", program: str) -> None:
         self.codes = codes
-        self.archive = program  # by the name that it has in the loader of zipimport, for whoever asks for our own file
+        self.archive = program  # the name that zipimport's loader has, for callers that ask for our own file
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> object:
         """The module's spec, or None."""
@@ -88,7 +88,7 @@ class Kept:
         return spec
 
     def create_module(self, _spec: object) -> "Optional[ModuleType]":
-        """Python's own kind will do."""
+        """None: Python's default module is right."""
         return None
 
     def exec_module(self, module: "ModuleType") -> None:

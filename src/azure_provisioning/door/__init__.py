@@ -1,1 +1,1 @@
-"""The only door to the guest: its files, programs, clock and network."""
+"""The only access to the guest: its files, programs, clock and network."""

@@ -1,4 +1,4 @@
-"""What a file has beside its content: owner, mode, access lists, labels, and the mount that it is on."""
+"""The metadata of a file: owner, mode, access lists, labels, and the mount that it is on."""
 
 import errno
 import os
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 ACLS = ("system.posix_acl_access", "system.posix_acl_default")
 RIGHTS = (*ACLS, "security.capability")
-UNSUPPORTED = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)  # what a file system without attributes says
+UNSUPPORTED = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)  # from a file system without attributes
 
 
 def mount_of(descriptor: int) -> str:
-    """What tells the mount that an open file is on from all others: two bind mounts of a disk have one st_dev.
+    """An identifier of the mount that an open file is on; st_dev is the same for two bind mounts of a disk.
 
-    The kernel's number of it (proc(5), fdinfo); without /proc no more than the number of the file system.
+    The kernel's mount id (proc(5), fdinfo); without /proc only the number of the file system.
     """
     try:
         with open("/proc/self/fdinfo/%d" % descriptor) as info:
@@ -31,14 +31,14 @@ def mount_of(descriptor: int) -> str:
 
 
 def copy_owner(old: os.stat_result, descriptor: int) -> None:
-    """The owner of the file that is replaced."""
+    """Give the new file the owner of the file that it replaces."""
     new = os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
 def is_own(descriptor: int, mode: int, owner: "Tuple[int, int]") -> bool:
-    """Has nobody but `owner` another right to an open file than `mode` says? Only root can give files away."""
+    """Do only `owner` and `mode` give rights to an open file? Only root can change an owner."""
     found = os.fstat(descriptor)
     if stat.S_IMODE(found.st_mode) != mode:
         return False
@@ -48,14 +48,14 @@ def is_own(descriptor: int, mode: int, owner: "Tuple[int, int]") -> bool:
 
 
 def remove_rights(descriptor: int) -> None:
-    """Take from an open file what gives others a right beside its mode; a folder's own list is the default of it."""
+    """Remove from an open file the attributes that grant rights besides its mode, including a folder's default ACL."""
     for name in RIGHTS:
         if name in attributes(descriptor):
             os.removexattr(descriptor, name)
 
 
 def attributes(descriptor: int) -> "List[str]":
-    """The names of the extended attributes of an open file; none where the file system has no such."""
+    """The names of the extended attributes of an open file; empty if the file system does not support them."""
     try:
         return list_attributes(descriptor)
     except OSError as error:
@@ -65,7 +65,7 @@ def attributes(descriptor: int) -> "List[str]":
 
 
 def copy_attributes(source: Place, descriptor: int) -> None:
-    """Extended attributes: SELinux labels, ACLs, capabilities. A file system without them is no error."""
+    """Extended attributes: SELinux labels, ACLs, capabilities. A file system without them is not an error."""
     try:
         old = source.open_regular(os.O_RDONLY)
         if old is None:

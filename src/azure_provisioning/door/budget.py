@@ -1,7 +1,7 @@
-"""How much work a guest may be: its files, which others wrote, could be made to keep us busy for ever.
+"""Limits for the work on a guest: others wrote its files, and could make them keep us busy for ever.
 
-Whoever looks at a guest with a limit spends steps and bytes on the way. It is the same work on every machine, so that
-an image is refused everywhere or nowhere; only what counts neither is ended by time, and that far behind.
+Code that reads a guest with a limit counts steps and bytes. They are the same on every machine, so an image is refused
+everywhere or nowhere. The time limit is far higher, for work that neither of them counts.
 """
 
 import time
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Limits(namedtuple("Limits", "steps size seconds")):
-    """What one piece of work may take."""
+    """The limits for one piece of work."""
 
     __slots__ = ()
 
-    steps: int  # parts of paths that are followed, names that are listed, lines and files of what holds many
+    steps: int  # parts of paths followed, names listed, lines and entries of large files
     size: int  # bytes that are read or unpacked
-    seconds: float  # of a processor: a slow disk, or a program that is awaited, is not the image's doing
+    seconds: float  # of processor time: a slow disk or a program that we wait for does not count
 
 
-# A check, a step of a first boot, a plan. What a large but honest image takes is in tests/test_budget.py.
+# A check, a step of a first boot, a plan. tests/test_budget.py has what a large but honest image takes.
 USUAL = Limits(500000, 192 << 20, 20.0)
 
 
 class Budget:
-    """What is left of some limits."""
+    """The work done so far under some limits."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -42,7 +42,7 @@ class Budget:
         self.problem: "Optional[GuestError]" = None
 
     def spend(self, what: str, steps: int = 1, size: int = 0) -> None:
-        """Count work on `what`. Raises GuestError when it is too much, and at every later call."""
+        """Count work on `what`. Raises GuestError when it exceeds a limit, and at every later call."""
         self.steps += steps
         self.size += size
         over = self.steps > self.limits.steps or self.size > self.limits.size or time.process_time() > self.ends
@@ -51,14 +51,14 @@ class Budget:
         self.settle()
 
     def settle(self) -> None:
-        """Raises GuestError if it was too much, for whoever takes a file that cannot be read for an empty one."""
+        """Raises GuestError if a limit was exceeded: some callers treat a file that cannot be read as empty."""
         if self.problem is not None:
             raise self.problem
 
 
 @contextmanager
 def limited(tree: "Tree", limits: Limits = USUAL) -> "Iterator[Budget]":
-    """Let nobody do more than this to the tree meanwhile. What an outer limit has left is the same afterwards."""
+    """Limit the work on the tree inside the `with` block. An outer limit continues afterwards as it was."""
     outer, tree.budget = tree.budget, Budget(limits)
     try:
         yield tree.budget

@@ -1,7 +1,7 @@
-"""Regular expressions that others wrote, as SELinux's file contexts have them: `re` takes for ever with some of them.
+"""Regular expressions written by others, such as SELinux's file contexts: `re` takes for ever with some of them.
 
-Of PCRE's syntax what policies use: groups, `|`, `.`, sets, `*`, `+`, `?` and `{1,2}`. Time is bounded by the product of
-both lengths for each level of repetition, and by a number of steps.
+Supports the PCRE syntax that policies use: groups, `|`, `.`, sets, `*`, `+`, `?` and `{1,2}`. Time is limited by the
+product of both lengths for each level of repetition, and by a number of steps.
 """
 
 from .text import is_digits
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, List, Set, Tuple
 
-    Step = Callable[[str, Set[int]], Set[int]]  # from these places in a text to those where it may go on
+    Step = Callable[[str, Set[int]], Set[int]]  # from positions in a text to the positions after a match
 
 LENGTH_LIMIT = 1024  # characters
 TIMES_LIMIT = 64  # in {n,m}
@@ -20,7 +20,7 @@ SPECIAL = "()[]{}*+?|.^$\\"
 
 
 class UnknownError(Exception):
-    """It is in none of the forms that are known here, or too much."""
+    """The expression has an unsupported form, or takes too much work."""
 
 
 def matches_whole(expression: str, text: str) -> bool:
@@ -31,7 +31,7 @@ def matches_whole(expression: str, text: str) -> bool:
 
 
 def stem(expression: str) -> str:
-    """The characters that every text that matches begins with."""
+    """The characters with which every matching text begins."""
     found = ""
     place = 0
     while place < len(expression) and (expression[place] not in SPECIAL or expression[place] == "\\"):
@@ -41,7 +41,7 @@ def stem(expression: str) -> str:
         found += expression[place]
         place += 1
     if expression[place : place + 1] and expression[place] in "*?{":
-        found = found[:-1]  # which may be missing
+        found = found[:-1]  # the last one is optional
     return "" if "|" in expression[place:] and not balanced(expression[place:]) else found
 
 
@@ -56,7 +56,7 @@ def balanced(expression: str) -> bool:
 
 
 class Expression:
-    """One that was read; `step` goes over it. Raises UnknownError."""
+    """A parsed expression; `step` applies it. Raises UnknownError."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -77,7 +77,7 @@ class Expression:
         return char
 
     def _either(self, depth: int) -> "Step":
-        """What is separated by `|`, up to the end of the group."""
+        """The alternatives between `|`, up to the end of the group."""
         if depth > DEPTH_LIMIT:
             raise UnknownError
         ways = [self._sequence(depth)]
@@ -112,7 +112,7 @@ class Expression:
         if char == "\\":
             char = self._take()
             if char.isalnum():
-                raise UnknownError  # a class, or a reference back
+                raise UnknownError  # a class, or a back reference
             return self._one((False, {char}))
         if char == ".":
             return self._one((True, set()))
@@ -121,7 +121,7 @@ class Expression:
         return self._one((False, {char}))
 
     def _char_set(self) -> "Tuple[bool, Set[str]]":
-        """(all but these?, the characters) of `[...]`."""
+        """(negated?, the characters) of `[...]`."""
         negated = self._peek() == "^"
         self.place += negated
         chars: "Set[str]" = set()
@@ -157,7 +157,7 @@ class Expression:
         return step
 
     def _repeated(self, part: "Step") -> "Step":
-        """With the `*`, `+`, `?` or `{n,m}` behind it."""
+        """The part with the `*`, `+`, `?` or `{n,m}` after it."""
         char = self._peek()
         if char not in ("*", "+", "?", "{"):
             return part
@@ -179,7 +179,7 @@ class Expression:
         return step
 
     def _times(self) -> "Tuple[int, int]":
-        """Of `{n}`, `{n,}` and `{n,m}`."""
+        """The numbers of `{n}`, `{n,}` and `{n,m}`."""
         words = self.text[self.place :].partition("}")
         numbers: "List[str]" = words[0].split(",")
         if not words[1] or len(numbers) > 2 or any(number and not is_digits(number, 3) for number in numbers):

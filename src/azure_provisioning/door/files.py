@@ -1,4 +1,4 @@
-"""The guest's files, to be changed. What only looks is in tree.py."""
+"""Changes to the guest's files. tree.py reads them."""
 
 import errno
 import os
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
     from .labels import Labels
 
-LOCK_SECONDS = 10.0  # for another program to let go of a file
+LOCK_SECONDS = 10.0  # how long a file locked by another program is waited for
 
 
 class BusyError(Exception):
-    """Something is mounted on the file that was to be replaced; it can only be written in place."""
+    """Something is mounted on the file that was to be replaced, so it can only be written in place."""
 
 
 class Files(Programs):
-    """Every method that writes is atomic, fsynced, and does no harm when it is repeated."""
+    """Every method that writes is atomic, calls fsync, and is safe to repeat."""
 
     def __init__(self, root: str = "/") -> None:
         super().__init__(root)
-        self.touched: "List[str]" = []  # what was changed, in order, as the guest names it
+        self.touched: "List[str]" = []  # the paths that were changed, in order, in the guest
         self.made: "List[str]" = []  # the folders that were made, outermost first
         self.journal = Journal()
         self.in_place = self.root == "/"  # may a file that something is mounted on be written in place?
-        self.one_mount = False  # is what is mounted somewhere below the root left as it is?
+        self.one_mount = False  # is everything below another mount point left unchanged?
         self.spared: "Tuple[str, ...]" = ()  # folders in which nothing is changed
         self.labels: "Optional[Labels]" = None  # of SELinux, in an image
 
@@ -46,16 +46,16 @@ class Files(Programs):
     ) -> bool:
         """Put `data` at `path`, whole or not at all; True if that changed anything.
 
-        Mode, owner and extended attributes of a file that is replaced stay, but `mode` wins; a new file gets `mode` or
-        0644. Missing folders are made. A file that cannot be replaced because something is mounted on it is written in
-        place, but never in an image: there it is a file of the machine that the image is mounted on. A file with an
-        `owner` is wholly ours (see `_write_own`). Raises GuestError.
+        A file that is replaced keeps its mode, owner and extended attributes, but `mode` wins; a new file gets `mode`
+        or 0644. Missing folders are made. A file on which something is mounted is written in place, but never in an
+        image: there it may be a file of the host. A file with an `owner` is wholly ours (see `_write_own`). Raises
+        GuestError.
         """
         content = data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
         if owner is not None:
             return self._write_own(path, content, 0o644 if mode is None else mode, owner)
         old = self.stat(path)
-        if old is not None and not stat.S_ISREG(old.st_mode):  # a rename would take the place of /dev/null, for one
+        if old is not None and not stat.S_ISREG(old.st_mode):  # a rename would replace /dev/null, for one
             raise GuestError("not a regular file", path=path)
         if old is not None and old.st_size == len(content) and mode in (None, stat.S_IMODE(old.st_mode)):
             if self.read(path, limit=max(FILE_LIMIT, len(content))) == content:
@@ -68,7 +68,7 @@ class Files(Programs):
                     copy_attributes(place, file.fileno())
                 kept = 0o644 if old is None else stat.S_IMODE(old.st_mode)
                 file.write(content)
-                file.flush()  # before the mode: a write takes the setuid bit away
+                file.flush()  # before the mode: a write clears the setuid bit
                 os.fchmod(file.fileno(), kept if mode is None else mode)
                 os.fsync(file.fileno())
 
@@ -84,10 +84,10 @@ class Files(Programs):
         return True
 
     def _write_own(self, path: str, content: bytes, mode: int, owner: "Tuple[int, int]") -> bool:
-        """Put `content` at `path` as a file that nobody else has a right to: of `owner`, `mode` and no ACL.
+        """Put `content` at `path` in a file to which nobody else has rights: with this owner and mode, without an ACL.
 
-        Always a new file, and never through a symlink: whoever had a right to the old one may have it open. Only root
-        can give a file away: what another makes stays his.
+        Always a new file, and never through a symlink: whoever had rights to the old one may have it open. Only root
+        can change the owner: for another user the file stays that user's.
         """
         old = self.stat(path, follow=False)
         found = None if old is None or stat.S_ISLNK(old.st_mode) else old
@@ -113,7 +113,7 @@ class Files(Programs):
         return True
 
     def _is_own(self, path: str, mode: int, owner: "Tuple[int, int]") -> bool:
-        """Has nobody but `owner` another right to the file at `path` than `mode` says?"""
+        """Do only `owner` and `mode` give rights to the file at `path`?"""
         try:
             with self.reach(path, follow=False) as place:
                 descriptor = place.open_regular(os.O_RDONLY)
@@ -127,7 +127,8 @@ class Files(Programs):
             raise broken("read file", path, error) from error
 
     def link(self, target: str, path: str) -> bool:
-        """Make `path` a symlink of root to `target` (kept as written); True if that was a change. Raises GuestError."""
+        """Make `path` a symlink of root's to `target`, stored as given; True if that changed anything. Raises
+        GuestError."""
         found = self.stat(path, follow=False)
         if found and self.readlink(path) == target and (os.geteuid() != 0 or (found.st_uid, found.st_gid) == ROOT):
             return False
@@ -142,7 +143,7 @@ class Files(Programs):
         return True
 
     def _replace(self, verb: str, path: str, make: "Callable[[Place, Place], None]", *, follow: bool) -> None:
-        """Let `make(spare, place)` fill the spare place, then give that the name of the other in one step."""
+        """Let `make(spare, place)` fill a temporary file, then rename it in one step."""
         self.make_dirs(os.path.dirname(path))
         try:
             with self.reach(path, follow=follow) as place:
@@ -163,10 +164,10 @@ class Files(Programs):
             raise broken(verb, path, error) from error
 
     def amend(self, path: str, change: "Callable[[bytes], bytes]", limit: int = FILE_LIMIT) -> bool:
-        """Give the file at `path` the content that `change` makes of the old one, in place; True if it is another.
+        """Give the file at `path` the content that `change` returns for the old one, in place; True if it differs.
 
         For a file that another program keeps open, so that its inode must stay. Both kinds of lock that such a program
-        may know are held meanwhile. Power loss may leave it half written. Raises GuestError: also if there is no such
+        may use are held meanwhile. A power loss may leave it half written. Raises GuestError, also if there is no such
         regular file, if it has more than `limit` bytes, or if its lock is not free within 10 seconds.
         """
 
@@ -184,7 +185,7 @@ class Files(Programs):
         return changed
 
     def _change(self, path: str, change: "Callable[[BinaryIO], bool]") -> bool:
-        """Open the regular file at `path` to be changed in place; returns what `change` does."""
+        """Open the regular file at `path` to change it in place; returns the result of `change`."""
         try:
             with self.reach(path) as place:
                 self.look(place.path, whole=True)
@@ -200,7 +201,7 @@ class Files(Programs):
             raise broken("write file", path, error) from error
 
     def _hold(self, file: "BinaryIO", path: str) -> None:
-        """Lock an open file until it is closed, by flock and by fcntl: the two do not see one another."""
+        """Lock an open file until it is closed, with flock and with fcntl: the two locks are independent."""
         import fcntl
 
         until = self.monotonic() + LOCK_SECONDS
@@ -208,7 +209,7 @@ class Files(Programs):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError) as error:  # EACCES, as POSIX lets fcntl say
+            except (BlockingIOError, PermissionError) as error:  # POSIX allows EACCES for fcntl
                 if self.monotonic() >= until:
                     raise GuestError("file is locked", path=path, seconds=LOCK_SECONDS) from error
                 self.sleep(0.1)
@@ -232,14 +233,15 @@ class Files(Programs):
         return True
 
     def adopt(self, path: str) -> None:
-        """Count what a tool of the guest has just made at `path` among our own changes."""
+        """Record that a tool of the guest has just made the file at `path`, as a change of our own."""
         self.journal.keep_absence(self, path)
         self.touched.append(path)
 
     def make_dirs(self, path: str, mode: int = 0o755, owner: "Optional[Tuple[int, int]]" = None) -> None:
         """Make the folder `path` and those above it that are missing. Raises GuestError.
 
-        A folder with an `owner` is wholly ours: one that is there is given to him, and nobody else may write to it.
+        A folder with an `owner` is wholly ours: an existing one is given to that owner, and nobody else may write to
+        it.
         """
         if not self.is_dir(path):
             self._make_dirs(path, mode)
@@ -254,7 +256,7 @@ class Files(Programs):
                 with self.reach(folder) as place:
                     if not self.is_dir(folder):
                         self.guard(place.folder, place.path)
-                    before = os.umask(0)  # a boot script may have any; and never, killed in between, another mode
+                    before = os.umask(0)  # a boot script may set any; a killed run must not leave another mode
                     try:
                         os.mkdir(place.name, mode, dir_fd=place.folder)
                     finally:
@@ -272,7 +274,7 @@ class Files(Programs):
             self.journal.keep_no_folder(self, place.path)
 
     def _own_folder(self, path: str, owner: "Tuple[int, int]") -> None:
-        """Take every right to write to the folder at `path` from all but its `owner`."""
+        """Remove the right to write to the folder at `path` from everybody but its `owner`."""
         try:
             with self.reach(path) as place:
                 folder = place.open(os.O_RDONLY | os.O_DIRECTORY)
@@ -310,28 +312,29 @@ class Files(Programs):
         return True
 
     def guard(self, descriptor: int, path: str) -> None:
-        """Raises GuestError if an open file or folder, `path` without a link in it, is to be left as it is."""
+        """Raises GuestError if an open file or folder, at `path` without symlinks, must not be changed."""
         if is_below(path, *self.spared):
             raise GuestError("nothing is changed here", path=path)
         if self.one_mount and mount_of(descriptor) != mount_of(self.top):
             raise GuestError("something is mounted here", path=path)
 
     def begin(self) -> None:
-        """From now on note every change in `touched` and `made`, and how to take it back."""
+        """From now on, record every change in `touched` and `made`, and how to undo it."""
         self.journal.begin()
         self.touched, self.made = [], []
 
     def roll_back(self) -> None:
-        """Take back what was changed since `begin`, as far as the guest lets us."""
-        self.budget = None  # whatever it was that was too much
+        """Undo the changes since `begin`, as far as the guest allows it."""
+        self.budget = None  # undoing must work even if a limit was exceeded
         self.journal.roll_back()
 
     def commit(self) -> None:
-        """The changes since `begin` stay."""
+        """Keep the changes since `begin`."""
         self.journal.commit()
 
     def relabel(self, path: str, *, below: bool = False) -> None:
-        """Give a new file, and perhaps all `below` it, the SELinux label that the policy wants, where there is one."""
+        """Give a new file, with `below` all files below it too, the label of the guest's SELinux policy, if it has
+        one."""
         if not self.live:
             self._label(path)
         elif self.exists("/sys/fs/selinux/enforce"):
@@ -340,7 +343,7 @@ class Files(Programs):
                 self.run([restorecon] + (["-R"] if below else []) + [path], check=False)
 
     def _label(self, path: str) -> None:
-        """Give what is new in an image its label, without a tool of it."""
+        """Label a new file in an image, without the image's own tools."""
         if self.labels is None:
             from .labels import Labels
 
@@ -349,34 +352,34 @@ class Files(Programs):
 
 
 def is_below(path: str, *folders: str) -> bool:
-    """Is a path one of the folders, or in one?"""
+    """Is a path one of the folders, or inside one?"""
     return any((path + "/").startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def spare_name(name: str) -> str:
-    """What a file is called while it is filled.
+    """The name of a file while it is being filled.
 
-    One name, so that a killed run leaves at most one behind, for the next to replace. The leading dot and the ending
-    keep every boot system from taking it for a script or a unit.
+    It is always the same, so that a killed run leaves at most one such file, which the next run replaces. With the
+    leading dot and the ending no boot system takes it for a script or a unit.
     """
     return ".%s.azure-provisioning" % name
 
 
 def discard(place: Place) -> None:
-    """Remove what is left of a write that failed. If even that fails, the next write to the same file does it."""
+    """Remove the rest of a failed write. If that fails too, the next write to the same file removes it."""
     with suppress(OSError):
         place.remove()
 
 
 def fill(file: "BinaryIO", content: bytes) -> None:
-    """Write, and wait until the disk has it."""
+    """Write, and wait until the data is on the disk."""
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
 
 
 def refill(file: "BinaryIO", content: bytes) -> bool:
-    """Give an open file another content, in place; True, because that changes it."""
+    """Replace the content of an open file, in place; always True, for `_change`."""
     file.seek(0)
     file.truncate()
     fill(file, content)

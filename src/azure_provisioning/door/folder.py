@@ -1,7 +1,7 @@
-"""A folder of the guest that is held open: what lies in it is reached by descriptor, and never through a symlink.
+"""An open folder of the guest: its files are reached by descriptor, and never through a symlink.
 
-For places that a user of the guest may write to, such as his home. On a VM that was captured from another one he can
-be at work while we are, and swap a folder that we looked at for a link to one of root's.
+For folders that a user of the guest may write to, such as a home. On a VM made from a captured image the user may run
+programs at the same time, and replace a folder that we checked with a symlink to one of root's.
 """
 
 import os
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from typing import Iterator, List, Optional
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
-DEPTH_LIMIT = 32  # of a tree that is removed
+DEPTH_LIMIT = 32  # of a folder that is removed
 
 
 class Owner(namedtuple("Owner", "uid gid")):
-    """Whom a file belongs to. Who is not root gives nothing away: what he makes stays his own."""
+    """The owner of a file. Only root can change one: what another user makes stays that user's."""
 
     __slots__ = ()
 
@@ -36,7 +36,7 @@ ROOT = Owner(0, 0)
 
 
 class Folder:
-    """One open folder; `path` is how the guest calls it. Every method takes a name in it, and raises GuestError."""
+    """One open folder; `path` is its path in the guest. Every method takes a name in it, and raises GuestError."""
 
     def __init__(self, system: System, descriptor: int, path: str) -> None:
         self.system = system
@@ -50,7 +50,7 @@ class Folder:
         os.close(self.descriptor)
 
     def at(self, name: str) -> Place:
-        """The place of a name in it. Raises GuestError for what is no name of a file."""
+        """The place of a name in it. Raises GuestError for an invalid file name."""
         if not name or "/" in name or name in (".", ".."):
             raise GuestError("not the name of a file", name=ascii(name))
         check_path(name)
@@ -67,7 +67,7 @@ class Folder:
             return os.fstat(self.descriptor)
 
     def stat(self, name: str) -> "Optional[os.stat_result]":
-        """What lies at `name`, be it a symlink; None if nothing does."""
+        """The status of `name`, of a symlink itself; None if nothing is there."""
         place = self.at(name)
         with telling("look at", place.path):
             try:
@@ -98,7 +98,7 @@ class Folder:
     def read(self, name: str, limit: int = FILE_LIMIT) -> "Optional[bytes]":
         """The content of a regular file; None if nothing is there.
 
-        A symlink is refused, and so is a file of several names: it may be a hard link to one that is not this user's.
+        A symlink is refused, and so is a file with several names: it may be a hard link to another user's file.
         """
         place = self.at(name)
         self.system.look(place.path, whole=True)
@@ -121,12 +121,12 @@ class Folder:
     # -- changes --------------------------------------------------------------------------------------------------
 
     def own(self, mode: int, owner: Owner) -> bool:
-        """Give the folder itself a mode and an owner; True if that changed anything."""
+        """Set the mode and owner of the folder itself; True if that changed anything."""
         with telling("change", self.path):
             return settle(self.descriptor, mode, owner)
 
     def make(self, name: str, mode: int, owner: Owner) -> "Folder":
-        """Make the folder `name` and open it; one that is there is opened as it is."""
+        """Make the folder `name` and open it; an existing one is opened unchanged."""
         place = self.at(name)
         with telling("make the folder", place.path):
             try:
@@ -139,7 +139,7 @@ class Folder:
             return folder
 
     def write(self, name: str, data: bytes, mode: int, owner: Owner) -> bool:
-        """Put `data` at `name`, whole or not at all; True if that changed anything. A symlink there is refused."""
+        """Put `data` at `name`, whole or not at all; True if that changed anything. An existing symlink is refused."""
         place = self.at(name)
         old = self.stat(name)
         if old is not None and self.read(name, limit=max(FILE_LIMIT, len(data))) == data:
@@ -164,13 +164,13 @@ class Folder:
                 os.chown(name, owner.uid, owner.gid, dir_fd=self.descriptor, follow_symlinks=False)
 
     def rename(self, old: str, new: str) -> None:
-        """Give `old` the name `new`, in one step and for good. An empty folder may be in the way."""
+        """Rename `old` to `new` in one step, and wait for the disk. May replace an empty folder."""
         with telling("write", self.at(new).path):
             os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
             os.fsync(self.descriptor)
 
     def remove(self, name: str, depth: int = DEPTH_LIMIT) -> bool:
-        """Remove what lies at `name` and all below it, for good; True if anything did. What is mounted there stays."""
+        """Remove `name` and everything below it, and wait for the disk; True if it existed. Raises at a mount point."""
         found = self.stat(name)
         if found is None:
             return False
@@ -187,7 +187,7 @@ class Folder:
                 place.remove()
             return
         if depth == 0:
-            raise GuestError("too many folders in one another", path=place.path)
+            raise GuestError("too many nested folders", path=place.path)
         with self.enter(name) as inner:
             if mount_of(inner.descriptor) != mount_of(self.descriptor):
                 raise GuestError("something is mounted here", path=place.path)
@@ -199,10 +199,10 @@ class Folder:
             os.rmdir(name, dir_fd=self.descriptor)
 
     def empty(self, name: str) -> bool:
-        """Take all content from the file `name`, which whoever has it open goes on writing; False if it had none.
+        """Truncate the file `name`, so that programs can go on writing to it; False if it was empty or missing.
 
-        A symlink is refused, and a file of several names only loses this one: another may be a file that is not a log.
-        A file that something is mounted on is refused: it is not this folder's.
+        A symlink is refused. Of a file with several names only this name is removed: the others may belong to a file
+        that is not a log. A file on which something is mounted is refused: it does not belong to this folder.
         """
         place, found = self.at(name), self.stat(name)
         if found is None or found.st_size == 0:
@@ -225,7 +225,7 @@ class Folder:
 def open_folder(system: System, path: str) -> Folder:
     """Open the folder at `path` of the guest, step by step from the root. Raises GuestError.
 
-    A symlink on the way is followed where only root can have put it (an image may keep /home elsewhere), else refused.
+    A symlink on the way is followed only if root made it (an image may keep /home elsewhere), else refused.
     """
     with telling("enter", path), system.reach(path, wary=True) as place:
         return Folder(system, place.open(FOLDER), place.path)
@@ -237,7 +237,7 @@ def owns(found: os.stat_result, owner: Owner) -> bool:
 
 
 def settle(descriptor: int, mode: int, owner: Owner) -> bool:
-    """Give an open file a mode and, as root, an owner; True if that changed anything."""
+    """Set the mode and, as root, the owner of an open file; True if that changed anything."""
     found = os.fstat(descriptor)
     moved = os.geteuid() == 0 and not owns(found, owner)
     if moved:
@@ -250,7 +250,7 @@ def settle(descriptor: int, mode: int, owner: Owner) -> bool:
 
 @contextmanager
 def telling(verb: str, path: str) -> "Iterator[None]":
-    """What the kernel refuses is an expected failure that says which file it was."""
+    """Turn an error of the kernel into a GuestError that names the file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How to take back what was changed of a guest's files: an `install` that fails leaves nothing."""
+"""How to undo changes to a guest's files: an `install` that fails leaves nothing."""
 
 import os
 import stat
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """Of the changes since `begin`, how to undo each, oldest first. Without `begin` nothing is kept.
+    """How to undo each change since `begin`, oldest first. Without `begin` nothing is recorded.
 
-    It holds no guest between them: one that is dropped closes its root at once.
+    It has no reference to the guest, so that a guest that is dropped closes its root at once.
     """
 
     def __init__(self) -> None:
         self.undo: "Optional[List[Callable[[], None]]]" = None
 
     def begin(self) -> None:
-        """Keep what follows."""
+        """Record the changes that follow."""
         self.undo = []
 
     def roll_back(self) -> None:
-        """Take back what was kept, newest first, as far as the guest lets us."""
+        """Undo the recorded changes, newest first, as far as the guest allows it."""
         changes, self.undo = self.undo or [], None
         for undo in reversed(changes):
             try:
                 undo()
             except (OSError, GuestError):
-                continue  # a full or failing disk: what can be taken back, is
+                continue  # on a full or failing disk, undo the rest
 
     def commit(self) -> None:
-        """What was changed stays."""
+        """Keep the changes."""
         self.undo = None
 
     def keep_file(self, files: "Files", place: Place) -> None:
-        """Before a place gets another file or link, or none."""
+        """Call before a place gets another file or link, or none."""
         if self.undo is None:
             return
         path = place.path
@@ -57,17 +57,17 @@ class Journal:
             self.undo.append(lambda: self.put_back(files, path, data, mode, keeper))
 
     def keep_absence(self, files: "Files", path: str) -> None:
-        """After a tool of the guest has made the file or link at `path`."""
+        """Call after a tool of the guest has made the file or link at `path`."""
         if self.undo is not None:
             self.undo.append(partial(self.take_away, files, path))
 
     def keep_no_folder(self, files: "Files", path: str) -> None:
-        """After the folder at `path` was made."""
+        """Call after the folder at `path` was made."""
         if self.undo is not None:
             self.undo.append(partial(self.take_dir_away, files, path))
 
     def keep_rights(self, files: "Files", path: str, mode: int, owner: "Tuple[int, int]") -> None:
-        """Before the folder at `path` gets another mode or owner than these."""
+        """Call before the folder at `path` gets another mode or owner than these."""
         if self.undo is not None:
             self.undo.append(partial(self.give_back, files, path, mode, owner))
 
@@ -77,26 +77,26 @@ class Journal:
             place.remove()
 
     def take_dir_away(self, files: "Files", path: str) -> None:
-        """Remove a folder, if nothing is in it by now."""
+        """Remove a folder if it is empty."""
         with files.reach(path, follow=False) as place:
             os.rmdir(place.name, dir_fd=place.folder)
 
     def put_back_link(self, files: "Files", path: str, target: str, owner: "Tuple[int, int]") -> None:
-        """Bring a symlink back, as it was."""
+        """Restore a symlink."""
         files.link(target, path)
         if os.geteuid() == 0:
             with files.reach(path, follow=False) as place:
                 os.chown(place.name, *owner, dir_fd=place.folder, follow_symlinks=False)
 
     def put_back(self, files: "Files", path: str, data: bytes, mode: int, owner: "Tuple[int, int]") -> None:
-        """Bring a file back, also where a link has taken its place: a write would go through that."""
+        """Restore a file. A symlink that replaced it goes first: a write would follow it."""
         if files.is_link(path):
             self.take_away(files, path)
         files.write(path, data, mode)
         self.give_back(files, path, mode, owner)
 
     def give_back(self, files: "Files", path: str, mode: int, owner: "Tuple[int, int]") -> None:
-        """Let a file or folder have the owner and the mode that it had."""
+        """Restore the owner and mode of a file or folder."""
         with files.reach(path, follow=False) as place:
             descriptor = place.open(os.O_RDONLY)
             try:

@@ -1,7 +1,7 @@
-"""SELinux's label for a file that is made in an image: nothing of the image is executed, so nobody else gives it one.
+"""SELinux labels for new files in an image: nothing of the image is executed, so no tool of its own can set them.
 
-The policy of the image has them by path: selinux(8), file_contexts(5). What it does not say a file of the same folder
-does, and else the folder, as the kernel has it for a new file.
+The image's policy has them by path: selinux(8), file_contexts(5). Where it has none, the label of a file in the same
+folder is used, or else of the folder, as the kernel does for a new file.
 """
 
 import os
@@ -38,12 +38,12 @@ class Rule(namedtuple("Rule", "beginning expression kind label")):
 
 
 class Policy(namedtuple("Policy", "rules aliases")):
-    """What the image's policy has, the rules that count more behind the others."""
+    """The rules of the image's policy; the later of two counts."""
 
     __slots__ = ()
 
     rules: "List[Rule]"
-    aliases: "List[Tuple[str, str]]"  # (a path, another whose rules are for it too)
+    aliases: "List[Tuple[str, str]]"  # (a path, another path whose rules also apply to it)
 
 
 def is_enabled(tree: Tree) -> bool:
@@ -53,18 +53,18 @@ def is_enabled(tree: Tree) -> bool:
 
 
 def describe_missing(tree: Tree, labels: "Optional[Labels]") -> str:
-    """What a person has to do about files of an image that got no label, in words; empty if nothing."""
+    """What to do about files of an image that got no label, in words; empty if nothing."""
     if tree.live or tree.exists("/.autorelabel"):
         return ""
     missing = labels.missing if labels else []
     if not missing:
         return ""
     what = missing[0] if not missing[1:] else "%s, with %d more," % (missing[0], len(missing) - 1)
-    return what + " has no SELinux label: make the file /.autorelabel in the image, or an enforcing boot may refuse it"
+    return what + " has no SELinux label: create /.autorelabel in the image, or an enforcing boot may refuse it"
 
 
 def setting(tree: Tree, key: str) -> str:
-    """A setting of SELinux's own, as its library reads it; empty if there is none."""
+    """A setting of SELinux, as its library reads it; empty if it is not set."""
     found = ""
     for line in (tree.read_text(CONFIG) or "").split("\n"):
         name, _, value = line.strip().partition("=")
@@ -74,7 +74,7 @@ def setting(tree: Tree, key: str) -> str:
 
 
 def read_policy(tree: Tree) -> Policy:
-    """The rules of the policy that a boot loads; none where there is no policy. Raises GuestError."""
+    """The rules of the policy that a boot loads; empty if there is none. Raises GuestError."""
     name = setting(tree, "SELINUXTYPE")
     base = "/etc/selinux/%s/contexts/files/file_contexts" % name
     if not name or "/" in name:
@@ -83,12 +83,12 @@ def read_policy(tree: Tree) -> Policy:
     for ending in ("", ".homedirs", ".local"):
         rules += filter(None, map(read_rule, read_lines(tree, base + ending)))
     aliases = [words for ending in (".subs", ".subs_dist") for words in map(str.split, read_lines(tree, base + ending))]
-    rules.sort(key=lambda rule: rule.beginning == rule.expression.replace("\\", ""))  # a plain path counts most
+    rules.sort(key=lambda rule: rule.beginning == rule.expression.replace("\\", ""))  # a plain path wins
     return Policy(rules, [(words[0], words[1]) for words in aliases if len(words) == 2])
 
 
 def read_lines(tree: Tree, path: str) -> "List[str]":
-    """The lines of a list that say something."""
+    """The lines of a list, without comments and empty ones."""
     text = (tree.read(path, limit=FILE_LIMIT) or b"").decode("utf-8", "surrogateescape")
     lines = [line.strip() for line in text.split("\n")]
     tree.spend(path, len(lines) // 16)
@@ -96,7 +96,7 @@ def read_lines(tree: Tree, path: str) -> "List[str]":
 
 
 def read_rule(line: str) -> "Optional[Rule]":
-    """A rule; None for what is none."""
+    """The rule in a line; None if it has none."""
     words = line.split()
     if len(words) == 2:
         return Rule(stem(words[0]), words[0], 0, words[1])
@@ -106,7 +106,7 @@ def read_rule(line: str) -> "Optional[Rule]":
 
 
 def label_by_policy(policy: Policy, path: str, kind: int) -> str:
-    """The label for a path, of a kind as in st_mode; empty if the policy has none, or none that can be told here."""
+    """The label for a path, of a type as in st_mode; empty if the policy has none, or it cannot be determined here."""
     for alias, other in policy.aliases:
         if path == alias or path.startswith(alias + "/"):
             path = other + path[len(alias) :]
@@ -122,22 +122,22 @@ def label_by_policy(policy: Policy, path: str, kind: int) -> str:
 
 
 class Labels:
-    """Gives what is new in an image its label; `missing` are the paths that have none after that.
+    """Labels new files in an image; `missing` are the paths that got no label.
 
-    It holds no image: one that is dropped closes its root at once.
+    It has no reference to the image, so that an image that is dropped closes its root at once.
     """
 
     def __init__(self, tree: Tree) -> None:
         self.missing: "List[str]" = []
         self.policy: "Optional[Policy]" = None
-        # Without a policy that a boot loads, and in a tree that is labelled as a whole later, there is nothing to do.
+        # Nothing to do if no boot loads a policy, or if the whole tree is labelled later.
         try:
             self.wanted = hasattr(os, "setxattr") and is_enabled(tree) and bool(read_label(tree, "/etc"))
         except GuestError:
             self.wanted = False
 
     def give(self, tree: Tree, path: str) -> None:
-        """Label the file, link or folder at `path`, which is new."""
+        """Label the new file, link or folder at `path`."""
         if not self.wanted:
             return
         try:
@@ -151,11 +151,11 @@ class Labels:
                     os.setxattr(where, NAME, label.encode("utf-8", "surrogateescape") + b"\0", follow_symlinks=False)
                     return
         except (OSError, GuestError):
-            pass  # a file system without labels, or a user who may not give them
+            pass  # a file system without labels, or a user who may not set them
         self.missing.append(path)
 
     def of_neighbour(self, tree: Tree, path: str, kind: int) -> str:
-        """The label that most of the same kind in the same folder have, else the folder's."""
+        """The label that most files of the same type in the folder have, else that of the folder."""
         folder, _, own = path.rpartition("/")
         counts: "Dict[str, int]" = {}
         for name in [name for name in tree.list(folder or "/") if name != own][:NEIGHBOURS_LIMIT]:
@@ -167,7 +167,7 @@ class Labels:
 
 
 def read_label(tree: Tree, path: str) -> str:
-    """The label of what lies at a path, be it a link; empty if it has none."""
+    """The label at a path, of a symlink itself; empty if it has none."""
     try:
         with tree.reach(path, follow=False) as place:
             where = "/proc/self/fd/%d/%s" % (place.folder, place.name)

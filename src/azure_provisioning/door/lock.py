@@ -1,6 +1,6 @@
-"""One at a time: whoever works on this machine holds the lock, and has written into it who he is.
+"""Only one process works on this machine: it holds the lock, and writes its pid and verb into the lock file.
 
-What the last holder wrote stays, for the next one to know what has happened before.
+The text stays afterwards, so that the next process can see who ran before it.
 """
 
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Callable, Optional
 
 PATH = "/run/azure-provisioning.lock"
-SECONDS = 10.0  # for which a command that a person has called waits
+SECONDS = 10.0  # how long a command that a person started waits
 PAUSE = 0.2  # seconds between two tries
 SIGNATURE = re.compile(r"([1-9][0-9]{0,9}) (run|install|uninstall|generalize|report)\n\Z")
 
@@ -30,12 +30,12 @@ class Holder(namedtuple("Holder", "pid verb")):
 
 
 class Turn(namedtuple("Turn", "descriptor before")):
-    """The lock, while this process lives: the kernel takes it back when the descriptor is closed."""
+    """The lock, while this process lives: the kernel releases it when the descriptor is closed."""
 
     __slots__ = ()
 
     descriptor: int
-    before: "Optional[Holder]"  # who held it last, if he said
+    before: "Optional[Holder]"  # the last holder, if known
 
 
 def take(system: System, verb: str) -> "Optional[Turn]":
@@ -49,12 +49,12 @@ def take(system: System, verb: str) -> "Optional[Turn]":
 
 
 def sign(system: System, turn: Turn, verb: str) -> None:
-    """Write down that it is this process that holds the lock: again in a child, which goes by another number."""
+    """Write this process into the lock file. Call it again in a child, which has another pid."""
     system.sign_lock(turn.descriptor, "%d %s\n" % (os.getpid(), verb))
 
 
 def find_holder(system: System) -> "Optional[Holder]":
-    """Who holds the lock, or held it last; None if the file does not say."""
+    """The present or last holder; None if the file does not say."""
     try:
         match = SIGNATURE.match(system.read_text(PATH) or "")
     except GuestError:
@@ -63,7 +63,7 @@ def find_holder(system: System) -> "Optional[Holder]":
 
 
 def wait_for_turn(system: System, verb: str, say: "Callable[[str], None]") -> None:
-    """Take the lock of the running machine for `verb`, until this process ends; an image has none.
+    """Take the lock of the running machine for `verb` until this process ends; does nothing for an image.
 
     Raises ProvisionError if it is not free within 10 s.
     """
@@ -74,10 +74,10 @@ def wait_for_turn(system: System, verb: str, say: "Callable[[str], None]") -> No
         holder = find_holder(system)
         if system.monotonic() >= ends:
             raise ProvisionError(
-                "nothing was done: %s is at work here" % describe(holder),
-                advice="wait for its end; `status --wait` returns when a first boot is over",
+                "nothing was done: %s is running here" % describe(holder),
+                advice="wait until it ends; `status --wait` returns when a first boot is over",
             )
-        line = describe(holder) + " is at work: waiting for it"
+        line = describe(holder) + " is running: waiting for it"
         if line != told:
             told = line
             say(line)

@@ -1,4 +1,4 @@
-"""What network the guest has, in a few words for people: `eth0 up, no IPv4 address`. Read from the kernel's files."""
+"""The guest's network in a few words for people: `eth0 up, no IPv4 address`. Read from files of the kernel."""
 
 from ..errors import GuestError
 from .tree import Tree
@@ -13,7 +13,7 @@ UP = 1  # IFF_UP of netdevice(7)
 
 
 def describe_network(tree: Tree) -> str:
-    """The network cards, with their IPv4 addresses, and whether there is a default route; "" if nothing tells."""
+    """The network cards with their IPv4 addresses, and whether there is a default route; "" if unknown."""
     try:
         if not tree.is_dir(CARDS):
             return ""
@@ -29,7 +29,7 @@ def describe_network(tree: Tree) -> str:
         return ""
     if not cards:
         return "no network card but lo"
-    none = "" if rest else ", no IPv4 address"  # one without a network is of a card that the kernel does not name
+    none = "" if rest else ", no IPv4 address"  # an address outside these networks may belong to any card
     words = []
     for card, own in cards:
         words.append(", ".join([card, *map(dotted, own[:SHOWN])]) + ("" if own or card.endswith("down") else none))
@@ -38,7 +38,7 @@ def describe_network(tree: Tree) -> str:
 
 
 def describe_card(tree: Tree, name: str) -> str:
-    """One network card: up or down, and whether the other end is there."""
+    """One network card: whether it is up, and has a carrier."""
     flags = read_lines(tree, "%s/%s/flags" % (CARDS, name))[0][2:]
     if not flags or set(flags) - set("0123456789abcdef") or not int(flags[-8:], 16) & UP:
         return name + " down"
@@ -46,7 +46,7 @@ def describe_card(tree: Tree, name: str) -> str:
 
 
 def read_routes(lines: "List[str]") -> "Tuple[List[Tuple[str, int, int]], bool]":
-    """((card, network, mask) of each network that a card is in, is there a default route?) of /proc/net/route."""
+    """((card, network, mask) of each network of a card, is there a default route?) from /proc/net/route."""
     networks, has_default = [], False
     for words in (line.split() for line in lines[1:]):
         if len(words) < 8 or any(len(words[at]) != 8 for at in (1, 2, 7)):
@@ -63,7 +63,7 @@ def read_routes(lines: "List[str]") -> "Tuple[List[Tuple[str, int, int]], bool]"
 
 
 def read_addresses(lines: "List[str]") -> "List[int]":
-    """The IPv4 addresses of this machine in /proc/net/fib_trie: what comes before `/32 host LOCAL`."""
+    """The IPv4 addresses of this machine from /proc/net/fib_trie: each is followed by `/32 host LOCAL`."""
     found, last = [], ""
     for line in lines:
         words = line.split()
@@ -80,10 +80,10 @@ NUMBERS = frozenset(map(str, range(256)))
 
 
 def dotted(address: int) -> str:
-    """An address as people write it."""
+    """An address in dotted notation."""
     return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
 
 
 def read_lines(tree: Tree, path: str) -> "List[str]":
-    """The lines of a file of the kernel's; none if it is not there. Raises GuestError."""
+    """The lines of a file of the kernel; [""] if it is missing. Raises GuestError."""
     return (tree.read(path, limit=1 << 20) or b"").decode("ascii", "replace").strip().split("\n")

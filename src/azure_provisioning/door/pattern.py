@@ -1,4 +1,4 @@
-"""Shell patterns that others wrote: `fnmatch` takes for ever with some of them, here any takes a moment."""
+"""Shell patterns written by others: `fnmatch` takes for ever with some of them. Here the time is limited."""
 
 import re
 
@@ -7,12 +7,13 @@ PARTS = re.compile(r"\[(?:!.|[^!])[^\]]*\]|.", re.DOTALL)
 
 
 def matches(name: str, pattern: str, *, sets: bool = True) -> bool:
-    """Does a name match? `*` and `?` are special, and `[a-z]` and `[!a-z]` with `sets`. A leading dot is not."""
+    """Does a name match? `*` and `?` are special, with `sets` also `[a-z]` and `[!a-z]`. A leading dot is not
+    special."""
     if len(pattern) > LIMIT:
         return False
     parts = PARTS.findall(pattern) if sets else list(pattern)
     place = at = 0
-    star, begun = -1, 0  # the last star, and where in the name what follows it was tried: the earliest place will do
+    star, begun = -1, 0  # the last star, and where in the name the rest was tried: the earliest place is enough
     while place < len(name):
         if at < len(parts) and parts[at] == "*":
             star, begun = at, place
@@ -28,12 +29,12 @@ def matches(name: str, pattern: str, *, sets: bool = True) -> bool:
 
 
 def is_one(char: str, part: str) -> bool:
-    """Is a character one that this part of a pattern, which is no star, stands for?"""
+    """Does a part of a pattern other than a star match a character?"""
     return part in ("?", char) or (len(part) > 1 and is_in(char, part))
 
 
 def is_in(char: str, part: str) -> bool:
-    """Is a character in `[a-z_]`, or not in `[!a-z_]`?"""
+    """Does `[a-z_]` or `[!a-z_]` match a character?"""
     negated = part[1] == "!"
     chars = part[1 + negated : -1]
     place, found = 0, False

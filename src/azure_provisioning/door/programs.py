@@ -1,4 +1,4 @@
-"""The guest's programs: started with an empty environment, a time limit, and a pipe of which a MiB is kept."""
+"""Runs the guest's programs: with an empty environment and a time limit; the last MiB of output is kept."""
 
 import os
 import select
@@ -14,15 +14,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, Dict, Optional, Sequence, Tuple
 
-CHUNK = 64 << 10  # bytes that are read at once: what a pipe holds
+CHUNK = 64 << 10  # bytes read at once: the capacity of a pipe
 REAP_SECONDS = 5.0  # for a killed program to end
 
 
 class Programs(Tree):
-    """A guest whose programs can be run, if it is this machine, and the clock by which they are given up."""
+    """A guest whose programs can be run, if it is this machine, and the clock for their time limits."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that nobody sets."""
+        """Seconds on a clock that cannot be set."""
         return time.monotonic()
 
     def time(self) -> float:
@@ -30,19 +30,19 @@ class Programs(Tree):
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for a number of seconds."""
         time.sleep(seconds)
 
     @property
     def can_run(self) -> bool:
-        """May the guest's programs be run? Not those of an image: it may be of another machine's kind, or hostile."""
+        """May the guest's programs be run? Not in an image, which may be hostile, or for another architecture."""
         return self.root == "/"
 
     def run(self, argv: "Sequence[str]", seconds: float = 60.0, *, check: bool = True, secret: bytes = b"") -> int:
-        """Run a program of the guest, without a shell; returns its exit code.
+        """Run a program of the guest without a shell; returns its exit code.
 
-        `secret` is what it reads on standard input, which is otherwise empty. Raises GuestError if it cannot be
-        started, takes longer than `seconds`, or (with `check`) fails; the last line that it printed is in the details.
+        `secret` goes to its standard input, which is otherwise empty. Raises GuestError if it cannot be started, takes
+        longer than `seconds`, or (with `check`) fails; the details have the last line that it printed.
         """
         code, printed = self.execute(argv, seconds, secret)
         if check and code != 0:
@@ -50,7 +50,7 @@ class Programs(Tree):
         return code
 
     def ask(self, argv: "Sequence[str]", seconds: float = 60.0) -> str:
-        """Run a program as `run` does, and return what it printed. Raises GuestError."""
+        """Run a program like `run`, and return its output. Raises GuestError."""
         code, printed = self.execute(argv, seconds)
         if code != 0:
             raise GuestError("command failed", command=argv[0], code=code, output=last_line(printed))
@@ -63,10 +63,10 @@ class Programs(Tree):
         secret: bytes = b"",
         environment: "Optional[Dict[str, str]]" = None,
     ) -> "Tuple[int, str]":
-        """Run a program of the guest: (its exit code, the last MiB that it printed).
+        """Run a program of the guest: (its exit code, the last MiB of its output).
 
-        It has a session of its own, which is ended after `seconds`, and knows nothing of our environment but what is
-        given. Raises GuestError if it cannot be started or takes too long.
+        It runs in its own session, which is killed after `seconds`, and gets only the environment given here. Raises
+        GuestError if it cannot be started or takes too long.
         """
         if not self.can_run:
             raise GuestError("nothing in an image is executed", command=argv[0])
@@ -92,12 +92,12 @@ class Programs(Tree):
 
 
 def listen(child: "subprocess.Popen[bytes]", output: "BinaryIO", secret: bytes, seconds: float) -> bytes:
-    """Give a program its `secret`, and return the last MiB that it printed; raises TimeoutExpired.
+    """Give a program its `secret`, and return the last MiB of its output; raises TimeoutExpired.
 
-    No file takes it, since no folder is sure to have the space. It is over when the program has ended, though what it
-    started may keep the pipe open, and go on printing.
+    The output is not written to a file, because no folder is sure to have the space. Returns when the program has
+    ended, even if a program that it started keeps the pipe open and prints more.
     """
-    stdin: "BinaryIO" = child.stdin  # type: ignore[assignment] # a pipe, as it was started
+    stdin: "BinaryIO" = child.stdin  # type: ignore[assignment] # it was started with a pipe
     ends, pause, late = time.monotonic() + seconds, 0.001, 0
     printed, readers, writers = bytearray(), [output], [stdin]
     while True:
@@ -107,7 +107,7 @@ def listen(child: "subprocess.Popen[bytes]", output: "BinaryIO", secret: bytes, 
             try:
                 secret = secret[os.write(stdin.fileno(), secret[: select.PIPE_BUF]) :] if secret else b""
             except BrokenPipeError:
-                secret = b""  # it has read enough: its exit code tells
+                secret = b""  # it stopped reading: its exit code shows whether it succeeded
             if not secret:
                 writers = []
                 stdin.close()
@@ -127,35 +127,35 @@ def listen(child: "subprocess.Popen[bytes]", output: "BinaryIO", secret: bytes, 
 
 
 def hand_over(output: "BinaryIO") -> None:
-    """Let a `cat` read on from a pipe that a program left to what it started: that would fail, or stop, without one."""
+    """Let `cat` drain a pipe that a background program still holds: without a reader its writes would fail or block."""
     ready, _, _ = select.select([output], [], [], 0)
     if ready and not os.read(output.fileno(), CHUNK):
-        return  # nobody has it any more
-    reader = ["/bin/sh", "-c", "exec 3<&0; cat <&3 >/dev/null 2>&1 3<&- &"]  # no child of ours: nobody waits for it
+        return  # no process has it open any more
+    reader = ["/bin/sh", "-c", "exec 3<&0; cat <&3 >/dev/null 2>&1 3<&- &"]  # not our child: no one waits for it
     with suppress(OSError):
         subprocess.call(reader, stdin=output, env={"PATH": ":".join(SEARCH)}, start_new_session=True, cwd="/")
 
 
 def last_line(printed: str) -> str:
-    """The last line that a program printed: where it says why it failed."""
+    """The last line of a program's output: it usually has the error."""
     return printed.strip().rpartition("\n")[2]
 
 
 def end_group(child: "subprocess.Popen[bytes]") -> None:
-    """End a program that is still there, and all that it started."""
+    """Kill a program that is still running, and everything that it started."""
     if child.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends when it can
+        with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel, on a broken drive, ends later
             child.wait(REAP_SECONDS)
 
 
 def pass_over(_number: int, _frame: object) -> None:
-    """Let a signal change nothing; a program that is started meanwhile is ended by it as always."""
+    """Ignore a signal by a handler: unlike SIG_IGN, a program started meanwhile does not inherit it."""
 
 
 def open_nothing() -> int:
-    """/dev/null, or on a machine without one a pipe that nobody else has: there is nothing to read either."""
+    """Open /dev/null, or on a machine without one the read end of a closed pipe: that is empty too."""
     try:
         return os.open("/dev/null", os.O_RDWR)
     except OSError:
@@ -165,7 +165,7 @@ def open_nothing() -> int:
 
 
 def close_inherited() -> None:
-    """Close what the caller had open above 2, such as debconf's 3. Nothing that this program opens is inheritable."""
+    """Close descriptors of the caller above 2, such as debconf's 3. Our own descriptors are not inheritable."""
     for descriptor in range(3, 256):
         with suppress(OSError):  # not open
             if os.get_inheritable(descriptor):

@@ -1,7 +1,7 @@
-"""Who but root may change a file: by the file's own owner and mode, or by those of a folder on the way to it.
+"""Who besides root may change a file: by its own owner and mode, or by those of a folder above it.
 
-No entry of a POSIX ACL gives more than the group's bits of the mode show: only where these let root's group write, the
-list has to be looked for.
+No entry of a POSIX ACL grants more than the group bits of the mode show. So the ACL only matters where these let root's
+group write.
 """
 
 import os
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Danger(namedtuple("Danger", "path who slight")):
-    """A file or folder that somebody else than root may write to."""
+    """A file or folder that somebody besides root may write to."""
 
     __slots__ = ()
 
-    path: str  # in the image, without a symlink in it
+    path: str  # in the image, with symlinks resolved
     who: str  # "the user 1000", "the group 50", "everybody"
     slight: bool  # a folder that a group may write to: such a group is often empty
 
@@ -33,9 +33,9 @@ class Danger(namedtuple("Danger", "path who slight")):
 
 
 def find_dangers(tree: Tree, path: str) -> "Iterator[Danger]":
-    """What on the way to `path`, with what its symlinks lead to, others than root may write to; from `/` on.
+    """The files and folders on the way to `path` that others than root may write to, from `/` on.
 
-    A symlink itself cannot be changed, only replaced by those who may write to its folder.
+    Targets of symlinks are included. A symlink itself cannot be changed, only replaced through its folder.
     """
     root = keeper(tree)
     for place, found in way(tree, path):
@@ -45,9 +45,9 @@ def find_dangers(tree: Tree, path: str) -> "Iterator[Danger]":
 
 
 def keeper(tree: Tree) -> "Tuple[int, int]":
-    """(uid, gid) that are as good as root's: of an image that is mounted, those of its top folder.
+    """(uid, gid) that count as root's: in a mounted image those of its top folder.
 
-    An image that a plain user builds is all his own.
+    An image that an ordinary user builds belongs to that user as a whole.
     """
     found = None if tree.root == "/" else tree.stat("/")
     if found is None:
@@ -58,7 +58,7 @@ def keeper(tree: Tree) -> "Tuple[int, int]":
 
 
 def find_writer(found: os.stat_result, root: "Tuple[int, int]") -> "Optional[str]":
-    """Who beside root, and who counts as root, may write to what lies there; None if nobody may."""
+    """Who besides root and `root` may write to the file; None if nobody may."""
     if found.st_uid not in (0, root[0]):
         return "the user %d" % found.st_uid
     if found.st_mode & stat.S_IWOTH:
@@ -69,16 +69,16 @@ def find_writer(found: os.stat_result, root: "Tuple[int, int]") -> "Optional[str
 
 
 def find_listed(tree: Tree, path: str, found: os.stat_result) -> "Optional[str]":
-    """Whether an access list may let others write to a folder that root's group may write to, in words."""
+    """In words, whether an access list may let others write to a folder with the group's write bit set."""
     if found.st_mode & stat.S_IWGRP and ACLS[0] in tree.attributes(path):
         return "the users of an access list"
     return None
 
 
 def way(tree: Tree, path: str) -> "Iterator[Tuple[str, os.stat_result]]":
-    """(path without a symlink in it, what lies there) of each folder and file that one comes by on the way to `path`.
+    """(path with symlinks resolved, its status) of each folder and file on the way to `path`.
 
-    It ends early where nothing is. Raises GuestError for a circle of links.
+    Ends at the first that does not exist. Raises GuestError for a loop of symlinks.
     """
     here, links = "/", 0
     todo = ["/"] + [part for part in path.split("/") if part]

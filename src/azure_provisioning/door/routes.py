@@ -1,4 +1,4 @@
-"""The ways that the kernel has for IPv4 packets: /proc/net/route, proc(5)."""
+"""The kernel's IPv4 routes: /proc/net/route, proc(5)."""
 
 import sys
 from collections import namedtuple
@@ -13,7 +13,7 @@ IS_UP = 1  # linux/route.h, RTF_UP
 
 
 class Route(namedtuple("Route", "card target mask metric")):
-    """A route that is in use; numbers are as in an address that is read from left to right."""
+    """An active route; numbers are in the order of a written address."""
 
     __slots__ = ()
 
@@ -24,7 +24,7 @@ class Route(namedtuple("Route", "card target mask metric")):
 
 
 def read_routes(system: Tree) -> "List[Route]":
-    """The routes that are in use, in the kernel's order."""
+    """The active routes, in the kernel's order."""
     found = []
     for line in (system.read_text("/proc/net/route") or "").split("\n")[1:]:
         words = line.split()
@@ -37,12 +37,12 @@ def read_routes(system: Tree) -> "List[Route]":
 
 
 def to_number(text: str) -> int:
-    """An address, which is there as the processor has it. Raises ValueError."""
+    """The number of an address in the processor's byte order. Raises ValueError."""
     return int.from_bytes(int(text, 16).to_bytes(4, sys.byteorder), "big") if len(text) == 8 else int("no address")
 
 
 def card_to(system: Tree, address: str) -> str:
-    """The network card over which packets to an IPv4 address go; empty if there is no way."""
+    """The network card over which packets to an IPv4 address go; empty if there is no route."""
     number = int.from_bytes(bytes(map(int, address.split("."))), "big")
     ways = [route for route in read_routes(system) if number & route.mask == route.target]
     return max(ways, key=lambda route: (route.mask, -route.metric)).card if ways else ""

@@ -1,6 +1,6 @@
-"""The guest: the only door to its files, its programs, its clock and its network.
+"""The guest: the only access to its files, its programs, its clock and its network.
 
-What only looks is in tree.py. Nothing here is needed by the boot of a VM that is Ready.
+tree.py has what only reads. A settled boot needs nothing from this module.
 """
 
 import errno
@@ -29,15 +29,15 @@ class Mount(namedtuple("Mount", "number device inside point kind source options"
 
     number: str  # the kernel's own for this mount
     device: str  # "8:1": major and minor number
-    inside: str  # which folder of the file system is mounted: "/" but for bind mounts
-    point: str  # where
+    inside: str  # the folder of the file system that is mounted: "/" except for bind mounts
+    point: str  # the mount point
     kind: str  # "ext4"
     source: str  # "/dev/sda1", or any other word
     options: str  # of the file system, separated by commas
 
 
 class System(Files):
-    """One guest: its files and programs, and of the running machine what changes it."""
+    """One guest: its files and programs, and functions that change the running machine."""
 
     # How the init system starts a service: init knows, and the guest asks. Set by whoever knows both.
     ask_arguments: "Optional[Callable[[System, Sequence[str], Sequence[str]], Optional[List[str]]]]" = None
@@ -57,14 +57,14 @@ class System(Files):
         return lock
 
     def sign_lock(self, lock: int, text: str) -> None:
-        """Write into the file of a lock that this process holds who it is: only for a message, so no failure counts."""
+        """Write who holds the lock into its file. It is only for messages, so an error is ignored."""
         with suppress(OSError):
             os.ftruncate(lock, 0)
             os.pwrite(lock, text.encode("ascii"), 0)
 
     @contextmanager
     def lock_record(self, path: str, seconds: float) -> "Iterator[None]":
-        """Hold the lock that lckpwdf(3) takes: a POSIX one on the file at `path`. Raises GuestError after `seconds`."""
+        """Hold the lock of lckpwdf(3), a POSIX lock on the file at `path`. Raises GuestError after `seconds`."""
         import fcntl
 
         lock, ends = self._open_lock(path), self.monotonic() + seconds
@@ -82,7 +82,7 @@ class System(Files):
             os.close(lock)
 
     def _open_lock(self, path: str) -> int:
-        """Open a lock file, made if need be. Raises GuestError, also for a pipe or device that an image has there."""
+        """Open a lock file, and make it if it is missing. Raises GuestError, also for a pipe or device."""
         self.make_dirs(os.path.dirname(path))
         try:
             with self.reach(path) as place:
@@ -96,7 +96,8 @@ class System(Files):
         return lock
 
     def target(self, path: str) -> "Optional[os.stat_result]":
-        """What a link of /proc, such as an `exe`, leads to: the kernel knows, its text may say anything. None: gone."""
+        """The target of a link in /proc such as `exe`: the kernel knows it, whatever the link's text says. None:
+        gone."""
         if self.root != "/":
             return self.stat(path)
         try:
@@ -106,7 +107,8 @@ class System(Files):
             return None
 
     def hang_up(self, pid: int) -> bool:
-        """Tell a process of the running machine to read its files again (SIGHUP); False if it is not this guest's."""
+        """Send SIGHUP to a process, which then reads its files again; False if this guest is not the running
+        machine."""
         if not self.live:
             return False
         with suppress(ProcessLookupError):
@@ -114,12 +116,12 @@ class System(Files):
         return True
 
     def feed_random(self, data: bytes) -> bool:
-        """Mix `data` into the kernel's random numbers; False if the kernel is not this guest's. Raises GuestError."""
+        """Mix `data` into the kernel's random pool; False if the kernel is not this guest's. Raises GuestError."""
         if self.root != "/":
             return False
         path = "/dev/urandom"
         found = self.stat(path)
-        if found is None or not stat.S_ISCHR(found.st_mode):  # a chroot without devices: never make a file of it
+        if found is None or not stat.S_ISCHR(found.st_mode):  # a chroot without devices: do not make a file there
             raise GuestError("no random device", path=path)
         try:
             with open(path, "wb", buffering=0) as device:
@@ -129,8 +131,8 @@ class System(Files):
         return True
 
     def detach(self) -> bool:
-        """Go on in a child with a session of its own and no terminal, pipe or file of the caller; True in the child."""
-        before = signal.signal(signal.SIGHUP, pass_over)  # the caller's terminal may go before the child has left it
+        """Continue in a child with its own session and without the caller's terminal and files; True in the child."""
+        before = signal.signal(signal.SIGHUP, pass_over)  # the caller's terminal may close before setsid
         if os.fork():
             signal.signal(signal.SIGHUP, before)
             return False
@@ -144,34 +146,34 @@ class System(Files):
         return True
 
     def power_off(self) -> None:
-        """Switch the running machine off at once: no service ends, and writes anew what is to be gone.
+        """Switch the running machine off at once, so that no service writes again what was removed.
 
-        The disks are written and read-only by then, by the kernel's own keys (its admin-guide/sysrq.rst). Raises
-        GuestError.
+        Before that the disks are synced and remounted read-only, with the kernel's SysRq keys (its
+        admin-guide/sysrq.rst). Raises GuestError.
         """
         if not self.live or not has_first_pids():
             raise GuestError("only the running machine can be powered off")
         os.sync()
         with suppress(OSError):
-            for key, seconds in (("u", 2.0), ("o", 10.0)):  # each returns before it is done
+            for key, seconds in (("u", 2.0), ("o", 10.0)):  # each write returns before the action is complete
                 with open("/proc/sysrq-trigger", "w") as trigger:
                     trigger.write(key)
                 self.sleep(seconds)
         self.run(["poweroff", "-f"])
 
     def boot_id(self) -> str:
-        """What tells one boot of this machine from another; empty where the kernel does not say."""
+        """The kernel's random id of this boot; empty if there is none."""
         return (self.read_text("/proc/sys/kernel/random/boot_id") or "").strip()
 
     def sync(self) -> None:
-        """Have the disk take everything that was written, by our tools too."""
+        """Wait until everything that we and our tools wrote is on the disk."""
         if self.live:
             os.sync()
 
     def volatile(self, path: str) -> str:
-        """The kind of file system under `path` if a reboot forgets it ("tmpfs"); empty if it lasts, or nobody knows.
+        """The kind of file system under `path` if it is lost at reboot ("tmpfs"); empty if not, or unknown.
 
-        An image may well be built on one that forgets: only the running system is asked.
+        An image may be built on a tmpfs, so this only applies to the running system.
         """
         if self.root != "/":
             return ""
@@ -180,13 +182,13 @@ class System(Files):
         if not above:
             return ""
         found = max(above, key=lambda mount: len(mount.point))
-        if found.kind == "overlay":  # as lasting as its upper layer: Yocto's read-only images have theirs on a tmpfs
+        if found.kind == "overlay":  # lasts as long as its upper layer: in Yocto's read-only images that is a tmpfs
             upper = [word[len("upperdir=") :] for word in found.options.split(",") if word.startswith("upperdir=")]
             return self.volatile(upper[0]) if upper and upper[0] != path else ""
         return found.kind if found.kind in ("tmpfs", "ramfs") else ""
 
     def mounts(self) -> "List[Mount]":
-        """What is mounted, in the kernel's order: of two at one point, the later hides the earlier."""
+        """The mounts in the kernel's order: of two at one mount point, the later hides the earlier."""
         found = []
         for line in (self.read_text("/proc/self/mountinfo") or "").split("\n"):
             left, _, right = line.partition(" - ")
@@ -197,13 +199,13 @@ class System(Files):
         return found
 
     def hostname(self) -> str:
-        """The name that the running kernel has."""
+        """The name of the running kernel."""
         return os.uname().nodename
 
     def set_hostname(self, name: str) -> bool:
-        """Give the running kernel a name; False if the kernel is not this guest's. Raises GuestError.
+        """Set the name of the running kernel; False if the kernel is not this guest's. Raises GuestError.
 
-        A chroot on another machine must never rename that machine, but one with a UTS namespace of its own may.
+        A chroot on another machine must never rename that machine, but one with its own UTS namespace may be renamed.
         """
         import socket
 
@@ -216,7 +218,7 @@ class System(Files):
         return True
 
     def connect(self, host: str, port: int, seconds: float) -> "socket.socket":
-        """A TCP connection, made within `seconds`; raises OSError. The one place where packets leave from."""
+        """A TCP connection, made within `seconds`; raises OSError. No other code sends packets."""
         import socket
 
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -235,7 +237,7 @@ def plain(word: str) -> str:
 
 
 def has_first_pids() -> bool:
-    """Is this the process namespace that the kernel began with, and no container (include/linux/proc_ns.h)?"""
+    """Is this the initial process namespace, not a container (include/linux/proc_ns.h)?"""
     try:
         return os.readlink("/proc/self/ns/pid") == "pid:[%d]" % 0xEFFFFFFC
     except OSError:
@@ -243,7 +245,7 @@ def has_first_pids() -> bool:
 
 
 def has_own_uts() -> bool:
-    """Is this another hostname namespace than the one that the kernel began with (include/linux/proc_ns.h)?"""
+    """Is this another hostname namespace than the initial one (include/linux/proc_ns.h)?"""
     try:
         return os.readlink("/proc/self/ns/uts") != "uts:[%d]" % 0xEFFFFFFE
     except OSError:

@@ -1,7 +1,7 @@
-"""A file's text, cut as the C programs cut it that read the same file.
+"""A file's text, split into lines and words as the C programs that read the same file do.
 
-`str.splitlines` and `str.split` know more ends and blanks: a form feed in a comment would begin a rule of its own, and
-a no-break space would make two words of one.
+`str.splitlines` and `str.split` accept more separators: a form feed in a comment would begin a new line, and a no-break
+space would split a word.
 """
 
 import stat
@@ -19,7 +19,7 @@ BLANKS = " \t\r\v\f"  # isspace(3) in the C locale, within a line
 
 
 def lines_in(text: str) -> "List[str]":
-    """The lines, without their ends: a newline alone ends one."""
+    """The lines, without their ends: only a newline ends one."""
     lines = text.split("\n")
     return lines if lines[-1] else lines[:-1]
 
@@ -31,15 +31,15 @@ def words_in(line: str) -> "List[str]":
 
 
 def is_digits(text: str, most: int = 18) -> bool:
-    """Is it written in the digits of ASCII, and in at most so many? `str.isdigit` knows hundreds that `int` refuses."""
+    """Is it at most `most` ASCII digits? `str.isdigit` accepts hundreds of others that `int` refuses."""
     return 0 < len(text) <= most and not set(text) - set("0123456789")
 
 
-# -- of a guest's files: what is no regular file has no text, and what cannot be read raises GuestError ---------------
+# -- files of a guest: anything but a regular file has no text; an unreadable one raises GuestError --------------------
 
 
 def read_bytes(tree: "Tree", path: str, head: int = 0) -> bytes:
-    """The content of a file; with `head` no more than its first so many bytes."""
+    """The content of a file; with `head` only its first bytes, that many."""
     try:
         found = tree.stat(path)
     except LoopError:
@@ -50,17 +50,17 @@ def read_bytes(tree: "Tree", path: str, head: int = 0) -> bytes:
 
 
 def read_text(tree: "Tree", path: str) -> str:
-    """The text of a file. Bytes that are no UTF-8 survive a `write` of the same text."""
+    """The text of a file. Bytes that are not UTF-8 survive a `write` of the same text."""
     return read_bytes(tree, path).decode("utf-8", "surrogateescape")
 
 
 def read_line(tree: "Tree", path: str) -> str:
-    """What a file of one line says, such as those of sysfs: in ASCII, without blanks around it."""
+    """The text of a one-line file, such as those of sysfs: in ASCII, without blanks around it."""
     return (tree.read(path, limit=LINE_LIMIT) or b"").decode("ascii", "replace").strip()
 
 
 def line_or_empty(tree: "Tree", path: str) -> str:
-    """The same, for a boot alone: what cannot be read is empty too."""
+    """The same, for boots only: empty if it cannot be read."""
     try:
         return read_line(tree, path)
     except GuestError:
@@ -68,17 +68,17 @@ def line_or_empty(tree: "Tree", path: str) -> str:
 
 
 def active_lines(tree: "Tree", path: str) -> bytes:
-    """The lines of a script that do something: several init systems ship scripts with the others' lines as comments."""
+    """The lines of a script without comments: some init systems ship scripts with another's lines commented out."""
     return without_comments(read_bytes(tree, path))
 
 
 def without_comments(script: bytes) -> bytes:
-    """The lines that are no comments."""
+    """The lines that are not comments."""
     return b"\n".join(line for line in script.split(b"\n") if not line.lstrip().startswith(b"#"))
 
 
 def read_uptime(tree: "Tree") -> "Optional[float]":
-    """Seconds since the kernel began; None where it does not say."""
+    """Seconds since the kernel started; None if the kernel does not say."""
     words = line_or_empty(tree, "/proc/uptime").split()
     try:
         return float(words[0])

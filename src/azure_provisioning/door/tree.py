@@ -1,11 +1,11 @@
-"""The guest's files as they are: the reading half of `System`, which is all that a Ready VM's boot needs.
+"""Reads the guest's files: the part of `System` that a settled boot needs.
 
-A guest is the running machine (root `/`) or an image that is mounted somewhere. Paths are always those that the guest
-itself would use; symlinks are followed inside the root, so that an absolute one in an image never leads out of it.
+A guest is the running machine (root `/`) or a mounted image. Paths are always paths in the guest. Symlinks are followed
+inside the root, so that an absolute one in an image never leads out of it.
 
-Whoever owns a folder can swap what is in it while we look. So no path is handed to the kernel as a whole: each folder
-on the way is opened in the one before it, and never through a symlink (see `Tree.reach`). openat2(2) could do that in
-one call, but only by ctypes, which small Pythons lack and which takes longer to load than it would save.
+The owner of a folder can replace its entries while we read. So the kernel never gets a whole path: each folder on the
+way is opened relative to its parent, and never through a symlink (see `Tree.reach`). openat2(2) could do that in one
+call, but only with ctypes, which minimal Pythons lack and which takes longer to load than it would save.
 """
 
 import errno
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 USUAL = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 SEARCH = USUAL + ("/run/wrappers/bin", "/run/current-system/sw/bin", "/run/current-system/profile/bin")  # NixOS, Guix
-FILE_LIMIT = 1 << 20  # bytes; no file that is read whole is larger on a healthy system
+FILE_LIMIT = 1 << 20  # bytes; on a healthy system no file that is read whole is larger
 LINKS_LIMIT = 40  # as the kernel's
-STEPS_LIMIT = 1024  # folders that are entered for one path; a path of the kernel's longest has twice as many
+STEPS_LIMIT = 1024  # folders entered for one path; the kernel's longest path has twice as many
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
-ROOT = (0, 0)  # uid and gid of what is wholly ours
+ROOT = (0, 0)  # uid and gid of files that are wholly ours
 
-ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no right to list the folder
-# Neither follow a link, nor wait for the other end of a pipe, nor become the owner of a terminal.
+ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no permission to list the folder
+# Do not follow a symlink, do not wait for the other end of a pipe, do not acquire a controlling terminal.
 CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Place:
-    """A name in an open folder of the guest; `path` is how the guest calls it, with no symlink on the way.
+    """A name in an open folder of the guest; `path` is its path in the guest, without symlinks on the way.
 
-    Methods raise OSError. A context manager: at its end the folder is closed.
+    Methods raise OSError. A context manager, which closes the folder.
     """
 
     def __init__(self, folder: "Optional[int]", name: str, path: str, *, shared: bool = False) -> None:
         self._folder = folder
         self.name = name
         self.path = path
-        self._shared = shared  # with others, who close it
+        self._shared = shared  # the folder belongs to another object, which closes it
 
     def __enter__(self) -> "Place":
         return self
@@ -61,21 +61,21 @@ class Place:
         return self._folder
 
     def beside(self, name: str) -> "Place":
-        """Another name in the same folder, for as long as this one holds it open."""
+        """Another name in the same folder, which this object keeps open."""
         return Place(self.folder, name, os.path.join(os.path.dirname(self.path), name), shared=True)
 
     def stat(self) -> os.stat_result:
-        """What lies here, be it a symlink."""
+        """The status of the file, of a symlink itself."""
         return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
 
     def open(self, flags: int, mode: int = 0o600) -> int:
-        """Open what lies here; returns the descriptor. A symlink is refused, and a pipe or device is not waited for."""
+        """Open the file; returns the descriptor. A symlink is refused, and a pipe or device is not waited for."""
         return os.open(self.name, flags | CAREFUL, mode, dir_fd=self.folder)
 
     def open_regular(self, flags: int) -> "Optional[int]":
-        """Open the regular file that lies here, and nothing else: None for what is none.
+        """Open a regular file; None for anything else.
 
-        Looked at before, because opening some devices does something, and after, because it may have been swapped.
+        Checked before, because opening some devices has side effects, and after, because it may have been replaced.
         """
         if not stat.S_ISREG(self.stat().st_mode):
             return None
@@ -86,7 +86,7 @@ class Place:
         return None
 
     def remove(self) -> None:
-        """Remove the file or symlink that lies here, if any does."""
+        """Remove the file or symlink if it exists."""
         try:
             os.unlink(self.name, dir_fd=self.folder)
         except OSError as error:
@@ -94,25 +94,25 @@ class Place:
                 raise
 
     def sync(self) -> None:
-        """Make the names in the folder as durable as what they name."""
+        """Make the names in the folder durable."""
         folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.folder)
         try:
             os.fsync(folder)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # some file systems (FUSE) know no fsync of a folder
+            if error.errno != errno.EINVAL:  # some file systems (FUSE) have no fsync for folders
                 raise
         finally:
             os.close(folder)
 
 
 class Tree:
-    """One guest, to be looked at."""
+    """One guest, for reading."""
 
-    budget: "Optional[Budget]" = None  # how much work that may be, if there is a limit
+    budget: "Optional[Budget]" = None  # limits the work, if set
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.realpath(root)
-        self.called = self.root  # in a message: a scratch copy goes by the name of its image
+        self.called = self.root  # in messages: a scratch copy has the name of its image
         self._top: "Optional[int]" = None
 
     def __del__(self) -> None:
@@ -123,7 +123,7 @@ class Tree:
 
     @property
     def live(self) -> bool:
-        """Is this the running machine, and not an image or a chroot on another one? Without /proc: no."""
+        """Is this the running machine, not an image or a chroot on another one? Without /proc: no."""
         if self.root != "/":
             return False
         try:
@@ -134,17 +134,17 @@ class Tree:
 
     @property
     def top(self) -> int:
-        """The root, opened once: whoever owns a folder above it may swap that one too. Raises OSError."""
+        """The root, opened once: the owner of a folder above it might replace that one too. Raises OSError."""
         if self._top is None:
             self._top = os.open(self.root, ENTER)
         return self._top
 
     def reach(self, path: str, *, follow: bool = True, wary: bool = False) -> Place:
-        """The place that `path` names, with its folder opened step by step from the root.
+        """The place of `path`, with its folder opened step by step from the root.
 
-        `follow`: also through a symlink in the last place. `wary`: not through a symlink that anybody but root, and who
-        runs this, may have put there. Raises GuestError for what is no path and for too many links or folders, and
-        OSError for a folder that may not be entered. A folder that does not exist is found out when the place is used.
+        `follow`: also follow a symlink at the end. `wary`: do not follow a symlink that anybody but root and the
+        running user may have made. Raises GuestError for an invalid path and for too many links or folders, and OSError
+        for a folder that may not be entered. A missing folder raises an error only when the place is used.
         """
         check_path(path)
         todo = split(path)
@@ -157,11 +157,11 @@ class Tree:
                 if steps > STEPS_LIMIT:
                     raise GuestError("too many folders on the way", path=path, limit=STEPS_LIMIT)
                 part = todo.pop() if todo else "."
-                if part in (".", ".."):  # the former at the end of a link to the folder that it lies in
-                    # By the names that were found to be folders, from the root: only one folder is open at a time.
+                if part in (".", ".."):  # "." is added at the end of a symlink to its own folder
+                    # Start again from the root with the resolved names, so that only one folder is open at a time.
                     todo += split(inside if part == "." else os.path.dirname(inside))
                     left, here, inside = here, self.top, ""
-                    self._leave(left)  # once it is no longer `here`: a signal may end this between any two steps
+                    self._leave(left)  # only when `here` is another: a signal may end this between any two steps
                     continue
                 below = inside + "/" + part
                 self.look(below)
@@ -181,35 +181,35 @@ class Tree:
                 elif lower is not None:
                     left, here, inside = here, lower, below
                     self._leave(left)
-                elif todo:  # there is no such folder, hence no link further on
+                elif todo:  # there is no such folder, hence no symlink further on
                     missing = os.path.normpath("/".join([below] + todo[::-1]))
                     return Place(None, os.path.basename(missing), missing)
                 else:
                     place = Place(here, part, below, shared=here == self.top)
-                    here = self.top  # it is the place's to close
+                    here = self.top  # the place closes the folder
                     return place
             return Place(self.top, ".", "/", shared=True)
         finally:
             self._leave(here)
 
     def _leave(self, folder: int) -> None:
-        """Close a folder that was entered, but never the root."""
+        """Close an entered folder, but never the root."""
         if folder != self.top:
             os.close(folder)
 
     def spend(self, path: str, steps: int = 1, size: int = 0) -> None:
-        """Count work on `path`. Raises GuestError if it is too much."""
+        """Count work on `path`. Raises GuestError if it exceeds the budget."""
         if self.budget is not None:
             self.budget.spend(path, steps, size)
 
     def look(self, path: str, *, whole: bool = False) -> None:
-        """Called before `path`, which has no symlink in it, is looked at, and with `whole` before it is read or listed.
+        """Called before `path`, without symlinks, is examined; with `whole` before it is read or listed.
 
-        For a scratch copy that is filled as it is looked at; a guest has its files.
+        A scratch copy fetches files here as they are needed; a guest has its files already.
         """
 
     def path(self, path: str, *, follow: bool = True) -> str:
-        """Where `path` of the guest lies on this machine: to be compared or shown, and not to be opened."""
+        """The path on the host of `path` in the guest, for comparisons and messages: do not open it."""
         try:
             with self.reach(path, follow=follow) as place:
                 return self.root.rstrip("/") + place.path if place.path != "/" else self.root
@@ -219,7 +219,7 @@ class Tree:
     # -- questions ------------------------------------------------------------------------------------------------
 
     def stat(self, path: str, *, follow: bool = True) -> "Optional[os.stat_result]":
-        """What lies at `path`, or None. Raises GuestError if that cannot be known (a folder one may not enter)."""
+        """The status of `path`, or None. Raises GuestError if it is unknown, in a folder that may not be entered."""
         try:
             with self.reach(path, follow=follow) as place:
                 return place.stat()
@@ -229,25 +229,25 @@ class Tree:
             raise broken("read file", path, error) from error
 
     def exists(self, path: str) -> bool:
-        """Is there anything at the end of `path`, through all symlinks?"""
+        """Does the file exist, with all symlinks followed?"""
         return self.stat(path) is not None
 
     def is_link(self, path: str) -> bool:
-        """Is there a symlink at `path`, wherever it leads?"""
+        """Is `path` a symlink, whatever its target?"""
         return self.readlink(path) is not None
 
     def is_dir(self, path: str) -> bool:
-        """Is there a folder at the end of `path`?"""
+        """Is it a folder, with all symlinks followed?"""
         found = self.stat(path)
         return found is not None and stat.S_ISDIR(found.st_mode)
 
     def is_program(self, path: str) -> bool:
-        """Is there a regular file at the end of `path` that somebody may execute?"""
+        """Is it a regular file that somebody may execute, with all symlinks followed?"""
         found = self.stat(path)
         return found is not None and stat.S_ISREG(found.st_mode) and bool(found.st_mode & 0o111)
 
     def list(self, path: str) -> "List[str]":
-        """The names in the folder at `path`, sorted; none if there is no such folder."""
+        """The names in the folder at `path`, sorted; empty if there is no such folder."""
         try:
             with self.reach(path) as place:
                 self.look(place.path, whole=True)
@@ -264,17 +264,17 @@ class Tree:
         return sorted(names)
 
     def readlink(self, path: str) -> "Optional[str]":
-        """The text of the symlink at `path`; None if there is none."""
+        """The text of the symlink at `path`; None if it is not a symlink."""
         try:
             with self.reach(path, follow=False) as place:
                 return os.readlink(place.name, dir_fd=place.folder)
         except OSError as error:
-            if error.errno in ABSENT + (errno.EINVAL,):  # the last: something else
+            if error.errno in ABSENT + (errno.EINVAL,):  # the last: not a symlink
                 return None
             raise broken("read file", path, error) from error
 
     def attributes(self, path: str) -> "List[str]":
-        """The names of the extended attributes of the file or folder at `path`; none where there are no such."""
+        """The names of the extended attributes of the file or folder at `path`; empty if it has none."""
         try:
             with self.reach(path) as place:
                 if stat.S_IFMT(place.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
@@ -288,7 +288,7 @@ class Tree:
             return []
 
     def chain(self, path: str) -> "List[str]":
-        """`path` and what the symlinks at its end lead to, one after another, as the guest names them."""
+        """`path` and the targets of the symlinks at its end, one after another, as paths in the guest."""
         steps = [path]
         while len(steps) <= LINKS_LIMIT:
             target = self.readlink(steps[-1])
@@ -298,7 +298,7 @@ class Tree:
         return steps
 
     def find_program(self, *names: str) -> "Optional[str]":
-        """The first of `names` that the guest can run: an absolute path, or a name looked up in the usual folders."""
+        """The first of `names` that the guest can run: an absolute path, or a name in the usual folders."""
         for name in names:
             for path in [name] if name.startswith("/") else [folder + "/" + name for folder in SEARCH]:
                 if self.is_program(path):
@@ -308,7 +308,7 @@ class Tree:
     def read(self, path: str, limit: int = FILE_LIMIT, *, head: bool = False, follow: bool = True) -> "Optional[bytes]":
         """The content of the regular file at `path`; None if there is none.
 
-        Raises GuestError for what is no regular file, may not be read, or has more than `limit` bytes; with `head` a
+        Raises GuestError if it is not a regular file, may not be read, or has more than `limit` bytes; with `head` a
         larger file gives its first `limit` bytes.
         """
         try:
@@ -329,7 +329,7 @@ class Tree:
         return data
 
     def read_text(self, path: str) -> "Optional[str]":
-        """The content as text. Bytes that are no UTF-8 survive a `write` of the same text."""
+        """The content as text. Bytes that are not UTF-8 survive a `write` of the same text."""
         data = self.read(path)
         return None if data is None else data.decode("utf-8", "surrogateescape")
 
@@ -338,7 +338,7 @@ IN_THE_WAY = "a symlink is in the way"
 
 
 def no_attributes(_descriptor: int) -> "List[str]":
-    """What a CPython before 3.11.3 knows of extended attributes where it was built with musl (Alpine, Void)."""
+    """For a CPython before 3.11.3 built with musl (Alpine, Void), which has no extended attributes."""
     return []
 
 
@@ -351,9 +351,9 @@ def split(path: str) -> "List[str]":
 
 
 def step(folder: int, name: str, *, enter: bool) -> "tuple[Optional[str], Optional[int]]":
-    """(the target if `name` in an open folder is a symlink, its descriptor if it is to be entered and is a folder).
+    """(the target if `name` in an open folder is a symlink, its descriptor if it is a folder to enter).
 
-    Neither if it is a file, or nothing. Raises OSError.
+    Both None for a file, or if nothing is there. Raises OSError.
     """
     if enter:
         try:
@@ -372,7 +372,7 @@ def step(folder: int, name: str, *, enter: bool) -> "tuple[Optional[str], Option
 
 
 def is_trusted(folder: int, link: str) -> bool:
-    """Can nobody but root, and who runs this, have put the symlink `link` into an open folder?"""
+    """Can only root and the running user have put the symlink `link` into an open folder?"""
     return only_root_writes(os.fstat(folder)) and os.stat(link, dir_fd=folder, follow_symlinks=False).st_uid in (
         0,
         os.geteuid(),
@@ -380,13 +380,13 @@ def is_trusted(folder: int, link: str) -> bool:
 
 
 def only_root_writes(found: os.stat_result) -> bool:
-    """Can nobody but root, and who runs this, change what lies in a folder, or at least not what others put there?"""
+    """Can only root and the running user change the entries of a folder, or at least those of others?"""
     writable = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
     return found.st_uid in (0, os.geteuid()) and not writable
 
 
 def check_path(path: str) -> None:
-    """Raises GuestError for what the kernel takes for no path: the guest's files name others, and may say anything."""
+    """Raises GuestError for an invalid path: the guest's files name other files, and may contain anything."""
     try:
         fit = b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:  # 3.6: only with LC_ALL=C
@@ -396,5 +396,5 @@ def check_path(path: str) -> None:
 
 
 def broken(verb: str, path: str, error: OSError) -> GuestError:
-    """The expected failure of what was to be done to `path`, and what the kernel said."""
+    """The error for a failed action on `path`, with the kernel's message."""
     return GuestError("failure to %s" % verb, path=path, error=error.strerror or str(error))

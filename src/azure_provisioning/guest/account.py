@@ -1,4 +1,4 @@
-"""The administrator's account: made by the tool that the image has, then completed by editing the files."""
+"""The administrator's account: created with the image's own tool, then completed by editing the files."""
 
 import re
 from typing import Callable, List, Optional, Tuple
@@ -36,16 +36,16 @@ from .stale_locks import clear_leftovers
 GROUPS = ("wheel", "sudo", "adm", "systemd-journal")  # joined where they exist
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/ash", "/bin/sh", "/run/current-system/sw/bin/bash")
 NO_SHELLS = ("nologin", "false", "sync", "true")
-ASK_LIMIT, ASK_SECONDS = 500, 10.0  # numbers that a directory is asked for, and how long for each
+ASK_LIMIT, ASK_SECONDS = 500, 10.0  # how many numbers a directory is asked for, and the time limit for each
 UNSUPPORTED = "unsupported admin username"
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")  # what Azure allows and useradd takes
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")  # what both Azure and useradd accept
 
 
 def ensure_account(system: System, name: str) -> str:
-    """See to it that `name` is an account that one can log in to with a key; returns what was done.
+    """Make sure that `name` is an account that accepts a key login; returns what was done.
 
-    One that exists is completed and not replaced. Raises GuestError: `unsupported admin username` for a name that
-    makes no account or belongs to the system, anything else if the files could not be brought there.
+    An existing account is completed, not replaced. Raises GuestError: `unsupported admin username` if the name is not
+    valid or belongs to a system account, another reason if the files cannot be changed.
     """
     check_name(name)
     clear_leftovers(system)
@@ -56,41 +56,41 @@ def ensure_account(system: System, name: str) -> str:
         done.append(create(system, name))
         account = find_account(system, name)
         if account is None:
-            raise GuestError("the account is not there after it was made", name=name)
+            raise GuestError("the account does not exist after it was created", name=name)
     check_uid(system, account)
     with locked(system):
         done += complete(system, account)
     done.append(ensure_home(system, account, new=new))
     verify(system, name)
-    return "%s: %s" % (name, ", ".join(filter(None, done)) or "complete already")
+    return "%s: %s" % (name, ", ".join(filter(None, done)) or "already complete")
 
 
 def check_name(name: str) -> None:
-    """Raises GuestError for what is no user name, or root's."""
+    """Raises GuestError for an invalid user name, and for root."""
     problem = ""
     if not NAME.match(name):
         problem = "1 to 64 letters, digits, dots, dashes and underscores are allowed, not beginning with a dot or dash"
     elif is_digits(name, len(name)):
         problem = "digits alone are a uid"
     elif name == "root":
-        problem = "root is the system's"
+        problem = "root is a system account"
     if problem:
         raise LastingError(UNSUPPORTED, name=ascii(name[:80])[1:-1], problem=problem)
 
 
 def check_uid(system: System, account: Account) -> None:
-    """Raises GuestError for an account of the system."""
+    """Raises GuestError for a system account."""
     first = uid_min(system)
     if account.uid < first or account.uid == NOBODY:
-        problem = "an account of the system has this name"
+        problem = "a system account has this name"
         raise LastingError(UNSUPPORTED, name=account.name, problem=problem, uid=account.uid, uid_min=first)
 
 
 def verify(system: System, name: str) -> None:
-    """Raises GuestError unless a fresh look finds an account that sshd lets in."""
+    """Raises GuestError unless the files, read again, have an account that sshd lets in."""
     account = find_account(system, name)
     if account is None:
-        raise GuestError("the account is not there after it was made", name=name)
+        raise GuestError("the account does not exist after it was created", name=name)
     if password_field(system, name) in LOCKED:
         raise GuestError("the account is still locked", name=name)
     if not system.is_dir(account.home):
@@ -101,9 +101,9 @@ def verify(system: System, name: str) -> None:
 
 
 def create(system: System, name: str) -> str:
-    """Make the account on the first road that leads there; returns which it was. Raises GuestError with every failure.
+    """Create the account with the first of ROADS that works; returns which one. Raises GuestError with every failure.
 
-    The tools are asked for the account alone: groups, home and shadow field are the same for all roads afterwards.
+    The tools create the account only. Groups, home and shadow field are completed afterwards in the same way for all.
     """
     failures: "List[str]" = []
     for title, road in ROADS:
@@ -113,13 +113,13 @@ def create(system: System, name: str) -> str:
         except GuestError as error:
             failures.append(str(error))
             clear_leftovers(system)
-            if find_account(system, name):  # it failed, but later
+            if find_account(system, name):  # the tool failed after it had created the account
                 return "made by %s (%s)" % (title, "; ".join(failures))
     raise GuestError("the account cannot be made", name=name, tried="; ".join(failures))
 
 
 def by_useradd(system: System, name: str) -> bool:
-    """The shadow suite. A group of that name, which an interrupted useradd leaves, would make it fail without -g."""
+    """The shadow suite. An interrupted useradd leaves a group of that name, with which useradd fails without -g."""
     tool = find_tool(system, "useradd")
     if not system.can_run or tool is None:
         return False
@@ -129,7 +129,7 @@ def by_useradd(system: System, name: str) -> bool:
 
 
 def by_adduser(system: System, name: str) -> bool:
-    """Busybox's adduser, and no other: Debian's asks questions."""
+    """Only busybox's adduser: Debian's asks questions."""
     tool = find_applet(system, "adduser")
     if not system.can_run or tool is None:
         return False
@@ -139,7 +139,7 @@ def by_adduser(system: System, name: str) -> bool:
 
 
 def by_files(system: System, name: str) -> bool:
-    """The files themselves. passwd comes last: without its line there is no account, and the next run begins anew."""
+    """Edits the files. passwd comes last: without its line there is no account, and the next run starts over."""
     with locked(system):
         group = find_group(system, name)
         uid = free_id(system, group.gid if group else None)
@@ -147,7 +147,7 @@ def by_files(system: System, name: str) -> bool:
         if group is None:
             add_group(system, name, gid)
         shadow = Table(system, SHADOW)
-        shadow.lines = [line for line in shadow.lines if not line.startswith(name + ":")]  # some deleted account's
+        shadow.lines = [line for line in shadow.lines if not line.startswith(name + ":")]  # of a deleted account
         shadow.save(system)
         set_password_field(system, name, "*")
         passwd = Table(system, PASSWD)
@@ -166,9 +166,10 @@ ROADS: "Tuple[Tuple[str, Callable[[System, str], bool]], ...]" = (
 
 
 def free_id(system: System, wanted: "Optional[int]") -> int:
-    """The number for a new user: that of the group which is there for it, else the first that neither table uses.
+    """A uid for a new user: the gid of its group if that exists, else the first number that neither table uses.
 
-    No table has the users of a directory, whose files would be this user's too: the machine's own getent knows them.
+    The tables do not list users of a directory service, whose files would then belong to this user too. The guest's own
+    getent lists them.
     """
     uids = {account.uid for account in all_accounts(system)}
     taken = uids | {group.gid for group in all_groups(system)}
@@ -188,7 +189,7 @@ def free_id(system: System, wanted: "Optional[int]") -> int:
 
 
 def is_known(system: System, database: str, number: int) -> bool:
-    """Does the name service (nsswitch.conf(5)) have this uid or gid? A directory that does not answer has none."""
+    """Does the name service (nsswitch.conf(5)) know this uid or gid? If a directory does not answer: no."""
     getent = system.find_program("getent") if system.can_run else None
     try:
         return getent is not None and system.run([getent, database, str(number)], ASK_SECONDS, check=False) == 0
@@ -197,7 +198,7 @@ def is_known(system: System, database: str, number: int) -> bool:
 
 
 def add_group(system: System, name: str, gid: int) -> None:
-    """A line in group, and in gshadow where there is one."""
+    """Add a line to group, and to gshadow if it exists."""
     shadow_group(system, name)
     group = Table(system, GROUP)
     group.put([name, "x", str(gid), ""])
@@ -205,7 +206,7 @@ def add_group(system: System, name: str, gid: int) -> None:
 
 
 def shadow_group(system: System, name: str) -> bool:
-    """A line in gshadow, where there is one; an interrupted useradd writes it last. True if that changed anything."""
+    """Add a line to gshadow if it exists: an interrupted useradd writes it last. True if that changed anything."""
     gshadow = Table(system, GSHADOW)
     if gshadow.find(name) is None:
         gshadow.put([name, "!", "", ""])
@@ -214,8 +215,8 @@ def shadow_group(system: System, name: str) -> bool:
 
 
 def add_subordinates(system: System, name: str) -> bool:
-    """The ids that containers of `name` may use, as useradd gives them and no other road does, and not one that was
-    interrupted; True if that changed anything. Where there are no such files, nobody has any."""
+    """Add the subordinate ids that containers of `name` may use, as useradd does. The other tools, and an interrupted
+    useradd, do not. True if that changed anything. Without the files, no user has such ids."""
     changed = False
     for path, kind in ((SUBUID, "UID"), (SUBGID, "GID")):
         table = Table(system, path)
@@ -231,13 +232,13 @@ def add_subordinates(system: System, name: str) -> bool:
 
 
 def sub_setting(system: System, kind: str, what: str, default: int) -> int:
-    """A number of login.defs about subordinate ids."""
+    """A number that login.defs sets for subordinate ids."""
     value = login_setting(system, "SUB_%s_%s" % (kind, what))
     return int(value) if is_id(value) else default
 
 
 def choose_shell(system: System) -> str:
-    """A shell that is there, and that /etc/shells knows if one of them does: dropbear and su insist on that."""
+    """An installed shell, preferably one that /etc/shells lists: dropbear and su require that."""
     lines = (system.read_text("/etc/shells") or "").split("\n")
     listed = [line.strip() for line in lines if line.startswith("/")]
     there = [shell for shell in SHELLS if system.is_program(shell)]
@@ -249,7 +250,7 @@ def choose_shell(system: System) -> str:
 
 
 def is_shell(path: str) -> bool:
-    """Is this a program that one can work in?"""
+    """Is this a shell for interactive use?"""
     return path.rpartition("/")[2] not in NO_SHELLS
 
 
@@ -257,7 +258,7 @@ def is_shell(path: str) -> bool:
 
 
 def complete(system: System, account: Account) -> "List[str]":
-    """Give the account what is missing of group, groups, ids, password field and shell; returns what that was."""
+    """Add what the account lacks of group, groups, ids, password field and shell; returns what was added."""
     done = []
     if all(group.gid != account.gid for group in all_groups(system)):
         if find_group(system, account.name):
@@ -298,7 +299,7 @@ def join_groups(system: System, name: str) -> "List[str]":
 
 
 def add_member(table: Table, group: str, name: str) -> bool:
-    """Put `name` into the fourth field of the line about `group`; False if there is no such line or it is there."""
+    """Add `name` to the members of `group`; False if the group does not exist or already has it."""
     fields = table.find(group)
     if fields is None:
         return False

@@ -1,4 +1,4 @@
-"""The guest's accounts as its files have them: passwd, group, shadow. Not `pwd`, which would read this machine's.
+"""The guest's accounts, read from its files: passwd, group, shadow. The module `pwd` would read the host's.
 
 Lines that are not understood survive every edit unchanged.
 """
@@ -16,15 +16,15 @@ PASSWD, GROUP, SHADOW, GSHADOW = "/etc/passwd", "/etc/group", "/etc/shadow", "/e
 SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
 LOGIN_DEFS = "/etc/login.defs"
 USERADD = "/etc/default/useradd"
-NEVER = "99999"  # days that a password lasts, if nothing else is set
+NEVER = "99999"  # days that a password is valid by default
 LOCK = "/etc/.pwd.lock"  # lckpwdf(3), which the shadow tools take too
 LOCK_SECONDS = 30.0
-LOOK_SECONDS = 1.0  # until a holder that does not let go is looked at
-UID_MIN, UID_MAX = 1000, 60000  # where login.defs does not say otherwise
+LOOK_SECONDS = 1.0  # how long a lock is waited for before its holder is examined
+UID_MIN, UID_MAX = 1000, 60000  # unless login.defs says otherwise
 NOBODY = 65534
 ID_LIMIT = 1 << 32
-WIDTHS = {PASSWD: 7, GROUP: 3}  # fields that a line must have to be one
-LOCKED = ("!", "!!", "!*")  # what the tools leave for "no password"; sshd without PAM then refuses keys too
+WIDTHS = {PASSWD: 7, GROUP: 3}  # fields that a valid line has at least
+LOCKED = ("!", "!!", "!*")  # what the tools write for "no password"; without PAM, sshd then refuses keys too
 
 
 class Account(NamedTuple):
@@ -48,7 +48,7 @@ class Group(NamedTuple):
 
 
 class Table:
-    """One of the files, to be edited: lines of fields with a name in front."""
+    """One of the files, for editing: lines of fields that start with a name."""
 
     def __init__(self, system: System, path: str) -> None:
         self.path = path
@@ -61,11 +61,11 @@ class Table:
         return (line.split(":") for line in self.lines)
 
     def find(self, name: str) -> "Optional[List[str]]":
-        """The fields of the first line about `name`; None if there is none. The C library takes the first too."""
+        """The fields of the first line about `name`, as in the C library; None if there is none."""
         return next((fields for fields in self.rows() if fields[0] == name and len(fields) >= self.width), None)
 
     def put(self, fields: "List[str]") -> None:
-        """Replace the first line about the same name, or add one: before `+`, where NIS begins."""
+        """Replace the first line about the same name, or add one before `+`, where NIS begins."""
         line = ":".join(fields)
         for index, old in enumerate(self.rows()):
             if old[0] == fields[0] and len(old) >= self.width:
@@ -81,7 +81,7 @@ class Table:
 
 @contextmanager
 def locked(system: System) -> "Iterator[None]":
-    """Keep the distro's own tools from editing at the same time. Raises GuestError if they do not let go in time."""
+    """Keep the distro's own tools from editing at the same time. Raises GuestError if the lock is not free in time."""
     ends = system.monotonic() + LOCK_SECONDS
     with ExitStack() as held:
         while True:
@@ -91,13 +91,13 @@ def locked(system: System) -> "Iterator[None]":
                 break
             except GuestError:
                 if system.monotonic() >= ends or system.monotonic() < began + LOOK_SECONDS:
-                    raise  # the time is over; or it was refused at once, and would be again
+                    raise  # the time is up; or the lock was refused at once, and would be again
             wake_holders(system, LOCK)
         yield
 
 
 def all_accounts(system: System) -> "List[Account]":
-    """Every line of passwd that is one."""
+    """Every valid line of passwd."""
     found = []
     for fields in Table(system, PASSWD).rows():
         if len(fields) >= 7 and fields[0] and is_id(fields[2]) and is_id(fields[3]):
@@ -112,7 +112,7 @@ def find_account(system: System, name: str) -> "Optional[Account]":
 
 
 def all_groups(system: System) -> "List[Group]":
-    """Every line of group that is one."""
+    """Every valid line of group."""
     found = []
     for fields in Table(system, GROUP).rows():
         if len(fields) >= 3 and fields[0] and is_id(fields[2]):
@@ -127,7 +127,7 @@ def find_group(system: System, name: str) -> "Optional[Group]":
 
 
 def is_id(text: str) -> bool:
-    """Is this a number that the kernel takes for a uid or gid?"""
+    """Is this a number that the kernel accepts as a uid or gid?"""
     return bool(re.match(r"[0-9]{1,10}\Z", text)) and int(text) < ID_LIMIT - 1
 
 
@@ -142,7 +142,7 @@ def login_setting(system: System, key: str) -> str:
 
 
 def new_days(system: System) -> "List[str]":
-    """The fields of shadow after the day of the change for a new account, as useradd sets them; it never expires."""
+    """The fields of shadow after the day of the last change, as useradd sets them; the account never expires."""
     lines = (system.read_text(USERADD) or "").split("\n")
     inactive = [line.partition("=")[2].strip() for line in lines if line.startswith("INACTIVE=")] or [""]
     found = [login_setting(system, key) for key in ("PASS_MIN_DAYS", "PASS_MAX_DAYS", "PASS_WARN_AGE")] + inactive[-1:]
@@ -150,39 +150,39 @@ def new_days(system: System) -> "List[str]":
 
 
 def uid_min(system: System) -> int:
-    """The first uid that is a person's: below it are the accounts of the system."""
+    """The first uid of a person's account: those below are system accounts."""
     value = login_setting(system, "UID_MIN")
     return int(value) if is_id(value) and int(value) > 0 else UID_MIN
 
 
 def uid_max(system: System) -> int:
-    """The last uid that is given to a person."""
+    """The last uid for a person's account."""
     value = login_setting(system, "UID_MAX")
     return int(value) if is_id(value) and int(value) >= uid_min(system) else max(UID_MAX, uid_min(system) + 1000)
 
 
 def password_field(system: System, name: str) -> str:
-    """What stands for the password of `name`, wherever this image keeps it; empty if nothing does."""
+    """The password field of `name`, from shadow or else passwd; empty if there is none."""
     fields = Table(system, SHADOW).find(name) or Table(system, PASSWD).find(name) or ["", ""]
     return fields[1]
 
 
 def password_fields(system: System) -> "Dict[str, str]":
-    """The same of every name that has one, each file read once."""
+    """The same for every name, with each file read once."""
     found = {}
     for path in (PASSWD, SHADOW):
         table = Table(system, path)
-        for fields in reversed(list(table.rows())):  # of two lines about a name the first counts
+        for fields in reversed(list(table.rows())):  # the first of two lines about a name counts
             if len(fields) >= table.width:
                 found[fields[0]] = fields[1]
     return found
 
 
 def set_password_field(system: System, name: str, value: str) -> bool:
-    """Put `value` where the password of `name` belongs; True if that changed anything. To be called `locked`.
+    """Set the password field of `name`; True if that changed anything. Call it while `locked`.
 
-    That is shadow if there is one. The day of the change is noted, but never as 0, which would demand a new password
-    at the next login: a machine without a clock believes to be in 1970. Raises GuestError.
+    The field is in shadow if there is one. The day of the change is recorded, but never as 0, which would force a new
+    password at the next login: a machine without a clock starts in 1970. Raises GuestError.
     """
     day = int(system.time() // 86400)
     today = str(day) if day > 0 else ""

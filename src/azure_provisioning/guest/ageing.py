@@ -1,6 +1,6 @@
-"""Days after which shadow(5) refuses an account: it expires, its password must be changed, or was to be changed.
+"""Days after which shadow(5) refuses an account: it has expired, or its password must be changed or is too old.
 
-For an account that Azure asks for now, none of them may have passed. They count days since 1970.
+They count from 1970. When Azure asks for an account, none of them may have passed.
 """
 
 from typing import List, Optional
@@ -11,13 +11,13 @@ from .accounts import NEVER, SHADOW, Table, locked
 
 CHANGED, MOST, INACTIVE, EXPIRES = 2, 4, 6, 7  # which of shadow's fields
 FIELDS = 9
-OLDEST_TODAY = 20400  # 2025-11-08: no machine with this program runs earlier, whatever a clock without a battery says
+OLDEST_TODAY = 20400  # 2025-11-08: this program did not exist earlier, whatever a clock without a battery says
 
 
 def renew(system: System, name: str) -> "List[str]":
-    """Clear what shadow has against a login of `name`; returns what that was. Raises GuestError.
+    """Clear every field of shadow that refuses a login of `name`; returns what was cleared. Raises GuestError.
 
-    An account that has no password does not age: there is nothing that could be changed in time.
+    An account without a password does not age: there is no password to change.
     """
     with locked(system):
         shadow = Table(system, SHADOW)
@@ -45,7 +45,7 @@ def renew(system: System, name: str) -> "List[str]":
 
 
 def find_refusal(system: System, name: str) -> str:
-    """Why shadow refuses a login of `name` by now; empty if it does not. Raises GuestError."""
+    """Why shadow refuses a login of `name` today; empty if it does not. Raises GuestError."""
     fields = Table(system, SHADOW).find(name)
     if fields is None:
         return ""
@@ -58,13 +58,13 @@ def find_refusal(system: System, name: str) -> str:
 
 
 def expired(system: System, fields: "List[str]") -> bool:
-    """Has the day come on which the account ends? sshd and PAM refuse it from then on."""
+    """Has the account expired? sshd and PAM refuse it from that day on."""
     day = days(fields[EXPIRES])
     return day is not None and day <= this_day(system)
 
 
 def must_change(system: System, fields: "List[str]") -> bool:
-    """Does a login have to change the password first? A session for a command, which has no terminal, then fails."""
+    """Must a login change the password first? A session for a command has no terminal, and then fails."""
     changed, most = days(fields[CHANGED]), days(fields[MOST])
     if changed == 0:
         return True
@@ -72,16 +72,16 @@ def must_change(system: System, fields: "List[str]") -> bool:
 
 
 def days(field: str) -> "Optional[int]":
-    """The number in a field; None if it is empty, negative or none, which all stand for never."""
+    """The number in a field; None if it is empty, negative or not a number, which all mean never."""
     return int(field) if is_digits(field, 9) else None
 
 
 def this_day(system: System) -> int:
-    """Today, as far as the clock may be believed."""
+    """Today, as far as the clock can be trusted."""
     return max(int(system.time() // 86400), OLDEST_TODAY)
 
 
 def today(system: System) -> str:
-    """The day of a change, which must never be 0: that would force one. A clock in 1970 gives none."""
+    """Today as the day of a change; empty if the clock is in 1970, because 0 would force a new password."""
     day = int(system.time() // 86400)
     return str(day) if day > 0 else ""

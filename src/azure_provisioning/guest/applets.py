@@ -1,4 +1,4 @@
-"""Which of the guest's commands are busybox's: their options are not those of the tools of the same name."""
+"""Which commands of the guest belong to busybox: their options differ from those of the full tools."""
 
 from ..door.system import System
 
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 def find_applet(system: System, name: str) -> "Optional[str]":
-    """The command `name`, if the first of that name is busybox's; else None."""
+    """The path of the command `name` if it is busybox's; else None."""
     path = system.find_program(name)
     return path if path and is_busybox(system, path) else None
 
 
 def find_tool(system: System, name: str) -> "Optional[str]":
-    """The command `name`, if the first of that name is not busybox's; else None."""
+    """The path of the command `name` if it is not busybox's; else None."""
     path = system.find_program(name)
     return None if path and is_busybox(system, path) else path
 
 
 def is_busybox(system: System, path: str) -> bool:
-    """Does a symlink lead from `path` to busybox, or is it a hard link to it?"""
+    """Is `path` a symlink or a hard link to busybox?"""
     if any(step.rpartition("/")[2].startswith("busybox") for step in system.chain(path)):
         return True
     busybox, here = system.find_program("busybox"), system.stat(path)

@@ -1,4 +1,4 @@
-"""The keys that let the administrator in, in the file that this machine's sshd reads."""
+"""The keys with which the administrator logs in, in the file that the guest's sshd reads."""
 
 import os
 import re
@@ -15,17 +15,17 @@ from .sshd_config import settings
 
 DEFAULT = ".ssh/authorized_keys"  # dropbear's too
 KEY = re.compile(r"[ \t]*([^ \t]+)[ \t]+([^ \t\r]+)")
-QUOTED = r"""\\"|"(?:\\"|[^"])*"?"""  # a backslash keeps a quote from being one
-LIMITED = re.compile(r"[ \t]*((?:%s|[^ \t])*)(.*)" % QUOTED)  # up to a blank that is not in quotes
+QUOTED = r"""\\"|"(?:\\"|[^"])*"?"""  # a quote after a backslash does not count
+LIMITED = re.compile(r"[ \t]*((?:%s|[^ \t])*)(.*)" % QUOTED)  # up to a blank outside quotes
 OPTION = re.compile(r"(?:%s|[^,])+" % QUOTED)
-DEPTH_LIMIT = 32  # folders in one another, to the file
+DEPTH_LIMIT = 32  # nested folders above the file
 
 
 class Merge(NamedTuple):
-    """What became of a file that keys were added to."""
+    """The result of adding keys to a file."""
 
     added: int
-    first: List[str]  # of these, those that went before a line with options that has the same key, described
+    first: List[str]  # descriptions of those put before a line that limits the same key with options
 
 
 def authorize(
@@ -37,10 +37,10 @@ def authorize(
 ) -> str:
     """Let the holders of `keys` log in as `name`; returns what was done. What is in the file already stays.
 
-    `sshd`: its settings as they count for `name`; it is asked if they are not given. A line that limits one of the
-    `keys` with options stays, after one without: sshd goes by the first. `warn` is told of it.
+    `sshd`: the settings that apply to `name`; by default sshd is asked. If a line limits one of the `keys` with
+    options, a line without options is put before it, because sshd uses the first; `warn` is called with a message.
 
-    Raises GuestError: `no usable ssh key` if there is none among them, or why they cannot be put where sshd looks.
+    Raises GuestError: `no usable ssh key` if none of them is usable, or the reason why the file cannot be changed.
     """
     account = find_account(system, name)
     if account is None:
@@ -57,7 +57,7 @@ def authorize(
     added, first = put_keys(system, account, path, wanted)
     if warn:
         for key in first:
-            warn("a line of %s has the %s: one without comes first now, as Azure asks for it" % (path, key))
+            warn("a line of %s has the %s: Azure's line without options now comes first" % (path, key))
     refused = "; refused: " + ", ".join(problems) if problems else ""
     return "%d added to %s%s" % (added, path, refused)
 
@@ -100,7 +100,7 @@ def put_keys(system: System, account: Account, path: str, keys: "List[SshKey]") 
 
 
 def put_below(top: Folder, parts: "List[str]", owner: Owner, keys: "List[SshKey]") -> "Merge":
-    """The same for a file in the user's home: each folder on the way is his, and nobody else may write to it."""
+    """The same for a file in the user's home: the user owns each folder on the way and alone may write to it."""
     if len(parts) == 1:
         return merge(top, parts[0], 0o600, owner, keys)
     with top.make(parts[0], 0o700, owner) as folder:
@@ -109,16 +109,16 @@ def put_below(top: Folder, parts: "List[str]", owner: Owner, keys: "List[SshKey]
 
 
 def protect(home: Folder) -> None:
-    """Take from others the right to write to a home: sshd with StrictModes, its default, would refuse the keys."""
+    """Remove the write permission of others from a home: with StrictModes, the default, sshd would refuse the keys."""
     found = home.status()
     if found.st_mode & 0o022:
         home.own(stat.S_IMODE(found.st_mode) & ~0o022, Owner(found.st_uid, found.st_gid))
 
 
 def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey]") -> "Merge":
-    """Add to the file `name` the keys that it does not have in a line without options, or not in the first of theirs.
+    """Add to the file `name` the keys that it lacks, or whose first line has options.
 
-    sshd goes by the first line with a key: one that is limited by another line goes to the top, others to the end.
+    sshd uses the first line that has a key: a key with such a line goes to the top of the file, others to the end.
     """
     found = folder.stat(name)
     text = (folder.read(name) or b"").decode("utf-8", "surrogateescape")
@@ -143,13 +143,13 @@ def merge(folder: Folder, name: str, mode: int, owner: Owner, keys: "List[SshKey
     return Merge(len(top) + len(end), described)
 
 
-# -- the file's lines, as sshd(8) and dropbear read them --------------------------------------------------------------
+# -- the lines of the file, as sshd(8) and dropbear read them ----------------------------------------------------------
 
 
 def keys_in(text: str) -> "Dict[Tuple[str, str], List[str]]":
-    """The options of every line of an authorized_keys file, by (kind, blob) of its key, in the file's order.
+    """The options of each line of an authorized_keys file by (kind, blob) of its key, in the order of the file.
 
-    No options are "". What follows the key in its line is a comment, whatever it looks like.
+    A line without options has "". The rest of a line after the key is a comment, whatever it contains.
     """
     found: "Dict[Tuple[str, str], List[str]]" = {}
     for line in text.split("\n"):
@@ -158,7 +158,7 @@ def keys_in(text: str) -> "Dict[Tuple[str, str], List[str]]":
             parts = LIMITED.match(line)
             options, key = (parts.group(1), KEY.match(parts.group(2))) if parts else ("", None)
         if key is None or options.startswith("#") or "cert-authority" in names_of(options):
-            continue  # one that signs certificates lets nobody in by itself
+            continue  # the key of a certificate authority is not itself a login key
         found.setdefault((key.group(1), key.group(2)), []).append(options)
     return found
 
@@ -169,5 +169,5 @@ def names_of(options: str) -> "List[str]":
 
 
 def option_names(options: str) -> str:
-    """The same, to be shown."""
+    """The same as text for a message."""
     return ascii(", ".join(names_of(options))[:80])[1:-1]

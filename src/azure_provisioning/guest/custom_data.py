@@ -1,4 +1,4 @@
-"""customData and userData: what the user gave the VM along. Kept, and run only where the options say so."""
+"""customData and userData: data that the user passes to the VM. Stored, and run only if the options say so."""
 
 from typing import List, Tuple
 
@@ -7,13 +7,13 @@ from ..door.text import lines_in
 from ..door.tree import ROOT
 from ..errors import LastingError
 
-SECONDS = 1800.0  # for a program to run
-SHOWN_LINES = 200  # of its output, in the log
+SECONDS = 1800.0  # time limit for a program
+SHOWN_LINES = 200  # of its output that go to the log
 UNPACKED_LIMIT = 16 << 20  # bytes
 GZIP = b"\x1f\x8b"
-# How data begins that another program is meant to take, in lower case (cloud-init's formats), and what it is.
+# The first bytes of data that is meant for another program, in lower case (cloud-init's formats), and what it is.
 OTHERS = (
-    (b"#cloud-config", "cloud-config, which takes cloud-init"),
+    (b"#cloud-config", "cloud-config, which needs cloud-init"),
     (b"#cloud-boothook", "a boothook of cloud-init"),
     (b"#include", "a list of addresses for cloud-init"),
     (b"#part-handler", "a part handler of cloud-init"),
@@ -26,18 +26,18 @@ OTHERS = (
 
 
 def save_data(system: System, path: str, data: bytes) -> str:
-    """Keep `data`, decoded, as the file at `path`, for root alone. Raises GuestError."""
+    """Store the decoded `data` in the file at `path`, readable by root only. Raises GuestError."""
     system.make_dirs(path.rpartition("/")[0], owner=ROOT)
     system.write(path, data, mode=0o600, owner=ROOT)
     return "%d bytes kept in %s" % (len(data), path)
 
 
 def run_data(system: System, path: str, seconds: float = SECONDS) -> Tuple[int, List[str]]:
-    """Run the kept file by the interpreter of its `#!` line: (exit code, the last lines that it printed).
+    """Run the stored file with the interpreter of its `#!` line: (exit code, the last lines of its output).
 
-    By its interpreter, because the file is 0600 and may lie on a file system that executes nothing. One that is packed
-    by gzip is unpacked, and one with the line ends of Windows gets those of a script, in a file of its own that is
-    there while it runs. Raises GuestError if it is no script, cannot be started, or takes too long.
+    The interpreter is called because the file is 0600 and may be on a file system mounted noexec. Data compressed with
+    gzip is unpacked, and CRLF line ends become LF, in a second file that exists while the script runs. Raises
+    GuestError if it is not a script, cannot be started, or takes too long.
     """
     name = path.rpartition("/")[2]
     kept = system.read(path) or b""
@@ -59,7 +59,7 @@ def run_data(system: System, path: str, seconds: float = SECONDS) -> Tuple[int, 
 
 
 def unpack(data: bytes, name: str) -> bytes:
-    """The data without gzip around it. Raises LastingError if it is damaged, or unpacks to more than 16 MiB."""
+    """The data with gzip unpacked. Raises LastingError if it is damaged, or unpacks to more than 16 MiB."""
     if not data.startswith(GZIP):
         return data
     try:
@@ -78,12 +78,12 @@ def unpack(data: bytes, name: str) -> bytes:
 
 
 def straighten(script: bytes) -> bytes:
-    """A script without the line ends of Windows: its interpreter would take them for parts of its words."""
+    """A script with LF line ends: with CRLF its interpreter would read the CR as part of a word."""
     return script.replace(b"\r\n", b"\n") if b"\r\n" in script and script.startswith(b"#!") else script
 
 
 def describe(data: bytes) -> "dict[str, str]":
-    """What data are that are no script, where that can be told."""
+    """What data that is not a script is, if it can be recognised."""
     head = data.lstrip()[:64].lower()
     found = [what for begin, what in OTHERS if head.startswith(begin)]
     return {"it_is": found[0]} if found else {}

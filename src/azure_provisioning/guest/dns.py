@@ -1,7 +1,7 @@
 """The machine's name in Azure's DNS, which registers what the DHCP request carried.
 
-The first request of a new VM carried the image's name, and Azure's leases never end, so that no renewal corrects it.
-Whoever has the lease is asked to send the new name; the link stays up, and the address too.
+The first request of a new VM carried the image's name. Azure's leases never end, so no renewal corrects it. The client
+that holds the lease is asked to send the new name; the link stays up and the address stays the same.
 """
 
 import re
@@ -13,27 +13,27 @@ from ..door.tree import ROOT
 from ..errors import GuestError
 from .processes import hang_up, processes
 
-# What dhclient is given lies where AppArmor lets it read and write (Debian's /etc/apparmor.d/sbin.dhclient): kept from
-# its configuration it sends no name, and says nothing.
+# Files for dhclient are in folders that AppArmor lets it read and write (Debian's /etc/apparmor.d/sbin.dhclient): if it
+# cannot read its configuration, it sends no name and reports nothing.
 DHCLIENT_FOLDER = "/etc/dhcp"
 DHCLIENT_CONF = DHCLIENT_FOLDER + "/azure-provisioning.conf"
 DHCLIENT_LEASES, DHCLIENT_PID = "/run/dhclient-azure-provisioning.leases", "/run/dhclient-azure-provisioning.pid"
-DHCLIENT_SPARE = DHCLIENT_LEASES + ".conf"  # where /etc is read-only: the profile's pattern of leases fits
-END_SECONDS = 5.0  # for a dhclient of ours to end
-SECONDS = 30.0  # for a client to get its answer
-AZURE = "168.63.129.16"  # which has the names too
+DHCLIENT_SPARE = DHCLIENT_LEASES + ".conf"  # if /etc is read-only: the profile's pattern for leases allows it
+END_SECONDS = 5.0  # for our own dhclient to end
+SECONDS = 30.0  # for a client to get an answer
+AZURE = "168.63.129.16"  # Azure's DNS server too
 
 # The service, object and interface of its D-Bus API (org.freedesktop.network1(5)).
 NETWORKD = ("org.freedesktop.network1", "/org/freedesktop/network1", "org.freedesktop.network1.Manager")
 PROGRAMS = ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc")
 
-Running = Dict[str, List[List[str]]]  # the command lines of the processes that go by a name
+Running = Dict[str, List[List[str]]]  # the command lines of the running clients, by name
 
 
 def publish_name(system: System, name: str) -> str:
-    """Have the DHCP client of each interface that leads outside send `name`; returns who was asked.
+    """Have the DHCP client of each interface with a default route send `name`; returns which clients were asked.
 
-    Raises GuestError if that cannot be done on any of them.
+    Raises GuestError if that fails on all of them.
     """
     if not re.match(r"[A-Za-z0-9.-]{1,64}\Z", name):
         raise GuestError("not a host name", name=ascii(name))
@@ -54,15 +54,15 @@ def publish_name(system: System, name: str) -> str:
 
 
 def publish_on(system: System, interface: str, name: str, running: Running) -> str:
-    """Have the name sent on one interface; returns by whom. Raises GuestError."""
+    """Have the name sent on one interface; returns the name of the client. Raises GuestError."""
     for client, publish in CLIENTS:
         if publish(system, interface, name, running):
             return client
-    raise GuestError("no DHCP client is known that could send the new name", interface=interface)
+    raise GuestError("no known DHCP client can send the new name", interface=interface)
 
 
 def find_interfaces(system: System) -> List[str]:
-    """The interfaces that a default route (IPv4) leads over; if none does, the one over which Azure is reached."""
+    """The interfaces with a default route (IPv4); if there are none, the one over which Azure is reached."""
     found: "List[str]" = []
     for route in read_routes(system):
         if route.target == route.mask == 0 and route.card not in found:
@@ -71,20 +71,20 @@ def find_interfaces(system: System) -> List[str]:
 
 
 def find_processes(system: System) -> Running:
-    """The clients that run, by their names: only the image's own."""
+    """The running clients by name, only the image's own programs."""
     found: Running = {}
     for process in processes(system, *PROGRAMS):
         found.setdefault(process.name, []).append(process.argv)
     return found
 
 
-# -- one function a client: True if it has the interface and sent the name ---------------------------------------
+# -- one function for each client: True if it manages the interface and sent the name ----------------------------
 
 
 def by_networkd(system: System, interface: str, _name: str, running: Running) -> bool:
     """systemd-networkd. `renew` and `forcerenew` send the old name (systemd issues 23244, 36440).
 
-    What `networkctl reconfigure` asks for, but without its waiting for an answer that SELinux's policy may keep back.
+    This calls what `networkctl reconfigure` calls, but does not wait for an answer, which an SELinux policy may block.
     """
     index = index_of(system, interface)
     if "systemd-networkd" not in running or not has_index_in(system, "/run/systemd/netif/leases", interface):
@@ -97,7 +97,7 @@ def by_networkd(system: System, interface: str, _name: str, running: Running) ->
 
 
 def by_network_manager(system: System, interface: str, name: str, running: Running) -> bool:
-    """NetworkManager. To reapply what has not changed asks for no lease; a name for this activation alone does."""
+    """NetworkManager. Reapplying an unchanged connection requests no lease; setting a name for this activation does."""
     if "NetworkManager" not in running or not has_index_in(system, "/run/NetworkManager/devices", interface):
         return False
     argv = ["nmcli", "--wait", "%d" % (SECONDS - 5), "device", "modify", interface, "ipv4.dhcp-hostname", name]
@@ -106,9 +106,9 @@ def by_network_manager(system: System, interface: str, name: str, running: Runni
 
 
 def by_dhcpcd(system: System, interface: str, _name: str, running: Running) -> bool:
-    """dhcpcd. It is told once: a second time, before the first is answered, gives the lease up.
+    """dhcpcd. It is asked once: a second request before the first is answered would give up the lease.
 
-    Without a pid file that we know, `-n` would start a second one. It sends a name only if its configuration says so.
+    Without a known pid file, `-n` would start a second dhcpcd. It sends a name only if its configuration says so.
     """
     pid_files: "Tuple[Tuple[str, List[str]], ...]" = (
         ("/run/dhcpcd/pid", []),
@@ -130,8 +130,8 @@ def by_dhcpcd(system: System, interface: str, _name: str, running: Running) -> b
 
 
 def by_dhclient(system: System, interface: str, name: str, running: Running) -> bool:
-    """ISC dhclient, which cannot be told. A second one, that changes nothing of the guest, gets the same lease with the
-    new name and ends; the first goes on."""
+    """ISC dhclient, which takes no commands. A second one, which changes nothing in the guest, gets the same lease with
+    the new name and ends; the first keeps running."""
     if not any(interface in argv or not argv[1:] for argv in running.get("dhclient", [])):
         return False
     was_there = system.is_dir(DHCLIENT_FOLDER)
@@ -141,7 +141,7 @@ def by_dhclient(system: System, interface: str, name: str, running: Running) -> 
         conf = write_dhclient_conf(system, 'send host-name "%s";\ntimeout 15;\n' % name)
         system.run(["dhclient", "-4", "-1", "-cf", conf] + files + [interface], SECONDS)
         if not system.read(DHCLIENT_LEASES):
-            raise GuestError("dhclient has no lease to show", interface=interface, path=DHCLIENT_LEASES)
+            raise GuestError("dhclient got no lease", interface=interface, path=DHCLIENT_LEASES)
     finally:
         try:
             end_dhclient(system)
@@ -154,7 +154,7 @@ def by_dhclient(system: System, interface: str, name: str, running: Running) -> 
 
 
 def write_dhclient_conf(system: System, text: str) -> str:
-    """Write what our dhclient is to go by; returns where. Raises GuestError."""
+    """Write the configuration for our own dhclient; returns its path. Raises GuestError."""
     try:
         system.write(DHCLIENT_CONF, text, mode=0o644, owner=ROOT)
         return DHCLIENT_CONF
@@ -164,10 +164,10 @@ def write_dhclient_conf(system: System, text: str) -> str:
 
 
 def end_dhclient(system: System) -> None:
-    """End the dhclient that we have started. Raises GuestError.
+    """End the dhclient that we started. Raises GuestError.
 
-    It would renew the lease, and send its name, for as long as it lives. Its own `-x` does not do: it looks into the
-    pid file, which comes late, and asks for a lease itself if it finds no process.
+    Otherwise it would keep renewing the lease and sending its name. Its own `-x` is no help: it reads the pid file,
+    which is written late, and requests a lease itself if it finds no process.
     """
     ends = system.monotonic() + END_SECONDS
     while True:
@@ -175,14 +175,14 @@ def end_dhclient(system: System) -> None:
         if not ours:
             return
         if system.monotonic() >= ends:
-            raise GuestError("a second dhclient goes on", pid=ours[0].pid)
+            raise GuestError("a second dhclient does not end", pid=ours[0].pid)
         for process in ours:
-            hang_up(system, process)  # which no dhclient handles: it ends, and keeps the lease
+            hang_up(system, process)  # dhclient does not handle SIGHUP: it ends, and keeps the lease
         system.sleep(0.1)
 
 
 def by_udhcpc(system: System, interface: str, name: str, running: Running) -> bool:
-    """udhcpc, which sends what it was started with for as long as it lives. As with dhclient, a second one."""
+    """udhcpc, which always sends the name that it was started with. As with dhclient, a second one is started."""
     if not any(word.endswith(interface) for argv in running.get("udhcpc", []) for word in argv):
         return False
     program = [system.find_program("udhcpc") or "udhcpc"]
@@ -194,25 +194,25 @@ def by_udhcpc(system: System, interface: str, name: str, running: Running) -> bo
 
 
 def has_index_in(system: System, folder: str, interface: str) -> bool:
-    """Is there a file in `folder` that is called like the kernel's number of the interface?"""
+    """Does `folder` have a file named after the interface index?"""
     index = index_of(system, interface)
     return bool(index) and system.exists("%s/%s" % (folder, index))
 
 
 def index_of(system: System, interface: str) -> str:
-    """The kernel's number of the interface; empty if there is none."""
+    """The interface index; empty if there is no such interface."""
     return (system.read_text("/sys/class/net/%s/ifindex" % interface) or "").strip()
 
 
 def find_true(system: System) -> str:
-    """The program that does nothing, in the place of a script that would configure the interface."""
+    """The path of true(1), used in place of a script that would configure the interface."""
     program = system.find_program("true")
     if program is None:
         raise GuestError("no program `true`")
     return program
 
 
-# Who manages others comes first: NetworkManager may have a dhclient of its own.
+# Managers of other clients come first: NetworkManager may run its own dhclient.
 CLIENTS: "Tuple[Tuple[str, Callable[[System, str, str, Running], bool]], ...]" = (
     ("systemd-networkd", by_networkd),
     ("NetworkManager", by_network_manager),

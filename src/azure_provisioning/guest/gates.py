@@ -15,7 +15,7 @@ LIMIT = 1000
 
 
 def find_gates(system: System) -> "List[str]":
-    """The paths of the gates, in the order in which they run: that of their names. Raises GuestError."""
+    """The paths of the gates, sorted by name, which is the order in which they run. Raises GuestError."""
     names = [name for name in system.list(FOLDER) if not name.startswith(".") and not name.endswith("~")]
     if len(names) > LIMIT:
         raise GuestError("too many ready gates", path=FOLDER, limit=LIMIT)
@@ -23,7 +23,7 @@ def find_gates(system: System) -> "List[str]":
 
 
 def find_passed_over(system: System) -> "List[str]":
-    """The names of the files there that nobody may execute, which are thus no gates. Raises GuestError."""
+    """The names of files in the folder that are not executable, and so are not gates. Raises GuestError."""
     names = [name for name in system.list(FOLDER) if not name.startswith(".") and not name.endswith("~")]
     return [
         name
@@ -33,10 +33,10 @@ def find_passed_over(system: System) -> "List[str]":
 
 
 def find_danger(system: System, path: str) -> "Optional[Danger]":
-    """Why a gate is not run: root would run what another may have written. None if only root may.
+    """Why root does not run a gate: somebody else could have written it. None if only root can.
 
-    A group that may write to a folder on the way is let pass, as /usr/local of older Debian has it, but not in the
-    folder of the gates.
+    A parent folder that a group may write to is accepted, because older Debian's /usr/local is one. The folder of the
+    gates itself must not be one.
     """
     own = system.path(FOLDER)
     for danger in find_dangers(system, path):
@@ -46,10 +46,10 @@ def find_danger(system: System, path: str) -> "Optional[Danger]":
 
 
 def pass_gate(system: System, path: str, environment: "Dict[str, str]") -> str:
-    """Run one gate, which learns of the VM by `environment`; returns the last line that it printed.
+    """Run one gate with the facts about the VM in `environment`; returns the last line of its output.
 
-    Raises GuestError if it fails or takes longer than 300 s, or if others than root may change it: a gate is a
-    condition for Ready, so that one that cannot be run is one that fails. A gate of an image is not run.
+    Raises GuestError if it fails, takes longer than 300 s, or can be changed by others than root. A gate is a condition
+    for Ready, so one that cannot be run has failed. With --root, gates are not run.
     """
     name = path.rpartition("/")[2]
     danger = find_danger(system, path)

@@ -1,4 +1,4 @@
-"""Who holds the accounts' locks. A user who stops his `passwd` in its work would hold up everybody: it goes on."""
+"""Who holds the accounts' locks. A user who suspends a running `passwd` would block everybody, so it is resumed."""
 
 import os
 import re
@@ -16,7 +16,7 @@ WRITER = re.compile(r"(?m)^[0-9]+: POSIX +\S+ +WRITE +([1-9][0-9]*) ")
 
 
 def wake_holders(system: System, path: str) -> bool:
-    """Let those go on that hold the POSIX lock on the file at `path` and are stopped; True if there was one."""
+    """Resume the suspended processes that hold the POSIX lock on the file at `path`; True if there was one."""
     try:
         pids = sorted(set(WRITER.findall(system.read_text(RECORDS) or "")))
     except GuestError:
@@ -26,9 +26,9 @@ def wake_holders(system: System, path: str) -> bool:
 
 
 def wake(system: System, pid: str) -> bool:
-    """Let the process with this number go on, if it is a program of root's that is stopped; True if it was.
+    """Resume this process if it is a suspended program of root's; True if it was.
 
-    Nothing else is done to it, ever: a setuid program is in the middle of its work on root's files.
+    Nothing else is ever done to it: a setuid program may be in the middle of changing root's files.
     """
     try:
         if not is_stopped(system, pid) or not acts_as_root(system, int(pid)) or not is_roots(system, pid):
@@ -42,19 +42,19 @@ def wake(system: System, pid: str) -> bool:
 
 
 def is_stopped(system: System, pid: str) -> bool:
-    """Has a signal stopped it, and no debugger?"""
+    """Was it stopped by a signal, not by a debugger?"""
     return "\nState:\tT " in (system.read_text("/proc/%s/status" % pid) or "")
 
 
 def is_roots(system: System, pid: str) -> bool:
-    """Does it run a program that only root can write, in one of the usual folders?"""
+    """Does it run a program that only root can write, from one of the usual folders?"""
     program = system.readlink("/proc/%s/exe" % pid) or ""
     found = system.stat(program) if os.path.dirname(program) in SEARCH else None
     return found is not None and stat.S_ISREG(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o022
 
 
 def has_open(system: System, pid: str, path: str) -> bool:
-    """Has the process this file open? That is asked by name: btrfs and overlayfs have two numbers for a device."""
+    """Does the process have this file open? Compares names, because btrfs and overlayfs have two device numbers."""
     try:
         folder = "/proc/%s/fd" % pid
         return any(system.readlink(folder + "/" + name) == path for name in system.list(folder))
@@ -63,5 +63,5 @@ def has_open(system: System, pid: str, path: str) -> bool:
 
 
 def is_gone(system: System, pid: str) -> bool:
-    """Has the tool with this number ended? Its number may be another user's by now. Without /proc, nobody knows."""
+    """Has the tool with this pid ended? Another user may have the pid by now. Unknown, so False, without /proc."""
     return system.exists("/proc/1") and not acts_as_root(system, int(pid))

@@ -1,4 +1,4 @@
-"""A user's home: made from the skeleton, whole or not at all. One that is there is never changed inside."""
+"""A user's home: created from the skeleton, whole or not at all. Files in an existing home are never changed."""
 
 import os
 import stat
@@ -12,15 +12,15 @@ from .accounts import Account, all_accounts, login_setting
 SKELETONS = ("/etc/skel", "/usr/etc/skel")
 SKELETON_LIMIT = 1000  # files and folders
 SKELETON_FILE_LIMIT = 16 << 20  # bytes
-SKELETON_DEPTH = 32  # folders in one another
+SKELETON_DEPTH = 32  # nested folders
 DEFAULT_MODE = 0o700
 
 
 def ensure_home(system: System, account: Account, *, new: bool = False) -> str:
-    """Make the home of `account` if it is missing or root's and empty; returns what was done, empty for nothing.
+    """Create the home of `account` if it is missing, or empty and root's; returns what was done, empty for nothing.
 
-    A home that some deleted account left is given to this one, and one of root's to a `new` account, which could not
-    write there. Raises GuestError, also if it is another account's.
+    A home that a deleted account left is given to this account, and one of root's to a `new` account, which could not
+    write there otherwise. Raises GuestError, also if the home belongs to another account.
     """
     parent, name = os.path.split(os.path.normpath(account.home))
     if not parent.startswith("/") or not name:
@@ -30,7 +30,7 @@ def ensure_home(system: System, account: Account, *, new: bool = False) -> str:
     with open_folder(system, parent) as folder:
         found = folder.stat(name)
         if found is not None and stat.S_ISLNK(found.st_mode) and system.is_dir(account.home):
-            return ""  # kept elsewhere; who may have put the link there is looked at when something is written
+            return ""  # kept elsewhere; whether the link can be trusted is checked before something is written
         if found is None:
             make_home(system, folder, name, owner)
             return "home made"
@@ -50,7 +50,7 @@ def ensure_home(system: System, account: Account, *, new: bool = False) -> str:
 
 
 def make_home(system: System, parent: Folder, name: str, owner: Owner) -> None:
-    """Fill a spare folder from the skeleton, then give it its name. A killed run leaves at most the spare behind."""
+    """Fill a temporary folder from the skeleton, then rename it. A killed run leaves at most the temporary folder."""
     spare = ".%s.azure-provisioning" % name
     parent.remove(spare)
     skeleton = next((path for path in SKELETONS if system.is_dir(path)), None)
@@ -65,7 +65,7 @@ def make_home(system: System, parent: Folder, name: str, owner: Owner) -> None:
 def copy_skeleton(
     system: System, source: str, target: Folder, owner: Owner, left: "List[int]", depth: int = SKELETON_DEPTH
 ) -> None:
-    """Copy the folder `source` into `target`, at most `left[0]` things, and no device or pipe. Raises GuestError."""
+    """Copy the folder `source` into `target`: at most `left[0]` entries, no devices or pipes. Raises GuestError."""
     for name in system.list(source):
         left[0] -= 1
         if left[0] < 0 or depth < 0:
@@ -85,7 +85,7 @@ def copy_skeleton(
 
 
 def home_mode(system: System) -> int:
-    """What login.defs wants for a new home, but never writable by others: sshd would refuse the keys in it."""
+    """The mode that login.defs sets for a new home, but never writable by others: sshd would refuse the keys in it."""
     wanted, umask = octal(login_setting(system, "HOME_MODE")), octal(login_setting(system, "UMASK"))
     if wanted is None:
         wanted = DEFAULT_MODE if umask is None else 0o777 & ~umask
@@ -93,5 +93,5 @@ def home_mode(system: System) -> int:
 
 
 def octal(text: str) -> "Optional[int]":
-    """A mode as login.defs writes it; None if it is none."""
+    """A mode as login.defs writes it; None if it is not valid."""
     return int(text, 8) if 0 < len(text) <= 5 and all(char in "01234567" for char in text) else None

@@ -1,4 +1,4 @@
-"""The keys by which the machine proves who it is: new ones for each VM, made before sshd comes up."""
+"""The keys by which the machine proves its identity: new ones for each VM, made before sshd starts."""
 
 import binascii
 import hashlib
@@ -14,8 +14,8 @@ from .processes import Process, processes
 from .sshd import reload_sshd
 from .sshd_config import find_sshd, walk
 
-OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # also what an interrupted ssh-keygen leaves
-KINDS = {"ed25519": "ed25519", "ecdsa": "ecdsa", "rsa": "ssh-rsa"}  # and what its public half says
+OPENSSH, OPENSSH_KEYS = "/etc/ssh", "ssh_host_*key*"  # includes what an interrupted ssh-keygen leaves
+KINDS = {"ed25519": "ed25519", "ecdsa": "ecdsa", "rsa": "ssh-rsa"}  # and the kind in the public half
 FOREIGN = ("/nix/", "/gnu/", "/run/", "/var/run/", "/dev/", "/proc/", "/sys/")
 KEY_LIMIT = 64 << 10  # bytes
 PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -23,25 +23,25 @@ OPENSSH_KEY = re.compile(OPENSSH + r"/ssh_host_(rsa|ecdsa|ed25519)_key\Z")
 DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
 MAKE_SECONDS = 120.0  # RSA on a slow machine
-END_SECONDS = 5.0  # for a dropbear that was told to end to be there again
-STALE = "the dropbear that runs has the old keys until it is restarted"
-INETD = re.compile(r"-[A-Za-z]*i[A-Za-z]*\Z")  # the option of one that serves a single connection
+END_SECONDS = 5.0  # for a restarted dropbear to listen again
+STALE = "the running dropbear has the old keys until it is restarted"
+INETD = re.compile(r"-[A-Za-z]*i[A-Za-z]*\Z")  # the option of a dropbear that serves a single connection
 
 
-AskInit = Callable[[System, str], Sequence[str]]  # how a service is told to start anew: see services.restart
+AskInit = Callable[[System, str], Sequence[str]]  # the command that restarts a service: see services.restart
 
 
 def renew_host_keys(system: System, ask_init: "AskInit") -> str:
     """Replace the host keys of OpenSSH and dropbear; returns what was done. Raises GuestError.
 
-    The image's go first, so that sshd never comes up with them; whoever is interrupted here must call it again.
+    The image's keys are removed first, so that sshd never starts with them. After an interruption, call it again.
     """
     done = [renew_openssh(system), renew_dropbear(system, ask_init)]
     return "; ".join(filter(None, done)) or "no ssh server here"
 
 
 def renew_openssh(system: System) -> str:
-    """New keys for OpenSSH; empty if it is not here."""
+    """New keys for OpenSSH; empty if it is not installed."""
     tool = system.find_program("ssh-keygen")
     if not keys_of(system, OPENSSH, OPENSSH_KEYS) and not find_sshd(system):
         return ""
@@ -68,9 +68,9 @@ def renew_openssh(system: System) -> str:
 
 
 def configured_kinds(system: System) -> "List[str]":
-    """The kinds of key that sshd's HostKey lines name; empty if there are none, or other files are among them.
+    """The kinds of key that sshd's HostKey lines name; empty if there are none, or if they name other files too.
 
-    RSA takes longer than all else that the boot waits for; who configured its sshd without it need not wait.
+    An RSA key takes longer than everything else that the boot waits for. An image can leave it out in this way.
     """
     try:
         paths = [value for key, value in walk(system) if key == "hostkey"]
@@ -81,7 +81,7 @@ def configured_kinds(system: System) -> "List[str]":
 
 
 def configured(system: System) -> "List[str]":
-    """The paths that sshd's HostKey lines name, in their order; none if it has the usual ones. Raises GuestError."""
+    """The paths of sshd's HostKey lines in their order; empty if it uses the defaults. Raises GuestError."""
     pairs = list(walk(system))
     if any(key == "hostkeyagent" and value.lower() != "none" for key, value in pairs):
         return []  # the private halves are not in these files
@@ -89,10 +89,10 @@ def configured(system: System) -> "List[str]":
 
 
 def find_others(system: System) -> "Dict[str, str]":
-    """The keys that sshd's HostKey lines name elsewhere than where they usually are, each with its kind.
+    """The keys of HostKey lines outside the usual folder, each with its kind.
 
-    Left out are those that are not this machine's to renew: in a store, or where a reboot forgets them; and what is no
-    key, whatever the line says of it.
+    Keys in a store, or in a folder that is lost at reboot, are not this machine's to renew, and are left out. So is a
+    file that is not a key.
     """
     found = {}
     try:
@@ -108,7 +108,7 @@ def find_others(system: System) -> "Dict[str, str]":
 
 
 def is_key(system: System, path: str) -> bool:
-    """Is there a private key at `path`, or nothing, as after `generalize`?"""
+    """Is there a private key at `path`, or no file, as after `generalize`?"""
     try:
         head = system.read(path, KEY_LIMIT, head=True)
     except GuestError:
@@ -117,12 +117,12 @@ def is_key(system: System, path: str) -> bool:
 
 
 def is_foreign(system: System, path: str) -> bool:
-    """Does somebody else put the key there: a distro's store, or what fetches secrets into memory at each boot?"""
+    """Does something else provide the key: a distro's store, or a tool that fetches secrets at each boot?"""
     return any(step.startswith(FOREIGN) for step in system.chain(os.path.normpath(path)))
 
 
 def kind_of(system: System, path: str) -> str:
-    """The kind of the key at `path`, by its public half or its name: the new one is of the same."""
+    """The kind of the key at `path`, from its public half or its name: the new key is of the same kind."""
     try:
         public = (system.read_text(path + ".pub") or "").split(" ")[0]
     except GuestError:
@@ -133,14 +133,14 @@ def kind_of(system: System, path: str) -> str:
 
 
 def make_key(system: System, tool: str, path: str, kind: str) -> bool:
-    """Make one key, in the place of what an ssh-keygen that was killed has left. False if it is not to be had."""
+    """Make one key, and replace what a killed ssh-keygen left. False if ssh-keygen cannot make this kind."""
     system.unlink(path)
     system.unlink(path + ".pub")
     return system.run([tool, "-q", "-t", kind, "-N", "", "-f", path], seconds=MAKE_SECONDS, check=False) == 0
 
 
 def renew_dropbear(system: System, ask_init: "AskInit") -> str:
-    """New keys for dropbear; empty if it is not here. Without dropbearkey they are left to `dropbear -R`."""
+    """New keys for dropbear; empty if it is not installed. Without dropbearkey, `dropbear -R` makes them."""
     if not keys_of(system, DROPBEAR, DROPBEAR_KEYS) and not system.find_program("dropbear"):
         return ""
     removed = remove_keys(system, DROPBEAR, DROPBEAR_KEYS)
@@ -148,7 +148,7 @@ def renew_dropbear(system: System, ask_init: "AskInit") -> str:
     if tool is None or not system.can_run:
         return "%d of dropbear removed, it makes new ones with -R" % removed
     system.make_dirs(DROPBEAR)
-    for kind in DROPBEAR_KINDS:  # one that this dropbear does not know is no failure
+    for kind in DROPBEAR_KINDS:  # this dropbear may not know every kind, which is not a failure
         path = "%s/dropbear_%s_host_key" % (DROPBEAR, kind)
         system.run([tool, "-t", kind, "-f", path], seconds=MAKE_SECONDS, check=False)
     made = keys_of(system, DROPBEAR, "dropbear_*_host_key")
@@ -158,7 +158,7 @@ def renew_dropbear(system: System, ask_init: "AskInit") -> str:
 
 
 def restart_dropbear(system: System, ask_init: "AskInit") -> str:
-    """Have a dropbear that listens already serve the new keys, which it reads only when it starts; what came of it, in
+    """Restart a dropbear that is listening already, because it reads its keys only at start; returns the result as
     words. Connections stay."""
     before = listeners(system) if system.live else []
     if not before:
@@ -171,34 +171,34 @@ def restart_dropbear(system: System, ask_init: "AskInit") -> str:
     if not all(told):
         return ", but " + STALE
     if "systemd" in told:
-        return ", and systemd starts dropbear anew"
+        return ", and systemd restarts dropbear"
     ends = system.monotonic() + END_SECONDS
     while not {process.pid for process in listeners(system)} - {process.pid for process in before}:
         if system.monotonic() >= ends:
-            return ", but dropbear has not come back: %s was to start it anew" % told[0]
+            return ", but dropbear has not come back after a restart by %s" % told[0]
         system.sleep(0.1)
-    return ", and dropbear was started anew by " + told[0]
+    return ", and dropbear was restarted by " + told[0]
 
 
 def listeners(system: System) -> "List[Process]":
-    """The dropbears that wait for connections: those that hold one are children of these, or were started for it."""
+    """The dropbears that wait for connections. One that serves a connection is their child, or started by inetd."""
     found = list(processes(system, "dropbear"))
     pids = {process.pid for process in found}
     return [process for process in found if process.parent not in pids and not any(map(INETD.match, process.argv))]
 
 
 def keys_of(system: System, folder: str, pattern: str) -> "List[str]":
-    """The paths of the files in a folder that match."""
+    """The paths of the matching files in a folder."""
     return ["%s/%s" % (folder, name) for name in system.list(folder) if fnmatchcase(name, pattern)]
 
 
 def remove_keys(system: System, folder: str, pattern: str) -> int:
-    """Remove them; returns how many there were."""
+    """Remove the matching files; returns how many there were."""
     return sum(system.unlink(path) for path in keys_of(system, folder, pattern))
 
 
 def fingerprints(system: System) -> "List[str]":
-    """`SHA256:... (kind)` of each host key that is served, for whoever wants to check the first connection.
+    """`SHA256:... (kind)` of each host key that is served, so that the first connection can be checked.
 
     Raises GuestError."""
     paths = [path + ".pub" for path in configured(system)] or keys_of(system, OPENSSH, "ssh_host_*_key.pub")
@@ -217,7 +217,7 @@ def fingerprints(system: System) -> "List[str]":
 
 
 def fingerprint(kind: str, blob: str) -> str:
-    """A key's fingerprint as ssh shows it; empty for what is no key."""
+    """A key's fingerprint as ssh shows it; empty if the blob is not a key."""
     try:
         digest = hashlib.sha256(binascii.a2b_base64(blob)).digest()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The machine's name: now, and for the next boot in every file that this image reads it from."""
+"""The machine's name: for the running kernel, and in every file from which this image reads it at boot."""
 
 import re
 
@@ -13,7 +13,7 @@ LABEL_LIMIT = 63  # RFC 1123
 NAME_LIMIT = 64  # bytes; the kernel's __NEW_UTS_LEN
 STORES = ("/nix/", "/gnu/", "/run/")  # where a declarative distro keeps its /etc/hostname
 
-# The files that some distros read the name from, besides /etc/hostname: changed where they exist and have the key.
+# Files besides /etc/hostname from which some distros read the name: changed if they exist and have the key.
 KEYED = (
     ("/etc/conf.d/hostname", "hostname"),  # OpenRC before 0.22, Gentoo
     ("/etc/sysconfig/network", "HOSTNAME"),  # chkconfig distros
@@ -22,7 +22,7 @@ KEYED = (
 
 
 def choose_name(candidates: "Iterable[str]") -> "Tuple[Optional[str], List[str]]":
-    """(the first candidate that makes a valid name, the candidates that were no use)."""
+    """(the first candidate that makes a valid name, the candidates that were not usable)."""
     refused: "List[str]" = []
     for candidate in candidates:
         name = valid_name(candidate)
@@ -33,9 +33,9 @@ def choose_name(candidates: "Iterable[str]") -> "Tuple[Optional[str], List[str]]
 
 
 def valid_name(wanted: str) -> str:
-    """The host name that `wanted` comes nearest to; empty if nothing of it is left.
+    """The valid host name nearest to `wanted`; empty if nothing is left of it.
 
-    Case and dots are kept; a run of other characters becomes one `-`; labels are cut at 63, the whole at 64 bytes.
+    Case and dots are kept; a run of other characters becomes one `-`; labels are cut at 63 bytes, the name at 64.
     """
     labels = []
     for part in re.sub(r"-*[^A-Za-z0-9.-][^A-Za-z0-9.]*", "-", wanted[:1024]).split("."):
@@ -48,7 +48,7 @@ def valid_name(wanted: str) -> str:
 
 
 def set_name(system: System, name: str) -> str:
-    """Write the name for the next boot, then give it to the running kernel; returns what was done.
+    """Write the name for the next boot, then set it in the running kernel; returns what was done.
 
     Raises GuestError if the name cannot be written.
     """
@@ -61,7 +61,7 @@ def set_name(system: System, name: str) -> str:
 
 
 def write_name(system: System, name: str) -> str:
-    """Every file that this image reads its name from; returns which of them had to be changed."""
+    """Write every file from which this image reads its name; returns which of them had to be changed."""
     changed = []
     target = system.readlink("/etc/hostname") or ""
     if target.startswith(STORES):

@@ -1,4 +1,4 @@
-"""`/etc/hosts`: one line for the machine's own name, where nothing else resolves it. `sudo` waits for that."""
+"""`/etc/hosts`: a line for the machine's own name if nothing else resolves it. `sudo` waits for that look-up."""
 
 import re
 
@@ -14,10 +14,10 @@ ADDRESS = "127.0.1.1"  # what Debian, Alpine and SUSE use for the name of the ma
 
 
 def resolve_own_name(system: System, name: str, old_name: str) -> str:
-    """Have `name` resolved by `/etc/hosts`, unless it is already, there or by nss-myhostname; returns what was done.
+    """Have `name` resolved by `/etc/hosts`, unless that file or nss-myhostname does already; returns what was done.
 
-    The line for `old_name` is replaced; 127.0.0.1 and ::1 are never touched. No look-up is made: it would ask the
-    network. Raises GuestError.
+    The line for `old_name` is replaced; 127.0.0.1 and ::1 are never touched. The name is not looked up, because that
+    would query the network. Raises GuestError.
     """
     lines = lines_in(system.read_text(PATH) or "")
     if any(name.lower() in names_in(line) for line in lines):
@@ -40,7 +40,7 @@ def names_in(line: str) -> "List[str]":
 
 
 def has_myhostname(system: System) -> bool:
-    """Does the C library find the machine's own name without any file?"""
+    """Does the C library resolve the machine's own name without a file?"""
     for line in (system.read_text("/etc/nsswitch.conf") or "").split("\n"):
         if re.match(r"(?a)\s*hosts\s*:.*\bmyhostname\b", line.split("#")[0]):
             return True

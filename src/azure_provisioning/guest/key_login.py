@@ -1,4 +1,4 @@
-"""Would sshd let the administrator in by one of the keys that Azure gave? As sshd itself decides it, file by file."""
+"""Would sshd let the administrator in with one of Azure's keys? Checks each file as sshd does."""
 
 import binascii
 import os
@@ -14,7 +14,7 @@ from .ssh_key import SshKey
 
 ACL = "system.posix_acl_access"
 ALGORITHMS = ("pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes")  # the second before OpenSSH 8.5
-RSA = ("ssh-rsa", "rsa-sha2-256", "rsa-sha2-512")  # how a key of the first kind may sign
+RSA = ("ssh-rsa", "rsa-sha2-256", "rsa-sha2-512")  # the algorithms with which an ssh-rsa key may sign
 MISSING, ABSENT = " is missing", " does not have the key"
 READ, ENTER = 4, 1
 
@@ -22,10 +22,10 @@ READ, ENTER = 4, 1
 def find_refusal(
     system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]"
 ) -> "Tuple[Optional[bool], str]":
-    """(does sshd take one of `keys` for `account`, why not). Without `keys` any key of the files will do.
+    """(does sshd accept one of `keys` for `account`, why not). Without `keys`, any key in the files counts.
 
-    None, if what it goes by besides, such as a command that prints keys or an access list, may let them in all the
-    same. `sshd`: its settings as they count for `account`. Raises GuestError if a file cannot be read.
+    None if something else may still let them in, such as a command that prints keys or an access list. `sshd`: the
+    settings that apply to `account`. Raises GuestError if a file cannot be read.
     """
     fit = [key for key in keys if not find_weakness(key, sshd)]
     if keys and not fit:
@@ -43,9 +43,9 @@ def find_refusal(
 
 
 def find_weakness(key: SshKey, sshd: "Dict[str, str]") -> str:
-    """Why sshd takes no key of this kind and size; empty if it does."""
+    """Why sshd accepts no key of this kind and size; empty if it does."""
     accepted = next((sshd[keyword] for keyword in ALGORITHMS if keyword in sshd), "")
-    if accepted and accepted[0] not in "+-^":  # as a difference it is only in a file: sshd prints the whole list
+    if accepted and accepted[0] not in "+-^":  # only a file has a difference: sshd prints the whole list
         names = RSA if key.kind == "ssh-rsa" else (key.kind,)
         if not any(matches(name, pattern, sets=False) for pattern in accepted.split(",") for name in names):
             return "PubkeyAcceptedAlgorithms without %s" % key.kind
@@ -56,7 +56,7 @@ def find_weakness(key: SshKey, sshd: "Dict[str, str]") -> str:
 
 
 def rsa_bits(key: SshKey) -> int:
-    """The length of an RSA key's modulus, which is the last of its fields (RFC 4253, 6.6)."""
+    """The length of an RSA key's modulus, the last of its fields (RFC 4253, 6.6)."""
     data, place, field = binascii.a2b_base64(key.blob), 0, b""
     while place + 4 <= len(data):
         end = place + 4 + int.from_bytes(data[place : place + 4], "big")
@@ -85,14 +85,14 @@ def look_into(
 
 
 def find_revocation(system: System, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> str:
-    """Why all `keys` count as revoked; empty if one does not. sshd refuses every key if it cannot read the list."""
+    """Why all `keys` are revoked; empty if one is not. sshd refuses every key if it cannot read the list."""
     path = sshd.get("revokedkeys", "none")
     if path in ("none", ""):
         return ""
     text = system.read_text(path)
     if text is None:
         return "RevokedKeys %s, which is missing" % path
-    listed = keys_in(text)  # a list in binary form has none of these lines
+    listed = keys_in(text)  # a binary list (KRL) has none of these lines
     return "RevokedKeys %s" % path if keys and all((key.kind, key.blob) in listed for key in keys) else ""
 
 
@@ -100,17 +100,17 @@ def find_revocation(system: System, keys: "Sequence[SshKey]", sshd: "Dict[str, s
 
 
 def is_taken(system: System, account: Account, path: str, strict: bool) -> "Tuple[Optional[bool], str]":
-    """(does sshd take the file at `path` for one of `account`'s, why not); None if only a look of its own can tell.
+    """(does sshd accept the key file at `path` for `account`, why not); None if only sshd itself could say.
 
-    sshd reads it with the rights of the user. With StrictModes neither it nor a folder above it, up to the home or the
-    root, may be written by others (misc.c, safe_path; Debian's lets a group of the user alone write).
+    sshd reads it with the user's permissions. With StrictModes, others must not be able to write to it or to a folder
+    above it, up to the home or the root (misc.c, safe_path; Debian's sshd accepts a group that has only the user).
     """
     if not system.can_run and os.geteuid() != 0:
-        return True, ""  # in an image of a user's everything is that user's
+        return True, ""  # in an image that a user unpacked, every file belongs to that user
     real, home = resolve(system, path), resolve(system, account.home)
     below = [
         step for step in steps_to(real) if step != "/" or system.can_run
-    ]  # where an image is mounted is not its own
+    ]  # the folder where an image is mounted is not part of it
     unsure = ""
     for step in below:
         found = system.stat(step)
@@ -127,14 +127,14 @@ def is_taken(system: System, account: Account, path: str, strict: bool) -> "Tupl
         found = system.stat(step)
         problem = find_laxity(account, found) if found is not None else ""
         if problem and found is not None and not found.st_mode & stat.S_IWOTH and is_private(system, account, found):
-            unsure = unsure or "StrictModes: %s %s" % (step, problem)  # Debian's sshd does not mind, others do
+            unsure = unsure or "StrictModes: %s %s" % (step, problem)  # Debian's sshd accepts this, others do not
         elif problem:
             return False, "StrictModes: %s %s" % (step, problem)
     return (None, unsure) if unsure else (True, "")
 
 
 def resolve(system: System, path: str) -> str:
-    """The path in the guest without a symlink in it."""
+    """The path in the guest with its symlinks resolved."""
     return system.path(path)[len(system.root.rstrip("/")) :] or "/"
 
 
@@ -147,7 +147,7 @@ def steps_to(path: str) -> "List[str]":
 
 
 def may(system: System, account: Account, path: str, found: os.stat_result, right: int) -> "Optional[bool]":
-    """Has the account this right to a file or folder? None if it may have it by an access list."""
+    """Does the account have this permission? None if an access list may grant it."""
     if ACL in system.attributes(path):
         return None
     shift = 6 if found.st_uid == account.uid else 3 if found.st_gid in gids(system, account) else 0
@@ -155,12 +155,12 @@ def may(system: System, account: Account, path: str, found: os.stat_result, righ
 
 
 def gids(system: System, account: Account) -> "List[int]":
-    """The groups that the account is in."""
+    """The groups of the account, by number."""
     return [account.gid] + [group.gid for group in all_groups(system) if account.name in group.members]
 
 
 def find_laxity(account: Account, found: os.stat_result) -> str:
-    """Who else than root and the account may write here; empty if nobody."""
+    """Who besides root and the account may write here; empty if nobody may."""
     if found.st_uid not in (0, account.uid):
         return "belongs to the user %d" % found.st_uid
     if found.st_mode & stat.S_IWOTH:
@@ -169,7 +169,7 @@ def find_laxity(account: Account, found: os.stat_result) -> str:
 
 
 def is_private(system: System, account: Account, found: os.stat_result) -> bool:
-    """Does a file or folder belong to root or the account, and to a group that only the account is in?"""
+    """Does it belong to root or the account, and to a group whose only member is the account?"""
     group = find_group(system, account.name)
     alone = group is not None and group.gid == account.gid and not set(group.members) - {account.name}
     return alone and found.st_gid == account.gid and found.st_uid in (0, account.uid)

@@ -1,7 +1,7 @@
-"""Who can log in: asked of sshd, of shadow and of the files as they are now, not of what was written.
+"""Who can log in, according to sshd, shadow and the files as they are now, not to what was written.
 
-A way is shut on the word of the image's own tools, or as a plain fact of its files. What only our own reading of the
-configuration says is never more than a suspicion.
+A way to log in counts as shut only if the image's own tools say so, or if a file is a plain fact. A conclusion from our
+own reading of the configuration is only a suspicion.
 """
 
 from collections import namedtuple
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     Verdict = Tuple[Optional[bool], str]
 
 NOLOGIN = "/etc/nologin"
-NO_HASH = ("", "*", "!", "x")  # how a field begins that stands for no password, or for a locked one
+NO_HASH = ("", "*", "!", "x")  # first characters of a field for no password, or for a locked one
 LACKING = "the account has none"
 QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
 
 
 class Way(namedtuple("Way", "name works why")):
-    """A way to log in: `works` is None if it cannot be determined, and `why` says what is against it."""
+    """A way to log in: `works` is None if it cannot be determined; `why` is the reason against it."""
 
     __slots__ = ()
 
@@ -46,7 +46,7 @@ class Way(namedtuple("Way", "name works why")):
 
 
 def let_in(system: System, name: str) -> "List[str]":
-    """Clear what shadow has against the account `name`, for which Azure asks now; returns what that was.
+    """Clear every field of shadow that refuses the account `name`; returns what was cleared.
 
     Raises GuestError.
     """
@@ -54,22 +54,22 @@ def let_in(system: System, name: str) -> "List[str]":
     if is_locked(system, name) and uses_pam(system, name) is False:
         with locked(system):
             set_password_field(system, name, "*")
-        done.append("locked password removed, with which sshd takes no keys without PAM")
+        done.append("locked password removed, because sshd without PAM then refuses keys")
     return done
 
 
 def is_locked(system: System, name: str) -> bool:
-    """Has somebody put a `!` before the hash of the password?"""
+    """Does a `!` lock the password hash?"""
     return password_field(system, name)[:1] == "!"
 
 
 def has_password(system: System, name: str) -> bool:
-    """Is there a hash that a password could be right for?"""
+    """Is there a hash that a password could match?"""
     return password_field(system, name)[:1] not in NO_HASH
 
 
 def uses_pam(system: System, name: str) -> "Optional[bool]":
-    """Does this sshd leave it to PAM which account is locked? None if it cannot say."""
+    """Does this sshd leave locked accounts to PAM? None if it cannot be determined."""
     try:
         return ask_settings(system, name).get("usepam", "no") == "yes"
     except GuestError:
@@ -79,8 +79,8 @@ def uses_pam(system: System, name: str) -> "Optional[bool]":
 def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[Way], str]":
     """(the ways by which the administrator `name` can log in over SSH from outside, why sshd itself was not asked).
 
-    There are none where no SSH server is. `keys`: those that Azure gave, as it gave them; without any, every key in
-    the account's files counts. Raises GuestError if the accounts cannot be read.
+    Empty without an SSH server. `keys`: Azure's, as it sent them; without any, every key in the account's files counts.
+    Raises GuestError if the accounts cannot be read.
     """
     sshd, dropbear = find_sshd(system), system.find_program("dropbear")
     if not (sshd or dropbear or find_config(system)):
@@ -95,7 +95,7 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
     found, silent, dead = hear(system, name)
     ways = both(False, dead) if dead else judge(system, account, wanted, found)
     unsure = bool(silent or dropbear) or not are_known(system)
-    if unsure:  # our own reading; or perhaps another server, or other files
+    if unsure:  # our own reading of the files; or another server may listen, or sshd may read other files
         ways = [doubt(way) for way in ways]
     refusal, sure = find_rule(system, name, found)
     if refusal and sure and not unsure:
@@ -106,9 +106,9 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
 
 
 def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, bool]":
-    """(the rule of pam_access by which PAM refuses `name`, whether that is certain); empty if none does.
+    """(the rule of pam_access by which PAM refuses `name`, whether that is certain); empty if there is none.
 
-    Certain for the service that sshd goes by there, if it asks PAM at all.
+    It is certain only for the PAM service that sshd uses, and sshd must use PAM.
     """
     if sshd.get("usepam", "no") != "yes":
         return "", False
@@ -121,57 +121,57 @@ def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, 
 
 
 def doubt(way: Way) -> Way:
-    """The way as it is to be taken where another sshd, or another configuration, may count: a lack stays a fact."""
+    """The way if another sshd or another configuration may be in use: only a missing key or password is certain."""
     lacks = way.why == LACKING or way.why.endswith((MISSING, ABSENT))
     return way if way.works or lacks else way._replace(works=None)
 
 
 def both(works: "Optional[bool]", why: str) -> "List[Way]":
-    """What is the same of keys and passwords."""
+    """The same verdict for keys and passwords."""
     return [Way("key", works, why), Way("password", works, why)]
 
 
 def judge_dropbear(system: System, account: Account, keys: "Sequence[SshKey]") -> "List[Way]":
-    """The two ways through a dropbear. It has no configuration, and cannot be asked: nothing is ever proven shut."""
+    """The two ways through dropbear. It has no configuration and answers no questions: only a lack is certain."""
     verdict, why = look_into(system, account, key_path(account, DEFAULT), keys, {})
     known = has_password(system, account.name)
     return [doubt(Way("key", verdict, why)), Way("password", known, "" if known else LACKING)]
 
 
 def find_problem(system: System, name: str, account: "Optional[Account]") -> str:
-    """What keeps the account out whatever it shows; empty if nothing does."""
+    """What keeps the account out with any key or password; empty if nothing does."""
     if account is None:
         return "there is no account %s" % name
     if not system.is_program(account.shell) or not is_shell(account.shell):
-        return "the shell %s lets nobody work" % account.shell
+        return "the shell %s allows no session" % account.shell
     if stays_closed(system):
         return NOLOGIN
     return ageing.find_refusal(system, name)
 
 
 def stays_closed(system: System) -> bool:
-    """Is there an /etc/nologin that no boot removes? A link leads to one that a boot does.
+    """Is there an /etc/nologin that no boot removes? A symlink points to a file that a boot removes.
 
-    systemd removes both when users may log in (systemd-user-sessions.service): until then there is one in /run.
+    systemd removes it when users may log in (systemd-user-sessions.service); until then, /run/nologin exists too.
     """
     found = system.exists(NOLOGIN) and not system.is_link(NOLOGIN)
     return found and not (system.is_dir("/run/systemd/system") and system.exists("/run/nologin"))
 
 
 def hear(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":
-    """(sshd's settings for `name`, why sshd itself has not told them, why it does not even start)."""
+    """(sshd's settings for `name`, why sshd itself did not report them, why it does not start at all)."""
     try:
         return ask_settings(system, name), "", ""
     except GuestError as error:
         silent = error.details.get("output") or str(error)
-    for _ in range(2):  # a tool may have died of what passes
+    for _ in range(2):  # the first sshd may have been killed, or failed for a moment
         try:
             ask_sshd(system, ["-t"])
             break
         except GuestError as error:
             said = error.details.get("output", "")
             if not said or NO_KEYS in said:
-                break  # there is none, or its own start makes the keys
+                break  # no sshd to ask, or no host keys yet: its own start makes them
     else:
         return {}, "", "sshd does not start: %s" % said
     return settings(system, name), silent, ""
@@ -194,12 +194,13 @@ def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dic
 
 
 def rank(works: "Optional[bool]") -> int:
-    """What is best comes last."""
+    """A number to compare verdicts: the best is the highest."""
     return {False: 0, None: 1, True: 2}[works]
 
 
 def through_methods(value: str, parts: "Dict[str, Verdict]") -> "List[Way]":
-    """The same where each login takes all methods of one of several lists: a key, or else a password, comes first."""
+    """The same with AuthenticationMethods, where a login needs all methods of one list. A list with publickey is a way
+    by key, any other a way by password."""
     ways = []
     for name, first in (("key", "publickey"), ("password", "")):
         best: "Verdict" = (False, "AuthenticationMethods %s" % value)
@@ -241,7 +242,7 @@ def find_password(system: System, account: Account, sshd: "Dict[str, str]") -> "
 
 
 def find_questions(sshd: "Dict[str, str]") -> "Verdict":
-    """(do PAM's questions let anybody in, why not): what they are, only PAM knows."""
+    """(do PAM's questions let the account in, why not): only PAM knows what it asks."""
     asks = next((sshd[keyword] for keyword in QUESTIONS if keyword in sshd), "no") != "no"
     if asks and sshd.get("usepam", "no") == "yes":
         return None, "PAM asks"

@@ -1,7 +1,7 @@
 """Does pam_access let the administrator in over SSH? By pam.d(5) and access.conf(5), as we read the files.
 
-That is certain where nothing in them leaves a doubt, and else no more than a suspicion. Each answer is yes, no, or None
-where only PAM itself could tell.
+An answer is certain if nothing in the files leaves a doubt; otherwise it is a suspicion. Each answer is yes, no, or
+None if only PAM itself could tell.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The administrator's password: to a tool's standard input, or as a hash into shadow. It is in nothing else of ours."""
+"""The administrator's password: given to a tool on standard input, or as a hash in shadow. We write it nowhere else."""
 
 import hashlib
 import os
@@ -12,15 +12,15 @@ from .applets import find_tool
 from .stale_locks import clear_leftovers
 
 LENGTH_LIMIT = 72  # Azure's
-ROUNDS = 5000  # what `$6$` means without a number
+ROUNDS = 5000  # the default of `$6$`
 ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def set_password(system: System, name: str, password: Secret) -> str:
-    """Give the account `name` this password; returns what did it, without the password.
+    """Set the password of `name`; returns what set it, without the password.
 
     Raises GuestError: `unsupported password length`, `unsupported password characters`, or that it could not be set.
-    Busybox's chpasswd is not asked: unless it is told otherwise it may hash with DES, which keeps eight characters.
+    Busybox's chpasswd is not used: by default it may hash with DES, which uses only the first eight characters.
     """
     text = check_password(password)
     clear_leftovers(system)
@@ -39,7 +39,7 @@ def set_password(system: System, name: str, password: Secret) -> str:
 
 
 def check_password(password: Secret) -> bytes:
-    """The password as bytes. Raises GuestError, without the password, if it is none that can be typed."""
+    """The password as bytes. Raises GuestError, without the password, if it cannot be typed."""
     text = password.reveal()
     if not 0 < len(text) <= LENGTH_LIMIT:
         raise LastingError("unsupported password length", length=len(text), max_length=LENGTH_LIMIT)
@@ -53,7 +53,7 @@ def check_password(password: Secret) -> bytes:
 
 
 def by_chpasswd(system: System, name: str, text: bytes) -> str:
-    """Let the shadow suite's chpasswd hash it as the distro wants; returns why not, empty if it did."""
+    """Let the shadow suite's chpasswd hash it as the distro is configured; returns why not, empty if it did."""
     tool = find_tool(system, "chpasswd")
     if tool is None or not system.can_run:
         return "no chpasswd"
@@ -62,7 +62,7 @@ def by_chpasswd(system: System, name: str, text: bytes) -> str:
         code = system.run([tool], check=False, secret=b"%s:%s\n" % (name.encode("utf-8", "surrogateescape"), text))
     except GuestError as error:
         clear_leftovers(system)
-        return error.reason  # never its output, which we do not know
+        return error.reason  # never its output, which may have the password
     after = password_field(system, name)
     if code != 0:
         clear_leftovers(system)
@@ -110,12 +110,12 @@ def hash_sha512(text: bytes, salt: str) -> str:
 
 
 def stretch(block: bytes, length: int) -> bytes:
-    """`block`, repeated and cut to `length` bytes."""
+    """Repeat `block` and cut it to `length` bytes."""
     return (block * (length // len(block) + 1))[:length]
 
 
 def encode(digest: bytes) -> str:
-    """The 64 bytes in crypt's own order and alphabet."""
+    """The 64 bytes in the order and alphabet of crypt."""
     text = ""
     place: "Tuple[int, int, int]" = (0, 21, 42)
     for _ in range(21):

@@ -1,4 +1,4 @@
-"""Leave to become root without a password, by sudo or doas: by both where the image has both."""
+"""The right to become root without a password, with sudo or doas: with both if the image has both."""
 
 import re
 import stat
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     Verdict = Tuple[Optional[bool], str]
 
 SUDOS = ("sudo", "sudo-rs")
-# A fixed name, because sudo ignores files whose names contain a dot, and user names may. Of two rules that match the
-# last one counts: it sorts after those of others.
+# A fixed name, because sudo ignores files whose names contain a dot, and user names may contain one. The last of two
+# matching rules counts, so this name sorts after others.
 SUDO_FOLDER = "/etc/sudoers.d"
 SUDO_RULE = SUDO_FOLDER + "/zz-azure-provisioning"
 FORMER_RULE = SUDO_FOLDER + "/90-azure-provisioning"  # of older releases
 CANDIDATE = SUDO_RULE + ".candidate"
 SUDOERS = ("/etc/sudoers", "/usr/etc/sudoers")
-SUDOERS_RS = "/etc/sudoers-rs"  # what sudo-rs reads instead, where there is one
-# doas takes the last rule that matches, and Alpine's reads the files of doas.d in order: ours must follow doas.conf.
+SUDOERS_RS = "/etc/sudoers-rs"  # what sudo-rs reads instead, if it exists
+# doas uses the last rule that matches. Alpine's reads the files of doas.d in order: ours must follow doas.conf.
 DOAS_FOLDER = "/etc/doas.d"
 DOAS_RULE = DOAS_FOLDER + "/zz-azure-provisioning.conf"
 DOAS_CONF = "/etc/doas.conf"
@@ -37,7 +37,7 @@ SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
 def grant(system: System, name: str) -> str:
-    """Let `name` become root without a password; returns by what. Raises GuestError, also if nothing here can do it."""
+    """Let `name` become root without a password; returns by which program. Raises GuestError, also if there is none."""
     if not SAFE.match(name):
         raise GuestError("not a name for sudo or doas", name=ascii(name[:80]))
     done: "List[str]" = []
@@ -53,7 +53,7 @@ def grant(system: System, name: str) -> str:
 
 
 def find_sudo(system: System) -> "Optional[str]":
-    """The program that is sudo; None if there is none, or what is called so leads to doas (Alpine's doas-sudo-shim)."""
+    """The path of sudo; None if it is missing, or is a link or script for doas (Alpine's doas-sudo-shim)."""
     for path in filter(None, map(system.find_program, SUDOS)):
         head = system.read(path, limit=SHIM_LIMIT, head=True) or b""
         is_shim = head.startswith(b"#!") and re.search(rb"(?m)^[^#]*\bdoas\b", head)
@@ -63,7 +63,7 @@ def find_sudo(system: System) -> "Optional[str]":
 
 
 def find_right(system: System, name: str) -> "Verdict":
-    """(can `name` become root without a password, why not): what sudo or doas itself says, or does; None: unknown."""
+    """(can `name` become root without a password, why not), as sudo or doas answers or does; None: unknown."""
     sudo, doas = find_sudo(system), system.find_program("doas")
     if not sudo and not doas:
         return False, "neither sudo nor doas is installed"
@@ -78,9 +78,9 @@ def find_right(system: System, name: str) -> "Verdict":
 
 
 def grant_sudo(system: System, sudo: str, name: str) -> str:
-    """Write the rule, and see to it that sudo reads it, and goes by it. Raises GuestError if it does not.
+    """Write the rule, and make sure that sudo reads it and applies it. Raises GuestError if it does not.
 
-    Where another rule comes later all the same, ours is at the end of sudo's configuration too.
+    If a later rule still overrides it, the rule is added at the end of sudo's main configuration too.
     """
     rule = "%s ALL=(ALL) NOPASSWD:ALL\n" % sudo_user(name)
     if system.read_text(SUDO_RULE) != rule:
@@ -101,17 +101,17 @@ def grant_sudo(system: System, sudo: str, name: str) -> str:
         freed = "Defaults:%s !requiretty\n%s" % (sudo_user(name), rule)
         check_sudoers(system, freed)
         system.write(SUDO_RULE, freed, mode=0o440, owner=ROOT)
-        rule = freed  # since sudo 1.9.16 the last Defaults line counts, whoever it is for
+        rule = freed  # since sudo 1.9.16 the last Defaults line counts, whichever user it names
         works, why = ask(system, sudo, name)
     if works is False:
         works, why = overrule(system, sudo, name, rule)
     if works is False:
-        raise GuestError("sudo does not go by the rule", name=name, problem=why)
+        raise GuestError("sudo does not apply the rule", name=name, problem=why)
     return "%s may use sudo without a password" % name
 
 
 def overrule(system: System, sudo: str, name: str, rule: str) -> "Verdict":
-    """Put the rule after all others; returns what sudo then says. If it says no, its configuration is as before."""
+    """Put the rule after all others; returns what sudo then says. If it still says no, the file is restored."""
     main = find_sudoers(system, sudo)
     before = system.read_text(main) or ""
     system.write(main, end_with(before, rule), mode=0o440)
@@ -124,7 +124,7 @@ def overrule(system: System, sudo: str, name: str, rule: str) -> "Verdict":
 
 
 def ask(system: System, sudo: str, name: str) -> "Verdict":
-    """(may `name` become root without a password, why not), as sudo says, or where it does not say, as it does."""
+    """(may `name` become root without a password, why not), as sudo lists it; if it does not, as an attempt shows."""
     if not system.can_run:
         return None, "nothing in an image is executed"
     works, why = ask_sudo(system, sudo, name)
@@ -132,7 +132,7 @@ def ask(system: System, sudo: str, name: str) -> "Verdict":
 
 
 def attempt(system: System, program: str, name: str) -> "Verdict":
-    """(does sudo or doas let `name` run something as root, why not): tried, with the rights of `name`."""
+    """(does sudo or doas let `name` run a command as root, why not), by running true(1) as `name`."""
     su, command = system.find_program("su"), [program, "-n", "true"]
     if not system.can_run or su is None:
         return None, "it cannot be tried"
@@ -148,32 +148,32 @@ def attempt(system: System, program: str, name: str) -> "Verdict":
 
 
 def find_sudoers(system: System, sudo: str) -> str:
-    """The path of what this sudo reads first."""
+    """The path of the file that this sudo reads first."""
     if system.exists(SUDOERS_RS) and SUDOERS_RS.encode() in (system.read(sudo, limit=PROGRAM_LIMIT, head=True) or b""):
         return SUDOERS_RS
     return next((path for path in SUDOERS if system.exists(path)), SUDOERS[0])
 
 
 def sudo_user(name: str) -> str:
-    """The name as sudoers takes it literally: capitals alone are an alias there, and ALL is everybody."""
+    """The name as sudoers takes it literally: unquoted, capitals alone are an alias, and ALL is everybody."""
     return '"%s"' % name if re.match(r"[A-Z][A-Z0-9_]*\Z", name) else name
 
 
 def check_sudoers(system: System, rule: str) -> None:
-    """Raises GuestError if visudo is there and does not like the rule: a bad file would end sudo for everybody."""
+    """Raises GuestError if visudo rejects the rule: a bad file would break sudo for everybody."""
     visudo = system.find_program("visudo", "visudo-rs")
     if visudo is None or not system.can_run:
         return
     try:
         system.write(CANDIDATE, rule, mode=0o440, owner=ROOT)  # the dot keeps sudo from reading it
         if system.run([visudo, "-cf", CANDIDATE], check=False) != 0:
-            system.run([visudo, "-cf", CANDIDATE])  # the first may have been killed, which says nothing of the rule
+            system.run([visudo, "-cf", CANDIDATE])  # the first may have been killed, which proves nothing
     finally:
         system.unlink(CANDIDATE)
 
 
 def reads_folder(text: str) -> bool:
-    """Does sudo's configuration include its folder? `#includedir` is no comment."""
+    """Does sudo's configuration include its folder? `#includedir` is not a comment."""
     return bool(re.search(r"(?m)^[ \t]*[#@]includedir[ \t]+\"?/etc/sudoers\.d/?\"?[ \t\r]*$", text))
 
 
@@ -181,9 +181,9 @@ def reads_folder(text: str) -> bool:
 
 
 def grant_doas(system: System, doas: str, name: str) -> str:
-    """Add the rule where this doas looks for it; every file of its must be root's and end with a newline.
+    """Add the rule to the file that this doas reads, which must belong to root and end with a newline.
 
-    Raises GuestError if doas does not go by it.
+    Raises GuestError if doas does not apply it.
     """
     if name in DOAS_WORDS:
         raise GuestError("not a name for doas", name=name)
@@ -193,16 +193,16 @@ def grant_doas(system: System, doas: str, name: str) -> str:
     else:
         old = system.stat(DOAS_CONF)
         lines = lines_in(system.read_text(DOAS_CONF) or "")
-        kept = [line for line in lines if words_in(line) != rule.split()]  # it must be the last, and once
-        mode = 0o600 if old is None else stat.S_IMODE(old.st_mode) & 0o755  # doas refuses what others may write
+        kept = [line for line in lines if words_in(line) != rule.split()]  # it must be there once, as the last line
+        mode = 0o600 if old is None else stat.S_IMODE(old.st_mode) & 0o755  # doas refuses a file others may write
         system.write(DOAS_CONF, "".join(line + "\n" for line in kept) + rule, mode=mode)
     works, why = attempt(system, doas, name)
     if works is False:
-        raise GuestError("doas does not go by the rule", name=name, problem=why)
+        raise GuestError("doas does not apply the rule", name=name, problem=why)
     return "%s may use doas without a password" % name
 
 
 def knows_folder(system: System) -> bool:
-    """Does this doas read /etc/doas.d? Alpine's does, and then nothing else; others have never heard of it."""
+    """Does this doas read /etc/doas.d? Alpine's does, and then reads nothing else. Others do not have that folder."""
     program = system.find_program("doas")
     return program is not None and DOAS_FOLDER.encode() in (system.read(program, limit=PROGRAM_LIMIT, head=True) or b"")

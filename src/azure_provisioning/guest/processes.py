@@ -1,7 +1,7 @@
 """Which of the image's own programs run as root.
 
-Anybody can give a process any name and any arguments, and can have root own its folder in /proc. Its user ids and the
-file that it executes come from the kernel: a process counts only if both are right.
+Any user can give a process any name and arguments, and can make its folder in /proc belong to root. The kernel sets its
+user ids and the file that it executes: a process counts only if both are right.
 """
 
 import re
@@ -12,19 +12,19 @@ from ..door.text import is_digits
 from ..door.tree import SEARCH
 from ..errors import GuestError
 
-# Also where the programs are that no shell looks for.
+# Includes folders for programs that no shell looks for.
 FOLDERS = SEARCH + ("/usr/lib/systemd", "/lib/systemd", "/run/current-system/systemd/lib/systemd")
-MANY = ("busybox", "dropbearmulti")  # several programs in one file: the arguments tell which one runs
+MANY = ("busybox", "dropbearmulti")  # several programs in one file: the arguments select one
 ACCOUNTS = {"systemd-networkd": "systemd-network"}  # the daemons that do not run as root
 OTHERS_MAY_WRITE = 0o022
-UIDS = re.compile(r"(?m)^Uid:((?:\t\d+){4})$")  # real, effective, saved, and that for files
+UIDS = re.compile(r"(?m)^Uid:((?:\t\d+){4})$")  # real, effective, saved, file system
 PARENT = re.compile(r"(?m)^PPid:\t(\d+)$")
 
 Files = Dict[Tuple[int, int], str]  # (device, inode) of a program: its name, or "" for a file that holds several
 
 
 class Process(NamedTuple):
-    """One that runs; an applet goes by its own name, not by that of busybox."""
+    """A running process; an applet has its own name, not that of busybox."""
 
     pid: int
     parent: int
@@ -33,7 +33,7 @@ class Process(NamedTuple):
 
 
 def processes(system: System, *names: str) -> "Iterator[Process]":
-    """Those that execute the image's own program of one of these names, as root or as the account made for it."""
+    """The processes that execute the image's own program of one of these names, as root or as the daemon's account."""
     files = find_files(system, names)
     for pid in system.list("/proc") if files else ():
         process = look(system, int(pid), files, names) if is_digits(pid) else None
@@ -42,12 +42,12 @@ def processes(system: System, *names: str) -> "Iterator[Process]":
 
 
 def find_process(system: System, pid: int, *names: str) -> "Optional[Process]":
-    """The process with this number, if it is one of those."""
+    """The process with this pid, if it is one of those."""
     return look(system, pid, find_files(system, names), names)
 
 
 def hang_up(system: System, process: Process) -> bool:
-    """Send SIGHUP, if the number is still that of the same process; True if that was done."""
+    """Send SIGHUP if the pid still belongs to the same process; True if it was sent."""
     return find_process(system, process.pid, process.name) == process and system.hang_up(process.pid)
 
 
@@ -65,13 +65,13 @@ def find_files(system: System, names: "Sequence[str]") -> Files:
 
 
 def is_roots_own(system: System, path: str) -> bool:
-    """Does `path` belong to root, or to the owner of the whole scratch tree, and can nobody else write it?"""
+    """Does `path` belong to root, or to the owner of the whole scratch tree, and can nobody else write to it?"""
     root, what = system.stat("/"), system.stat(path)
     return bool(root and what and what.st_uid in (0, root.st_uid) and not what.st_mode & OTHERS_MAY_WRITE)
 
 
 def look(system: System, pid: int, files: Files, names: "Sequence[str]") -> "Optional[Process]":
-    """The process with this number, if it executes one of these files, by one of these names, as the right user."""
+    """The process with this pid, if it executes one of these files under one of these names as the right user."""
     executed = system.target("/proc/%d/exe" % pid)
     name = files.get((executed.st_dev, executed.st_ino)) if executed is not None else None
     if name is None:
@@ -91,15 +91,15 @@ def look(system: System, pid: int, files: Files, names: "Sequence[str]") -> "Opt
 
 
 def allowed(system: System, name: str) -> "List[set[int]]":
-    """The user ids that the daemon of this name may have, all four the same."""
-    from .accounts import find_account  # which asks this module who holds its locks
+    """The user ids that this daemon may have, all four the same."""
+    from .accounts import find_account  # accounts imports this module
 
     account = find_account(system, ACCOUNTS[name]) if name in ACCOUNTS else None
     return [{0}] + ([{account.uid}] if account else [])
 
 
 def acts_as_root(system: System, pid: int) -> bool:
-    """Is this a process with the rights of root, such as a passwd that anybody started?"""
+    """Does this process have root's rights? A passwd that any user started has them too."""
     try:
         uids = UIDS.search(system.read_text("/proc/%d/status" % pid) or "")
     except GuestError:

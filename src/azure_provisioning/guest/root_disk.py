@@ -1,7 +1,7 @@
-"""The root partition and its file system, grown to the disk that the VM got: images are smaller than their disks.
+"""Grows the root partition and its file system to the size of the VM's disk, which is larger than the image.
 
-Only where root is a file system on the last partition of a disk. Nothing is ever made smaller, and done again it finds
-nothing to do.
+Only if root is a file system on the last partition of a disk. Nothing is ever made smaller, and a second run changes
+nothing.
 """
 
 from typing import NamedTuple, Optional
@@ -10,11 +10,11 @@ from ..door.system import Mount, System
 from ..door.text import is_digits, read_line
 from ..errors import GuestError
 
-SECTOR = 512  # bytes: the unit of every size in sysfs, whatever the disk's own
-LEAST_GAIN = 16 << 20  # bytes; less is what partitioning tools leave for alignment and GPT's second table
-SECONDS = 300.0  # for a tool
+SECTOR = 512  # bytes: the unit of every size in sysfs, whatever the sector size of the disk
+LEAST_GAIN = 16 << 20  # bytes; partitioning tools leave less than this for alignment and GPT's second table
+SECONDS = 300.0  # time limit for a tool
 
-# What grows a mounted file system. ext2 cannot be grown while it is mounted, nor can f2fs.
+# Tools that grow a mounted file system. ext2 and f2fs cannot be grown while they are mounted.
 GROWERS = {
     "ext3": ("resize2fs", "DEVICE"),
     "ext4": ("resize2fs", "DEVICE"),
@@ -30,7 +30,7 @@ class Partition(NamedTuple):
     disk: str  # "sda"
     number: str
     end: int
-    room: int  # behind it, up to the end of the disk; 0 if another partition is there
+    room: int  # sectors behind it, up to the end of the disk; 0 if another partition follows
 
 
 class Volume(NamedTuple):
@@ -41,21 +41,21 @@ class Volume(NamedTuple):
 
 
 def grow_root(system: System) -> str:
-    """Grow the partition of `/` if there is room behind it, then the file system, with LVM the volume between them too.
+    """Grow the partition of `/` if there is room behind it, then the LVM volume if there is one, then the file system.
 
     Returns what was done, or why not. Raises GuestError if a tool is missing or fails.
     """
     root = find_root(system)
     if root is None:
-        return "the root file system is not known"
+        return "the root file system is unknown"
     if root.kind not in GROWERS:
-        return "a root of kind %s is left as it is" % root.kind
+        return "a root of type %s is left unchanged" % root.kind
     number = number_of(system, root)
     partition, volume = find_partition(system, number), None
     if partition is None:
         volume = find_volume(system, number)
         if volume is None:
-            return "the root file system is not on a partition of a disk: left as it is"
+            return "the root file system is not on a partition of a disk: left unchanged"
         partition = volume.partition
     done = []
     if partition.room * SECTOR > LEAST_GAIN:
@@ -72,12 +72,12 @@ def grow_root(system: System) -> str:
 
 
 def find_root(system: System) -> Optional[Mount]:
-    """What is mounted at `/`: the last of them, which hides the others."""
+    """The last file system mounted at `/`, which hides the others."""
     return next((mount for mount in reversed(system.mounts()) if mount.point == "/"), None)
 
 
 def number_of(system: System, root: Mount) -> str:
-    """The device number of what `root` is on. btrfs mounts have one of their own; theirs is found by the source."""
+    """The device number of the device below `root`. btrfs mounts have a number of their own, so the source is used."""
     if root.kind == "btrfs" and root.source.startswith("/dev/"):
         name = system.chain(root.source)[-1].rpartition("/")[2]
         return read_line(system, "/sys/class/block/%s/dev" % name)
@@ -85,7 +85,7 @@ def number_of(system: System, root: Mount) -> str:
 
 
 def find_partition(system: System, number: str) -> Optional[Partition]:
-    """The partition with this device number; None if it is of anything else (LVM, dm-crypt, a whole disk, no disk)."""
+    """The partition with this device number; None for anything else (LVM, dm-crypt, a whole disk, no disk)."""
     for disk in system.list("/sys/block"):
         parts = [name for name in system.list("/sys/block/" + disk) if is_partition(system, disk, name)]
         ends = {name: read_end(system, disk, name) for name in parts}
@@ -99,7 +99,8 @@ def find_partition(system: System, number: str) -> Optional[Partition]:
 
 
 def find_volume(system: System, number: str) -> Optional[Volume]:
-    """The logical volume with this device number, if it lies on one partition. The uuid in sysfs says whose it is."""
+    """The logical volume with this device number, if it is on one partition. Its uuid in sysfs shows that it is
+    LVM's."""
     for name in system.list("/sys/block"):
         folder = "/sys/block/" + name
         if not name.startswith("dm-") or read_line(system, folder + "/dev") != number:
@@ -113,12 +114,12 @@ def find_volume(system: System, number: str) -> Optional[Volume]:
 
 
 def is_partition(system: System, disk: str, name: str) -> bool:
-    """Is this folder in the disk's one of its partitions?"""
+    """Is this folder of the disk in sysfs a partition?"""
     return name.startswith(disk) and system.exists("/sys/block/%s/%s/partition" % (disk, name))
 
 
 def read_end(system: System, disk: str, name: str) -> int:
-    """The sector behind a partition."""
+    """The first sector behind a partition."""
     folder = "/sys/block/%s/%s/" % (disk, name)
     return read_number(system, folder + "start") + read_number(system, folder + "size")
 
@@ -132,7 +133,9 @@ def grow_partition(system: System, partition: Partition) -> None:
         return
     sfdisk = system.find_program("sfdisk")
     if sfdisk is None:
-        raise GuestError("neither growpart nor sfdisk is here", partition=partition.name, room=partition.room * SECTOR)
+        raise GuestError(
+            "neither growpart nor sfdisk is installed", partition=partition.name, room=partition.room * SECTOR
+        )
     system.run([sfdisk, "--no-reread", "--force", "-N", number, disk], SECONDS, secret=b", +\n")
     partx = system.find_program("partx")
     if partx:
@@ -140,33 +143,33 @@ def grow_partition(system: System, partition: Partition) -> None:
         return
     blockdev = system.find_program("blockdev")
     if blockdev is None:
-        raise GuestError("the partition grows at the next boot: neither partx nor blockdev is here", disk=disk)
+        raise GuestError("the partition grows at the next boot: neither partx nor blockdev is installed", disk=disk)
     system.run([blockdev, "--rereadpt", disk], SECONDS)
 
 
 def grow_volume(system: System, volume: Volume) -> str:
-    """Give a volume what its group has free, the new room too; returns what was done. Raises GuestError."""
+    """Give a volume all free space of its group, including the new room; returns what was done. Raises GuestError."""
     lvm = system.find_program("lvm")
     if lvm is None:
-        raise GuestError("lvm is not here: the volume keeps its size", volume=volume.device)
+        raise GuestError("lvm is missing: the volume keeps its size", volume=volume.device)
     system.run([lvm, "pvresize", "/dev/" + volume.partition.name], SECONDS)
     columns = ["--noheadings", "--separator", ":", "-o", "segtype,vg_free_count", volume.device]
     rows = [line.strip().split(":") for line in system.ask([lvm, "lvs", *columns], SECONDS).split("\n")]
     found = [row for row in rows if len(row) == 2 and is_digits(row[1])]
     if not found or any(kind != "linear" for kind, _ in found):
-        raise GuestError("the volume is no plain one: it keeps its size", volume=volume.device)
+        raise GuestError("the volume is not a linear one: it keeps its size", volume=volume.device)
     if int(found[0][1]) == 0:
         return ""
     system.run([lvm, "lvextend", "-l", "+100%FREE", volume.device], SECONDS)
-    return "%s takes what its group has free" % volume.device
+    return "%s takes the free space of its group" % volume.device
 
 
 def grow_file_system(system: System, root: Mount, device: str) -> str:
-    """Have the file system take its whole device; returns what was done. Raises GuestError."""
+    """Grow the file system to the size of its device; returns what was done. Raises GuestError."""
     tool, words = GROWERS[root.kind][0], GROWERS[root.kind][1:]
     program = system.find_program(tool)
     if program is None:
-        raise GuestError("%s is not here: the file system keeps its size" % tool, kind=root.kind)
+        raise GuestError("%s is missing: the file system keeps its size" % tool, kind=root.kind)
     system.run([program] + [device if word == "DEVICE" else word for word in words], SECONDS)
     return "the file system fills " + device
 

@@ -1,6 +1,6 @@
-"""Have a service that runs be started anew by whoever started it: the init system's own tool, or a supervisor.
+"""Restarts a running service through whatever started it: the init system's own tool, or a supervisor.
 
-Never by us: what a process was started with is only known from the process.
+We never start it ourselves: only the process knows its arguments and environment.
 """
 
 import re
@@ -13,16 +13,16 @@ from .processes import Process, hang_up, is_roots_own, processes
 
 SYSTEMD = "/run/systemd/system"
 UNIT = re.compile(r"(?m)^(?:0:|\d+:name=systemd):/(?:[\w.-]+\.slice/)*([\w@:.\\-]+\.service)$")  # in /proc/PID/cgroup
-SUPERVISORS = ("runsv", "s6-supervise", "supervise-daemon")  # what ends under one of these is started again
+SUPERVISORS = ("runsv", "s6-supervise", "supervise-daemon")  # they start again what ends
 SCRIPTS = ("/etc/init.d/%s", "/etc/rc.d/rc.%s")
 RESTART_SECONDS = 60.0
-WITHOUT_WAITING = {"RC_NODEPS": "yes"}  # OpenRC would wait for us, whom dropbear and sshd come after
+WITHOUT_WAITING = {"RC_NODEPS": "yes"}  # dropbear and sshd depend on us, so OpenRC would wait for us
 
 
 def restart(system: System, process: Process, ask_init: "Callable[[System, str], Sequence[str]]") -> str:
-    """Have it started anew; returns by whom, empty if no way is known, and then nothing is done. Raises GuestError.
+    """Restart it; returns what was asked to, empty if that is not known and nothing was done. Raises GuestError.
 
-    `ask_init`: the words by which the init system that runs is told to start a service anew; empty if it has no such.
+    `ask_init`: the command by which the running init system restarts a service; empty if it has none.
     """
     if system.is_dir(SYSTEMD):
         unit = UNIT.search(system.read_text("/proc/%d/cgroup" % process.pid) or "")
@@ -47,7 +47,7 @@ def restart(system: System, process: Process, ask_init: "Callable[[System, str],
 
 
 def find_supervisor(system: System, process: Process) -> str:
-    """Who starts it again when it ends; empty if nobody does."""
+    """The supervisor that starts it again when it ends; empty if there is none."""
     for other in processes(system, *SUPERVISORS):
         if other.pid == process.parent:
             return other.name
@@ -58,7 +58,7 @@ def find_supervisor(system: System, process: Process) -> str:
 
 
 def find_script(system: System, name: str) -> "Optional[str]":
-    """The init script of this name, `S50dropbear` in Buildroot, if only root could have written it."""
+    """The init script of this name (`S50dropbear` in Buildroot), if only root can write it."""
     folder = "/etc/init.d"
     numbered = [
         folder + "/" + found for found in system.list(folder) if re.match(r"S\d\d%s\Z" % re.escape(name), found)

@@ -1,4 +1,4 @@
-"""An SSH public key as people and Azure write it: wrapped, with line ends of Windows, several in one text."""
+"""An SSH public key as people and Azure write it: wrapped, with CRLF line ends, several in one text."""
 
 import binascii
 import re
@@ -21,7 +21,7 @@ SSH2 = re.compile(r"---- BEGIN SSH2 PUBLIC KEY ----(.*?)---- END SSH2 PUBLIC KEY
 
 
 class SshKey(NamedTuple):
-    """One key. Two are the same if kind and blob are."""
+    """One key. Two keys are the same if kind and blob are equal."""
 
     kind: str
     blob: str
@@ -35,8 +35,8 @@ class SshKey(NamedTuple):
 def read_keys(text: str) -> "Tuple[List[SshKey], List[str]]":
     """(the keys in a text, what is wrong with the rest of it).
 
-    Line ends and blanks inside a blob are taken out: a key is complete when the lengths inside it say so, and what then
-    follows in the line is its comment. Options before a key are not understood, and such a key is refused.
+    Line ends and blanks inside a blob are removed. A key is complete when the lengths inside it say so; the rest of the
+    line is its comment. A key with options before it is refused.
     """
     lines = [line.split() for line in re.split(r"[\r\n]+", unfold(text[:TEXT_LIMIT])) if line.strip()]
     keys, problems = [], []
@@ -61,7 +61,7 @@ def read_keys(text: str) -> "Tuple[List[SshKey], List[str]]":
 
 
 def unfold(text: str) -> str:
-    """The same text with every key in the form of RFC 4716 as a line."""
+    """The same text with every key in RFC 4716 form as one line."""
 
     def flat(found: "re.Match[str]") -> str:
         body = re.sub(r"\\\r?\n", "", found.group(1))
@@ -89,5 +89,5 @@ def is_complete(kind: str, blob: str) -> bool:
 
 
 def printable(comment: str) -> str:
-    """A comment that fits into a line."""
+    """A comment that fits on one line."""
     return "".join(char for char in comment if char.isprintable())[:COMMENT_LIMIT].strip()

@@ -1,4 +1,4 @@
-"""Whether sshd takes passwords: a few lines that go before all others, and stay only if they take effect."""
+"""Password logins of sshd: a few lines before all others, kept only if they take effect."""
 
 from ..door.marks import BEGIN
 from ..door.system import System
@@ -21,14 +21,14 @@ from .sshd_config import (
 )
 from .sshd_options import SERVERS
 
-DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # the first value that sshd meets is the one that counts
+DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # sshd uses the first value that it reads
 PID_FILES = ("/run/sshd.pid", "/var/run/sshd.pid")
 SOCKETS = ("ssh.socket", "sshd.socket")
 MATCHED = "a Match block says otherwise"
 PASSWORDS = "passwordauthentication"
 ON = "PasswordAuthentication yes\n"
-# Each with the method that it ends. With PAM the second asks for the password too; it goes by the name that old and new
-# versions know.
+# Each with the method that it ends. With PAM the second asks for the password too. It has the keyword that both old and
+# new versions accept.
 OFF = (
     ("password", "PasswordAuthentication no\n"),
     ("keyboard-interactive", "ChallengeResponseAuthentication no\n"),
@@ -36,23 +36,23 @@ OFF = (
 
 
 def set_password_login(system: System, allowed: bool, name: str = "") -> str:
-    """Let sshd take passwords, or not; returns what was done. Only call it with False when a key is in its place.
+    """Allow or refuse password logins; returns what was done. Call it with False only if a key can log in.
 
-    The lines are a file of their own where sshd includes its folder. Where that takes no effect they are at the top of
-    sshd's configuration, before every other value and every Match block. What counts is what sshd then does for `name`.
+    The lines go into a file of their own if sshd includes its folder. If that takes no effect, they go to the top of
+    sshd's configuration, before every other value and every Match block. What counts is how sshd then treats `name`.
 
-    Raises GuestError where neither takes effect, and then both are as they were; or where a Match block says otherwise
-    of `name`, and then what was written stays, for everybody else.
+    Raises GuestError if neither takes effect; both files are then restored. Also raises it if a Match block overrides
+    the lines for `name`; they then stay, because they apply to everybody else.
     """
     main = find_config(system)
     if main is None:
         return "no OpenSSH server is configured here"
     word, lines = "yes" if allowed else "no", ON if allowed else choose_lines(system)
     if not lines:
-        return "password login: as the AuthenticationMethods of the image have it"
+        return "password login: left to the image's AuthenticationMethods"
     reads_folder = includes(system, DROP_IN)
     if not reads_folder and not find_problem(system, word, name):
-        return "password login: %s, as the image has it" % word
+        return "password login: %s, already set in the image" % word
     problem = "sshd_config includes no sshd_config.d"
     if reads_folder and BEGIN not in (system.read_text(main) or ""):
         system.write(DROP_IN, lines, mode=0o644, owner=ROOT)
@@ -73,9 +73,9 @@ def set_password_login(system: System, allowed: bool, name: str = "") -> str:
 
 
 def choose_lines(system: System) -> str:
-    """The lines that end passwords; without one whose method some AuthenticationMethods cannot do without.
+    """The lines that end password logins, except those for a method that AuthenticationMethods requires.
 
-    sshd lets nobody in for whom no list of methods is left: an administrator with a second factor, for one.
+    sshd refuses a user for whom no list of methods is left, such as an administrator with a second factor.
     """
     values = [value.split() for key, value, _ in walk_all(system) if key == "authenticationmethods"]
 
@@ -91,18 +91,18 @@ def methods_of(listed: str) -> "list[str]":
 
 
 def settle(system: System, word: str, name: str) -> str:
-    """Why sshd would not go by what was written; empty if it does."""
-    return check(system, word, name) and check(system, word, name)  # a tool may have died of what passes
+    """Why sshd does not apply what was written; empty if it does."""
+    return check(system, word, name) and check(system, word, name)  # a tool may have been killed the first time
 
 
 def check(system: System, word: str, name: str) -> str:
-    """The same, by one look."""
+    """The same with a single check."""
     if system.can_run and find_sshd(system):
         try:
             ask_sshd(system, ["-t"])
         except GuestError as error:
             problem = error.details.get("output") or str(error)
-            if NO_KEYS not in problem:  # where sshd's own start makes the keys, they are not there yet
+            if NO_KEYS not in problem:  # if sshd's own start makes the keys, they do not exist yet
                 return problem
     problem = find_problem(system, word, name)
     general = first_of(walk(system)).get(PASSWORDS, "yes").lower() if problem and name else ""
@@ -110,13 +110,13 @@ def check(system: System, word: str, name: str) -> str:
 
 
 def find_problem(system: System, word: str, name: str) -> str:
-    """Why `word` is not what sshd goes by for `name`; empty if it is."""
+    """Why `word` is not the value that sshd uses for `name`; empty if it is."""
     found = settings(system, name).get(PASSWORDS, "yes").lower()
-    return "" if found == word else "another file says %s before" % found
+    return "" if found == word else "another file sets %s first" % found
 
 
 def reload_sshd(system: System) -> bool:
-    """Have the sshd that runs, if one does, read its files again; connections stay."""
+    """Have a running sshd read its files again; connections stay."""
     for path in PID_FILES:
         pid = (system.read_text(path) or "").strip()
         sshd = find_process(system, int(pid), *SERVERS) if is_digits(pid, 9) else None
@@ -126,13 +126,13 @@ def reload_sshd(system: System) -> bool:
 
 
 def has_socket(system: System) -> bool:
-    """Does systemd listen for sshd? SIGHUP would end one that it has started: it cannot take the address again.
+    """Does systemd listen for sshd? SIGHUP would end an sshd that systemd started: it cannot bind the address again.
 
-    The next connection reads the files all the same.
+    The next connection reads the files anyway.
     """
     if not system.is_dir(SYSTEMD):
         return False
     try:
         return any(system.run(["systemctl", "-q", "is-active", socket], check=False) == 0 for socket in SOCKETS)
     except GuestError:
-        return True  # it cannot be known, and the signal might end it
+        return True  # it cannot be determined, and the signal might end sshd

@@ -1,4 +1,4 @@
-"""Whether this sshd would let the administrator in at all: a hardened image often lists who may."""
+"""Does this sshd let the administrator in at all? A hardened image often lists who may log in."""
 
 from typing import Dict, List, Optional
 
@@ -9,14 +9,14 @@ from .accounts import all_groups, find_account
 from .sshd_config import OUTSIDE, settings
 
 EVERYWHERE = ("0.0.0.0/0", "*")
-LIST_LIMIT = 100000  # names that are held against patterns, all in all
+LIST_LIMIT = 100000  # comparisons of a name with a pattern, in all
 
 
 def find_obstacle(system: System, name: str, sshd: "Optional[Dict[str, str]]" = None) -> str:
-    """The setting of sshd's by which a key of `name` is of no use; empty if there is none. Raises GuestError.
+    """The setting by which sshd refuses every key of `name`; empty if there is none. Raises GuestError.
 
-    `sshd`: its settings as they count for `name`; it is asked if they are not given.
-    sshd goes by them in this order, and each list is one, however many lines it has (sshd_config(5)).
+    `sshd`: the settings that apply to `name`; by default sshd is asked. sshd checks them in this order, and adds up all
+    lines of one list (sshd_config(5)).
     """
     found = settings(system, name) if sshd is None else sshd
     if found.get("pubkeyauthentication", "yes") == "no":
@@ -25,7 +25,7 @@ def find_obstacle(system: System, name: str, sshd: "Optional[Dict[str, str]]" = 
 
 
 def find_barrier(system: System, name: str, found: "Dict[str, str]") -> str:
-    """The list of sshd's that keeps `name` out, whatever is shown; empty if none does. Raises GuestError."""
+    """The list by which sshd refuses `name` with any key or password; empty if there is none. Raises GuestError."""
     groups = groups_of(system, name)
     lists = (("DenyUsers", [name]), ("AllowUsers", [name]), ("DenyGroups", groups), ("AllowGroups", groups))
     for keyword, names in lists:
@@ -37,14 +37,14 @@ def find_barrier(system: System, name: str, found: "Dict[str, str]") -> str:
 
 
 def groups_of(system: System, name: str) -> "List[str]":
-    """The names of the groups that the account is in."""
+    """The names of the account's groups."""
     account = find_account(system, name)
     groups = all_groups(system) if account else []
     return [group.name for group in groups if name in group.members or (account and group.gid == account.gid)]
 
 
 def listed(patterns: "List[str]", names: "List[str]", host: str = "") -> bool:
-    """Does a pattern match a name, and no negated one? With `user@host` any host may be the right one, or it is `host`.
+    """Does a pattern match a name, and no negated one? `host`: the host that `user@host` must match; empty for any.
 
     Raises GuestError if that would take too long.
     """

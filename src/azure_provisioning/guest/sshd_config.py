@@ -1,4 +1,4 @@
-"""What this sshd goes by: asked of itself where it can tell, else read from its configuration."""
+"""The settings of this sshd: from sshd itself if it can be asked, else read from its configuration."""
 
 import re
 from typing import Dict, Iterator, List, Optional, Tuple
@@ -11,23 +11,23 @@ from .sshd_options import SERVERS, find_options, find_settings
 
 KERBEROS = ("kerberosauthentication", "gssapiauthentication")
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
-FILES_LIMIT = 256  # that are included, in all
-DEPTH_LIMIT = 16  # files that include one another, as sshd has it
+FILES_LIMIT = 256  # included files in all
+DEPTH_LIMIT = 16  # nested includes, as in sshd
 LINES_LIMIT = 20000  # in all files
-PLACES_LIMIT = 4096  # that a pattern stands for, at any of its slashes
+PLACES_LIMIT = 4096  # paths that match a pattern, up to any of its slashes
 LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
 LINE = re.compile(r"(?a)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z")
 NO_KEYS = "no hostkeys available"
-# A connection from outside: from an address for documents (RFC 5737), which no image has a rule for, to one of the
-# network that Azure proposes. sshd takes the address for the host's name, as UseDNS is off by default.
+# A connection from outside: from an address reserved for documentation (RFC 5737), for which no image has a rule, to
+# one of the network that Azure proposes. UseDNS is off by default, so sshd uses the address as the host's name.
 OUTSIDE = "203.0.113.9"
 CONNECTION = "user=%(user)s,host=%(from)s,addr=%(from)s,laddr=10.0.0.4,lport=%(port)s"
-ROUTING_DOMAIN = ",rdomain="  # a part of it since OpenSSH 7.7; what an older one is asked without
+ROUTING_DOMAIN = ",rdomain="  # a part of it since OpenSSH 7.7; older versions reject it
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
 
 
 def find_config(system: System) -> "Optional[str]":
-    """The path of sshd's configuration; None if there is no OpenSSH server to speak of. Raises GuestError."""
+    """The path of sshd's configuration; None if no OpenSSH server is configured. Raises GuestError."""
     options = find_options(system) or []
     if options[:1] == ["-f"]:
         return options[1]
@@ -35,9 +35,9 @@ def find_config(system: System) -> "Optional[str]":
 
 
 def find_sshd(system: System) -> "Optional[str]":
-    """The program that is OpenSSH's server here; None if there is none.
+    """The path of OpenSSH's server; None if there is none.
 
-    Of several the one that the configuration takes, as Alpine's init script chooses (aports, main/openssh/sshd.initd).
+    If there are several, the configuration decides, as in Alpine's init script (aports, main/openssh/sshd.initd).
     Raises GuestError if the configuration cannot be read.
     """
     plain, pam, krb5 = map(system.find_program, SERVERS)
@@ -50,16 +50,16 @@ def find_sshd(system: System) -> "Optional[str]":
 
 
 def settings(system: System, user: str = "") -> "Dict[str, str]":
-    """Every setting by its lower-case keyword, as it counts for `user`; only what is set, if sshd cannot be asked.
+    """Every setting that applies to `user`, by lower-case keyword; only those that are set, if sshd cannot be asked.
 
-    `-G` (9.3 and later) needs no host keys, but leaves out what a Match block says of the user. Raises GuestError if
-    the files cannot be read.
+    `-G` (9.3 and later) needs no host keys, but ignores what a Match block sets for the user. Raises GuestError if the
+    files cannot be read.
     """
     if user:
         try:
             return ask_settings(system, user)
         except GuestError:
-            pass  # what its files say has to do: whoever must not err asks for `ask_settings`
+            pass  # the files have to do: use `ask_settings` if a wrong answer would matter
     for options in (["-G"],) if user else (["-G"], ["-T"]):
         try:
             return parse_settings(ask_sshd(system, options))
@@ -69,9 +69,9 @@ def settings(system: System, user: str = "") -> "Dict[str, str]":
 
 
 def ask_settings(system: System, user: str) -> "Dict[str, str]":
-    """The settings as sshd itself says they count for `user`, who comes from outside. Raises GuestError if it cannot.
+    """The settings that sshd itself reports for `user`, connecting from outside. Raises GuestError if it cannot.
 
-    The connection is given whole: `sshd -T` fails where a Match line asks for a part that is missing.
+    The connection has every part: `sshd -T` fails if a Match line uses one that is missing.
     """
     whole = CONNECTION % {"user": user, "from": OUTSIDE, "port": find_port(system)}
     try:
@@ -88,7 +88,7 @@ def parse_settings(printed: str) -> "Dict[str, str]":
 
 
 def find_port(system: System) -> str:
-    """The port that a connection comes to: 22 if sshd listens there, else the first of its own."""
+    """The port of the connection: 22 if sshd listens there, else its first one."""
     try:
         ports = [value for key, value in walk(system) if key == "port"]
     except GuestError:
@@ -98,9 +98,9 @@ def find_port(system: System) -> str:
 
 
 def ask_sshd(system: System, options: "List[str]") -> str:
-    """What `sshd` prints for `options`. Raises GuestError with its complaint, or because there is none to be asked.
+    """What `sshd` prints for `options`. Raises GuestError with its error, or if there is no sshd to ask.
 
-    The folder that sshd insists on is on a tmpfs, and made by whatever starts sshd: we are earlier.
+    sshd insists on a folder in a tmpfs, which its unit or script makes. We run earlier, so we make it.
     """
     sshd = find_sshd(system) if system.can_run else None
     if sshd is None:
@@ -117,7 +117,7 @@ def ask_sshd(system: System, options: "List[str]") -> str:
 
 
 def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
-    """The first value of each keyword is the one that counts; the lists of who may log in are added up."""
+    """The first value of each keyword, which is the one that counts; the lists of who may log in are added up."""
     found: "Dict[str, str]" = {}
     lists: "Dict[str, List[str]]" = {key: [] for key in LISTS}
     for key, value in ((key.lower(), value.strip()) for key, value in pairs):
@@ -128,15 +128,15 @@ def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
 
 
 def walk(system: System) -> "Iterator[Tuple[str, str]]":
-    """(keyword, value) of every line that counts for everybody, in sshd's order, through all Includes.
+    """(keyword, value) of every line that applies to everybody, in sshd's order, through all Includes.
 
-    `Match` blocks but `Match all` are left out.
+    `Match` blocks are left out, except `Match all`.
     """
     return ((key, value) for key, value, general in walk_all(system) if general)
 
 
 def walk_all(system: System) -> "Iterator[Tuple[str, str, bool]]":
-    """(keyword, value, whether it counts for everybody) of every line, those of Match blocks too."""
+    """(keyword, value, whether it applies to everybody) of every line, including those of Match blocks."""
     for line in find_settings(system):
         match = LINE.match(line.strip(BLANKS))
         if match:
@@ -149,12 +149,12 @@ def walk_all(system: System) -> "Iterator[Tuple[str, str, bool]]":
 def walk_file(
     system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT, general: bool = True
 ) -> "Iterator[Tuple[str, str, bool]]":
-    """The same for one file, and at most as many files and lines in all as `left` says."""
+    """The same for one file; `left` limits the files and lines in all."""
     lines = (system.read_text(path) or "").split("\n")
     left[:] = left[0] - 1, left[1] - len(lines)
     if min(left) < 0 or depth < 0:
         raise GuestError("sshd's configuration includes too many files", path=path)
-    above = general  # a file that a Match block includes counts for that block, whatever it says itself
+    above = general  # a file included in a Match block belongs to that block, whatever it says itself
     for line in lines:
         match = LINE.match(line.strip(BLANKS))
         if not match:
@@ -171,7 +171,7 @@ def walk_file(
 
 
 def arguments(value: str) -> "List[str]":
-    """The words of a value: quoted ones whole, up to a comment."""
+    """The words of a value, with quoted words whole, up to a comment."""
     found: "List[str]" = []
     for quoted, word in re.findall(r'(?a)"([^"]*)"|(\S+)', value):
         if word.startswith("#") or len(found) == FILES_LIMIT:
@@ -181,18 +181,18 @@ def arguments(value: str) -> "List[str]":
 
 
 def absolute(pattern: str) -> str:
-    """Relative names of an Include are in /etc/ssh. One that is longer than any path stands for none."""
+    """The path that an Include names: relative names are in /etc/ssh. One that is too long for a path becomes `/`."""
     if len(pattern) > LIMIT:
         return "/"
     return pattern if pattern.startswith("/") else "/etc/ssh/" + pattern
 
 
 def matching(system: System, pattern: str) -> "List[str]":
-    """The paths that a shell pattern stands for, sorted as sshd takes them. Raises GuestError if they are too many."""
+    """The paths that match a shell pattern, sorted as in sshd. Raises GuestError if there are too many."""
     places = [""]
     for part in pattern.split("/")[1:]:
         if len(places) > PLACES_LIMIT:
-            raise GuestError("a pattern stands for too many files", pattern=pattern)
+            raise GuestError("a pattern matches too many files", pattern=pattern)
         if any(char in part for char in "*?["):
             places = [place + "/" + name for place in places for name in visible(system, place, part)]
         else:
@@ -201,10 +201,10 @@ def matching(system: System, pattern: str) -> "List[str]":
 
 
 def visible(system: System, folder: str, pattern: str) -> "List[str]":
-    """The names in a folder that match; hidden ones only if the pattern begins with a dot too."""
+    """The matching names in a folder; hidden ones only if the pattern begins with a dot too."""
     found = []
     for name in system.list(folder):
-        system.spend(folder)  # a pattern takes longer than a name
+        system.spend(folder)  # matching a pattern takes longer than reading a name
         if matches(name, pattern) and (name[0] != "." or pattern.startswith(".")):
             found.append(name)
     return found

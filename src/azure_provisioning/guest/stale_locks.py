@@ -1,7 +1,7 @@
-"""What an interrupted account tool left in /etc: locks, and half-written files that busybox would wait for for ever.
+"""What an interrupted account tool left in /etc: locks, and half-written files that make busybox wait for ever.
 
-A name alone proves nothing: people keep backups such as `/etc/passwd.20240101`. What is removed is by its owner, its
-kind and its content what a tool would have left; anything else stays, and holds up nobody.
+A name alone proves nothing: people keep backups such as `/etc/passwd.20240101`. A file is removed only if its owner,
+its type and its content are what a tool would have left. Anything else stays, and blocks nobody.
 """
 
 import re
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 FILES = (PASSWD, GROUP, SHADOW, GSHADOW, SUBUID, SUBGID)
 LOCKS = tuple(path + ".lock" for path in FILES)
-# Half-written files by what they were to become: `+` is the shadow suite's and busybox's, the others are PAM's.
+# Half-written files, and what they were to become: the shadow suite and busybox write `+`, PAM the others.
 DRAFTS = dict([(path + "+", path) for path in FILES] + [("/etc/npasswd", PASSWD), ("/etc/nshadow", SHADOW)])
-CLAIM = re.compile(r"(?:passwd|group|shadow|gshadow|subuid|subgid)\.([0-9]+)\Z")  # by which the shadow suite locks
-NUMBER_BYTES = 16  # of a lock: a process's number, and perhaps a zero byte or newline
+CLAIM = re.compile(r"(?:passwd|group|shadow|gshadow|subuid|subgid)\.([0-9]+)\Z")  # the shadow suite's own lock files
+NUMBER_BYTES = 16  # of a lock: a pid, and perhaps a zero byte or newline
 WAIT_SECONDS = 30.0
-WRITE_SECONDS = 2.0  # a half-written file that nobody has open is given its place by then
-EMPTY_SECONDS = 60.0  # a lock that never got its owner's number
+WRITE_SECONDS = 2.0  # after this time a half-written file that no process has open is stale
+EMPTY_SECONDS = 60.0  # after this time a lock without a pid is stale
 
 
 def clear_leftovers(system: System) -> None:
-    """Remove the stale ones, and wait for those that may be in use. Raises GuestError if they stay."""
+    """Remove stale files, and wait for those that may be in use. Raises GuestError if they stay."""
     ends = system.monotonic() + WAIT_SECONDS
-    wake_holders(system, LOCK)  # which the tools wait for on their own
+    wake_holders(system, LOCK)  # the tools wait for this lock themselves
     for path in LOCKS + tuple(DRAFTS):
         while is_there(system, path):
             if system.monotonic() >= ends:
@@ -46,7 +46,7 @@ def clear_leftovers(system: System) -> None:
 
 
 def is_there(system: System, path: str) -> bool:
-    """Is a tool at work on the file at `path`? A stale one is removed, and a tool that is stopped goes on."""
+    """Is a tool working with the file at `path`? A stale file is removed, and a suspended tool is resumed."""
     found = system.stat(path, follow=False)
     if found is None:
         return False
@@ -70,15 +70,15 @@ def is_there(system: System, path: str) -> bool:
 
 
 def is_from_before(system: System, found: "os.stat_result") -> bool:
-    """Was it written before this boot, or when the clock was another?"""
+    """Was it written before this boot, or before the clock was set back?"""
     now, uptime = system.time(), read_uptime(system)
     return found.st_mtime > now + EMPTY_SECONDS or (uptime is not None and found.st_mtime < now - uptime)
 
 
 def owner_of(system: System, path: str) -> "Optional[str]":
-    """The number of the process that made a lock: empty if it got no further; None if this is no lock.
+    """The pid of the process that made a lock: empty if it was not written yet; None if this is not a lock.
 
-    The shadow suite writes it with a zero byte into a file of its own, root's alone, then links that to the lock.
+    The shadow suite writes the pid and a zero byte to a file that only root can use, then links that file to the lock.
     """
     found = system.stat(path, follow=False)
     if found is None or not is_plain(system, found) or found.st_nlink > 2 or found.st_size > NUMBER_BYTES:
@@ -91,13 +91,13 @@ def owner_of(system: System, path: str) -> "Optional[str]":
 
 
 def is_plain(system: System, found: "os.stat_result") -> bool:
-    """Is it a regular file of whoever owns /etc?"""
+    """Is it a regular file that belongs to the owner of /etc?"""
     folder = system.stat("/etc")
     return stat.S_ISREG(found.st_mode) and folder is not None and found.st_uid == folder.st_uid
 
 
 def is_draft(system: System, path: str, found: "os.stat_result") -> bool:
-    """Has it at most one line that the real file lacks? A tool changes one at a time; a backup may have more."""
+    """Does it have at most one line that the real file lacks? A tool changes one at a time; a backup may have more."""
     if not is_plain(system, found) or found.st_nlink > 1:
         return False
     try:
@@ -109,7 +109,7 @@ def is_draft(system: System, path: str, found: "os.stat_result") -> bool:
 
 
 def is_in_use(system: System, path: str, found: "os.stat_result") -> bool:
-    """Is it new, or does a process have it open, which is woken? Without /proc, nobody knows."""
+    """Is it new, or open in a process? Such a process is resumed. Without /proc, it counts as in use."""
     pids = [name for name in system.list("/proc") if is_digits(name)]
     users = [pid for pid in pids if acts_as_root(system, int(pid)) and has_open(system, pid, path)]
     for pid in users:

@@ -10,18 +10,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Tuple
 
-SECONDS = 30.0  # it may look the host's name up
+SECONDS = 30.0  # sudo may look up the host's name
 RULE = re.compile(r"[ \t]+\(([^()]*)\) (.*)\Z")
 TAG = re.compile(r"(?:[A-Z_]+: *)+")
 ROOTS = ("ALL", "root", "#0")
-ASKS = "a rule of sudo's that comes later asks for a password"
+ASKS = "a later sudo rule asks for a password"
 TERMINAL = "must have a tty"
 
 
 def ask_sudo(system: System, program: str, name: str) -> "Tuple[Optional[bool], str]":
     """(may `name` run everything as root without a password, why not); None if sudo does not say.
 
-    The last rule counts that is about all commands. A rule that takes a password says so in the reason.
+    The last rule about all commands counts. If it asks for a password, the reason says so.
     """
     try:
         _, printed = system.execute([program, "-n", "-l", "-U", name], SECONDS)
@@ -34,7 +34,7 @@ def ask_sudo(system: System, program: str, name: str) -> "Tuple[Optional[bool], 
     allowed, free = judge(rules)
     if allowed and (free or re.search(r"(?m)^\s.*!authenticate", head)):
         return True, ""
-    return False, ASKS if allowed else "no rule of sudo's is for all commands as root"
+    return False, ASKS if allowed else "no sudo rule allows all commands as root"
 
 
 def judge(rules: str) -> "Tuple[bool, bool]":
@@ -44,7 +44,7 @@ def judge(rules: str) -> "Tuple[bool, bool]":
         rule = RULE.match(line)
         if rule is None or not is_for_root(rule.group(1)):
             continue
-        nopass = False  # a tag counts for what follows in its rule too
+        nopass = False  # a tag also applies to the commands after it in its rule
         for command in rule.group(2).split(", "):
             tags = TAG.match(command)
             if tags:
@@ -57,6 +57,6 @@ def judge(rules: str) -> "Tuple[bool, bool]":
 
 
 def is_for_root(users: str) -> bool:
-    """Is root among the users that a rule is for? `(ALL : ALL)` names groups behind the colon."""
+    """Does the rule apply to root? `(ALL : ALL)` names groups after the colon."""
     words = [word.strip() for word in users.partition(":")[0].split(",")]
     return not {"!root", "!#0"} & set(words) and bool(set(ROOTS) & set(words))

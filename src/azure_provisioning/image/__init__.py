@@ -1,1 +1,1 @@
-"""For the person who makes the image: install it, look at it, try its first boot."""
+"""For people who build images: install into one, check it, rehearse its first boot."""

@@ -1,6 +1,7 @@
-"""What a bug report needs, in one text: log, state, options, hook, versions and findings; and no secret.
+"""The data for a bug report in one text: log, state, options, hook, versions and findings, but no secret.
 
-What a gate or customData printed is left out: it may be anything. So is the content of gates, customData and userData.
+Output of gates and customData is left out, because it may contain anything. So is the content of gates, customData and
+userData.
 """
 
 import os
@@ -21,15 +22,15 @@ from ..story.provision import LOG
 from ..story.steps import STEPS
 from .check import check
 
-FILE_LIMIT = 512 << 10  # bytes of one file, of which the last are kept
+FILE_LIMIT = 512 << 10  # bytes of one file; of a longer one the end is kept
 LEFT_OUT = "(what it printed is left out)"
 STAMP = re.compile(r"[0-9-]{10}T[0-9:]{8}Z ")
 HEAD = re.compile(r"([^\s:]+): ")
 GATE_FAILED = re.compile(r"(.*ready gate failed \([^)]*\)).*")
 HASH = re.compile(r"\$[0-9a-z]{1,8}\$\S+")
-# The words before a colon with which the program's own lines begin, beside the names of the steps.
+# The words before a colon at the start of the program's own lines, besides the names of the steps.
 OWN = ("warning", "FAILED", "DVD", "ContainerId", "InstanceId", "Response", "entropy", "kvp", "publish_name")
-PRINTS = ("customData", "userData")  # and what these printed follows
+PRINTS = ("customData", "userData")  # their output follows the name
 
 
 def collect(system: System) -> List[str]:
@@ -57,7 +58,7 @@ def section(title: str, lines: List[str]) -> List[str]:
 
 
 def read(system: System, path: str) -> Iterator[str]:
-    """The lines of a file of the guest; of a long one the last. One that says why, where it cannot be read."""
+    """The lines of a file of the guest; of a long one the last. A line that says why, if it cannot be read."""
     try:
         data = system.read(path, limit=64 * FILE_LIMIT)
     except GuestError as error:
@@ -73,7 +74,7 @@ def read(system: System, path: str) -> Iterator[str]:
 
 
 def listed(system: System, folder: str) -> List[str]:
-    """The paths of what lies in a folder; none where it cannot be listed."""
+    """The paths of the entries of a folder; empty if it cannot be listed."""
     try:
         return ["%s/%s" % (folder, name) for name in system.list(folder)[: gates.LIMIT]]
     except GuestError:
@@ -81,7 +82,7 @@ def listed(system: System, folder: str) -> List[str]:
 
 
 def hook_files(system: System) -> List[str]:
-    """The files of the boot hook. Those that are read by the init system, and not our program."""
+    """The files of the boot hook that the init system reads, without our program."""
     name, _ = table.find_hook(system)
     try:
         return table.load(name).files(system) if name else []
@@ -90,7 +91,7 @@ def hook_files(system: System) -> List[str]:
 
 
 def describe(system: System, path: str) -> str:
-    """A file by its mode, owner and size."""
+    """A file's mode, owner and size."""
     try:
         found = system.stat(path, follow=False)
     except GuestError as error:
@@ -107,12 +108,12 @@ def describe(system: System, path: str) -> str:
 
 
 def gate_names(system: System) -> List[str]:
-    """The names of the gates that there are."""
+    """The names of the existing gates."""
     return [path.rpartition("/")[2] for path in listed(system, gates.FOLDER)]
 
 
 def clean(line: str, gates_there: List[str]) -> str:
-    """A line of the log without what programs of others printed. What is not known to be ours is taken for theirs."""
+    """A line of the log without the output of other programs. A line that is not known to be ours counts as theirs."""
     match = STAMP.match(line)
     stamp, text = (match.group(), line[match.end() :]) if match else ("", line)
     failed = GATE_FAILED.match(text)

@@ -1,7 +1,7 @@
-"""Commands for a person to copy into a shell: made of words, so that no name from an image becomes anything else.
+"""Commands for people to copy into a shell: made of words, so that a name from an image stays one word.
 
-A `Command` is the text, and only this module makes one: what is put together from texts is a mere `str`, which mypy
-refuses wherever a command is wanted. The text is printable ASCII in one line, whatever the words are.
+Only this module makes a `Command`. A text put together elsewhere is a plain `str`, which mypy refuses where a command
+is expected. The text is one line of printable ASCII, whatever the words are.
 """
 
 import os
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from typing import Tuple
 
 PROGRAM = "azure-provisioning"
-PLAIN = re.compile(r"[\w@%+:,./-][\w@%+=:,./-]*\Z", re.ASCII)  # zsh takes a word that begins with = for a program
+PLAIN = re.compile(r"[\w@%+:,./-][\w@%+=:,./-]*\Z", re.ASCII)  # in zsh a word that begins with = names a program
 VISIBLE = re.compile(r"[ -~]*\Z")
-# A newline, of which a shell takes those at the end of a $(...) away: the third character of an IFS as it usually is.
+# A newline: the third character of the default IFS. A shell removes newlines at the end of $(...).
 NEWLINE = '"${IFS#??}"'
 
 
 class Command(str):
-    """A command line; empty if there is none, or no shell can hold its words."""
+    """A command line; empty if there is none, or if a shell cannot represent its words."""
 
-    simple: "Tuple[str, ...]" = ()  # the words of one that has no operator
+    simple: "Tuple[str, ...]" = ()  # the words of a command without operators
 
     def __new__(cls, *words: str) -> "Command":
-        """The words, which are the program and its options: ours, not those of an image."""
+        """The command of these words: the program and its options, which are ours, not an image's."""
         command = cls._of_text("" if any("\0" in word for word in words) else " ".join(map(quote, words)))
         command.simple = words if command else ()
         return command
@@ -37,50 +37,50 @@ class Command(str):
         return super().__new__(cls, text)
 
     def on(self, *names: str) -> "Command":
-        """With names at the end, which may be anything an image has made up: none of them is taken for an option."""
+        """The command with names at the end. An image may have any names, and none of them becomes an option."""
         guard = ("--",) if any(name.startswith("-") for name in names) else ()
         return Command(*self.simple, *guard, *names) if self else self
 
     def inside(self, place: str) -> "Command":
-        """As a chroot at `place` runs it."""
+        """The command in a chroot at `place`."""
         if not self:
             return self
         return Command("chroot", place, *(self.simple or ("sh", "-c", str(self))))
 
     def then(self, other: "Command") -> "Command":
-        """And, if that did not fail, another; none if either is none."""
+        """This command, then `other` if it succeeds; empty if either is empty."""
         return self._joined(" && ", other)
 
     def piped(self, other: "Command") -> "Command":
-        """With what it prints read by another."""
+        """The command with its output piped into another."""
         return self._joined(" | ", other)
 
     def _joined(self, operator: str, other: "Command") -> "Command":
         return self._of_text(str(self) + operator + str(other)) if self and other else Command()
 
     def into(self, path: str) -> "Command":
-        """With what it prints in a file, whose content goes."""
+        """The command with its output in a file, whose old content is lost."""
         return self._redirected(" >", path)
 
     def onto(self, path: str) -> "Command":
-        """With what it prints at the end of a file."""
+        """The command with its output appended to a file."""
         return self._redirected(" >>", path)
 
     def _redirected(self, operator: str, path: str) -> "Command":
         return self._of_text(str(self) + operator + quote(path)) if self and "\0" not in path else Command()
 
     def noting(self, note: str) -> "Command":
-        """With a word of ours to the person, which a shell takes for a comment."""
+        """The command with a note for the reader, as a shell comment."""
         return self._of_text("%s  # %s" % (self, note)) if self else self
 
 
 def own(*words: str) -> Command:
-    """This program, as the person who reads it has called it."""
+    """This program, called as the reader has called it."""
     return Command(called(), *words)
 
 
 def called() -> str:
-    """How this program was called: by a path, or by its name where that is enough; by its name in a checkout."""
+    """The name or path by which this program was called: the name if that is enough, or in a checkout."""
     if not getattr(__loader__, "archive", None):  # type: ignore[name-defined] # set by zipimport
         return PROGRAM
     folder, name = os.path.split(sys.argv[0])
@@ -90,7 +90,7 @@ def called() -> str:
 
 
 def quote(word: str) -> str:
-    """A word for a shell. (`shlex` is not in every small Python, and lets control characters through.)"""
+    """A word quoted for a shell. (Minimal Pythons lack `shlex`, which also leaves control characters as they are.)"""
     if PLAIN.match(word):
         return word
     if VISIBLE.match(word):
@@ -101,6 +101,6 @@ def quote(word: str) -> str:
 
 
 def escape(byte: int) -> str:
-    """A byte as `printf %b` of every shell takes it."""
+    """A byte in the form that `printf %b` of every shell understands."""
     char = chr(byte)
     return char if PLAIN.match(char) else "\\0%03o" % byte

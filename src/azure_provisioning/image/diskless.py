@@ -1,4 +1,4 @@
-"""A system that runs from memory, as Alpine's diskless one: what it is to remember goes into an archive, by `lbu`."""
+"""A system that runs from memory, such as diskless Alpine: `lbu` stores what it should keep in an archive."""
 
 from ..door.system import System
 from ..init import manifest
@@ -9,7 +9,7 @@ PROGRAM = "/usr/local/sbin/azure-provisioning"
 
 
 def keep(system: System) -> Command:
-    """The command that has the archive hold what is ours outside /etc, and writes it; empty on any other system."""
+    """The command that adds our files outside /etc to the archive, and writes it; empty on any other system."""
     if not (system.volatile("/") and system.find_program("lbu")):
         return Command()
     program = (manifest.values(system, "program") or [PROGRAM])[0]
@@ -17,6 +17,6 @@ def keep(system: System) -> Command:
 
 
 def first(system: System) -> str:
-    """What a person does before such a machine is powered off, to be followed by that; empty on any other system."""
+    """The step before such a machine is powered off, with a comma at the end; empty on any other system."""
     command = keep(system)
     return "this system runs from memory: `%s`, then " % command if command else ""

@@ -1,4 +1,4 @@
-"""The package that a program of the running guest came in, taken out by the guest's own package manager."""
+"""The package of a program in the running guest, removed by the guest's own package manager."""
 
 import re
 from typing import NamedTuple, Optional, Tuple
@@ -7,23 +7,23 @@ from ..door.programs import last_line
 from ..door.system import System
 from ..errors import GuestError
 
-SECONDS = 900.0  # for a package manager
+SECONDS = 900.0  # time limit for a package manager
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
 class Manager(NamedTuple):
-    """How one kind of package manager tells whose a file is, and takes a package out."""
+    """How a kind of package manager finds the package of a file, and removes a package."""
 
-    ask: Tuple[str, ...]  # to be followed by the path
+    ask: Tuple[str, ...]  # the path is appended
     answer: str  # a regular expression; its group is the package's name
-    purges: Tuple[Tuple[str, ...], ...]  # to be followed by the name: the first that is there and does it
+    purges: Tuple[Tuple[str, ...], ...]  # the name is appended: the first that is installed and succeeds counts
 
 
 class Package(NamedTuple):
-    """A package that is installed."""
+    """An installed package."""
 
     name: str
-    purges: Tuple[Tuple[str, ...], ...]  # the whole commands, the best first
+    purges: Tuple[Tuple[str, ...], ...]  # complete commands, the best first
 
 
 MANAGERS = (
@@ -51,7 +51,7 @@ MANAGERS = (
 
 
 def find_package(system: System, program: str) -> Optional[Package]:
-    """The package that the guest's program at this path is of; None if it came otherwise, or nothing may be run."""
+    """The package of the guest's program at this path; None if it has none, or if no program may be run."""
     for manager in MANAGERS if system.can_run else ():
         asked = system.find_program(manager.ask[0])
         if asked is None:
@@ -70,9 +70,9 @@ def find_package(system: System, program: str) -> Optional[Package]:
 
 
 def purge(system: System, package: Package) -> None:
-    """Take the package out, with its configuration where the package manager can. Raises GuestError.
+    """Remove the package, with its configuration if the package manager can. Raises GuestError.
 
-    What looks at the whole system first refuses where something else is amiss; what only takes out a package does not.
+    Some tools check the whole system first, and refuse if something else is broken; simpler ones then still work.
     """
     failures = []
     for command in package.purges:

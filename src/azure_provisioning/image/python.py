@@ -1,4 +1,4 @@
-"""Which Python of an image can run us? Told by names, because nothing in an image is executed."""
+"""Which Python of an image can run us? Judged by names, because nothing in an image is executed."""
 
 import re
 import sys
@@ -19,12 +19,12 @@ USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/lib
 NAMED = re.compile(r"(?:platform-)?python|pypy")
 PROGRAM_LIMIT = 32 << 20  # bytes of a program that are searched
 FOLDERS = ("/usr/bin", "/usr/local/bin")
-WITHOUT = "a boot goes on in the shell, which sets no password, keeps no customData and grows no disk"
-CLIENTS = ("curl", "wget", "nc")  # by which the shell asks Azure
+WITHOUT = "a boot continues in the shell, which sets no password, stores no customData and grows no disk"
+CLIENTS = ("curl", "wget", "nc")  # with which the shell implementation sends requests
 
 
 def find_interpreter(system: System, wanted: "Optional[str]") -> str:
-    """What the boot hook calls: a Python, or the shell of an image that has none. Raises ProvisionError."""
+    """The interpreter for the boot hook: a Python, or the shell if the image has none. Raises ProvisionError."""
     try:
         return find_python(system, wanted)
     except ProvisionError:
@@ -34,18 +34,20 @@ def find_interpreter(system: System, wanted: "Optional[str]") -> str:
 
 
 def unheard_options(options: "Options") -> "List[str]":
-    """The options, among those that somebody wrote down, that ask for what the shell does not do."""
+    """The options in the file that need Python, which the shell implementation does not support."""
     return [row[0] for row in TABLE if row[3] and row[0] in options.given and options.wants(row[0])]
 
 
 def find_python(system: System, wanted: "Optional[str]") -> str:
-    """The absolute path, in the guest, of an interpreter that is new enough: `wanted`, or the first that is found.
+    """The absolute path in the guest of an interpreter that is new enough: `wanted`, or the first that is found.
 
     Raises ProvisionError if there is none.
     """
     if wanted is not None:
         if not wanted.startswith("/") or not system.is_program(wanted):
-            raise ProvisionError("this is no program of the image", advice="--python takes its path there", path=wanted)
+            raise ProvisionError(
+                "this is not a program of the image", advice="--python takes its path in the image", path=wanted
+            )
         if is_too_old(system, wanted):
             raise ProvisionError("this Python is too old: 3.6 or newer is needed", path=wanted)
         return wanted
@@ -72,7 +74,7 @@ def versioned(system: System) -> "List[str]":
 
 
 def is_python(system: System, path: str) -> bool:
-    """Do the names of a program, or what is in it, say that it is a Python?"""
+    """Is a program a Python, by its names or its content?"""
     if any(NAMED.match(step.rpartition("/")[2]) for step in system.chain(path)):
         return True
     content = system.read(path, limit=PROGRAM_LIMIT, head=True) or b""
@@ -81,7 +83,7 @@ def is_python(system: System, path: str) -> bool:
 
 
 def is_too_old(system: System, path: str) -> bool:
-    """Does the path, or a link that it leads through, name a version before 3.6? A name without one may be any."""
+    """Does the path, or a symlink on the way, name a version before 3.6? A name without a version may be any."""
     for step in system.chain(path):
         match = re.search(r"/python([0-9])\.?([0-9]{1,3})\Z", step)
         if match:

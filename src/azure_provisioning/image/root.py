@@ -1,4 +1,4 @@
-"""The image root that a person names with `--root`: is it one? What is none is a usage error; nothing was touched."""
+"""The image root given by `--root`. Anything else is a usage error, before anything is changed."""
 
 import errno
 import os
@@ -10,23 +10,24 @@ from .command import Command
 
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 MOUNT_POINT = "/mnt"  # in examples
-NOT_THE_IMAGES = ("/dev", "/proc", "/run", "/sys")  # while it is mounted, they are often the machine's that mounts it
+NOT_THE_IMAGES = ("/dev", "/proc", "/run", "/sys")  # in a mounted image they often belong to the host
 
 
 def open_root(path: str) -> System:
-    """The system at `path`, a path on the host. Raises UsageError if there is none, ProvisionError if nobody may look.
+    """The system at `path`, a path on the host. Raises UsageError if there is none, ProvisionError if it is not
+    readable.
 
-    The running machine is taken as it is: whoever names no root means it, and each verb looks for what it needs.
+    The running machine is not checked: it is the default, and each verb checks what it needs.
     """
     try:
         found = os.stat(path)
     except OSError as error:
         if error.errno not in NOWHERE:
             raise unreadable(path, error.strerror or str(error)) from error
-        dangling = "a symlink that leads to nothing" if os.path.islink(path) else "there is no such folder"
+        dangling = "a dangling symlink" if os.path.islink(path) else "there is no such folder"
         raise UsageError("--root %s: %s" % (path, dangling), advice="name the folder that the image is mounted at")
     if not stat.S_ISDIR(found.st_mode):
-        raise UsageError("--root %s: this is a file, and no folder" % path, advice=explain_mount(path, found))
+        raise UsageError("--root %s: this is a file, not a folder" % path, advice=explain_mount(path, found))
     system = System(path)
     if system.root != "/":
         check_root(system)
@@ -35,7 +36,7 @@ def open_root(path: str) -> System:
 
 
 def check_root(system: System) -> None:
-    """Raises UsageError unless there is a Linux system in the root, ProvisionError if nobody may look into it."""
+    """Raises UsageError if the root has no Linux system, ProvisionError if it is not readable."""
     try:
         found = system.is_dir("/etc") and (system.is_dir("/usr") or system.is_dir("/bin"))
     except GuestError as error:
@@ -48,17 +49,17 @@ def check_root(system: System) -> None:
 
 
 def unreadable(path: str, problem: str) -> ProvisionError:
-    """The failure of a look into the root."""
+    """The error for a root that cannot be read."""
     return ProvisionError(
-        "%s cannot be looked into" % path, advice="call this as root, or as the owner of the image", error=problem
+        "%s cannot be read" % path, advice="call this as root, or as the owner of the image", error=problem
     )
 
 
 def explain_mount(path: str, found: os.stat_result) -> str:
-    """How to get from a disk image, or a device, to a folder."""
+    """How to get from a disk image or a device to a folder."""
     if stat.S_ISBLK(found.st_mode):
         return "mount the file system first (%s), then name %s" % (Command("mount").on(path, MOUNT_POINT), MOUNT_POINT)
-    return "mount a disk image first (%s tells the loop device; mount its root partition at %s), then name %s" % (
+    return "mount a disk image first (%s prints the loop device; mount its root partition at %s), then name %s" % (
         Command("losetup", "--find", "--show", "--partscan").on(path),
         MOUNT_POINT,
         MOUNT_POINT,

@@ -1,8 +1,7 @@
-"""Is a built file whole? It is told by two that do not know one another: what it says of its content, and its form.
+"""Is a built file undamaged? Two independent checks: the digest of its content, and the exact form of its archive.
 
-The build writes the archive in one form only, which a damaged byte anywhere in it does not keep; and it writes into the
-package a digest of the scripts and of all members. `zipfile` would look at the members alone, and not every small
-Python has it.
+The build writes the archive in only one form, from which any damaged byte deviates. It also writes a digest of the
+scripts and of all members into the package. `zipfile` would only check the members, and minimal Pythons lack it.
 """
 
 import binascii
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 PACKAGE = b"azure_provisioning/__init__.py"
 DIGEST = re.compile(rb'(\nDIGEST = ")([0-9a-f]{16})"')
-# The records of a zip (APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16), each with the values that build_zipapp.py gives to all.
+# The records of a zip (APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16), each with the fixed values that build_zipapp.py uses.
 MEMBER = struct.Struct("<4s5H3L2H")
 ENTRY = struct.Struct("<4s4B4H3L5H2L")
 END = struct.Struct("<4s4H2LH")
@@ -25,21 +24,21 @@ VERSION, UNIX = 20, 3
 
 
 def find_damage(program: bytes) -> str:
-    """What is wrong with the bytes of a built file; empty if nothing is."""
+    """What is wrong with the content of a built file; empty if nothing is."""
     try:
         head, members = take_apart(program)
     except (struct.error, ValueError):
-        return "it is not whole: its archive cannot be read"
+        return "it is damaged: its archive cannot be read"
     if put_together(head, members) != program:
-        return "it is not whole: its archive is damaged"
+        return "it is damaged: its archive is not as built"
     told = digest_of(program)
     if not told or compute_digest(head, members) != told:
-        return "it is not whole: its content is not what was built"
+        return "it is damaged: its content is not as built"
     return ""
 
 
 def digest_of(program: bytes) -> str:
-    """What the file says of its content, by which one build is told from another; empty if it says nothing."""
+    """The digest in the file, which identifies the build; empty if it has none."""
     found = DIGEST.search(program)
     return found.group(2).decode("ascii") if found else ""
 
@@ -56,7 +55,7 @@ def take_apart(program: bytes) -> "Tuple[bytes, List[Tuple[bytes, bytes]]]":
         if not members:
             head = program[:place]
         left -= length
-        if left < 0:  # members that lie over one another: made to take for ever
+        if left < 0:  # overlapping members, which could take for ever
             raise ValueError("more than there is")
         begins = place + MEMBER.size + len(name)
         members.append((name, program[begins : begins + length]))
@@ -67,7 +66,7 @@ def take_apart(program: bytes) -> "Tuple[bytes, List[Tuple[bytes, bytes]]]":
 
 
 def put_together(head: bytes, members: "List[Tuple[bytes, bytes]]") -> bytes:
-    """The file as build_zipapp.py makes it. Raises struct.error for what does not fit into its records."""
+    """The file as build_zipapp.py writes it. Raises struct.error if a value does not fit into its record."""
     data, entries = [head], []
     place = len(head)
     for name, content in members:
@@ -81,7 +80,7 @@ def put_together(head: bytes, members: "List[Tuple[bytes, bytes]]") -> bytes:
 
 
 def compute_digest(head: bytes, members: "List[Tuple[bytes, bytes]]") -> str:
-    """What build_zipapp.py writes into the package."""
+    """The digest that build_zipapp.py writes into the package."""
     digest = hashlib.sha256(head)
     for name, content in members:
         built = DIGEST.sub(rb'\1"', content) if name == PACKAGE else content

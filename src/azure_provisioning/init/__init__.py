@@ -1,1 +1,1 @@
-"""Who starts us? One init system a module; each enables and disables the hook. `table.py` lists them."""
+"""The init systems that start us: a module for each enables and disables the boot hook. `table.py` lists them."""

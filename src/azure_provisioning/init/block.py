@@ -1,7 +1,7 @@
-"""Lines of ours in a file that is the user's: marked, so that they can be taken out again to the byte.
+"""A block of our lines in a file of the user's, marked so that it can be removed without a trace.
 
-They go to the top, after a first line that names the interpreter: whatever the file's own lines do or end with, ours
-are reached. A file that is made for them, or that is made executable for them, says so in the block.
+It goes to the top, after a first line that names the interpreter: there it is reached, whatever the other lines do. If
+the file was created or made executable for it, a line of the block says so.
 """
 
 import stat
@@ -28,9 +28,9 @@ def find_block(system: System, path: str) -> "Optional[str]":
 
 
 def put_block(system: System, path: str, lines: str, *, first: str = "", executable: bool = False) -> None:
-    """Have the file at `path` begin with `lines`, in the place of an older block.
+    """Put `lines` at the top of the file at `path`, in place of an older block.
 
-    A file that does not exist is made, with `first` above the block. `executable`: let all execute it. Raises
+    A missing file is created, with `first` above the block. `executable`: everybody may execute the file. Raises
     GuestError.
     """
     found = system.stat(path)
@@ -52,13 +52,13 @@ def put_block(system: System, path: str, lines: str, *, first: str = "", executa
 
 
 def take_block(system: System, path: str) -> bool:
-    """Take our lines out of the file at `path`, which is then as it was before them; True if there were any."""
+    """Remove our lines from the file at `path`, and restore it as it was; True if there were any."""
     parts = split(system.read_text(path) or "")
     if not parts:
         return False
     before, lines, after = parts
-    text = before + after[1:] if after else before[:-1]  # without a line end the file ended before us
-    if lines.startswith(ABSENT) and text == before and before.count("\n") < 2:  # nobody has added to it
+    text = before + after[1:] if after else before[:-1]  # the file did not end with a newline
+    if lines.startswith(ABSENT) and text == before and before.count("\n") < 2:  # nothing was added to it
         return system.unlink(path)
     note = note_of(lines)
     mode = int(note[len(MODE) :], 8) if note.startswith(MODE) else None
@@ -66,7 +66,7 @@ def take_block(system: System, path: str) -> bool:
 
 
 def note_of(lines: str) -> str:
-    """The line of a block that says how the file was before it; empty if it only gained the block."""
+    """The line of a block that says how the file was before; empty if it only gained the block."""
     first = lines.split("\n", 1)[0] + "\n"
     if first.startswith(MODE):
         digits = first[len(MODE) :].strip()

@@ -1,4 +1,4 @@
-"""A constant database as cdb(5) has it, read whole: s6-rc keeps in one which services a name stands for."""
+"""A constant database in the format of cdb(5): s6-rc stores in one which services a name stands for."""
 
 import struct
 
@@ -8,11 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict
 
-TABLES = 2048  # bytes of the pointers to the hash tables: 256 of (place, number of slots)
+TABLES = 2048  # bytes of the pointers to the hash tables: 256 pairs of (offset, number of slots)
 
 
 def records(data: bytes) -> "Dict[bytes, bytes]":
-    """{key: value} of all records. Raises GuestError for what is no such database, or not a whole one."""
+    """{key: value} of all records. Raises GuestError if it is not such a database, or damaged."""
     if len(data) < TABLES:
         raise GuestError("not a constant database", bytes=len(data))
     end = min(struct.unpack_from("<I", data, 8 * number)[0] for number in range(256))  # of the records

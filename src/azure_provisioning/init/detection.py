@@ -1,7 +1,7 @@
-"""Which init system starts services here? Told by files and links alone, so that it works on an image as well.
+"""Finds the init system that starts services, from files and links only, so that it works on an image as well.
 
-PID 1 is not the answer: OpenRC runs under sysvinit, busybox and its own init, and `/sbin/init` is the same name for
-all of them. So first the kind of `/sbin/init`, then who reads the service lists under it.
+PID 1 is not the answer: OpenRC runs under sysvinit, busybox and its own init, and `/sbin/init` has the same name in all
+of them. So first the kind of `/sbin/init` is determined, then what reads the service lists under it.
 """
 
 from ..door.system import System
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 INIT_PATHS = ("/sbin/init", "/usr/sbin/init", "/usr/bin/init", "/etc/init", "/bin/init")
 INIT_BYTES = 4 << 20
 
-# The name of a file in the chain of links that starts at /sbin/init, and what it says.
+# A file name in the chain of symlinks from /sbin/init, and what it means.
 BY_NAME = {
     "systemd": "systemd",
     "openrc-init": "openrc",
@@ -28,7 +28,7 @@ BY_NAME = {
     "busybox": "busybox",
     "upstart": "sysvinit",
 }
-# What only the one program has among its strings.
+# A string that only this program contains.
 BY_CONTENT = (
     (b"INIT_VERSION=sysvinit", "sysvinit"),
     (b"BusyBox v", "busybox"),
@@ -38,19 +38,19 @@ BY_CONTENT = (
     (b"OpenRC init version", "openrc"),
     (b".dinitctl", "dinit"),
 )
-# An init that is a script ends by starting the real one.
+# An init that is a script, which finally starts the real one.
 BY_SCRIPT = ((b"dinit", "dinit"), (b"s6-linux-init", "s6"), (b"runit", "runit"), (b"openrc", "openrc"))
 
 S6_SCRIPTS = ("/etc/s6-linux-init/current/scripts", "/etc/s6/current/scripts")  # upstream, Artix
 
-# What a running manager leaves in /run, before any guess from files.
+# What a running manager leaves in /run; checked before any guess from files.
 RUNNING = (
     ("/run/systemd/system", "systemd"),
     ("/run/openrc/softlevel", "openrc"),
     ("/run/dinitctl", "dinit"),
     ("/run/finit", "finit"),
     ("/run/s6-rc", "s6"),
-    # Debian, Void, Artix. The folder /run/runit alone says nothing: the packages of many daemons make it on Debian.
+    # Debian, Void, Artix. The folder /run/runit alone proves nothing: on Debian the packages of many daemons make it.
     ("/run/runit.stopit", "runit"),
     ("/run/runit/stopit", "runit"),
     ("/run/runit/service", "runit"),
@@ -58,7 +58,7 @@ RUNNING = (
 
 
 def find_init(system: System) -> "Optional[str]":
-    """The name of the init system (see `init.NAMES`, and `nixos` and `guix`), or None if no sign of one is found."""
+    """The name of the init system (see `table.NAMES`, and `nixos` and `guix`); None if there is no sign of one."""
     if system.exists("/etc/NIXOS") or (system.is_dir("/nix/store") and system.is_link("/etc/static")):
         return "nixos"
     if system.is_dir("/gnu/store") and (system.exists("/run/current-system") or system.is_dir("/var/guix")):
@@ -80,12 +80,12 @@ def find_init(system: System) -> "Optional[str]":
 
 
 def find_running(system: System) -> "Optional[str]":
-    """Which manager has left its mark in /run; None in an image, and where nobody leaves one."""
+    """The manager that has left its mark in /run; None in an image, and for managers that leave none."""
     return next((name for marker, name in RUNNING if system.live and system.exists(marker)), None)
 
 
 def find_base(system: System) -> "Optional[str]":
-    """What `/sbin/init` is: by the names in its chain of links, else by what is in the file."""
+    """The kind of `/sbin/init`, from the names in its chain of symlinks, else from the content of the file."""
     for path in INIT_PATHS:
         chain = system.chain(path)
         for step in chain[1:] or chain:
@@ -103,7 +103,7 @@ def find_base(system: System) -> "Optional[str]":
 
 
 def find_in_file(system: System, path: str) -> "Optional[str]":
-    """What the file itself says that it is."""
+    """The kind of the init program, from its content."""
     content = read_bytes(system, path, INIT_BYTES)
     if content.startswith(b"#!"):
         content = without_comments(content)
@@ -112,26 +112,26 @@ def find_in_file(system: System, path: str) -> "Optional[str]":
 
 
 def has_openrc(system: System, base: "Optional[str]") -> bool:
-    """Does OpenRC read the service lists? Its files alone do not say so: Slackware and Arch can have them unused."""
+    """Does OpenRC read the service lists? Its files alone do not prove it: Slackware and Arch can have them unused."""
     if not system.find_program("openrc-run") or not system.is_dir("/etc/runlevels/default"):
         return False
     if base == "openrc":
         return True
     if b"openrc " in active_lines(system, "/etc/inittab"):  # Gentoo, Alpine: `openrc sysinit`
         return True
-    callers = ["/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]  # Debian has wrappers
+    callers = ["/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]  # Debian calls it from scripts
     callers += [folder + "/rc.init" for folder in S6_SCRIPTS]
     return any(b"openrc" in active_lines(system, caller) for caller in callers)
 
 
 def runit_flavour(system: System) -> str:
-    """Debian's second stage runs the scripts of runlevel 2, with 90 s for them, before it starts services."""
+    """Debian's second stage runs the scripts of runlevel 2, for at most 90 s, before it starts services."""
     emulates = b"run_sysv_scripts" in active_lines(system, "/etc/runit/2") and system.is_dir("/etc/rc2.d")
     return "sysvinit" if emulates and not system.exists("/etc/runit/no.emulate.sysv") else "runit"
 
 
 def s6_flavour(system: System) -> str:
-    """s6-rc, unless the scripts of s6-linux-init start System V's runlevels."""
+    """s6-rc, unless the scripts of s6-linux-init start System V runlevels."""
     for folder in S6_SCRIPTS:
         script = active_lines(system, folder + "/rc.init") + active_lines(system, folder + "/runlevel")
         if b"s6-rc" not in script and b"/etc/init.d/rc" in script:
@@ -140,7 +140,7 @@ def s6_flavour(system: System) -> str:
 
 
 def sysvinit_flavour(system: System) -> str:
-    """Who runs the scripts under a System V init."""
+    """What runs the scripts under a System V init."""
     if system.exists("/etc/slackware-version") or system.exists("/etc/rc.d/rc.M"):
         return "slackware"
     if is_buildroot(system):
@@ -151,7 +151,7 @@ def sysvinit_flavour(system: System) -> str:
 
 
 def busybox_flavour(system: System) -> str:
-    """Who runs the scripts under busybox init: Buildroot's rcS, Yocto's, or nobody."""
+    """What runs the scripts under busybox init: Buildroot's rcS, Yocto's, or nothing."""
     if is_buildroot(system):
         return "buildroot"
     if b"rc5.d" in active_lines(system, "/etc/init.d/rcS") or b"/etc/init.d/rc " in active_lines(

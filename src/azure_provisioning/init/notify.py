@@ -1,4 +1,4 @@
-"""The word to a manager that holds the boot until we say that it may go on."""
+"""Notifies a manager that holds the boot until we are ready."""
 
 import os
 
@@ -6,8 +6,8 @@ from ..errors import GuestError
 
 
 def release_boot() -> None:
-    """Tell a systemd that waits for us (Type=notify) to go on. See sd_notify(3)."""
-    address = os.environ.pop("NOTIFY_SOCKET", "")  # taken out, so that no program that we start sees it
+    """Tell a systemd that waits for us (Type=notify) to continue. See sd_notify(3)."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")  # removed, so that programs that we start do not see it
     if not address:
         return
     import socket
@@ -19,4 +19,4 @@ def release_boot() -> None:
             manager.connect(address)
             manager.send(b"READY=1")
     except OSError as error:
-        raise GuestError("systemd cannot be told that the boot may go on", error=error.strerror) from error
+        raise GuestError("systemd cannot be notified that the boot may continue", error=error.strerror) from error

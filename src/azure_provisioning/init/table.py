@@ -2,24 +2,25 @@
 
     present(system) -> bool      is there any file of our hook, enabled or not?
     enable(system, hook) -> None write the hook and have the next boot start it
-    links(system) -> list        the paths that make a boot start it, as they are now; `links(system, service)` those of
-                                 another service, which may be off for some other reason
-    files(system) -> list        every file that is the hook or has lines of it: what a boot reads, and runs as root
-    disable(system) -> list      the once-only mechanism: the paths that were changed so that no boot starts it again
-    remove(system) -> None       every trace of the hook
-    services(system) -> dict     what a boot starts, by name, each with a file that says so; None if that is not known.
-                                 What is masked, down, no program or not linked is not started
-    unreached(system, links)     the reasons why a boot would not come to the hook, each an `Obstacle` (see usual.py)
+    links(system) -> list        the paths that now make a boot start it; `links(system, service)` those of another
+                                 service, which may still be off for another reason
+    files(system) -> list        every file of the hook, or with lines of it: a boot reads them, and runs them as root
+    disable(system) -> list      stop later boots from starting it again: the paths that were changed
+    remove(system) -> None       remove every trace of the hook
+    services(system) -> dict     the services that a boot starts, by name, each with a file that proves it; None if that
+                                 is not known. One that is masked, down, not executable or not linked does not count
+    unreached(system, links)     the reasons why a boot would not reach the hook, each an `Obstacle` (see usual.py)
     enable_command(system, service) -> tuple
-                                 the words that have a boot start a service; empty if it is not there, or none are known
+                                 the command that has a boot start a service; empty if there is none
     restart_command(system, service) -> tuple
-                                 the words that have one that runs be started anew; empty if none are known
-    left_to_do(system)           what a person has to do until a boot goes by what was written; None if nothing
+                                 the command that restarts a running service; empty if none is known
+    left_to_do(system)           what to do by hand before a boot uses what was written; None if nothing
 
-`usual.py` has what most of them answer alike.
+`usual.py` has the answers that most of them share.
 
-Most disable by unlinking what `links` finds. Nothing is ever reloaded: these systems have read their list of services
-before they start us, and a reload from inside could lose jobs; runit, which watches its list, is told by a file.
+Most of them disable the hook by removing what `links` finds. Nothing is ever reloaded: these systems have read their
+list of services before they start us, and a reload from inside could lose jobs. runit, which watches its list, gets a
+file instead.
 """
 
 from importlib import import_module
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from .usual import Obstacle
 
     class InitSystem(Protocol):
-        """What a module of this folder offers."""
+        """What each module of systems/ provides."""
 
         def present(self, system: System) -> bool: ...
         def enable(self, system: System, hook: Hook) -> None: ...
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
         def left_to_do(self, system: System) -> Optional[str]: ...
 
 
-NAMES = (  # what `--init` knows
+NAMES = (  # the values of `--init`
     "systemd",
     "sysvinit",
     "buildroot",
@@ -67,7 +68,7 @@ NAMES = (  # what `--init` knows
 
 
 def load(name: str) -> "InitSystem":
-    """The module of one of `NAMES`. A boot loads one: each takes time, most of all where nothing is kept compiled."""
+    """The module of one of `NAMES`. A boot loads only one: each costs time, above all without compiled modules."""
     module: "Any" = import_module(".systems." + name.replace("-", "_"), __package__)
     init_system: "InitSystem" = module
     return init_system
@@ -75,7 +76,7 @@ def load(name: str) -> "InitSystem":
 
 def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
     """The init system called `name`, or the one that this guest has. Raises ProvisionError."""
-    from .detection import find_init  # only install needs it, no boot
+    from .detection import find_init  # only install needs it, not a boot
 
     found = name or find_init(system)
     if found is None:
@@ -90,7 +91,7 @@ def choose(system: System, name: "Optional[str]") -> "Tuple[str, InitSystem]":
 
 
 def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
-    """(the init system that has a hook of ours, the links that enable it); enabled ones first."""
+    """(the init system that has our hook, the links that enable it); an enabled hook is preferred."""
     found = None
     for name in NAMES:
         module = load(name)
@@ -103,7 +104,7 @@ def find_hook(system: System) -> "Tuple[Optional[str], List[str]]":
 
 
 def find_services(system: System) -> "Optional[Dict[str, str]]":
-    """What a boot of this guest starts; None if its init system keeps no list. Without an init system: any's list."""
+    """The services that a boot of this guest starts; None if its init system keeps no list. Without one: of any."""
     from .detection import find_init
 
     found = find_init(system)
@@ -114,7 +115,7 @@ def find_services(system: System) -> "Optional[Dict[str, str]]":
 
 
 def restart_command(system: System, service: str) -> "Tuple[str, ...]":
-    """The words by which the init system that runs is told to start a service anew; empty if it has no such."""
+    """The command by which the running init system restarts a service; empty if it has none."""
     from .detection import find_running
 
     name = find_running(system)
@@ -122,14 +123,15 @@ def restart_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def left_to_do(system: System) -> "List[str]":
-    """What a person has to do until a boot goes by what `install`, `uninstall` or `generalize` has written."""
+    """What to do by hand before a boot uses what `install`, `uninstall` or `generalize` wrote."""
     return [left for left in (load(name).left_to_do(system) for name in NAMES) if left]
 
 
 def disable(system: System) -> "List[str]":
-    """Take the hook out of the boot sequence; returns what was changed.
+    """Disable the hook for later boots; returns the paths that were changed.
 
-    Of the init system that `install` wrote down: it leaves no other one's hook. A package wrote nothing down: of any.
+    For the init system that `install` recorded, as there is no other hook then. A package records none: for all of
+    them.
     """
     names = [name for name in manifest.values(system, "init") if name in NAMES] or NAMES
     return [path for name in names for path in load(name).disable(system)]

@@ -1,6 +1,6 @@
-"""The files of `units/`, with the interpreter and the program of this guest written into them.
+"""The files of `units/`, with the paths of this guest's interpreter and program.
 
-In a guest without Python the interpreter is the shell, which knows none of Python's options.
+In a guest without Python the interpreter is the shell, which has none of Python's options.
 """
 
 import os
@@ -15,9 +15,9 @@ SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 
 def unit(name: str, hook: Hook) -> str:
-    """The unit or script called `name` ("systemd/azure-provisioning.service"), for `hook`.
+    """The text of the unit or script `name` ("systemd/azure-provisioning.service"), for `hook`.
 
-    Raises GuestError for a path that would need quoting in a unit or a script.
+    Raises GuestError for a path that would need quotes in a unit or a script.
     """
     for path in hook:
         if not path.startswith("/") or set(path) - SAFE:
@@ -29,7 +29,7 @@ def unit(name: str, hook: Hook) -> str:
 
 
 def load(name: str) -> bytes:
-    """The file called `name` of `units/`: from the zip that this runs from, else from the checkout."""
-    loader = __loader__  # type: ignore[name-defined] # the zip's or the file system's, both can
+    """The file `name` of `units/`: from the zip that this runs from, else from the checkout."""
+    loader = __loader__  # type: ignore[name-defined] # of the zip or of the file system: both have get_data
     top = getattr(loader, "archive", None) or os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)
     return bytes(loader.get_data(os.path.join(top, "units", *name.split("/"))))

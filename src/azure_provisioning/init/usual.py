@@ -1,4 +1,4 @@
-"""What most init systems answer alike, for the modules of `systems/`; and what `unreached` answers with."""
+"""The answers that most modules of `systems/` share, and the type that `unreached` returns."""
 
 from collections import namedtuple
 
@@ -14,10 +14,10 @@ INSTALL = (NAME, "install")
 
 
 class Obstacle(namedtuple("Obstacle", "message remedy sure")):
-    """Why a boot would not come to the hook.
+    """Why a boot would not reach the hook.
 
-    `remedy`: the words of the command that mends it, in the image; `INSTALL` is this program; empty if none is known.
-    `sure`: no boot comes to it. Else that is uncertain, or it comes too late to hold back sshd.
+    `remedy`: the command that repairs it, run in the image; `INSTALL` is this program; empty if none is known.
+    `sure`: no boot reaches it. Else that is uncertain, or it runs too late to hold back sshd.
     """
 
     __slots__ = ()
@@ -33,18 +33,18 @@ def left_to_do(_system: "System") -> "Optional[str]":
 
 
 def restart_command(_system: "System", _service: str) -> "Tuple[str, ...]":
-    """None that is known without asking what has started it."""
+    """None: it depends on what started the service."""
     return ()
 
 
 def unreached(system: "System", links: "List[str]") -> "Iterator[Obstacle]":
-    """What the links lead to is missing."""
+    """Reports if the target of the links is missing."""
     if not any(system.exists(link) for link in links):
         yield Obstacle("%s leads nowhere" % links[0], INSTALL, sure=True)
 
 
 def files_in(system: "System", folder: str, ending: str = "") -> "Dict[str, str]":
-    """{name without the ending: path} of what lies in a folder and can be read; what only a folder there has, not."""
+    """{name without the ending: path} of the readable files in a folder; plain folders are left out."""
     found = {}
     for name in system.list(folder):
         path = "%s/%s" % (folder, name)
@@ -54,8 +54,8 @@ def files_in(system: "System", folder: str, ending: str = "") -> "Dict[str, str]
 
 
 def unordered(server: str, manager: str) -> Obstacle:
-    """An SSH server that does not wait for us. The host keys of the image are replaced, and it is told, soon after."""
-    message = "%s starts %s beside the hook: until the hook has made others, it has the host keys of the image"
+    """An SSH server that does not wait for us. We replace the image's host keys and restart it soon after."""
+    message = "%s starts %s in parallel: it has the host keys of the image until the hook has made new ones"
     return Obstacle(message % (manager, server), (), sure=False)
 
 

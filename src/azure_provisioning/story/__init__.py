@@ -1,1 +1,1 @@
-"""A boot from its hook to Ready, and what is known of it afterwards."""
+"""A boot from the boot hook to Ready, and the record of it afterwards."""

@@ -1,4 +1,4 @@
-"""This boot: on Azure or not, which VM, done or not, and how long it may take."""
+"""This boot: whether it is on Azure, for which VM, whether that is set up already, and its time limit."""
 
 from .. import config
 from ..azure.identity import EFI, identify
@@ -14,11 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Sequence
 
-REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are kept for the report
+REPORT_RESERVE = 60.0  # seconds at the end of the deadline that are reserved for the report
 
 
 class Boot:
-    """What every stage of a boot needs to know."""
+    """The data that every stage of a boot uses."""
 
     def __init__(self, system: System, console: Console) -> None:
         self.system = system
@@ -28,49 +28,49 @@ class Boot:
         self.options, self.problems = config.load(system)
         self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
         self.state = State(system)
-        self.forced = False  # although already done
+        self.forced = False  # run although the VM is set up already
         self.renamed = False  # did the running kernel's name change in this boot?
         self.reporting = False  # has the report of Ready begun?
         self.accepted = False  # has Azure accepted it?
-        self.keeps_hook = False  # is it for the next boot, written by an `install` that this one has waited for?
+        self.keeps_hook = False  # is the hook for the next boot, written by an `install` that this run waited for?
 
     @property
     def ends(self) -> float:
-        """When (monotonic) this boot gives up, whatever it is doing."""
+        """When (monotonic) this boot gives up, at any stage."""
         return self.started + self.options.deadline
 
     @property
     def report_from(self) -> float:
-        """When (monotonic) it stops trying anything but to report that it failed."""
+        """When (monotonic) it stops everything else to report the failure."""
         return self.ends - min(REPORT_RESERVE, self.options.deadline / 4)
 
     def is_done(self, fact: str) -> bool:
-        """Is `fact` (such as READY) known of this very VM?"""
+        """Is `fact` (such as READY) recorded for this VM?"""
         return self.state.has(fact, self.vm_id)
 
     @property
     def azure_id(self) -> "Optional[str]":
-        """The id of this VM as Azure writes it, for all that people and their programs see."""
+        """The id of this VM as Azure writes it, for everything that people and their programs see."""
         return write_as_azure(self.system, self.vm_id, self.state)
 
     def note_step(self, name: str, result: str, started: float, said: str = "") -> None:
-        """Note for `status` how a step went that began at `started` (monotonic), and the text of a warning."""
+        """Record for `status` the result of a step that began at `started` (monotonic), and the text of a warning."""
         self.state.note_step(name, result, self.system.monotonic() - started, started - self.started, said)
 
     def reread(self) -> None:
-        """Read the state anew, now that nobody else writes it."""
+        """Read the state again, now that no other process writes it."""
         if not self.forced:
             self.state = State(self.system)
 
     def save(self) -> None:
-        """Write the state. A machine that cannot keep it is set up all the same."""
+        """Write the state. A machine that cannot store it is set up anyway."""
         try:
             self.state.save(self.system)
         except GuestError as error:
-            self.console.warn("what is done cannot be remembered: %s" % error)
+            self.console.warn("the state cannot be saved: %s" % error)
 
     def release(self) -> None:
-        """Let the rest of the boot go on, if a manager waits for our word."""
+        """Let the rest of the boot continue, if a manager waits for us."""
         try:
             notify.release_boot()
         except GuestError as error:
@@ -92,7 +92,7 @@ def introduce(system: System) -> None:
 
 
 def write_as_azure(tree: Tree, vm_id: "Optional[str]", state: State) -> "Optional[str]":
-    """The id of the VM as the portal has it: as IMDS wrote it once, else with the bytes that the firmware swaps.
+    """The id of the VM as in the portal: as IMDS wrote it before, else with the bytes that the firmware swaps.
 
     Generation 1 swaps those of the first three fields (WALinuxAgent issue 830, azure-sdk-for-python issue 4740).
     """
@@ -105,13 +105,13 @@ def write_as_azure(tree: Tree, vm_id: "Optional[str]", state: State) -> "Optiona
 def begin(system: System, console: Console, *, force: bool = False) -> "Optional[Boot]":
     """This boot, if it has work to do; None if this is not Azure, or Azure has accepted Ready from this VM before.
 
-    `force`: although not on Azure, although already done.
+    `force`: also if this is not Azure, or the VM is set up already.
     """
     boot = Boot(system, console)
     for problem in boot.problems:
         console.warn(problem)
     if boot.state.problem:
-        console.warn("the state file is not usable (%s): kept aside, and treated as not done" % boot.state.problem)
+        console.warn("the state file is not usable (%s): saved as state.corrupt, and ignored" % boot.state.problem)
         try:
             boot.state.set_aside(system)
         except GuestError as error:
@@ -131,7 +131,7 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
 
 
 def retire_left_over(boot: Boot) -> None:
-    """Ready was accepted before. If the hook is still there and should not be, it goes now."""
+    """Remove a hook that is still there after Ready was accepted, unless the options keep it."""
     if boot.options.every_boot:
         return
     from ..init import table

@@ -1,4 +1,4 @@
-"""Wait for the network, and fetch what Azure knows of this VM: from IMDS, and from the provisioning DVD."""
+"""Waits for the network, and fetches what Azure has about this VM: from IMDS and from the provisioning DVD."""
 
 from ..azure import imds
 from ..azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, persist, reach
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from ..azure.ovf import Media
 
-FETCH_SECONDS = 300.0  # for IMDS to give a usable answer, once the network is up
-MEDIA_SECONDS = 60.0  # for the DVD to appear, if something that only it has is needed
+FETCH_SECONDS = 300.0  # for a usable answer from IMDS, after the network is up
+MEDIA_SECONDS = 60.0  # for the DVD to appear, if only the DVD has something that is needed
 
 
 def imds_peer(boot: Boot) -> Peer:
-    """IMDS, where the options have it."""
+    """IMDS, at the address in the options."""
     return Peer("IMDS", *boot.options.imds)
 
 
 def wait_for_azure(boot: Boot) -> None:
-    """Return as soon as IMDS or the WireServer takes a connection.
+    """Return as soon as IMDS or the WireServer accepts a connection.
 
-    Raises Unreachable when it is time to give up. No target of any init system says that there is a lease, so we ask.
+    Raises Unreachable at the time limit. No init system has a target that means "there is a lease", so we try.
     """
     system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
     started = system.monotonic()
@@ -44,7 +44,7 @@ def wait_for_azure(boot: Boot) -> None:
             else:
                 boot.note_step("wait", "ok", started)
                 return
-        from ..door.network import describe_network  # most boots do not come here
+        from ..door.network import describe_network  # most boots do not need it
 
         network = describe_network(system)
         if network:
@@ -59,7 +59,7 @@ def wait_for_azure(boot: Boot) -> None:
 
 
 def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
-    """What IMDS and the DVD know of this VM; either will do. Raises IMDS's last failure if there is neither."""
+    """The facts from IMDS and the DVD; one of the two is enough. Raises IMDS's last error if there is neither."""
     system, started = boot.system, boot.system.monotonic()
     until = min(started + min(FETCH_SECONDS, boot.options.deadline / 3), boot.report_from)
     notice = Patience(boot, "IMDS")
@@ -82,7 +82,7 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
         disc = read_disc(boot) if is_disc_of_use(boot.options, instance) else None
     began = system.monotonic()
     until = min(began + MEDIA_SECONDS, boot.report_from)
-    is_left_alone = boot.state.is_of_former_vm and not instance.has_profile  # a specialised disk
+    is_left_alone = boot.state.is_of_former_vm and not instance.has_profile  # a VM made from a specialised disk
     while disc is None and is_disc_awaited(boot.options, instance) and system.live and not is_left_alone:
         if system.monotonic() >= until:
             what = "the password or the customData" if instance.user else "the administrator"
@@ -96,7 +96,7 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
 
 
 def name_proxy_agent(boot: Boot, error: ProvisionError) -> None:
-    """Add to a 401 or 403 what the DVD says of the proxy agent that was to sign our requests: that it is awaited."""
+    """Add to a 401 or 403 that the DVD announces a proxy agent, which should have signed our requests."""
     if error.details.get("http_code") not in ("401", "403"):
         return
     if not boot.state.awaits_proxy_agent:
@@ -107,27 +107,27 @@ def name_proxy_agent(boot: Boot, error: ProvisionError) -> None:
 
 
 def note_proxy_agent(boot: Boot, disc: "Optional[Media]") -> None:
-    """Keep in mind what the DVD says of the proxy agent: at a later boot it is gone."""
+    """Record that the DVD announces a proxy agent: at a later boot the DVD is gone."""
     if disc is not None and disc.proxy_agent:
         boot.state.note_proxy_agent()
 
 
 def is_disc_of_use(options: Options, instance: Instance) -> bool:
-    """May the DVD have what an option wants, or what IMDS has not told? If not, nothing is mounted."""
+    """Can the DVD have something that an option needs, or that IMDS did not report? If not, it is not mounted."""
     wanted = options.wants("account", "password", "ssh_keys", "password_login", "custom_data")
     return wanted or not instance.computer_name or instance.pool is None
 
 
 def is_disc_awaited(options: Options, instance: Instance) -> bool:
-    """Is something promised that only the DVD has, and wanted?"""
+    """Does an option need something that Azure announced and only the DVD has?"""
     user = options.wants("account") and not instance.user
     password = options.wants("password") and instance.password_login is True
     return user or password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
 def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":
-    """The DVD, or None, and one line that says why."""
-    from ..azure import media  # not where nothing on it is wanted
+    """The DVD's content or None; logs a line that says where it was read, or why there is none."""
+    from ..azure import media  # not loaded if nothing on it is needed
 
     try:
         disc, why = media.read_media(boot.system)

@@ -1,6 +1,6 @@
-"""Does what a boot sets up last as long as the state that vouches for it?
+"""Does what a boot sets up last as long as the state that records it?
 
-Read-only images have an overlay on a tmpfs over some of their folders (Yocto's overlayfs-etc, systemd.volatile=).
+Some read-only images have an overlay on a tmpfs over some folders (Yocto's overlayfs-etc, systemd.volatile=).
 """
 
 from .state import FOLDER
@@ -9,24 +9,28 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-VOUCHED = ("/etc", "/home")  # the account and its rights, and its keys
+VOUCHED = ("/etc", "/home")  # the account with its rights, and its keys
 
 
 def find_mismatch(kind_of: "Callable[[str], str]") -> str:
-    """What is forgotten before the rest, in words; empty if all lasts, or nobody knows.
+    """What a reboot loses while it keeps the rest, in words; empty if everything lasts, or it is unknown.
 
-    `kind_of` a path is the kind of file system that it is on if a reboot forgets that ("tmpfs"), else empty.
+    `kind_of(path)` is the kind of file system at the path if it is lost at reboot ("tmpfs"), else empty.
     """
     own = kind_of(FOLDER)
     for path in VOUCHED:
         kind = kind_of(path)
         if kind and own and path == VOUCHED[0]:
-            return "%s and %s are on a %s, which forgets: every boot sets this VM up again" % (path, FOLDER, kind)
+            return "%s and %s are on a %s, which is lost at reboot: every boot sets this VM up again" % (
+                path,
+                FOLDER,
+                kind,
+            )
         if kind:
             return (
-                "%s is on a %s, which forgets: from the second boot on nobody can log in, and Ready was accepted before"
+                "%s is on a %s, which is lost at reboot: after that nobody can log in, although Ready was accepted"
                 % (path, kind)
             )
     if own:
-        return "%s is on a %s, which forgets what is done, while what is set up stays" % (FOLDER, own)
+        return "%s is on a %s, which is lost at reboot, although what is set up stays" % (FOLDER, own)
     return ""

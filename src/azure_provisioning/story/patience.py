@@ -1,4 +1,4 @@
-"""Why a boot is still waiting, for people: said once for each new reason, and every 30 s on the console."""
+"""Messages about why a boot is still waiting: one for each new reason, and one every 30 s on the console."""
 
 from ..errors import BadReply, GuestError, ProvisionError
 from .boot import Boot
@@ -7,7 +7,7 @@ NOTICE_SECONDS = 30.0
 
 
 class Patience:
-    """Says why the boot is still waiting: each new reason once, and every 30 s a line on the console."""
+    """Logs why the boot is still waiting: each new reason once, and a line on the console every 30 s."""
 
     def __init__(self, boot: Boot, awaited: str) -> None:
         self.boot = boot
@@ -16,12 +16,12 @@ class Patience:
         self.reason = ""
 
     def __call__(self, error: ProvisionError) -> None:
-        """Hear of a failed try."""
+        """Called for each failed try."""
         now = self.boot.system.monotonic()
         if now - self.last >= NOTICE_SECONDS:
             self.last = now
             words = (self.awaited, now - self.since, error, self.way())
-            self.boot.console.announce("waiting for %s since %d s: %s%s" % words)
+            self.boot.console.announce("still waiting for %s after %d s: %s%s" % words)
         elif str(error) != self.reason:
             said = error.said if isinstance(error, BadReply) else ""
             said = self.way() + (" and said: " + said if said else "")
@@ -29,7 +29,7 @@ class Patience:
         self.reason = str(error)
 
     def way(self) -> str:
-        """Over which card, where that is not the only one: Azure answers on the first card of a VM alone."""
+        """The network card in use, if there are several: Azure answers only on the first card of a VM."""
         from ..door.routes import card_to, read_routes
 
         system = self.boot.system

@@ -33,7 +33,7 @@ LOG_LIMIT = 256 << 10  # bytes
 
 
 def provision(boot: Boot, *, detach: bool = False) -> int:
-    """Bring this VM up and report it; returns the exit code. With `detach` a child goes on and this returns."""
+    """Set up this VM and report it; returns the exit code. With `detach` a child continues and this returns."""
     begun, trouble = catch(lambda: take_turn(boot))
     others, turn = begun or ([], None)
     boot.release()  # before any trouble is reported: the boot never waits for Azure
@@ -48,7 +48,7 @@ def provision(boot: Boot, *, detach: bool = False) -> int:
 
 
 def catch(act: "Callable[[], Result]") -> "Tuple[Optional[Result], Optional[Exception]]":
-    """(what `act` returned, what it raised instead): one of the two broad handlers, for `fail` to tell of our bugs."""
+    """(what `act` returned, what it raised instead): one of the two broad handlers, so that `fail` reports bugs too."""
     try:
         return act(), None
     except Exception as error:  # noqa: BLE001 # a bug is reported too
@@ -56,7 +56,8 @@ def catch(act: "Callable[[], Result]") -> "Tuple[Optional[Result], Optional[Exce
 
 
 def take_turn(boot: Boot) -> "Tuple[List[str], Optional[lock.Turn]]":
-    """(other provisioners, the lock or None if another process has it). If it is ours, the local part is done too."""
+    """(other provisioning agents, the lock or None if another process has it). With the lock, the local part is
+    done."""
     others = find_rivals(boot.system)
     turn = None if others else lock.take(boot.system, "run")
     if turn is not None:
@@ -66,7 +67,7 @@ def take_turn(boot: Boot) -> "Tuple[List[str], Optional[lock.Turn]]":
 
 
 def set_up(boot: Boot, turn: "Optional[lock.Turn]") -> int:
-    """From `wait` to `disable`; returns the exit code. Raises what is to be reported as this boot's failure."""
+    """From `wait` to `disable`; returns the exit code. Raises the error to report as this boot's failure."""
     if turn is not None:
         lock.sign(boot.system, turn, "run")
     elif not wait_for_turn(boot):
@@ -96,11 +97,11 @@ def set_up(boot: Boot, turn: "Optional[lock.Turn]") -> int:
 
 
 def prepare(boot: Boot) -> None:
-    """The local part, which holds back sshd: from here on the state is about this VM. No network, over in a moment."""
+    """The local part, before sshd starts: from here on the state is about this VM. Short, and without network."""
     if boot.system.root == "/":
         boot.console.keep_log(LOG, LOG_LIMIT, "---- %s, VM %s ----" % (__version__, boot.azure_id or "unknown"))
     if not boot.vm_id:
-        return  # without an id from the firmware nobody knows whose the host keys are
+        return  # without an id from the firmware it is unknown whose the host keys are
     if not boot.state.is_about(boot.vm_id):
         boot.state.adopt(boot.vm_id)
         boot.save()
@@ -112,34 +113,34 @@ def prepare(boot: Boot) -> None:
 
 
 def wait_for_turn(boot: Boot) -> bool:
-    """Wait until the other run, or another command, that holds the lock is over. True if there is work left for us."""
+    """Wait until the other run or command releases the lock. True if there is work left for this run."""
     holder = lock.find_holder(boot.system)
     other = "run" if holder is None or holder.verb == "run" else "`%s`" % holder.verb
-    boot.console.say("another %s is at work: waiting for it" % other)
+    boot.console.say("another %s is running: waiting for it" % other)
     while boot.system.monotonic() < boot.ends:
         turn = lock.take(boot.system, "run")
         if turn is not None:
             return go_on_after(boot, turn.before.verb if turn.before else "run")
         boot.system.sleep(LONGEST_PAUSE)
-    boot.console.say("the other %s is still at work: leaving it to that one" % other)
+    boot.console.say("the other %s is still running: leaving the work to it" % other)
     return False
 
 
 def go_on_after(boot: Boot, verb: str) -> bool:
-    """Go on after the command that has worked while this one waited. True if it left work for us."""
+    """Continue after the command that held the lock. True if it left work for this run."""
     if verb in ("uninstall", "generalize"):
-        boot.console.say("`%s` has been here meanwhile: the machine stays as that left it" % verb)
+        boot.console.say("`%s` ran meanwhile: the machine stays as it left it" % verb)
         return False
     boot.keeps_hook = verb == "install"
     boot.reread()
-    prepare(boot)  # another run may have died before it was so far
+    prepare(boot)  # another run may have died before this
     return not boot.is_done(READY)
 
 
 def take_identity(boot: Boot, instance: Instance) -> None:
-    """Without an id from the firmware this VM goes by IMDS's. Where the two differ, that is said and no more.
+    """Without an id from the firmware, use the one from IMDS. If the two differ, only warn.
 
-    Not every cloud's firmware is known. But it may also be the answer of somebody else.
+    Other clouds may have firmware that we do not know. But the answer may also come from somebody else.
     """
     if boot.vm_id is None:
         boot.vm_id = instance.vm_id
@@ -154,7 +155,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
 
 
 def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
-    """Make the guest what Azure says it is: no network. Raises the failure of a fatal step."""
+    """Configure the guest as Azure asks, without network. Raises the error of a fatal step."""
     if not instance.has_profile and disc is None and boot.state.is_of_former_vm:
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
         return
@@ -163,7 +164,7 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
         boot.console.announce("warning: " + forgotten)
     profile = make_profile(instance, disc)
     if boot.state.former_user:
-        boot.console.warn("the account %s is of another VM, and stays" % boot.state.former_user)
+        boot.console.warn("the account %s belongs to another VM, and stays" % boot.state.former_user)
     take_steps(boot, "apply", profile)
     if profile.user:
         boot.state.note_user(profile.user)
@@ -175,7 +176,7 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
 
 
 def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
-    """What this VM is to become: IMDS first, and the DVD for what IMDS does not say."""
+    """The settings for this VM: from IMDS first, and from the DVD if IMDS does not have them."""
     names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
     login = instance.password_login
     if login is None and disc:
@@ -196,9 +197,9 @@ def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
 
 
 def remember(boot: Boot, fact: str) -> None:
-    """Note that `fact` is true of this VM, now. If that cannot be kept, the next boot does the work again."""
+    """Record that `fact` is true of this VM now. If that cannot be stored, the next boot repeats the work."""
     if not boot.vm_id:
-        boot.console.warn("this VM has no id: that it is set up cannot be remembered")
+        boot.console.warn("this VM has no id, so its state cannot be saved")
         return
     boot.state.adopt(boot.vm_id)
     boot.state.forget_error()
@@ -207,7 +208,7 @@ def remember(boot: Boot, fact: str) -> None:
 
 
 def pass_gates(boot: Boot) -> None:
-    """Publish the name, and run the user's own gates. Raises the failure of a gate."""
+    """Publish the name, and run the user's own gates. Raises the error of a gate."""
     take_steps(boot, "publish")
     environment = {
         "AZURE_VM_ID": boot.azure_id or "",
@@ -215,7 +216,7 @@ def pass_gates(boot: Boot) -> None:
         "AZURE_ADMIN_USER": boot.state.user,
     }
     for name in gates.find_passed_over(boot.system):
-        boot.console.announce("warning: the ready gate %s cannot be executed, and is passed over: chmod +x" % name)
+        boot.console.announce("warning: the ready gate %s is not executable, and is skipped: chmod +x" % name)
     for gate in gates.find_gates(boot.system):
         started, name = boot.system.monotonic(), gate.rpartition("/")[2]
         try:
@@ -228,7 +229,7 @@ def pass_gates(boot: Boot) -> None:
 
 
 def leave(boot: Boot, reason: str, line: str) -> int:
-    """End without a report: this VM is not ours to set up, or not yet. Noted for people who `status --wait`."""
+    """End without a report: this VM is not ours to set up, or not yet. Recorded for `status --wait`."""
     boot.state.adopt(boot.vm_id)
     catch(lambda: note_failure(boot, ProvisionError(reason)))
     boot.console.announce(line)
@@ -236,10 +237,10 @@ def leave(boot: Boot, reason: str, line: str) -> int:
 
 
 def fail(boot: Boot, trouble: Exception) -> int:
-    """Tell of a failure everywhere it can be told: state, pool, Azure, console. The hook stays for the next boot.
+    """Report a failure to the state, the pool, Azure and the console. The hook stays for the next boot.
 
-    What breaks one of them, a bug of ours too, leaves the others. Raises a bug, after that; `told` if Azure knows of
-    it, or has accepted Ready: otherwise the shell reports it (see __main__.py).
+    If one of them fails, even because of a bug of ours, the others still follow. A bug is raised after that; it has
+    `told` if Azure knows of the failure or has accepted Ready: otherwise the shell reports it (see __main__.py).
     """
     error = ProvisionError("unhandled exception", exception=repr(trouble))
     if isinstance(trouble, ProvisionError):
@@ -258,7 +259,7 @@ def fail(boot: Boot, trouble: Exception) -> int:
 
 
 def note_failure(boot: Boot, error: ProvisionError) -> None:
-    """Note why this boot failed, for `status`."""
+    """Record why this boot failed, for `status`."""
     boot.state.note_error(error, timestamp(boot.system.time()), boot.system.boot_id())
     boot.save()
 
@@ -272,12 +273,12 @@ def report_failure(boot: Boot, line: str) -> None:
 
 
 def show_failure(boot: Boot, error: ProvisionError) -> None:
-    """The failure on the console, with what can be done about it."""
+    """Show the failure on the console, with a remedy."""
     from ..reasons import with_remedy
 
     said = error.said if isinstance(error, BadReply) else ""
     if said:
-        boot.console.say("it was answered with: %s" % said)
+        boot.console.say("the answer was: %s" % said)
     again = "The next boot tries again"
     if isinstance(error, SpentError):
         again = "No boot runs it again"
@@ -287,7 +288,7 @@ def show_failure(boot: Boot, error: ProvisionError) -> None:
 
 
 def disable(boot: Boot) -> None:
-    """Take the hook out of the boot. That it cannot be is a warning: the state already protects."""
+    """Disable the hook for later boots. A failure is only a warning: the state already prevents a second run."""
     if boot.options.every_boot or boot.keeps_hook:
         return
     from ..init import table
@@ -300,7 +301,7 @@ def disable(boot: Boot) -> None:
 
 
 def tell_end(boot: Boot) -> None:
-    """On the console: that it is done, and the host keys by which a first login can be verified."""
+    """Report success on the console, with the host keys for checking a first login."""
     if boot.system.live:
         from ..guest import host_keys
 

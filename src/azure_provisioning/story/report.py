@@ -1,4 +1,4 @@
-"""Report how the boot went: to the WireServer, and before that to the key-value pool, which nobody reads afterwards."""
+"""Reports the result of a boot: to the key-value pool first, which the host reads only once, then to the WireServer."""
 
 from ..azure import kvp
 from ..azure.description import describe_success
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def wireservers(boot: Boot) -> "List[Peer]":
-    """The WireServer: where the options have it, else where the lease has it, and the constant."""
+    """The addresses of the WireServer: from the options, else the one in the lease and the constant one."""
     constant = boot.options.wireserver
     told = None if boot.options.sets_wireserver else find_endpoint(boot.system)
     places = [(told, 80)] if told and told != constant[0] else []
@@ -49,7 +49,8 @@ def report(boot: Boot, problem: str, until: float) -> None:
 
 
 def write_to_pool(boot: Boot, line: str) -> None:
-    """The report that Hyper-V's host reads, before the one on the network: afterwards nobody looks."""
+    """Write the report that the Hyper-V host reads. The host reads it when the health report arrives, so it goes
+    first."""
     started = boot.system.monotonic()
     try:
         done, result, said = kvp.write_report(boot.system, line), "ok", ""

@@ -1,4 +1,4 @@
-"""Is there nothing left to do for this VM? All that a boot runs after the one in which Azure accepted Ready."""
+"""Is there nothing left to do for this VM? Boots after Ready was accepted run only this."""
 
 import os
 
@@ -10,9 +10,9 @@ from .state import State
 
 
 def is_settled(tree: Tree) -> bool:
-    """True if Azure has accepted Ready from this very VM, and no boot hook is left that should not be.
+    """True if Azure has accepted Ready from this VM, and no boot hook is left that should be gone.
 
-    Makes no request, writes nothing, and loads as little as it can. In doubt: False.
+    Sends no request, writes nothing, and loads as little as possible. In doubt: False.
     """
     try:
         if not State(tree).has("ready_at", read_vm_id(tree)):
@@ -27,7 +27,7 @@ def is_settled(tree: Tree) -> bool:
 
 
 def release_boot() -> None:
-    """Let a systemd that waits for our word go on. That it cannot be told is no failure of a VM that works."""
+    """Let a systemd that waits for us continue. If that fails, it is only a warning: the VM works."""
     if "NOTIFY_SOCKET" in os.environ:
         from ..init import notify
 

@@ -1,4 +1,4 @@
-"""What is known of this machine, or of an image: for people, and as JSON for their scripts."""
+"""The status of this machine or of an image: as text, and as JSON for scripts."""
 
 import os
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 UNKNOWN = "only root may read which VM this is"
-PAUSE = 0.5  # seconds between two looks, with --wait
+PAUSE = 0.5  # seconds between two checks with --wait
 PROCESSES_LIMIT = 100000
-UNIT = b"azure-provisioning"  # what the name of the program's file ends with
+UNIT = b"azure-provisioning"  # ending of the program's file name
 
-# The word that a status begins with, and what it means; with --wait also the exit code.
+# The word at the start of a status, the exit code with --wait, and the meaning.
 STATES = (
     ("ready", 0, "Azure accepted Ready from this VM"),
     ("failed", 1, "a boot failed; the next one tries again"),
-    ("running", 1, "a boot is being set up now"),
+    ("running", 1, "a boot is setting this VM up now"),
     ("waiting", 1, "the boot hook is on, and has not set this VM up yet"),
     ("not-azure", 2, "this machine is not on Azure: nothing is done to it"),
     ("other-agent", 2, "another provisioning agent sets this machine up, so this one does nothing"),
-    ("unknown", 1, "only root can tell; call it with sudo"),
+    ("unknown", 1, "only root can determine it; call it with sudo"),
     ("none", 2, "nothing is installed here that would set this VM up"),
 )
 
@@ -64,7 +64,7 @@ def read_status(system: System) -> "Dict[str, object]":
 
 
 def known(system: System, vm_id: "Optional[str]") -> State:
-    """What is known of this very VM: nothing if the state is another's, from which the image was captured."""
+    """The state of this VM: empty if it belongs to another VM, from which the image was captured."""
     state = State(system)
     if vm_id and state.vm_id and not state.is_about(vm_id):
         state.forget()
@@ -87,14 +87,14 @@ def find_state(system: System, azure: "Optional[bool]", state: State, enabled: b
 
 
 def is_running(system: System) -> bool:
-    """Does a process `azure-provisioning run` exist? By its command line: neither a lock nor a file tells it alone."""
+    """Does a process `azure-provisioning run` exist? By its command line: a lock or a file alone does not prove it."""
     for name in system.list("/proc")[:PROCESSES_LIMIT]:
         if not is_digits(name) or name == str(os.getpid()):
             continue
         try:
             words = (system.read("/proc/%s/cmdline" % name, head=True) or b"").split(b"\0")
         except GuestError:
-            continue  # it has ended, or is not for us to see
+            continue  # it has ended, or we may not read it
         ours = [number for number, word in enumerate(words[:8]) if word.endswith(UNIT)]
         if ours and b"run" in words[ours[0] + 1 :]:
             return True
@@ -102,12 +102,12 @@ def is_running(system: System) -> bool:
 
 
 def find_spans(state: State) -> "List[timeline.Span]":
-    """The steps that are known, in the order in which they were noted."""
+    """The recorded steps, in order."""
     return [timeline.Span(name, result, seconds, *state.about_step(name)) for name, result, seconds in state.steps()]
 
 
 def as_step(span: timeline.Span) -> "Dict[str, object]":
-    """A step for a script: `at` and `message` only where they are known."""
+    """A step for a script: with `at` and `message` only if they are known."""
     step: "Dict[str, object]" = {"name": span.name, "result": span.result, "seconds": span.seconds}
     if span.at is not None:
         step["at"] = span.at
@@ -117,14 +117,14 @@ def as_step(span: timeline.Span) -> "Dict[str, object]":
 
 
 def is_hidden(system: System, vm_id: "Optional[str]", state: State) -> bool:
-    """Is there a state, and nobody but root may read whether it is this VM's, or that of one it was captured from?"""
+    """Is there a state, but only root may read whether it is this VM's, or that of the VM it was captured from?"""
     return vm_id is None and state.vm_id is not None and hides_id(system)
 
 
 def wait_for_end(system: System) -> None:
     """Return when Ready is accepted or this boot has failed, at the latest when a boot would have given up.
 
-    At once where no boot will report: see the states whose exit code is 2.
+    Returns at once if no boot will report: see the states with exit code 2.
     """
     options, _ = config.load(system)
     azure, vm_id, _ = identify(system, options.platform)
@@ -132,7 +132,7 @@ def wait_for_end(system: System) -> None:
         return
     state = known(system, vm_id)
     if state.when(READY) is not None and is_hidden(system, vm_id, state):
-        raise ProvisionError("whether this VM is Ready cannot be known", advice=UNKNOWN)
+        raise ProvisionError("it cannot be determined whether this VM is Ready", advice=UNKNOWN)
     ends = system.monotonic() + options.deadline + boot.REPORT_RESERVE
     while system.monotonic() < ends:
         state = known(system, vm_id)
@@ -142,19 +142,19 @@ def wait_for_end(system: System) -> None:
 
 
 def exit_code(state: str) -> int:
-    """What `status --wait` exits with."""
+    """The exit code of `status --wait`."""
     return {word: code for word, code, _ in STATES}[state]
 
 
 def as_json(status: "Dict[str, object]") -> str:
     """The status for a script."""
-    import json  # whoever wants only the words and their meaning does without
+    import json  # not needed for the text, so that it works without
 
     return json.dumps(status, indent=2)
 
 
 def as_text(status: "Dict[str, Any]", unknown: "Dict[str, str]") -> "List[str]":
-    """The status for a person; `unknown` says why what is not known is not (see `explain_unknown`)."""
+    """The status as text; `unknown` has the reasons for unknown facts (see `explain_unknown`)."""
     hook, error = status["hook"], status["last_error"]
     azure = {True: "yes", False: "no", None: "unknown: " + unknown["azure"]}[status["azure"]]
     other = " (but IMDS has %s)" % status[IMDS_ID] if IMDS_ID in status else ""
@@ -169,7 +169,7 @@ def as_text(status: "Dict[str, Any]", unknown: "Dict[str, str]") -> "List[str]":
         "Ready       %s" % ("accepted at %s" % status["ready_at"] if status["ready"] else "not accepted yet"),
     ]
     if status["ready"] is None:
-        lines[-2:] = ["configured  cannot be known: " + UNKNOWN, "Ready       cannot be known: " + UNKNOWN]
+        lines[-2:] = ["configured  cannot be determined: " + UNKNOWN, "Ready       cannot be determined: " + UNKNOWN]
     lines += ["login       %-15s %s" % way for way in status.get("login", {}).items()]
     lines += timeline.as_lines(spans_of(status))
     if error is not None:
@@ -180,7 +180,7 @@ def as_text(status: "Dict[str, Any]", unknown: "Dict[str, str]") -> "List[str]":
 
 
 def explain_state(status: "Dict[str, Any]") -> str:
-    """What the word means here."""
+    """The meaning of the state on this machine."""
     word, error = status["state"], status["last_error"]
     if word == "failed" and error is not None:
         again = "the next boot tries again" if status["hook"]["enabled"] else "the boot hook is off"
@@ -191,7 +191,7 @@ def explain_state(status: "Dict[str, Any]") -> str:
 
 
 def explain_unknown(system: System) -> "Dict[str, str]":
-    """Why it cannot be determined whether this is Azure, and which VM."""
+    """Why it cannot be determined whether this is Azure, and which VM it is."""
     options, _ = config.load(system)
     why, path = identify(system, options.platform)[2], DMI + "/product_uuid"
     if system.root != "/":
@@ -201,12 +201,12 @@ def explain_unknown(system: System) -> "Dict[str, str]":
 
 
 def spans_of(status: "Dict[str, Any]") -> "List[timeline.Span]":
-    """The steps of a status, to be drawn."""
+    """The steps of a status, for the timeline."""
     return [timeline.Span(**step) for step in status["steps"]]
 
 
 def as_svg(status: "Dict[str, Any]") -> str:
-    """The steps as a picture."""
+    """The steps as an SVG picture."""
     notes = ["VM %s, azure-provisioning %s" % (status["vm_id"] or "unknown", status["version"])]
     if status["ready_at"]:
         notes.append("Ready accepted at %s" % status["ready_at"])

@@ -1,10 +1,11 @@
-"""All that a boot changes of the guest, in order: each step changes one thing, may be repeated, and says what it did.
+"""The steps of a boot in order: each changes one thing in the guest, can be repeated, and says what it did.
 
-A step that is switched off in the options, or has nothing to do, is not taken. The failure of a fatal step is reported
-to Azure; that of another is a warning. A source that is gone (the DVD, at a second boot) never erases what is there.
+A step is skipped if the options switch it off, or if it has nothing to do. The failure of a fatal step is reported to
+Azure; that of any other is a warning. A source that is gone (the DVD, at a second boot) never removes what is there.
 
-Three phases: `prepare` holds back sshd and has no network, `apply` follows Azure's answer, `publish` comes before the
-report. A step loads its part of `guest/` when it has something to do: loading takes most of the time of a boot.
+There are three phases: `prepare` runs before sshd and without network, `apply` follows Azure's answer, `publish` comes
+before the report. A step loads its module of `guest/` only when it has something to do, because loading takes most of
+the time of a boot.
 """
 
 from collections import namedtuple
@@ -21,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Optional, Tuple
 
-TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a reason that passes, such as a lock; seconds between tries
+TRIES, PAUSE = 3, 2.0  # a fatal step may fail for a passing reason, such as a lock; seconds between tries
 
 
 class Step(namedtuple("Step", "phase name take fatal tries")):
@@ -30,44 +31,44 @@ class Step(namedtuple("Step", "phase name take fatal tries")):
     __slots__ = ()
 
     phase: str
-    name: str  # also of the option that switches it off
+    name: str  # also the name of the option that switches it off
     take: "Callable[[Boot, Profile], str]"
     fatal: bool
     tries: int
 
 
 def mix_entropy(boot: Boot, _profile: Profile) -> str:
-    """Into the kernel's random pool, what Azure gives each VM of its own."""
+    """Mix the random bytes that Azure gives each VM into the kernel's random pool."""
     from ..guest import entropy
 
     return entropy.mix_entropy(boot.system)
 
 
 def renew_host_keys(boot: Boot, _profile: Profile) -> str:
-    """SSH host keys of this VM's own."""
+    """New SSH host keys for this VM."""
     from ..guest import host_keys
     from ..init import table
 
     done = host_keys.renew_host_keys(boot.system, table.restart_command)
-    # ssh-keygen leaves that to the kernel: a power cut now would leave empty keys, and nobody knew.
+    # ssh-keygen does not call fsync: after a power cut now the keys would be empty, unnoticed.
     boot.system.sync()
     return done
 
 
 def set_hosts(boot: Boot, profile: Profile) -> str:
-    """`/etc/hosts`, while `/etc/hostname` still tells the old name."""
+    """`/etc/hosts`, before `/etc/hostname` loses the old name."""
     name, _ = hostname.choose_name(profile.names)
     old_name = (boot.system.read_text("/etc/hostname") or "").strip() or boot.system.hostname()
     return hosts.resolve_own_name(boot.system, name, old_name) if name else ""
 
 
 def set_hostname(boot: Boot, profile: Profile) -> str:
-    """The name: the first that is of use."""
+    """The host name: the first usable one."""
     name, refused = hostname.choose_name(profile.names)
     for candidate in refused:
-        boot.console.warn("%s makes no host name" % ascii(candidate[:80]))
+        boot.console.warn("%s is not usable as a host name" % ascii(candidate[:80]))
     if name is None:
-        boot.console.warn("Azure told no usable name: the image's own, %s, stays" % boot.system.hostname())
+        boot.console.warn("Azure gave no usable name: the image's own, %s, stays" % boot.system.hostname())
         return ""
     before = boot.system.hostname()
     done = hostname.set_name(boot.system, name)
@@ -76,7 +77,7 @@ def set_hostname(boot: Boot, profile: Profile) -> str:
 
 
 def grow_root(boot: Boot, _profile: Profile) -> str:
-    """The root file system, up to the end of the OS disk."""
+    """Grow the root file system to the end of the OS disk."""
     if not boot.system.live:
         return ""
     from ..guest import root_disk
@@ -108,7 +109,7 @@ def authorize_keys(boot: Boot, profile: Profile) -> str:
         return ""
     from ..guest import authorized_keys, sshd_config
 
-    sshd = sshd_config.settings(boot.system, profile.user)  # asked once: it starts a program
+    sshd = sshd_config.settings(boot.system, profile.user)  # only once, because it starts a program
 
     def warn(problem: str) -> None:
         boot.console.announce("warning: " + problem)
@@ -126,7 +127,7 @@ def grant_privilege(boot: Boot, profile: Profile) -> str:
 
 
 def set_password_login(boot: Boot, profile: Profile) -> str:
-    """Whether sshd takes passwords. Off only after a key is on disk."""
+    """Password logins in sshd. Switched off only after a key is on disk."""
     if profile.password_login is None or (not profile.password_login and not profile.ssh_keys):
         return ""
     from ..guest import sshd
@@ -135,7 +136,7 @@ def set_password_login(boot: Boot, profile: Profile) -> str:
 
 
 def keep_custom_data(boot: Boot, profile: Profile) -> str:
-    """customData, from the DVD, which Azure takes away after Ready."""
+    """customData, from the DVD, which Azure removes after Ready."""
     if profile.custom_data is None and profile.promises_custom_data and not boot.is_done(data_fact("custom_data")):
         raise GuestError("failure to read customData while hasCustomData=true")
     return keep_data(boot, "custom_data", "customData", profile.custom_data)
@@ -147,7 +148,7 @@ def keep_user_data(boot: Boot, profile: Profile) -> str:
 
 
 def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> str:
-    """Keep the data for this VM, and run it if the options say so: at least once until its exit is recorded."""
+    """Store the data for this VM, and run it if the options say so, until an exit code is recorded."""
     if data is None and not boot.is_done(data_fact(option)):
         return ""
     from ..guest import custom_data
@@ -173,7 +174,7 @@ def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> st
 
 
 def publish_name(boot: Boot, _profile: Profile) -> str:
-    """The new name, to whoever gave the lease."""
+    """The new name, to the DHCP server that gave the lease."""
     if not boot.renamed:
         return ""
     from ..guest import dns
@@ -199,18 +200,18 @@ STEPS: "Tuple[Step, ...]" = (
 
 
 def take_steps(boot: Boot, phase: str, profile: Profile = NO_PROFILE) -> bool:
-    """Take the steps of one phase; True if none failed. Raises the failure of a fatal one."""
+    """Take the steps of one phase; True if none failed. Raises the error of a fatal one."""
     done = [take(boot, step, profile) for step in STEPS if step.phase == phase and is_wanted(boot, step)]
     return all(done)
 
 
 def is_wanted(boot: Boot, step: Step) -> bool:
-    """Do the options want it? Host keys that are kept are none to be made."""
+    """Do the options want it? With `host_keys = keep` no keys are made."""
     return boot.options.wants(step.name) and (step.name, boot.options.host_keys) != ("host_keys", "keep")
 
 
 def take(boot: Boot, step: Step, profile: Profile) -> bool:
-    """Take one step, as often as it has tries, and note for `status` how it went. True if it did not fail."""
+    """Take one step, with all its tries, and record the result for `status`. True if it did not fail."""
     started = boot.system.monotonic()
     for left in reversed(range(step.tries)):
         try:

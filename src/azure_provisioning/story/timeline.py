@@ -1,18 +1,18 @@
-"""How long each step of a boot took: as lines for a terminal, and as a picture for a report about a slow boot."""
+"""The time that each step of a boot took: as lines for a terminal, and as a picture for reports about slow boots."""
 
 import textwrap
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-BAR_WIDTH = 24  # columns of the longest step in the lines
+BAR_WIDTH = 24  # columns of the bar of the longest step
 # Of the picture, in pixels.
 WIDTH, LABELS, ROW, MARGIN = 1000, 190, 22, 20
 NOTE_LIMIT = 140  # characters of a line below the title
-TEXT_LIMIT = 90  # characters of a label that others wrote
+TEXT_LIMIT = 90  # characters of a label whose text comes from elsewhere
 COLOURS = {"ok": "#3b7dd8", "warning": "#d9a514", "failed": "#c8372d", "request": "#7a8793"}
 STYLE = "text{font:13px sans-serif;fill:#222}.small{font-size:11px;fill:#555}.over{font-size:11px;fill:#fff}"
 STYLE += ".title{font-size:16px;font-weight:bold}"
-NICE = (1, 2, 5)  # times a power of ten: the seconds between two lines of the grid
-GRID_LINES = 10  # at most
+NICE = (1, 2, 5)  # times a power of ten: possible seconds between two grid lines
+GRID_LINES = 10  # maximum
 
 
 class Span(NamedTuple):
@@ -21,17 +21,17 @@ class Span(NamedTuple):
     name: str
     result: str  # "ok", "warning" or "failed"; "request" for a request
     seconds: float
-    at: Optional[float] = None  # seconds since the program began; None: not known
+    at: Optional[float] = None  # seconds since the program started; None: unknown
     message: str = ""
 
 
 def total(spans: Sequence[Span]) -> float:
-    """Seconds until the last of them had ended."""
+    """Seconds until the last of them ended."""
     return max([span.at + span.seconds for span in spans if span.at is not None], default=0.0)
 
 
 def as_lines(spans: Sequence[Span]) -> List[str]:
-    """One line a step, with a bar as long as it took in proportion to the longest; then the total."""
+    """One line for each step, with a bar in proportion to the longest; then the total."""
     longest = max([span.seconds for span in spans] + [0.001])
     lines = []
     for span in spans:
@@ -46,7 +46,7 @@ def as_lines(spans: Sequence[Span]) -> List[str]:
 
 
 def place(spans: Sequence[Span]) -> List[Span]:
-    """The spans by when they began. One of which that is not known is put after the one before it."""
+    """The spans by the time they began. One with an unknown time follows the one before it."""
     placed, after = [], 0.0
     for span in spans:
         at = after if span.at is None else span.at
@@ -56,7 +56,7 @@ def place(spans: Sequence[Span]) -> List[Span]:
 
 
 def as_svg(title: str, spans: Sequence[Span], notes: Sequence[str] = ()) -> str:
-    """The spans over time, a row each, as an SVG document of ASCII characters; `notes` are lines below the title."""
+    """The spans over time, one in each row, as an SVG document in ASCII; `notes` are lines below the title."""
     placed = place(spans)
     notes = [line for note in notes for line in textwrap.wrap(note, NOTE_LIMIT)]
     end = max([(span.at or 0.0) + span.seconds for span in placed] + [0.001])
@@ -82,14 +82,14 @@ def as_svg(title: str, spans: Sequence[Span], notes: Sequence[str] = ()) -> str:
 
 
 def draw(span: Span, y: float, scale: float) -> List[str]:
-    """The row of one span at height `y`: its name, its bar, and beside that how long it took."""
+    """The row of one span at height `y`: its name, its bar, and next to it the time that it took."""
     start, width = MARGIN + LABELS + (span.at or 0.0) * scale, max(span.seconds * scale, 1.5)
     label = "%.3f s%s" % (span.seconds, "" if span.result == "ok" else ", " + span.result)
     if span.message:
         label += ": " + span.message
     label = cut(span.message if span.result == "request" else label)
     after = start + width + 6
-    fits = after + 6.5 * len(label) < WIDTH  # else before the bar, or in front of all where that is too long as well
+    fits = after + 6.5 * len(label) < WIDTH  # else before the bar, or on the bar if it is too long for that too
     beside, kind = ((after, "start") if fits else (start - 6, "end")), "small"
     if not fits and start - 6 - 6.5 * len(label) < MARGIN + LABELS:
         beside, kind = (start + width - 6, "end"), "over"
@@ -103,7 +103,7 @@ def draw(span: Span, y: float, scale: float) -> List[str]:
 
 
 def legend(y: float) -> str:
-    """What the colours mean."""
+    """The meaning of the colours."""
     parts, x = [], MARGIN
     for word, colour in COLOURS.items():
         parts.append('<rect x="%d" y="%d" width="12" height="12" fill="%s"/>' % (x, y, colour))
@@ -113,7 +113,7 @@ def legend(y: float) -> str:
 
 
 def grid(end: float) -> List[float]:
-    """Where the lines of the grid are, in seconds."""
+    """The positions of the grid lines, in seconds."""
     unit = 0.001
     while True:
         for factor in NICE:
@@ -124,23 +124,23 @@ def grid(end: float) -> List[float]:
 
 
 def words(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
-    """A text."""
+    """A text element."""
     pairs: "Tuple[Tuple[str, str], ...]" = (("class", kind), ("text-anchor", anchor))
     more = "".join(' %s="%s"' % pair for pair in pairs if pair[1])
     return '<text x="%.1f" y="%.1f"%s>%s</text>' % (x, y, more, escape(text))
 
 
 def cut(text: str, limit: int = TEXT_LIMIT) -> str:
-    """A text that is not too long."""
+    """A text cut to `limit` characters."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def escape(text: str) -> str:
-    """A text for XML: ASCII, and none of the characters that mean something there, or that XML forbids."""
+    """A text for XML: in ASCII, without characters that are special in XML, or that XML forbids."""
     safe = []
     for char in text:
         plain = " " <= char <= "~" and char not in "<>&\"'"
-        # No control character, half of a pair or non-character may be in XML, not even by its number.
+        # XML allows no control characters, lone surrogates or non-characters, not even as a number.
         fit = char.isprintable() and not 0xD800 <= ord(char) <= 0xDFFF
         safe.append(char if plain else "&#%d;" % ord(char) if fit else "?")
     return "".join(safe)

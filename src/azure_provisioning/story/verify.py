@@ -1,6 +1,6 @@
-"""Verify, before Ready, that the administrator can log in and become root: by effects, not by what was written.
+"""Verifies, before Ready, that the administrator can log in and become root: by effects, not by what was written.
 
-A way to log in that sshd, or a plain fact of the files, proves to be shut is a failure only where no other is left.
+A way to log in that is certainly shut, by sshd or by a plain fact of the files, is a failure only if no other is left.
 """
 
 from ..door.budget import limited
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ..guest.login import Way
 
 NOBODY = "nobody can log in"
-OPTIONS = {"key": "ssh_keys", "password": "password"}  # the option by which each way is asked for
+OPTIONS = {"key": "ssh_keys", "password": "password"}  # the option that sets up each way
 
 
 def verify(boot: Boot, profile: Profile, missing_password: str) -> None:
-    """Let the administrator in where that is ours to do, then look. Raises GuestError, `nobody can log in`.
+    """Remove what keeps the administrator out, if it is ours to change, then check. Raises GuestError, `nobody can log
+    in`.
 
-    `missing_password`: why there is none, if Azure promised one.
+    `missing_password`: why there is no password, if Azure announced one.
     """
     started = boot.system.monotonic()
     boot.state.note_login({})
@@ -47,22 +48,24 @@ def verify(boot: Boot, profile: Profile, missing_password: str) -> None:
 
 
 def look(boot: Boot, profile: Profile) -> "List[Way]":
-    """The ways to log in; none without an SSH server. Raises GuestError."""
+    """The ways to log in; empty without an SSH server. Raises GuestError."""
     from ..guest import login, sshd_options
 
     system, name = boot.system, profile.user
     if not name:
-        return login.both(None, "Azure names no administrator")  # a disk of somebody's own may need none
+        return login.both(None, "Azure names no administrator")  # a user's own disk may need none
     cleared = login.let_in(system, name)
     if cleared:
         boot.console.say("login: %s: %s" % (name, ", ".join(cleared)))
     ways, silent = login.find_ways(system, name, profile.ssh_keys if boot.options.ssh_keys else ())
     if silent and system.can_run:
-        boot.console.announce("warning: sshd does not say what counts for %s, its files are read: %s" % (name, silent))
+        boot.console.announce(
+            "warning: sshd does not report its settings for %s, so its files are read: %s" % (name, silent)
+        )
     if ways and not sshd_options.are_known(system):
         boot.console.announce("warning: %s" % sshd_options.UNKNOWN)
     if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
-        return login.both(False, login.LACKING)  # promised, and of use on the serial console
+        return login.both(False, login.LACKING)  # Azure announced one, and the serial console would accept it
     return ways
 
 
@@ -74,7 +77,7 @@ def look_for_root(boot: Boot, profile: Profile) -> "Way":
 
 
 def excuse(boot: Boot, profile: Profile, way: "Way", missing_password: str) -> "Way":
-    """The way with a better reason; one that the options leave to the image is not proven to be shut."""
+    """The way with a better reason; if the options leave it to the image, it is not proven to be shut."""
     option = OPTIONS[way.name]
     if way.works:
         return way
@@ -88,7 +91,7 @@ def excuse(boot: Boot, profile: Profile, way: "Way", missing_password: str) -> "
 
 
 def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
-    """Tell of the ways that are shut; returns whether that is a warning. Raises GuestError if no other is left."""
+    """Report the ways that are shut; returns whether that is a warning. Raises GuestError if no way is left."""
     name, console = profile.user or "the administrator", boot.console
     if not ways:
         console.say("login: no SSH server is in the image, so nothing is verified")
@@ -115,13 +118,13 @@ def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
 
 
 def judge_root(boot: Boot, profile: Profile, ways: "List[Way]", root: "Optional[Way]") -> bool:
-    """Tell that root is out of reach; returns whether that is a warning."""
+    """Warn if the administrator cannot become root; returns whether it warned."""
     if root is None or root.works or (root.works is None and not boot.system.can_run):
         return False
     from ..guest.sudo_list import ASKS
 
     if root.why == ASKS and any(way.name == "password" and way.works for way in ways):
-        return False  # there is one to type
+        return False  # there is a password to type
     doubt = "cannot become root" if root.works is False else "may not be able to become root"
     boot.console.announce("warning: %s %s: %s" % (profile.user, doubt, root.why))
     return True

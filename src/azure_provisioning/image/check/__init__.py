@@ -1,1 +1,1 @@
-"""`check`: one module for each thing that is looked at."""
+"""`check`: one module for each area."""

@@ -1,4 +1,4 @@
-"""What the steps of a first boot need of the image: for its name, the account, the rights, and the size of its disk."""
+"""What the steps of a first boot need in the image: for host name, account, privileges, and the size of the disk."""
 
 import re
 from typing import Iterator
@@ -19,7 +19,7 @@ from .subject import Image
 
 
 def check_hostname(image: Image) -> "Iterator[Finding]":
-    """A name that belongs to a declarative distro's store cannot be written."""
+    """A name in the store of a declarative distro cannot be written."""
     if not image.options.hostname:
         return
     target = image.system.readlink("/etc/hostname") or ""
@@ -34,7 +34,7 @@ def check_account(image: Image) -> "Iterator[Finding]":
     """The files of accounts, and a shell."""
     system = image.system
     if not image.options.account:
-        yield warning("account", "account = no: nobody can log in but who is in the image")
+        yield warning("account", "account = no: only accounts of the image can log in")
         return
     where = who_runs(image)
     missing = [path for path in (PASSWD, GROUP) if not system.read_text(path)]
@@ -65,7 +65,7 @@ def check_privilege(image: Image) -> "Iterator[Finding]":
 
 
 def check_growth(image: Image) -> "Iterator[Finding]":
-    """The tools that make the root file system as large as the VM's disk."""
+    """The tools that grow the root file system to the size of the VM's disk."""
     if not image.options.grow_root:
         return
     system = image.system
@@ -84,7 +84,7 @@ def check_growth(image: Image) -> "Iterator[Finding]":
 
 
 def is_on_lvm(image: Image) -> bool:
-    """Does fstab or the boot loader have a logical volume for `/`? dm-crypt's are called so too, by names without -."""
+    """Does fstab or the boot loader use a logical volume for `/`? Names of dm-crypt are similar, but without a dash."""
     sources = [line.source for line in read_fstab(image) if line.point == "/"]
     loaders = command_lines(image, LOADERS) or command_lines(image, SOURCES)
     lines = [line for _, found in loaders for line in found]

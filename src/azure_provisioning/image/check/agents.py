@@ -1,4 +1,4 @@
-"""The other provisioners, and what they left."""
+"""Other provisioning agents, and what they left."""
 
 from typing import Iterator
 
@@ -10,7 +10,7 @@ from .subject import Image
 
 
 def check_agents(image: Image) -> "Iterator[Finding]":
-    """Two that both set a VM up and report for it do harm; ours gives way. What one left is no more than untidy."""
+    """Two agents that both set up a VM interfere; ours gives way. Leftovers are only untidy."""
     remedy = image.ours("generalize", "--remove-agent")
     rivals = find_rivals(image.system)
     for line in rivals:

@@ -1,4 +1,4 @@
-"""Would a VM from this image come up on Azure, and could one log in to it? Looks, and changes nothing."""
+"""Would a VM from this image come up on Azure, and could its user log in? Reads only, and changes nothing."""
 
 import textwrap
 from typing import Callable, Iterator, List, Tuple
@@ -30,7 +30,7 @@ from . import (
 from .finding import Finding, warning
 from .subject import Image
 
-# What is looked at, in the order of a first boot, and the id of what is said if a file cannot be read.
+# The checks in the order of a first boot, each with the id for a file that cannot be read.
 CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("init", hook.check_init),
     ("hook", hook.check_hook),
@@ -64,20 +64,21 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("authorized-keys", leftovers.check_keys),
     ("passwords", passwords.check_passwords),
 )
-# An initramfs is unpacked whole where it lacks a driver: half a GiB with all firmware, in seconds but for bzip2.
+# An initramfs is unpacked completely if it lacks a driver: half a GiB with all firmware takes seconds, except with
+# bzip2.
 LARGE = {"initramfs": Limits(USUAL.steps, 1 << 30, 30.0)}
-INDENT = 9  # columns of the level
-NARROWEST = 40  # columns of a terminal for which lines are broken
+INDENT = 9  # columns for the level
+NARROWEST = 40  # columns of a terminal below which lines are not wrapped
 COLOURS = (("ok", "32"), ("warning", "33"), ("error", "31"))  # green, yellow, red
-LEVELS = ("error", "warning", "ok")  # the worst first
-# An error of these keeps the administrator out; of all others, the VM from Ready. A boot goes on with the default of
-# an option that it cannot read: that VM comes up, but not as somebody wanted.
+LEVELS = ("error", "warning", "ok")  # worst first
+# Errors with these ids keep the administrator out; all others keep the VM from Ready. A boot uses the default for an
+# option that it cannot read: that VM comes up, but not as intended.
 LOGIN = ("sshd", "host-keys", "sshd-config", "privilege", "login")
 UNMET = ("options",)
 
 
 def check(system: System) -> "List[Finding]":
-    """All findings. Raises ProvisionError if there is no Linux system in the root, or nobody may look into it."""
+    """All findings. Raises ProvisionError if the root has no Linux system, or is not readable."""
     found: "List[Finding]" = []
     with limited(system) as budget:
         check_root(system)
@@ -93,28 +94,28 @@ def check(system: System) -> "List[Finding]":
                 found += look(image)
                 budget.settle()
         except GuestError as problem:
-            if budget.problem:  # which a look may have taken for the lack of a file
+            if budget.problem:  # a check may have taken it for a missing file
                 del found[before:]
             found.append(warning(name, "cannot be determined: %s" % problem))
     return found
 
 
 def would_fail(findings: "List[Finding]") -> bool:
-    """Would a VM not reach Ready, could nobody log in to it, or would it not be what the options ask for?"""
+    """Would a VM not reach Ready, let nobody log in, or be set up with other options than intended?"""
     return any(finding.level == "error" for finding in findings)
 
 
 def as_json(findings: "List[Finding]") -> str:
-    """The findings for a script: a list of {level, id, message, remedy}; a remedy that is not known is null."""
-    import json  # a small Python may be without, and check tells so
+    """The findings for a script: a list of {level, id, message, remedy}; an unknown remedy is null."""
+    import json  # minimal Pythons may lack it, which check reports
 
     return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
 
 
 def as_text(findings: "List[Finding]", width: int = 0, everything: bool = False) -> "List[str]":
-    """The findings for a person, problems first; what is fine is only counted, unless `everything` is wanted.
+    """The findings as text, problems first; what is fine is only counted, unless `everything` is set.
 
-    Lines are broken at `width` columns, if that is not 0; commands are left whole, to be copied.
+    Lines are wrapped at `width` columns, if that is not 0; commands stay whole, so that they can be copied.
     """
     lines = []
     for level in LEVELS[: 3 if everything else 2]:
@@ -142,15 +143,15 @@ def show_finding(finding: Finding, width: int) -> "List[str]":
 
 
 def summary(findings: "List[Finding]") -> str:
-    """The verdict in a line."""
+    """The verdict in one line."""
     levels = [finding.level for finding in findings]
     counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
     return "%s: %s" % (counts, verdict(findings))
 
 
 def verdict(findings: "List[Finding]") -> str:
-    """What would become of a VM from this image, as a sentence without its full stop."""
-    if findings and all(finding.level == "warning" for finding in findings):  # it is made from a declaration
+    """What would happen to a VM from this image, as a sentence without its full stop."""
+    if findings and all(finding.level == "warning" for finding in findings):  # a declarative system
         return "whether a VM from this image would reach Ready cannot be determined"
     errors = {finding.id for finding in findings if finding.level == "error"}
     if errors - set(LOGIN + UNMET):

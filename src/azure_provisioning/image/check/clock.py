@@ -1,4 +1,4 @@
-"""The time of day: certificates and logs depend on it, a first boot of ours does not."""
+"""The time of day: certificates and logs depend on it, our first boot does not."""
 
 import re
 from typing import Iterator
@@ -27,12 +27,12 @@ SERVICES = (
 
 
 def check_clock(image: Image) -> "Iterator[Finding]":
-    """Who sets it, and is the hardware's clock taken for UTC, which is what Azure's is?"""
+    """What sets the clock, and does the image treat the hardware clock as UTC, as Azure's is?"""
     local = image.text("/etc/adjtime").split("\n")[2:3] == ["LOCAL"]
     local = local or bool(re.search(r"(?m)^[ \t]*clock=[\"']?local", image.text("/etc/conf.d/hwclock")))
     local = local or bool(re.search(r"(?m)^[ \t]*UTC=[\"']?no\b", image.text("/etc/default/rcS")))
     if local:
-        yield warning("clock", "the image takes the hardware's clock for local time; Azure's is UTC",
+        yield warning("clock", "the image treats the hardware clock as local time; Azure's is UTC",
                       image.inside(Command("hwclock", "--systohc", "--utc")))  # fmt: skip
     service = image.starts(*SERVICES)
     kernel = image.once(find_kernel)
@@ -43,16 +43,17 @@ def check_clock(image: Image) -> "Iterator[Finding]":
     elif kernel is not None and kernel.has("hv_utils"):
         yield ok("clock", "Azure sets it, by hv_utils")
     else:
-        yield warning("clock", "nothing that sets it is started, and hv_utils was not found", image.add("time"))
+        yield warning("clock", "no service that sets it is started, and hv_utils was not found", image.add("time"))
 
 
 def of_chrony(image: Image, service: str) -> Finding:
-    """The host's clock is nearer than any server: hv_utils has it as a device, which udev calls ptp_hyperv."""
+    """The host's clock is more accurate than a server: hv_utils provides it as a device, which udev calls
+    ptp_hyperv."""
     paths = [path for pattern in CHRONY_FILES for path in matching(image.system, pattern)]
     if not paths or re.search(r"(?mi)^[ \t]*refclock[ \t]+PHC\b", image.active(*paths)):
         return ok("clock", "%s sets it" % service)
     rules = newest(image.system, "udev/rules.d", ".rules").values()
     named = any("ptp_hyperv" in image.active(path) for path in rules)
     line = "refclock PHC /dev/%s poll 3 dpoll -2 offset 0 stratum 2" % ("ptp_hyperv" if named else "ptp0")
-    message = "%s sets it; with a line `refclock PHC` it would go by the host's clock, /dev/ptp_hyperv" % service
+    message = "%s sets it; with a line `refclock PHC` it would use the host's clock, /dev/ptp_hyperv" % service
     return Finding("ok", "clock", message, Command("echo", line).onto(image.place(paths[0])))

@@ -1,4 +1,4 @@
-"""Is there a DHCP client, does the boot start it, and does it care for Azure's interface, which is called eth0?"""
+"""Is there a DHCP client, does the boot start it, and does it configure Azure's network card, which is eth0?"""
 
 import re
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -9,7 +9,7 @@ from . import interfaces, networkd
 from .finding import Finding, error, ok, warning
 from .subject import Image
 
-INTERFACE = "eth0"  # hv_netvsc has no slot or path that udev could make another name of
+INTERFACE = "eth0"  # hv_netvsc has no slot or path from which udev could make another name
 NETWORKD = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
 CLIENTS = (
     ("dhclient",),
@@ -28,7 +28,7 @@ PINNED = re.compile(r"(?im)^[ \t]*(?:MACAddress|PermanentMACAddress|HWADDR|mac-a
 
 
 class Starter(NamedTuple):
-    """A service that starts a DHCP client: its names, the clients that it can use, and what its settings lack."""
+    """A service that starts a DHCP client: its names, the clients that it can use, and a check of its settings."""
 
     services: Tuple[str, ...]
     clients: Tuple[str, ...]
@@ -36,7 +36,7 @@ class Starter(NamedTuple):
 
 
 class Started(NamedTuple):
-    """One that the boot starts, with the client that it uses."""
+    """A service that the boot starts, with its client."""
 
     starter: Starter
     service: str
@@ -45,7 +45,7 @@ class Started(NamedTuple):
 
 
 def check_dhcp(image: Image) -> "Iterator[Finding]":
-    """Azure gives the address, and the way to itself, by DHCP alone."""
+    """Azure gives the address, and the route to itself, only by DHCP."""
     clients = find_clients(image)
     if not clients:
         yield error("dhcp", "no DHCP client is in the image", image.add("dhcp"))
@@ -71,7 +71,7 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
 
 
 def find_started(image: Image, clients: "List[str]") -> "List[Started]":
-    """What the boot starts that could start one of the clients, in the order of STARTERS."""
+    """The services that the boot starts and that can start one of the clients, in the order of STARTERS."""
     found = []
     for starter in STARTERS:
         service = find_netplan(image) if starter.services == NETPLAN else image.starts(*starter.services)
@@ -82,11 +82,11 @@ def find_started(image: Image, clients: "List[str]") -> "List[Started]":
 
 
 def find_clients(image: Image) -> "List[str]":
-    """The clients of the image, by the names of their programs."""
+    """The names of the image's clients."""
     system = image.system
     found = [names[-1].rpartition("/")[2] for names in CLIENTS if system.find_program(*names)]
     if image.init not in ("systemd", None) and "systemd-networkd" in found:
-        found.remove("systemd-networkd")  # which does nothing without systemd
+        found.remove("systemd-networkd")  # it needs systemd
     busybox = system.find_program("busybox")
     if "udhcpc" not in found and busybox:
         if b"udhcpc" in (system.read(busybox, BUSYBOX_LIMIT, head=True) or b""):
@@ -95,7 +95,7 @@ def find_clients(image: Image) -> "List[str]":
 
 
 def remedy(image: Image, clients: "List[str]") -> Command:
-    """The command that has the boot start one that is there, if it is a service by itself."""
+    """The command that has the boot start an installed client, if it is a service of its own."""
     services = {"systemd-networkd": "systemd-networkd", "NetworkManager": "NetworkManager", "dhcpcd": "dhcpcd"}
     for client in clients:
         name = services.get(client)
@@ -108,7 +108,7 @@ def remedy(image: Image, clients: "List[str]") -> Command:
 
 
 def mend(image: Image, starter: Starter) -> Command:
-    """The command that has a client that is started ask on Azure's card, where that is a line at the end of a file."""
+    """The command that makes a started client configure Azure's card, if that is a line at the end of a file."""
     if starter.problem is not of_ifupdown:
         return Command()
     found = interfaces.read_interfaces(image)
@@ -134,19 +134,19 @@ def find_script(image: Image, clients: "List[str]") -> "Optional[str]":
 
 
 def nothing(_image: Image, _service: str) -> str:
-    """It asks on every interface by itself."""
+    """Nothing: it configures every card by default."""
     return ""
 
 
 def find_netplan(image: Image) -> "Optional[str]":
-    """netplan, if the image has files for it: its generator has systemd start a client, by no link of the image's."""
+    """netplan, if the image has files for it: its generator has systemd start a client, without a link in the image."""
     places = ("/usr/lib/systemd/system-generators/netplan", "/lib/systemd/system-generators/netplan")
     there = image.init == "systemd" and any(image.system.exists(path) for path in places)
     return "netplan" if there and matching(image.system, "/etc/netplan/*.yaml") else None
 
 
 def of_netplan(image: Image, _service: str) -> str:
-    """`dhcp4: true` for a card that may be eth0. The files are YAML, of which this looks at the words alone."""
+    """`dhcp4: true` for a card that may be eth0. The files are YAML, of which only single words are examined."""
     text = image.active(*matching(image.system, "/etc/netplan/*.yaml"))
     if not re.search(r"\bdhcp4:\s*(true|yes|on)\b", text):
         return "no file of /etc/netplan asks for DHCP"
@@ -158,12 +158,12 @@ def of_netplan(image: Image, _service: str) -> str:
 
 
 def of_networkmanager(image: Image, _service: str) -> str:
-    """It asks on every card that it has no profile for, unless it is told not to. See NetworkManager.conf(5)."""
+    """It configures every card without a profile, unless its settings forbid that. See NetworkManager.conf(5)."""
     profiles = find_profiles(image)
     refused = [reason for reason in (refusal(image.text(path)) for path in profiles) if reason]
     if len(refused) < len(profiles):
         return ""
-    if profiles:  # while there is one for the card, none is made
+    if profiles:  # with a profile for the card, none is created
         return "%s %s" % (profiles[0], refused[0])
     text = image.active(*files_of_networkmanager(image))
     if re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, text):
@@ -172,14 +172,14 @@ def of_networkmanager(image: Image, _service: str) -> str:
 
 
 def files_of_networkmanager(image: Image) -> "List[str]":
-    """Its configuration: NetworkManager.conf(5)."""
+    """Its configuration files: NetworkManager.conf(5)."""
     folders = ("/etc", "/run", "/usr/lib")
     files = [path for folder in folders for path in matching(image.system, folder + "/NetworkManager/conf.d/*.conf")]
     return ["/etc/NetworkManager/NetworkManager.conf", *files]
 
 
 def find_profiles(image: Image) -> "List[str]":
-    """NetworkManager's profiles that are for Azure's card."""
+    """NetworkManager's profiles for Azure's card."""
     found = []
     for folder in ("/etc", "/run", "/usr/lib"):
         found += matching(image.system, folder + "/NetworkManager/system-connections/*")
@@ -197,7 +197,7 @@ def is_of_card(profile: str) -> bool:
 
 
 def refusal(profile: str) -> str:
-    """Why a profile for the card does not ask by DHCP at boot; empty if it does."""
+    """Why a profile for the card does not use DHCP at boot; empty if it does."""
     if re.search(r"(?im)^[ \t]*(?:autoconnect\s*=\s*(?:false|no|0)|ONBOOT\s*=\s*[\"']?no)\b", profile):
         return "is not activated at boot"
     ipv4 = re.search(r"(?ms)^\[ipv4\][^\[]*?^[ \t]*method\s*=\s*(\w+)", profile)
@@ -208,13 +208,13 @@ def refusal(profile: str) -> str:
 
 
 def of_networkd(image: Image, _service: str) -> str:
-    """The first .network file for eth0 asks by DHCP for IPv4."""
+    """The first .network file for eth0 uses DHCP for IPv4."""
     network = networkd.first_for(image.system, CARD)
     none = "no file of systemd/network asks for DHCP on %s" % INTERFACE
     if network is None:
         return none
     if network.value("Link", "Unmanaged") in networkd.YES:
-        return "%s has it leave %s alone" % (network.path, INTERFACE)
+        return "%s makes it ignore %s" % (network.path, INTERFACE)
     if network.value("Network", "DHCP") in ("ipv4", "both", *networkd.YES):
         return ""
     return "%s: %s is the first for it" % (none, network.path)
@@ -230,19 +230,19 @@ def of_ifupdown(image: Image, service: str) -> str:
             words = (found.dhcp[0], INTERFACE)
             return "/etc/network/interfaces asks for DHCP on %s, and Azure's card is %s" % words
         return "/etc/network/interfaces does not ask for DHCP on %s" % INTERFACE
-    alone = service in ("ifup@%s" % INTERFACE, "net.%s" % INTERFACE)  # which bring up this card and no other
+    alone = service in ("ifup@%s" % INTERFACE, "net.%s" % INTERFACE)  # they bring up this card only
     if alone or any(interfaces.is_for(pattern, INTERFACE) for pattern in found.auto):
         return ""
     return "nothing in /etc/network/interfaces brings %s up: it lacks `auto %s`" % (INTERFACE, INTERFACE)
 
 
 def asks(found: interfaces.Interfaces) -> bool:
-    """Is eth0 one of the cards that are asked for by DHCP?"""
+    """Is eth0 one of the cards with DHCP?"""
     return any(interfaces.is_for(name, INTERFACE) for name in found.dhcp)
 
 
 def of_network(image: Image, service: str) -> str:
-    """The scripts called `network`: those of chkconfig distros have ifcfg files, Buildroot's and others' interfaces."""
+    """Scripts called `network`: those of chkconfig distros use ifcfg files, Buildroot's and others' interfaces."""
     if not any(image.system.is_dir(folder) for folder in IFCFG):
         return of_ifupdown(image, service)
     for folder in IFCFG:
@@ -256,7 +256,7 @@ def of_network(image: Image, service: str) -> str:
 
 
 def of_netifrc(image: Image, service: str) -> str:
-    """netifrc asks by DHCP unless it is told otherwise. Alpine's net.eth0 is a link to its `networking`."""
+    """netifrc uses DHCP by default. Alpine's net.eth0 is a link to its `networking`."""
     if image.system.chain("/etc/init.d/" + service)[-1].rpartition("/")[2] == "networking":
         return of_ifupdown(image, service)
     match = re.search(r"(?m)^[ \t]*config_%s=[\"'(]*([^\"')\n]*)" % INTERFACE, image.text("/etc/conf.d/net"))
@@ -287,10 +287,10 @@ STARTERS = (
 )
 
 
-# -- the name that a client sends by its own configuration, whatever the machine is called -----------------------------
+# -- the name that a client sends by its own configuration, instead of the machine's name ------------------------------
 
 IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
-# By the client or the starter, where it is written; `hostname` alone and gethostname() are what the machine is called.
+# By client or starter: the files, and the form of the line. Without a value the machine's name is sent.
 NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
     "dhclient": (("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"), r"send[ \t]+host-name[ \t]+\".+"),
     "dhcpcd": (("/etc/dhcpcd.conf",), r"hostname[ \t]+[^\s#].*"),
@@ -306,7 +306,7 @@ NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
 
 
 def check_name(image: Image, started: Started) -> "Iterator[Finding]":
-    """Azure's DNS has the name of the last request: the first boot publishes the VM's, the second sends this one."""
+    """Azure's DNS keeps the name of the last request: the first boot publishes the VM's, the second sends this one."""
     for key in {started.client, started.starter.problem}:
         patterns, form = NAMES_SENT.get(key, ((), ""))
         for path in (path for pattern in patterns for path in matching(image.system, pattern)):

@@ -1,4 +1,4 @@
-"""The file systems: is root one that can be written and lasts, and are they named so that Azure's disks are found?"""
+"""The file systems: is root writable and persistent, and do their names find Azure's disks?"""
 
 import re
 from functools import partial
@@ -13,10 +13,10 @@ from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
 FORGETFUL = ("tmpfs", "ramfs")
-NEVER = re.compile(r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d)")  # what other clouds and boards call theirs
+NEVER = re.compile(r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d)")  # disk names of other clouds and boards
 CHANGING = re.compile(r"/dev/(?:sd[a-z]|nvme\d)")
 IN_MEMORY = "/run"  # whatever fstab says
-LAYERS = 8  # overlays on one another
+LAYERS = 8  # nested overlays
 
 
 class Line(NamedTuple):
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def read_fstab(image: Image) -> "List[Line]":
-    """The lines that say something."""
+    """The lines without comments and empty ones."""
     found = []
     for line in image.text("/etc/fstab").split("\n"):
         words = words_in(line)
@@ -40,22 +40,22 @@ def read_fstab(image: Image) -> "List[Line]":
 
 
 def kind_of(image: Image, path: str, layers: int = LAYERS) -> str:
-    """The kind of file system ("tmpfs") that fstab has `path` on, if a reboot forgets that one; empty if it lasts."""
+    """The kind of file system ("tmpfs") below `path` in fstab, if it is lost at reboot; empty if it lasts."""
     above = [line for line in read_fstab(image) if is_below(path, line.point) and "noauto" not in line.options]
     found = max(above, key=lambda line: len(line.point), default=None)
     if is_below(path, IN_MEMORY):
         return "tmpfs"
     if found is None:
         return ""
-    if found.kind == "overlay" and layers:  # as lasting as its upper layer
+    if found.kind == "overlay" and layers:  # lasts as long as its upper layer
         upper = [word.partition("=")[2] for word in found.options if word.startswith("upperdir=")]
-        outside = [place for place in upper if not is_below(place, found.point)]  # else it lies below the overlay
+        outside = [place for place in upper if not is_below(place, found.point)]  # else it is below the overlay
         return kind_of(image, outside[0], layers - 1) if outside else ""
     return found.kind if found.kind in FORGETFUL else ""
 
 
 def check_root_filesystem(image: Image) -> "Iterator[Finding]":
-    """An account that is made must still be there after the next boot."""
+    """A new account must still exist after the next boot."""
     problems = []
     edit = image.edit("/etc/fstab")
     forgotten = find_mismatch(partial(kind_of, image))
@@ -69,7 +69,7 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
             )
     if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
         edit = image.edit("/etc/default/rcS")
-        problems.append(error("root-filesystem", "the image is one with a read-only root (ROOTFS_READ_ONLY)", edit))
+        problems.append(error("root-filesystem", "the image has a read-only root (ROOTFS_READ_ONLY)", edit))
     if re.search(r"(?m)^[ \t]*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
         edit = image.edit("/etc/overlayroot.conf")
         problems.append(error("root-filesystem", "overlayroot keeps every change in memory", edit))
@@ -84,7 +84,7 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
 
 
 def of_running(image: Image) -> "List[Finding]":
-    """What is mounted, if it is this machine that is looked at."""
+    """The mounts, if this machine itself is checked."""
     system = image.system
     found: "List[Finding]" = []
     if not system.live:
@@ -103,8 +103,8 @@ def of_running(image: Image) -> "List[Finding]":
 
 
 def check_fstab(image: Image) -> "Iterator[Finding]":
-    """Disks by a name that does not depend on the order in which they are found."""
-    remedy = image.edit("/etc/fstab").noting("UUID=... as blkid tells")
+    """Disks should have names that do not depend on the order in which they are found."""
+    remedy = image.edit("/etc/fstab").noting("UUID=... as shown by blkid")
     problems = []
     for line in read_fstab(image):
         calm = {"nofail", "noauto"} & set(line.options)
@@ -131,7 +131,7 @@ def check_fstab(image: Image) -> "Iterator[Finding]":
 
 
 def check_swap(image: Image) -> "Iterator[Finding]":
-    """Azure asks for swap on the temporary disk only: the OS disk is a remote one."""
+    """Azure recommends swap only on the temporary disk: the OS disk is a remote one."""
     found = [line.source for line in read_fstab(image) if line.kind == "swap" and "zram" not in line.source]
     if found:
         yield warning("swap", "%s is on the OS disk, which is slow and remote" % found[0],

@@ -1,6 +1,6 @@
-"""Which shared libraries does a program or module of an image want, and are they there? ELF files, as elf(5) has them.
+"""Which shared libraries does a program or module of an image need, and are they installed? Reads ELF files: elf(5).
 
-Nothing is executed: the loader's folders are known by name, and by what tells the loader of others.
+Nothing is executed: the loader's folders are the usual ones, and those in its configuration.
 """
 
 import re
@@ -11,7 +11,7 @@ from ...door.system import System
 from ...errors import GuestError
 
 FILE_LIMIT = 64 << 20  # bytes of a file
-FILES_LIMIT = 200  # of them, for one module
+FILES_LIMIT = 200  # files, for one module
 ENTRIES_LIMIT = 4096  # headers or entries of a file
 LOAD, DYNAMIC = 1, 2  # p_type
 END, NEEDED, STRTAB, RPATH, RUNPATH = 0, 1, 5, 15, 29  # d_tag
@@ -19,16 +19,16 @@ TOPS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/usr/loca
 
 
 class Wants(NamedTuple):
-    """What a file says to the loader."""
+    """What a file requests from the loader."""
 
     libraries: "List[str]"
     folders: "List[str]"  # with $ORIGIN in them
 
 
 def missing_libraries(system: System, path: str, known: "Optional[Dict[str, Wants]]" = None) -> "List[str]":
-    """The libraries that are missing of those that a file wants, and that these want; none for what is no ELF file.
+    """The missing libraries among those that a file needs, directly or not; empty if it is not an ELF file.
 
-    `known`: what files want that were read before, and those that are read here.
+    `known`: the needs of files that were read before; the files read here are added.
     """
     folders, known = library_folders(system), {} if known is None else known
     missing: "List[str]" = []
@@ -39,7 +39,7 @@ def missing_libraries(system: System, path: str, known: "Optional[Dict[str, Want
             try:
                 known[place] = read_wants(system.read(place, limit=FILE_LIMIT) or b"")
             except GuestError:
-                continue  # too large, or not to be read: nothing is known of what it wants
+                continue  # too large or unreadable: its needs are unknown
         wants, own = known[place], place.rpartition("/")[0]
         near = [re.sub(r"\$(ORIGIN|\{ORIGIN\})", own, folder) for folder in wants.folders]
         for library in wants.libraries:
@@ -60,7 +60,7 @@ def find_library(system: System, name: str, folders: "List[str]") -> "Optional[s
 
 
 def library_folders(system: System) -> "List[str]":
-    """Where the loader looks: folders that all have, Debian's by architecture, and those of ld.so.conf or musl's."""
+    """The loader's folders: the common ones, Debian's by architecture, and those in ld.so.conf or musl's file."""
     found = [top for top in TOPS if system.is_dir(top)]
     found += [top + "/" + name for top in found[:] for name in system.list(top) if "-linux-" in name]
     files = ["/etc/ld.so.conf"] + ["/etc/ld.so.conf.d/" + name for name in system.list("/etc/ld.so.conf.d")]
@@ -75,17 +75,17 @@ def library_folders(system: System) -> "List[str]":
 
 
 def read_wants(data: bytes) -> Wants:
-    """What an ELF file of any machine wants; nothing if it is damaged, or none."""
+    """The needs of an ELF file for any machine; empty if it is damaged, or another file."""
     if data[:4] != b"\x7fELF" or len(data) < 64 or data[4] not in (1, 2) or data[5] not in (1, 2):
         return Wants([], [])
     try:
         return read_dynamic(data, "<" if data[5] == 1 else ">", wide=data[4] == 2)
-    except (struct.error, ValueError, OverflowError):  # the last: a place beyond any file
+    except (struct.error, ValueError, OverflowError):  # the last: an offset beyond any file
         return Wants([], [])
 
 
 def read_dynamic(data: bytes, order: str, *, wide: bool) -> Wants:
-    """The same. Raises struct.error or ValueError for what is damaged."""
+    """The same. Raises struct.error or ValueError for a damaged file."""
     where, size, count = (32, 54, 56) if wide else (28, 42, 44)
     (start,) = struct.unpack_from(order + ("Q" if wide else "I"), data, where)
     (step,), (total,) = (struct.unpack_from(order + "H", data, place) for place in (size, count))
@@ -114,7 +114,7 @@ def read_dynamic(data: bytes, order: str, *, wide: bool) -> Wants:
 
 
 def entries(data: bytes, order: str, offset: int, length: int, *, wide: bool) -> "Iterator[List[int]]":
-    """(tag, value) of the dynamic section."""
+    """(tag, value) of the entries of the dynamic section."""
     size = 16 if wide else 8
     for number in range(min(length // size, ENTRIES_LIMIT)):
         tag, value = struct.unpack_from(order + ("qQ" if wide else "iI"), data, offset + number * size)
@@ -124,7 +124,7 @@ def entries(data: bytes, order: str, offset: int, length: int, *, wide: bool) ->
 
 
 def text_at(data: bytes, place: int) -> str:
-    """The text at a place, up to its NUL. Raises ValueError if there is none of a usual length."""
+    """The text at an offset, up to its NUL. Raises ValueError if it is missing or too long."""
     if place < 0:
         raise ValueError("before the file")
     return data[place : data.index(b"\0", place, place + 4096)].decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""What a check found out."""
+"""The result of a check."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ NOTHING = Command()
 
 
 class Finding(NamedTuple):
-    """One line of the answer.
+    """One finding.
 
     `level` is "ok", "warning", or "error": a VM from this image would not reach Ready, nobody could log in to it, or an
     option has a mistake, so that it would be set up with a default.
-    `id` is stable, for scripts. `remedy` is the command that mends it where one is known, else empty.
+    `id` is stable, for scripts. `remedy` is a command that repairs it; empty if none is known.
     """
 
     level: str
@@ -22,12 +22,12 @@ class Finding(NamedTuple):
 
 
 def ok(name: str, message: str) -> Finding:
-    """All is well."""
+    """Nothing is wrong."""
     return Finding("ok", name, message)
 
 
 def warning(name: str, message: str, remedy: Command = NOTHING) -> Finding:
-    """Not as it should be, or that cannot be determined; the VM comes up all the same."""
+    """A problem, or an unknown, with which the VM still comes up."""
     return Finding("warning", name, message, remedy)
 
 

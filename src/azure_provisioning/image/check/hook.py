@@ -1,4 +1,4 @@
-"""Is our hook in the image, and would this init system really start it at the next boot?"""
+"""Is our boot hook in the image, and would its init system start it at the next boot?"""
 
 from typing import Iterator, Tuple
 
@@ -15,7 +15,7 @@ from .subject import Image
 
 
 def check_init(image: Image) -> "Iterator[Finding]":
-    """Is there an init system that we have a hook for?"""
+    """Is there an init system for which we have a hook?"""
     if image.init in table.NAMES:
         yield ok("init", "the image boots with %s" % image.init)
     elif image.init is None:
@@ -25,12 +25,12 @@ def check_init(image: Image) -> "Iterator[Finding]":
     programs = [words_in(line.rpartition(":")[2])[:1] for line in image.active("/etc/inittab").split("\n")]
     called = next((words[0] for words in programs if words and words[0].endswith("/openrc")), "")
     if called and image.init != "openrc" and not image.system.is_program(called):
-        message = "/etc/inittab calls %s, which is not there: the boot starts none of its services" % called
+        message = "/etc/inittab calls %s, which is missing: the boot starts none of its services" % called
         yield warning("init", message, image.add("openrc"))
 
 
 def check_hook(image: Image) -> "Iterator[Finding]":
-    """Installed, enabled, and reached by the boot."""
+    """Is the hook installed, enabled, and reached by the boot?"""
     system, remedy = image.system, image.ours("install")
     name, links = table.find_hook(system)
     own = table.load(image.init).links(system) if image.init in table.NAMES else []
@@ -44,10 +44,10 @@ def check_hook(image: Image) -> "Iterator[Finding]":
         why = "its file `down` keeps it from being started" if down else "nothing starts it"
         yield error("hook", "the hook for %s is there, but %s" % (name, why), remedy)
         return
-    # Debian's runit runs the LSB scripts too; who asked for a service directory has what /sbin/init is.
+    # Debian's runit runs LSB scripts too, but a service directory that was asked for is also right there.
     chosen = name == "runit" and find_base(system) == "runit"
     if name != image.init and image.init in table.NAMES and not chosen:
-        yield error("hook", "the hook is one for %s, and the image boots with %s" % (name, image.init), remedy)
+        yield error("hook", "the hook is for %s, but the image boots with %s" % (name, image.init), remedy)
         return
     obstacles = list(table.load(name).unreached(system, links))
     for obstacle in obstacles:
@@ -57,10 +57,10 @@ def check_hook(image: Image) -> "Iterator[Finding]":
 
 
 def check_program(image: Image) -> "Iterator[Finding]":
-    """Is the file there that the hook runs, and whole?"""
+    """Does the file that the hook runs exist, undamaged?"""
     name, links = table.find_hook(image.system)
     if not links:
-        return  # check_hook said so
+        return  # check_hook has reported it
     for path in find_command(image.system, links[0])[1:]:
         try:
             data = image.system.read(path, limit=16 << 20)
@@ -76,11 +76,11 @@ def check_program(image: Image) -> "Iterator[Finding]":
         else:
             build = "this build" if digest_of(data) == DIGEST else "build " + digest_of(data)
             other = ", and this is " + DIGEST if DIGEST not in ("", digest_of(data)) else ""
-            yield ok("program", "the hook runs %s, whole and of %s%s" % (path, build, other))
+            yield ok("program", "the hook runs %s, undamaged and of %s%s" % (path, build, other))
 
 
 def find_command(system: System, link: str) -> "Tuple[str, str]":
-    """(the interpreter, the program) that the hook at `link` runs; as `install` wrote them down if it does not say."""
+    """(interpreter, program) that the hook at `link` runs; from the record of `install` if the hook does not say."""
     text = system.read_text(link) if not system.is_dir(link) else system.read_text(link + "/run")
     words = (text or "").split()
     settings = dict(word.split("=", 1) for word in words if word.startswith(("PYTHON=/", "PROGRAM=/")))

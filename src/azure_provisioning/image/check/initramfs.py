@@ -1,4 +1,4 @@
-"""What is in an initramfs: the names in its cpio archives, of which the later ones are mostly compressed.
+"""The file names in an initramfs: cpio archives, of which the later ones are usually compressed.
 
 See the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Spend = Callable[[int, int], None]
 
 MAGICS = (b"070701", b"070702")
-HEAD = 110  # bytes of a header: the magic, and 13 numbers of 8 hexadecimal digits
+HEAD = 110  # bytes of a header: the magic number, and 13 numbers of 8 hexadecimal digits
 END = b"TRAILER!!!"
 NAME_LIMIT = 4096
 SIZE_LIMIT = 768 << 20  # bytes, unpacked
@@ -33,11 +33,11 @@ KINDS = (
 
 
 class UnreadableError(Exception):
-    """It cannot be read here; says why."""
+    """It cannot be read here; the message says why."""
 
 
 class Source:
-    """Bytes that come in pieces, read once, and counted."""
+    """Bytes that arrive in pieces, are read once, and are counted."""
 
     def __init__(self, pieces: "Iterator[bytes]", spend: "Spend") -> None:
         self.pieces = pieces
@@ -45,10 +45,10 @@ class Source:
         self.piece = b""
         self.place = 0
         self.count = 0
-        self.ended = False  # were more bytes asked for than there are?
+        self.ended = False  # has a read gone beyond the end?
 
     def take(self, size: int, *, keep: bool = True) -> bytes:
-        """The next bytes, fewer only at the end; with `keep` off they are thrown away."""
+        """The next bytes, fewer only at the end; without `keep` they are dropped."""
         parts = []
         while size > 0 and self._has_more():
             part = self.piece[self.place : self.place + size] if keep else b""
@@ -59,7 +59,7 @@ class Source:
         return b"".join(parts)
 
     def skip_zeros(self) -> None:
-        """Go on to the next byte that is not 0, or to the end."""
+        """Skip to the next byte that is not 0, or to the end."""
         while self._has_more():
             found = ZEROS.match(self.piece, self.place)
             self._go_on(found.end() - self.place if found else 0)
@@ -81,7 +81,7 @@ class Source:
 
 
 def file_names(data: bytes, spend: "Spend") -> "Iterator[str]":
-    """The paths of all files in it. Calls `spend` with the files and the bytes that it took. Raises UnreadableError."""
+    """The paths of all its files. Calls `spend` with the number of files and bytes. Raises UnreadableError."""
     plain = Source(slices(data, 0), spend)
     while True:
         plain.skip_zeros()
@@ -99,7 +99,7 @@ def file_names(data: bytes, spend: "Spend") -> "Iterator[str]":
 
 
 def slices(data: bytes, place: int) -> "Iterator[bytes]":
-    """The data from a place on, in pieces."""
+    """The data from an offset on, in pieces."""
     while place < len(data):
         yield data[place : place + CHUNK]
         place += CHUNK
@@ -127,10 +127,10 @@ def read_archive(source: Source) -> "Iterator[str]":
 
 
 def unpack(data: bytes, place: int) -> "Iterator[bytes]":
-    """The data from a place on, unpacked. Raises UnreadableError for what Python's library cannot unpack."""
+    """The unpacked data from an offset on. Raises UnreadableError if Python's library cannot unpack it."""
     kind = next((name for magic, name in KINDS if data.startswith(magic, place)), None)
     if kind is None:
-        raise UnreadableError("it is of no known kind")
+        raise UnreadableError("its format is unknown")
     try:
         if kind == "gzip":
             return gunzip(data, place)
@@ -139,12 +139,12 @@ def unpack(data: bytes, place: int) -> "Iterator[bytes]":
         if kind == "bzip2":
             return bunzip(data, place)
     except ImportError:
-        pass  # a small Python
+        pass  # a minimal Python
     raise UnreadableError("it is packed with %s, which this Python cannot read" % kind)
 
 
 def gunzip(data: bytes, place: int) -> "Iterator[bytes]":
-    """Unpack gzip, never more than a piece at once."""
+    """Unpack gzip in limited pieces."""
     import zlib
 
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -179,7 +179,7 @@ def bunzip(data: bytes, place: int) -> "Iterator[bytes]":
 
 
 def pump(unpacker: "Unpacker", failure: "Type[Exception]", data: bytes, place: int) -> "Iterator[bytes]":
-    """What a decompressor of lzma or bz2 makes of the data, never more than a piece at once."""
+    """The output of a decompressor of lzma or bz2, in limited pieces."""
 
     def pieces() -> "Iterator[bytes]":
         try:

@@ -1,4 +1,4 @@
-"""The command that makes an image's initramfs anew, with the drivers that it lacks."""
+"""The command that rebuilds an image's initramfs with the drivers that it lacks."""
 
 from ..command import Command
 from .subject import Image
@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
-# Where mkinitfs finds them, below the kernel's folder of modules.
+# Their paths for mkinitfs, below the kernel's folder of modules.
 PLACES = {
     "hv_vmbus": "kernel/drivers/hv",
     "hv_storvsc": "kernel/drivers/scsi/hv_storvsc.ko*",
@@ -19,9 +19,9 @@ MKINITFS = "/etc/mkinitfs"
 
 
 def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool) -> Command:
-    """The command that makes the initramfs of a kernel anew with these `modules`; empty where no tool for it is known.
+    """The command that rebuilds a kernel's initramfs with these `modules`; empty if no tool for it is known.
 
-    `there`: is there one now? In a chroot none of the tools may ask which kernel runs: it is another machine's.
+    `there`: does it exist now? In a chroot no tool may ask for the running kernel, which is the host's.
     """
     system = image.system
     if system.find_program("update-initramfs"):
@@ -47,7 +47,7 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
 
 
 def look_into(image: Image, path: str) -> Command:
-    """The command with which a person can look into an initramfs."""
+    """A command to list the content of an initramfs."""
     for tool in ("lsinitramfs", "lsinitrd", "lsinitcpio"):
         if image.system.find_program(tool):
             return image.inside(Command(tool).on(path)).piped(Command("grep", "hv_storvsc"))

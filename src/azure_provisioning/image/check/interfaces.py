@@ -1,4 +1,4 @@
-"""/etc/network/interfaces: ifupdown's, ifupdown-ng's and busybox's."""
+"""/etc/network/interfaces, for ifupdown, ifupdown-ng and busybox."""
 
 from typing import List, NamedTuple, Tuple
 
@@ -9,21 +9,21 @@ from ...guest.sshd_config import matching
 from .subject import Image
 
 PATH = "/etc/network/interfaces"
-FILES_LIMIT = 200  # what includes itself ends
+FILES_LIMIT = 200  # stops files that include themselves
 
 
 class Interfaces(NamedTuple):
-    """What the file says, with what it includes."""
+    """The content of the file and its includes."""
 
-    auto: "List[str]"  # the patterns of the cards that are brought up
-    dhcp: "List[str]"  # the cards that are asked for by DHCP
-    others: "List[str]"  # the cards that have an address by other means
+    auto: "List[str]"  # patterns of the cards that are brought up
+    dhcp: "List[str]"  # cards with DHCP
+    others: "List[str]"  # cards with an address from elsewhere
     settings: "List[Tuple[str, List[str]]]"  # (card, the words of a line below it)
     empty: bool
 
 
 def read_interfaces(image: Image) -> Interfaces:
-    """Read it. `allow-hotplug` counts where something acts on it: neither busybox nor OpenRC's script does."""
+    """Read it. `allow-hotplug` counts only if something acts on it: busybox and OpenRC's script do not."""
     found = Interfaces([], [], [], [], not any(map(words_in, lines_of(image))))
     starts = {"auto", "allow-auto"} | ({"allow-hotplug"} if has_hotplug(image) else set())
     card = ""
@@ -46,7 +46,7 @@ def read_interfaces(image: Image) -> Interfaces:
 
 
 def lines_of(image: Image) -> "List[str]":
-    """The lines of the file and of those that it includes, in their place."""
+    """The lines of the file, with its includes in their place."""
     lines: "List[str]" = []
     todo, count = [PATH], 0
     while todo:
@@ -69,7 +69,7 @@ def lines_of(image: Image) -> "List[str]":
 
 
 def has_hotplug(image: Image) -> bool:
-    """Does something bring up a card for `allow-hotplug`: Debian's script, or its rules of udev?"""
+    """Does something bring up a card for `allow-hotplug`: Debian's script, or its udev rules?"""
     ifup = image.system.find_program("ifup")
     if ifup and "busybox" in image.system.chain(ifup)[-1]:
         return False
@@ -77,7 +77,7 @@ def has_hotplug(image: Image) -> bool:
 
 
 def is_for(pattern: str, card: str) -> bool:
-    """Does a name in the file stand for a card? Patterns begin with `/` there, and may end with how many are meant."""
+    """Does a name in the file match a card? Patterns begin with `/`, and may end with how many cards they match."""
     if pattern.startswith("/"):
         pattern = pattern[1:].partition("/")[0]
     return pattern == card or matches(card, pattern.partition("=")[0])

@@ -1,4 +1,4 @@
-"""Can the Python that the hook names run us? In an image by looking at its library, here by asking it."""
+"""Can the hook's Python run us? In an image its library is examined; on this machine it is run."""
 
 import re
 import struct
@@ -16,13 +16,13 @@ from .finding import Finding, error, ok, warning
 from .hook import find_command
 from .subject import Image
 
-# Every module of the standard library that a first boot loads, and those in C that they are nothing without.
+# Every module of the standard library that a first boot loads, with the C modules that they need.
 NEEDED = """
     _posixsubprocess _socket binascii collections contextlib enum errno fcntl fnmatch functools hashlib importlib
     itertools marshal math os posix pyexpat re select selectors signal socket stat struct subprocess sys threading time
     types typing zipimport
     """.split()  # noqa: SIM905
-BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for what is built in
+BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for built-in modules
 ASK = (
     "import sys\n"
     "missing = []\n"
@@ -42,7 +42,7 @@ def check_python(image: Image) -> "Iterator[Finding]":
         path = find_interpreter(system, path or None)
     except ProvisionError as problem:
         if path and not is_too_old(system, path):
-            yield error("python", "the hook's Python is no program of the image: %s" % path, remedy)
+            yield error("python", "the hook's Python is not a program of the image: %s" % path, remedy)
         else:
             yield error("python", str(problem.reason) + (": " + path if path else ""), remedy)
         return
@@ -54,16 +54,16 @@ def check_python(image: Image) -> "Iterator[Finding]":
         return
     version = find_version(system, path)
     if version is None:
-        yield warning("python", "%s does not tell its version: it cannot be determined whether it can run this" % path)
+        yield warning("python", "the version of %s is unknown: it cannot be determined whether it can run this" % path)
         return
     yield from look(image, path, version, remedy)
 
 
 def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]":
-    """The shell does the essential; an error where the options ask for more, or where it has nothing to ask with."""
+    """The shell runs the essential steps; an error if the options need more, or if it has no HTTP client."""
     unheard = unheard_options(image.options)
     if unheard:
-        yield error("python", "%s, and these options ask for what takes it: %s" % (lack, " ".join(unheard)), remedy)
+        yield error("python", "%s, and these options need Python: %s" % (lack, " ".join(unheard)), remedy)
     else:
         yield warning("python", "%s: %s" % (lack, WITHOUT), remedy)
     if not image.system.find_program(*CLIENTS):
@@ -71,9 +71,9 @@ def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]
 
 
 def describe_lack(system: System, path: str) -> str:
-    """Why a boot goes on in the shell, in words, where the hook runs `path`; empty if it does not.
+    """Why the shell runs the boot instead of `path`, in words; empty if it does not.
 
-    A Python that lacks any module says so before it writes anything, and hands the boot over.
+    A Python that lacks any module reports it before it writes anything, and hands the boot over.
     """
     if path == SHELL:
         return "there is no Python 3.6 or newer"
@@ -84,20 +84,21 @@ def describe_lack(system: System, path: str) -> str:
 
 
 def has_broken(system: System, path: str) -> bool:
-    """Is a module of an image's Python there, and cannot be loaded? Then a boot only reports that it is broken."""
+    """Does a module of an image's Python exist that cannot be loaded? Then a boot only reports that it is broken."""
     version = None if system.can_run else find_version(system, path)
     return version is not None and bool(tell_missing(system, path, version, modules(system, path, version))[2])
 
 
 def lack_of_hook(system: System) -> str:
-    """The same of the hook that is there, or that `install` would write. Raises ProvisionError if that runs nothing."""
+    """The same for the existing hook, or that of a future `install`. Raises ProvisionError if no interpreter is
+    found."""
     _, links = table.find_hook(system)
     path = find_command(system, links[0])[0] if links else ""
     return describe_lack(system, find_interpreter(system, path or None))
 
 
 def who_runs(image: Image) -> "Optional[str]":
-    """What brings a VM of this image up: "" for Python, " in the shell" without a whole one; None if nothing does."""
+    """What sets up a VM of this image: "" for Python, " in the shell" without a complete one; None if nothing does."""
     try:
         return " in the shell" if image.once(lack_of_hook) else ""
     except ProvisionError:
@@ -105,7 +106,7 @@ def who_runs(image: Image) -> "Optional[str]":
 
 
 def missing_modules(system: System, path: str) -> "Optional[List[str]]":
-    """What the Python at `path` lacks of all that a boot may load; None where that cannot be determined."""
+    """The modules of a boot that the Python at `path` lacks; None if that cannot be determined."""
     if system.can_run:
         try:
             return ask_python(system, path)[1]
@@ -120,18 +121,18 @@ def missing_modules(system: System, path: str) -> "Optional[List[str]]":
 
 
 def ask_python(system: System, path: str) -> "Tuple[str, List[str]]":
-    """(the version of the Python at `path`, what it lacks), as it says itself. Raises GuestError."""
+    """(the version of the Python at `path`, the modules it lacks), from running it. Raises GuestError."""
     words = system.ask([path, "-I", "-S", "-c", ASK] + list(NEEDED)).split()
     if not words:
-        raise GuestError("no Python: it says nothing", command=path)
+        raise GuestError("not a Python: it printed nothing", command=path)
     return words[0], words[1:]
 
 
 def tell_missing(
     system: System, path: str, version: str, found: "Set[str]"
 ) -> "Tuple[List[str], List[str], Dict[str, List[str]]]":
-    """(what is missing, what may be built into it or not, of which of the former a library is missing),
-    where its own library has the modules `found`."""
+    """(missing modules, modules that may be built in, the missing libraries of those that cannot be loaded), if its own
+    library has the modules `found`."""
     broken = broken_modules(system, path, version)
     missing = [name for name in NEEDED if name not in found and name not in ALWAYS]
     built_in = find_built_in(system, path, version) if missing else set()
@@ -142,7 +143,7 @@ def tell_missing(
 
 
 def broken_modules(system: System, path: str, version: str) -> "Dict[str, List[str]]":
-    """The modules in C that are there and cannot be loaded, each with the shared libraries that it lacks."""
+    """The C modules that exist and cannot be loaded, each with the shared libraries that it lacks."""
     found: "Dict[str, List[str]]" = {}
     known: "Dict[str, Wants]" = {}
     for folder in (folder + "/lib-dynload" for folder in library_folders(system, path, version)):
@@ -155,7 +156,7 @@ def broken_modules(system: System, path: str, version: str) -> "Dict[str, List[s
 
 
 def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
-    """What the interpreter itself says."""
+    """Findings from running the interpreter."""
     try:
         version, missing = ask_python(image.system, path)
     except GuestError as problem:
@@ -165,7 +166,7 @@ def ask(image: Image, path: str, remedy: Command) -> "Iterator[Finding]":
 
 
 def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Finding]":
-    """What the files say."""
+    """Findings from its files."""
     system = image.system
     found = modules(system, path, version)
     if not found:
@@ -187,7 +188,7 @@ def look(image: Image, path: str, version: str, remedy: Command) -> "Iterator[Fi
 def judge(
     image: Image, path: str, version: str, missing: "List[str]", remedy: Command, names: str = ""
 ) -> "Iterator[Finding]":
-    """All there? Else the shell goes on; but not for a module that is there and cannot be loaded.
+    """Are all modules there? If not, the shell continues; but not if a module exists that cannot be loaded.
 
     `names`: the missing modules for people.
     """
@@ -200,17 +201,17 @@ def judge(
         yield ok("python", "%s is Python %s and has all modules" % (path, version))
 
 
-# No Python is without: they are in its core (Modules/Setup.bootstrap; marshal in Modules/config.c.in).
+# Every Python has these in its core (Modules/Setup.bootstrap; marshal in Modules/config.c.in).
 ALWAYS = ("errno", "itertools", "marshal", "posix", "sys", "time")
 
 
 def may_be_built_in(name: str) -> bool:
-    """Is this a module in C?"""
+    """Is this a C module?"""
     return name in ("_posixsubprocess", "_socket", "binascii", "fcntl", "math", "pyexpat", "select") or name in ALWAYS
 
 
 def find_version(system: System, path: str) -> "Optional[str]":
-    """`3.11`, by a name in the chain of links, or the only library that is there."""
+    """`3.11`, from a name in the chain of symlinks, or from the only library that is installed."""
     for step in reversed(system.chain(path)):
         match = re.search(r"python(3)\.(\d+)m?$", step)
         if match:
@@ -222,14 +223,14 @@ def find_version(system: System, path: str) -> "Optional[str]":
 
 
 def prefix_of(system: System, path: str) -> str:
-    """`/usr` for what leads to `/usr/bin/python3.11`."""
+    """`/usr` for a path that leads to `/usr/bin/python3.11`."""
     folder = system.chain(path)[-1].rpartition("/")[0]
     prefix = folder.rpartition("/")[0]
     return "/usr" if prefix in ("", "/usr") or folder.endswith("/libexec") else prefix
 
 
 def modules(system: System, path: str, version: str) -> "Set[str]":
-    """The modules in the interpreter's library: files, folders, what is in lib-dynload, and in the zip."""
+    """The modules in the interpreter's library: files, folders, lib-dynload, and the zip."""
     found = set()
     for folder in library_folders(system, path, version):
         for name in system.list(folder):
@@ -245,28 +246,28 @@ def modules(system: System, path: str, version: str) -> "Set[str]":
 
 
 def library_folders(system: System, path: str, version: str) -> "List[str]":
-    """Where the interpreter's library may be."""
+    """The possible folders of the interpreter's library."""
     return ["%s/%s/python%s" % (prefix_of(system, path), lib, version) for lib in ("lib", "lib64")]
 
 
 def module_names(name: str) -> "List[str]":
-    """The module that a file is: `x.py`, `x.pyc`, `x.so`, `x.cpython-311-x86_64-linux-gnu.so`; none if it is none."""
+    """The module of a file: `x.py`, `x.pyc`, `x.so`, `x.cpython-311-x86_64-linux-gnu.so`; empty for another file."""
     match = re.match(r"(\w+)(?:\.pyc?|(?:\.[\w-]+)?\.so)$", name)
     return [match.group(1)] if match else []
 
 
 def in_zip(system: System, path: str) -> "Set[str]":
-    """The modules in the library's zip, if it is one."""
+    """The modules in the library's zip, if it is valid."""
     try:
         from zipfile import BadZipFile, ZipFile
-    except ImportError:  # a small Python that runs us; then none of the image's is likely to have its library in one
+    except ImportError:  # we run on a minimal Python; the image's is then unlikely to have its library in a zip
         return set()
     try:
         data = system.read(path, limit=BINARY_LIMIT) or b""
-        system.spend(path, data.count(b"PK\1\2"))  # files, each of which takes ZipFile some microseconds
+        system.spend(path, data.count(b"PK\1\2"))  # members, each of which costs ZipFile some microseconds
         names = ZipFile(BytesIO(data)).namelist()
     except (GuestError, BadZipFile, ValueError, NotImplementedError, OverflowError, OSError, struct.error):
-        return set()  # zipfile has no one word for what is none
+        return set()  # zipfile raises many kinds of errors for an invalid file
     found = set()
     for name in names:
         head, _, tail = name.partition("/")
@@ -278,9 +279,9 @@ def in_zip(system: System, path: str) -> "Set[str]":
 
 
 def find_built_in(system: System, path: str, version: str) -> "Optional[Set[str]]":
-    """The modules in C that are part of the interpreter or its shared library, by their init functions.
+    """The C modules that are part of the interpreter or its shared library, found by their init functions.
 
-    None if no such function has a name there: then that cannot be determined.
+    None if there are no such names: then it cannot be determined.
     """
     prefix = prefix_of(system, path)
     places = [path]

@@ -1,4 +1,4 @@
-"""Does the kernel have Hyper-V's drivers, the disk's where the boot needs it, and can it read the provisioning DVD?"""
+"""Does the kernel have Hyper-V's drivers, and the disk's where the boot needs it? Can it read the provisioning DVD?"""
 
 import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
@@ -15,7 +15,7 @@ from .modprobe import Bar, find_bars, let_in
 from .subject import Image
 
 TOPS = ("/lib/modules", "/usr/lib/modules")
-LIST_LIMIT = 4 << 20  # bytes of modules.dep; a distro's has less than one MiB
+LIST_LIMIT = 4 << 20  # bytes of modules.dep; those of distros have less than one MiB
 INITRAMFS_LIMIT = 256 << 20  # bytes
 IMAGES = ("vmlinuz-%s", "vmlinux-%s", "Image-%s", "kernel-%s", "bzImage-%s")
 INITRAMFS = ("initrd.img-%s", "initramfs-%s.img", "initrd-%s", "initrd-%s.img", "initramfs-%s")
@@ -43,22 +43,22 @@ class Kernel(NamedTuple):
 
     version: str
     built_in: Set[str]  # modules that are part of it
-    modules: Set[str]  # those that can be loaded; `-` is `_` in all names
-    config: Dict[str, str]  # of the options of Hyper-V: "y", "m", or "n" for one that is not set
+    modules: Set[str]  # loadable modules; `-` is `_` in all names
+    config: Dict[str, str]  # of Hyper-V's options: "y", "m", or "n" if not set
 
     def has(self, name: str) -> bool:
-        """Is this driver in it, one way or the other?"""
+        """Does it have this driver, built in or as a module?"""
         return name in self.built_in or name in self.modules
 
     def option(self, name: str) -> str:
-        """The option of the kernel's configuration that a driver comes with."""
+        """The option of the kernel's configuration for a driver."""
         if name == "hv_vmbus" and not has_vmbus_option(self.version, self.config):
             return "CONFIG_HYPERV"
         return CONFIG[name]
 
 
 def find_kernel(system: System) -> "Optional[Kernel]":
-    """The kernel that would boot: of those with an image in /boot the newest; None if there is none to look at."""
+    """The kernel that would boot: the newest with an image in /boot; None if no kernel is found."""
     boot = set(system.list("/boot"))
     versions = {name for top in TOPS for name in system.list(top) if system.exists("%s/%s/modules.dep" % (top, name))}
     versions |= {name[len("config-") :] for name in boot if name.startswith("config-")}
@@ -75,7 +75,7 @@ def find_kernel(system: System) -> "Optional[Kernel]":
             path = line.partition(":")[0]
             name = module(path)
             if name in CONFIG and not system.exists(path if path.startswith("/") else folder + "/" + path):
-                name = None  # named, and left out of the image
+                name = None  # listed, but not in the image
             modules.discard(module(path) or "")
             if name:
                 modules.add(name)
@@ -83,7 +83,7 @@ def find_kernel(system: System) -> "Optional[Kernel]":
 
 
 def natural(version: str) -> "List[object]":
-    """A key by which 5.10 sorts after 5.9."""
+    """A sort key by which 5.10 comes after 5.9."""
     parts = re.split(r"([0-9]+)", version)
     return [(0, int(part), "") if is_digits(part, len(part)) else (1, 0, part) for part in parts if part]
 
@@ -96,13 +96,13 @@ def read_lines(system: System, path: str) -> "List[str]":
 
 
 def module(path: str) -> "Optional[str]":
-    """The module that a file is: `kernel/fs/udf/udf.ko.xz`; None if it is none."""
+    """The module of a file such as `kernel/fs/udf/udf.ko.xz`; None for another file."""
     match = re.search(r"(?:^|/)([^/]+)\.ko(?:\.(?:gz|xz|zst|bz2))?$", path)
     return match.group(1).replace("-", "_") if match else None
 
 
 def read_config(system: System, version: str) -> "Dict[str, str]":
-    """What the kernel's configuration has for each option of a driver, and of Hyper-V: "y", "m", or "n" if not set."""
+    """The kernel's configuration for each driver's option, and those of Hyper-V: "y", "m", or "n" if not set."""
     paths = ["/boot/config-" + version] + ["%s/%s/config" % (top, version) for top in TOPS]
     found: "Dict[str, str]" = {}
     for line in (line for path in paths for line in read_lines(system, path)):
@@ -113,18 +113,18 @@ def read_config(system: System, version: str) -> "Dict[str, str]":
 
 
 def has_vmbus_option(version: str, config: "Dict[str, str]") -> bool:
-    """Does the bus have an option of its own? From 6.18 on CONFIG_HYPERV is no driver (drivers/hv/Kconfig)."""
+    """Does the bus have its own option? From 6.18 on CONFIG_HYPERV is not a driver (drivers/hv/Kconfig)."""
     return "CONFIG_HYPERV_VMBUS" in config or natural(version) >= natural("6.18")
 
 
 def drivers_of(version: str, config: "Dict[str, str]", value: str) -> "Set[str]":
-    """The drivers of CONFIG that the configuration has this value for."""
+    """The drivers of CONFIG whose option has this value."""
     options = dict(CONFIG, hv_vmbus=CONFIG["hv_vmbus"] if has_vmbus_option(version, config) else "CONFIG_HYPERV")
     return {name for name, key in options.items() if config.get(key) == value}
 
 
 def check_drivers(image: Image) -> "Iterator[Finding]":
-    """Without its network card a VM never reaches Azure."""
+    """Without a driver for its network card a VM never reaches Azure."""
     kernel = image.once(find_kernel)
     if kernel is None:
         yield warning("kernel", NO_KERNEL % "it has Hyper-V's drivers (CONFIG_HYPERV, CONFIG_HYPERV_NET, ...)")
@@ -136,28 +136,26 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
         yield error("kernel", "the kernel %s lacks %s (%s)" % (kernel.version, name, kernel.option(name)))
     if kernel.config.get("CONFIG_HYPERV_VTL_MODE") == "y":  # its help in drivers/hv/Kconfig
         lacking.append("VTL0")
-        message = "the kernel %s is made for VTL2 (CONFIG_HYPERV_VTL_MODE): as a usual guest it does not boot"
+        message = "the kernel %s is made for VTL2 (CONFIG_HYPERV_VTL_MODE): it does not boot as an ordinary guest"
         yield error("kernel", message % kernel.version)
     for finding in check_bars(image, kernel):
         yield finding
         lacking += [finding.message] * (finding.level == "error")
     if not kernel.has("hv_storvsc") and "hv_storvsc" not in lacking:
-        yield warning(
-            "kernel", "the kernel %s lacks hv_storvsc: most sizes of VM have their disk there" % kernel.version
-        )
+        yield warning("kernel", "the kernel %s lacks hv_storvsc: most VM sizes need it for their disk" % kernel.version)
     for name in NVME:
         if not kernel.has(name):
             message = "the kernel %s lacks %s (%s): %s" % (kernel.version, name, CONFIG[name], NVME_SIZES)
             yield warning("kernel", message)
     if not kernel.has("hv_utils"):
-        message = "the kernel %s lacks hv_utils: Azure cannot shut the VM down gently, nor set its clock"
+        message = "the kernel %s lacks hv_utils: Azure cannot shut the VM down cleanly, nor set its clock"
         yield warning("kernel", message % kernel.version)
     if not lacking:
         yield ok("kernel", "the kernel %s has Hyper-V's drivers" % kernel.version)
 
 
 def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
-    """Is a driver that is there kept from being loaded?"""
+    """Is an installed driver blocked from loading?"""
     barred = find_bars(image)
     for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc", "hv_utils", *NVME):
         if name in barred and name in kernel.modules:
@@ -169,12 +167,12 @@ def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
 
 
 def describe_bar(bar: Bar, name: str) -> str:
-    """In words."""
+    """The block in words."""
     return "`%s` in %s keeps %s from being loaded" % (bar.line, bar.path, name)
 
 
 def drivers_of_disk(kernel: Kernel) -> "Tuple[List[str], List[str]]":
-    """(the drivers without which no VM has its root disk, those of the sizes with NVMe): of what the kernel has."""
+    """(the drivers that every VM needs for its root disk, those for sizes with NVMe), of those the kernel has."""
     nvme = ["hv_vmbus", *NVME] if all(kernel.has(name) for name in ("hv_vmbus", *NVME)) else []
     if kernel.has("hv_storvsc"):
         return ["hv_vmbus", "hv_storvsc"], nvme
@@ -182,7 +180,7 @@ def drivers_of_disk(kernel: Kernel) -> "Tuple[List[str], List[str]]":
 
 
 def without_initramfs(image: Image, version: str, needed: "List[str]", useful: "List[str]", remedy: Command) -> Finding:
-    """What it means that there is none, where the kernel has the disk's driver as a module."""
+    """The finding for a missing initramfs, if the kernel has the disk's driver as a module."""
     if not has_image(image.system, version):
         message = "there is no initramfs in /boot: it cannot be determined whether it has hv_storvsc"
         return warning("initramfs", message)
@@ -191,10 +189,10 @@ def without_initramfs(image: Image, version: str, needed: "List[str]", useful: "
 
 
 def check_initramfs(image: Image) -> "Iterator[Finding]":
-    """The disk's driver must be there before the root file system is."""
+    """The disk's driver is needed before the root file system is mounted."""
     kernel = image.once(find_kernel)
     if kernel is None:
-        return  # check_drivers said so
+        return  # check_drivers has reported it
     needed, useful = drivers_of_disk(kernel)
     if not needed and not useful:
         return
@@ -218,14 +216,14 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
             has_modules = has_modules or one is not None
             lacking.discard(one or "")
             if not lacking:
-                break  # with the rest to be unpacked
+                break  # the rest need not be unpacked
     except (UnreadableError, GuestError) as problem:
         message = "it cannot be determined whether %s has hv_storvsc: %s" % (found, problem)
         yield warning("initramfs", message, look_into(image, found))
         return
     missing = [name for name in needed if name in lacking]
     if missing and not has_modules:
-        message = "%s has no modules at all, and %s is one: %s" % (found, missing[-1], lost)
+        message = "%s has no modules, and %s is a module: %s" % (found, missing[-1], lost)
         yield error("initramfs", message, remedy)
     elif missing:
         yield error("initramfs", "%s lacks %s: %s" % (found, " and ".join(missing), lost), remedy)
@@ -237,7 +235,7 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
 
 
 def has_image(system: System, version: str) -> bool:
-    """Is a kernel in /boot: by its version, or by its flavour alone, as Alpine calls them?"""
+    """Is the kernel in /boot: under its version, or under its flavour, as on Alpine?"""
     names = system.list("/boot")
     return any(form % version in names or form % flavour(version) in names for form in IMAGES)
 
@@ -248,7 +246,7 @@ def flavour(version: str) -> str:
 
 
 def find_initramfs(system: System, version: str) -> "Optional[str]":
-    """The initramfs of a kernel, by its version or, where there is no other, without one."""
+    """The initramfs of a kernel: with its version in the name, or else without one."""
     names = system.list("/boot")
     for form in (form % word for word in (version, flavour(version)) for form in INITRAMFS):
         if form in names and system.stat("/boot/" + form):
@@ -274,7 +272,7 @@ def check_dvd(image: Image) -> "Iterator[Finding]":
     lacking = [name for name in ("sr_mod", "udf", "isofs") if not kernel.has(name) or name in barred]
     for name in lacking:
         if name == "isofs" and "udf" not in lacking:
-            continue  # the DVD is UDF; the other is a second chance
+            continue  # the DVD is UDF; isofs is only a fallback
         if name in barred:
             message, remedy = describe_bar(barred[name][0], name), let_in(image, name, barred[name])
         else:

@@ -1,4 +1,4 @@
-"""SELinux: does what is ours have a label, where a boot of the image loads a policy?"""
+"""SELinux: do our files have labels, if a boot of the image loads a policy?"""
 
 from typing import Iterator, List
 
@@ -9,12 +9,12 @@ from .finding import Finding, ok, warning
 from .hook import find_command
 from .subject import Image
 
-AUTORELABEL = "/.autorelabel"  # the next boot labels all files, and then boots again
-UNLABELLED = ("unlabeled_t", "file_t")  # what a policy calls those without
+AUTORELABEL = "/.autorelabel"  # the next boot labels all files, then reboots
+UNLABELLED = ("unlabeled_t", "file_t")  # types that a policy gives to files without a label
 
 
 def check_labels(image: Image) -> "Iterator[Finding]":
-    """An enforcing boot may refuse to start what has none, or another's."""
+    """An enforcing boot may refuse to start files without a label, or with another's."""
     system = image.system
     if not is_enabled(system):
         yield ok("selinux", "no policy is loaded")
@@ -31,11 +31,11 @@ def check_labels(image: Image) -> "Iterator[Finding]":
         more = ", and %d more" % (len(lacking) - 1) if lacking[1:] else ""
         yield warning("selinux", "%s has no label%s: an enforcing boot may refuse it" % (lacking[0], more), remedy)
     else:
-        yield ok("selinux", "what is ours is labelled")
+        yield ok("selinux", "our files are labelled")
 
 
 def ours(image: Image) -> "List[str]":
-    """The program, and what has the boot start it, links and their targets."""
+    """Our program, and the files and links that make the boot start it, with their targets."""
     name, links = table.find_hook(image.system)
     files = table.load(name).files(image.system) if name else []
     programs = [path for link in links for path in find_command(image.system, link)[1:] if path]
@@ -44,6 +44,6 @@ def ours(image: Image) -> "List[str]":
 
 
 def has_label(image: Image, path: str) -> bool:
-    """Has a file or link one of its own?"""
+    """Does a file or symlink have a label of its own?"""
     words = read_label(image.system, path).split(":")
     return len(words) >= 3 and words[2] not in UNLABELLED

@@ -1,4 +1,4 @@
-"""What belongs to one machine, and should not be in an image of many: all that `generalize` would take out."""
+"""Data of one machine that should not be in an image: everything that `generalize` would remove."""
 
 import re
 from typing import Callable, Iterator, Tuple
@@ -16,31 +16,31 @@ from ..generalize.random_seed import plan_random_seeds
 from .finding import Finding, ok, warning
 from .subject import Image
 
-# The id, what looks, what it means if something is there, and what if nothing is.
+# The id, the function, the message if something is found, and the message if not.
 KINDS: "Tuple[Tuple[str, Callable[[Plan], None], str, str], ...]" = (
     ("machine-id", plan_machine_id, "every VM would have the id of this machine", "every VM gets its own"),
     ("machine-id", plan_storage_ids, "every VM would be this machine for iSCSI and NVMe", "no id for storage is left"),
     ("leases", plan_leases, "DHCP leases or ids are left", "none are left"),
     ("network-pinned", plan_network_cards, "the network card of one machine is named", "no card is named"),
     ("random-seed", plan_random_seeds, "every VM would begin with the same random numbers", "none is left"),
-    ("histories", plan_histories, "whoever made the image left a history", "no shell history is left"),
-    ("state", plan_own_data, "data of a VM that was set up are left", "no data of a VM are left"),
+    ("histories", plan_histories, "the image has a shell history", "no shell history is left"),
+    ("state", plan_own_data, "data of a VM is left", "no data of a VM is left"),
     ("state", plan_state, "the state of a VM that was set up is left", "no VM was set up from this image yet"),
 )
-# Files that may name a card by its address, which `generalize` leaves to the person.
+# Files that may name a card by its address, which `generalize` leaves to the user.
 NETWORK_FILES = (
     ("/etc/netplan", "*.yaml", r"(?m)^[ \t]*macaddress\s*:"),
     ("/etc/systemd/network", "*.network", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
     ("/etc/systemd/network", "*.link", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
     ("/etc/NetworkManager/system-connections", "*", r"(?m)^[ \t]*mac-address\s*="),
 )
-SHOWN = 3  # of the things that are left, in one message
-KEYS_SHOWN = 32  # accounts with keys, in one answer
-KEYS_BYTES = 4096  # of a file of keys, to see that it is none that is empty
+SHOWN = 3  # leftovers in one message
+KEYS_SHOWN = 32  # accounts with keys, in one run
+KEYS_BYTES = 4096  # of a key file, enough to see that it is not empty
 
 
 def check_leftovers(image: Image) -> "Iterator[Finding]":
-    """One finding a kind."""
+    """One finding for each kind."""
     for name, look, bad, good in KINDS:
         plan = Plan(image.system)
         try:
@@ -60,7 +60,7 @@ def check_leftovers(image: Image) -> "Iterator[Finding]":
 
 
 def check_network(image: Image) -> "Iterator[Finding]":
-    """Configuration of the network that is for a card of one address: every VM has another."""
+    """Network configuration for a card with one address: every VM has another."""
     plan = Plan(image.system)
     for folder, names, form in NETWORK_FILES:
         for path in plan.files(folder, names):
@@ -70,7 +70,7 @@ def check_network(image: Image) -> "Iterator[Finding]":
 
 
 def check_keys(image: Image) -> "Iterator[Finding]":
-    """Keys by which somebody could log in to every VM."""
+    """Keys with which somebody could log in to every VM."""
     system, first = image.system, uid_min(image.system)
     found = []
     for account in all_accounts(system):
@@ -80,9 +80,9 @@ def check_keys(image: Image) -> "Iterator[Finding]":
                 if account.home.startswith("/") and (system.read(path, KEYS_BYTES, head=True) or b"").strip():
                     found.append((account.name, path))
             except GuestError:
-                continue  # another's home, for a user who is not root
+                continue  # another user's home, if we are not root
     for name, path in found[:KEYS_SHOWN]:
-        message = "who has the key of %s can log in to every VM" % name
+        message = "people with the key of %s can log in to every VM" % name
         yield warning("authorized-keys", message, image.remove(path))
     if found[KEYS_SHOWN:]:
         yield warning("authorized-keys", "%d more accounts have keys" % (len(found) - KEYS_SHOWN))

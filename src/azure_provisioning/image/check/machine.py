@@ -1,15 +1,15 @@
-"""Which kind of machine is an image for? Told by its programs, of which the build machine may well run none."""
+"""The architecture of an image, from its programs, which the host may not be able to run."""
 
 from ...door.system import System
 from ...errors import GuestError
 
-# e_machine of the ELF header (elf(5)); what Azure has.
+# e_machine of the ELF header (elf(5)); the ones that Azure has.
 KINDS = {3: "x86", 62: "x86", 183: "arm64"}
 PROGRAMS = ("init", "sh", "busybox", "env", "mount", "ls", "sshd")
 
 
 def machine_of(system: System) -> str:
-    """`x86` (with 32 bits or 64) or `arm64`; empty if none of the usual programs tells."""
+    """`x86` (32 or 64 bits) or `arm64`; empty if none of the usual programs shows it."""
     for name in PROGRAMS:
         path = system.find_program(name)
         try:

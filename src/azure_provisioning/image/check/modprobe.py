@@ -1,4 +1,4 @@
-"""Which modules is nobody to load? What modprobe.d and the kernel's command line say of it."""
+"""Modules that are blocked from loading, by modprobe.d and the kernel's command line."""
 
 import re
 from typing import Dict, List, NamedTuple
@@ -8,23 +8,23 @@ from .serial import LOADERS, command_lines
 from .subject import Image
 
 FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
-# What comes behind the name of a `blacklist` is passed over; so is what `install` hands to a program that does nothing.
+# What follows the name of a `blacklist` is ignored; `install` counts with a program that does nothing.
 LINE = re.compile(r"(?m)^[ \t]*(?:(blacklist)[ \t]+(\S+)|(install)[ \t]+(\S+)[ \t]+(?:/usr)?/bin/(?:true|false)\b).*$")
 PARAMETER = re.compile(r"\b((?:modprobe\.|module_)blacklist)=([\w,-]+)")
 
 
 class Bar(NamedTuple):
-    """What keeps a module from being loaded."""
+    """What blocks a module from loading."""
 
     path: str
-    line: str  # what is written there
+    line: str  # the text
 
 
 def find_bars(image: Image) -> "Dict[str, List[Bar]]":
-    """The modules that are not to be loaded, each with what says so; `-` is `_` in all names.
+    """The blocked modules, each with what blocks it; `-` is `_` in all names.
 
-    `blacklist` passes over the aliases of a module, and the kernel has all of these loaded by one: `fs-udf` where a DVD
-    is mounted, else that of the device. `install x /bin/false` is for everybody (modprobe.d(5)).
+    `blacklist` ignores the aliases of a module, by which the kernel loads all of these: `fs-udf` when a DVD is mounted,
+    else that of the device. `install x /bin/false` applies to everything (modprobe.d(5)).
     """
     found: "Dict[str, List[Bar]]" = {}
     for path in files(image):
@@ -39,7 +39,7 @@ def find_bars(image: Image) -> "Dict[str, List[Bar]]":
 
 
 def files(image: Image) -> "List[str]":
-    """The files that are read: one in an earlier folder hides those that are called the same in the later ones."""
+    """The files that are read: a file in an earlier folder hides those of the same name in later ones."""
     found: "Dict[str, str]" = {}
     for folder in FOLDERS:
         for name in image.system.list(folder):
@@ -49,7 +49,7 @@ def files(image: Image) -> "List[str]":
 
 
 def let_in(image: Image, name: str, bars: "List[Bar]") -> Command:
-    """The command that removes the lines, and nothing else of the files; empty where the boot loader says it."""
+    """The command that removes only these lines from the files; empty if a boot loader has one of them."""
     command = Command()
     module = name.replace("_", "[-_]")
     for path in sorted({bar.path for bar in bars}):

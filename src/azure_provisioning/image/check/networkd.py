@@ -1,4 +1,4 @@
-"""systemd-networkd's files: which of them is for a network card, and what it says. See systemd.network(5)."""
+"""systemd-networkd's files: which one applies to a network card, and its settings. See systemd.network(5)."""
 
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -8,15 +8,15 @@ from ...door.text import read_text
 
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 YES = ("yes", "true", "on", "1", "y", "t")
-OF_OTHERS = ("Kind", "WLANInterfaceType", "SSID", "BSSID")  # of what is no card
+OF_OTHERS = ("Kind", "WLANInterfaceType", "SSID", "BSSID")  # only match other interfaces
 
 
 class Card(NamedTuple):
-    """A network card, as far as a [Match] section asks."""
+    """A network card, with the properties that a [Match] section can test."""
 
     name: str
-    drivers: Tuple[str, ...]  # those that it may have
-    properties: Tuple[str, ...] = ()  # of udev's: "A=1"
+    drivers: Tuple[str, ...]  # possible ones
+    properties: Tuple[str, ...] = ()  # from udev: "A=1"
 
 
 class Network(NamedTuple):
@@ -26,7 +26,7 @@ class Network(NamedTuple):
     settings: "List[Tuple[str, str, str]]"  # section, key, value
 
     def values(self, section: str, key: str) -> "List[str]":
-        """The values of a key that may be given several times; an empty one takes those before it back."""
+        """The values of a key that can be repeated; an empty value drops those before it."""
         found: "List[str]" = []
         for where, name, value in self.settings:
             if (where, name) == (section, key):
@@ -34,16 +34,16 @@ class Network(NamedTuple):
         return found
 
     def value(self, section: str, key: str) -> str:
-        """The value that counts, in lower case; empty if there is none."""
+        """The last value, in lower case; empty if there is none."""
         return (self.values(section, key) or [""])[-1].lower()
 
     def is_for(self, card: Card) -> bool:
-        """Would networkd take this file for a card?"""
+        """Would networkd use this file for a card?"""
         conditions = {key for section, key, _ in self.settings if section == "Match" and self.values("Match", key)}
         return bool(conditions) and all(self.meets(card, key) for key in conditions)
 
     def meets(self, card: Card, key: str) -> bool:
-        """Does a card meet what the [Match] section says of it by this key? What is not known here is met."""
+        """Does a card match the [Match] section's condition with this key? Unknown conditions count as met."""
         words = [word for value in self.values("Match", key) for word in value.split()]
         if key in OF_OTHERS or key in ("MACAddress", "PermanentMACAddress"):
             return False
@@ -61,7 +61,7 @@ class Network(NamedTuple):
 
 
 def listed(words: "List[str]", names: "List[str]") -> bool:
-    """Is one of the names in a list of patterns? A `!` before the list is for all of it, and turns it round."""
+    """Does a name match a list of patterns? A `!` at the start negates the whole list."""
     negated = bool(words) and words[0].startswith("!")
     if negated:
         words = [words[0][1:], *words[1:]]
@@ -69,12 +69,12 @@ def listed(words: "List[str]", names: "List[str]") -> bool:
 
 
 def find_networks(system: System) -> "List[Network]":
-    """The files in the order in which networkd tries them; the first that is for a card counts."""
+    """The files in the order in which networkd tries them; the first that matches a card counts."""
     found = []
     for name, path in sorted(newest(system, "systemd/network", ".network").items()):
         own = read_text(system, path)
         if not own.strip():
-            continue  # a file that is empty, or a link to /dev/null, hides those of its name
+            continue  # an empty file, or a link to /dev/null, hides others of its name
         drops = newest(system, "systemd/network/%s.d" % name, ".conf")
         parts = [own] + [read_text(system, drops[drop]) for drop in sorted(drops)]
         found.append(Network(path, [setting for part in parts for setting in read_settings(part)]))
@@ -82,9 +82,9 @@ def find_networks(system: System) -> "List[Network]":
 
 
 def newest(system: System, inside: str, ending: str) -> "Dict[str, str]":
-    """The files in a folder of each of FOLDERS by name: that of an earlier folder hides those of the later ones.
+    """The files in a subfolder of each of FOLDERS, by name: an earlier folder hides the same names in later ones.
 
-    Also one that leads to /dev/null, which no mounted image has.
+    A link to /dev/null also hides them, although a mounted image has no /dev/null.
     """
     found: "Dict[str, str]" = {}
     for folder in FOLDERS:
@@ -110,5 +110,5 @@ def read_settings(content: str) -> "List[Tuple[str, str, str]]":
 
 
 def first_for(system: System, card: Card) -> "Optional[Network]":
-    """The file that networkd takes for a card; None if it leaves the card alone."""
+    """The file that networkd uses for a card; None if it ignores the card."""
     return next((network for network in find_networks(system) if network.is_for(card)), None)

@@ -1,4 +1,4 @@
-"""Our own options file, and the programs of the user that it has run."""
+"""Our options file, and the user's ready gates."""
 
 from typing import Iterator
 
@@ -12,7 +12,7 @@ PATIENCE = 20 * 60  # seconds after which Azure reboots a VM that is not Ready
 
 
 def check_options(image: Image) -> "Iterator[Finding]":
-    """A mistake is no more than a warning at a boot, but it is not what somebody wanted."""
+    """A mistake is only a warning at a boot, but it is not what the user wanted."""
     for problem in image.problems:
         yield error("options", problem, image.edit(PATH))
     if image.options.deadline >= PATIENCE:
@@ -23,9 +23,9 @@ def check_options(image: Image) -> "Iterator[Finding]":
 
 
 def check_gates(image: Image) -> "Iterator[Finding]":
-    """What is in ready.d, and would not be run, or may be changed by others: then Ready would not be reported."""
+    """Gates in ready.d that would not run, or that others may change: Ready would not be reported."""
     found = gates.find_gates(image.system)
-    folder = [gates.FOLDER] if image.system.exists(gates.FOLDER) else []  # who may write there may take a gate away
+    folder = [gates.FOLDER] if image.system.exists(gates.FOLDER) else []  # who may write there may remove a gate
     dangers = [gates.find_danger(image.system, path) for path in found or folder]
     for danger in dict.fromkeys(danger for danger in dangers if danger):
         message = danger.words + ": no gate would run there, and Ready would not be reported"
@@ -34,6 +34,6 @@ def check_gates(image: Image) -> "Iterator[Finding]":
     for name in image.system.list(gates.FOLDER):
         path = "%s/%s" % (gates.FOLDER, name)
         if path not in known and not name.startswith(".") and not name.endswith("~"):
-            yield warning("ready-gates", "%s is no program, and is not run" % path, image.allow_to_run(path))
+            yield warning("ready-gates", "%s is not executable, and is not run" % path, image.allow_to_run(path))
     if found and not any(dangers):
         yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))

@@ -1,11 +1,11 @@
-"""The image's package manager, and what it calls the things that are missing most often."""
+"""The image's package manager, and its names for what is missing most often."""
 
 from typing import Dict, Tuple
 
 from ...door.system import System
 from ..command import Command
 
-# The tools by which a manager is known, and how it adds a package. The first that is there counts.
+# The tool that identifies a package manager, and how it adds a package. The first that is installed counts.
 MANAGERS: "Tuple[Tuple[str, Tuple[str, ...]], ...]" = (
     ("apt-get", ("apt-get", "install", "-y")),
     ("apk", ("apk", "add")),
@@ -20,7 +20,7 @@ MANAGERS: "Tuple[Tuple[str, Tuple[str, ...]], ...]" = (
     ("slackpkg", ("slackpkg", "install")),
 )
 
-# A name for all managers, and those of the managers that have another; empty: it has none that is known to us.
+# The usual package name, and those of managers that use another; empty: no package is known.
 NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
     "python": (
         "python3",
@@ -79,7 +79,7 @@ NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
 
 
 def command(system: System, what: str) -> Command:
-    """The command, inside the image, that adds `what` (a key of NAMES); empty if it is not known."""
+    """The command, inside the image, that adds `what` (a key of NAMES); empty if it is unknown."""
     for tool, words in MANAGERS:
         if system.find_program(tool):
             usual, others = NAMES[what]

@@ -9,12 +9,12 @@ from .finding import Finding, ok, warning
 from .subject import Image
 
 KNOWN = ("root", "toor", "password", "admin", "changeme", "alpine", "voidlinux", "live", "artix", "slackware", "linux")
-ACCOUNTS_LIMIT = 8  # whose passwords are guessed: each guess is some milliseconds of work
-SHOWN = 32  # accounts with a password, in one answer
+ACCOUNTS_LIMIT = 8  # accounts whose password is guessed: each guess takes some milliseconds
+SHOWN = 32  # accounts with a password, in one run
 
 
 def check_passwords(image: Image) -> "Iterator[Finding]":
-    """An empty password, one that everybody knows, or one that only its maker does."""
+    """An empty password, a well-known one, or any at all."""
     fields = password_fields(image.system)
     empty: "List[str]" = []
     hashed: "Dict[str, str]" = {}
@@ -42,10 +42,10 @@ def check_passwords(image: Image) -> "Iterator[Finding]":
 
 
 def lock(image: Image, name: str) -> Command:
-    """The command that takes the password from an account."""
+    """The command that locks an account's password."""
     return image.inside(Command("passwd", "-l").on(name))
 
 
 def is_known(name: str, field: str) -> bool:
-    """Is it one of the usual ones? Only told for sha512-crypt, which this program knows itself."""
+    """Is it a well-known password? Only detected for sha512-crypt, which this program implements."""
     return any(verify_sha512(word.encode("utf-8", "surrogateescape"), field) for word in (name, *KNOWN))

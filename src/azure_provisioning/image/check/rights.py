@@ -1,4 +1,4 @@
-"""What root runs or reads of us at a boot: may anybody else change it?"""
+"""Files of ours that root runs or reads at a boot: may anybody else change them?"""
 
 from typing import Iterator, Tuple
 
@@ -17,7 +17,7 @@ from .subject import Image
 
 
 def check_rights(image: Image) -> "Iterator[Finding]":
-    """The owner and the mode of each file that is ours or that names us, and of every folder on the way to it."""
+    """The owner and the mode of each of our files, and of every folder above it."""
     told = set()
     for name, path in files(image):
         for danger in find_dangers(image.system, path):
@@ -25,11 +25,11 @@ def check_rights(image: Image) -> "Iterator[Finding]":
                 continue
             told.add(danger.path)
             level = warning if danger.slight or name == "options" else error
-            yield level(name, danger.words + ": a boot, which runs as root, goes by it", take_back(image, danger))
+            yield level(name, danger.words + ": a boot uses it as root", take_back(image, danger))
 
 
 def files(image: Image) -> "Iterator[Tuple[str, str]]":
-    """(the id of what is said of it, path) of all that is there; in the order of a boot."""
+    """(id of the finding, path) of the existing files, in the order of a boot."""
     system = image.system
     name, links = table.find_hook(system)
     if name:
@@ -41,7 +41,7 @@ def files(image: Image) -> "Iterator[Tuple[str, str]]":
     for path in [python, *manifest.values(system, "python")]:
         yield "python", path
         version = find_version(system, path) if path and path != SHELL else None
-        if version:  # root imports from there at each boot
+        if version:  # each boot imports modules from there as root
             yield "python", "%s/lib/python%s/os.py" % (prefix_of(system, path), version)
     yield "hook", manifest.PATH
     yield "options", config.PATH
@@ -53,7 +53,7 @@ def files(image: Image) -> "Iterator[Tuple[str, str]]":
 
 
 def take_back(image: Image, danger: Danger) -> Command:
-    """The command that leaves a file or folder to root alone."""
+    """The command that leaves write access to root only."""
     place = image.place(danger.path)
     command = Command("chmod", "go-w").on(place)
     if danger.who.startswith("the user"):

@@ -1,7 +1,7 @@
-"""Accelerated networking: a second card beside eth0, its virtual function, has its address and is not to be set up.
+"""Accelerated networking: a second card besides eth0, its virtual function, has its address and must not be configured.
 
-The kernel's hv_netvsc uses it by itself (Documentation/networking/device_drivers/ethernet/microsoft/netvsc.rst). Who
-configures it as a card of its own asks twice for one lease, or waits for an answer that does not come.
+The kernel's hv_netvsc uses it by itself (Documentation/networking/device_drivers/ethernet/microsoft/netvsc.rst). A
+client that configures it as a separate card requests one lease twice, or waits for an answer that does not come.
 """
 
 import re
@@ -24,7 +24,7 @@ UDEVD = (
     "/lib/udev/udevd",
     "/usr/lib/udev/udevd",
 )
-RULES = "/etc/udev/rules.d/10-azure-unmanaged-sriov.rules"  # called as azure-vm-utils calls its own
+RULES = "/etc/udev/rules.d/10-azure-unmanaged-sriov.rules"  # the name that azure-vm-utils uses
 MARK = "AZURE_UNMANAGED_SRIOV"
 # Slaves (IFF_SLAVE, 0x800) on Azure's PCI bus are those that hv_netvsc uses.
 RULE = (
@@ -32,32 +32,32 @@ RULE = (
     'ENV{%s}="1", ENV{ID_NET_MANAGED_BY}="unmanaged", ENV{NM_UNMANAGED}="1"' % MARK
 )
 MEANS_IT = re.compile(r"hv_pci|mlx[45]|\bmana\b|ATTR\{flags\}")
-IS_MANAGED_BY = 255  # the release of systemd from which on networkd obeys ID_NET_MANAGED_BY
+IS_MANAGED_BY = 255  # the first release of systemd whose networkd respects ID_NET_MANAGED_BY
 
 
 class Problem(NamedTuple):
-    """Why a client sets the second card up, and what keeps it from that."""
+    """Why a client configures the second card, and how to stop that."""
 
     message: str
     remedy: Command
 
 
 def check_second_card(image: Image) -> "Iterator[Finding]":
-    """Does the client that is started leave the second card alone?"""
+    """Does the started client ignore the second card?"""
     started = next((one for one in dhcp.find_started(image, dhcp.find_clients(image)) if not one.problem), None)
     if started is None:
-        return  # check_dhcp said so, or a script asks on one card
+        return  # check_dhcp has reported it, or a script configures only one card
     look = LOOKS.get(started.starter.services[0])
     problems = list(look(image, started.service)) if look else []
     for problem in problems:
         message = "%s: with accelerated networking that sets up the second card, which has the address of eth0"
         yield warning(ID, message % problem.message, problem.remedy)
     if not problems:
-        yield ok(ID, "%s leaves the second card alone" % started.service)
+        yield ok(ID, "%s ignores the second card" % started.service)
 
 
 def card_name(image: Image) -> str:
-    """What the second card is called: by its place on the bus, or eth1 where nothing gives such names."""
+    """The name of the second card: from its place on the bus, or eth1 without such names."""
     lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
     plain = bool(lines) and all(re.search(r"\bnet\.ifnames=0\b", line) for line in lines)
     for path in ("/etc/udev/rules.d/80-net-setup-link.rules", "/etc/systemd/network/99-default.link"):
@@ -78,13 +78,13 @@ def marks(image: Image) -> "Dict[str, str]":
 
 
 def add_rule(image: Image) -> Command:
-    """The command that writes the rule of udev."""
+    """The command that adds the udev rule."""
     folder = Command("mkdir", "-p").on(image.place("/etc/udev/rules.d"))
     return folder.then(Command("printf", "%s\\n", RULE).into(image.place(RULES)))
 
 
 def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
-    """The first .network file for the second card has networkd leave it alone, or there is none."""
+    """The first .network file for the second card makes networkd ignore it, or there is none."""
     found = marks(image)
     properties = ("%s=1" % MARK,) if found.get(MARK) == "1" else ()
     network = networkd.first_for(image.system, networkd.Card(card_name(image), DRIVERS, properties))
@@ -101,7 +101,7 @@ def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
 
 
 def release_of_systemd(image: Image) -> int:
-    """Its number, by the name of its library; 0 if that is not known."""
+    """systemd's release number, from the name of its library; 0 if unknown."""
     for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd"):
         for name in image.system.list(folder):
             match = re.match(r"libsystemd-shared-([0-9]{3})\D", name)
@@ -111,7 +111,7 @@ def release_of_systemd(image: Image) -> int:
 
 
 def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
-    """A rule of udev, its own configuration or its profiles keep it from the second card."""
+    """A udev rule, its configuration or its profiles exclude the second card."""
     card, text = card_name(image), image.active(*dhcp.files_of_networkmanager(image))
     if marks(image).get("NM_UNMANAGED") == "1":
         return
@@ -129,7 +129,7 @@ def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
 
 
 def means(word: str, card: str) -> bool:
-    """Does a word of NetworkManager's lists of devices stand for the second card?"""
+    """Does a word in NetworkManager's lists of devices match the second card?"""
     kind, _, value = word.strip().rpartition(":")
     if kind == "driver":
         return any(matches(driver, value) for driver in DRIVERS)
@@ -137,17 +137,17 @@ def means(word: str, card: str) -> bool:
 
 
 def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
-    """`match:` by a name alone is for the second card too. Of the YAML this looks at the words alone."""
+    """`match:` with only a name also matches the second card. Only single words of the YAML are examined."""
     for path in matching(image.system, "/etc/netplan/*.yaml"):
         text = image.active(path)
         names = re.findall(r"\bname:[ \t]*[\"']?([^\"'\s}]+)", text)
         if "match:" in text and "driver:" not in text and any(matches(card_name(image), name) for name in names):
             remedy = image.edit(path).noting("match: {driver: hv_netvsc}")
-            yield Problem("%s is for any card that is called so, whatever its driver" % path, remedy)
+            yield Problem("%s is for any card of that name, whatever its driver" % path, remedy)
 
 
 def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
-    """It takes every card but those that are denied."""
+    """It configures every card, except those that are denied."""
     card, path = card_name(image), "/etc/dhcpcd.conf"
     if service.endswith(("@" + dhcp.INTERFACE, "-" + dhcp.INTERFACE)):
         return
@@ -164,7 +164,7 @@ def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
 
 
 def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
-    """No pattern that is brought up is the second card's."""
+    """No pattern that is brought up matches the second card."""
     found, card = interfaces.read_interfaces(image), card_name(image)
     asked = any(interfaces.is_for(name, card) for name in found.dhcp)
     for pattern in found.auto if asked else []:
@@ -175,7 +175,7 @@ def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
 
 
 def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
-    """It takes every card but those whose names begin as in its list."""
+    """It configures every card, except those whose names begin with a word of its list."""
     path, card = "/etc/connman/main.conf", card_name(image)
     text = image.active(path)
     lists = re.findall(r"(?m)^[ \t]*NetworkInterfaceBlacklist[ \t]*=[ \t]*(.*)$", text)
@@ -197,7 +197,7 @@ def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
     yield Problem("connman takes every card", remedy)
 
 
-# By the first name of the service in dhcp.STARTERS; the others ask on eth0 alone.
+# By the first service name in dhcp.STARTERS; the others only use eth0.
 LOOKS: "Dict[str, Callable[[Image, str], Iterator[Problem]]]" = {
     "netplan": of_netplan,
     "systemd-networkd": of_networkd,

@@ -1,5 +1,5 @@
-"""The serial console, all that one sees of a VM that one cannot log in to: does the kernel write to it, and is there a
-login on it?"""
+"""The serial console, the only view of a VM that you cannot log in to: does the kernel write to it, and does it have a
+login?"""
 
 import re
 from typing import Iterator, List, Tuple
@@ -11,10 +11,10 @@ from .finding import Finding, ok, warning
 from .machine import machine_of
 from .subject import Image
 
-PORTS = {"x86": "ttyS0", "arm64": "ttyAMA0"}  # Azure's, by the kind of machine
-# How a service for a login on the port may be called.
+PORTS = {"x86": "ttyS0", "arm64": "ttyAMA0"}  # Azure's, by architecture
+# Possible names of a service for a login on the port.
 GETTYS = ("serial-getty@%s", "agetty.%s", "agetty-%s", "getty@%s", "getty-%s", "%s")
-# What the boot loader reads: (where, the lines that hold a kernel's command line).
+# The boot loader's files: (path, the lines with a kernel's command line).
 LOADERS = (
     ("/boot/grub/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
     ("/boot/grub2/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
@@ -28,12 +28,12 @@ LOADERS = (
     ("/boot/syslinux/*.cfg", r"(?mi)^[ \t]*append\s.*$"),
     ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
     ("/boot/cmdline.txt", r"(?m)^.+$"),
-    # What UEFI's shell starts: a kernel with its command line.
+    # Started by the UEFI shell: a kernel with its command line.
     ("/boot/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
     ("/boot/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
     ("/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
 )
-# What the loader's files are made of when the kernel changes.
+# The sources from which the loader's files are generated when the kernel changes.
 SOURCES = (
     ("/etc/default/grub", r"(?m)^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=.*$"),
     ("/etc/update-extlinux.conf", r"(?m)^[ \t]*default_kernel_opts=.*$"),
@@ -42,7 +42,7 @@ SOURCES = (
 
 
 def command_lines(image: Image, places: "Tuple[Tuple[str, str], ...]") -> "List[Tuple[str, List[str]]]":
-    """(file, the command lines in it) for each place that has some."""
+    """(file, its command lines) for each place that has some."""
     found = []
     for pattern, form in places:
         for path in matching(image.system, pattern):
@@ -53,13 +53,13 @@ def command_lines(image: Image, places: "Tuple[Tuple[str, str], ...]") -> "List[
 
 
 def ports(image: Image) -> "List[str]":
-    """What the serial port may be called: that of the image's kind of machine, or any if that is not known."""
+    """Possible names of the serial port: one if the image's architecture is known, else all."""
     kind = image.once(machine_of)
     return [PORTS[kind]] if kind else list(PORTS.values())
 
 
 def names_port(image: Image, form: str, text: str) -> bool:
-    """Is the serial port somewhere in a text, in this form?"""
+    """Does a text contain the serial port, in this form?"""
     return any(re.search(form % port, text) for port in ports(image))
 
 
@@ -91,11 +91,11 @@ def check_console(image: Image) -> "Iterator[Finding]":
 
 
 def fix(image: Image) -> Command:
-    """The command that puts it there, where the tool for it is known."""
+    """The command that adds it, if the tool for it is known."""
     system, setting = image.system, "console=" + ports(image)[0]
-    if system.find_program("grubby") and system.list("/boot/loader/entries"):  # which no mkconfig changes
+    if system.find_program("grubby") and system.list("/boot/loader/entries"):  # mkconfig does not change these
         return image.inside(Command("grubby", "--update-kernel=ALL", "--args=" + setting))
-    # Both files are shell scripts, for the tools that read them.
+    # Both files are read as shell scripts.
     if system.exists("/etc/default/grub"):
         line = Command("echo", 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX %s"' % setting)
         added = line.onto(image.place("/etc/default/grub"))
@@ -125,7 +125,7 @@ def check_getty(image: Image) -> "Iterator[Finding]":
 
 
 def find_getty(image: Image) -> str:
-    """What starts a login on the serial port; empty if nothing is known to."""
+    """What starts a login on the serial port; empty if nothing known does."""
     service = image.starts(*(form % port for form in GETTYS for port in ports(image)), "console", "agetty-console")
     if service:
         place = (image.services or {})[service]
@@ -142,13 +142,13 @@ def find_getty(image: Image) -> str:
 
 
 def serial_lines(image: Image, inittab: str) -> "List[str]":
-    """The lines about the serial port. The first field of busybox's is the terminal; `console` is the kernel's."""
+    """The lines about the serial port. In busybox's the first field is the terminal; `console` is the kernel's."""
     lines = inittab.split("\n")
     return [line for line in lines if names_port(image, "%s", line) or line.startswith("console::")]
 
 
 def getty_remedy(image: Image) -> Command:
-    """The command that starts one."""
+    """The command that adds a login."""
     port = ports(image)[0]
     if image.init == "systemd":
         return image.inside(Command("systemctl", "enable", "serial-getty@%s.service" % port))

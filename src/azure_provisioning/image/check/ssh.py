@@ -1,4 +1,4 @@
-"""Can the administrator log in: an SSH server that is started, with host keys, and that lets a new user in?"""
+"""Can the administrator log in: is an SSH server started, does it have host keys, and does it let a new user in?"""
 
 import re
 from typing import Dict, Iterator, List
@@ -22,7 +22,7 @@ SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.so
 
 
 def check_server(image: Image) -> "Iterator[Finding]":
-    """There is one, and the boot starts it."""
+    """There is a server, and the boot starts it."""
     program = sshd_config.find_sshd(image.system) or image.system.find_program("dropbear")
     if program is None:
         yield error("sshd", "no SSH server is in the image: nobody can log in", image.add("ssh"))
@@ -40,7 +40,7 @@ def check_server(image: Image) -> "Iterator[Finding]":
 
 
 def check_host_keys(image: Image) -> "Iterator[Finding]":
-    """Who makes them? We do, before sshd comes up, unless the options say that those of the image stay."""
+    """What makes the host keys? We do, before sshd starts, unless the options keep those of the image."""
     system = image.system
     if sshd_config.find_sshd(system):
         keys = [path for path in host_keys.configured(system) if system.exists(path)]
@@ -54,7 +54,7 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
         keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
         tool, name = system.find_program("dropbearkey"), "dropbearkey"
     else:
-        return  # check_server said so
+        return  # check_server has reported it
     where = who_runs(image)
     if image.options.host_keys == "new":
         if where is None:
@@ -68,19 +68,19 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
         elif name == "ssh-keygen":
             yield error("host-keys", "there are none, and no ssh-keygen to make some", image.add("ssh"))
         else:
-            yield warning("host-keys", "there are none: is dropbear started with -R, so that it makes some?")
+            yield warning("host-keys", "there are none: dropbear must be started with -R to make them")
     elif keys:
-        yield ok("host-keys", "host_keys = keep: every VM of this image has those that are in it")
+        yield ok("host-keys", "host_keys = keep: every VM of this image has the same host keys")
     elif makes_keys(image):
         yield ok("host-keys", "host_keys = keep, and the start of the SSH server makes those that are missing")
     else:
-        message = "there are none, and with host_keys = keep nobody makes any"
+        message = "there are none, and with host_keys = keep nothing makes any"
         make = Command("ssh-keygen", "-A") if name == "ssh-keygen" else Command()
         yield error("host-keys", message, image.inside(make))
 
 
 def makes_keys(image: Image) -> bool:
-    """Does what starts the SSH server make host keys that are missing?"""
+    """Does the start of the SSH server make missing host keys?"""
     if image.starts("sshd-keygen*", "sshdgenkeys", "ssh-keygen*") or find_unit(image.system, "sshd-keygen.target"):
         return True
     service = image.starts(*SERVICES)
@@ -91,7 +91,7 @@ def makes_keys(image: Image) -> bool:
 
 
 def check_config(image: Image) -> "Iterator[Finding]":
-    """What in sshd_config would keep the administrator out: he has a key, and a name that nobody knows yet."""
+    """Settings of sshd_config that keep the administrator out, who has a key, and a name that is not known yet."""
     system = image.system
     path = sshd_config.find_config(system)
     problems = []
@@ -102,11 +102,11 @@ def check_config(image: Image) -> "Iterator[Finding]":
     for problem in problems:
         yield problem
     if not problems and (path or system.find_program("dropbear")):
-        yield ok("sshd-config", "nothing there keeps the administrator out")
+        yield ok("sshd-config", "nothing keeps the administrator out")
 
 
 def of_settings(image: Image, path: str) -> "List[Finding]":
-    """The problems in what sshd's files say for everybody."""
+    """The problems in the settings that apply to everybody."""
     system, edit = image.system, image.edit(path)
     pairs = list(sshd_config.walk(system))
     first = sshd_config.first_of(iter(pairs))
@@ -117,13 +117,13 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
     command = first.get("authorizedkeyscommand", "none")
     if all(word.lower() == "none" for word in files) and command.lower() != "none":
         if image.options.ssh_keys:
-            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file to put Azure's into" % command
+            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
             remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
             found.append(error("sshd-config", message, remedy))
     elif all(word.lower() == "none" for word in files):
         found.append(error("sshd-config", "AuthorizedKeysFile none: SSH keys let nobody in", edit))
     elif re.sub("%[%hu]", "", files[0]).count("%"):
-        message = "AuthorizedKeysFile %s: a form that the keys are not put for" % files[0]
+        message = "AuthorizedKeysFile %s: a boot cannot write keys to such a path" % files[0]
         found.append(warning("sshd-config", message, edit))
     revoked = first.get("revokedkeys", "none")
     if revoked.lower() != "none" and not system.exists(revoked):
@@ -136,7 +136,7 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
         found.append(error("sshd-config", message, edit))
     hosts = [value for key, value in pairs if key == "listenaddress"]
     if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
-        found.append(error("sshd-config", "ListenAddress %s: no one else reaches it" % hosts[0], edit))
+        found.append(error("sshd-config", "ListenAddress %s: it cannot be reached from outside" % hosts[0], edit))
     ports = [value for key, value in pairs if key == "port"]
     if ports and "22" not in ports:
         message = "Port %s: Azure's usual rules let only 22 in" % ports[0]
@@ -151,10 +151,10 @@ def of_settings(image: Image, path: str) -> "List[Finding]":
 
 
 def of_folders(image: Image, files: "List[str]") -> "List[Finding]":
-    """Folders of keys outside of homes that sshd's StrictModes refuses."""
+    """Folders of keys outside of homes that sshd refuses because of StrictModes."""
     found = []
     owner = image.system.stat("/")
-    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may be a user's
+    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may belong to a user
     for path in [path.partition("%")[0] for path in files if path.startswith("/")]:
         for step in steps_to(resolve(image.system, path.rpartition("/")[0] or "/")):
             what = image.system.stat(step)
@@ -166,7 +166,7 @@ def of_folders(image: Image, files: "List[str]") -> "List[Finding]":
 
 
 def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Finding]":
-    """Who is let in by name or group."""
+    """The lists of users and groups that may log in."""
     found = []
     groups = {group.name for group in all_groups(image.system)}
     joined = [name for name in GROUPS if name in groups]
@@ -179,8 +179,8 @@ def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Find
         message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
         if groups.issuperset(allowed):
             found.append(error("sshd-config", message, edit))
-        elif "*" not in allowed:  # perhaps it is the name that he will have, and then his group has
-            found.append(warning("sshd-config", message + ", unless that is his name", edit))
+        elif "*" not in allowed:  # the administrator's future group may be in it
+            found.append(warning("sshd-config", message + ", unless it is also the administrator's name", edit))
     barred = [name for name in joined if listed(denied, [name])]
     if barred:
         message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
@@ -189,7 +189,7 @@ def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Find
 
 
 def of_allowed_users(image: Image, names: "List[str]", edit: Command) -> "List[Finding]":
-    """AllowUsers: those that are there already cannot be the administrator's, if they are the system's."""
+    """AllowUsers: if all of them are system accounts, the administrator cannot be one of them."""
     if "*" in names:
         return []
     first = uid_min(image.system)

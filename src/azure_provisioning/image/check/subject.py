@@ -1,4 +1,4 @@
-"""The image that is looked at, with what several checks need to know of it."""
+"""The image that is checked, with facts that several checks need."""
 
 from fnmatch import fnmatchcase
 from typing import Callable, Dict, Optional, Tuple, TypeVar, cast
@@ -17,7 +17,7 @@ Found = TypeVar("Found")
 
 
 class Image:
-    """An image, or the running system. Raises GuestError if the most basic files of it cannot be read."""
+    """An image, or the running system. Raises GuestError if its most basic files cannot be read."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -29,11 +29,11 @@ class Image:
     # -- questions ------------------------------------------------------------------------------------------------
 
     def once(self, look: "Callable[[System], Found]") -> "Found":
-        """What `look` finds out, looked for once. Raises the GuestError that it ended with, each time."""
+        """The result of `look`, which is called only once. Raises the GuestError that it ended with, each time."""
         if look not in self._found:
             try:
                 self._found[look] = look(self.system)
-                self.system.spend("/", 0)  # what was found after too much work is not all that there is
+                self.system.spend("/", 0)  # after too much work the result is incomplete
             except GuestError as error:
                 self._found[look] = error
         found = self._found[look]
@@ -43,7 +43,7 @@ class Image:
 
     @property
     def services(self) -> "Optional[Dict[str, str]]":
-        """What the boot starts, by name; None if nobody knows what this init system starts. Raises GuestError."""
+        """The services that the boot starts, by name; None if this init system keeps no list. Raises GuestError."""
         return self.once(self._find_services)
 
     def _find_services(self, system: System) -> "Optional[Dict[str, str]]":
@@ -61,36 +61,36 @@ class Image:
         return None
 
     def text(self, path: str) -> str:
-        """A file's text; empty if there is none, or it is no text file of a usual size."""
+        """A file's text; empty if it is missing or not a regular file. Raises GuestError."""
         return read_text(self.system, path)
 
     def active(self, *paths: str) -> str:
-        """The lines of the files that are no comments."""
+        """The lines of the files without comments."""
         return b"\n".join(active_lines(self.system, path) for path in paths).decode("utf-8", "replace")
 
     # -- remedies -------------------------------------------------------------------------------------------------
 
     def place(self, path: str, follow: bool = True) -> str:
-        """Where a path of the image is for a shell outside of it, which would follow the links of the image out of it.
+        """The path on the host of a path in the image, for a shell, which would follow the image's symlinks out of it.
 
         Raises GuestError.
         """
         return path if self.system.root == "/" else self.system.path(path, follow=follow)
 
     def inside(self, command: Command) -> Command:
-        """A command that the image's own tools run."""
+        """A command that runs inside the image."""
         return command if self.system.root == "/" else command.inside(self.system.root)
 
     def edit(self, path: str) -> Command:
-        """A file is to be changed, in a way that only the person knows."""
+        """The user has to edit a file."""
         return Command("edit").on(self.place(path))
 
     def remove(self, path: str) -> Command:
-        """A file is to go."""
+        """Remove a file."""
         return Command("rm").on(self.place(path, follow=False))
 
     def allow_to_run(self, path: str) -> Command:
-        """A file is to become a program."""
+        """Make a file executable."""
         return Command("chmod", "+x").on(self.place(path))
 
     def ours(self, *words: str) -> Command:
@@ -98,17 +98,17 @@ class Image:
         return own(*words, *([] if self.system.root == "/" else ["--root", self.system.root]))
 
     def add(self, what: str) -> Command:
-        """The command that adds a package; empty where the package manager or its name for it is not known."""
+        """The command that adds a package; empty if the package manager or the package's name is unknown."""
         return self.inside(packages.command(self.system, what))
 
     def enable(self, *services: str) -> Command:
-        """The command that has the boot start the first of the services that is there; empty if that is not known."""
+        """The command that makes the boot start the first of the services that exists; empty if it is unknown."""
         init = table.load(self.init) if self.init in table.NAMES else None
         commands = (init.enable_command(self.system, service) for service in services) if init else iter(())
         return self.inside(Command(*next(filter(None, commands), ())))
 
     def mend(self, words: "Tuple[str, ...]") -> Command:
-        """The remedy that an init system has for what keeps a boot from the hook."""
+        """The remedy of an `Obstacle`, for this image."""
         if words[:1] == (PROGRAM,):
             return self.ours(*words[1:])
         if words[:2] == ("chmod", "+x"):

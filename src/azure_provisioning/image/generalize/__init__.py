@@ -1,1 +1,1 @@
-"""`generalize`: a machine or an image made ready to be captured."""
+"""`generalize`: prepare a machine or an image for capture."""

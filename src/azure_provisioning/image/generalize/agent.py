@@ -1,4 +1,4 @@
-"""The agents that may have set this machine up before, and what they leave in an image."""
+"""Other provisioning agents that may have set this machine up, and the files that they leave in an image."""
 
 from fnmatch import fnmatchcase
 from typing import List, NamedTuple, Optional, Tuple
@@ -30,7 +30,7 @@ STOP_SECONDS = 120.0
 
 
 class Agent(NamedTuple):
-    """One of them: `kept` are (folder, pattern) of its state, its configuration and its logs."""
+    """One agent: `kept` are (folder, pattern) of its state, its configuration and its logs."""
 
     name: str
     services: Tuple[str, ...]
@@ -74,7 +74,7 @@ AGENTS = (
         ),
     ),
 )
-# Network configuration that cloud-init wrote. It goes by the MAC address of this VM's card.
+# Network configuration written by cloud-init. It matches the MAC address of this VM's card.
 NETWORK = (
     ("/etc/netplan", "*cloud-init*"),
     ("/etc/network/interfaces.d", "*cloud-init*"),
@@ -84,35 +84,35 @@ NETWORK = (
 
 
 def plan_agents(plan: Plan, take_out: bool) -> bool:
-    """Take out the agents that are here, or only name what they have left. True if a package manager will be run."""
+    """Remove the installed agents, or only list what they left. True if a package manager will be run."""
     purged = False
-    others: "List[str]" = []  # what is kept by the agents before
+    others: "List[str]" = []  # files of the agents before
     for agent in AGENTS:
         kept = [path for folder, pattern in agent.kept for path in matching(plan, folder, pattern)]
         kept = [path for path in kept if path not in CLOUD_DISABLED]
         program = find_agent(plan.system, agent)
-        if not (program or take_out):  # tiny-cloud has its files in cloud-init's folder
+        if not (program or take_out):  # tiny-cloud's files are in cloud-init's folder
             kept = [path for path in kept if not any(is_below(other, path) for other in others)]
         others += kept
         if take_out:
             purged = take_out_agent(plan, agent, program or "", kept) or purged
         elif kept or (program and can_be_taken_out(plan, agent, program)):
             plan.notes.append(
-                "%s stays, with %s: --remove-agent takes it out" % (agent.name, " ".join(kept) or "nothing of its own")
+                "%s stays, with %s: --remove-agent removes it" % (agent.name, " ".join(kept) or "nothing of its own")
             )
     for folder, pattern in NETWORK:
         for path in matching(plan, folder, pattern):
-            plan.notes.append("%s is cloud-init's, and may fit this VM's network card alone: it stays" % path)
+            plan.notes.append("%s is cloud-init's, and may only fit this VM's network card: it stays" % path)
     return purged
 
 
 def find_agent(system: System, agent: Agent) -> "Optional[str]":
-    """Its program, if it is here."""
+    """The path of its program, if it is installed."""
     return system.find_program(agent.name, *([AFTERBURN_PROGRAM] if agent.name == "afterburn" else []))
 
 
 def can_be_taken_out(plan: Plan, agent: Agent, program: str) -> bool:
-    """Is there more of it than a program that nothing starts, such as --remove-agent leaves in an image?"""
+    """Is there more to remove than a program that nothing starts? --remove-agent leaves such a program in an image."""
     started = False
     with plan.looking():
         off = CLOUD_DISABLED[0] if agent.name == "cloud-init" else TINY_DISABLED if agent.name == "tiny-cloud" else ""
@@ -121,7 +121,7 @@ def can_be_taken_out(plan: Plan, agent: Agent, program: str) -> bool:
 
 
 def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") -> bool:
-    """Purge its package where that is possible; else have nothing start it. Then remove what it keeps.
+    """Purge its package if possible, else stop it from being started. Then remove its files.
 
     True if there is a package.
     """
@@ -133,7 +133,7 @@ def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") ->
         plan.add("purge the package %s (%s)" % (package.name, command), lambda: purge_all(system, package, paths))
     elif program and system.live:
         plan.add("stop %s" % agent.name, lambda: stop(system, agent.services))
-    for init_system in map(table.load, table.NAMES):  # the other ones' links are no use to anybody, and may come back
+    for init_system in map(table.load, table.NAMES):  # links of other init systems are useless, and may come back
         with plan.looking():
             for path in [path for service in agent.services for path in init_system.links(system, service)]:
                 plan.remove(path)
@@ -145,24 +145,24 @@ def take_out_agent(plan: Plan, agent: Agent, program: str, kept: "List[str]") ->
 
 
 def purge_all(system: System, package: Package, paths: "List[str]") -> None:
-    """Purge the package, and count which of the paths went with it among our own changes."""
+    """Purge the package, and record which of the paths it removed as our own changes."""
     purge(system, package)
     system.touched += [path for path in paths if system.stat(path, follow=False) is None]
 
 
 def matching(plan: Plan, folder: str, pattern: str) -> "List[str]":
-    """The paths of what lies in a folder under a name that matches."""
+    """The paths of the entries of a folder whose name matches."""
     return [join(folder, name) for name, _ in plan.look(folder) if fnmatchcase(name, pattern)]
 
 
 def disable_cloud_init(system: System) -> None:
-    """Write the file that keeps cloud-init from running, unless it is gone by now."""
+    """Write the file that disables cloud-init, unless cloud-init is gone by now."""
     if system.find_program("cloud-init"):
         system.write(CLOUD_DISABLED[0], "")
 
 
 def stop(system: System, services: "Tuple[str, ...]") -> None:
-    """Stop the services on the running machine: an agent that goes on would write anew what is removed."""
+    """Stop the services on the running machine: a running agent would write again what is removed."""
     for service in services:
         for words in (("systemctl", "stop", service), ("rc-service", service, "stop"), ("service", service, "stop")):
             tool = system.find_program(words[0])

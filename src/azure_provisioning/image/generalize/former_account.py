@@ -1,4 +1,4 @@
-"""An account of the machine that the image was made on, taken out: its home, what others keep for it, its lines."""
+"""Removes an account of the machine that becomes the image: its home, files kept for it elsewhere, its lines."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import List, Set
 
 SUDO_FOLDER = "/etc/sudoers.d"
-# What other programs keep for an account, in a file that is called after it: mail, crontabs, and small notes.
+# Folders in which other programs keep a file named after an account: mail, crontabs, and small notes.
 KEPT = (
     "/var/mail",
     "/var/spool/mail",
@@ -49,18 +49,18 @@ KEPT = (
     "/var/db/sudo/lectured",
 )
 FILES = (PASSWD, SHADOW, GROUP, GSHADOW, SUBUID, SUBGID)
-BACKUP = "-"  # what the shadow suite appends to the name of the version before
+BACKUP = "-"  # the shadow suite's ending for the previous version
 
 
 def plan_account(plan: Plan, name: str) -> bool:
-    """Remove the account `name` and all that is its own; False if there is none. Raises ProvisionError if it is the
-    system's."""
+    """Remove the account `name` and everything of its own; False if it does not exist. Raises ProvisionError for a
+    system account."""
     account = find_account(plan.system, name) if NAME.match(name) else None
     if account is None:
         return False
     first = uid_min(plan.system)
     if account.uid < first or account.uid == NOBODY:
-        raise ProvisionError("an account of the system stays", name=name, uid=account.uid, uid_min=first)
+        raise ProvisionError("a system account is not removed", name=name, uid=account.uid, uid_min=first)
     with plan.looking():
         if plan.system.exists(account.home) and not plan.is_own(account.home):
             plan.notes.append("the account %s stays: it can be removed when nothing is mounted in its home" % name)
@@ -74,16 +74,16 @@ def plan_account(plan: Plan, name: str) -> bool:
 
 
 def people(system: System) -> "List[str]":
-    """The names of the accounts that are people's."""
+    """The names of people's accounts, as opposed to system accounts."""
     first, last = uid_min(system), uid_max(system)
     return [account.name for account in all_accounts(system) if first <= account.uid <= last]
 
 
-# -- what is its own -------------------------------------------------------------------------------------------------
+# -- its own files ---------------------------------------------------------------------------------------------------
 
 
 def plan_home(plan: Plan, account: Account) -> None:
-    """Remove the home, if nobody else lives there."""
+    """Remove the home, unless another account uses it."""
     home = os.path.normpath(account.home)
     found = None
     with plan.looking():
@@ -104,7 +104,7 @@ def plan_home(plan: Plan, account: Account) -> None:
 
 
 def plan_privilege(plan: Plan, account: Account) -> None:
-    """Remove the account's rules for sudo and doas, wherever they are; a file that has no other goes."""
+    """Remove the account's rules for sudo and doas from all files; a file without other rules is removed."""
 
     def sudo(text: str) -> str:
         return without_rules(text, account.name, account.uid)
@@ -129,9 +129,9 @@ def plan_privilege(plan: Plan, account: Account) -> None:
 
 
 def remove_account(system: System, account: Account) -> None:
-    """Remove the account by the tool that the guest has, and whatever it leaves by editing the files.
+    """Remove the account with the guest's own tool, then what the tool leaves, by editing the files.
 
-    Without force: a tool that refuses because the account is in use, by whoever calls us, has the files edited.
+    Without force: if the tool refuses because the account is in use, perhaps by our caller, the files are edited.
     """
     if system.can_run:
         clear_leftovers(system)
@@ -152,12 +152,12 @@ def remove_account(system: System, account: Account) -> None:
             for path in (GSHADOW, GROUP):
                 drop_lines(system, path + ending, own)
                 leave_groups(system, path + ending, account.name)
-        for ending in (BACKUP, ""):  # last: without this line there is no account, and nobody would look for the others
+        for ending in (BACKUP, ""):  # last: without this line the account is gone, and a retry would find nothing
             drop_lines(system, PASSWD + ending, {account.name})
 
 
 def own_groups(system: System, account: Account) -> "Set[str]":
-    """The group that was made with the account, if it is nobody else's."""
+    """The group that was created with the account, unless others use it."""
     shared = any(other.gid == account.gid and other.name != account.name for other in all_accounts(system))
     return {
         group.name
@@ -170,7 +170,7 @@ def own_groups(system: System, account: Account) -> "Set[str]":
 
 
 def drop_lines(system: System, path: str, names: "Set[str]") -> None:
-    """Remove the lines about these names from one of the files."""
+    """Remove the lines about these names from a file."""
     table = Table(system, path)
     kept = [line for line in table.lines if line.split(":")[0] not in names]
     if kept != table.lines:
@@ -179,7 +179,7 @@ def drop_lines(system: System, path: str, names: "Set[str]") -> None:
 
 
 def leave_groups(system: System, path: str, name: str) -> None:
-    """Remove a name from the members of every group, and in gshadow from those who may change them."""
+    """Remove a name from the members of every group, and in gshadow from the administrators."""
     table = Table(system, path)
     before = list(table.lines)
     for index, fields in enumerate(table.rows()):

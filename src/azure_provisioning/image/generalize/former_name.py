@@ -1,4 +1,4 @@
-"""The name of the machine that the image was made on, wherever an image keeps one."""
+"""The name of the machine that becomes the image, in every file that has it."""
 
 import re
 
@@ -10,22 +10,22 @@ from ...guest.hosts import ADDRESS, names_in
 from ...guest.hosts import PATH as HOSTS
 from .plan import Plan
 
-NAME = "localhost"  # for which every DHCP client takes the name that the network gives
+NAME = "localhost"  # every DHCP client replaces it with the name from the network
 NAMED = ("/etc/hostname", "/etc/HOSTNAME")  # the second is Slackware's
 DHCLIENT = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf", "/etc/dhcp3/dhclient.conf")
 SCRIPTS = "/etc/sysconfig/network-scripts"
 
 
 def plan_former_name(plan: Plan) -> None:
-    """Forget the name. `/etc/hosts` comes first, while the other files still tell which name it is."""
+    """Remove the name. `/etc/hosts` goes first, because the other files still have the name to look for."""
     system = plan.system
-    plan.remove(DHCLIENT_CONF)  # of a boot that was cut short
+    plan.remove(DHCLIENT_CONF)  # from an interrupted boot
     with plan.looking():
         name = former_name(system)
         if name:
             plan.rewrite(HOSTS, lambda text: without_name(text, name))
             sent = re.compile(r'(?m)^[ \t]*send[ \t]+host-name[ \t]+"%s(?:\.[^"]*)?"[ \t]*;.*\n?' % re.escape(name))
-            for path in DHCLIENT:  # as waagent writes it
+            for path in DHCLIENT:  # the line that waagent writes
                 plan.rewrite(path, lambda text: sent.sub("", text))
             told = re.compile(r"(?m)^DHCP_HOSTNAME=[\"']?%s\b.*\n?" % re.escape(name))
             for path in plan.files(SCRIPTS, "ifcfg-*"):
@@ -39,7 +39,7 @@ def plan_former_name(plan: Plan) -> None:
 
 
 def former_name(system: System) -> str:
-    """The name as the image's files have it; empty if it has none of its own."""
+    """The name in the image's files; empty if they have none of its own."""
     for path in NAMED:
         words = (system.read_text(path) or "").split()
         if words and words[0] != NAME:
@@ -54,5 +54,5 @@ def without_name(text: str, name: str) -> str:
 
 
 def is_own(line: str) -> bool:
-    """Is this the address that distros give the machine itself?"""
+    """Is this the line with the address that distros give the machine itself?"""
     return words_in(line.split("#")[0])[:1] == [ADDRESS]

@@ -1,4 +1,4 @@
-"""The rules of sudo and doas that name one account, taken out of files that have others too."""
+"""Removes the rules for one account from the files of sudo and doas, and keeps the others."""
 
 import re
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Set
 
-# sudoers(5): an item of a list of users, which `!` negates; a list has commas between them, and maybe blanks.
+# sudoers(5): an item of a list of users, which `!` negates; items are separated by commas, with optional blanks.
 ITEM = r'(?:!\s*)*(?:"[^"]*"|(?:\\.|[^\s,=:"\\])+)'
 USERS = r"%s(?:\s*,\s*%s)*" % (ITEM, ITEM)
 RULE = re.compile(r"(?P<head>)(?P<users>%s)(?P<rest>\s.*)\Z" % USERS, re.DOTALL | re.ASCII)
@@ -16,15 +16,15 @@ DEFAULTS = re.compile(r"(?P<head>Defaults\s*:\s*)(?P<users>%s)(?P<rest>.*)\Z" % 
 ALIAS = re.compile(r"(User_Alias\s+)(.*)\Z", re.DOTALL | re.ASCII)
 ALIAS_PART = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(%s)\s*\Z" % USERS, re.DOTALL | re.ASCII)
 OTHERS = re.compile(r"(?:Host|Runas|Cmnd|Cmd)_Alias\s|Defaults|@include|#(?![0-9])", re.ASCII)  # `#1000` is a uid
-ROUNDS = 20  # an alias that is emptied may be the only one in another
+ROUNDS = 20  # an alias that becomes empty may be the only member of another
 DOAS_WORD = re.compile(r'"[^"]*"|[{}]|[^\s{}"#]+|#.*', re.ASCII)
 DOAS_ACTIONS = ("permit", "deny")
 DOAS_OPTIONS = ("nopass", "nolog", "persist", "keepenv")
-LINE_LIMIT = 64 << 10  # characters of a rule that is looked into
+LINE_LIMIT = 64 << 10  # characters of a rule; a longer one is kept
 
 
 def without_rules(text: str, name: str, uid: int = -1) -> str:
-    """sudoers without the rules of one user: what is left of a list stays, and an alias of nobody else goes too."""
+    """sudoers without the rules of one user: other users of a list stay, and an alias without other users goes too."""
     gone = {name, "#%d" % uid}
     for _ in range(ROUNDS):
         emptied: "Set[str]" = set()
@@ -37,12 +37,12 @@ def without_rules(text: str, name: str, uid: int = -1) -> str:
 
 
 def logical_lines(text: str) -> "List[str]":
-    """The lines as sudo and doas take them: one goes on in the next after a backslash. Each with its end."""
+    """The lines of sudo and doas: a backslash at the end continues a line. Each with its end."""
     return re.findall(r"(?:[^\\\n]|\\.)*\n|(?:[^\\]|\\.|\\\Z)+\Z", text, re.DOTALL)
 
 
 def keep_sudo(line: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str]":
-    """What stays of a line without these users; None if nothing does. Aliases without members are `emptied`."""
+    """The rest of a line without these users; None if nothing is left. Aliases that become empty go to `emptied`."""
     plain = re.sub(r"\\\r?\n", " ", line).strip(BLANKS + "\n")
     if len(plain) > LINE_LIMIT:
         return line
@@ -62,7 +62,7 @@ def keep_sudo(line: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str
 
 
 def keep_alias(line: str, head: str, text: str, gone: "Set[str]", emptied: "Set[str]") -> "Optional[str]":
-    """The same for a line that defines aliases of users, with colons between them."""
+    """The same for a line that defines aliases of users, separated by colons."""
     kept, changed = [], False
     for part in text.split(":"):
         match = ALIAS_PART.match(part)
@@ -78,19 +78,19 @@ def keep_alias(line: str, head: str, text: str, gone: "Set[str]", emptied: "Set[
 
 
 def without_users(users: str, gone: "Set[str]") -> "Optional[str]":
-    """A list without some of its users; None if none of them is in it."""
+    """A list without some of its users; None if it has none of them."""
     items = re.findall(ITEM, users, re.ASCII)
     left = [item for item in items if re.sub(r"\\(.)", r"\1", item.lstrip("! \t")).strip('"') not in gone]
     return None if len(left) == len(items) else ", ".join(left)
 
 
 def without_doas_rules(text: str, name: str) -> str:
-    """doas.conf(5) without the rules of one user, whatever their options, targets and commands are."""
+    """doas.conf(5) without the rules of one user, with any options, targets and commands."""
     return "".join(line for line in logical_lines(text) if doas_user(line) != name)
 
 
 def doas_user(line: str) -> str:
-    """Whom a rule is about; empty for what is none."""
+    """The user of a rule; empty for another line."""
     plain = re.sub(r"\\\r?\n", " ", line)[:LINE_LIMIT]
     words = [word for word in DOAS_WORD.findall(plain) if not word.startswith("#")]
     if not words or words[0] not in DOAS_ACTIONS:
@@ -107,6 +107,6 @@ def doas_user(line: str) -> str:
 
 
 def is_idle(text: str) -> bool:
-    """Is there nothing but comments in it? `#includedir` is none, and `#1000` is a uid."""
+    """Does it have only comments? `#includedir` is not a comment, and `#1000` is a uid."""
     lines = [line.strip(BLANKS) for line in text.split("\n")]
     return all(not line or (line.startswith("#") and not re.match(r"#(?:include|[0-9])", line)) for line in lines)

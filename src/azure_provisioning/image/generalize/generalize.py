@@ -1,6 +1,6 @@
-"""Make the machine an image: forget who it was, and have the next boot be a first boot.
+"""Turns the machine into an image: removes its identity, and makes the next boot a first boot.
 
-What waagent's deprovision does and what it forgets (WALinuxAgent, pa/deprovision/default.py), with a word beforehand.
+Does what waagent's deprovision does and what that leaves out (WALinuxAgent, pa/deprovision/default.py), after asking.
 """
 
 import os
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Callable, List, Optional, Sequence
 
 PROGRAM_LIMIT = 16 << 20  # bytes
-# To plan: the homes of all accounts, and all logs.
+# Planning reads the homes of all accounts, and all logs.
 PLANNING = Limits(4 * USUAL.steps, USUAL.size, 4 * USUAL.seconds)
 
 
@@ -54,22 +54,22 @@ def generalize(
     poweroff: bool = False,
     program: bytes = b"",
 ) -> "List[str]":
-    """Say what will be done, have the person `agree`, and do it; `system.touched` then lists what was changed.
+    """Print the plan, have the user `agree`, and carry it out; `system.touched` then lists what was changed.
 
-    `agree` raises ProvisionError for no; without it, what would be done is returned, a line each. What cannot be done
-    is told, and the rest done. Raises ProvisionError if anything could not, and, with nothing touched, if there is no
-    Linux system or an account is the system's. `program` is the file that this runs from, if it is the built one.
-    `poweroff`: the caller switches the machine off at once.
+    `agree` raises ProvisionError for no. Without it, the plan is returned, one change on each line. A change that fails
+    is reported, and the others follow. Raises ProvisionError if any failed, and, before any change, if there is no
+    Linux system or an account is a system account. `program` is the running file, if it is the built one. `poweroff`:
+    the caller switches the machine off at once.
     """
     check_root(system)
     if poweroff and not system.live:
         raise UsageError("only the running machine can be powered off", root=system.root)
     if system.root == "/" and os.geteuid() != 0:
         raise ProvisionError("only root can generalize the machine that it runs on", advice="call it with sudo")
-    system.in_place = False  # what is mounted on a file is not the image's
+    system.in_place = False  # a file mounted on another does not belong to the image
     system.one_mount = system.root != "/"
     introduce(system)
-    wait_for_turn(system, "generalize", console.say)  # before the plan: it is of what a first boot leaves
+    wait_for_turn(system, "generalize", console.say)  # before planning: a running first boot still writes files
     with limited(system, PLANNING) as budget:
         plan = make_plan(system, console, users, remove_agent, program)
         budget.settle()
@@ -82,20 +82,20 @@ def generalize(
         console.warn(problem)
     failed = 0
     if agree is None:
-        console.say("nothing was done: %d things would be" % len(todo))
+        console.say("nothing was done: %d changes would be made" % len(todo))
         return todo
     if plan.changes:
         agree()
         failed = plan.carry_out(console)
         if poweroff:
-            empty_logs(system, console)  # what was written meanwhile: sudo's, for one, has the person's name
+            empty_logs(system, console)  # of what was written since: sudo, for one, logs the user's name
         system.sync()
     unlabelled = describe_missing(system, system.labels)
     if unlabelled:
         console.warn(unlabelled)
     if failed or plan.problems:
         raise ProvisionError(
-            "this is no image yet: %d things could not be done" % (failed + len(plan.problems)),
+            "this is not an image yet: %d changes failed" % (failed + len(plan.problems)),
             advice="see the warnings above, and run it again",
         )
     say_what_is_next(system, console, poweroff=poweroff)
@@ -103,7 +103,7 @@ def generalize(
 
 
 def say_what_is_next(system: System, console: Console, *, poweroff: bool) -> None:
-    """What a person does now. Raises ProvisionError if the machine may not be powered off before that."""
+    """Print what to do next. Raises ProvisionError if that must happen before the machine is powered off."""
     left = table.left_to_do(system)
     for what in left:
         console.warn(what)
@@ -124,9 +124,10 @@ def say_what_is_next(system: System, console: Console, *, poweroff: bool) -> Non
 def make_plan(
     system: System, console: Console, users: "Sequence[str]", remove_agent: bool, program: bytes = b""
 ) -> Plan:
-    """All that there is to do, in its order. Raises ProvisionError if an account may not be removed.
+    """All changes in order. Raises ProvisionError if an account may not be removed.
 
-    The order makes it harmless to be cut short: what a login needs goes last, when a reboot is a first boot already.
+    Host keys and accounts go last, when a reboot is a first boot already. So an interrupted run leaves a machine that
+    you can log in to.
     """
     plan = Plan(system)
     leaving = Plan(system)
@@ -137,7 +138,7 @@ def make_plan(
     seeds = len(plan.changes)
     plan_random_seeds(plan)
     if system.live and plan.changes[seeds:]:
-        what = "have the machine keep no random numbers for its next boot"
+        what = "stop the services that store a random seed"
         plan.changes.insert(seeds, Change(what, lambda: stop(system, SERVICES)))
     plan_former_name(plan)
     plan_machine_id(plan)
@@ -155,7 +156,7 @@ def make_plan(
     plan.changes += leaving.changes
     plan.notes += leaving.notes
     plan.problems += leaving.problems
-    # It goes last: where nothing else is left to do, a run before this one has removed it. Else its name is misspelt.
+    # If nothing else is left to do, an earlier run has removed the account. Else its name is wrong.
     lines = plan.problems if plan.changes else plan.notes
     lines += ["there is no account %s" % ascii(name)[1:-1] for name in missing]
     with plan.looking():
@@ -167,7 +168,7 @@ def make_plan(
 
 
 def empty_logs(system: System, console: Console) -> None:
-    """Empty the logs that have been written since the plan was made."""
+    """Empty the logs that were written since the plan was made."""
     later = Plan(system)
     with limited(system, PLANNING):
         plan_logs(later)
@@ -175,7 +176,7 @@ def empty_logs(system: System, console: Console) -> None:
 
 
 def plan_hook(plan: Plan, console: Console) -> None:
-    """Enable the hook again that was used up."""
+    """Enable the hook again after a boot has disabled it."""
     with plan.looking():
         recorded = dict(manifest.read(plan.system))
         if "program" in recorded and "init" in recorded and not table.find_hook(plan.system)[1]:
@@ -183,15 +184,15 @@ def plan_hook(plan: Plan, console: Console) -> None:
 
 
 def enable_again(system: System, console: Console) -> None:
-    """Install anew what is installed, in the same way. Raises ProvisionError."""
+    """Repeat the installation in the same way. Raises ProvisionError."""
     recorded = dict(manifest.read(system))
     path, python = recorded.get("program", ""), recorded.get("python", "")
     program = system.read(path, limit=PROGRAM_LIMIT)
     if program is None:
-        raise GuestError("the program that was installed is gone", path=path)
+        raise GuestError("the installed program is missing", path=path)
     damage = find_damage(program)
     if damage:
-        raise GuestError("the program that was installed is damaged: %s" % damage, path=path)
+        raise GuestError("the installed program is damaged: %s" % damage, path=path)
     done = system.touched
     try:
         install(
@@ -208,7 +209,7 @@ def enable_again(system: System, console: Console) -> None:
 
 
 def plan_host_keys(plan: Plan) -> None:
-    """Remove the keys by which SSH servers prove who they are; the next boot makes new ones."""
+    """Remove the host keys of SSH servers; the next boot makes new ones."""
     if config.load(plan.system)[0].host_keys == "keep":
         plan.notes.append("the SSH host keys stay, as %s says" % config.PATH)
         return
@@ -217,5 +218,5 @@ def plan_host_keys(plan: Plan) -> None:
             if fnmatchcase(name, pattern) and not stat.S_ISDIR(what.st_mode):
                 plan.remove(join(folder, name))
     with plan.looking():
-        for path in find_others(plan.system):  # what sshd's HostKey lines name elsewhere
+        for path in find_others(plan.system):  # keys elsewhere, from sshd's HostKey lines
             plan.remove(path)

@@ -1,4 +1,4 @@
-"""What people typed on the machine that the image was made on: commands, and the secrets in them."""
+"""Histories of what people typed on the machine that becomes the image: commands, and the secrets in them."""
 
 from ...guest.accounts import all_accounts
 from .plan import Plan
@@ -13,7 +13,7 @@ FILES = (
 
 
 def plan_histories(plan: Plan) -> None:
-    """Remove the histories of every account. A link to /dev/null, which keeps one from being written, stays."""
+    """Remove the histories of every account. A link to /dev/null, which disables a history, stays."""
     homes = [ROOT_HOME]
     with plan.looking():
         homes += [account.home for account in all_accounts(plan.system)]
@@ -25,7 +25,7 @@ def plan_histories(plan: Plan) -> None:
 
 
 def is_there(plan: Plan, home: str) -> bool:
-    """Is there such a home? Many accounts of the system name one that is not."""
+    """Does the home exist? Many system accounts name one that does not."""
     with plan.looking():
         return plan.system.is_dir(home)
     return False

@@ -1,4 +1,4 @@
-"""The machine's ids, each in the form that whoever made it takes for "make a new one"."""
+"""The machine's ids, each in the form for which its program makes a new one."""
 
 import re
 
@@ -9,8 +9,8 @@ from .plan import Plan, remove
 MACHINE_ID = "/etc/machine-id"
 DBUS_ID = "/var/lib/dbus/machine-id"
 NEW = (b"", b"uninitialized")
-# Who makes them: without the files libnvme takes the firmware's id of the VM. Of iSCSI's, Fedora's service makes one
-# that is missing, and the script by which Debian starts open-iscsi makes one where the file says so.
+# Without its files, libnvme uses the firmware's id of the VM. iSCSI's name: Fedora's service makes a missing one, and
+# the script that starts Debian's open-iscsi makes one if the file says so.
 NVME_IDS = ("/etc/nvme/hostnqn", "/etc/nvme/hostid")
 ISCSI_NAME = "/etc/iscsi/initiatorname.iscsi"
 ISCSI_SERVICES = ("/usr/lib/systemd/system/iscsi-init.service", "/lib/systemd/system/iscsi-init.service")
@@ -19,11 +19,11 @@ ISCSI_NEW = "GenerateName=yes\n"
 
 
 def plan_machine_id(plan: Plan) -> None:
-    """Make it a new machine: an empty id for systemd, none for the others, whose D-Bus refuses an empty one.
+    """Remove the machine id: an empty file for systemd, no file for others, whose D-Bus refuses an empty one.
 
-    Not `uninitialized` for systemd: that has it ask questions on the console, and enable and disable services by its
-    presets (machine-id(5)); but where the image is made so, it stays. D-Bus' own copy goes before, because systemd
-    would take that one (systemd-machine-id-setup(1)); a link to /etc/machine-id stays.
+    Not `uninitialized` for systemd, which would then ask questions on the console, and apply its presets to services
+    (machine-id(5)); but an image that has it keeps it. D-Bus' own copy is removed first, because systemd would use it
+    (systemd-machine-id-setup(1)); a link to /etc/machine-id stays.
     """
     system = plan.system
     with plan.looking():
@@ -41,7 +41,7 @@ def plan_machine_id(plan: Plan) -> None:
 
 
 def plan_storage_ids(plan: Plan) -> None:
-    """Make it a new machine for iSCSI and NVMe over fabrics too: a target lets in, or locks, by these names."""
+    """Remove the ids for iSCSI and NVMe over fabrics: a target admits or locks by these names."""
     system = plan.system
     for path in NVME_IDS:
         plan.remove(path)
@@ -64,5 +64,5 @@ def is_systemd(plan: Plan) -> bool:
 
 
 def forget(plan: Plan) -> None:
-    """Write the empty id. The file stays: on a read-only root systemd mounts one over it."""
+    """Write an empty id. The file stays: with a read-only root systemd mounts one over it."""
     plan.system.write(MACHINE_ID, b"")

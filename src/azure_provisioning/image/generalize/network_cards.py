@@ -1,4 +1,4 @@
-"""What goes by the network card of this VM, and would give that of a clone another name or no network."""
+"""Settings bound to the network card of this VM, which would give a clone's card another name or no network."""
 
 import re
 
@@ -10,9 +10,9 @@ CARD = re.compile(r"(?m)^[ \t]*HWADDR[ \t]*=.*\n?")
 
 
 def plan_network_cards(plan: Plan) -> None:
-    """Remove udev's notes of cards, and the address of the card from the ifcfg files.
+    """Remove udev's rules for cards, and the address of the card from the ifcfg files.
 
-    An empty file, or a link to /dev/null, is no note: it keeps udev from writing one.
+    An empty file, or a link to /dev/null, stays: it stops udev from writing such rules.
     """
     for path in plan.files(RULES, "*persistent-net.rules"):
         with plan.looking():

@@ -1,4 +1,4 @@
-"""What we keep of the VM ourselves: all but what `install` wrote down and compiled, for the next boot."""
+"""Our own data about the VM, except what `install` recorded and compiled, which the next boot needs."""
 
 import stat
 from functools import partial
@@ -18,7 +18,7 @@ from .plan import Plan, join
 
 
 def plan_own_data(plan: Plan) -> None:
-    """Remove what the user gave the VM along, and the log; empty what was told to its host."""
+    """Remove the data from the user and the log; empty the pool with the report to the host."""
     for name, what in plan.look(FOLDER):
         path = join(FOLDER, name)
         if path in (STATE, manifest.PATH) or KEPT.match(path) or stat.S_ISDIR(what.st_mode):
@@ -31,10 +31,10 @@ def plan_own_data(plan: Plan) -> None:
 
 
 def plan_decisions(plan: Plan) -> None:
-    """Remove what Azure decided for this VM: whether sshd takes passwords, and who comes last in sudo's rules.
+    """Remove what Azure decided for this VM: password logins, and the last rule of sudoers.
 
-    A boot of the next VM finds out whether these are needed. Our own file of rules for sudo or doas stays until then,
-    for whoever is at work here with sudo: that boot writes it anew, for its own administrator.
+    The first boot of the next VM adds them again if they are needed. Our own file of sudo or doas rules stays until
+    then, for the person who works here with sudo: that boot rewrites it for its own administrator.
     """
     plan.remove(DROP_IN)
     own = None
@@ -45,9 +45,9 @@ def plan_decisions(plan: Plan) -> None:
 
 
 def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
-    """Remove what boots would load in place of our modules, unless it is what `program` compiles to.
+    """Remove the compiled modules, unless they are exactly what `program` compiles to.
 
-    That is the file that this runs from; empty for a checkout, which can neither prove nor disprove anything.
+    `program` is the running file; empty for a checkout, with which they cannot be compared.
     """
     if not program:
         return
@@ -60,9 +60,9 @@ def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
                 continue
         plan.remove(path)
         if path == own_place():
-            plan.add("compile our modules anew", partial(keep, plan.system, console, program))
+            plan.add("compile our modules again", partial(keep, plan.system, console, program))
 
 
 def plan_state(plan: Plan) -> None:
-    """Forget which VM this is. From then on the next boot is a first boot, whatever else is left undone."""
+    """Forget which VM this is. From then on the next boot is a first boot, whatever else fails."""
     plan.remove(STATE)

@@ -1,7 +1,7 @@
-"""What is going to be done to a guest: found and shown first, then done in this order.
+"""The changes to a guest: found and shown first, then carried out in the same order.
 
-Every path is reached step by step from the root of the guest, and never through a symlink that a user may have put
-there. What is found may be gone when its turn comes, and what is done may be done again.
+Every path is reached step by step from the root of the guest, and never through a symlink that a user may have made. A
+file may be gone when its turn comes, and every change can be repeated.
 """
 
 import os
@@ -18,19 +18,19 @@ from ...door.tree import IN_THE_WAY
 from ...errors import GuestError, ProvisionError
 from ..root import NOT_THE_IMAGES
 
-TREE_DEPTH = 200  # folders in one another that are removed; each is held open meanwhile
+TREE_DEPTH = 200  # nested folders that are removed; each is open meanwhile
 NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs")
 
 
 class Change(NamedTuple):
-    """One of the things to do."""
+    """One change."""
 
     what: str  # "remove /etc/ssh/ssh_host_rsa_key"
     make: Callable[[], object]
 
 
 class Plan:
-    """The changes, in order; what could not be looked into; and what a person should know."""
+    """The changes in order, what could not be examined, and notes for the user."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -39,26 +39,26 @@ class Plan:
         self.notes: "List[str]" = []
         self._places: "Set[str]" = set()
         self._mounts = find_mounts(system)
-        self._told: "Set[str]" = set()  # the mount points that were named
+        self._told: "Set[str]" = set()  # the mount points that were reported
 
     # -- found ----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def looking(self) -> "Iterator[None]":
-        """What cannot be looked into is a problem, which is told, and no reason to leave the rest undone.
+        """Record an error as a problem, and continue with the rest.
 
-        Behind a link that a user has put in our way lies nothing that the image keeps by itself: that is only noted.
+        Behind a symlink made by a user there is nothing that the image stores itself: that is only noted.
         """
         try:
             yield
         except GuestError as error:
             if self.system.budget is not None:
-                self.system.budget.settle()  # too much work is no problem of one place
+                self.system.budget.settle()  # too much work is not the problem of one path
             told = self.notes if error.reason == IN_THE_WAY else self.problems
             told.append(str(error))
 
     def look(self, folder: str) -> "List[Tuple[str, os.stat_result]]":
-        """(name, what it is) of all that lies in a folder; nothing if there is no such folder."""
+        """(name, status) of the entries of a folder; empty if there is no such folder."""
         found = []
         with self.looking():
             if self.system.is_dir(folder):
@@ -78,7 +78,7 @@ class Plan:
         ]
 
     def is_new(self, path: str) -> bool:
-        """Is nothing planned yet for this place? /var/mail is often a link to /var/spool/mail."""
+        """Is nothing planned yet for this path? /var/mail is often a link to /var/spool/mail."""
         with self.looking():
             place = join(self.system.path(os.path.dirname(path)), os.path.basename(path))
             if place not in self._places:
@@ -86,13 +86,13 @@ class Plan:
                 return True
         return False
 
-    # -- what is mounted ------------------------------------------------------------------------------------------
+    # -- mounts ---------------------------------------------------------------------------------------------------
 
     def is_own(self, path: str) -> bool:
-        """Is what lies at `path` the guest's own, with all below it? What is mounted is named, once.
+        """Do `path` and everything below it belong to the guest? Mount points are reported, once each.
 
-        What is mounted in an image comes from the machine that works on it. On the running machine a disk is its own;
-        but what is removed is removed as a whole, or stays.
+        What is mounted inside an image belongs to the host. On the running machine a disk belongs to it, but a folder
+        is removed either as a whole or not at all.
         """
         root = "" if self.system.root == "/" else self.system.root
         place = self.system.path(path, follow=False)[len(root) :]
@@ -104,7 +104,7 @@ class Plan:
         return not points
 
     def enters(self, folder: str) -> bool:
-        """Is what lies in a folder that was found in another still the guest's own? What is mounted there is named."""
+        """Does a folder inside another one still belong to the guest? A mount point is reported."""
         mount = self._mounts.get(folder)
         if mount is None:
             return True
@@ -117,27 +117,27 @@ class Plan:
     def _tell(self, point: str) -> None:
         if point not in self._told:
             self._told.add(point)
-            self.problems.append("something is mounted at %s: what is there stays as it is" % point)
+            self.problems.append("something is mounted at %s: it is left unchanged" % point)
 
-    # -- to be done -----------------------------------------------------------------------------------------------
+    # -- changes --------------------------------------------------------------------------------------------------
 
     def add(self, what: str, make: "Callable[[], object]") -> None:
-        """One more thing to do, in words and as a function, which raises GuestError if it cannot be done."""
+        """Add a change: a description and a function, which raises GuestError if it fails."""
         self.changes.append(Change(what, make))
 
     def remove(self, path: str) -> None:
-        """Remove what lies at a path, with all below it, if anything does. A symlink is removed, not followed."""
+        """Remove what is at a path, with everything below it. A symlink is removed, not followed."""
         with self.looking():
             if self.system.stat(path, follow=False) is not None and self.is_own(path) and self.is_new(path):
                 self.add("remove " + path, lambda: remove(self.system, path))
 
     def empty(self, path: str) -> None:
-        """Leave a file where it is, without content."""
+        """Empty a file, but keep it."""
         if self.is_own(path) and self.is_new(path):
             self.add("empty " + path, lambda: empty(self.system, path))
 
     def rewrite(self, path: str, change: "Callable[[str], str]") -> None:
-        """Give a text file that is there the text that `change` makes of its own."""
+        """Replace the content of an existing text file by what `change` returns for it."""
 
         def make() -> None:
             now = self.system.read_text(path)
@@ -150,7 +150,7 @@ class Plan:
                 self.add("change " + path, make)
 
     def carry_out(self, console: Console) -> int:
-        """Do all of it; what fails is told, and the rest done. Returns how many things failed."""
+        """Carry out all changes; a failure is reported, and the rest continues. Returns the number of failures."""
         failed = 0
         for change in self.changes:
             try:
@@ -162,19 +162,19 @@ class Plan:
 
 
 def find_mounts(system: System) -> "Dict[str, Mount]":
-    """What is mounted below the root of a guest, by the path that the guest has for it."""
+    """The mounts below the root of a guest, by their path in the guest."""
     root = "" if system.root == "/" else system.root
     mounts = [mount for mount in System().mounts() if mount.point.startswith(root + "/") and mount.point != "/"]
     return {mount.point[len(root) :]: mount for mount in mounts}
 
 
 def join(folder: str, name: str) -> str:
-    """A path in a folder, which may be the root."""
+    """The path of a name in a folder, which may be the root."""
     return folder.rstrip("/") + "/" + name
 
 
 def remove(system: System, path: str) -> None:
-    """Remove what lies at a path now. Raises GuestError."""
+    """Remove what is at a path. Raises GuestError."""
     if system.stat(path, follow=False) is None:
         return
     folder, name = os.path.split(path)
@@ -184,7 +184,7 @@ def remove(system: System, path: str) -> None:
 
 
 def empty(system: System, path: str) -> None:
-    """Take the content from the file at a path. Raises GuestError."""
+    """Empty the file at a path. Raises GuestError."""
     if system.stat(path, follow=False) is None:
         return
     folder, name = os.path.split(path)

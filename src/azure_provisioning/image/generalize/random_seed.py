@@ -1,6 +1,6 @@
-"""Random numbers that were kept for the next boot, and would be the same in every clone.
+"""Random seeds stored for the next boot, which would be the same in every clone.
 
-systemd's are those of its BUILDING_IMAGES document.
+systemd's are from its BUILDING_IMAGES document.
 """
 
 from .plan import Plan
@@ -19,12 +19,12 @@ SEEDS = (
 )
 
 
-# What writes them when the machine is powered off in order, unless it was stopped before.
+# The services that write them at a regular shutdown, unless they are stopped before.
 SERVICES = ("systemd-random-seed", "seedrng", "urandom", "random")
 
 
 def plan_random_seeds(plan: Plan) -> None:
-    """Remove the kept seeds."""
+    """Remove the stored seeds."""
     for folder, names in SEEDS:
         for path in plan.files(folder, *names):
             plan.remove(path)

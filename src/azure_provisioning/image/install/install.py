@@ -1,4 +1,4 @@
-"""Put the program and its boot hook into a guest, whole or not at all, and take them out again."""
+"""Installs the program and its boot hook into a guest, whole or not at all, and removes them."""
 
 import os
 import stat
@@ -50,7 +50,7 @@ def install(
     unheard = unheard_options(config.load(system)[0]) if lack else []
     if unheard:
         raise ProvisionError(
-            "%s, and the options ask for what takes it" % lack,
+            "%s, and the options need Python" % lack,
             advice="install the distro's full python3 package there, or take them out of " + config.PATH,
             options=" ".join(unheard),
         )
@@ -73,9 +73,9 @@ def install(
             system.roll_back()
     booted = boots_with_another(system, name)
     if booted:
-        console.warn("the image boots with %s, and nothing there is known to start a hook for %s" % (booted, name))
+        console.warn("the image boots with %s, which is not known to start a hook for %s" % (booted, name))
     if python and not is_python(system, python):
-        console.warn("nothing says that %s is a Python: no boot would set a VM up with another program" % python)
+        console.warn("%s does not look like a Python: no boot would set up a VM with another program" % python)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
     for line in find_rivals(system):
@@ -87,7 +87,7 @@ def install(
 
 
 def write(system: System, name: str, init_system: "table.InitSystem", hook: Hook, program: bytes) -> None:
-    """Put the program and its hook in place of older ones, and note what enables it. Raises GuestError."""
+    """Replace older copies of the program and its hook, and record what enables it. Raises GuestError."""
     system.make_dirs(state.FOLDER, owner=ROOT)
     system.write(hook.program, program, mode=0o755, owner=ROOT)
     take_back(system)
@@ -110,24 +110,24 @@ def write(system: System, name: str, init_system: "table.InitSystem", hook: Hook
 
 
 def boots_with_another(system: System, name: str) -> "Optional[str]":
-    """The init system that this guest has, if it is known to be another than the one that was asked for."""
+    """The guest's own init system, if it is known to differ from the one that was chosen."""
     found = detection.find_init(system)
-    if found in (None, name) or name == "rc-local":  # which is only installed where something calls it
+    if found in (None, name) or name == "rc-local":  # rc-local is only installed if something calls it
         return None
     return None if name == "runit" and detection.find_base(system) == "runit" else found  # Debian's runs scripts too
 
 
 def known_lack(system: System, python: str) -> "List[str]":
-    """What the hook's Python lacks of all that a boot loads, in words; none where that cannot be determined.
+    """The modules of a boot that the hook's Python lacks, in words; empty if that cannot be determined.
 
-    A Python that lacked nothing, and fails at a boot, is broken: the shell does not go on in its place then.
+    If a Python that lacked nothing fails at a boot, it is broken. The shell then does not continue the boot.
     """
     missing = ["python"] if python == SHELL else missing_modules(system, python)
     return [] if missing is None else [" ".join(missing) or "nothing"]
 
 
 def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":
-    """What to add to the declaration from which this system is made; None for one that takes files of ours.
+    """The text to add to the declaration from which this system is built; None if it accepts our files.
 
     Raises ProvisionError.
     """
@@ -137,12 +137,12 @@ def declaration(system: System, init_name: "Optional[str]") -> "Optional[str]":
 
 
 def programs_of(system: System) -> "List[str]":
-    """The programs that `install` wrote down, by the name that it gives them: the image may name any file."""
+    """The programs in the record of `install`, only with the name that it uses: an image could record any file."""
     return [path for path in manifest.values(system, "program") if path.endswith("/sbin/" + NAME)]
 
 
 def take_back(system: System) -> None:
-    """Have what earlier boots left in our folder be root's alone. Raises GuestError."""
+    """Make root the owner of what earlier boots left in our folder, without rights for others. Raises GuestError."""
     for name in system.list(state.FOLDER):
         path = state.FOLDER + "/" + name
         found = system.stat(path, follow=False)
@@ -152,7 +152,7 @@ def take_back(system: System) -> None:
 
 
 def uninstall(system: System) -> "List[str]":
-    """Take out what `install` put in, and the state; options, log and ready.d stay. Returns what is left to a person.
+    """Remove what `install` added, and the state; options, log and ready.d stay. Returns what is left to do by hand.
 
     Raises ProvisionError.
     """
@@ -163,7 +163,7 @@ def uninstall(system: System) -> "List[str]":
         if module.present(system) or module.links(system):
             module.remove(system)
     for path in (state.FOLDER + "/" + name for name in system.list(state.FOLDER)):
-        if not system.is_dir(path):  # a folder in there is not ours
+        if not system.is_dir(path):  # folders in there are not ours
             system.unlink(path)
     for path in programs:
         system.unlink(path)

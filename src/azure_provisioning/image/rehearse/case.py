@@ -1,4 +1,4 @@
-"""The VM that is rehearsed: what IMDS and the provisioning DVD say of it, as a person wants it."""
+"""The VM that is rehearsed: the values in IMDS and on the provisioning DVD, as the user wants them."""
 
 import base64
 import json
@@ -12,10 +12,10 @@ from .fake_azure import KEY, Platform
 if TYPE_CHECKING:
     import argparse
 
-FILE_LIMIT = 1 << 20  # bytes: more than Azure takes of any of them
+FILE_LIMIT = 1 << 20  # bytes: more than Azure accepts for any of them
 DATA_LIMIT = 64 << 10  # bytes of customData and of userData, before base64
 USER, NAME = "azureuser", "rehearsal"
-PASSWORD = "rehearsal-Password-1"  # noqa: S105 # of no machine: it is set in a scratch copy alone
+PASSWORD = "rehearsal-Password-1"  # noqa: S105 # of no machine: it is only set in a scratch copy
 POINT, DRIVE, NUMBER = "/run/azure-provisioning-dvd", "sr0", "11:0"
 
 OVF = """<?xml version="1.0" encoding="utf-8"?>
@@ -34,7 +34,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
 
 
 class Case(NamedTuple):
-    """What `az vm create` was given."""
+    """The values given to `az vm create`."""
 
     user: str = USER
     keys: Tuple[str, ...] = (KEY,)
@@ -42,10 +42,10 @@ class Case(NamedTuple):
     computer_name: str = NAME
     custom_data: Optional[bytes] = None
     user_data: Optional[bytes] = None
-    dvd: Optional[bytes] = None  # ovf-env.xml; None: made of the above where it is needed
+    dvd: Optional[bytes] = None  # ovf-env.xml; None: generated from the above if needed
 
     def apply(self, azure: Platform) -> None:
-        """Have this Azure answer so."""
+        """Make this Azure answer with these values."""
         compute = azure.instance["compute"]
         profile: "Dict[str, object]" = {
             "adminUsername": self.user,
@@ -61,7 +61,7 @@ class Case(NamedTuple):
             extended["hasCustomData"] = self.custom_data is not None
 
     def document(self) -> Optional[bytes]:
-        """ovf-env.xml of the DVD; None where no DVD is needed."""
+        """ovf-env.xml for the DVD; None if no DVD is needed."""
         if self.dvd is not None or not (self.password_login or self.custom_data is not None):
             return self.dvd
         encoded = base64.b64encode(self.custom_data or b"").decode("ascii")
@@ -76,7 +76,7 @@ class Case(NamedTuple):
 
 
 def read_case(arguments: "argparse.Namespace") -> Case:
-    """The case that the command line asks for; its files are of the host. Raises ProvisionError."""
+    """The case on the command line; its files are on the host. Raises ProvisionError."""
     keys: "List[str]" = []
     for path in arguments.ssh_key:
         text = read_file(path, FILE_LIMIT).decode("utf-8", "replace")
@@ -88,7 +88,7 @@ def read_case(arguments: "argparse.Namespace") -> Case:
     return given._replace(
         user=arguments.user or USER,
         computer_name=arguments.computer_name or NAME,
-        # With a password, Azure asks for no key; without either nobody could log in.
+        # With a password, Azure requests no key; without either nobody could log in.
         keys=tuple(keys) if keys or arguments.password_login else given.keys,
         custom_data=read_file(arguments.custom_data, DATA_LIMIT) if arguments.custom_data else None,
         user_data=read_file(arguments.user_data, DATA_LIMIT) if arguments.user_data else None,
@@ -97,7 +97,7 @@ def read_case(arguments: "argparse.Namespace") -> Case:
 
 
 def read_file(path: str, limit: int) -> bytes:
-    """A file of the host. Raises ProvisionError."""
+    """A file on the host. Raises ProvisionError."""
     data = System().read(os.path.abspath(path), limit)
     if data is None:
         raise ProvisionError("there is no file %s" % path)
@@ -105,7 +105,7 @@ def read_file(path: str, limit: int) -> bytes:
 
 
 def insert_dvd(system: System, document: bytes) -> Mount:
-    """Put the DVD into a scratch guest, as an automounter would have it; returns where it is mounted."""
+    """Put the DVD into a scratch guest, as if an automounter had mounted it; returns the mount."""
     system.write("/sys/block/%s/dev" % DRIVE, NUMBER + "\n")
     system.write("/sys/block/%s/size" % DRIVE, "1\n")
     system.write(POINT + "/ovf-env.xml", document)
@@ -113,7 +113,7 @@ def insert_dvd(system: System, document: bytes) -> Mount:
 
 
 def describe(report: str) -> "List[str]":
-    """A health report as a person reads it: its state and its reason."""
+    """A health report for people: its state and its reason."""
     if report.startswith("{"):
         found = json.loads(report)
         details = found.get("details") or {}
@@ -125,7 +125,7 @@ def describe(report: str) -> "List[str]":
 
 
 def between(report: str, element: str) -> str:
-    """The text of the first such element of a report of ours; empty if there is none."""
+    """The text of the first such element in a report of ours; empty if there is none."""
     text = report.partition("<%s>" % element)[2].partition("</%s>" % element)[0]
     for entity, char in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&")):
         text = text.replace(entity, char)
@@ -133,7 +133,7 @@ def between(report: str, element: str) -> str:
 
 
 def split(text: str) -> "List[str]":
-    """The fields of a failure's description, a line each."""
+    """The fields of a failure's description, one on each line."""
     return ["    %s" % part for part in text.split("|") if part]
 
 

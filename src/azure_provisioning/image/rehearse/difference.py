@@ -1,4 +1,4 @@
-"""What became of an image, for people, in the form of `diff -u`: with modes and owners, and without secrets."""
+"""The changes to an image for people, in the form of `diff -u`: with modes and owners, without secrets."""
 
 import difflib
 import os
@@ -12,14 +12,14 @@ from .scratch import Scratch, Thing, digest
 
 SECRETS = ("/etc/shadow", "/etc/gshadow")  # and their backups
 NO_SECRETS = ("", "*", "!", "!!", "!*", "x")
-LINES_LIMIT = 1000  # that are compared with as many: what that takes grows with the product
+LINES_LIMIT = 1000  # compared on each side: the time grows with the product
 CONTEXT = 3  # lines around a change
 HUNK = re.compile(r"@@ -([0-9]+)(\S*) \+([0-9]+)(\S*) @@")
 KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISREG, "file"))
 
 
 def show_changes(system: Scratch) -> Iterator[str]:
-    """The lines about all that changed; patch(1) would take them too."""
+    """The lines about all changes; patch(1) would accept them too."""
     read = system.contents()
     for path, before, after in system.changes():
         for line in show_change(path, before, after, read):
@@ -27,7 +27,7 @@ def show_changes(system: Scratch) -> Iterator[str]:
 
 
 def show_change(path: str, before: Optional[Thing], after: Optional[Thing], read: Dict[bytes, str]) -> Iterator[str]:
-    """One line that says what happened, and the content compared. A copy of what was `read` is only named."""
+    """One line about the change, then the diff of the content. A copy of a file in `read` is only named."""
     if before is None and after is not None:
         model = read.get(digest(after.content)) if stat.S_ISREG(after.mode) and after.content else None
         yield "new %s %s%s%s" % (kind_of(after), path, rights(after), ", a copy of " + model if model else "")
@@ -42,7 +42,7 @@ def show_change(path: str, before: Optional[Thing], after: Optional[Thing], read
 
 
 def compare(before: List[str], after: List[str], names: Tuple[str, str]) -> Iterator[str]:
-    """The lines of `diff -u`. Where too many lie between the first and the last change: which lines went and came."""
+    """The lines of `diff -u`; if too many lines changed, only which were removed and added."""
     start = common(zip(before, after))
     fewer = min(len(before), len(after)) - start
     end = common(islice(zip(reversed(before), reversed(after)), fewer))
@@ -64,7 +64,7 @@ def compare(before: List[str], after: List[str], names: Tuple[str, str]) -> Iter
 
 
 def common(pairs: "Iterable[Tuple[str, str]]") -> int:
-    """How many pairs there are before the first of two different lines."""
+    """The number of equal pairs at the start."""
     count = 0
     for one, other in pairs:
         if one != other:
@@ -74,18 +74,18 @@ def common(pairs: "Iterable[Tuple[str, str]]") -> int:
 
 
 def kind_of(thing: Thing) -> str:
-    """What it is, in a word."""
+    """The type of a file, in a word."""
     return next((word for is_kind, word in KINDS if is_kind(thing.mode)), "device")
 
 
 def rights(thing: Thing) -> str:
-    """The mode, which a link does not have, and the owner, which only root can give."""
+    """The mode, which a link does not have, and the owner, which only root can set."""
     text = "" if stat.S_ISLNK(thing.mode) else ", mode %04o" % stat.S_IMODE(thing.mode)
     return text + (", owner %d:%d" % thing.owner if os.geteuid() == 0 else "")
 
 
 def lines_of(path: str, thing: Optional[Thing]) -> List[str]:
-    """The lines of a file; one that only gives the size of what is no text; where a link leads."""
+    """The lines of a file; a single line for a binary file or for a link's target."""
     if thing is None or stat.S_ISDIR(thing.mode):
         return []
     if stat.S_ISLNK(thing.mode):
@@ -99,7 +99,7 @@ def lines_of(path: str, thing: Optional[Thing]) -> List[str]:
 
 
 def mask(line: str) -> str:
-    """A line of shadow without its hash: what it looks like is nobody's business."""
+    """A line of shadow without its hash, which should not be shown."""
     name, colon, rest = line.partition(":")
     hashed, second, others = rest.partition(":")
     return line if hashed in NO_SECRETS else name + colon + "(a hash)" + second + others

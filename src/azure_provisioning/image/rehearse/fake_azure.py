@@ -1,7 +1,7 @@
-"""An Azure on loopback: IMDS and WireServer as a VM meets them, with trouble on request.
+"""An Azure on loopback: IMDS and WireServer as a VM sees them, with faults on request.
 
-It is as strict as the real one where the real one is known to be: IMDS wants its header, a report must quote the goal
-state that is current. Every request is kept, so that a rehearsal or a test can look at it.
+It is as strict as the real one where that is known: IMDS requires its header, and a report must quote the current goal
+state. Every request is recorded, for a rehearsal or a test to examine.
 """
 
 import json
@@ -53,11 +53,11 @@ GOAL_STATE = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-STRANGER_SECONDS = 10.0  # for the first byte of somebody who may not be known
+STRANGER_SECONDS = 10.0  # for the first byte of a client that may be unknown
 
 
 class Request(NamedTuple):
-    """One request, and the status that it was answered with (0: none)."""
+    """One request, and the status of its answer (0: none)."""
 
     method: str
     target: str
@@ -67,22 +67,22 @@ class Request(NamedTuple):
 
 
 class Platform:
-    """What this Azure knows and has seen.
+    """The data of this Azure, and the requests that it got.
 
-    `faults` are names of FAULTS; each spoils as many answers as it says, in the order given.
+    `faults` are names of FAULTS; each affects as many answers as it says, in the given order.
     """
 
-    answers_all = True  # else only those whose address was announced
-    speed = 1.0  # of the guest's clock: so many of its seconds pass in one
-    recognize: "Callable[[Tuple[str, int]], bool]" = staticmethod(lambda _address: False)  # or such addresses
+    answers_all = True  # else only clients whose address was announced
+    speed = 1.0  # of the guest's clock: its seconds in each real one
+    recognize: "Callable[[Tuple[str, int]], bool]" = staticmethod(lambda _address: False)  # or these addresses
 
     def __init__(self, faults: "Tuple[str, ...]" = ()) -> None:
         self.instance: "Dict[str, Dict[str, object]]" = json.loads(json.dumps(INSTANCE))
         self.incarnation = 1
         self.goal_state = GOAL_STATE
         self.requests: "List[Request]" = []
-        self.asked_at: "List[float]" = []  # when (monotonic) each of them was
-        self.reports: "List[str]" = []  # the bodies of the reports that were accepted
+        self.asked_at: "List[float]" = []  # the time (monotonic) of each
+        self.reports: "List[str]" = []  # the bodies of accepted reports
         self.closing = threading.Event()
         self.troubles: "Dict[str, List[Trouble]]" = {"imds": [], "goalstate": [], "health": [], "json": []}
         for fault in (FAULTS[name] for name in faults):
@@ -92,22 +92,22 @@ class Platform:
         self._lock = threading.Lock()
 
     def pause(self, seconds: float) -> bool:
-        """Let so many seconds of the guest's pass. True if this Azure closes meanwhile."""
+        """Wait this many seconds of the guest's clock. True if this Azure closes meanwhile."""
         return self.closing.wait(seconds / self.speed)
 
     def next_trouble(self, kind: str) -> "Trouble":
-        """What spoils the next answer of this kind; nothing, mostly."""
+        """The fault for the next answer of this kind; usually none."""
         with self._lock:
             return self.troubles[kind].pop(0) if self.troubles[kind] else no_trouble
 
     def keep(self, request: Request) -> None:
-        """Remember a request."""
+        """Record a request."""
         with self._lock:
             self.requests.append(request)
             self.asked_at.append(time.monotonic())
 
     def current_goal_state(self) -> bytes:
-        """The goal state as it is now."""
+        """The current goal state."""
         text = self.goal_state % {
             "incarnation": self.incarnation,
             "container_id": CONTAINER_ID,
@@ -116,7 +116,7 @@ class Platform:
         return text.encode("utf-8")
 
     def knows(self, address: "Tuple[str, int]") -> bool:
-        """Is a connection from this address to be answered? An announced one once: later the port may be another's."""
+        """May a client at this address get an answer? An announced one only once: later the port may be another's."""
         if self.answers_all:
             return True
         with self._lock:
@@ -126,7 +126,7 @@ class Platform:
 
 
 class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
-    """Both services of a platform, on one port of loopback. Use as a context manager."""
+    """Both services of a platform, on one port on loopback. Use as a context manager."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -148,11 +148,11 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
 
     @property
     def endpoint(self) -> str:
-        """The address and port, as the options `imds` and `wireserver` take it."""
+        """The address and port, in the form of the options `imds` and `wireserver`."""
         return "127.0.0.1:%d" % self.server_address[1]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up in the middle of trouble is what was wanted."""
+        """Ignore a client that hangs up during a fault: that is intended."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -160,13 +160,13 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "FakeAzure"
-    late = 0.0  # seconds that the answer takes, once the request was processed
-    hangs_up = False  # in the place of that answer
+    late = 0.0  # seconds before the answer, after the request was processed
+    hangs_up = False  # close the connection instead of that answer
 
     def handle(self) -> None:
-        """Answer, and keep, what a client asks that is known. Others on this machine could tell a story of their own.
+        """Answer and record the requests of known clients. Other processes on this machine could disturb the rehearsal.
 
-        A client is announced when it is connected and before it asks: hence the wait for its first byte.
+        A client is announced after it has connected and before it sends, hence the wait for its first byte.
         """
         if not self.server.answers_all:
             self.connection.settimeout(STRANGER_SECONDS)
@@ -197,19 +197,19 @@ class Handler(BaseHTTPRequestHandler):
             self.send(404, b"")
 
     def answer(self, kind: str, right: "Callable[[], None]") -> None:
-        """The right answer, or trouble."""
+        """The right answer, or a fault."""
         if not self.server.next_trouble(kind)(self):
             right()
 
     def imds(self) -> None:
-        """The instance document; strict about its header, as the real one is."""
+        """The instance document; strict about its header, like the real one."""
         if self.headers.get("Metadata", "") != "true":
             self.send(400, b'{"error": "Bad request. Required metadata header not specified"}')
         else:
             self.send(200, json.dumps(self.server.instance).encode("utf-8"), "application/json; charset=utf-8")
 
     def leaf(self) -> None:
-        """One value of the instance document as text, which is how a shell asks for it."""
+        """One value of the instance document as text, as the shell implementation requests it."""
         place, _, query = self.path[len("/metadata/instance/") :].partition("?")
         found: object = self.server.instance
         for name in place.split("/"):
@@ -232,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, self.server.current_goal_state(), "text/xml; charset=utf-8")
 
     def health(self) -> None:
-        """Accepts a report that quotes what is current; 410 Gone for another incarnation."""
+        """Accepts a report that quotes the current goal state; 410 Gone for another incarnation."""
         quoted = [
             ("GoalStateIncarnation", str(self.server.incarnation), 410),
             ("ContainerId", CONTAINER_ID, 400),
@@ -246,7 +246,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, b"")
 
     def json_health(self) -> None:
-        """Accepts a report without ids; strict about its headers and its form."""
+        """Accepts a report without ids; strict about its headers and its format."""
         headers = (self.headers.get("Content-Type", ""), "x-ms-guest-agent-name" in self.headers)
         try:
             report = json.loads(self.body)
@@ -259,7 +259,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(201, b"")
 
     def send(self, status: int, body: bytes, kind: str = "text/html", **headers: str) -> None:
-        """One whole answer."""
+        """One complete answer."""
         self.note(status)
         if self.late:
             self.server.pause(self.late)
@@ -275,24 +275,24 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def note(self, status: int) -> None:
-        """Keep the request with the status that it got."""
+        """Record the request with its status."""
         body = getattr(self, "body", "")
         self.server.keep(Request(self.command, self.path, dict(self.headers.items()), body, status))
 
     def raw(self, data: bytes, status: int = 0) -> bool:
-        """Bytes as they are, then the end of the connection."""
+        """Send bytes as they are, then close the connection."""
         self.note(status)
         self.close_connection = True
-        with suppress(OSError):  # hung up: what was wanted
+        with suppress(OSError):  # the client has closed it, as intended
             self.wfile.write(data)
         return True
 
     def log_message(self, format: str, *_: object) -> None:
-        """Not on standard error: the requests are kept."""
+        """No log on standard error: the requests are recorded."""
 
 
 def is_json_report(report: object) -> bool:
-    """Ready alone, or NotReady with a sub-status and a description."""
+    """Only Ready, or NotReady with a sub-status and a description."""
     if not isinstance(report, dict):
         return False
     details = report.get("details")

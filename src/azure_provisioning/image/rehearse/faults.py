@@ -1,4 +1,4 @@
-"""The trouble that the Azure of a rehearsal makes on request: what it is, and how a boot that meets it ends."""
+"""The faults that the Azure of a rehearsal produces on request, and how a boot with each of them ends."""
 
 import re
 import socket
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Tuple
 if TYPE_CHECKING:
     from .fake_azure import Handler
 
-Trouble = Callable[["Handler"], bool]  # true if that was the answer
+Trouble = Callable[["Handler"], bool]  # true if it has answered
 
 READY = "Ready"
 BY_JSON = "Ready, reported by JSON"
-FAILED = "FAILED: "  # and the reason
+FAILED = "FAILED: "  # followed by the reason
 FOR_EVER = 1 << 16
 
 PORTAL = b"<!DOCTYPE html><html><body>Please log in to the guest network</body></html>"
@@ -22,13 +22,13 @@ BAD_VERSION = b'{ "error": "Bad request. api-version is invalid or was not speci
 
 
 class Fault(NamedTuple):
-    """What goes wrong with which answers."""
+    """A fault, and the answers that it affects."""
 
-    kind: str  # the answers that it spoils: "imds", "goalstate", "health" (the report), "json"; with blanks between
+    kind: str  # the affected answers: "imds", "goalstate", "health" (the report), "json"; separated by blanks
     times: int
     troubles: "Tuple[Trouble, ...]"  # one after another
     says: str
-    ends: str = READY  # the boot, if nothing else goes wrong
+    ends: str = READY  # how the boot ends with no other fault
 
 
 def no_trouble(_handler: "Handler") -> bool:
@@ -62,12 +62,12 @@ def changed(change: "Callable[[bytes], bytes]") -> "Trouble":
 
 
 def bytes_only(data: bytes) -> "Trouble":
-    """Answer with these bytes, whatever they mean."""
+    """Answer with these raw bytes."""
     return lambda handler: handler.raw(data)
 
 
 def half(head: str, body: bytes, stays_open: bool = False) -> "Trouble":
-    """Answer with a status whose body of 500 bytes comes in part; then hang up, or wait for the client to do so."""
+    """Answer with a status and only a part of a body of 500 bytes; then hang up, or wait for the client to do so."""
     code = int(head[:3])
 
     def trouble(handler: "Handler") -> bool:
@@ -80,7 +80,7 @@ def half(head: str, body: bytes, stays_open: bool = False) -> "Trouble":
 
 
 def late(seconds: float) -> "Trouble":
-    """Process the request at once, and answer after so many seconds."""
+    """Process the request at once, and answer after this many seconds."""
 
     def trouble(handler: "Handler") -> bool:
         handler.late = seconds
@@ -90,7 +90,7 @@ def late(seconds: float) -> "Trouble":
 
 
 def ended(handler: "Handler") -> bool:
-    """Process the request, and end the connection after 30 s without an answer, as the WireServer does."""
+    """Process the request, and close the connection after 30 s without an answer, like the WireServer."""
     handler.late, handler.hangs_up = 30.0, True
     return False
 
@@ -106,14 +106,14 @@ def ends_at(newest: str, refusal: "Trouble") -> "Trouble":
 
 
 def stack_hub(handler: "Handler") -> bool:
-    """The 400 of Azure Stack Hub, which names what it knows."""
+    """The 400 of Azure Stack Hub, which lists the versions that it supports."""
     body = BAD_VERSION + b'", "newest-versions": [ "2021-05-01", "2021-03-01", "2021-02-01" ] }'
     handler.send(400, body, "application/json; charset=utf-8")
     return True
 
 
 def reset(handler: "Handler") -> bool:
-    """Break the connection the hard way."""
+    """Reset the connection."""
     handler.note(0)
     handler.close_connection = True
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -122,7 +122,7 @@ def reset(handler: "Handler") -> bool:
 
 
 def silence(handler: "Handler") -> bool:
-    """Take the request and never answer."""
+    """Read the request and never answer."""
     handler.note(0)
     handler.close_connection = True
     handler.server.pause(120)
@@ -130,10 +130,10 @@ def silence(handler: "Handler") -> bool:
 
 
 def drip(handler: "Handler") -> bool:
-    """One byte of the head a second, for ever."""
+    """One byte of the head each second, for ever."""
     handler.note(0)
     handler.close_connection = True
-    with suppress(OSError):  # hung up: what was wanted
+    with suppress(OSError):  # the client has closed it, as intended
         for byte in b"HTTP/1.1 200 OK\r\nX-Drip: ".replace(b" ", b" " * 80, 1) + b"x" * 4096:
             handler.connection.sendall(bytes([byte]))
             if handler.server.pause(1):
@@ -142,11 +142,11 @@ def drip(handler: "Handler") -> bool:
 
 
 def flood(handler: "Handler") -> bool:
-    """Eight gigabytes, or as much of them as the client takes."""
+    """Eight gigabytes, or as much of them as the client reads."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     handler.note(200)
     handler.close_connection = True
-    with suppress(OSError):  # hung up: what was wanted
+    with suppress(OSError):  # the client has closed it, as intended
         handler.connection.sendall(head)
         for _ in range(8 << 10):
             handler.connection.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n")
@@ -154,7 +154,7 @@ def flood(handler: "Handler") -> bool:
 
 
 def move_on(handler: "Handler") -> bool:
-    """The goal state changes between the question and the report."""
+    """The goal state changes between the request for it and the report."""
     handler.server.incarnation += 1
     return False
 
@@ -175,12 +175,12 @@ def at_report(times: int, says: str, *troubles: "Trouble", ends: str = READY) ->
 
 
 def at_json(times: int, says: str, *troubles: "Trouble") -> Fault:
-    """A fault of the JSON endpoint, which is asked only if the goal state's fails for a third of the time."""
+    """A fault of the JSON endpoint, which is used only if the goal state's fails for a third of the time."""
     return Fault("json", times, troubles, says, READY)
 
 
 def no_role(xml: bytes) -> bytes:
-    """A goal state in which no role is named, as an early one may be."""
+    """A goal state without a role, as an early one may be."""
     return xml.replace(b"RoleInstance>", b"Other>")
 
 
@@ -284,6 +284,6 @@ FAULTS: "Dict[str, Fault]" = {
 
 
 def describe_faults() -> "List[str]":
-    """The faults for people: name, what it is, how the boot ends."""
+    """The faults for people: name, description, and how the boot ends."""
     width = max(map(len, FAULTS))
     return ["%s  %s; ends: %s" % (name.ljust(width), fault.says, fault.ends) for name, fault in sorted(FAULTS.items())]

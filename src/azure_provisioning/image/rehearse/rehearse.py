@@ -1,5 +1,5 @@
-"""A first boot without Azure, without root and without a VM: the real install and the real story, in a scratch root or
-on a scratch copy of an image, against an Azure on loopback. Shows what Azure was asked, and what would have changed."""
+"""A first boot without Azure, root or a VM: the real install and the real story, in a scratch root or on a scratch copy
+of an image, against an Azure on loopback. Shows the requests to Azure, and what would change."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ..check.finding import Finding
 
-# What a small distro with systemd looks like to us before we come.
+# A small distro with systemd, before we are installed.
 IMAGE = {
     "/etc/hostname": "image\n",
     "/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n",
@@ -53,26 +53,26 @@ IMAGE = {
     "/usr/lib/systemd/systemd": "",
     "/usr/bin/python3": "",
 }
-# What the kernel of a VM on Azure tells.
+# What the kernel of a VM on Azure reports.
 FIRMWARE = {
     DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
     DMI + "/product_uuid": VM_ID + "\n",
     EFI + "/fw_platform_size": "64\n",
 }
 SECRETS = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers")
-# A rehearsal is watched by somebody: its clock is faster than the wall's, and what takes ten minutes is ended.
+# A person waits for a rehearsal: its clock is faster than real time, and it ends after ten of its minutes.
 SPEED = 10.0
 DEADLINE = 600.0  # seconds of that clock
-NOTICE_SECONDS = 10.0  # between two lines about what is waited for
+NOTICE_SECONDS = 10.0  # between two lines about what it waits for
 SPANS_LIMIT = 200  # requests in the timeline
-# What a scratch copy cannot show: it takes the image's own programs, its kernel, or a network.
+# What a scratch copy cannot show: it would take the image's own programs, its kernel, or a network.
 NOT_REHEARSED = ("useradd", "host keys", "gates", "DHCP", "drivers")
 USUAL_CASE = Case()
-INSTALLED = ("hook", "program")  # ids of `check` that an `install` mends
+INSTALLED = ("hook", "program")  # ids of `check` that an `install` resolves
 
 
 class Guest(Scratch):
-    """A scratch copy of an image whose whole network is the Azure of this command, and whose seconds are short."""
+    """A scratch copy of an image, whose only network is this command's Azure, and whose clock is faster."""
 
     def __init__(self, image: Tree, place: str, azure: FakeAzure) -> None:
         super().__init__(image, place)
@@ -80,7 +80,7 @@ class Guest(Scratch):
         self.dvd: "Optional[Mount]" = None
 
     def mounts(self) -> "List[Mount]":
-        """The DVD, if there is one; of the machine that this runs on, nothing."""
+        """The DVD, if there is one; nothing of the host."""
         return [self.dvd] if self.dvd else super().mounts()
 
     def monotonic(self) -> float:
@@ -88,11 +88,11 @@ class Guest(Scratch):
         return super().monotonic() * SPEED
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many of them."""
+        """Wait this many seconds of the rehearsal's clock."""
         super().sleep(seconds / SPEED)
 
     def connect(self, host: str, port: int, seconds: float) -> "socket.socket":
-        """As in every System; and Azure is told that it is us, and no other process of this machine."""
+        """As in System; also tells the Azure that the connection is ours, not another process's."""
         if (host, port) != self.azure.server_address:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         open_connection = super().connect
@@ -105,47 +105,47 @@ class Hasty(socket.socket):
     """A connection whose timeouts are in seconds of the rehearsal's clock."""
 
     def settimeout(self, seconds: "Optional[float]") -> None:
-        """As in every socket."""
+        """As in socket."""
         super().settimeout(None if seconds is None else seconds / SPEED)
 
 
 class Rehearsal:
-    """What came of it."""
+    """The result of a rehearsal."""
 
     def __init__(self, azure: FakeAzure, system: Guest, faults: "Tuple[str, ...]") -> None:
         self.azure = azure
         self.system = system
-        # Of its clock, seconds that the processor took count too many times; without faults nothing else is awaited.
+        # The clock multiplies processor time too; without faults that is all, so it is divided again.
         self.scale = 1.0 if faults else SPEED
-        self.code = 0  # the exit code that `run` would have had
-        self.started = 0.0  # by its clock
+        self.code = 0  # the exit code of `run`
+        self.started = 0.0  # by the rehearsal's clock
         self.boot: "Optional[Boot]" = None
-        self.installed = False  # had the image the hook before?
+        self.installed = False  # did the image have the hook before?
         self.findings: "Optional[List[Finding]]" = None  # of `check`
-        self.state = State(system)  # that the boot left
-        self.taken: "Set[str]" = set()  # the steps that went well
+        self.state = State(system)  # after the boot
+        self.taken: "Set[str]" = set()  # successful steps
         self.changes: "List[str]" = []  # as a diff
         self.changed = 0  # paths
 
     def look(self) -> None:
-        """Look at what the boot left, before that goes."""
+        """Read the results of the boot, before the copy is removed."""
         self.state = State(self.system)
         self.taken = {name for name, result, _ in self.state.steps() if result == "ok"}
         if self.boot is None and config.load(self.system)[0].wants("ssh_keys"):
-            self.taken.add("ssh_keys")  # the shell part notes no steps, and without them is not Ready
+            self.taken.add("ssh_keys")  # the shell implementation records no steps, and needs the keys for Ready
         self.changes = list(show_changes(self.system))
         self.changed = sum(1 for _ in self.system.changes())
 
     def requests(self) -> "List[str]":
-        """What Azure was asked, and the reports that it accepted."""
-        lines = ["What Azure was asked:"]
+        """The requests to Azure, and the reports that it accepted."""
+        lines = ["Requests to Azure:"]
         lines += ["%s %s -> %s" % (seen.method, seen.target, seen.status or "nothing") for seen in self.azure.requests]
         for report in self.azure.reports:
             lines += ["    " + line for line in describe(report)]
         return lines
 
     def spans(self) -> "List[timeline.Span]":
-        """The steps of the boot, and among them the requests."""
+        """The steps of the boot, with the requests."""
         found = [
             span._replace(seconds=span.seconds / self.scale, at=None if span.at is None else span.at / self.scale)
             for span in status.find_spans(self.state)
@@ -163,16 +163,14 @@ class Rehearsal:
         return lines + (["", "What changed:", *self.changes] if with_diff else [])
 
     def verdict(self, case: Case) -> str:
-        """What would become of a VM, what was not seen, and what `check` says."""
+        """What would happen to a VM, what was not rehearsed, and the result of `check`."""
         error = self.state.error()
         if self.state.when(READY) is not None:
             who = self.state.user
             keys = len({tuple(key.split()[:2]) for key in case.keys}) if "ssh_keys" in self.taken else 0
             ways = [check.count(keys, "key")] if keys else []
             ways += ["a password"] if "password" in self.taken else []
-            login = (
-                " as %s with %s" % (who, " and ".join(ways) or "nothing to log in by") if who else ", with no account"
-            )
+            login = " as %s with %s" % (who, " and ".join(ways) or "no way to log in") if who else ", with no account"
             text = "This image would reach Ready in %.1f s%s" % (timeline.total(self.spans()), login)
         elif error is not None:
             text = "This image would not reach Ready: %s" % error["reason"]
@@ -191,9 +189,9 @@ class Rehearsal:
 def rehearse(
     program: bytes, console: Console, faults: "Tuple[str, ...]", root: "Optional[str]" = None, case: Case = USUAL_CASE
 ) -> Rehearsal:
-    """A first boot of the image at `root`, or of a small one of our own, as a VM that is `case`.
+    """A first boot of the image at `root`, or of a small built-in one, as the VM in `case`.
 
-    The image is only read, and nothing is left behind. Raises ProvisionError if it cannot be installed into.
+    The image is only read, and nothing is left behind. Raises ProvisionError if the installation fails.
     """
     place = tempfile.mkdtemp(prefix="azure-provisioning-")
     try:
@@ -226,20 +224,20 @@ def rehearse(
 
 
 def tell_of_waiting(azure: FakeAzure, console: Console) -> None:
-    """Say now and then how long this has taken, and what was asked last: until this Azure closes."""
+    """Print now and then how long this has taken, and the last request, until this Azure closes."""
     waited = 0.0
     while not azure.closing.wait(NOTICE_SECONDS):
         waited += NOTICE_SECONDS
         last = azure.requests[-1] if azure.requests else None
-        asked = "Azure was asked nothing yet" if last is None else "last asked: %s %s" % (last.method, last.target)
-        answered = "" if last is None or last.status else ", which it does not answer"
+        asked = "no request yet" if last is None else "last request: %s %s" % (last.method, last.target)
+        answered = "" if last is None or last.status else ", not answered"
         console.say("%d s, of at most %d s; %s%s" % (waited, DEADLINE / SPEED, asked, answered))
 
 
 def become_root(program: str, arguments: "List[str]") -> None:
-    """Start anew in a user namespace where we are root and every owner can be given, if this machine lets us.
+    """Start again in a user namespace, where we are root and can set any owner, if this machine allows it.
 
-    Returns if we are root already, or it does not: then what is made stays our own, as for every plain user.
+    Returns if we are root already, or if it does not: then all files belong to us, as for every ordinary user.
     """
     tools = System()
     unshare = tools.find_program("unshare")
@@ -254,14 +252,14 @@ def become_root(program: str, arguments: "List[str]") -> None:
 
 
 def make_image(root: str) -> None:
-    """The image for who has none."""
+    """The built-in image, for people who have none."""
     os.mkdir(root)
     fill(System(root), IMAGE)
     System(root).link("/usr/lib/systemd/systemd", "/sbin/init")
 
 
 def check_readable(system: Scratch) -> None:
-    """Raises ProvisionError if the files that only root may read are not for us: the story would be another."""
+    """Raises ProvisionError if we may not read the files that only root may read: the story would differ."""
     for path in SECRETS:
         try:
             system.read(path)
@@ -276,7 +274,7 @@ def fill(system: System, files: "Dict[str, str]") -> None:
 
 
 def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
-    """Install, unless the image has that behind it, and boot."""
+    """Install, unless the image has a hook already, and boot."""
     system, azure = done.system, done.azure
     name, links = table.find_hook(system)
     done.installed = bool(links)
@@ -287,13 +285,13 @@ def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
         install(system, console, program)
     lack = lack_of_hook(system)
     if lack:
-        console.say("%s: the shell part is played, by this machine's tools" % lack)
+        console.say("%s: running the shell implementation, with this machine's tools" % lack)
         azure.recognize, azure.speed = shell.is_own_connection, 1.0
-        done.started, done.scale = system.monotonic(), SPEED  # its clock is the wall's
+        done.started, done.scale = system.monotonic(), SPEED  # its clock is real time
         console.say("the first boot of VM %s" % VM_ID)
         done.code = shell.play(system, console, program, azure.endpoint)
         return
-    console.say("the first boot of VM %s, by a clock that runs %d times as fast" % (VM_ID, SPEED))
+    console.say("the first boot of VM %s, with a clock that is %d times as fast" % (VM_ID, SPEED))
     done.boot = boot = begin(system, console)
     if boot is None:
         return

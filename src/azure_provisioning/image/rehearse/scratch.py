@@ -1,5 +1,5 @@
-"""A scratch copy of an image, filled as it is looked at: the image stays as it is, and only what a story touches is
-copied. Of a folder that is listed all names are there, of a file that is not read only its size and mode.
+"""A scratch copy of an image, filled as it is read: the image is not changed, and only files that are used are copied.
+A folder that is listed has all its names; a file that is not read has only its size and mode.
 """
 
 import hashlib
@@ -11,46 +11,46 @@ from ...door.system import System
 from ...door.tree import Tree, broken
 from ...errors import GuestError
 
-# Empty at a boot, and often the build machine's own while an image is mounted.
+# Empty at a boot; in a mounted image they are often the build machine's own.
 VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp")  # noqa: S108
-CONTENT_LIMIT = 16 << 20  # bytes of one file: what the largest reader takes
-SIZE_LIMIT = 1 << 30  # bytes that a file may seem to have; it takes no space
+CONTENT_LIMIT = 16 << 20  # bytes of one file: the highest limit of all readers
+SIZE_LIMIT = 1 << 30  # apparent bytes of a file, which takes no space
 NAMES_LIMIT = 100000  # in one folder
-DEPTH_LIMIT = 200  # folders in one another: each is a call within a call when the copy is looked at and removed
+DEPTH_LIMIT = 200  # nested folders: reading and removing the copy is recursive
 NAME_SHOWN = 80  # characters of such a path in a message
-COPY_STEPS = 10  # of a budget: so much longer it takes to copy a file than to look at it
+COPY_STEPS = 10  # of a budget: copying a file takes this many times as long as reading its status
 
 
 class Thing(NamedTuple):
-    """What lies at a path."""
+    """A file, folder or link at a path."""
 
-    mode: int  # the kind too, as lstat has it
+    mode: int  # with the type, as in lstat
     owner: Tuple[int, int]  # uid and gid
     content: bytes  # of a file, or the target of a link
 
 
 class Scratch(System):
-    """The copy of `image` in the empty folder `place`, to be changed in any way."""
+    """The copy of `image` in the empty folder `place`, which may be changed in any way."""
 
     def __init__(self, image: Tree, place: str) -> None:
         super().__init__(place)
         self.image = image
         self.called = image.root
-        if os.geteuid() == 0:  # whose the image is as a whole counts for who may change what (door/rights.py)
+        if os.geteuid() == 0:  # the owner of the whole image counts as root (door/rights.py)
             found = os.stat(image.root)
             os.chown(place, found.st_uid, found.st_gid)
-        self._folders = {"/"}  # what is a real folder in the image, so that no link is on the way to what lies in it
+        self._folders = {"/"}  # real folders in the image, so that no symlink is on the way to their entries
         self._brought: Dict[str, Tuple[int, ...]] = {"/": self._look("/")}
         self._listed: Set[str] = set()
         self._filled: Set[str] = set()
 
-    # -- brought over -------------------------------------------------------------------------------------------------
+    # -- copying ------------------------------------------------------------------------------------------------------
 
     def look(self, path: str, *, whole: bool = False) -> None:
-        """As in every Tree: bring over what lies at `path` (without a link on the way), with `whole` all of it."""
+        """As in Tree: copy what is at `path` (without symlinks on the way), with `whole` including its content."""
         parent = os.path.dirname(path)
         if path.count("/") > DEPTH_LIMIT:
-            raise GuestError("too many folders in one another", path=path[:NAME_SHOWN], limit=DEPTH_LIMIT)
+            raise GuestError("too many nested folders", path=path[:NAME_SHOWN], limit=DEPTH_LIMIT)
         if path not in self._brought and parent in self._folders and path not in VOLATILE:
             found = self.image.stat(path, follow=False)
             if found is None:
@@ -65,7 +65,7 @@ class Scratch(System):
         return self.root + path.rstrip("/")
 
     def _copy(self, path: str, found: os.stat_result) -> None:
-        """Make a stand-in: it has the kind, mode and size, and as root the owner, but no content."""
+        """Make a stand-in: with the type, mode and size, and as root the owner, but without content."""
         self.spend(path, COPY_STEPS)
         place, mode = self._place(path), stat.S_IMODE(found.st_mode)
         try:
@@ -78,9 +78,9 @@ class Scratch(System):
             elif stat.S_ISREG(found.st_mode):
                 os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 os.truncate(place, min(found.st_size, SIZE_LIMIT))
-                mode = mode & 0o1777 | 0o400  # no setuid program of an image belongs on this machine
+                mode = mode & 0o1777 | 0o400  # no setuid program of an image on this machine
             else:
-                os.mkfifo(place)  # a device or the like: never opened, whatever it is
+                os.mkfifo(place)  # stands for a device or the like, and is never opened
             if os.geteuid() == 0:
                 os.chown(place, found.st_uid, found.st_gid, follow_symlinks=False)
             if not stat.S_ISLNK(found.st_mode):
@@ -91,15 +91,15 @@ class Scratch(System):
         self._brought[path] = self._look(path)
 
     def _fill(self, path: str) -> None:
-        """Give a stand-in the content that the image has."""
+        """Give a stand-in the content of the file in the image."""
         if not stat.S_ISREG(self._brought[path][1]) or not os.path.lexists(self._place(path)):
             return
         if self._look(path) != self._brought[path]:
-            return  # the story's own by now
+            return  # changed by the story
         data = self.image.read(path, CONTENT_LIMIT, head=True, follow=False)
         found = self.image.stat(path, follow=False)
         if data is None or found is None:
-            return  # it has been swapped since: the stand-in has to do
+            return  # it was replaced since: keep the stand-in
         try:
             self.spend(path, size=len(data))
             place, mode = self._place(path), self._brought[path][1]
@@ -114,14 +114,14 @@ class Scratch(System):
         self._brought[path] = self._look(path)
 
     def _look(self, path: str) -> Tuple[int, ...]:
-        """What is another for everything that is written anew."""
+        """A fingerprint that changes whenever the file is rewritten."""
         found = os.lstat(self._place(path))
         if stat.S_ISDIR(found.st_mode):
             return (found.st_ino, found.st_mode, found.st_uid, found.st_gid)
         return (found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime_ns)
 
     def _bring_names(self, path: str) -> None:
-        """All that lies in the folder at `path`."""
+        """Copy the names in the folder at `path`."""
         if path in self._listed:
             return
         self._listed.add(path)
@@ -131,10 +131,10 @@ class Scratch(System):
         for name in names:
             self.look(os.path.join(path, name))
 
-    # -- what became of it -------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------------------------
 
     def changes(self) -> Iterator[Tuple[str, Optional[Thing], Optional[Thing]]]:
-        """(path, what was there, what is there now) for all that is not as it was, sorted; VOLATILE is left out."""
+        """(path, state before, state now) for everything that has changed, sorted; VOLATILE is left out."""
         there = set(self._walk())
         for path in sorted((there | set(self._brought)) - {"/"}):
             if path in there and self._brought.get(path) == self._look(path):
@@ -150,7 +150,7 @@ class Scratch(System):
                 yield path, before, after
 
     def _walk(self) -> Iterator[str]:
-        """The paths of all that is here, without what is below VOLATILE."""
+        """The paths of everything in the copy, without VOLATILE."""
         folders = ["/"]
         while folders:
             path = folders.pop()
@@ -163,26 +163,26 @@ class Scratch(System):
                     folders.append(below)
 
     def contents(self) -> Dict[bytes, str]:
-        """The files of the image that were read: the digest of the content to the path."""
+        """The files of the image that were read: {digest of the content: path}."""
         found = {}
         for path in sorted(self._filled & set(self._brought), reverse=True):
             found[digest(self._original(path, self._brought[path][1]))] = path
         return found
 
     def _original(self, path: str, mode: int) -> bytes:
-        """The bytes of a file of the image, or the target of a link."""
+        """The content of a file of the image, or the target of a link."""
         if stat.S_ISLNK(mode):
             return os.fsencode(self.image.readlink(path) or "")
         return (self.image.read(path, CONTENT_LIMIT, head=True, follow=False) or b"") if stat.S_ISREG(mode) else b""
 
 
 def digest(data: bytes) -> bytes:
-    """What stands for the content of a file, and takes less memory."""
+    """A hash that stands for the content of a file, to save memory."""
     return hashlib.sha256(data).digest()
 
 
 def content(place: str, mode: int) -> bytes:
-    """The bytes of a file, or the target of a link, at a place of this machine."""
+    """The content of a file, or the target of a link, at a path on the host."""
     if stat.S_ISLNK(mode):
         return os.fsencode(os.readlink(place))
     if not stat.S_ISREG(mode):

@@ -1,8 +1,8 @@
-"""The first boot of an image without a whole Python: the shell part, played by this machine's shell and tools.
+"""The first boot of an image without a complete Python: the shell implementation, run with this machine's tools.
 
-It runs in name spaces of its own, in a room whose system folders are this machine's, read-only, and whose others are
-the scratch copy's, from which nothing can be executed. Only these tools are found there, and a program of the image
-stands for itself by its name alone: nothing of the image is executed.
+It runs in namespaces of its own, in a root folder whose system folders are this machine's, read-only. The others are
+those of the scratch copy, mounted noexec. Only the tools chosen here are on PATH, and a program of the image is
+replaced by a stand-in of the same name: nothing of the image is executed.
 """
 
 import os
@@ -30,7 +30,7 @@ BASE = """
     base64 cat chmod chown cmp cp cut date grep head hostname id kill ln ls mkdir mktemp mv od readlink rm rmdir sed sh
     sleep sort tail tr true wc
     """.split()  # noqa: SIM905
-# What the script reads of an image; folders with all that lies in them.
+# The files of an image that the script reads; folders with everything in them.
 FILES = (
     "/etc/passwd",
     "/etc/group",
@@ -56,12 +56,12 @@ FOLDERS = (
     "/etc/azure-provisioning/ready.d",
     "/var/lib/azure-provisioning",
 )
-DEPTH, NUMBER = 8, 1000  # folders in one another, and files in all of them
-DEADLINE, SECONDS = 60, 90.0  # of the boot, and for all of it
-BEGINNING = b"\ncase $#:$1:$2 in\n"  # the first command after the functions of the script
+DEPTH, NUMBER = 8, 1000  # nested folders, and files in all of them
+DEADLINE, SECONDS = 60, 90.0  # of the boot, and in total
+BEGINNING = b"\ncase $#:$1:$2 in\n"  # the first command after the script's functions
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "nix", "gnu")
 
-# $1: the room, $2: the copy, $3: the tools
+# $1: the root folder, $2: the copy, $3: the tools
 ENTER = """
 set -e
 mount -t tmpfs -o mode=755 none "$1"
@@ -92,7 +92,7 @@ mount -o remount,bind,ro tools
 exec chroot . /tools/sh /tools/azure-provisioning --without-python run
 """ % " ".join(SYSTEM)
 
-# Put before the script's first command. What is the image's to say is said by what was read of it.
+# Inserted before the script's first command. Answers from the image are prepared from its files.
 INSTEAD = """
 option() {
 	case $1 in
@@ -112,10 +112,10 @@ pass_gates() {
 
 
 def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> int:
-    """The exit code of the boot of `system`. Raises ProvisionError where this machine cannot play it."""
+    """Run the boot of `system`; returns its exit code. Raises ProvisionError if this machine cannot run it."""
     here = System()
     if os.geteuid() != 0:
-        raise refuse("only root can enter a room for it, or who has a range in /etc/subuid")
+        raise refuse("only root, or a user with a range in /etc/subuid, can create its namespaces")
     tools = [here.find_program(name) for name in ("unshare", "mount", "chroot")]
     if None in tools or not here.is_program("/bin/sh"):
         raise refuse("unshare, mount or chroot is missing here")
@@ -143,7 +143,7 @@ def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> 
 
 
 def is_own_connection(address: "Tuple[str, int]") -> bool:
-    """Is this the end, on loopback, of a connection that a process of ours has? The kernel says whose each is."""
+    """Is this the end, on loopback, of a connection of our user? The kernel lists the owner of each."""
     numbers = [int(part) for part in reversed(address[0].split("."))]
     if sys.byteorder == "big":
         numbers.reverse()
@@ -153,16 +153,16 @@ def is_own_connection(address: "Tuple[str, int]") -> bool:
 
 
 def refuse(problem: str) -> ProvisionError:
-    """Why there is no rehearsal."""
+    """The error for a rehearsal that cannot be run."""
     return ProvisionError(
-        "the shell part, by which this image would boot, cannot be rehearsed here",
-        advice="rehearse where it can be, or install the distro's full python3 package in the image",
+        "the shell implementation, which this image would run, cannot be rehearsed here",
+        advice="rehearse on another machine, or install the distro's full python3 package in the image",
         problem=problem,
     )
 
 
 def bring(system: Scratch) -> None:
-    """Bring over all that the script may read: it cannot ask the image."""
+    """Copy everything that the script may read: it cannot access the image."""
     for name in system.list("/"):
         system.look("/" + name)
     system.make_dirs("/home")
@@ -182,21 +182,21 @@ def bring(system: Scratch) -> None:
 
 
 def bring_file(system: Scratch, path: str) -> None:
-    """The content of a file; what is none stays as it is."""
+    """Copy the content of a file; anything else stays as it is."""
     found = system.stat(path)
     if found is not None and not system.is_dir(path):
         try:
             system.read(path)
         except GuestError:
-            return  # no regular file: its stand-in is none either
+            return  # not a regular file, and neither is its stand-in
 
 
 def bring_folder(system: Scratch, folder: str, depth: int, left: "List[int]") -> None:
-    """All that lies in it. Raises ProvisionError if that is too much."""
+    """Copy everything in a folder. Raises ProvisionError if it is too much."""
     for name in system.list(folder):
         left[0] -= 1
         if left[0] < 0 or depth == 0:
-            raise refuse("too much lies in %s" % folder)
+            raise refuse("too many files in %s" % folder)
         path = folder + "/" + name
         if system.is_dir(path) and not system.is_link(path):
             bring_folder(system, path, depth - 1, left)
@@ -205,13 +205,13 @@ def bring_folder(system: Scratch, folder: str, depth: int, left: "List[int]") ->
 
 
 def lay_tools(system: Scratch, here: System, shelf: System) -> None:
-    """A folder with this machine's tools, and with stand-ins for what the image has and the script only looks for."""
+    """A folder with this machine's tools, and with stand-ins for the image's tools that the script only looks for."""
     for name in BASE:
         path = here.find_program(name)
         if path is None:
             raise refuse("%s is missing here" % name)
         shelf.link(path, "/" + name)
-    shelf.link(here.find_program("true") or "", "/sync")  # what is copied need not reach this machine's disk
+    shelf.link(here.find_program("true") or "", "/sync")  # the copy need not reach this machine's disk
     theirs = [name for name in CLIENTS if system.find_program(name)]
     ours = [name for name in CLIENTS if here.find_program(name)]
     if theirs and not ours:
@@ -229,16 +229,17 @@ def lay_tools(system: Scratch, here: System, shelf: System) -> None:
 
 
 def stand_in(shelf: System, path: str, text: str) -> None:
-    """A program that prints at most a line."""
+    """A program that prints at most one line."""
     shelf.write(path, "#!/bin/sh\n" + text, mode=0o755)
 
 
 def script(system: Scratch, program: bytes, endpoint: str) -> bytes:
-    """The file's own script, with our tools and in the place of what takes the image's programs."""
+    """The script of the file, with our tools, and with our functions in place of those that run the image's
+    programs."""
     text, found, rest = program.partition(BEGINNING)
     text, count = re.subn(rb"(?m)^export PATH=\S+", b"export PATH=/tools", text)
     if not found or count != 1:
-        raise refuse("this file has no shell part")
+        raise refuse("this file has no shell implementation")
     shells = [line.split(":")[6] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
     usable = sorted({shell for shell in shells if shell and system.is_program(shell)} | {first_shell(system)})
     instead = INSTEAD % {
@@ -251,7 +252,7 @@ def script(system: Scratch, program: bytes, endpoint: str) -> bytes:
 
 
 def first_shell(system: Scratch) -> str:
-    """What the administrator would get."""
+    """The shell that the administrator would get."""
     try:
         return choose_shell(system)
     except GuestError:

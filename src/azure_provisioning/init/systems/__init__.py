@@ -1,1 +1,1 @@
-"""One init system a module, each answering every question about it. `../table.py` lists the questions."""
+"""A module for each init system, all with the functions that `../table.py` lists."""

@@ -18,18 +18,18 @@ LINK = FOLDER + "/S45azure-provisioning"  # after S40network and S41dhcpcd, befo
 
 
 def present(system: System) -> bool:
-    """Is there a script of ours, and no runlevel folder that it could be for?"""
+    """Is there a script of ours, and no runlevel folder for it?"""
     return sysvinit.has_script(system) and not sysvinit.runlevel_folders(system)
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the script and link it where rcS looks."""
+    """Write the script, and the link for rcS."""
     sysvinit.write_script(system, hook)
     system.link(NAME, LINK)
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry among the scripts that rcS runs, whatever its number is."""
+    """The link among the scripts that rcS runs, with any number."""
     return sysvinit.numbered_links(system, "S", [FOLDER], service)
 
 
@@ -39,12 +39,12 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Unlink what a boot would follow."""
+    """Remove the links that a boot would follow."""
     return [link for link in links(system) if system.unlink(link)]
 
 
 def remove(system: System) -> None:
-    """Take script and link away."""
+    """Remove script and links."""
     for path in links(system) + [sysvinit.SCRIPT]:
         system.unlink(path)
 
@@ -55,17 +55,17 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """Have its script be one that may be executed."""
+    """Make its script executable."""
     scripts = links(system, service)
     return ("chmod", "+x", scripts[0]) if scripts and system.exists(scripts[0]) else ()
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """rcS cannot be run, inittab does not run it, the link leads to no program, or sshd's sorts before it."""
+    """rcS is not executable, inittab does not run it, the link has no target, or sshd's sorts before it."""
     if not any(system.is_program(link) for link in links):
-        yield Obstacle("%s leads to no program" % links[0], INSTALL, sure=True)
+        yield Obstacle("%s leads to no executable file" % links[0], INSTALL, sure=True)
     if not system.is_program(FOLDER + "/rcS"):
-        yield Obstacle(FOLDER + "/rcS is no program", ("chmod", "+x", FOLDER + "/rcS"), sure=True)
+        yield Obstacle(FOLDER + "/rcS is not executable", ("chmod", "+x", FOLDER + "/rcS"), sure=True)
     if system.exists("/etc/inittab") and b"rcS" not in active_lines(system, "/etc/inittab"):  # busybox's default
         yield Obstacle("nothing in /etc/inittab runs /etc/init.d/rcS", (), sure=True)
     servers = [name for name in system.list(FOLDER) if sysvinit.is_ssh_link(name)]

@@ -1,4 +1,4 @@
-"""busybox init with nothing else, or a System V init without runlevel folders: a line in `/etc/inittab`."""
+"""busybox init alone, or a System V init without runlevel folders: a line in `/etc/inittab`."""
 
 from ...door.system import System
 from .. import block
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 INITTAB = "/etc/inittab"
 ENTRY = "\n::once:"
-SYSV_ENTRY = "\naz:12345:once:"  # System V init wants a name and runlevels
-# What busybox init does without an inittab: a file that is made for our line must say so too (its init/init.c).
+SYSV_ENTRY = "\naz:12345:once:"  # System V init needs an id and runlevels
+# What busybox init does without an inittab. If we create the file, it must have these lines too (its init/init.c).
 DEFAULT = """::sysinit:/etc/init.d/rcS
 ::askfirst:-/bin/sh
 tty2::askfirst:-/bin/sh
@@ -35,7 +35,7 @@ def present(system: System) -> bool:
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Have init start us once, beside the consoles. It reads its file when it starts: nothing runs before that."""
+    """Have init start us once, beside the consoles. It reads its file when it starts, before everything else."""
     from ..unit import unit
 
     text = system.read_text(INITTAB)
@@ -48,34 +48,34 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The file, while it has our line."""
+    """The file, if it has our line."""
     return [INITTAB] if service == NAME and block.find_block(system, INITTAB) is not None else []
 
 
 def files(system: System) -> "List[str]":
-    """What init reads."""
+    """The file that init reads."""
     return links(system)
 
 
 def disable(system: System) -> "List[str]":
-    """Take our line out again."""
+    """Remove our line."""
     return [INITTAB] if block.take_block(system, INITTAB) else []
 
 
 def remove(system: System) -> None:
-    """The line is all that there is of us."""
+    """Remove our line: there is nothing else."""
     disable(system)
 
 
 def services(_system: System) -> None:
-    """What a boot starts is in scripts, which only a shell can read."""
+    """Not known: scripts start the services, and only a shell can read scripts."""
 
 
 def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
-    """A line in some script: which is not known."""
+    """None: it is not known which script would start it."""
     return ()
 
 
 def unreached(_system: System, _links: "List[str]") -> "Iterator[Obstacle]":
-    """init reads its file itself, and starts what a line of it says."""
+    """Nothing: init reads its file itself, and runs its lines."""
     return iter(())

@@ -1,4 +1,4 @@
-"""dinit: a service description, and a link where `boot`, or what it depends on, looks for what it waits for."""
+"""dinit: a service description, and a link in a folder of names that `boot`, or a dependency of it, waits for."""
 
 import os
 import re
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ...records import Hook
 
 SERVICE = "/etc/dinit.d/" + NAME
-# Where dinit looks; the last is Chimera's and Artix's.
+# The folders of descriptions; the last is Chimera's and Artix's.
 FOLDERS = ("/etc/dinit.d", "/run/dinit.d", "/usr/local/lib/dinit.d", "/lib/dinit.d", "/usr/lib/dinit.d")
 BOOT = "/etc/dinit.d/boot.d"
 ENVIRONMENT = "/etc/dinit/environment"
-# What has the file systems mounted: Chimera; Artix; the services that dinit itself brings as an example. Only what
-# exists may be named: a dependency that is missing would keep us from being loaded.
+# The service that mounts the file systems: Chimera's; Artix's; that of dinit's own examples. Name only what exists: a
+# missing dependency would keep dinit from loading us.
 MOUNTED = ("local.target", "loginready", "filesystems")
-STARTS = ("depends-on", "depends-ms", "waits-for", "prepared-by")  # a name each; with `.d` a folder of names
+STARTS = ("depends-on", "depends-ms", "waits-for", "prepared-by")  # each takes a name; with `.d` a folder of names
 VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"?|\\(.)|(\s*#.*)|([^"\\#]+|#)', re.DOTALL)
 VARIABLE = re.compile(r"\$(?:(\$)|/?\{([A-Za-z0-9_]+)(?:(:?[-+])([^}\s]*))?\}|/?([A-Za-z0-9_]+))")
 
@@ -48,7 +48,7 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry in any folder that `boot` waits for; only its name counts."""
+    """The link in any folder that `boot` waits for; only its name counts."""
     paths = ["%s/%s" % (folder, service) for folder in boot_folders(system)]
     return [path for path in paths if system.stat(path, follow=False) is not None]
 
@@ -59,26 +59,26 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Unlink what dinit would read at the next boot."""
+    """Remove the links that dinit would read at the next boot."""
     return [link for link in links(system) if system.unlink(link)]
 
 
 def remove(system: System) -> None:
-    """Take service and link away."""
+    """Remove service and links."""
     for path in links(system) + ["%s/%s" % (BOOT, NAME), SERVICE]:
         system.unlink(path)
 
 
 def services(system: System) -> "Dict[str, str]":
-    """What `boot` depends on or waits for, and what that does in turn: each with its description."""
-    if not find_service(system, "boot"):  # where it usually looks
+    """The services that `boot` depends on or waits for, directly or not, each with its description."""
+    if not find_service(system, "boot"):  # the usual folders
         folders = [folder + "/boot.d" for folder in FOLDERS]
         return {name: "%s/%s" % (folder, name) for folder in reversed(folders) for name in system.list(folder)}
     return {name: path for name, (path, _) in reached(system).items() if name != "boot"}
 
 
 def restart_command(_system: System, service: str) -> "Tuple[str, ...]":
-    """Its own tool."""
+    """dinit's own tool."""
     return ("dinitctl", "restart", service)
 
 
@@ -92,7 +92,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """The link leads to no description; or that is of an older install, and does not hold back sshd."""
+    """The link has no description, or an older install wrote it, and it does not hold back sshd."""
     if not find_service(system, NAME):
         yield Obstacle("%s leads nowhere" % links[0], INSTALL, sure=True)
         return
@@ -106,7 +106,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
 
 
 def find_service(system: System, name: str) -> "Optional[str]":
-    """The path of the description of that name: of `getty@tty1` it is `getty`, with an argument."""
+    """The path of the description of that name: for `getty@tty1` it is `getty`, with an argument."""
     plain = name.partition("@")[0] or name
     if "/" in plain or plain.startswith("."):
         return None
@@ -114,17 +114,17 @@ def find_service(system: System, name: str) -> "Optional[str]":
 
 
 def is_file(system: System, path: str) -> bool:
-    """Is there something that can be a description?"""
+    """Can this be a description?"""
     return system.exists(path) and not system.is_dir(path)
 
 
 def boot_folders(system: System) -> "List[str]":
-    """The folders in which a name has a boot start the service: those of `boot` first, and no folder twice."""
+    """The folders in which a name makes a boot start the service: those of `boot` first, without duplicates."""
     return list(dict.fromkeys(folder for _, folders in reached(system).values() for folder in folders))
 
 
 def reached(system: System) -> "Dict[str, Tuple[str, List[str]]]":
-    """{service: (its description, its folders of names)} of all that a boot starts, `boot` first."""
+    """{service: (its description, its folders of names)} of every service that a boot starts, `boot` first."""
     found: "Dict[str, Tuple[str, List[str]]]" = {}
     todo = ["boot"]
     while todo:
@@ -144,9 +144,9 @@ def reached(system: System) -> "Dict[str, Tuple[str, List[str]]]":
 
 
 def settings(system: System, name: str) -> "List[Tuple[str, str, str]]":
-    """(key, value, the folder that its line lies in) of a service's description and of what that includes.
+    """(key, value, the folder of the file with the line) of a service's description and of its includes.
 
-    Each file is read once, however often files include one another.
+    Each file is read once, even if files include one another.
     """
     path = find_service(system, name)
     variables = environment(system)
@@ -155,7 +155,7 @@ def settings(system: System, name: str) -> "List[Tuple[str, str, str]]":
         variables["1"] = argument
     found = []
     paths = [path] if path else []
-    for path in paths:  # which grows
+    for path in paths:  # includes add to it
         here = os.path.dirname(path)
         lines = re.sub(r"\\\n(?=[ \t])", " ", read_text(system, path)).split("\n")
         for line in map(str.strip, lines):
@@ -171,7 +171,7 @@ def settings(system: System, name: str) -> "List[Tuple[str, str, str]]":
 
 
 def unquote(text: str) -> str:
-    """A value without its quotes, backslashes and comment; blanks at its ends are not part of it."""
+    """A value without its quotes, backslashes and comment, and without blanks at its ends."""
     value = ""
     for quoted, escaped, comment, plain in VALUE.findall(text.strip()):
         if comment:
@@ -181,7 +181,7 @@ def unquote(text: str) -> str:
 
 
 def substitute(text: str, variables: "Dict[str, str]") -> str:
-    """A value with its variables put in. One that is not set is empty, or what `${NAME:-word}` has for it."""
+    """A value with its variables replaced. One that is not set is empty, or the default of `${NAME:-word}`."""
 
     def value_of(match: "re.Match[str]") -> str:
         dollar, name, operator, word, bare = match.groups()
@@ -197,6 +197,6 @@ def substitute(text: str, variables: "Dict[str, str]") -> str:
 
 
 def environment(system: System) -> "Dict[str, str]":
-    """What dinit's own file of variables sets: dinit(8)."""
+    """The variables in dinit's environment file: dinit(8)."""
     pairs = [line.strip().partition("=") for line in read_text(system, ENVIRONMENT).split("\n")]
     return {key.strip(): value for key, equals, value in pairs if equals and not key.startswith(("#", "!"))}

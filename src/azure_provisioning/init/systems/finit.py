@@ -1,4 +1,4 @@
-"""finit: a one-shot task among the available ones, and the link that enables it, as `initctl enable` makes it."""
+"""finit: a one-shot task in `available`, and the link that enables it, as `initctl enable` makes it."""
 
 from ...door.system import System
 from ...door.text import read_text
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CONF = NAME + ".conf"
 FOLDER = "/etc/finit.d"
 AVAILABLE = FOLDER + "/available"
-ENABLED = FOLDER + "/enabled"  # where a distro has it; else the links lie in the folder itself
+ENABLED = FOLDER + "/enabled"  # on some distros; else the links are in the folder itself
 MAIN = "/etc/finit.conf"
 
 
@@ -26,7 +26,7 @@ def present(system: System) -> bool:
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the task and link it where finit reads what is enabled."""
+    """Write the task, and link it into the folder of enabled ones."""
     from ..unit import unit
 
     system.write("%s/%s" % (AVAILABLE, CONF), unit("finit/" + CONF, hook), owner=ROOT)
@@ -37,7 +37,7 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry among what is enabled, be it a link or a file."""
+    """The entry among the enabled tasks, a link or a file."""
     paths = ["%s/%s.conf" % (folder, service) for folder in (FOLDER, ENABLED)]
     return [path for path in paths if system.stat(path, follow=False) is not None]
 
@@ -49,19 +49,19 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Unlink what finit would read at the next boot."""
+    """Remove the links that finit would read at the next boot."""
     return [link for link in links(system) if system.unlink(link)]
 
 
 def remove(system: System) -> None:
-    """Take task and link away."""
+    """Remove task and links."""
     for path in links(system) + ["%s/%s" % (AVAILABLE, CONF)]:
         system.unlink(path)
 
 
 def services(system: System) -> "Dict[str, str]":
-    """The files of finit.d, the terminals that lines in them have a login on, and `ifup -a`, which finit itself runs
-    where there is one."""
+    """The files of finit.d, the terminals with a login in their lines, and networking: finit itself runs `ifup -a` if
+    it is installed."""
     found = dict(files_in(system, ENABLED, ".conf"), **files_in(system, FOLDER, ".conf"))
     for path in [MAIN, *found.values()]:
         for words in (line.split() for line in read_text(system, path).split("\n")):
@@ -75,7 +75,7 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def restart_command(_system: System, service: str) -> "Tuple[str, ...]":
-    """Its own tool."""
+    """finit's own tool."""
     return ("initctl", "restart", service)
 
 

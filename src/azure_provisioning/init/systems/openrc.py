@@ -1,4 +1,4 @@
-"""OpenRC: a native script and a link in a runlevel, on whatever PID 1 it runs under. Debian and Devuan too."""
+"""OpenRC: a script of its own and a link in a runlevel, under any PID 1. Also on Debian and Devuan."""
 
 from ...door.system import System
 from ...door.text import active_lines
@@ -19,12 +19,12 @@ RUNLEVELS = "/etc/runlevels"
 
 
 def present(system: System) -> bool:
-    """Is there a script of ours for OpenRC?"""
+    """Is there an OpenRC script of ours?"""
     return b"openrc-run" in (system.read(SCRIPT) or b"").split(b"\n", 1)[0]
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the script and link it into the default runlevel; that is all that `rc-update add` does."""
+    """Write the script and link it into the default runlevel, as `rc-update add` does."""
     from ..unit import unit
 
     runner = system.find_program("openrc-run") or "/sbin/openrc-run"
@@ -34,7 +34,7 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry in any runlevel."""
+    """The link in any runlevel."""
     paths = ["%s/%s/%s" % (RUNLEVELS, runlevel, service) for runlevel in system.list(RUNLEVELS)]
     return [path for path in paths if system.is_link(path)]
 
@@ -45,12 +45,12 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Unlink what a boot would follow."""
+    """Remove the links that a boot would follow."""
     return [link for link in links(system) if system.unlink(link)]
 
 
 def remove(system: System) -> None:
-    """Take script and links away."""
+    """Remove script and links."""
     for path in links(system):
         system.unlink(path)
     if present(system):
@@ -63,13 +63,13 @@ def services(system: System) -> "Dict[str, str]":
     for runlevel in ("sysinit", "boot", "default"):
         for name in system.list("%s/%s" % (RUNLEVELS, runlevel)):
             path = "%s/%s/%s" % (RUNLEVELS, runlevel, name)
-            if system.is_program(path):  # a link to nowhere starts nothing
+            if system.is_program(path):  # a dangling link starts nothing
                 found.setdefault(name, path)
     return found
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """`rc-update add`, for a script that OpenRC takes."""
+    """`rc-update add`, for a script that OpenRC accepts."""
     path = "%s/%s" % (FOLDER, service)
     if system.is_program(path):
         return ("rc-update", "add", service, "default")
@@ -77,10 +77,10 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """No link leads to a script that OpenRC takes, or no boot goes to the runlevel that it is in."""
+    """No link has a script that OpenRC accepts, or no boot enters its runlevel."""
     good = [link for link in links if system.is_program(link)]
     if not good:
-        yield Obstacle("%s leads to no program: OpenRC takes no other" % links[0], INSTALL, sure=True)
+        yield Obstacle("%s leads to no executable file: OpenRC starts nothing else" % links[0], INSTALL, sure=True)
         return
     runner = (system.read_text(good[0]) or "").split("\n", 1)[0][2:].split(" ")[0]
     if not system.is_program(runner):
@@ -92,7 +92,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
 
 
 def called_runlevels(system: System) -> "Optional[Set[str]]":
-    """The runlevels that inittab and the scripts of PID 1 go to; None if openrc-init does it itself."""
+    """The runlevels that inittab and the scripts of PID 1 enter; None if openrc-init does it itself."""
     import re
 
     from ..detection import S6_SCRIPTS, find_base
@@ -103,5 +103,5 @@ def called_runlevels(system: System) -> "Optional[Set[str]]":
     callers += [folder + "/rc.init" for folder in S6_SCRIPTS]
     text = b"\n".join(active_lines(system, path) for path in callers).decode("utf-8", "replace")
     if re.search(r"openrc\s+[\"']?\$", text):
-        return None  # whatever it is told
+        return None  # the runlevel is in a variable
     return set(re.findall(r"openrc\s+([a-z][\w-]*)", text))

@@ -1,4 +1,4 @@
-"""The rc.local of a system whose manager we know nothing of: a marked block in the script that runs at the end."""
+"""The rc.local of a system with an unknown manager: a marked block in the script that runs at the end of a boot."""
 
 import re
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Red Hat, Slackware; most; Artix with s6 and with dinit.
 PATHS = ("/etc/rc.d/rc.local", "/etc/rc.local", "/etc/s6/rc.local", "/etc/dinit.d/config/rc.local")
-# Who could run one that does not exist yet: CRUX, BSD-style, Void, Debian, systemd, upstart, busybox, System V.
+# Scripts that may run a missing rc.local: CRUX, BSD-style, Void, Debian, systemd, upstart, busybox, System V.
 CALLERS = (
     "/etc/rc.multi",
     "/etc/rc",
@@ -38,7 +38,7 @@ FIRST = "#!/bin/sh\n"
 
 
 def present(system: System) -> bool:
-    """Is there a block of ours that is not Slackware's?"""
+    """Is there a block of ours, other than Slackware's?"""
     return bool(hooks(system))
 
 
@@ -63,18 +63,18 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Take the block out; a shell that is reading the file goes on in the old one."""
+    """Remove the block; a shell that is reading the file keeps the old one."""
     return [path for path in links(system) if block.take_block(system, path)]
 
 
 def remove(system: System) -> None:
-    """The block is all that there is of us."""
+    """Remove the block: there is nothing else."""
     for path in hooks(system):
         block.take_block(system, path)
 
 
 def hooks(system: System) -> "List[str]":
-    """The files with a block of ours that starts the program, and not Slackware's script; each by one of its names."""
+    """The files with a block that starts the program, except Slackware's script; each by one of its names."""
     found = {system.path(path): path for path in reversed(PATHS) if " run --detach " in block_of(system, path)}
     return [path for path in PATHS if path in found.values()]
 
@@ -85,7 +85,7 @@ def block_of(system: System, path: str) -> str:
 
 
 def called(system: System) -> "Optional[str]":
-    """The path of the rc.local that some script would run if there were one."""
+    """The path of the rc.local that some script would run if it existed."""
     for caller in CALLERS:
         text = active_lines(system, caller)
         for path in PATHS:
@@ -95,37 +95,37 @@ def called(system: System) -> "Optional[str]":
 
 
 def put_call(system: System, path: str, lines: str) -> None:
-    """Have the rc.local at `path` begin with `lines`, and be executable.
+    """Put `lines` at the top of the rc.local at `path`, and make it executable.
 
-    Raises GuestError for a script that no shell runs, and for one with commands that somebody has switched off.
+    Raises GuestError for a script that is not a shell's, and for one with commands that is switched off.
     """
     text = system.read_text(path)
     if text is not None and text.startswith("#!"):
         words = text.split("\n", 1)[0][2:].split()
         names = [word.rpartition("/")[2] for word in words]
         if not set(names[:2]) & set(SHELLS):
-            raise GuestError("this rc.local is no shell script", path=path)
+            raise GuestError("this rc.local is not a shell script", path=path)
     if text is not None and not system.is_program(path) and block.find_block(system, path) is None and commands(text):
-        raise GuestError("this rc.local is switched off: `chmod +x` would switch on what else is in it", path=path)
+        raise GuestError("this rc.local is not executable: `chmod +x` would enable its other lines too", path=path)
     block.put_block(system, path, lines, first=FIRST, executable=True)
 
 
 def commands(text: str) -> "List[str]":
-    """The lines of a script that do something."""
+    """The lines of a script that have an effect."""
     lines = [line.strip(BLANKS) for line in text.split("\n")]
     return [line for line in lines if line and not line.startswith("#") and line not in ("exit 0", ":", "true")]
 
 
 def services(_system: System) -> None:
-    """What a boot starts is in scripts, which only a shell can read."""
+    """Not known: scripts start the services, and only a shell can read scripts."""
 
 
 def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
-    """A line in some script: which is not known."""
+    """None: it is not known which script would start it."""
     return ()
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """Nothing is known to run it."""
+    """Nothing known runs it."""
     if not called(system):
         yield Obstacle("it cannot be determined whether anything runs %s" % links[0], (), sure=False)

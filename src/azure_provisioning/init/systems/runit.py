@@ -1,7 +1,7 @@
 """runit: a service directory, and a link to it among the services that runsvdir starts. Void, Artix, Debian and others.
 
-A boot is disabled by the file `down` in the service directory, and not by the link: runsvdir, which looks at its list
-every few seconds, would end us in the same moment.
+The file `down` in the service directory disables it, not the removal of the link: runsvdir looks at its list every few
+seconds, and would end us at once.
 """
 
 from ...door.system import System
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ...records import Hook
 
-SERVICES = ("/etc/runit/sv", "/etc/sv")  # Artix; Void, Debian and runit itself
-SETS = "/etc/runit/runsvdir"  # a folder of links each; `default` is the one that boots
-FLAT = ("/etc/service", "/var/service", "/service")  # where there are no sets
+SERVICES = ("/etc/runit/sv", "/etc/sv")  # Artix; Void, Debian and runit's default
+SETS = "/etc/runit/runsvdir"  # sets of services, each a folder of links; a boot starts `default`
+FLAT = ("/etc/service", "/var/service", "/service")  # if there are no sets
 SUPERVISE = ("control", "lock", "ok", "pid", "stat", "status", "status.new", "pid.new", "stat.new")
-SCAN_SECONDS = 15.0  # for runsvdir, which looks every 5 s, to find a new link
+SCAN_SECONDS = 15.0  # for runsvdir, which scans every 5 s, to find a new link
 
 
 def present(system: System) -> bool:
@@ -30,9 +30,9 @@ def present(system: System) -> bool:
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the service directory and link it into what boots.
+    """Write the service directory and link it into the set of the boot.
 
-    A runsvdir that is running would start it at once. So it is down until runsv has looked at it.
+    A running runsvdir would start it at once. So it is down until runsv has examined it.
     """
     from ..unit import unit
 
@@ -53,27 +53,27 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry in any set of services; ours unless the service is down."""
+    """The link in any set of services; ours only if the service is not down."""
     if service == NAME and any(system.stat(folder + "/down") is not None for folder in folders(system)):
         return []
     return entries(system, service)
 
 
 def files(system: System) -> "List[str]":
-    """The programs that runsv runs, and what it reads beside them."""
+    """The programs that runsv runs, and the other files that it reads."""
     found = ["%s/%s" % (home, name) for home in folders(system) for name in system.list(home)]
     return [path for path in found if not system.is_dir(path)] + entries(system)
 
 
 def disable(system: System) -> "List[str]":
-    """Have runsv not start it at the next boot; the service that runs now goes on to its end."""
+    """Stop runsv from starting it at the next boot; the running service continues to its end."""
     if not links(system):
         return []
     return [folder + "/down" for folder in folders(system) if system.write(folder + "/down", "", owner=ROOT)]
 
 
 def remove(system: System) -> None:
-    """Take links and service directory away, with what runsv keeps in it."""
+    """Remove links and service directory, with runsv's own files in it."""
     for link in entries(system):
         system.unlink(link)
     for home in folders(system):
@@ -84,13 +84,13 @@ def remove(system: System) -> None:
 
 
 def folders(system: System) -> "List[str]":
-    """The service directories of ours that there are."""
+    """Our existing service directories."""
     homes = [folder + "/" + NAME for folder in SERVICES]
     return [home for home in homes if system.is_dir(home)]
 
 
 def entries(system: System, service: str = NAME) -> "List[str]":
-    """The links in sets of services, whether the service is down or not. `current` is itself a link to a set."""
+    """The links in sets of services, whether the service is down or not. `current` is a link to a set itself."""
     sets = ["%s/%s" % (SETS, name) for name in system.list(SETS)]
     lists = [folder for folder in sets + list(FLAT) if system.is_dir(folder) and not system.is_link(folder)]
     return [path for path in ("%s/%s" % (folder, service) for folder in lists) if system.is_link(path)]
@@ -104,7 +104,7 @@ def set_of_boot(system: System) -> "Optional[str]":
 
 
 def clean(system: System, home: str) -> None:
-    """Remove what a runsv that is gone left in the service directory; it makes all of it anew."""
+    """Remove what a runsv that has ended left in the service directory; the next one creates it again."""
     for name in SUPERVISE:
         system.unlink("%s/supervise/%s" % (home, name))
     if not system.is_link(home + "/supervise"):
@@ -112,14 +112,14 @@ def clean(system: System, home: str) -> None:
 
 
 def wait_for_runsv(system: System, home: str) -> None:
-    """Return when runsv has looked for `down`, or when there is no runsvdir that would start one."""
+    """Return when runsv has read `down`, or after a time limit if no runsvdir runs."""
     ends = system.monotonic() + SCAN_SECONDS
     while not system.exists(home + "/supervise/ok") and system.monotonic() < ends:
         system.sleep(0.1)
 
 
 def services(system: System) -> "Dict[str, str]":
-    """The services of the set that boots that have no `down` file; Debian's runs scripts of System V too."""
+    """The services of the boot's set without a `down` file; Debian's runit also runs System V scripts."""
     from . import sysvinit
 
     found: "Dict[str, str]" = {}
@@ -140,7 +140,7 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """The link to its directory, or without the file `down`; for Debian's scripts of System V its tool."""
+    """Link its directory, or remove the file `down`; for Debian's System V scripts their own tool."""
     home = next((path for path in (folder + "/" + service for folder in SERVICES) if system.is_dir(path)), None)
     running = set_of_boot(system) or SETS + "/default"
     if home is None:
@@ -155,12 +155,12 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """It is not in the set that boots, its `run` cannot be run; and runit orders nothing."""
+    """It is not in the boot's set, or its `run` is not executable; and runit starts services in no order."""
     folder = set_of_boot(system)
     here = [link for link in links if link.rpartition("/")[0] == folder]
     if not here:
         yield Obstacle("%s is not in the set of services that boots" % links[0], INSTALL, sure=True)
     elif not system.is_program(here[0] + "/run"):
-        yield Obstacle("%s/run is no program" % here[0], INSTALL, sure=True)
+        yield Obstacle("%s/run is not executable" % here[0], INSTALL, sure=True)
     for server in ssh_servers(services(system)):
         yield unordered(server, "runit")

@@ -1,11 +1,11 @@
-"""s6-rc: the description of a oneshot, and what has it started.
+"""s6-rc: the description of a oneshot, and an entry that makes a boot start it.
 
-That is its name in the bundle `default` (Artix's older scripts, and s6-rc as its author lays it out), or, with the
-repository of s6-rc 0.6 and s6-frontend, its place among the active services of the set `current`.
+The entry is its name in the bundle `default` (Artix's older scripts, and s6-rc's own layout), or, with the repository
+of s6-rc 0.6 and s6-frontend, its place among the active services of the set `current`.
 
-A boot reads neither: it reads a database that is made of them. Here that is done where the system's own tools may run,
-and is left to the person where they may not. After Ready the name leaves the bundle or the set; a database from before
-goes on starting us, for some milliseconds at each boot, until it is made anew.
+A boot reads a database that is compiled from them. We compile it if the system's own tools may run, and leave it to the
+user if not. After Ready the name is removed from the bundle or the set. Until the database is compiled again, it still
+starts us at each boot, for some milliseconds.
 """
 
 from contextlib import suppress
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
     from ...records import Hook
 
-SOURCES = ("/etc/s6/adminsv", "/etc/s6-rc/source")  # Artix, upstream: where the bundle `default` is
+SOURCES = ("/etc/s6/adminsv", "/etc/s6-rc/source")  # Artix, upstream: the folder of the bundle `default`
 STORES = ("/etc/s6/sv", "/etc/s6/adminsv", "/usr/share/s6/sources", "/etc/s6/sources", "/etc/s6-rc/source")
 DATABASES = ("/etc/s6-rc/compiled/current", "/etc/s6/rc/compiled", "/etc/s6-rc/compiled")
-# s6-frontend's configuration, of 0.1 and before; and its repository, if that does not say where.
+# s6-frontend's configuration, also of 0.1 and before; and its repository, if that does not name another.
 SETTINGS = ("/etc/s6.conf", "/etc/s6-frontend.conf", "/etc/s6/s6.conf", "/etc/s6/s6-frontend.conf")
 REPOSITORIES = ("/var/lib/s6-rc/repository", "/etc/s6/repo")
-SET = "/sources/current"  # of the repository, the working set; in it a folder for each state that a service may have
+SET = "/sources/current"  # the working set in the repository: a folder for each state of a service
 STARTED = ("active", "always")
-# What has the file systems mounted. Only what exists may be named: else no database is made at all.
+# The service that mounts the file systems. Name only what exists: else the database cannot be compiled.
 MOUNTED = ("setup", "mount", "localmount", "ok-local")
 BUNDLE = b"default"
 NUMBER = 4  # bytes of a service's number in a database
 BY_HAND = "compile the database before the image is used: `s6-db-reload`, or s6-rc-compile, in a chroot of it"
 SYNC, COMMIT = ("s6", "repository", "sync"), ("s6", "set", "commit")
-INTO_BOOT = ("s6", "live", "install", "--init")  # of a system that has not booted with it; without --init where it has
+INTO_BOOT = ("s6", "live", "install", "--init")  # if the system has not booted with it; else without --init
 
 
 def present(system: System) -> bool:
@@ -46,9 +46,9 @@ def present(system: System) -> bool:
 
 
 def enable(system: System, hook: "Hook") -> None:
-    """Write the description, and have it started if the system's tools may run.
+    """Write the description, and compile the database if the system's tools may run.
 
-    Raises GuestError if there is neither a repository nor a bundle to add it to.
+    Raises GuestError if there is neither a repository nor a bundle for the entry.
     """
     from ..unit import unit
 
@@ -63,7 +63,7 @@ def enable(system: System, hook: "Hook") -> None:
         system.make_dirs(home + "/dependencies.d", owner=ROOT)
         system.write("%s/dependencies.d/%s" % (home, mounted), "", owner=ROOT)
     if frontend:
-        for path in entries(system, NAME, ("usable", "masked")):  # left by `disable`; syncing puts it back
+        for path in entries(system, NAME, ("usable", "masked")):  # left by `disable`; a sync adds it again
             system.unlink(path)
     else:
         system.write(entry(source), "", owner=ROOT)
@@ -71,13 +71,13 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry in the bundle that a boot brings up, or among the active services of the set."""
+    """The entry in the bundle that a boot starts, or among the active services of the set."""
     if not has_frontend(system):
         paths = [entry(source, service) for source in SOURCES]
         return [path for path in paths if system.stat(path, follow=False) is not None]
     found = entries(system, service, STARTED)
     if not found and service == NAME and not entries(system, NAME, ("usable", "masked")):
-        if described(system, NAME):  # to be enabled, and not disabled: `left_to_do` says by whom
+        if described(system, NAME):  # neither enabled nor disabled yet: see `left_to_do`
             return ["%s%s/active/%s" % (repository(system), SET, NAME)]
     return found
 
@@ -90,7 +90,7 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Take us out of the bundle or the set. Not out of the database: s6-rc is at work on it, and holds its lock."""
+    """Remove us from the bundle or the set, but not from the database: s6-rc is using it, and holds its lock."""
     if not has_frontend(system):
         return [link for link in links(system) if system.unlink(link)]
     found = []
@@ -98,16 +98,16 @@ def disable(system: System) -> "List[str]":
         target = system.readlink(path)
         if system.unlink(path):
             found.append(path)
-            if target:  # as `s6 set disable` moves it
+            if target:  # `s6 set disable` moves it in the same way
                 system.link(target, "%s%s/usable/%s" % (repository(system), SET, NAME))
     stamp = repository(system) + SET + "/.stamp"
-    if found and system.unlink(stamp):  # else a commit would not see that there is something to commit
+    if found and system.unlink(stamp):  # else a commit would not notice the change
         system.write(stamp, "", owner=ROOT)
     return found
 
 
 def remove(system: System) -> None:
-    """Take the entry and the description away, and out of the database if the system's tools may run."""
+    """Remove the entry and the description, and compile the database if the system's tools may run."""
     for path in links(system) + entries(system, NAME, STARTED + ("usable", "masked")):
         system.unlink(path)
     for home in homes(system):
@@ -122,7 +122,7 @@ def remove(system: System) -> None:
 
 
 def left_to_do(system: System) -> "Optional[str]":
-    """What a person has to do so that the next boot starts us, or knows no more of us; None if nothing."""
+    """What to do by hand so that the next boot starts us, or no longer knows us; None if nothing."""
     found = booted(system)
     if links(system):
         if found is not None and NAME in found:
@@ -137,13 +137,13 @@ def left_to_do(system: System) -> "Optional[str]":
     command = " && ".join(" ".join(command) for command in words)
     old = next((store + "/default" for store in stores(system) if system.is_dir(store + "/default")), None)
     first = "remove %s, which older scripts left and a commit refuses; then " % old if old else ""
-    return "%shave the boot database made before the image is used, in a chroot of it: `%s`" % (first, command)
+    return "%scompile the boot database before the image is used, in a chroot of it: `%s`" % (first, command)
 
 
 def compile_database(system: System, *commands: "Tuple[str, ...]") -> None:
-    """Run the distro's tools, which do nothing to services that run. What they could not do `left_to_do` says.
+    """Run the distro's tools, which do not affect running services. `left_to_do` reports what they could not do.
 
-    In a chroot the half of s6-db-reload that asks s6 fails.
+    In a chroot a part of s6-db-reload fails, because no s6 answers.
     """
     if system.root != "/":
         return
@@ -156,7 +156,8 @@ def compile_database(system: System, *commands: "Tuple[str, ...]") -> None:
 
 
 def services(system: System) -> "Dict[str, str]":
-    """What the bundle `default` of the boot database has, and what that depends on. Without a database: the sources."""
+    """The services of the bundle `default` in the boot database, with dependencies. Without a database: of the
+    sources."""
     compiled = booted(system)
     names = sorted(compiled if compiled is not None else listed(system))
     found: "Dict[str, str]" = {}
@@ -172,18 +173,18 @@ def services(system: System) -> "Dict[str, str]":
                 todo += lines_of(system, "%s/%s" % (home, part))
             program = next((path for path in (home + "/run", home + "/up") if system.exists(path)), home + "/type")
             found.setdefault(plain(name), program)
-        elif compiled is not None and name in compiled:  # its description is gone, and a boot starts it all the same
+        elif compiled is not None and name in compiled:  # without a description a boot still starts it
             found.setdefault(plain(name), database(system) or "")
     return found
 
 
 def plain(name: str) -> str:
-    """The name of what a service is about: Artix calls it `sshd-srv` where it has a logger beside it."""
+    """The plain name of a service: Artix calls it `sshd-srv` if it has a logger."""
     return name[: -len("-srv")] if name.endswith("-srv") else name
 
 
 def listed(system: System) -> "Set[str]":
-    """What the sources say that a boot starts."""
+    """The services that a boot starts, by the sources."""
     if has_frontend(system):
         folders = ["%s%s/%s" % (repository(system), SET, state) for state in STARTED]
     else:
@@ -192,7 +193,7 @@ def listed(system: System) -> "Set[str]":
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """The frontend's own command, which a commit must follow; else a name in the bundle."""
+    """The frontend's own command, which needs a commit after it; else a name in the bundle."""
     name = next((name for name in (service, service + "-srv") if described(system, name)), None)
     if name is None:
         return ()
@@ -203,7 +204,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def unreached(system: System, _links: "List[str]") -> "Iterator[Obstacle]":
-    """It is not in the database that a boot reads. And nothing that we may write has sshd wait for it."""
+    """It is not in the database that a boot reads. And no file of ours can make sshd wait for it."""
     left = left_to_do(system)
     if left:
         tool = next((name for name in ("s6-db-reload", "s6") if system.find_program(name)), None)
@@ -215,17 +216,17 @@ def unreached(system: System, _links: "List[str]") -> "Iterator[Obstacle]":
         yield unordered(server, "s6-rc")
 
 
-# -- where things are ------------------------------------------------------------------------------------------------
+# -- paths -----------------------------------------------------------------------------------------------------------
 
 
 def has_frontend(system: System) -> bool:
-    """Are services enabled by the sets of a repository? Artix leaves a bundle of its older scripts behind."""
+    """Are services enabled by sets of a repository? Artix leaves a bundle of its older scripts behind."""
     signs = list(SETTINGS) + [path + "/sources" for path in REPOSITORIES]
     return bool(system.find_program("s6-frontend", "s6")) or any(system.exists(path) for path in signs)
 
 
 def setting(system: System, key: str) -> str:
-    """A value of s6-frontend's configuration; empty if it is the default."""
+    """A setting of s6-frontend; empty for the default."""
     for path in SETTINGS:
         for line in lines_of(system, path):
             name, equals, value = line.partition("=")
@@ -250,20 +251,20 @@ def repository(system: System) -> str:
 
 
 def entries(system: System, service: str, states: "Tuple[str, ...]") -> "List[str]":
-    """A service's places in the working set of the repository, among those states."""
+    """A service's paths in the working set of the repository, in these states."""
     paths = ["%s%s/%s/%s" % (repository(system), SET, state, service) for state in states]
     return [path for path in paths if system.stat(path, follow=False) is not None]
 
 
 def entry(source: str, service: str = NAME) -> str:
-    """A name in the bundle of a source folder."""
+    """The path of a name in the bundle of a source folder."""
     return "%s/default/contents.d/%s" % (source, service)
 
 
 def bundle_source(system: System) -> str:
-    """The source folder with a bundle that takes names. Raises GuestError.
+    """The source folder with a bundle that accepts new names. Raises GuestError.
 
-    An older form of bundle is a file of lines, and is not looked at beside the folder.
+    An older bundle is a file of lines, which is ignored if there is a folder.
     """
     source = next((source for source in SOURCES if system.exists(source + "/default/type")), None)
     has_folder = source is not None and system.is_dir(source + "/default/contents.d")
@@ -273,7 +274,7 @@ def bundle_source(system: System) -> str:
 
 
 def homes(system: System) -> "List[str]":
-    """Where a description of ours can be."""
+    """The folders where our description can be."""
     return ["%s/%s" % (source, NAME) for source in dict.fromkeys(list(SOURCES) + stores(system)[-1:])]
 
 
@@ -284,12 +285,12 @@ def described(system: System, name: str) -> "Optional[str]":
 
 
 def is_bundle(system: System, home: str) -> bool:
-    """Is it a name for several services?"""
+    """Does the name stand for several services?"""
     return lines_of(system, home + "/type")[:1] == ["bundle"]
 
 
 def lines_of(system: System, path: str) -> "List[str]":
-    """A file's lines that are neither empty nor comments; none of what cannot be read."""
+    """The lines of a file that are neither empty nor comments."""
     lines = [line.strip() for line in read_text(system, path).split("\n")]
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -298,10 +299,10 @@ def lines_of(system: System, path: str) -> "List[str]":
 
 
 def booted(system: System) -> "Optional[Set[str]]":
-    """The names that the bundle `default` of the boot database stands for; None if there is no whole database.
+    """The names in the bundle `default` of the boot database; None if there is no undamaged database.
 
-    In resolve.cdb a name has the numbers, four bytes each, of the services that it stands for: s6-rc-compile has
-    looked through bundles in bundles already (its src/s6-rc/s6-rc-compile.c, write_resolve).
+    In resolve.cdb a name has the numbers, four bytes each, of its services: s6-rc-compile has resolved nested bundles
+    (its src/s6-rc/s6-rc-compile.c, write_resolve).
     """
     from ..cdb import records
 
@@ -318,18 +319,18 @@ def booted(system: System) -> "Optional[Set[str]]":
 
 
 def database(system: System) -> "Optional[str]":
-    """The path of the names in the boot database; None if there is none."""
+    """The path of the file of names in the boot database; None if there is none."""
     paths = (path + "/resolve.cdb" for path in databases(system))
     return next((path for path in paths if system.exists(path)), None)
 
 
 def numbers(value: bytes) -> "Set[bytes]":
-    """The services of a name."""
+    """The numbers of a name's services."""
     return {value[place : place + NUMBER] for place in range(0, len(value), NUMBER)}
 
 
 def databases(system: System) -> "List[str]":
-    """Where the database of the boot may be: as the scripts of PID 1 say, the frontend's configuration, or usual."""
+    """Possible paths of the boot database: from the scripts of PID 1, the frontend's configuration, and defaults."""
     import re
 
     from ..detection import S6_SCRIPTS

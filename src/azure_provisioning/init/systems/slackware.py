@@ -1,4 +1,4 @@
-"""Slackware's rc.d: a script that is enabled by being executable, and a call of it in rc.local."""
+"""Slackware's rc.d: a script that is enabled by its executable bit, and a call in rc.local."""
 
 from ...door.system import System
 from ...door.tree import ROOT
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 FOLDER = "/etc/rc.d"
 SCRIPT = FOLDER + "/rc." + NAME
-CALLER = FOLDER + "/rc.local"  # rc.M runs it, or in older releases reads it in, so that no line of ours may exit
+CALLER = FOLDER + "/rc.local"  # rc.M runs it, or sources it in older releases, so our lines must not exit
 
 
 def present(system: System) -> bool:
-    """Is there a script of ours, or a call of it?"""
+    """Is there a script of ours, or a call in rc.local?"""
     return system.exists(SCRIPT) or is_called(system)
 
 
@@ -33,7 +33,7 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The script, while it is executable and called; another's while it is executable."""
+    """The script if it is executable and called; another service's if it is executable."""
     if service != NAME:
         path = "%s/rc.%s" % (FOLDER, service)
         return [path] if system.is_program(path) else []
@@ -46,7 +46,7 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Slackware's own measure: the script is no longer executable."""
+    """Remove the executable bit, as Slackware disables a script."""
     found = links(system)
     for path in found:
         system.write(path, system.read(path) or b"", mode=0o644, owner=ROOT)
@@ -54,7 +54,7 @@ def disable(system: System) -> "List[str]":
 
 
 def remove(system: System) -> None:
-    """Take the call and the script away."""
+    """Remove call and script."""
     if is_called(system):
         block.take_block(system, CALLER)
     system.unlink(SCRIPT)
@@ -73,7 +73,7 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """Slackware's own measure: the script becomes executable."""
+    """Make the script executable, as Slackware enables it."""
     path = "%s/rc.%s" % (FOLDER, service)
     return ("chmod", "+x", path) if system.exists(path) else ()
 

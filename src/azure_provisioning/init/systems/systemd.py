@@ -1,4 +1,4 @@
-"""systemd: one unit, enabled by a link, and a preset that keeps it so on an image whose machine-id was wiped."""
+"""systemd: one unit, enabled by a link, and a preset that keeps it enabled if the machine-id is removed."""
 
 import re
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ...records import Hook
 
 NAME = "azure-provisioning.service"
-OWN = "/etc/systemd/system"  # the machine's own units, and not its packages'
+OWN = "/etc/systemd/system"  # the administrator's units, not those of packages
 UNIT = OWN + "/" + NAME
 PRESET = "/etc/systemd/system-preset/10-azure-provisioning.preset"
 WANTS = OWN + "/multi-user.target.wants/" + NAME
-FOLDERS = (  # an earlier one's unit hides one of the same name: systemd.unit(5)
+FOLDERS = (  # a unit in an earlier folder hides one of the same name: systemd.unit(5)
     "/run/systemd/generator.early",
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -32,13 +32,13 @@ FOLDERS = (  # an earlier one's unit hides one of the same name: systemd.unit(5)
     "/run/systemd/generator.late",
 )
 KINDS = (".service", ".socket", ".target", ".timer", ".path", ".mount", ".slice", ".device", ".swap", ".scope")
-PRESETS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")  # those of an earlier folder hide the same names below
+PRESETS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")  # a file in an earlier folder hides the same name
 NOT_STARTED = ("rescue", "emergency", "shutdown", "reboot", "poweroff", "halt", "kexec", "initrd", "sleep", "suspend")
 SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysinit.target") + tuple(
     "runlevel%d.target" % number for number in range(2, 6)
 )
 SETTING = re.compile(r"([A-Za-z]+)[ \t]*=[ \t]*(.*)\Z")
-ALIASES = 8  # links from one unit's name to another's that are followed
+ALIASES = 8  # how many links from one unit name to another are followed
 
 
 def present(system: System) -> bool:
@@ -51,7 +51,7 @@ def enable(system: System, hook: "Hook") -> None:
     """Write unit and preset, and link the unit into multi-user.target. No daemon-reload: the next boot reads it."""
     from ..unit import unit
 
-    if system.is_link(UNIT):  # masked, or an alias of some other unit
+    if system.is_link(UNIT):  # masked, or an alias of another unit
         system.unlink(UNIT)
     system.write(UNIT, unit("systemd/" + NAME, hook), mode=0o644, owner=ROOT)
     system.write(PRESET, unit("systemd/10-azure-provisioning.preset", hook), mode=0o644, owner=ROOT)
@@ -59,7 +59,7 @@ def enable(system: System, hook: "Hook") -> None:
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The entry in any target's folder of /etc: those in /usr belong to a package and are not ours to remove."""
+    """The links in any target's folder in /etc: those in /usr belong to a package."""
     if service == NAME and system.readlink(UNIT) == "/dev/null":
         return []
     folder, name = OWN, unit_name(service)
@@ -74,20 +74,20 @@ def files(system: System) -> "List[str]":
 
 
 def disable(system: System) -> "List[str]":
-    """Unlink what a boot would follow."""
+    """Remove the links that a boot would follow."""
     return [link for link in links(system) if system.unlink(link)]
 
 
 def remove(system: System) -> None:
-    """Take unit, preset and links away."""
+    """Remove unit, preset and links."""
     for path in links(system) + [UNIT, PRESET]:
         system.unlink(path)
 
 
 def services(system: System) -> "Dict[str, str]":
-    """What any target wants that a boot can reach, unless it is masked or not there; `.service` is left out.
+    """The units wanted by any target that a boot can reach, unless masked or missing; `.service` is left out.
 
-    Scripts of System V without a unit of their name are started too, by a generator.
+    A generator also starts System V scripts without a unit of their name.
     """
     from . import sysvinit
 
@@ -98,7 +98,7 @@ def services(system: System) -> "Dict[str, str]":
             if ending not in ("wants", "requires") or target.split(".")[0] in NOT_STARTED:
                 continue
             if has_unit(system, target) and not find_unit(system, target):
-                continue  # it is masked, and with it what only it would start
+                continue  # it is masked, and so is what only it would start
             for name in system.list("%s/%s" % (folder, wants)):
                 if find_unit(system, name):
                     plain = name[: -len(".service")] if name.endswith(".service") else name
@@ -112,7 +112,7 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """`systemctl enable`; `unmask` where somebody has masked it."""
+    """`systemctl enable`, or `unmask` if it is masked."""
     name = unit_name(service)
     if find_unit(system, name):
         return ("systemctl", "enable", service)
@@ -122,18 +122,18 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def unit_name(service: str) -> str:
-    """The name of the unit; a service's may go without its ending."""
+    """The name of the unit; `.service` may be left out."""
     return service if service.endswith(KINDS) else service + ".service"
 
 
 def has_unit(system: System, name: str) -> bool:
-    """Is there a unit file of this name, be it masked?"""
+    """Is there a unit file of this name, even a masked one?"""
     return any(system.stat("%s/%s" % (folder, name), follow=False) is not None for folder in FOLDERS)
 
 
 def find_unit(system: System, name: str, aliases: int = ALIASES) -> "Optional[str]":
-    """The path of the unit that counts, `x@.service` for `x@y.service` too; None if there is none, or it is masked (an
-    empty file does that too). A link to another unit is that other's name, under which it may be masked."""
+    """The path of the unit in effect, also `x@.service` for `x@y.service`; None if it is missing or masked (also by an
+    empty file). A link to another unit counts as that unit, which may be masked itself."""
     head, at, tail = name.partition("@")
     names = [name] + ([head + "@." + tail.rpartition(".")[2]] if at else [])
     for wanted in names:
@@ -150,11 +150,11 @@ def find_unit(system: System, name: str, aliases: int = ALIASES) -> "Optional[st
     return None
 
 
-# -- does the boot come to it? ---------------------------------------------------------------------------------------
+# -- does a boot reach it? -------------------------------------------------------------------------------------------
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """The unit is masked or gone, no target that the boot reaches wants it, or a preset takes the link away."""
+    """The unit is masked or missing, no target of the boot wants it, or a preset removes the link."""
     if not find_unit(system, NAME):
         yield Obstacle("there is no unit behind %s" % links[0], INSTALL, sure=True)
         return
@@ -172,12 +172,12 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
             yield Obstacle(message, (), sure=False)
     verdict = find_preset(system, NAME)
     if verdict and not verdict[0]:
-        message = "%s disables the hook, and an image without a machine-id goes by that" % verdict[1]
+        message = "%s disables the hook, and an image without a machine-id applies that" % verdict[1]
         yield Obstacle(message, INSTALL, sure=is_first_boot(system))
 
 
 def default_target(system: System) -> str:
-    """The target that the boot goes to."""
+    """The target of the boot."""
     for folder in FOLDERS:
         if system.stat(folder + "/default.target", follow=False) is not None:
             return system.chain(folder + "/default.target")[-1].rpartition("/")[2]
@@ -210,13 +210,13 @@ def unit_settings(system: System, name: str) -> "List[Tuple[str, str]]":
 
 
 def is_first_boot(system: System) -> bool:
-    """Would systemd take the next boot for the first, and go by its presets? Not with an empty file: machine-id(5)."""
+    """Would systemd treat the next boot as the first, and apply presets? Not with an empty file: machine-id(5)."""
     text = system.read_text("/etc/machine-id")
     return text is None or text.strip() == "uninitialized"
 
 
 def find_preset(system: System, unit: str) -> "Optional[Tuple[bool, str]]":
-    """(enable or disable, the file that says so) for a unit, by the first line that matches; None if no line does."""
+    """(enable or disable, the file that says so) for a unit, from the first matching line; None if there is none."""
     from ...door.pattern import matches
 
     files: "Dict[str, str]" = {}

@@ -1,7 +1,7 @@
-"""System V init with runlevel folders: Debian and Devuan with insserv or without, chkconfig distros, Yocto.
+"""System V init with runlevel folders: Debian and Devuan with or without insserv, chkconfig distros, Yocto.
 
-One LSB script serves them all. On the running system, or inside a chroot, the distro's own tool enables it; in an image
-the same links, and the same lines in startpar's file, are written by hand.
+All use one LSB script. On the running system, or inside a chroot, the distro's own tool enables it. In an image we make
+the same links, and write the same lines into startpar's file.
 """
 
 import re
@@ -28,12 +28,12 @@ START = re.compile(r"S[0-9][0-9].")
 
 
 def present(system: System) -> bool:
-    """Is there a script of ours that is not OpenRC's, and runlevel folders that it could be for?"""
+    """Is there a script of ours other than OpenRC's, and a runlevel folder for it?"""
     return has_script(system) and bool(runlevel_folders(system))
 
 
 def has_script(system: System) -> bool:
-    """Is there a script of ours that is not OpenRC's?"""
+    """Is there a script of ours other than OpenRC's?"""
     head = (system.read(SCRIPT) or b"").split(b"\n", 1)[0]
     return bool(head) and b"openrc-run" not in head
 
@@ -43,7 +43,7 @@ def enable(system: System, hook: "Hook") -> None:
     write_script(system, hook)
     command, before = tool(system), links(system)
     if command:
-        with suppress(GuestError):  # a tool that is broken: what it should have done is done below
+        with suppress(GuestError):  # if the tool is broken, the links are made below
             system.run(command)
     for link in links(system):
         if link not in before:
@@ -52,12 +52,12 @@ def enable(system: System, hook: "Hook") -> None:
         for folder in runlevel_folders(system):
             link_into(system, folder)
     for link in links(system):
-        system.link(system.readlink(link) or "../init.d/" + NAME, link)  # root's, whoever has made it
+        system.link(system.readlink(link) or "../init.d/" + NAME, link)  # make it root's, whoever made it
     order_before_ssh(system)
 
 
 def links(system: System, service: str = NAME) -> "List[str]":
-    """The start links, whatever their numbers are: ours in runlevels 2 to 5, another service's in all."""
+    """The start links, with any number: ours in runlevels 2 to 5, another service's in all."""
     if service == NAME:
         return numbered_links(system, "S", runlevel_folders(system))
     top = "/etc/rc.d" if system.is_dir("/etc/rc.d/rc3.d") else "/etc"
@@ -67,17 +67,17 @@ def links(system: System, service: str = NAME) -> "List[str]":
 
 
 def files(system: System) -> "List[str]":
-    """The script, its links, and the list of startpar."""
+    """The script, its links, and startpar's file."""
     return [path for path in (SCRIPT, DEPEND) if system.exists(path)] + links(system)
 
 
 def disable(system: System) -> "List[str]":
-    """Unlink what a boot would follow."""
+    """Remove the links that a boot would follow."""
     return [link for link in links(system) if system.unlink(link)]
 
 
 def remove(system: System) -> None:
-    """Take links, startpar's lines and the script away."""
+    """Remove links, startpar's lines and the script."""
     for path in links(system) + numbered_links(system, "K", runlevel_folders(system)):
         system.unlink(path)
     lines = read_depend(system)
@@ -87,16 +87,16 @@ def remove(system: System) -> None:
 
 
 def write_script(system: System, hook: "Hook") -> None:
-    """Put the LSB script in place."""
+    """Write the LSB script."""
     from ..unit import unit
 
     system.write(SCRIPT, unit("sysvinit/" + NAME, hook), mode=0o755, owner=ROOT)
 
 
 def tool(system: System) -> "List[str]":
-    """The command of the distro's own tool that enables the script; empty where none may be run or there is none.
+    """The command of the distro's own tool that enables the script; empty if there is none, or it may not run.
 
-    Yocto's update-rc.d is a shell script with another idea of defaults: it would start us after sshd.
+    Yocto's update-rc.d is a shell script with other defaults: it would start us after sshd.
     """
     if system.root != "/":
         return []
@@ -110,12 +110,12 @@ def tool(system: System) -> "List[str]":
 
 
 def is_chkconfig(system: System) -> bool:
-    """Do the runlevel folders lie where chkconfig distros have them?"""
+    """Are the runlevel folders where chkconfig distros have them?"""
     return system.is_dir("/etc/rc.d/init.d")
 
 
 def runlevel_folders(system: System) -> "List[str]":
-    """The folders of runlevels 2 to 5 that this guest has."""
+    """The existing folders of runlevels 2 to 5."""
     top = "/etc/rc.d" if system.is_dir("/etc/rc.d/rc3.d") else "/etc"
     folders = ["%s/rc%s.d" % (top, runlevel) for runlevel in RUNLEVELS]
     return [folder for folder in folders if system.is_dir(folder)]
@@ -131,9 +131,9 @@ def numbered_links(system: System, letter: str, folders: "List[str]", service: s
 
 
 def link_into(system: System, folder: str) -> None:
-    """Link the script into one runlevel, with the number that this kind of distro gives it, but before sshd.
+    """Link the script into one runlevel, with the distro's usual number, but before sshd.
 
-    Of two scripts with the same number the one whose name sorts first is started first, and ours sorts before sshd's.
+    Scripts with the same number are started in the order of their names, and ours sorts before sshd's.
     """
     names = system.list(folder)
     number = min([default_number(system)] + [int(name[1:3]) for name in names if is_ssh_link(name)])
@@ -146,15 +146,15 @@ def is_ssh_link(name: str) -> bool:
 
 
 def default_number(system: System) -> int:
-    """1 as insserv and Debian's update-rc.d give it, 50 as the script asks of chkconfig; Yocto has its network at 1 and
-    sshd at 9."""
+    """1 as insserv and Debian's update-rc.d set it, 50 as the script requests from chkconfig, 5 on Yocto, which starts
+    its network at 1 and sshd at 9."""
     if is_chkconfig(system):
         return 50
     return 1 if system.exists("/usr/sbin/insserv") or system.is_dir("/usr/share/insserv") or is_debian(system) else 5
 
 
 def is_debian(system: System) -> bool:
-    """Is there Debian's update-rc.d, which is in Perl and gives every script the number 1?"""
+    """Is this Debian's update-rc.d, which is in Perl and gives every script the number 1?"""
     update = system.read("/usr/sbin/update-rc.d", head=True) or b""
     return b"perl" in update.split(b"\n", 1)[0]
 
@@ -163,13 +163,13 @@ def is_debian(system: System) -> bool:
 
 
 def services(system: System) -> "Dict[str, str]":
-    """What rcS.d and the default runlevel link to and startpar does not leave out, and upstart's jobs.
+    """What rcS.d and the default runlevel link to, unless startpar leaves it out, and upstart's jobs.
 
-    rc and startpar pass over a script that may not be executed.
+    rc and startpar skip a script that is not executable.
     """
     from ..detection import find_base
 
-    if find_base(system) == "runit":  # Debian's, which runs the scripts that it has no service for
+    if find_base(system) == "runit":  # Debian's runit, which runs the scripts without a runit service
         from . import runit
 
         return runit.services(system)
@@ -188,24 +188,24 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def start_links(system: System, folder: str) -> "List[str]":
-    """The paths of the start links in a folder that lead to a program."""
+    """The paths of the start links in a folder whose target is executable."""
     paths = ["%s/%s" % (folder, name) for name in system.list(folder) if START.match(name)]
     return [path for path in paths if system.is_program(path)]
 
 
 def plain_name(path: str) -> str:
-    """The service's name in the path of its start link."""
+    """The service's name from the path of its start link."""
     return path.rpartition("/")[2][3:]
 
 
 def is_manual(system: System, job: str) -> bool:
-    """Does upstart start a job only when it is told to? See init(5) and its `manual`."""
+    """Does upstart start a job only on request? See `manual` in init(5)."""
     lines = active_lines(system, job) + b"\n" + active_lines(system, job[: -len(".conf")] + ".override")
     return any(line.split() == [b"manual"] for line in lines.split(b"\n"))
 
 
 def default_runlevel(system: System) -> str:
-    """The runlevel that a boot goes to: inittab's, upstart's, or Yocto's under busybox, which knows none."""
+    """The runlevel of a boot: inittab's, upstart's, or Yocto's under busybox, which has none itself."""
     match = re.search(r"(?m)^[^#:\n]*:([0-9]):initdefault:", read_text(system, "/etc/inittab"))
     if match:
         return match.group(1)
@@ -216,7 +216,7 @@ def default_runlevel(system: System) -> str:
 
 
 def startpar_targets(system: System) -> "Optional[Set[str]]":
-    """The only services that a makefile-style boot starts (Debian's /etc/init.d/rc); None if this is none."""
+    """The only services that a makefile-style boot starts (Debian's /etc/init.d/rc); None for another kind of boot."""
     files = ["/etc/init.d/.depend." + name for name in ("boot", "start", "stop")]
     if system.exists("/etc/init.d/.legacy-bootordering") or not all(read_text(system, path) for path in files):
         return None
@@ -236,11 +236,11 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
     return ("update-rc.d", service, "defaults") if system.find_program("update-rc.d") else ()
 
 
-# -- does the boot come to it? ----------------------------------------------------------------------------------------
+# -- does a boot reach it? --------------------------------------------------------------------------------------------
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """No link in the runlevel that the boot goes to, nothing that runs it, a list of startpar without us, or late."""
+    """The boot's runlevel has no link to it or is not run, startpar's file does not name it, or sshd starts before."""
     level = default_runlevel(system)
     here = [link for link in links if "/rc%s.d/" % level in link]
     if not here:
@@ -248,7 +248,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
         yield Obstacle(message, INSTALL, sure=True)
         return
     if not system.is_program(here[0]):
-        yield Obstacle("%s leads to no program" % here[0], INSTALL, sure=True)
+        yield Obstacle("%s leads to no executable file" % here[0], INSTALL, sure=True)
     if not runs_level(system, level):
         yield Obstacle("nothing in /etc/inittab runs the scripts of runlevel %s" % level, (), sure=True)
     targets = startpar_targets(system)
@@ -262,10 +262,10 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
 
 
 def runs_level(system: System, level: str) -> bool:
-    """Does something start what is linked in rcN.d?"""
+    """Does something run the scripts that are linked in rcN.d?"""
     from ..detection import S6_SCRIPTS, find_base
 
-    if find_base(system) == "runit":  # whose stage 2 does, or detection would have named it
+    if find_base(system) == "runit":  # its stage 2 does, or detection would have returned runit
         return True
     inittab = active_lines(system, "/etc/inittab").decode("utf-8", "replace")
     for fields in (line.split(":", 3) for line in inittab.split("\n")):
@@ -280,11 +280,12 @@ def runs_level(system: System, level: str) -> bool:
     return system.exists("/etc/init/rc.conf")
 
 
-# -- startpar: `.depend.start` as insserv writes it. What is not named there is not started, link or no link. --------
+# -- startpar: `.depend.start` as insserv writes it. A service that it does not name is not started, even with a link.
+# --
 
 
 def order_before_ssh(system: System) -> None:
-    """Name us in startpar's file if there is one: after what sshd waits for now, and sshd after us."""
+    """Add us to startpar's file if there is one: after the services that sshd waits for, and before sshd."""
     lines = read_depend(system)
     if not lines or any(NAME in words for key, words in lines if key == "TARGETS ="):
         return
@@ -299,7 +300,7 @@ def order_before_ssh(system: System) -> None:
         first, last = [NAME] * (key == "TARGETS ="), [NAME] * (key in servers)
         ordered.append((key, first + words + last))
     targets = [words for key, words in ordered if key == "TARGETS ="]
-    for server in SSH_SERVERS:  # a server that waited for nothing had no line
+    for server in SSH_SERVERS:  # a server that waited for nothing has no line
         if targets and server in targets[0] and server + ":" not in servers:
             ordered.append((server + ":", [NAME]))
     if awaited:
@@ -308,7 +309,7 @@ def order_before_ssh(system: System) -> None:
 
 
 def read_depend(system: System) -> "List[Tuple[str, List[str]]]":
-    """The lines of startpar's file as (`TARGETS =` or `name:`, words); none if there is no such file."""
+    """The lines of startpar's file as (`TARGETS =` or `name:`, words); empty if there is no such file."""
     lines = []
     for line in (system.read_text(DEPEND) or "").split("\n"):
         for mark in ("=", ":"):
