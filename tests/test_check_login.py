@@ -229,6 +229,8 @@ class AdministratorTest(CheckTest):
         self.start()
         self.fill({"/usr/sbin/useradd": ""})
         self.good("account", "made by useradd")
+        self.gone("/etc/group")  # such a VM was booted: useradd made the account
+        self.good("account", "made by useradd")
 
     def test_hostname(self) -> None:
         remedy = self.bad("hostname", "error", "belongs to the distro", {"/etc/hostname": "-> /nix/store/x-hostname"})

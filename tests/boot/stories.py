@@ -397,7 +397,7 @@ BROKEN: Dict[str, Tuple[str, str]] = {
         "ln -s ../walinuxagent.service multi-user.target.wants/walinuxagent.service",
     ),
     "nobody asks for an address": ("dhcp", "rm etc/systemd/network/*.network"),
-    "no groups": ("account", "rm etc/group"),
+    "no accounts": ("account", "rm etc/passwd"),
     "no SSH server": ("sshd", "rm usr/sbin/sshd"),
     "sshd is off": ("sshd", "rm etc/systemd/system/multi-user.target.wants/ssh.service"),
     "nobody is let in": ("sshd-config", "echo 'DenyUsers *' >etc/ssh/sshd_config.d/50-hard.conf"),

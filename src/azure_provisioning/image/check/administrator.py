@@ -37,7 +37,8 @@ def check_account(image: Image) -> "Iterator[Finding]":
         yield warning("account", "account = no: only accounts of the image can log in")
         return
     where = who_runs(image)
-    missing = [path for path in (PASSWD, GROUP) if not system.read_text(path)]
+    needed = (PASSWD,) if find_tool(system, "useradd") else (PASSWD, GROUP)  # groupadd creates a missing file
+    missing = [path for path in needed if not system.read_text(path)]
     if where is None:
         yield error("account", "neither a Python nor a shell can make one")
         return
