@@ -503,7 +503,7 @@ _TABLE = (
         "systemd",
         "networkd",
         (*SYSTEMD, "wget"),
-        NETWORKD + FEWER_UNITS + HALF_PYTHON,
+        ED25519 + NETWORKD + FEWER_UNITS + HALF_PYTHON,
         SYSTEMD_ENABLED,
         SYSTEMD_ASK,
         stories=("essential",),
