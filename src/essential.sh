@@ -562,7 +562,8 @@ if [ "${mode#*=}" = "$mode" ] && [ -n "$vm_id" ] && ! { is_ours && [ -n "$(fact 
 fi
 release
 if [ $# = 2 ]; then
-	$(command -v setsid || command -v nohup) /bin/sh "$0" "$mode" run </dev/null >/dev/null 2>&1 &
+	# shellcheck disable=SC2016 # left before this one ends: an init system may kill what is then in the session
+	$(command -v setsid || command -v nohup) /bin/sh -c '/bin/sh "$0" "$1" run &' "$0" "$mode" </dev/null >/dev/null 2>&1
 	exit 0
 fi
 deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900

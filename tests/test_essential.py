@@ -154,6 +154,12 @@ class FirstBootTest(EssentialTest):
         self.assertTrue(self.state().has("ready_at", VM_ID))
         self.assertNotEqual(int(self.text("/var/session") or ""), os.getsid(0))
         os.unlink(self.root + "/bin/setsid")
+        self.place("setsid", "/bin/leave")
+        slow = dict(gate, **{"/bin/setsid": '#!/bin/sh\nsleep 0.7\nexec leave "$@"\n'})
+        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=slow)
+        self.assertEqual((told.code, told.asked), (0, STORY))
+        self.assertGreater(told.seconds, 0.7)  # an init system may kill what is left of the caller's session by then
+        os.unlink(self.root + "/bin/setsid")
         told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
         self.assertEqual((told.code, told.asked), (0, STORY))
         self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))

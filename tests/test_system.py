@@ -1,9 +1,11 @@
 """The access to the guest: paths that stay inside the root, writes that are whole or not at all, programs that end."""
 
 import errno
+import gc
 import os
 import resource
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -13,7 +15,7 @@ import time
 import unittest
 from contextlib import suppress
 from types import CodeType, FrameType
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from unittest import mock
 
 from azure_provisioning.door.folder import Owner, open_folder
@@ -496,6 +498,10 @@ class InterruptedTest(GuestTest):
                 except KeyboardInterrupt:
                     pass
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(close_others, set(os.listdir("/proc/self/fd")))
+
     def interrupt(self, work: "Callable[[], object]", interrupting: Interrupting) -> None:
         shutil.rmtree(self.root + "/usr", ignore_errors=True)
         self.fill({"/usr/lib/c": "c", "/lib": "-> /usr/lib"})
@@ -509,6 +515,14 @@ class InterruptedTest(GuestTest):
         with open_folder(self.system, path) as folder:
             folder.write("c", b"new", 0o600, owner)
             folder.empty("c")
+
+
+def close_others(kept: "Set[str]") -> None:
+    """Close what an interrupt left open between the call that opened it and the name that it was to have."""
+    gc.collect()
+    for name in set(os.listdir("/proc/self/fd")) - kept:
+        with suppress(OSError):  # the one of this list itself
+            os.close(int(name))
 
 
 class RunTest(GuestTest):
@@ -640,6 +654,18 @@ class RunTest(GuestTest):
         self.assertTrue(wait_until(lambda: os.path.exists(told)))
         self.assertRegex(self.text("/told") or "", "^/dev/null ")
         self.assertNotIn("pipe:", self.text("/told") or "")
+
+    def test_detached_before_the_caller_goes_on(self) -> None:
+        """finit kills the session of a task that has ended: the child has left it by then, however slow it is."""
+        code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
+        code += "import os, time; leave = os.setsid\n"
+        code += "os.setsid = lambda: (time.sleep(0.5), leave())\n"
+        code += "if system.System().detach():\n time.sleep(0.2)\n open(%r, 'w').close()\n" % (self.root + "/told")
+        child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        self.assertEqual(child.wait(30), 0)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: os.path.exists(self.root + "/told")))
 
     def test_surroundings(self) -> None:
         seen = (

@@ -131,12 +131,21 @@ class System(Files):
         return True
 
     def detach(self) -> bool:
-        """Continue in a child with its own session and without the caller's terminal and files; True in the child."""
+        """Continue in a child with its own session and without the caller's terminal and files; True in the child.
+
+        The caller returns after setsid: an init system may kill what is still in the caller's session.
+        """
         before = signal.signal(signal.SIGHUP, pass_over)  # the caller's terminal may close before setsid
+        gone, leaving = os.pipe()
         if os.fork():
+            os.close(leaving)
+            os.read(gone, 1)  # its end
+            os.close(gone)
             signal.signal(signal.SIGHUP, before)
             return False
         os.setsid()
+        os.close(gone)
+        os.close(leaving)
         nothing = open_nothing()
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
