@@ -13,7 +13,7 @@ WANTS = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
 UNIT = "/etc/systemd/system/azure-provisioning.service"
 PRESET = "/etc/systemd/system-preset/10-azure-provisioning.preset"
 SCRIPT = "/etc/init.d/azure-provisioning"
-UNORDERED = ("runit", "s6", "slackware")  # no order that we may write holds back sshd
+UNORDERED = ("runit", "s6", "slackware", "upstart of ubuntu")  # no order that we may write holds back sshd
 FULL_DEPEND: Dict[str, str] = {
     "/etc/init.d/.depend.boot": "TARGETS = x\n",
     "/etc/init.d/.depend.stop": "TARGETS = x\n",
@@ -87,6 +87,25 @@ class SystemdTest(CheckTest):
             "/etc/systemd/system/graphics.target.wants/azure-provisioning.service": "-> " + UNIT,
         }, gone=[WANTS])  # fmt: skip
 
+    def test_socket(self) -> None:
+        """Of a server for each connection no unit of ours knows the name: who makes its keys may be held back."""
+        wanted = {
+            "/usr/lib/systemd/system/sshd.socket": "[Socket]\nListenStream=22\nAccept = yes\n",
+            "/etc/systemd/system/sockets.target.wants/sshd.socket": "-> /usr/lib/systemd/system/sshd.socket",
+        }
+        template = "/usr/lib/systemd/system/sshd@.service"
+        self.bad("hook", "warning", "sshd@.service .*host keys of the image", dict(wanted, **{template: "[Unit]\n"}))
+        self.fill({template: "[Unit]\nWants=sshd-keygen.target\nAfter=sshd-keygen.target\n"})  # Fedora's
+        self.good("hook")
+        self.fill({template: "[Unit]\n", "/usr/lib/systemd/system/sshd.socket": "[Socket]\nListenStream=22\n"})
+        self.good("hook")
+
+    def test_unit_that_holds_nothing_back(self) -> None:
+        """Of an older install, or edited."""
+        unit = (self.text(UNIT) or "").replace("Before=ssh.service", "Before=")
+        remedy = self.bad("hook", "warning", "starts ssh in parallel", {UNIT: unit})
+        self.assertEqual(remedy, "azure-provisioning install --root " + self.root)
+
     def test_preset(self) -> None:
         vendor = {"/usr/lib/systemd/system-preset/99-default.preset": "# none\ndisable *\n"}
         self.fill(vendor)
@@ -116,6 +135,19 @@ class SysvinitTest(CheckTest):
         self.bad("hook", "error", "startpar starts nothing else", {path: images.DEPEND_START})
         self.gone("/usr/bin/startpar")
         self.good("hook")
+
+    def test_startpar_without_order(self) -> None:
+        """What startpar starts at once has no order, whatever the numbers say."""
+        path = "/etc/init.d/.depend.start"
+        text = self.text(path) or ""
+        without = text.replace("dbus azure-provisioning\n", "dbus\n")
+        self.assertNotEqual(without, text)
+        remedy = self.bad("hook", "warning", "startpar starts ssh in parallel", {path: without})
+        self.assertEqual(remedy, "azure-provisioning install --root " + self.root)
+        self.install()
+        self.good("hook")
+        self.fill({path: without.replace("dbus: rsyslog", "dbus: azure-provisioning")})
+        self.good("hook")  # ssh waits for what waits for us
 
     def test_runlevel(self) -> None:
         inittab = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\n"
@@ -157,6 +189,10 @@ class OpenrcTest(CheckTest):
         self.bad("hook", "error", "no boot goes to the runlevel default", {"/etc/inittab": inittab})
         self.bad("hook", "error", "is for /usr/bin/openrc-run, which is missing", {SCRIPT: "#!/usr/bin/openrc-run\n"})
 
+    def test_ssh_in_an_earlier_runlevel(self) -> None:
+        link = "/etc/runlevels/boot/sshd"
+        self.bad("hook", "warning", link + " is started before the hook", {link: "-> /etc/init.d/sshd"})
+
 
 class BuildrootTest(CheckTest):
     def make(self) -> None:
@@ -195,17 +231,17 @@ class EveryInitTest(CheckTest):
                     self.fill({path + "/resolve.cdb": resolve_cdb(names, {"default": names})})
                     if "frontend" in name:
                         self.fill({"/etc/s6/repo/sources/current/active/azure-provisioning": "-> ../../.atomics/x"})
-                self.reached(SUPPORTED[name])
+                self.reached(name)
                 self.good("program")
                 disable(self.system)
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
 
-    def reached(self, init: str) -> None:
+    def reached(self, name: str) -> None:
         """The boot reaches it: if nothing orders sshd after it, that is a warning."""
         found = self.findings("hook")
         late = [finding for finding in found if finding.level == "warning"]
         self.assertEqual([finding.level for finding in found], ["warning"] * len(late) + ["ok"], found)
-        self.assertEqual(len(late), 1 if init in UNORDERED else 0, found)
+        self.assertEqual(len(late), 1 if {name, SUPPORTED.get(name)} & set(UNORDERED) else 0, found)
         for finding in late:
             self.assertRegex(finding.message, "host keys of the image")
 
@@ -228,7 +264,7 @@ class EveryInitTest(CheckTest):
         self.empty()
         self.image(name)
         self.install()
-        self.reached(SUPPORTED[name])
+        self.reached(name)
 
     def error(self, pattern: str) -> None:
         found = [finding for finding in self.findings("hook") if finding.level != "warning"]
@@ -254,6 +290,36 @@ class EveryInitTest(CheckTest):
         self.start_with("finit of debian")
         self.gone("/etc/finit.d/available/azure-provisioning.conf")
         self.error("leads nowhere")
+
+    def test_finit(self) -> None:
+        """A task of runlevel S is over before the others begin; what runs in S too is beside it."""
+        for path, line in (
+            ("/etc/finit.d/available/sshd.conf", "service [S12345] /usr/sbin/sshd -D\n"),
+            ("/etc/finit.conf", "service [S2345] env:-/etc/x <pid/x> name:other @root /usr/sbin/dropbear -F\n"),
+            ("/etc/finit.d/mine.conf", "service notify:none :2 [!06] dropbear -F -- [2345] sshd\n"),
+        ):
+            with self.subTest(line):
+                self.start_with("finit of debian")
+                self.fill({path: line})
+                server = "dropbear" if "dropbear" in line else "sshd"
+                self.assertRegex(self.findings("hook")[0].message, "finit starts %s in parallel" % server)
+                self.assertEqual([finding.level for finding in self.findings("hook")], ["warning", "ok"])
+        self.start_with("finit of debian")
+        path = "/etc/finit.d/available/azure-provisioning.conf"  # of an older install
+        self.fill({path: (self.text(path) or "").replace("[S]", "[2345]")})
+        self.assertEqual(self.findings("hook")[0].remedy, "azure-provisioning install --root " + self.root)
+        self.fill({"/etc/finit.conf": "# service /usr/sbin/dropbear\n"})
+        self.assertEqual(len(self.findings("hook")), 2)
+
+    def test_scripts(self) -> None:
+        """What a script starts is not known: where there is a server that it could start, that is said."""
+        for name in ("busybox alone", "sysvinit alone", "bsd rc"):
+            with self.subTest(name):
+                self.start_with(name)
+                self.fill({"/usr/sbin/dropbear": ""})
+                found = self.findings("hook")
+                self.assertEqual([finding.level for finding in found], ["warning", "ok"], found)
+                self.assertRegex(found[0].message, "if a script starts dropbear, it has the host keys of the image")
 
     def test_rc_local_that_nobody_runs(self) -> None:
         self.start_with("bsd rc")

@@ -1,6 +1,7 @@
 """Every init system answers every question about itself, for every image of the tests."""
 
 import os
+import re
 import shlex
 from typing import Dict, List, Set
 
@@ -27,6 +28,8 @@ WITHOUT_LIST = ("busybox", "rc-local")  # what a boot starts is in scripts
 SSH = {"ssh", "sshd", "dropbear"}
 CLIENTS = {"systemd-networkd", "networking", "network", "dhcpcd", "network-interface", "inet1"}
 WITHOUT_SSH = ("upstart of ubuntu",)  # a job, which has no script
+UNORDERED = {"runit", "s6", "slackware", "busybox", "rc-local"}  # no order that we may write holds back sshd
+DEPEND = "/etc/init.d/.depend.start"
 RELOADED = "s6"  # a boot reads what its own tools make of the files
 
 
@@ -189,6 +192,52 @@ class ContractTest(ImageTest):
                 self.assertEqual(len(sure), 1 if SUPPORTED[name] == RELOADED else 0, sure)
                 for obstacle in module.unreached(self.system, self.hook()[1]):
                     self.assertIsInstance(obstacle, usual.Obstacle)
+
+    def test_ssh_waits_or_it_is_said(self) -> None:
+        """No image is silent: its SSH server waits for the hook, as the files say, or `unreached` names the server."""
+        ordered: "Set[str]" = set()
+        for name in sorted(IMAGES):
+            with self.subTest(name):
+                module = self.start_anew(name)
+                self.fill({"/usr/sbin/sshd": ""})  # what scripts start, no list has
+                self.install()
+                servers = sorted(SSH & set(module.services(self.system) or ["sshd"]))
+                obstacles = module.unreached(self.system, self.hook()[1])
+                warned = [found.message for found in obstacles if "host keys of the image" in found.message]
+                for server in servers:
+                    waits = self.waits(SUPPORTED[name], server)
+                    said = any(re.search(r"(?<![\w-])%s(?![\w-])" % server, message) for message in warned)
+                    self.assertNotEqual(waits, said, (server, warned))
+                    ordered.update([SUPPORTED[name]] if waits else [])
+        self.assertEqual(ordered, set(table.NAMES) - UNORDERED)
+
+    def waits(self, init: str, server: str) -> bool:
+        """Do the files of the image have the server wait for the hook?"""
+        home = os.path.dirname(self.hook()[1][0])
+        if init == "systemd":
+            return server + ".service" in re.findall(r"\S+", " ".join(re.findall("Before=(.*)", self.at_hook())))
+        if init == "openrc":
+            before = re.findall(r"\tbefore (.*)", self.at_hook())[0].split()
+            return server in before and home == "/etc/runlevels/default"
+        if init == "dinit":
+            return "before = %s\n" % server in (self.text("/etc/dinit.d/azure-provisioning") or "")
+        if init == "finit":
+            alone = "\ntask [S] " in self.at_hook()
+            return alone and "[2345]" in (self.text(home + "/" + server + ".conf") or "")
+        if init == "buildroot" or (init == "sysvinit" and not self.system.exists("/etc/init.d/.depend.start")):
+            pairs = [
+                (os.path.basename(mine), name)
+                for mine in self.hook()[1]
+                for name in self.system.list(os.path.dirname(mine))
+                if name[:1] == "S" and name[3:] == server
+            ]
+            return bool(pairs) and all(mine < other for mine, other in pairs)
+        if init == "sysvinit":
+            return bool(re.search(r"(?m)^%s:.* azure-provisioning$" % server, self.text(DEPEND) or ""))
+        return False
+
+    def at_hook(self) -> str:
+        return self.text(self.hook()[1][0]) or ""
 
     def test_left_to_do(self) -> None:
         """All three verbs that write report what is left to do."""

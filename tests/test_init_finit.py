@@ -1,5 +1,6 @@
 """finit: a task in `available`, and the link that `initctl enable` would make."""
 
+from azure_provisioning.init.systems.finit import services
 from azure_provisioning.init.table import disable
 from tests.images import ImageTest, listing
 
@@ -29,12 +30,32 @@ class FinitTest(ImageTest):
                 self.assertTrue(self.text(AVAILABLE))
 
     def test_one_line_that_finit_reads(self) -> None:
-        """A one-shot, in the runlevels of a booting machine, without a condition that may never be met."""
+        """A one-shot that is over before the runlevel of sshd begins, without a condition that may never hold."""
         self.image("finit of debian")
         self.install()
         (line,) = [line for line in (self.text(FLAT) or "").splitlines() if not line.startswith("#")]
-        command = "/usr/bin/python3 -I -S /usr/local/sbin/azure-provisioning run"
-        self.assertEqual(line, "task [2345] name:azure-provisioning %s -- Azure Provisioning" % command)
+        command = "/usr/bin/python3 -I -S /usr/local/sbin/azure-provisioning run --detach"
+        self.assertEqual(line, "task [S] name:azure-provisioning %s -- Azure Provisioning" % command)
+
+    def test_shell_that_cannot_leave(self) -> None:
+        """finit ends what is left of a task's session: without setsid the shell has to stay in the foreground."""
+        for tool, line in (("/usr/bin/setsid", "task [S] "), ("/usr/bin/nohup", "task [2345] ")):
+            self.empty()
+            self.image("finit of debian", python=False)
+            self.fill({tool: "", "/bin/sh": "", "/usr/bin/wget": ""})
+            self.install()
+            text = self.text(FLAT) or ""
+            self.assertIn(line, text)
+            self.assertEqual("run --detach" in text, "[S]" in line, text)
+
+    def test_services(self) -> None:
+        """By the files' names, and by the programs in them: /etc/finit.conf may have them all."""
+        self.image("finit of debian")
+        self.fill({"/etc/finit.conf": "service [S2] cgroup.x:mem.max:10M nowarn <!> @a:b log waagent -daemon -- x\n"})
+        self.fill({"/etc/finit.d/mine.conf": "sysv pid:!/run/x /etc/init.d/foo -- x y\nrunlevel 3\n"})
+        found = services(self.system)
+        self.assertEqual((found["waagent"], found["foo"]), ("/etc/finit.conf", "/etc/finit.d/mine.conf"))
+        self.assertEqual(sorted(found), ["foo", "mine", "sshd", "waagent"])
 
     def test_file_instead_of_a_link(self) -> None:
         """As a person may have put it there: it is enabled too, and disabled by its removal."""

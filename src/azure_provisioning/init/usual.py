@@ -53,10 +53,23 @@ def files_in(system: "System", folder: str, ending: str = "") -> "Dict[str, str]
     return found
 
 
-def unordered(server: str, manager: str) -> Obstacle:
+def unordered(server: str, manager: str, remedy: "Tuple[str, ...]" = ()) -> Obstacle:
     """An SSH server that does not wait for us. We replace the image's host keys and restart it soon after."""
     message = "%s starts %s in parallel: it has the host keys of the image until the hook has made new ones"
-    return Obstacle(message % (manager, server), (), sure=False)
+    return Obstacle(message % (manager, server), remedy, sure=False)
+
+
+def before_hook(path: str, remedy: "Tuple[str, ...]" = ()) -> Obstacle:
+    """The same of one that is started before us, by what lies at `path`."""
+    return Obstacle("%s is started before the hook, with the host keys of the image" % path, remedy, sure=False)
+
+
+def unlisted(system: "System") -> "Iterator[Obstacle]":
+    """The same of each SSH server that the guest has, where scripts start it that only a shell can read."""
+    message = "if a script starts %s, it has the host keys of the image until the hook has made new ones"
+    for server in SSH_SERVERS:
+        if system.find_program(server):
+            yield Obstacle(message % server, (), sure=False)
 
 
 def ssh_servers(services: "Optional[Dict[str, str]]") -> "List[str]":

@@ -2,7 +2,7 @@
 
 from ...door.system import System
 from ...door.text import active_lines
-from ..usual import INSTALL, NAME, Obstacle
+from ..usual import INSTALL, NAME, Obstacle, before_hook
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 from . import sysvinit
@@ -70,5 +70,4 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
         yield Obstacle("nothing in /etc/inittab runs /etc/init.d/rcS", (), sure=True)
     servers = [name for name in system.list(FOLDER) if sysvinit.is_ssh_link(name)]
     if servers and servers[0] < links[0].rpartition("/")[2]:
-        message = "%s is started before the hook, with the host keys of the image" % servers[0]
-        yield Obstacle(message, INSTALL, sure=False)
+        yield before_hook(servers[0], INSTALL)

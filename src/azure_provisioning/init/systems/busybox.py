@@ -2,7 +2,7 @@
 
 from ...door.system import System
 from .. import block
-from ..usual import NAME
+from ..usual import NAME, unlisted
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -76,6 +76,6 @@ def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
     return ()
 
 
-def unreached(_system: System, _links: "List[str]") -> "Iterator[Obstacle]":
-    """Nothing: init reads its file itself, and runs its lines."""
-    return iter(())
+def unreached(system: System, _links: "List[str]") -> "Iterator[Obstacle]":
+    """init reads its file itself, and runs its lines: ours after the scripts, and in parallel with others."""
+    return unlisted(system)

@@ -99,7 +99,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     held = [value for key, value, _ in settings(system, NAME) if key == "before"]
     for server in ssh_servers(services(system)):
         if server not in held:
-            yield unordered(server, "dinit")._replace(remedy=INSTALL)
+            yield unordered(server, "dinit", INSTALL)
 
 
 # -- service descriptions: dinit-service(5) --------------------------------------------------------------------------

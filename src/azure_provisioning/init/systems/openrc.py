@@ -1,9 +1,11 @@
 """OpenRC: a script of its own and a link in a runlevel, under any PID 1. Also on Debian and Devuan."""
 
+from itertools import takewhile
+
 from ...door.system import System
 from ...door.text import active_lines
 from ...door.tree import ROOT
-from ..usual import INSTALL, NAME, Obstacle
+from ..usual import INSTALL, NAME, Obstacle, before_hook, ssh_servers
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 FOLDER = "/etc/init.d"
 SCRIPT = FOLDER + "/" + NAME
 RUNLEVELS = "/etc/runlevels"
+ORDER = ("sysinit", "boot", "default")  # in which a boot goes through them
 
 
 def present(system: System) -> bool:
@@ -60,7 +63,7 @@ def remove(system: System) -> None:
 def services(system: System) -> "Dict[str, str]":
     """The services of the runlevels that every boot goes through."""
     found: "Dict[str, str]" = {}
-    for runlevel in ("sysinit", "boot", "default"):
+    for runlevel in ORDER:
         for name in system.list("%s/%s" % (RUNLEVELS, runlevel)):
             path = "%s/%s/%s" % (RUNLEVELS, runlevel, name)
             if system.is_program(path):  # a dangling link starts nothing
@@ -89,6 +92,11 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     called = called_runlevels(system)
     if called is not None and not set(levels) & called:
         yield Obstacle("no boot goes to the runlevel %s, where the hook is" % levels[0], INSTALL, sure=True)
+    earlier = list(takewhile(lambda level: level not in levels, ORDER))
+    started = services(system)
+    for path in [started[server] for server in ssh_servers(started)]:
+        if path.split("/")[-2] in earlier:
+            yield before_hook(path)
 
 
 def called_runlevels(system: System) -> "Optional[Set[str]]":

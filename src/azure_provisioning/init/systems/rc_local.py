@@ -6,7 +6,7 @@ from ...door.system import System
 from ...door.text import BLANKS, active_lines
 from ...errors import GuestError
 from .. import block
-from ..usual import NAME, Obstacle
+from ..usual import NAME, Obstacle, unlisted
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -126,6 +126,8 @@ def enable_command(_system: System, _service: str) -> "Tuple[str, ...]":
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """Nothing known runs it."""
+    """Nothing known runs it, or it does not hold back sshd, as Void's stage 2 would."""
     if not called(system):
         yield Obstacle("it cannot be determined whether anything runs %s" % links[0], (), sure=False)
+    if not any(path.encode() in active_lines(system, "/etc/runit/2") for path in links):
+        yield from unlisted(system)

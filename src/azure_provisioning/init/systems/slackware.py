@@ -3,7 +3,7 @@
 from ...door.system import System
 from ...door.tree import ROOT
 from .. import block
-from ..usual import NAME, Obstacle
+from ..usual import NAME, before_hook
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Dict, Iterator, List, Tuple
 
     from ...records import Hook
+    from ..usual import Obstacle
 
 FOLDER = "/etc/rc.d"
 SCRIPT = FOLDER + "/rc." + NAME
@@ -82,5 +83,4 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """rc.M starts sshd in rc.inet2, and rc.local at its end."""
     for name in ("sshd", "dropbear"):
         if system.is_program("%s/rc.%s" % (FOLDER, name)):
-            message = "rc.%s is started before the hook, with the host keys of the image" % name
-            yield Obstacle(message, (), sure=False)
+            yield before_hook("rc." + name)

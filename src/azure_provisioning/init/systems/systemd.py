@@ -6,7 +6,7 @@ from ...door.system import System
 from ...door.text import read_text, words_in
 from ...door.tree import ROOT
 from ...errors import GuestError
-from ..usual import INSTALL, Obstacle
+from ..usual import INSTALL, SSH_SERVERS, Obstacle, ssh_servers, unordered
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -38,6 +38,7 @@ SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysi
     "runlevel%d.target" % number for number in range(2, 6)
 )
 SETTING = re.compile(r"([A-Za-z]+)[ \t]*=[ \t]*(.*)\Z")
+YES = {"yes", "true", "on", "1"}
 ALIASES = 8  # how many links from one unit name to another are followed
 
 
@@ -174,6 +175,29 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     if verdict and not verdict[0]:
         message = "%s disables the hook, and an image without a machine-id applies that" % verdict[1]
         yield Obstacle(message, INSTALL, sure=is_first_boot(system))
+    yield from unheld(system)
+
+
+def unheld(system: System) -> "Iterator[Obstacle]":
+    """The SSH servers that the unit does not hold back: it is of an older install, or there is one for each connection.
+
+    The names of those nobody knows before; but they may come after a unit that we do hold back, such as Fedora's.
+    """
+    held = setting_words(system, NAME, "Before")
+    started = services(system)
+    for server in ssh_servers(started):
+        if server + ".service" not in held:
+            yield unordered(server, "systemd", INSTALL)
+    for server in SSH_SERVERS:
+        if server + ".socket" in started and set(setting_words(system, server + ".socket", "Accept")) & YES:
+            template = server + "@.service"
+            if not set(setting_words(system, template, "After")) & set(held):
+                yield unordered(template, "systemd")
+
+
+def setting_words(system: System, unit: str, key: str) -> "List[str]":
+    """The words of a setting of a unit."""
+    return [word for name, value in unit_settings(system, unit) if name == key for word in value.split()]
 
 
 def default_target(system: System) -> str:

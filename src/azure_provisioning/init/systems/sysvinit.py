@@ -11,7 +11,7 @@ from ...door.system import System
 from ...door.text import active_lines, is_digits, read_text
 from ...door.tree import ROOT
 from ...errors import GuestError
-from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle
+from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, before_hook, unordered
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -254,11 +254,30 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     targets = startpar_targets(system)
     if targets is not None and NAME not in targets:
         yield Obstacle("%s does not name the hook: startpar starts nothing else" % DEPEND, INSTALL, sure=True)
-    folder, _, name = here[0].rpartition("/")
-    late = [other for other in system.list(folder) if is_ssh_link(other) and other < name]
-    if late and targets is None:
-        message = "%s is started before the hook, with the host keys of the image" % late[0]
-        yield Obstacle(message, INSTALL, sure=False)
+        return
+    yield from unheld(system, here[0])
+
+
+def unheld(system: System, link: str) -> "Iterator[Obstacle]":
+    """The SSH servers that are not started after our link: by a number, by startpar, or by another than rc."""
+    from ..detection import find_base
+
+    folder, _, name = link.rpartition("/")
+    lines = None if startpar_targets(system) is None else read_depend(system)
+    for server, path in services(system).items():
+        if server not in SSH_SERVERS:
+            continue
+        home, _, other = path.rpartition("/")
+        if home == folder and lines is not None:
+            if NAME not in waited_for(lines, server):
+                yield unordered(server, "startpar", INSTALL)
+        elif home == folder:
+            if other < name:
+                yield before_hook(other, INSTALL)
+        elif home == "/etc/init" or find_base(system) == "runit":
+            yield unordered(server, "upstart" if home == "/etc/init" else "runit")
+        else:  # in rcS.d, say
+            yield before_hook(path)
 
 
 def runs_level(system: System, level: str) -> bool:
@@ -287,7 +306,8 @@ def runs_level(system: System, level: str) -> bool:
 def order_before_ssh(system: System) -> None:
     """Add us to startpar's file if there is one: after the services that sshd waits for, and before sshd."""
     lines = read_depend(system)
-    if not lines or any(NAME in words for key, words in lines if key == "TARGETS ="):
+    listed = {word for key, words in lines if key == "TARGETS =" for word in words}
+    if not lines or (NAME in listed and all(NAME in waited_for(lines, each) for each in listed & set(SSH_SERVERS))):
         return
     lines = without(lines)
     servers = {key for key, _ in lines if key in [name + ":" for name in SSH_SERVERS]}
@@ -306,6 +326,16 @@ def order_before_ssh(system: System) -> None:
     if awaited:
         ordered.append((NAME + ":", list(awaited)))
     system.write(DEPEND, write_depend(ordered))
+
+
+def waited_for(lines: "List[Tuple[str, List[str]]]", service: str) -> "Set[str]":
+    """What startpar has started when it starts the service."""
+    waits, found, todo = dict(lines), {service}, [service]
+    while todo:
+        new = set(waits.get(todo.pop() + ":", [])) - found
+        found |= new
+        todo += new
+    return found - {service}
 
 
 def read_depend(system: System) -> "List[Tuple[str, List[str]]]":
