@@ -10,14 +10,17 @@ import stat
 import subprocess
 import sys
 import time
+from fnmatch import fnmatchcase
 from typing import Dict, List, Tuple
 
+from azure_provisioning.azure.endpoint import SOURCES
 from azure_provisioning.azure.identity import DMI
 from azure_provisioning.console import Console
 from azure_provisioning.door.marks import BEGIN, END
 from azure_provisioning.door.system import System
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.privilege import SUDO_RULE
+from azure_provisioning.image.generalize import leases
 from azure_provisioning.image.generalize.former_rules import without_doas_rules, without_rules
 from azure_provisioning.image.generalize.generalize import generalize
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
@@ -164,6 +167,16 @@ class GeneralizeTest(ImageTest):
         self.assertTrue(self.hook()[1])
 
     # -- what it does ---------------------------------------------------------------------------------------------
+
+    def test_leases_that_a_boot_would_read(self) -> None:
+        """Where option 245 is looked for, and what is removed: two lists, since a client leaves more than leases."""
+        for source in SOURCES:
+            name = source.name
+            for pattern, text in ((r"[0-9]+", "2"), (".*", "eth0"), ("s?", "s"), (r"\.", ".")):
+                name = name.replace(pattern, text)
+            self.assertRegex(name, r"\A%s\Z" % source.name)
+            removed = [patterns for folder, patterns in leases.KEPT if folder == source.folder]
+            self.assertTrue(any(fnmatchcase(name, pattern) for each in removed for pattern in each), source)
 
     def test_all(self) -> None:
         before = listing(self.root)

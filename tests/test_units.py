@@ -7,6 +7,7 @@ import subprocess
 import unittest
 from typing import Dict, List
 
+from azure_provisioning import BOOT_HOOK
 from azure_provisioning.init.declared import TEXTS
 from azure_provisioning.init.table import NAMES
 from azure_provisioning.init.unit import DEFAULT, SHELL, unit
@@ -74,6 +75,19 @@ class EveryUnitTest(unittest.TestCase):
             self.assertNotIn(DEFAULT.python, text)
             self.assertNotIn(DEFAULT.program, text)
             self.assertEqual((text.count(hook.python), text.count(hook.program)), (1, 1), name)
+
+    def test_what_a_boot_calls(self) -> None:
+        """The words after the program are those that a boot is known by, here and in the shell."""
+        called = []
+        for name in set(names()) - {"systemd/10-azure-provisioning.preset", "slackware/azure-provisioning.rc.local"}:
+            text = re.sub(r"(?m)^\s*#[ !].*", "", shipped(name)).replace('"', "")  # Guix has lines that begin `#$(`
+            (words,) = re.findall(r"(?:-provisioning[)}]*|PROGRAM) (run(?: --\w+)*)", text)
+            self.assertIn(words.split(), BOOT_HOOK, name)
+            called.append(words.split())
+        self.assertTrue(all(words in called for words in BOOT_HOOK), called)
+        with open(os.path.join(TOP, "src", "essential.sh"), encoding="utf-8") as file:
+            cases = ["%d:%s:%s" % (len(words), words[0], "".join(words[1:])) for words in BOOT_HOOK]
+            self.assertIn("\n%s) ;;\n" % " | ".join(cases), file.read())
 
     def test_without_python(self) -> None:
         """The shell runs the file, and has none of Python's options."""

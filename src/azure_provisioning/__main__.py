@@ -1,13 +1,13 @@
 """The file's entry point: refuses a Python that is too old, handles settled boots, and turns the result of the command
 line into an exit code. If this Python cannot run a boot, the shell that the file begins with continues it.
 
-This module must parse on every Python since 2.7, so that it can report that Python is too old.
+This module and the package's must parse on every Python since 2.7, so that it can report that Python is too old.
 """
 
 import sys
 
-OLDEST = (3, 6)
-BOOT_HOOK = (["run"], ["run", "--detach"])  # the command lines of the boot hooks
+from azure_provisioning import BOOT_HOOK, OLDEST
+
 SHELL = "/bin/sh"
 SMALL, BROKEN = "--without-python", "--broken-python="  # tell the shell to continue a boot, or to report its failure
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from importlib import import_module
 
-from . import DIGEST
+from . import BOOT_HOOK, DIGEST
 from .console import Console, printable
 from .door.budget import USUAL, Budget
 from .door.lock import wait_for_turn
@@ -36,7 +36,7 @@ def main(argv: "List[str]") -> int:
             signal.signal(name, interrupt)
     root = "/"
     try:
-        if argv in (["run"], ["run", "--detach"]):  # a boot, which does not need argparse
+        if argv in BOOT_HOOK:  # a boot, which does not need argparse
             return run(console, detach="--detach" in argv)
         from . import usage
 

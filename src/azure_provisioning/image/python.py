@@ -3,6 +3,7 @@
 import re
 import sys
 
+from .. import OLDEST
 from ..config import TABLE
 from ..door.system import System
 from ..errors import ProvisionError
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..config import Options
 
-OLDEST = (3, 6)
 USUAL = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/usr/libexec/platform-python")
 NAMED = re.compile(r"(?:platform-)?python|pypy")
 PROGRAM_LIMIT = 32 << 20  # bytes of a program that are searched
