@@ -309,7 +309,7 @@ def run_keys(system: FuzzSystem, path: str, data: bytes, _rng: random.Random) ->
 
 def run_sshd(system: FuzzSystem, path: str, data: bytes, rng: random.Random) -> None:
     lay_guest(system, path, data)
-    sshd.set_password_login(system, rng.random() < 0.5)
+    sshd.set_password_login(system, allowed=rng.random() < 0.5)
 
 
 def run_lines(system: FuzzSystem, path: str, data: bytes, _rng: random.Random) -> None:

@@ -55,7 +55,7 @@ class AgentTest(ToolTest):
     def take_out(self, system: ToolSystem) -> int:
         """Remove the agents; returns how many changes failed."""
         plan = Plan(system)
-        plan_agents(plan, True)
+        plan_agents(plan, take_out=True)
         self.assertEqual(plan.problems, [])
         return plan.carry_out(self.console)
 

@@ -261,7 +261,7 @@ class CheckBudgetTest(CheckTest):
         """The problems of a plan of generalize's."""
         try:
             with limited(self.system):
-                return make_plan(self.system, Console(self.stream), ["u1"], True).problems
+                return make_plan(self.system, Console(self.stream), ["u1"], remove_agent=True).problems
         except GuestError as problem:
             return [str(problem)]
 
@@ -293,7 +293,7 @@ class CheckBudgetTest(CheckTest):
         self.assertEqual([one.id for one in found].count("passwords"), 33)
         self.assertEqual(self.plan(), [])
         with limited(self.system) as budget:
-            make_plan(self.system, Console(self.stream), ["u1"], True)
+            make_plan(self.system, Console(self.stream), ["u1"], remove_agent=True)
         self.assertLess(budget.steps, USUAL.steps)
 
     # -- hostile --------------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ class TextTest(CheckTest):
             Finding("error", "y", "/a/path/that/is/longer/than/the/screen" * 4),
             Finding("ok", "z", "a line\nand\x1b[31m another"),
         ]
-        lines = check.as_text(found, 80, True)
+        lines = check.as_text(found, 80, everything=True)
         self.assertEqual([line.split()[0] for line in lines if line[0] != " "], ["error", "warning", "ok"])
         self.assertEqual(check.as_text(found)[-1], "1 thing is fine (--all lists it)")
         self.assertIn(("warning  x: " + "a word " * 40).rstrip(), [line.rstrip() for line in check.as_text(found)])

@@ -304,7 +304,7 @@ class AgentsTest(CheckTest):
                 self.assertEqual([one.level for one in found], ["error"])
                 self.assertIn(name + " would provision too", found[0].message)
                 plan = Plan(self.system)
-                plan_agents(plan, True)
+                plan_agents(plan, take_out=True)
                 self.assertEqual(plan.carry_out(Console(io.StringIO())), 0)
                 self.good("other-agent")
                 self.assertIsNone(self.system.stat(wants, follow=False))

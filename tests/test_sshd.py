@@ -26,9 +26,9 @@ class SshdTest(ToolTest):
         """As in an image, where only files can be read."""
         self.fill({CONFIG: INCLUDE + "PasswordAuthentication yes\n"})
         for _ in range(2):
-            self.assertEqual(set_password_login(self.system, False), "password login: no")
+            self.assertEqual(set_password_login(self.system, allowed=False), "password login: no")
             self.assertEqual(self.text(DROP_IN), OFF)
-        self.assertEqual(set_password_login(self.system, True), "password login: yes")
+        self.assertEqual(set_password_login(self.system, allowed=True), "password login: yes")
         self.assertEqual(self.text(DROP_IN), "PasswordAuthentication yes\n")
         self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
 
@@ -41,7 +41,7 @@ class SshdTest(ToolTest):
             self.setUp()
             self.fill(files)
             for _ in range(2):
-                self.assertEqual(set_password_login(self.system, False), "password login: no")
+                self.assertEqual(set_password_login(self.system, allowed=False), "password login: no")
                 self.assertEqual(self.text(CONFIG), BLOCK % OFF + files[CONFIG])
                 self.assertIsNone(self.text(DROP_IN))
 
@@ -54,11 +54,11 @@ class SshdTest(ToolTest):
             self.fill({CONFIG: text})
             word, allowed = ("yes", True) if "Match" in text else ("no", False)
             self.assertEqual(
-                set_password_login(self.system, allowed), "password login: %s, already set in the image" % word
+                set_password_login(self.system, allowed=allowed), "password login: %s, already set in the image" % word
             )
             self.assertEqual(self.text(CONFIG), text)
             for wanted in (not allowed, allowed):  # the disk of one VM becomes another's
-                set_password_login(self.system, wanted)
+                set_password_login(self.system, allowed=wanted)
                 self.assertEqual(self.text(CONFIG), BLOCK % (ON if wanted else OFF) + text)
         self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
 
@@ -73,7 +73,7 @@ class SshdTest(ToolTest):
         ):
             self.fill({CONFIG: INCLUDE + text})
             try:
-                set_password_login(self.system, False)
+                set_password_login(self.system, allowed=False)
             except GuestError as error:
                 self.assertEqual(lines[:1], "C", error)
                 continue
@@ -88,17 +88,17 @@ class SshdTest(ToolTest):
 
         self.tools.add("sshd", sshd)
         with self.assertRaisesRegex(GuestError, "a Match block says otherwise, name=ann"):
-            set_password_login(self.system, False, "ann")
+            set_password_login(self.system, allowed=False, name="ann")
         self.assertEqual(self.text(DROP_IN), OFF)
 
     def test_no_openssh(self) -> None:
-        self.assertEqual(set_password_login(self.system, False), "no OpenSSH server is configured here")
+        self.assertEqual(set_password_login(self.system, allowed=False), "no OpenSSH server is configured here")
 
     def test_sshd_refuses(self) -> None:
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (255, "Bad configuration option: X\n" if "-t" in argv else ""))
         with self.assertRaisesRegex(GuestError, "problem=Bad configuration option: X"):
-            set_password_login(self.system, False)
+            set_password_login(self.system, allowed=False)
         self.assertIsNone(self.text(DROP_IN))
 
     def test_sshd_dies_once(self) -> None:
@@ -109,7 +109,7 @@ class SshdTest(ToolTest):
             return deaths.pop() if "-t" in argv and deaths else (0, "passwordauthentication no\n")
 
         self.tools.add("sshd", sshd)
-        self.assertEqual(set_password_login(self.system, False), "password login: no")
+        self.assertEqual(set_password_login(self.system, allowed=False), "password login: no")
         self.assertEqual(deaths, [])
         self.assertEqual(self.text(DROP_IN), OFF)
 
@@ -117,7 +117,7 @@ class SshdTest(ToolTest):
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (0, "passwordauthentication yes\n"))
         with self.assertRaisesRegex(GuestError, "sets yes first"):
-            set_password_login(self.system, False)
+            set_password_login(self.system, allowed=False)
         self.assertIsNone(self.text(DROP_IN))
         self.assertEqual(self.text(CONFIG), INCLUDE)
 
@@ -125,7 +125,7 @@ class SshdTest(ToolTest):
         """If the start of sshd makes them, sshd cannot be asked before: the files are read."""
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting.\n"))
-        set_password_login(self.system, False)
+        set_password_login(self.system, allowed=False)
         self.assertEqual(self.text(DROP_IN), OFF)
 
     def test_running_sshd(self) -> None:
@@ -136,7 +136,9 @@ class SshdTest(ToolTest):
 
         self.tools.add("sshd", sshd)
         run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
-        self.assertEqual(set_password_login(self.system, False), "password login: no, sshd reads its files again")
+        self.assertEqual(
+            set_password_login(self.system, allowed=False), "password login: no, sshd reads its files again"
+        )
         self.assertEqual(self.hung_up, [123])
         self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
 
@@ -155,7 +157,7 @@ class SshdTest(ToolTest):
                 for name in SERVERS:
                     self.tools.add(name, lambda argv, stdin: (0, "passwordauthentication no\n"))
                 run_process(self, 123, "/sbin/" + wanted, "sshd: /usr/sbin/%s [listener]" % wanted)
-                set_password_login(self.system, False)
+                set_password_login(self.system, allowed=False)
                 self.assertEqual({argv[0] for argv in self.tools.ran}, {wanted})
                 self.assertEqual(self.hung_up, [123])
         for name in SERVERS[1:]:  # alone, whatever is configured

@@ -239,7 +239,7 @@ class AskedTest(ToolTest):
         self.assertEqual(key_file(account, settings(self.system, "ann")), "/etc/keys/ann")
 
     def test_password_login(self) -> None:
-        self.assertEqual(set_password_login(self.system, False), "password login: no")
+        self.assertEqual(set_password_login(self.system, allowed=False), "password login: no")
         self.assertIn("PasswordAuthentication no\n", self.text("/etc/other/config") or "")
         self.assertIn("PasswordAuthentication yes\n", self.text("/etc/ssh/sshd_config") or "")
         self.assertIsNone(self.text(DROP_IN))

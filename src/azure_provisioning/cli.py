@@ -253,7 +253,9 @@ def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if arguments.json:
         show(check.as_json(findings).split("\n"))
     else:
-        show(check.as_text(findings, width_of(sys.stdout), arguments.all or arguments.verbose), check.COLOURS)
+        show(
+            check.as_text(findings, width_of(sys.stdout), everything=arguments.all or arguments.verbose), check.COLOURS
+        )
     console.say(check.summary(findings))
     return 1 if check.would_fail(findings) else 0
 
@@ -304,7 +306,7 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
         write_file(arguments.svg, picture.encode("ascii"))
     if arguments.diff:
         write_file(arguments.diff, "".join(line + "\n" for line in done.changes).encode("utf-8", "surrogateescape"))
-    show(done.lines(not (arguments.no_diff or arguments.diff)), (("+", "32"), ("-", "31"), ("@@", "36")))
+    show(done.lines(with_diff=not (arguments.no_diff or arguments.diff)), (("+", "32"), ("-", "31"), ("@@", "36")))
     return done.code
 
 

@@ -99,7 +99,16 @@ class Profile(
     user_data: "Optional[bytes]"
 
 
-NO_PROFILE = Profile((), "", None, (), None, None, False, None)  # for steps that need nothing from Azure
+NO_PROFILE = Profile(  # for steps that need nothing from Azure
+    names=(),
+    user="",
+    password=None,
+    ssh_keys=(),
+    password_login=None,
+    custom_data=None,
+    promises_custom_data=False,
+    user_data=None,
+)
 
 
 class GoalState(namedtuple("GoalState", "incarnation container_id instance_id")):

@@ -253,7 +253,7 @@ def parser() -> Whole:
     """The parser, with a sub-command for each verb."""
     top = Whole(prog=PROGRAM)
     top.add_argument("-V", "--version", action="version", version=version())
-    add_common(top, False)
+    add_common(top, default=False)
     groups = {"": top.add_subparsers(dest="verb", metavar="VERB", parser_class=Whole)}
     for verb in VERBS:
         group, _, name = verb.name.rpartition(" ")
@@ -261,7 +261,7 @@ def parser() -> Whole:
             outer = groups[""].add_parser(group, prog="%s %s" % (PROGRAM, group))
             groups[group] = outer.add_subparsers(dest="outcome", metavar="OUTCOME", parser_class=Whole)
         inner = groups[group].add_parser(name, prog="%s %s" % (PROGRAM, verb.name))
-        add_common(inner, argparse.SUPPRESS)
+        add_common(inner, default=argparse.SUPPRESS)
         for option in verb.options:
             add(inner, option)
         for positional in verb.words:
@@ -271,7 +271,7 @@ def parser() -> Whole:
     return top
 
 
-def add_common(parser: argparse.ArgumentParser, default: object) -> None:
+def add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
     """Add the common options. The parser of a verb keeps the values given before the verb."""
     parser.add_argument("-q", "--quiet", action="store_true", default=default)
     parser.add_argument("-v", "--verbose", action="store_true", default=default)

@@ -36,6 +36,6 @@ def walk(
     parser.CharacterDataHandler = characters
     parser.StartDoctypeDeclHandler = doctype
     try:
-        parser.Parse(document, True)
+        parser.Parse(document, True)  # noqa: FBT003 # expat knows no keywords
     except (pyexpat.ExpatError, LookupError, ValueError) as error:  # the latter two: an unknown encoding
         raise BadReply(reason, problem=str(error)) from error

@@ -65,6 +65,7 @@ def exchange(
     headers: "Dict[str, str]",
     body: bytes = b"",
     seconds: float = ANSWER_SECONDS,
+    *,
     status_only: bool = False,
     still: "Callable[[ProvisionError], None]" = lambda error: None,
 ) -> Reply:
@@ -89,7 +90,7 @@ def exchange(
     try:
         connection.settimeout(max(0.001, ends - system.monotonic()))
         connection.sendall(message)
-        return receive(Stream(system, connection, ends, lambda: still(not_yet(peer))), status_only)
+        return receive(Stream(system, connection, ends, lambda: still(not_yet(peer))), status_only=status_only)
     except OSError as error:
         raise unreachable("read", peer, error) from error
     except ValueError as error:
@@ -217,7 +218,7 @@ class Stream:
             chunk = self.more()
 
 
-def receive(stream: Stream, status_only: bool = False) -> Reply:
+def receive(stream: Stream, *, status_only: bool = False) -> Reply:
     """Read one answer, or only the first line of a 2xx with `status_only`.
 
     Raises ValueError if it is not HTTP (RFC 7230) or too large.

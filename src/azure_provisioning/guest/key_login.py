@@ -70,7 +70,7 @@ def look_into(
     """The same for one file of keys."""
     if not system.exists(path):
         return False, path + MISSING
-    verdict, problem = is_taken(system, account, path, sshd.get("strictmodes", "yes") != "no")
+    verdict, problem = is_taken(system, account, path, strict=sshd.get("strictmodes", "yes") != "no")
     if verdict is False:
         return False, problem
     present = keys_in(system.read_text(path) or "")
@@ -99,7 +99,7 @@ def find_revocation(system: System, keys: "Sequence[SshKey]", sshd: "Dict[str, s
 # -- StrictModes, and whether the file can be read --------------------------------------------------------------------
 
 
-def is_taken(system: System, account: Account, path: str, strict: bool) -> "Tuple[Optional[bool], str]":
+def is_taken(system: System, account: Account, path: str, *, strict: bool) -> "Tuple[Optional[bool], str]":
     """(does sshd accept the key file at `path` for `account`, why not); None if only sshd itself could say.
 
     sshd reads it with the user's permissions. With StrictModes, others must not be able to write to it or to a folder

@@ -88,18 +88,18 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
     account = find_account(system, name)
     problem = find_problem(system, name, account)
     if account is None or problem:
-        return both(False, problem), ""
+        return both(problem, works=False), ""
     wanted = [key for text in keys for key in read_keys(text)[0]]
     if dropbear and not sshd:
         return judge_dropbear(system, account, wanted), ""
     found, silent, dead = hear(system, name)
-    ways = both(False, dead) if dead else judge(system, account, wanted, found)
+    ways = both(dead, works=False) if dead else judge(system, account, wanted, found)
     unsure = bool(silent or dropbear) or not are_known(system)
     if unsure:  # our own reading of the files; or another server may listen, or sshd may read other files
         ways = [doubt(way) for way in ways]
     refusal, sure = find_rule(system, name, found)
     if refusal and sure and not unsure:
-        ways = [way if way.works is False else Way(way.name, False, refusal) for way in ways]
+        ways = [way if way.works is False else Way(way.name, works=False, why=refusal) for way in ways]
     elif refusal:
         ways = [Way(way.name, None, refusal) if way.works else way for way in ways]
     return ways, silent
@@ -126,7 +126,7 @@ def doubt(way: Way) -> Way:
     return way if way.works or lacks else way._replace(works=None)
 
 
-def both(works: "Optional[bool]", why: str) -> "List[Way]":
+def both(why: str, *, works: "Optional[bool]") -> "List[Way]":
     """The same verdict for keys and passwords."""
     return [Way("key", works, why), Way("password", works, why)]
 
@@ -181,7 +181,7 @@ def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dic
     """The two ways through an sshd with these settings."""
     barrier = find_barrier(system, account.name, sshd)
     if barrier:
-        return both(False, barrier)
+        return both(barrier, works=False)
     parts: "Dict[str, Verdict]" = {
         "publickey": find_key(system, account, keys, sshd),
         "password": find_password(system, account, sshd),

@@ -39,13 +39,13 @@ def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[s
         path = files[-1] if files else ACCESS
         text = system.read_text(path) or ""
         for sure in (True, False):
-            rule = judge(system, text, name, groups, sure) if is_asked(system, stack, place) or not sure else ""
+            rule = judge(system, text, name, groups, sure=sure) if is_asked(system, stack, place) or not sure else ""
             if rule:
                 return "%s: %s" % (path, rule), sure
     return "", False
 
 
-def judge(system: System, text: str, name: str, groups: "Sequence[str]", sure: bool) -> str:
+def judge(system: System, text: str, name: str, groups: "Sequence[str]", *, sure: bool) -> str:
     """The rule of `text` that refuses; empty if none does. What is not certain stops it, or is passed over."""
 
     def settled(verdict: "Optional[bool]") -> "Optional[bool]":

@@ -35,7 +35,7 @@ OFF = (
 )
 
 
-def set_password_login(system: System, allowed: bool, name: str = "") -> str:
+def set_password_login(system: System, *, allowed: bool, name: str = "") -> str:
     """Allow or refuse password logins; returns what was done. Call it with False only if a key can log in.
 
     The lines go into a file of their own if sshd includes its folder. If that takes no effect, they go to the top of

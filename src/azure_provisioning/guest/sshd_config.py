@@ -147,7 +147,7 @@ def walk_all(system: System) -> "Iterator[Tuple[str, str, bool]]":
 
 
 def walk_file(
-    system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT, general: bool = True
+    system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT, *, general: bool = True
 ) -> "Iterator[Tuple[str, str, bool]]":
     """The same for one file; `left` limits the files and lines in all."""
     lines = (system.read_text(path) or "").split("\n")
@@ -167,7 +167,7 @@ def walk_file(
         if key == "include":
             for pattern in arguments(value):
                 for included in matching(system, absolute(pattern)):
-                    yield from walk_file(system, included, left, depth - 1, general)
+                    yield from walk_file(system, included, left, depth - 1, general=general)
 
 
 def arguments(value: str) -> "List[str]":

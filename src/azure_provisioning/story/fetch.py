@@ -125,7 +125,7 @@ def is_disc_awaited(options: Options, instance: Instance) -> bool:
     return user or password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
-def read_disc(boot: Boot, quiet: bool = False) -> "Optional[Media]":
+def read_disc(boot: Boot, *, quiet: bool = False) -> "Optional[Media]":
     """The DVD's content or None; logs a line that says where it was read, or why there is none."""
     from ..azure import media  # not loaded if nothing on it is needed
 

@@ -146,7 +146,7 @@ def take_identity(boot: Boot, instance: Instance) -> None:
         boot.vm_id = instance.vm_id
         boot.state.adopt(boot.vm_id)
     differs = bool(boot.vm_id and instance.vm_id) and not same_vm(boot.vm_id or "", instance.vm_id or "")
-    boot.state.note_imds_id(instance.vm_id or "", differs)
+    boot.state.note_imds_id(instance.vm_id or "", differs=differs)
     if differs:
         boot.console.announce("warning: IMDS has the VM id %s, the firmware %s" % (instance.vm_id, boot.vm_id))
 

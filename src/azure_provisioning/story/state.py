@@ -69,7 +69,7 @@ class State:
         """This VM's id as IMDS wrote it, which is how the portal shows it; None if unknown."""
         return self.facts.get(AZURE_ID)
 
-    def note_imds_id(self, vm_id: str, differs: bool) -> None:
+    def note_imds_id(self, vm_id: str, *, differs: bool) -> None:
         """Record the VM's id in IMDS: the same as the firmware's, in either byte order, or a different one."""
         known = IMDS_ID if differs else AZURE_ID
         for fact in (IMDS_ID, AZURE_ID):

@@ -44,7 +44,7 @@ def read_status(system: System) -> "Dict[str, object]":
         state.forget()
     mechanism, links = table.find_hook(system)
     status: "Dict[str, object]" = {
-        "state": find_state(system, azure, state, bool(links)) if is_known else "unknown",
+        "state": find_state(system, azure, state, enabled=bool(links)) if is_known else "unknown",
         "version": __version__,
         "azure": azure,
         "vm_id": boot.write_as_azure(system, vm_id, state) or state.vm_id,
@@ -71,7 +71,7 @@ def known(system: System, vm_id: "Optional[str]") -> State:
     return state
 
 
-def find_state(system: System, azure: "Optional[bool]", state: State, enabled: bool) -> str:
+def find_state(system: System, azure: "Optional[bool]", state: State, *, enabled: bool) -> str:
     """One of the words of STATES."""
     if azure is False or (azure is None and system.live):
         return "not-azure"

@@ -132,7 +132,7 @@ def set_password_login(boot: Boot, profile: Profile) -> str:
         return ""
     from ..guest import sshd
 
-    return sshd.set_password_login(boot.system, profile.password_login, profile.user)
+    return sshd.set_password_login(boot.system, allowed=profile.password_login, name=profile.user)
 
 
 def keep_custom_data(boot: Boot, profile: Profile) -> str:

@@ -53,7 +53,7 @@ def look(boot: Boot, profile: Profile) -> "List[Way]":
 
     system, name = boot.system, profile.user
     if not name:
-        return login.both(None, "Azure names no administrator")  # a user's own disk may need none
+        return login.both("Azure names no administrator", works=None)  # a user's own disk may need none
     cleared = login.let_in(system, name)
     if cleared:
         boot.console.say("login: %s: %s" % (name, ", ".join(cleared)))
@@ -65,7 +65,7 @@ def look(boot: Boot, profile: Profile) -> "List[Way]":
     if ways and not sshd_options.are_known(system):
         boot.console.announce("warning: %s" % sshd_options.UNKNOWN)
     if not ways and not profile.ssh_keys and profile.password_login and not login.has_password(system, name):
-        return login.both(False, login.LACKING)  # Azure announced one, and the serial console would accept it
+        return login.both(login.LACKING, works=False)  # Azure announced one, and the serial console would accept it
     return ways
 
 

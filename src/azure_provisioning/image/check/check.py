@@ -112,7 +112,7 @@ def as_json(findings: "List[Finding]") -> str:
     return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
 
 
-def as_text(findings: "List[Finding]", width: int = 0, everything: bool = False) -> "List[str]":
+def as_text(findings: "List[Finding]", width: int = 0, *, everything: bool = False) -> "List[str]":
     """The findings as text, problems first; what is fine is only counted, unless `everything` is set.
 
     Lines are wrapped at `width` columns, if that is not 0; commands stay whole, so that they can be copied.

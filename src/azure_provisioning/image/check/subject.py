@@ -70,7 +70,7 @@ class Image:
 
     # -- remedies -------------------------------------------------------------------------------------------------
 
-    def place(self, path: str, follow: bool = True) -> str:
+    def place(self, path: str, *, follow: bool = True) -> str:
         """The path on the host of a path in the image, for a shell, which would follow the image's symlinks out of it.
 
         Raises GuestError.

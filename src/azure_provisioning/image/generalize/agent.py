@@ -83,7 +83,7 @@ NETWORK = (
 )
 
 
-def plan_agents(plan: Plan, take_out: bool) -> bool:
+def plan_agents(plan: Plan, *, take_out: bool) -> bool:
     """Remove the installed agents, or only list what they left. True if a package manager will be run."""
     purged = False
     others: "List[str]" = []  # files of the agents before

@@ -71,7 +71,7 @@ def generalize(
     introduce(system)
     wait_for_turn(system, "generalize", console.say)  # before planning: a running first boot still writes files
     with limited(system, PLANNING) as budget:
-        plan = make_plan(system, console, users, remove_agent, program)
+        plan = make_plan(system, console, users, remove_agent=remove_agent, program=program)
         budget.settle()
     todo = ["will " + what for what in dict.fromkeys(change.what for change in plan.changes)]
     for line in todo if agree is not None else ():
@@ -122,7 +122,7 @@ def say_what_is_next(system: System, console: Console, *, poweroff: bool) -> Non
 
 
 def make_plan(
-    system: System, console: Console, users: "Sequence[str]", remove_agent: bool, program: bytes = b""
+    system: System, console: Console, users: "Sequence[str]", *, remove_agent: bool, program: bytes = b""
 ) -> Plan:
     """All changes in order. Raises ProvisionError if an account may not be removed.
 
@@ -132,7 +132,7 @@ def make_plan(
     plan = Plan(system)
     leaving = Plan(system)
     missing = [name for name in sorted(set(users)) if not plan_account(leaving, name)]
-    purged = plan_agents(plan, remove_agent)
+    purged = plan_agents(plan, take_out=remove_agent)
     plan_leases(plan)
     plan_network_cards(plan)
     seeds = len(plan.changes)

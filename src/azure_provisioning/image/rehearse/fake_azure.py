@@ -131,7 +131,7 @@ class FakeAzure(Platform, ThreadingMixIn, HTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, faults: "Tuple[str, ...]" = (), answers_all: bool = True, speed: float = 1.0) -> None:
+    def __init__(self, faults: "Tuple[str, ...]" = (), *, answers_all: bool = True, speed: float = 1.0) -> None:
         Platform.__init__(self, faults)
         HTTPServer.__init__(self, ("127.0.0.1", 0), Handler)
         self.answers_all = answers_all

@@ -66,7 +66,7 @@ def bytes_only(data: bytes) -> "Trouble":
     return lambda handler: handler.raw(data)
 
 
-def half(head: str, body: bytes, stays_open: bool = False) -> "Trouble":
+def half(head: str, body: bytes, *, stays_open: bool = False) -> "Trouble":
     """Answer with a status and only a part of a body of 500 bytes; then hang up, or wait for the client to do so."""
     code = int(head[:3])
 
@@ -215,7 +215,9 @@ FAULTS: "Dict[str, Fault]" = {
     "imds-half-refusal": at_imds(
         FOR_EVER, "IMDS ends at 2019-06-01; half of its 400 comes", ends_at("2019-06-01", half("400 No", BAD_VERSION))
     ),
-    "imds-open-refusal": at_imds(1, "IMDS says 400, and never ends its body", half("400 No", BAD_VERSION, True)),
+    "imds-open-refusal": at_imds(
+        1, "IMDS says 400, and never ends its body", half("400 No", BAD_VERSION, stays_open=True)
+    ),
     "imds-redirect": at_imds(1, "IMDS redirects", status(302, Location="http://127.0.0.1:1/")),
     "imds-portal": at_imds(1, IN_THE_WAY + " for IMDS", document(PORTAL, "text/html")),
     "imds-portal-for-ever": at_imds(

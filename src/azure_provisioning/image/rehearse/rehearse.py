@@ -156,7 +156,7 @@ class Rehearsal:
             found.append(timeline.Span(name, "request", 0.0, after, str(seen.status or "no answer")))
         return found
 
-    def lines(self, with_diff: bool) -> "List[str]":
+    def lines(self, *, with_diff: bool) -> "List[str]":
         """The report on stdout."""
         lines = self.requests() + ["", "Timeline:"]
         lines += timeline.as_lines([span for span in self.spans() if span.result != "request"])
