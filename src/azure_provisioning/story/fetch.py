@@ -1,7 +1,7 @@
 """Waits for the network, and fetches what Azure has about this VM: from IMDS and from the provisioning DVD."""
 
 from ..azure import imds
-from ..azure.transport import FIRST_PAUSE, LONGEST_PAUSE, Peer, persist, reach
+from ..azure.transport import LONGEST_PAUSE, Peer, persist, reach
 from ..config import Options
 from ..errors import BadReply, GuestError, ProvisionError, Unreachable
 from ..records import Instance
@@ -29,33 +29,32 @@ def wait_for_azure(boot: Boot) -> None:
 
     Raises Unreachable at the time limit. No init system has a target that means "there is a lease", so we try.
     """
-    system, notice, pause = boot.system, Patience(boot, "the network"), FIRST_PAUSE
-    started = system.monotonic()
+    system, started = boot.system, boot.system.monotonic()
     missing = Unreachable("no answer from Azure")
-    while True:
+
+    def knock(_seconds: float) -> None:
         for peer in [imds_peer(boot), *wireservers(boot)]:
             left = boot.report_from - system.monotonic()
             if left <= 0:
                 break
             try:
-                reach(system, peer, left)
+                return reach(system, peer, left)
             except Unreachable as error:
                 missing.details.update(error.details)
-            else:
-                boot.note_step("wait", "ok", started)
-                return
         from ..door.network import describe_network  # most boots do not need it
 
         network = describe_network(system)
         if network:
             missing.details["network"] = network
-        if system.monotonic() + pause >= boot.report_from:
-            boot.note_step("wait", "failed", started)
-            missing.details["seconds"] = str(int(system.monotonic() - boot.started))
-            raise missing
-        notice(missing)
-        system.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+        raise missing
+
+    try:
+        persist(system, knock, boot.report_from, Patience(boot, "the network"))
+    except Unreachable:
+        boot.note_step("wait", "failed", started)
+        missing.details["seconds"] = str(int(system.monotonic() - boot.started))
+        raise
+    boot.note_step("wait", "ok", started)
 
 
 def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
