@@ -31,7 +31,7 @@ from azure_provisioning.guest.accounts import find_account, password_field
 from azure_provisioning.guest.sshd_config import settings
 from azure_provisioning.image.install.install import install, uninstall
 from azure_provisioning.image.rehearse.fake_azure import GOAL_STATE, INSTANCE, KEY, VM_ID
-from azure_provisioning.records import Secret
+from azure_provisioning.records import SUCCESS, Outcome, Secret
 from azure_provisioning.story import status
 from azure_provisioning.story.provision import make_profile
 from azure_provisioning.story.settled import is_settled
@@ -196,8 +196,8 @@ def check(condition: object, *facts: object) -> None:
 
 def run_goal_state(_system: FuzzSystem, _path: str, data: bytes, _rng: random.Random) -> None:
     found = goal_state.parse_goal_state(data)
-    for problem in ("", data.decode("latin-1")):
-        document = minidom.parseString(goal_state.health_document(found, problem).encode("utf-8"))
+    for outcome in (SUCCESS, Outcome(data.decode("latin-1"))):
+        document = minidom.parseString(goal_state.health_document(found, outcome).encode("utf-8"))
         for name in ("GoalStateIncarnation", "ContainerId", "InstanceId", "State"):
             check(len(document.getElementsByTagName(name)) == 1, name, found)
 

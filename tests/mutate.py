@@ -207,7 +207,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "goal_state.DocumentTest goal_state.ReportTest",
     ),
     Mutation(
-        "report: a failure is NotReady", "story/provision.py", "        report(boot, line, boot.ends)\n",
+        "report: a failure is NotReady", "story/provision.py", "        report(boot, Outcome(line), boot.ends)\n",
         "            pass\n",
         "provision.FailureTest.test_failed_step_is_reported",
     ),

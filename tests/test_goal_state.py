@@ -10,7 +10,7 @@ from azure_provisioning.azure.report import report_health
 from azure_provisioning.azure.transport import Peer
 from azure_provisioning.errors import BadReply, ProvisionError
 from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, GOAL_STATE, INSTANCE_ID, FakeAzure
-from azure_provisioning.records import GoalState
+from azure_provisioning.records import SUCCESS, GoalState, Outcome
 from tests.guests import Answer, GuestTest, asked, http
 
 PLAIN = GOAL_STATE % {"incarnation": 7, "container_id": CONTAINER_ID, "instance_id": INSTANCE_ID}
@@ -143,7 +143,7 @@ class ParseTest(GuestTest):
 class DocumentTest(GuestTest):
     def test_ready(self) -> None:
         self.assertEqual(
-            health_document(GoalState("7", "c", "i")),
+            health_document(GoalState("7", "c", "i"), SUCCESS),
             "<Health><GoalStateIncarnation>7</GoalStateIncarnation><Container><ContainerId>c</ContainerId>"
             "<RoleInstanceList><Role><InstanceId>i</InstanceId><Health><State>Ready</State></Health></Role>"
             "</RoleInstanceList></Container></Health>",
@@ -153,12 +153,13 @@ class DocumentTest(GuestTest):
         self.assertIn(
             "<Health><State>NotReady</State><Details><SubStatus>ProvisioningFailed</SubStatus>"
             "<Description>a &lt;b&gt; &amp; c</Description></Details></Health>",
-            health_document(GoalState("7", "c", "i"), "a <b> & c"),
+            health_document(GoalState("7", "c", "i"), Outcome("a <b> & c")),
         )
+        self.assertIn("<State>NotReady</State>", health_document(GoalState("7", "c", "i"), Outcome("")))  # no words
 
     def description(self, problem: str) -> str:
         """The description of a report, as an XML parser reads its bytes."""
-        document = health_document(GoalState("1", "c", "i"), problem).encode("utf-8")
+        document = health_document(GoalState("1", "c", "i"), Outcome(problem)).encode("utf-8")
         parsed = minidom.parseString(document)
         return "".join(str(child.nodeValue) for child in parsed.getElementsByTagName("Description")[0].childNodes)
 
@@ -166,7 +167,7 @@ class DocumentTest(GuestTest):
         for char in ("x", "&", "<", ">", "]", "\xe4", "\U0001f600"):
             self.assertEqual(self.description(char * 5000), char * 512)
             self.assertEqual(self.description(char * 512), char * 512)
-        longest = health_document(GoalState("1", "c", "i"), "&" * 600)
+        longest = health_document(GoalState("1", "c", "i"), Outcome("&" * 600))
         self.assertEqual(longest.count("&amp;"), 512)
 
     def test_what_xml_cannot_hold(self) -> None:
@@ -175,19 +176,19 @@ class DocumentTest(GuestTest):
         self.assertEqual(self.description("]]> -- <![CDATA["), "]]> -- <![CDATA[")
 
     def test_ids_are_escaped(self) -> None:
-        document = health_document(GoalState("<1>", "a&b", "</Role>"))
+        document = health_document(GoalState("<1>", "a&b", "</Role>"), SUCCESS)
         self.assertIn("<GoalStateIncarnation>&lt;1&gt;<", document)
         self.assertIn("<ContainerId>a&amp;b<", document)
         self.assertIn("<InstanceId>&lt;/Role&gt;<", document)
 
 
 class ReportTest(GuestTest):
-    def report(self, *peers: Peer, problem: str = "", seconds: float = 600.0, protocol: str = "auto") -> None:
+    def report(self, *peers: Peer, outcome: Outcome = SUCCESS, seconds: float = 600.0, protocol: str = "auto") -> None:
         """Report, and keep all messages in `self.said`."""
         self.said: "List[str]" = []
         self.heard: "List[ProvisionError]" = []
         until = self.system.monotonic() + seconds
-        report_health(self.system, lambda: peers, problem, until, self.said.append, self.heard.append, protocol)
+        report_health(self.system, lambda: peers, outcome, until, self.said.append, self.heard.append, protocol)
 
     def dead(self) -> Peer:
         """An address that refuses connections, until the test ends."""

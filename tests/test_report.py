@@ -8,6 +8,7 @@ from azure_provisioning.azure.report import report_health
 from azure_provisioning.azure.transport import Peer, exchange
 from azure_provisioning.errors import ProvisionError, Unreachable
 from azure_provisioning.image.rehearse.fake_azure import FakeAzure
+from azure_provisioning.records import SUCCESS, Outcome
 from tests.guests import FastSystem, GuestTest
 
 READY = "<State>Ready</State>"
@@ -23,13 +24,13 @@ class HealthTest(GuestTest):
     def peers(self, *azures: FakeAzure) -> "List[Peer]":
         return [Peer("WireServer", "127.0.0.1", azure.server_address[1]) for azure in azures]
 
-    def report(self, *peers: Peer, seconds: float = 30, problem: str = "", protocol: str = "auto") -> float:
+    def report(self, *peers: Peer, seconds: float = 30, outcome: Outcome = SUCCESS, protocol: str = "auto") -> float:
         """Report; returns how many seconds it took."""
         started = self.system.monotonic()
         report_health(
             self.system,
             lambda: peers,
-            problem,
+            outcome,
             started + seconds,
             self.said.append,
             self.noticed.append,
@@ -54,18 +55,18 @@ class HealthTest(GuestTest):
 
     def test_json_road(self) -> None:
         azure = self.azure()
-        reply = report_by_json(self.system, self.peers(azure)[0], "", 15, self.said.append)
+        reply = report_by_json(self.system, self.peers(azure)[0], SUCCESS, 15, self.said.append)
         self.assertEqual(reply.status, 201)
         self.assertEqual(json.loads(azure.reports[0]), {"state": "Ready"})
         headers = {name.lower(): value for name, value in azure.requests[0].headers.items()}
         self.assertEqual(headers["content-type"], "application/json")
         self.assertTrue(headers["x-ms-guest-agent-name"].startswith("azure-provisioning"))
-        report_by_json(self.system, self.peers(azure)[0], 'a "problem" \u00e9', 15, self.said.append)
+        report_by_json(self.system, self.peers(azure)[0], Outcome('a "problem" \u00e9'), 15, self.said.append)
         details = {"subStatus": "ProvisioningFailed", "description": 'a "problem" \u00e9'}
         self.assertEqual(json.loads(azure.reports[1]), {"state": "NotReady", "details": details})
 
     def test_description_is_cut_and_is_text(self) -> None:
-        found = json.loads(health_json("\udc80" + "\u00e9" * 2000))["details"]["description"]
+        found = json.loads(health_json(Outcome("\udc80" + "\u00e9" * 2000)))["details"]["description"]
         self.assertEqual(found, "?" + "\u00e9" * 511)
 
     def test_second_road_after_a_third_of_the_time(self) -> None:

@@ -263,6 +263,7 @@ def check_verb(console: Console, arguments: "argparse.Namespace") -> int:
 def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     """`report ready` and `report failure`: for people who configure the machine by other means."""
     from .azure.description import describe_failure
+    from .records import SUCCESS, Outcome
     from .story.boot import Boot
     from .story.provision import remember
     from .story.report import report
@@ -274,9 +275,10 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     if not boot.on_azure:
         raise ProvisionError("not on Azure, so there is nothing to report to (%s)" % boot.told_by)
     if arguments.outcome == "failure":
-        report(boot, describe_failure(ProvisionError(arguments.reason), boot.azure_id, boot.system.time()), boot.ends)
+        line = describe_failure(ProvisionError(arguments.reason), boot.azure_id, boot.system.time())
+        report(boot, Outcome(line), boot.ends)
     else:
-        report(boot, "", boot.ends)
+        report(boot, SUCCESS, boot.ends)
         remember(boot, "ready_at")
     return 0
 

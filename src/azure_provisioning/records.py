@@ -111,6 +111,17 @@ NO_PROFILE = Profile(  # for steps that need nothing from Azure
 )
 
 
+class Outcome(namedtuple("Outcome", "problem")):
+    """What is reported of a boot: `SUCCESS`, which is Ready, or NotReady with a problem, in words."""
+
+    __slots__ = ()
+
+    problem: "Optional[str]"
+
+
+SUCCESS = Outcome(problem=None)
+
+
 class GoalState(namedtuple("GoalState", "incarnation container_id instance_id")):
     """The WireServer's ids of this VM, which the health report quotes."""
 

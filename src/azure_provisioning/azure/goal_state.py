@@ -3,7 +3,7 @@ provisioning agent". The list of versions is not requested: it would cost a requ
 
 from ..door.system import System
 from ..errors import BadReply
-from ..records import GoalState
+from ..records import GoalState, Outcome
 from .description import LIMIT
 from .markup import walk
 from .transport import ANSWER_SECONDS, REPORT_SECONDS, Peer, Reply, accept, describe, exchange
@@ -33,7 +33,7 @@ INSTANCE_ID = ROLE_INSTANCE + ("InstanceId",)
 def report_by_goal_state(
     system: System,
     peer: Peer,
-    problem: str,
+    outcome: Outcome,
     seconds: float,
     say: "Callable[[str], None]",
     still: "Callable[[ProvisionError], None]" = lambda error: None,
@@ -46,7 +46,7 @@ def report_by_goal_state(
     goal_state = fetch_goal_state(system, peer, seconds, still)
     say("ContainerId: %s" % goal_state.container_id)
     say("InstanceId: %s" % goal_state.instance_id)
-    document = health_document(goal_state, problem).encode("utf-8")
+    document = health_document(goal_state, outcome).encode("utf-8")
     left = min(REPORT_SECONDS, max(0.5, ends - system.monotonic()))
     # The status alone: with a 2xx Azure has accepted, and must not get a second report because the rest is missing.
     reply = exchange(system, peer, HEALTH, REPORT, document, seconds=left, status_only=True, still=still)
@@ -99,13 +99,13 @@ def parse_goal_state(document: bytes) -> GoalState:
     return GoalState(ids[INCARNATION], ids[CONTAINER_ID], ids[INSTANCE_ID])
 
 
-def health_document(goal_state: GoalState, problem: str = "") -> str:
+def health_document(goal_state: GoalState, outcome: Outcome) -> str:
     """The report: Ready, or NotReady with ProvisioningFailed and the problem, cut to 512 characters."""
     state, details = "Ready", ""
-    if problem:
+    if outcome.problem is not None:
         state = "NotReady"
         details = "<Details><SubStatus>ProvisioningFailed</SubStatus><Description>%s</Description></Details>" % escape(
-            problem[:LIMIT]  # before escaping: the platform takes 4096 bytes (WALinuxAgent, wire.py)
+            outcome.problem[:LIMIT]  # before escaping: the platform takes 4096 bytes (WALinuxAgent, wire.py)
         )
     return (
         "<Health><GoalStateIncarnation>%s</GoalStateIncarnation><Container><ContainerId>%s</ContainerId>"

@@ -6,6 +6,7 @@ and that 503 means "not yet".
 
 from .. import __version__
 from ..door.system import System
+from ..records import Outcome
 from .description import AGENT, LIMIT
 from .json_document import quote
 from .transport import REPORT_SECONDS, Peer, Reply, accept, exchange
@@ -27,26 +28,26 @@ HEADERS = {
 def report_by_json(
     system: System,
     peer: Peer,
-    problem: str,
+    outcome: Outcome,
     seconds: float,
     say: "Callable[[str], None]",
     still: "Callable[[ProvisionError], None]" = lambda error: None,
 ) -> Reply:
-    """Report Ready, or NotReady with a `problem`, once and within `seconds`; returns the 2xx reply.
+    """Report the outcome once and within `seconds`; returns the 2xx reply.
 
     Raises Unreachable or BadReply, both worth another try.
     """
-    document, seconds = health_json(problem).encode("ascii"), min(REPORT_SECONDS, seconds)
+    document, seconds = health_json(outcome).encode("ascii"), min(REPORT_SECONDS, seconds)
     reply = exchange(system, peer, REQUEST, HEADERS, document, seconds=seconds, status_only=True, still=still)
     accept(reply, peer)
     say("Response: %d %s (JSON)" % (reply.status, reply.reason))
     return reply
 
 
-def health_json(problem: str) -> str:
+def health_json(outcome: Outcome) -> str:
     """The report; its description is cut to 512 characters. Lone surrogates become `?`."""
-    if not problem:
+    if outcome.problem is None:
         return '{"state": "Ready"}'
-    description = problem[:LIMIT].encode("utf-8", "replace").decode("utf-8")
+    description = outcome.problem[:LIMIT].encode("utf-8", "replace").decode("utf-8")
     details = '{"subStatus": "ProvisioningFailed", "description": %s}' % quote(description)
     return '{"state": "NotReady", "details": %s}' % details

@@ -4,6 +4,7 @@ from itertools import product
 
 from ..door.system import System
 from ..errors import BadReply, ProvisionError, Unreachable
+from ..records import Outcome
 from .goal_state import report_by_goal_state
 from .transport import ANSWER_SECONDS, Peer, Reply, persist
 
@@ -13,26 +14,26 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
     Notice = Callable[[ProvisionError], None]
-    Way = Callable[[System, Peer, str, float, Say, Notice], Reply]
+    Way = Callable[[System, Peer, Outcome, float, Say, Notice], Reply]
 
 
-def report_by_json(system: System, peer: Peer, problem: str, seconds: float, say: "Say", still: "Notice") -> Reply:
+def report_by_json(system: System, peer: Peer, outcome: Outcome, seconds: float, say: "Say", still: "Notice") -> Reply:
     """Calls json_health.py, which few boots load."""
     from . import json_health
 
-    return json_health.report_by_json(system, peer, problem, seconds, say, still)
+    return json_health.report_by_json(system, peer, outcome, seconds, say, still)
 
 
 def report_health(
     system: System,
     peers: "Callable[[], Sequence[Peer]]",
-    problem: str,
+    outcome: Outcome,
     until: float,
     say: "Say",
     notice: "Notice",
     protocol: str = "auto",
 ) -> None:
-    """Report Ready, or NotReady with a `problem`; returns when Azure has accepted it (2xx).
+    """Report the outcome; returns when Azure has accepted it (2xx).
 
     Each try uses the next of `peers()` and `protocol`: "goalstate", "json", or "auto". "auto" uses the goal state at
     first, and both in turn when a third of the time is over. `peers` is called for each try: a client that sends the
@@ -50,7 +51,7 @@ def report_health(
         ways = list(product(both if protocol == "auto" and system.monotonic() >= later else first, peers()))
         way = ways[(ways.index(way) + 1) % len(ways) if way in ways else 0]
         try:
-            return way[0](system, way[1], problem, seconds, say, notice)
+            return way[0](system, way[1], outcome, seconds, say, notice)
         except (Unreachable, BadReply) as error:
             if isinstance(error, BadReply) or way not in failures or seconds >= ANSWER_SECONDS:
                 failures[way] = error

@@ -11,7 +11,7 @@ from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
 from ..errors import BadReply, GuestError, LastingError, ProvisionError, SpentError
 from ..guest import gates
-from ..records import Instance, Profile
+from ..records import Instance, Outcome, Profile
 from .boot import Boot
 from .fetch import fetch, name_proxy_agent, wait_for_azure
 from .lasting import find_mismatch
@@ -267,7 +267,7 @@ def note_failure(boot: Boot, error: ProvisionError) -> None:
 def report_failure(boot: Boot, line: str) -> None:
     """Report NotReady, until Azure accepts it or the deadline is over."""
     try:
-        report(boot, line, boot.ends)
+        report(boot, Outcome(line), boot.ends)
     except ProvisionError as error:
         boot.console.warn("the failure could not be reported: %s" % error)
 

@@ -6,6 +6,7 @@ from ..azure.endpoint import find_endpoint
 from ..azure.report import report_health
 from ..azure.transport import Peer
 from ..errors import GuestError
+from ..records import SUCCESS, Outcome
 from .boot import Boot
 from .patience import Patience
 
@@ -29,18 +30,18 @@ def report_ready(boot: Boot) -> None:
     write_to_pool(boot, describe_success(boot.azure_id, boot.system.time()))
     result = "failed"
     try:
-        report(boot, "", boot.ends)
+        report(boot, SUCCESS, boot.ends)
         boot.accepted, result = True, "ok"
     finally:
         boot.note_step("report", result, started)
 
 
-def report(boot: Boot, problem: str, until: float) -> None:
-    """Report Ready, or NotReady with a `problem`. Raises the last failure if Azure accepts no report in time."""
+def report(boot: Boot, outcome: Outcome, until: float) -> None:
+    """Report the outcome. Raises the last failure if Azure accepts no report in time."""
     report_health(
         boot.system,
         lambda: wireservers(boot),
-        problem,
+        outcome,
         until,
         boot.console.say,
         Patience(boot, "the WireServer"),
