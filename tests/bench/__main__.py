@@ -1,4 +1,4 @@
-"""``python3 -m tests.bench``: the cost of one provisioning, ours against three peers, as a table of ratios."""
+"""`python3 -m tests.bench`: the cost of one provisioning, ours against three peers, as a table of ratios."""
 
 import argparse
 import os

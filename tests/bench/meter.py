@@ -1,8 +1,8 @@
-"""Runs inside the guest: what does one provisioning pass cost? Prints ``METER wall cpu machine rss`` (s, s, s, KiB).
+"""Runs inside the guest: what does one provisioning pass cost? Prints `METER wall cpu machine rss` (s, s, s, KiB).
 
 meter.py [--until FILE] COMMAND... : each COMMAND is a shell line, run one after another in a control group of its own.
 With --until the pass is over when FILE is there and no CPU has been used for two seconds; what still runs is killed.
-``cpu`` is that of the control group; ``machine`` that of the whole machine, with what others do on behalf of the pass:
+`cpu` is that of the control group; `machine` that of the whole machine, with what others do on behalf of the pass:
 systemd that reads its units again, the service that hostnamectl starts, the kernel.
 """
 

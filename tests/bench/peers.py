@@ -57,9 +57,9 @@ NAME_URL = "http://169.254.169.254/metadata/instance/compute/name?api-version=20
 
 
 class Peer(NamedTuple):
-    """``enable``: shell lines in a chroot on the image. ``reset``: in the guest, before a pass. ``commands``: the pass.
+    """`enable`: shell lines in a chroot on the image. `reset`: in the guest, before a pass. `commands`: the pass.
 
-    ``until``: the file that says that the pass of a daemon is over. ``packages``: what it brings beside Python.
+    `until`: the file that says that the pass of a daemon is over. `packages`: what it brings beside Python.
     """
 
     name: str

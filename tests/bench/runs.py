@@ -20,7 +20,7 @@ BEGUN = "Starting"  # what waagent describes its NotReady with that says that it
 class Pass(NamedTuple):
     """One provisioning pass: seconds by the clock, seconds of CPU, peak KiB of one process, requests to Azure.
 
-    ``machine``: seconds of CPU with what the rest of the machine did meanwhile.
+    `machine`: seconds of CPU with what the rest of the machine did meanwhile.
     """
 
     wall: float

@@ -1,4 +1,4 @@
-"""``python3 -m tests.boot [IMAGE[:STORY] ...] [--story NAME ...]``: boot images through stories, print a table."""
+"""`python3 -m tests.boot [IMAGE[:STORY] ...] [--story NAME ...]`: boot images through stories, print a table."""
 
 import argparse
 import os

@@ -67,7 +67,7 @@ class Seen:
 
 @dataclass
 class Azure:
-    """IMDS and WireServer for one VM. ``before`` and ``after`` are called around each answer, with the request."""
+    """IMDS and WireServer for one VM. `before` and `after` are called around each answer, with the request."""
 
     sealed: Sealed
     vm: Vm

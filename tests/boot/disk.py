@@ -75,7 +75,7 @@ def dvd(ovf_env: str, folder: Path) -> Path:
 
 
 class Disk:
-    """The present content of an image. After a power cut, read a ``settled`` copy, in which the journal has been
+    """The present content of an image. After a power cut, read a `settled` copy, in which the journal has been
     replayed."""
 
     def __init__(self, image: Path) -> None:
@@ -112,7 +112,7 @@ class Disk:
         return found
 
     def dump(self, folders: List[str], target: Path) -> Dict[str, Path]:
-        """Copy these folders out, below ``target``: {path in the guest: regular file here}."""
+        """Copy these folders out, below `target`: {path in the guest: regular file here}."""
         shutil.rmtree(target, ignore_errors=True)
         files: Dict[str, Path] = {}
         for folder in folders:

@@ -320,9 +320,9 @@ echo 'service [2345] /usr/sbin/sshd -D -- OpenSSH daemon' > /etc/finit.d/sshd.co
 
 @dataclass(frozen=True)
 class Image:
-    """One image. ``enabled`` tells what on its disk makes the hook run at boot: after Ready nothing does.
+    """One image. `enabled` tells what on its disk makes the hook run at boot: after Ready nothing does.
 
-    ``ask`` is a command for a root shell in the guest that prints ``yes`` while the init system itself would run
+    `ask` is a command for a root shell in the guest that prints `yes` while the init system itself would run
     the hook at the next boot.
     """
 

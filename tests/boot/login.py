@@ -12,7 +12,7 @@ OPTIONS = ("-F/dev/null", "-oConnectTimeout=30", "-oStrictHostKeyChecking=yes", 
 
 
 class Login:
-    """A user outside the guest, with a key pair. ``enter``: how a command is run where that user is."""
+    """A user outside the guest, with a key pair. `enter`: how a command is run where that user is."""
 
     def __init__(self, enter: Callable[[List[str]], List[str]], address: str, folder: Path) -> None:
         self.enter = enter

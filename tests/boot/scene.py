@@ -134,9 +134,9 @@ class Scene:
         media: bool = False,
         writable: bool = True,
     ) -> Iterator["Boot"]:
-        """Power a VM on. ``dhcp`` and ``platform``: they answer from the start; else the story starts them.
+        """Power a VM on. `dhcp` and `platform`: they answer from the start; else the story starts them.
 
-        ``tag``: the firmware says that this is Azure. ``media``: with the provisioning DVD. ``writable``: the root is.
+        `tag`: the firmware says that this is Azure. `media`: with the provisioning DVD. `writable`: the root is.
         """
         self._boots += 1
         cloud = azure or Azure(self.sealed, vm)
@@ -199,7 +199,7 @@ class Boot:
     def accepted(self, seconds: float, harmless: str = "") -> float:
         """Wait for an accepted Ready, whoever reports it: seconds since power-on. Its ids must be right.
 
-        ``harmless``: the description of a NotReady that is no failure, if the one who reports sends such a thing.
+        `harmless`: the description of a NotReady that is no failure, if the one who reports sends such a thing.
         """
         end = self.machine.now() + seconds
         while not self.azure.readies():

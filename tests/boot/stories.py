@@ -1,4 +1,4 @@
-"""The stories. Each plays on one image and returns nothing; it fails by raising ``Wrong`` or ``Quiet``.
+"""The stories. Each plays on one image and returns nothing; it fails by raising `Wrong` or `Quiet`.
 
 A story names what must happen and watches for what must not: a second Ready, a request on a boot that needs none.
 """
@@ -134,7 +134,7 @@ CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
 
 
 def _completes(scene: Scene, same: Vm, cut_after: float = -1.0) -> bool:
-    """Boot until the hook is gone, with at most one Ready. With ``cut_after``, a Ready is interrupted: then False."""
+    """Boot until the hook is gone, with at most one Ready. With `cut_after`, a Ready is interrupted: then False."""
     reported = threading.Event()
 
     def after(seen: Seen) -> None:

@@ -1,6 +1,6 @@
 """Pristine distro trees made from Debian packages, kept between runs.
 
-``tree("openrc")`` gives the unpacked root of an image; copy it (``cp -a --reflink=auto``), never change it.
+`tree("openrc")` gives the unpacked root of an image; copy it (`cp -a --reflink=auto`), never change it.
 It is independent of the rest of the lab: any test that wants a real distro tree can use it (root needed).
 """
 
@@ -39,7 +39,7 @@ def tree(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
 
 
 def grown(image: Image, say: Callable[[str], None] = lambda line: None) -> Path:
-    """The root of an image's tree, built if this recipe has none yet. ``say`` is called when something is built."""
+    """The root of an image's tree, built if this recipe has none yet. `say` is called when something is built."""
     name = image.tree or image.name
     home = cache() / "trees"
     home.mkdir(parents=True, exist_ok=True)
