@@ -192,7 +192,7 @@ class AuthorizeTest(ToolTest):
                 authorize(self.system, "azureuser", [ED], {}, warnings.append)
                 self.assertEqual(len(warnings), bool(told), warnings)
                 if told:
-                    limited = "a line of %s has the ssh-ed25519 key with the options %s: one" % (FILE, told)
+                    limited = "a line of %s has the ssh-ed25519 key with the options %s: Azure's line" % (FILE, told)
                     self.assertIn(limited, warnings[0])
                     self.assertNotIn("hunter2", warnings[0])
                 self.assertTrue((self.text(FILE) or "").startswith((ED + "\n" if told else "") + text))
