@@ -544,10 +544,12 @@ else
 fi || { say 'not on Azure, nothing to do' && release && exit 0; }
 case $(id -u) in [1-9]*) say 'only root can set this VM up' && exit 1 ;; esac
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
-trap 'rm -rf "$work" ${stage:+"$stage"}' EXIT
+# A shell that was just forked still has these traps, and `within` may signal it before it resets them.
+is_first() { case $(exec sh -c 'echo $PPID') in "$$" | '') ;; *) return 1 ;; esac; }
+trap 'set -- $?; ! is_first || rm -rf "$work" ${stage:+"$stage"}; exit $1' EXIT # mksh would give the code of rm
 : >"$work/keys"
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
-trap 'say "interrupted; the next boot continues"; exit 130' HUP INT TERM
+trap '! is_first || { say "interrupted; the next boot continues"; exit 130; }' HUP INT TERM
 [ ! -f $log ] || [ "$(wc -c <$log)" -lt 262144 ] || rm -f $log
 logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????????' 1 0 '*) # no link, pipe, other's
 	umask 077 && : >>$log && echo yes ;; esac 2>/dev/null)

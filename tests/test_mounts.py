@@ -51,7 +51,7 @@ from azure_provisioning import cli, reasons, usage
 from azure_provisioning.image.generalize import agent, generalize
 from azure_provisioning.image.install import install
 from azure_provisioning.image.rehearse import difference
-from azure_provisioning.init import table
+from azure_provisioning.init import arguments, table
 import encodings.idna, textwrap, binascii, hashlib, importlib, tempfile
 for name in table.NAMES:
     table.load(name)
