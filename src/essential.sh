@@ -37,10 +37,10 @@ within() { # SECONDS COMMAND...: its exit code; it is killed after that time
 	{ "$@" <&3 3<&- & } 3<&0
 	job=$!
 	# The watcher checks by itself whether the job has ended: a signal to a shell just after its fork can be lost.
-	(
+	{ (
 		while [ "$span" -gt 0 ] && kill -0 $job; do sleep 1 && span=$((span - 1)); done
 		[ "$span" -gt 0 ] || kill -9 $job
-	) </dev/null >/dev/null 2>&1 &
+	) & } </dev/null >/dev/null 2>&1
 	set -- $!
 	wait $job
 	set -- "$1" $?
@@ -544,8 +544,8 @@ else
 fi || { say 'not on Azure, nothing to do' && release && exit 0; }
 case $(id -u) in [1-9]*) say 'only root can set this VM up' && exit 1 ;; esac
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
-# A shell that was just forked still has these traps, and `within` may signal it before it resets them.
-is_first() { case $(exec sh -c 'echo $PPID') in "$$" | '') ;; *) return 1 ;; esac; }
+# A child of bash has these traps until it resets them, and `within` may signal it before that.
+is_first() { [ "${BASHPID:-$$}" = $$ ]; }
 trap 'set -- $?; ! is_first || rm -rf "$work" ${stage:+"$stage"}; exit $1' EXIT # mksh would give the code of rm
 : >"$work/keys"
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
