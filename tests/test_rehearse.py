@@ -173,6 +173,29 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("Password", result.out + result.err)
         self.assertNotRegex(result.out, r"(?m)^(new|changed) \w+ /(sys|run)")
 
+    def test_programs_in_the_data(self) -> None:
+        """They are named as not rehearsed; one that no boot could start fails here too, with the boot's reason."""
+        self.system_image()
+        self.fill({"/etc/azure-provisioning.conf": "custom_data = run\nuser_data = run\n"})
+        path = self.write("data", b"#!/bin/sh -e\nexit 3\n")
+        result = self.rehearse("--custom-data", path, "--user-data", path)
+        self.assertIn("accepted Ready", result.err)
+        self.assertIn("DHCP, drivers, the program in customData, the program in userData. ", result.err)
+        self.assertIn("custom_data: 20 bytes kept in /var/lib/azure-provisioning/customData, and not run", result.err)
+        self.assertNotIn("the program in userData", self.rehearse("--custom-data", path).err)
+        for data, said in (
+            (b"echo\n", "customData is to be run, but does not begin with #!"),
+            (b"#cloud-config\n", "it_is=cloud-config"),
+            (b"MIME-Version: 1.0\n", "it_is=a MIME archive"),
+            (b"#!/usr/bin/none\n", "command cannot be started (command=/usr/bin/none"),
+        ):
+            result = self.rehearse("--custom-data", self.write("%d" % len(said), data))
+            self.assertEqual(result.code, 1, result.err)
+            self.assertIn(said, result.err)
+            self.assertIn("This image would not reach Ready: ", result.err.splitlines()[-1])
+        self.fill({"/etc/azure-provisioning.conf": "custom_data = yes\n"})
+        self.assertNotIn("the program in", self.rehearse("--custom-data", path).err)
+
     def test_password_alone(self) -> None:
         self.system_image()
         result = self.rehearse("--password-login")

@@ -1,11 +1,13 @@
 """customData and userData: data that the user passes to the VM. Stored, and run only if the options say so."""
 
+import errno
+import os
 from typing import List, Tuple
 
 from ..door.system import System
 from ..door.text import lines_in
 from ..door.tree import ROOT
-from ..errors import LastingError
+from ..errors import GuestError, LastingError
 
 SECONDS = 1800.0  # time limit for a program
 SHOWN_LINES = 200  # of its output that go to the log
@@ -39,13 +41,7 @@ def run_data(system: System, path: str, seconds: float = SECONDS) -> Tuple[int, 
     gzip is unpacked, and CRLF line ends become LF, in a second file that exists while the script runs. Raises
     GuestError if it is not a script, cannot be started, or takes too long.
     """
-    name = path.rpartition("/")[2]
-    kept = system.read(path) or b""
-    script = straighten(unpack(kept, name))
-    head = script.split(b"\n", 1)[0].decode("utf-8", "replace")
-    words = head[2:].strip().split(None, 1) if head.startswith("#!") else []
-    if not words:
-        raise LastingError("%s is to be run, but does not begin with #!" % name, **describe(script))
+    kept, script, words = read_script(system, path)
     if script == kept:
         code, printed = system.execute(words + [path], seconds)
         return code, lines_in(printed)[-SHOWN_LINES:]
@@ -56,6 +52,25 @@ def run_data(system: System, path: str, seconds: float = SECONDS) -> Tuple[int, 
     finally:
         system.unlink(copy)
     return code, lines_in(printed)[-SHOWN_LINES:]
+
+
+def refuse_data(system: System, path: str) -> None:
+    """Raises the GuestError with which `run_data` would end before anything runs, if that shows in the files."""
+    _, _, words = read_script(system, path)
+    if not (words[0].startswith("/") and system.is_program(words[0])):
+        raise GuestError("command cannot be started", command=words[0], error=os.strerror(errno.ENOENT))
+
+
+def read_script(system: System, path: str) -> Tuple[bytes, bytes, List[str]]:
+    """(the stored data, the script in it, its interpreter). Raises GuestError if it is not a script."""
+    name = path.rpartition("/")[2]
+    kept = system.read(path) or b""
+    script = straighten(unpack(kept, name))
+    head = script.split(b"\n", 1)[0].decode("utf-8", "replace")
+    words = head[2:].strip().split(None, 1) if head.startswith("#!") else []
+    if not words:
+        raise LastingError("%s is to be run, but does not begin with #!" % name, **describe(script))
+    return kept, script, words
 
 
 def unpack(data: bytes, name: str) -> bytes:

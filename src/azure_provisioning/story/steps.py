@@ -158,8 +158,11 @@ def keep_data(boot: Boot, option: str, name: str, data: "Optional[bytes]") -> st
         done = custom_data.save_data(boot.system, FOLDER + "/" + name, data)
         boot.state.note(data_fact(option), timestamp(boot.system.time()))
         boot.save()
-    if getattr(boot.options, option) != "run" or not boot.system.live:
+    if getattr(boot.options, option) != "run":
         return done
+    if not boot.system.live:
+        custom_data.refuse_data(boot.system, FOLDER + "/" + name)
+        return done + ", and not run: nothing in an image is executed"
     lines = ["it ran in an earlier boot"]
     if boot.state.exit_code(option) is None:
         code, lines = custom_data.run_data(boot.system, FOLDER + "/" + name)

@@ -20,7 +20,7 @@ from ...init import table
 from ...story import status, timeline
 from ...story.boot import Boot, begin
 from ...story.provision import provision
-from ...story.state import READY, State
+from ...story.state import READY, State, data_fact
 from ..check import check
 from ..check.interpreter import lack_of_hook
 from ..install.install import install
@@ -67,6 +67,8 @@ NOTICE_SECONDS = 10.0  # between two lines about what it waits for
 SPANS_LIMIT = 200  # requests in the timeline
 # What a scratch copy cannot show: it would take the image's own programs, its kernel, or a network.
 NOT_REHEARSED = ("useradd", "host keys", "gates", "DHCP", "drivers")
+# Data that is a program, if the options say `run`.
+PROGRAMS = (("custom_data", "the program in customData"), ("user_data", "the program in userData"))
 USUAL_CASE = Case()
 INSTALLED = ("hook", "program")  # ids of `check` that an `install` resolves
 
@@ -136,6 +138,12 @@ class Rehearsal:
         self.changes = list(show_changes(self.system))
         self.changed = sum(1 for _ in self.system.changes())
 
+    def not_run(self) -> "List[str]":
+        """The programs in the VM's data that a boot would run."""
+        options = config.load(self.system)[0]
+        wanted = [(name, words) for name, words in PROGRAMS if getattr(options, name) == "run"]
+        return [words for name, words in wanted if self.state.when(data_fact(name)) is not None]
+
     def requests(self) -> "List[str]":
         """The requests to Azure, and the reports that it accepted."""
         lines = ["Requests to Azure:"]
@@ -177,7 +185,7 @@ class Rehearsal:
         else:
             text = "This image would not reach Ready: the boot does nothing here"
         parts = [text + "; %s would change." % check.count(self.changed, "path")]
-        parts.append("Not rehearsed: %s." % ", ".join(NOT_REHEARSED))
+        parts.append("Not rehearsed: %s." % ", ".join((*NOT_REHEARSED, *self.not_run())))
         if self.findings is not None:
             levels = [finding.level for finding in self.findings]
             parts.append(
