@@ -78,7 +78,10 @@ class RehearseTest(unittest.TestCase):
             ((), r"This image would reach Ready in \d+\.\d s as azureuser with 1 key; \d+ paths would change\. "),
             (("imds-throttled",), r"This image would reach Ready in [1-9]\d*\.\d s as azureuser with 1 key; "),
         ):
-            last = self.rehearse(*faults).err.splitlines()[-1]
+            told = self.rehearse(*faults).err
+            last = told.splitlines()[-1]
+            shown = re.findall(r"(?:accepted Ready after|would reach Ready in) ([0-9.]+) s", told)
+            self.assertEqual(shown[:1], shown[1:], told)  # the boot and the verdict count by one clock
             self.assertRegex(last, r"\Aazure-provisioning: " + said)
             self.assertIn("Not rehearsed: useradd, host keys, gates, DHCP, drivers.", last)
 

@@ -25,6 +25,10 @@ class Programs(Tree):
         """Seconds on a clock that cannot be set."""
         return time.monotonic()
 
+    def passed(self, since: float) -> float:
+        """Seconds since a moment of that clock, to show to people."""
+        return self.monotonic() - since
+
     def time(self) -> float:
         """Seconds since 1970. At a first boot this clock may be wrong by years."""
         return time.time()

@@ -310,4 +310,4 @@ def tell_end(boot: Boot) -> None:
                 boot.console.announce("host key %s" % line)
         except GuestError as error:
             boot.console.warn(str(error))
-    boot.console.announce("Azure accepted Ready after %.1f s" % (boot.system.monotonic() - boot.started))
+    boot.console.announce("Azure accepted Ready after %.1f s" % boot.system.passed(boot.started))

@@ -76,9 +76,11 @@ INSTALLED = ("hook", "program")  # ids of `check` that an `install` resolves
 class Guest(Scratch):
     """A scratch copy of an image, whose only network is this command's Azure, and whose clock is faster."""
 
-    def __init__(self, image: Tree, place: str, azure: FakeAzure) -> None:
+    def __init__(self, image: Tree, place: str, azure: FakeAzure, scale: float) -> None:
         super().__init__(image, place)
         self.azure = azure
+        self.scale = scale  # seconds of its clock for one that is shown
+        self.shown: "Optional[float]" = None  # the seconds until Ready, as the boot has shown them
         self.dvd: "Optional[Mount]" = None
 
     def mounts(self) -> "List[Mount]":
@@ -88,6 +90,11 @@ class Guest(Scratch):
     def monotonic(self) -> float:
         """Seconds of the rehearsal's clock."""
         return super().monotonic() * SPEED
+
+    def passed(self, since: float) -> float:
+        """As in System; the verdict repeats it."""
+        self.shown = super().passed(since) / self.scale
+        return self.shown
 
     def sleep(self, seconds: float) -> None:
         """Wait this many seconds of the rehearsal's clock."""
@@ -114,11 +121,9 @@ class Hasty(socket.socket):
 class Rehearsal:
     """The result of a rehearsal."""
 
-    def __init__(self, azure: FakeAzure, system: Guest, faults: "Tuple[str, ...]") -> None:
+    def __init__(self, azure: FakeAzure, system: Guest) -> None:
         self.azure = azure
         self.system = system
-        # The clock multiplies processor time too; without faults that is all, so it is divided again.
-        self.scale = 1.0 if faults else SPEED
         self.code = 0  # the exit code of `run`
         self.started = 0.0  # by the rehearsal's clock
         self.boot: "Optional[Boot]" = None
@@ -154,13 +159,14 @@ class Rehearsal:
 
     def spans(self) -> "List[timeline.Span]":
         """The steps of the boot, with the requests."""
+        scale = self.system.scale
         found = [
-            span._replace(seconds=span.seconds / self.scale, at=None if span.at is None else span.at / self.scale)
+            span._replace(seconds=span.seconds / scale, at=None if span.at is None else span.at / scale)
             for span in status.find_spans(self.state)
         ]
         for seen, at in list(zip(self.azure.requests, self.azure.asked_at))[:SPANS_LIMIT]:
             name = "%s %s" % (seen.method, seen.target.partition("?api-version")[0])
-            after = max(0.0, at * SPEED - self.started) / self.scale
+            after = max(0.0, at * SPEED - self.started) / scale
             found.append(timeline.Span(name, "request", 0.0, after, str(seen.status or "no answer")))
         return found
 
@@ -179,7 +185,8 @@ class Rehearsal:
             ways = [check.count(keys, "key")] if keys else []
             ways += ["a password"] if "password" in self.taken else []
             login = " as %s with %s" % (who, " and ".join(ways) or "no way to log in") if who else ", with no account"
-            text = "This image would reach Ready in %.1f s%s" % (timeline.total(self.spans()), login)
+            seconds = timeline.total(self.spans()) if self.system.shown is None else self.system.shown
+            text = "This image would reach Ready in %.1f s%s" % (seconds, login)
         elif error is not None:
             text = "This image would not reach Ready: %s" % error["reason"]
         else:
@@ -211,13 +218,14 @@ def rehearse(
         os.mkdir(os.path.join(place, "copy"))
         with FakeAzure(faults, answers_all=False, speed=SPEED) as azure:
             case.apply(azure)
-            system = Guest(Tree(root), os.path.join(place, "copy"), azure)
+            # The clock multiplies processor time too; without faults that is all, so it is divided again.
+            system = Guest(Tree(root), os.path.join(place, "copy"), azure, 1.0 if faults else SPEED)
             check_readable(system)
             fill(system, FIRMWARE)
             document = case.document()
             if document is not None:
                 system.dvd = insert_dvd(system, document)
-            done = Rehearsal(azure, system, faults)
+            done = Rehearsal(azure, system)
             threading.Thread(target=tell_of_waiting, args=(azure, console), daemon=True).start()
             with limited(system, USUAL):
                 first_boot(done, console, program)
@@ -295,7 +303,7 @@ def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
     if lack:
         console.say("%s: running the shell implementation, with this machine's tools" % lack)
         azure.recognize, azure.speed = shell.is_own_connection, 1.0
-        done.started, done.scale = system.monotonic(), SPEED  # its clock is real time
+        done.started, system.scale = system.monotonic(), SPEED  # its clock is real time
         console.say("the first boot of VM %s" % VM_ID)
         done.code = shell.play(system, console, program, azure.endpoint)
         return
