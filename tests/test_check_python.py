@@ -11,11 +11,11 @@ from typing import Dict, List, Set, Tuple
 from azure_provisioning.door.system import System
 from azure_provisioning.image.check import elf, interpreter
 from azure_provisioning.image.check.subject import Image
-from azure_provisioning.image.command import Command
+from azure_provisioning.image.command import Command, own
 from azure_provisioning.image.install.install import install
 from azure_provisioning.init import manifest
 from tests import TOP
-from tests.images import call
+from tests.images import call, cli
 from tests.minimal import MINIMAL
 from tests.sound import LIBRARY, CheckTest
 from tests.test_house import imports, modules
@@ -99,6 +99,24 @@ class ImageTest(CheckTest):
         remedy = self.bad("python", "error", "is not a program of the image", gone=["/usr/bin/python3.11"])
         self.assertEqual(remedy, "chroot %s apt-get install -y python3" % self.root)
         self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
+
+    def test_removed_after_install(self) -> None:
+        """`install` again chooses what is there, and that is the remedy of each finding; else a Python is added."""
+        self.gone("/usr/bin/python3", "/usr/bin/python3.11")
+        names = ("python", "account", "host-keys")
+        found = [self.findings(name)[0] for name in names]
+        self.assertEqual({finding.remedy for finding in found}, {"chroot %s apt-get install -y python3" % self.root})
+        self.fill({"/bin/wget": "x"})
+        found = [self.findings(name)[0] for name in names]
+        self.assertEqual([finding.level for finding in found], ["error"] * 3)
+        self.assertEqual({finding.remedy for finding in found}, {own("install", "--root", self.root)}, found)
+        self.assertNotIn("shell", found[1].message)
+        told = cli("rehearse", "--root", self.root)
+        self.assertEqual((told.code, told.out), (1, ""))
+        self.assertIn("the hook's Python is not a program of the image", told.err)
+        self.assertIn("`install` again", told.err)
+        self.install()
+        self.assertEqual([self.findings(name)[0].level for name in names], ["warning", "ok", "ok"])
 
     def test_none_at_all(self) -> None:
         """The shell runs the file: a warning, and an error if the options need more."""

@@ -46,7 +46,9 @@ def find_python(system: System, wanted: "Optional[str]") -> str:
     if wanted is not None:
         if not wanted.startswith("/") or not system.is_program(wanted):
             raise ProvisionError(
-                "this is not a program of the image", advice="--python takes its path in the image", path=wanted
+                "this is not a program of the image",
+                advice="`install --python` takes its path in the image",
+                path=wanted,
             )
         if is_too_old(system, wanted):
             raise ProvisionError("this Python is too old: 3.6 or newer is needed", path=wanted)
@@ -58,7 +60,7 @@ def find_python(system: System, wanted: "Optional[str]") -> str:
         return sys.executable
     raise ProvisionError(
         "no Python 3.6 or newer was found in %s" % system.called,
-        advice="install the distro's python3 package there, or name one with --python",
+        advice="install the distro's python3 package there, or name one with `install --python`",
     )
 
 

@@ -13,7 +13,7 @@ from ...guest.privilege import find_sudo
 from ..command import Command
 from .disk import read_fstab
 from .finding import Finding, error, ok, warning
-from .interpreter import who_runs
+from .interpreter import lack_of_all, who_runs
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
@@ -40,7 +40,8 @@ def check_account(image: Image) -> "Iterator[Finding]":
     needed = (PASSWD,) if find_tool(system, "useradd") else (PASSWD, GROUP)  # groupadd creates a missing file
     missing = [path for path in needed if not system.read_text(path)]
     if where is None:
-        yield error("account", "neither a Python nor a shell can make one")
+        why, remedy = lack_of_all(image)
+        yield error("account", "no boot makes one: %s" % why, remedy)
         return
     if missing:
         yield error("account", "no account can be made without %s" % " and ".join(missing))

@@ -23,6 +23,7 @@ NEEDED = """
     types typing zipimport
     """.split()  # noqa: SIM905
 BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for built-in modules
+GONE = "the hook's Python is not a program of the image"
 ASK = (
     "import sys\n"
     "missing = []\n"
@@ -42,8 +43,9 @@ def check_python(image: Image) -> "Iterator[Finding]":
         path = find_interpreter(system, path or None)
     except ProvisionError as problem:
         if path and not is_too_old(system, path):
-            yield error("python", "the hook's Python is not a program of the image: %s" % path, remedy)
+            yield error("python", "%s: %s" % (GONE, path), set_up_again(image))
         else:
+            remedy = set_up_again(image) if path else remedy
             yield error("python", str(problem.reason) + (": " + path if path else ""), remedy)
         return
     if path == SHELL:
@@ -94,7 +96,14 @@ def lack_of_hook(system: System) -> str:
     found."""
     _, links = table.find_hook(system)
     path = find_command(system, links[0])[0] if links else ""
-    return describe_lack(system, find_interpreter(system, path or None))
+    try:
+        found = find_interpreter(system, path or None)
+    except ProvisionError as problem:
+        if not path:
+            raise
+        reason = problem.reason if is_too_old(system, path) else GONE
+        raise ProvisionError(reason, advice="`install` again chooses another interpreter", path=path) from problem
+    return describe_lack(system, found)
 
 
 def who_runs(image: Image) -> "Optional[str]":
@@ -103,6 +112,25 @@ def who_runs(image: Image) -> "Optional[str]":
         return " in the shell" if image.once(lack_of_hook) else ""
     except ProvisionError:
         return None
+
+
+def lack_of_all(image: Image) -> "Tuple[str, Command]":
+    """(why nothing sets up a VM of this image, the remedy), if `who_runs` is None."""
+    _, links = table.find_hook(image.system)
+    if links and find_command(image.system, links[0])[0]:
+        return "the hook's Python cannot run", set_up_again(image)
+    return "the image has neither a Python 3.6 or newer nor a shell", image.add("python")
+
+
+def set_up_again(image: Image) -> Command:
+    """`install`, if it would find an interpreter that can run the boot; else the command that adds a Python."""
+    try:
+        path = find_interpreter(image.system, None)
+    except ProvisionError:
+        return image.add("python")
+    if path == SHELL and (unheard_options(image.options) or not image.system.find_program(*CLIENTS)):
+        return image.add("python")
+    return image.ours("install")
 
 
 def missing_modules(system: System, path: str) -> "Optional[List[str]]":

@@ -15,7 +15,7 @@ from ...guest.sshd_options import UNKNOWN, are_known
 from ...init.systems.systemd import find_unit
 from ..command import Command
 from .finding import Finding, error, ok, warning
-from .interpreter import who_runs
+from .interpreter import lack_of_all, who_runs
 from .subject import Image
 
 SERVICES = ("ssh", "sshd", "dropbear", "ssh.socket", "sshd.socket", "dropbear.socket", "openssh*", "dropbear@*")
@@ -58,7 +58,8 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
     where = who_runs(image)
     if image.options.host_keys == "new":
         if where is None:
-            yield error("host-keys", "neither a Python nor a shell can make new ones")
+            why, remedy = lack_of_all(image)
+            yield error("host-keys", "no boot makes new ones: %s" % why, remedy)
         elif tool:
             made = "the first boot replaces those of the image" if keys else "the first boot makes them"
             yield ok("host-keys", "%s%s, by %s" % (made, where, name))
