@@ -16,7 +16,7 @@ from azure_provisioning.image.check import check
 from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.command import Command
 from tests.images import built_file, cli, listing
-from tests.sound import INITRAMFS, CheckTest
+from tests.sound import INITRAMFS, KERNEL, MODULES, CheckTest
 
 
 class WholeTest(CheckTest):
@@ -67,6 +67,21 @@ class WholeTest(CheckTest):
         self.assertEqual(done.code, 0)
         self.assertIn("warning  privilege: ", done.out)
         self.assertIn("0 errors, 1 warning:", done.err)
+
+    def test_warning_that_leaves_a_doubt(self) -> None:
+        """The verdict promises nothing that a warning may contradict, and names that warning."""
+        ready = "a VM from this image would reach Ready and let its user in"
+        self.gone("/usr/bin/sudo", "/boot/grub/grub.cfg")  # no root rights, and no known console: a login works
+        self.assertTrue(cli("check", "--root", self.root).err.endswith(ready + "\n"))
+        self.fill({"/etc/ssh/sshd_config": "AllowUsers ann\n"})
+        said = cli("check", "--root", self.root)
+        self.assertTrue(said.err.endswith(ready + ", if this warning does not prevent it: sshd-config\n"), said.err)
+        self.assertEqual(said.code, 0)
+        self.gone("/boot/vmlinuz-" + KERNEL, MODULES, INITRAMFS)
+        said = cli("check", "--root", self.root)
+        self.assertRegex(said.err, ready + r", if these warnings do not prevent it: .*\bkernel, sshd-config\n\Z")
+        self.gone("/usr/sbin/sshd")
+        self.assertTrue(cli("check", "--root", self.root).err.endswith(" would let nobody in\n"))
 
     def test_json(self) -> None:
         self.gone("/usr/sbin/sshd")

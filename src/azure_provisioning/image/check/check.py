@@ -75,6 +75,21 @@ LEVELS = ("error", "warning", "ok")  # worst first
 # option that it cannot read: that VM comes up, but not as intended.
 LOGIN = ("sshd", "host-keys", "sshd-config", "privilege", "login")
 UNMET = ("options",)
+# A warning with one of these ids may turn out to be such an error; with one of the second only if it says UNKNOWN.
+DOUBTFUL = (
+    "hook",
+    "init",
+    "kernel",
+    "initramfs",
+    "root-filesystem",
+    "fstab",
+    "selinux",
+    "sshd",
+    "sshd-config",
+    "account",
+)
+UNSURE = ("python", "program", "ready-gates", "other-agent", "dhcp", "host-keys")
+UNKNOWN = "cannot be determined"
 
 
 def check(system: System) -> "List[Finding]":
@@ -96,13 +111,18 @@ def check(system: System) -> "List[Finding]":
         except GuestError as problem:
             if budget.problem:  # a check may have taken it for a missing file
                 del found[before:]
-            found.append(warning(name, "cannot be determined: %s" % problem))
+            found.append(warning(name, "%s: %s" % (UNKNOWN, problem)))
     return found
 
 
 def would_fail(findings: "List[Finding]") -> bool:
     """Would a VM not reach Ready, let nobody log in, or be set up with other options than intended?"""
     return any(finding.level == "error" for finding in findings)
+
+
+def keeps_from_ready(finding: Finding) -> bool:
+    """Is it an error with which a VM would not reach Ready?"""
+    return finding.level == "error" and finding.id not in LOGIN + UNMET
 
 
 def as_json(findings: "List[Finding]") -> str:
@@ -152,15 +172,27 @@ def summary(findings: "List[Finding]") -> str:
 def verdict(findings: "List[Finding]") -> str:
     """What would happen to a VM from this image, as a sentence without its full stop."""
     if findings and all(finding.level == "warning" for finding in findings):  # a declarative system
-        return "whether a VM from this image would reach Ready cannot be determined"
+        return "whether a VM from this image would reach Ready " + UNKNOWN
     errors = {finding.id for finding in findings if finding.level == "error"}
-    if errors - set(LOGIN + UNMET):
+    if any(keeps_from_ready(finding) for finding in findings):
         return "a VM from this image would not reach Ready"
     if errors - set(UNMET):
         return "a VM from this image would let nobody in"
     if errors:
         return "a VM from this image would be set up with a default where an option has a mistake"
-    return "a VM from this image would reach Ready and let its user in"
+    doubts = sorted({finding.id for finding in findings if is_doubt(finding)})
+    text = "a VM from this image would reach Ready and let its user in"
+    if doubts:
+        which = "this warning does" if len(doubts) == 1 else "these warnings do"
+        text += ", if %s not prevent it: %s" % (which, ", ".join(doubts))
+    return text
+
+
+def is_doubt(finding: Finding) -> bool:
+    """Is it a warning with which a VM may not reach Ready, or may let nobody in?"""
+    return finding.level == "warning" and (
+        finding.id in DOUBTFUL or (finding.id in UNSURE and UNKNOWN in finding.message)
+    )
 
 
 def count(number: int, word: str) -> str:
