@@ -5,11 +5,14 @@ import os
 import re
 import shutil
 import sys
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.guest.accounts import find_account
+from azure_provisioning.image.check import check
 from azure_provisioning.init.table import find_hook
-from tests.images import IMAGES, cli
+from azure_provisioning.story.verify import NOBODY
+from tests.images import IMAGES, Result, cli
 from tests.shells import MACHINE, PROGRAM, ShellTest, find
 from tests.sound import GOOD
 
@@ -21,6 +24,23 @@ LOGIN = {
     "/usr/bin/sudo": "#!/bin/sh\n",
     "/etc/ssh/sshd_config": "Port 22\n",
 }
+
+
+# What a hardened image has besides, and an sshd that reports its settings.
+SYSTEMD = {path: text for path, text in GOOD.items() if "networkd" in path or "/etc/systemd" in path}
+SYSTEMD["/usr/sbin/sshd"] = "#!/bin/sh\nsed '/^Match/,$d' /etc/ssh/sshd_config\n"
+# Settings of sshd, whether they keep the administrator out, and whether a boot reaches Ready all the same.
+BARRED = (
+    ("DenyUsers *\n", True, False),
+    ("Port 22\n", False, True),
+    ("PubkeyAuthentication no\n", True, False),
+    ("AuthenticationMethods publickey,password\n", True, False),
+    ("AllowGroups root\n", True, False),
+    ("DenyGroups wheel\n", True, False),
+    ("AllowUsers ann\n", True, False),
+    ("ListenAddress 127.0.0.1\n", True, True),
+    ("Match User ann\nDenyUsers *\n", False, True),
+)
 
 
 class Outcome(NamedTuple):
@@ -72,26 +92,42 @@ class AgreementTest(ShellTest):
         )
 
     def rehearsed(self) -> Outcome:
-        """According to `rehearse`."""
+        """According to `rehearse`: its story. The verdict is also about what only `check` knows."""
         told = cli("rehearse", "--root", self.root)
         self.assertNotIn("Traceback", told.err)
         if "Health: Ready\n" in told.out:
-            self.assertRegex(told.err, r"This image would reach Ready in \d{1,2}\.\d s as azureuser with 1 key; ")
+            self.check_verdict(told)
         self.told = told.err
         shown = dict(re.findall(r"(?m)^\+\+\+ (\S+)\n((?:(?:@@|[-+ ](?!\+\+ |-- ))[^\n]*\n)*)", told.out + "\n"))
         self.shown = shown
         keys = re.findall(r"(?m)^\+(.*)$", shown.get(KEYS, ""))
         rule = "azureuser ALL" in shown.get("/etc/sudoers.d/zz-azure-provisioning", "")
         return Outcome(
-            told.code == 0 and "Health: Ready\n" in told.out,
+            "Health: Ready\n" in told.out,
             "\n+azureuser:" in shown.get("/etc/passwd", ""),
             "".join(line + "\n" for line in keys) or None,
             rule,
         )
 
-    def booted(self, argv: "List[str]") -> Outcome:
+    def check_verdict(self, told: Result) -> None:
+        """The last line of a rehearsal whose boot reached Ready, which has the worst finding of `check`."""
+        findings = json.loads(cli("check", "--json", "--root", self.root).out)
+        there = find_hook(self.system)[0]
+        errors = [(found["id"], found["message"]) for found in findings if found["level"] == "error"]
+        errors = [error for error in errors if there or error[0] not in ("hook", "program")]
+        fatal = [error for error in errors if error[0] not in check.LOGIN]
+        ready = r"would reach Ready in \d{1,2}\.\d s"
+        said = ready + " as azureuser with 1 key[;,] "
+        if fatal:
+            said = re.escape("would not reach Ready: %s: %s; " % fatal[0])
+        elif errors:
+            said = ready + ", but let nobody in: " + re.escape("%s: %s; " % errors[0])
+        self.assertRegex(told.err, "This image " + said)
+        self.assertEqual(told.code, 1 if errors else 0, told.err)
+
+    def booted(self, argv: "List[str]", options: str = "") -> Outcome:
         """According to a boot."""
-        self.add(*argv, fresh=False)
+        self.add(*argv, fresh=False, options=options)
         told = self.boot_told = self.play()[0]
         return Outcome(
             told.code == 0 and any("<State>Ready</State>" in report for report in told.reports),
@@ -151,6 +187,57 @@ class AgreementTest(ShellTest):
                 self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
                 self.assertEqual(levels["account"] == "ok", booted.ready)
                 self.assertEqual(levels["privilege"] == "ok", booted.becomes_root or gone == ["/etc/passwd"])
+
+    def test_what_keeps_everybody_out(self) -> None:
+        """A boot asks sshd, or reaches Ready where it cannot know; `check` and `rehearse` say which."""
+        hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
+        for config, shut, ready in BARRED:
+            for options in ("", "login = warn\n"):
+                with self.subTest(config=config, options=options):
+                    told, checked = self.verdicts(True, {**SYSTEMD, "/etc/ssh/sshd_config": config, OPTIONS: options})
+                    booted = self.booted(hook, options)
+                    self.assertEqual(booted.ready, ready or bool(options), self.boot_told)
+                    self.assertEqual(NOBODY in "".join(self.boot_told.reports), not booted.ready)
+                    self.assertEqual("A boot would report `%s`" % NOBODY in told.err, not booted.ready, told.err)
+                    self.assertEqual("would reach Ready" in told.err, booted.ready, told.err)
+                    self.assertEqual("let nobody in: " in told.err, shut, told.err)
+                    self.assertEqual(told.code, 1 if shut else 0)
+                    if "ann" not in config:  # a name that `check` does not know
+                        self.assertEqual(checked.err.endswith(" would let nobody in\n"), shut, checked.err)
+                        self.assertEqual(checked.code, told.code)
+
+    def test_what_keeps_everybody_out_without_python(self) -> None:
+        """The shell implementation does not ask sshd: Ready, and nobody can log in."""
+        for config, shut, _ in BARRED[:2]:
+            with self.subTest(config):
+                told, checked = self.verdicts(False, {**SYSTEMD, "/etc/ssh/sshd_config": config, "/bin/wget": ""})
+                self.assertTrue(self.booted(["/bin/sh", PROGRAM, "run"]).ready, self.boot_told)
+                who = ", but let nobody in: " if shut else " as "
+                self.assertRegex(told.err, r"would reach Ready in \d+\.\d s" + who)
+                self.assertEqual((told.code, checked.code), (int(shut), int(shut)), (told, checked))
+
+    def test_no_ssh_server(self) -> None:
+        """It is not there, or not started: a boot reaches Ready."""
+        hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
+        for gone in ("/usr/sbin/sshd", "/etc/systemd/system/multi-user.target.wants/ssh.service"):
+            with self.subTest(gone):
+                told, checked = self.verdicts(True, SYSTEMD, gone)
+                self.assertTrue(self.booted(hook).ready, self.boot_told)
+                self.assertRegex(told.err, r"would reach Ready in \d+\.\d s, but let nobody in: sshd: ")
+                self.assertTrue(checked.err.endswith(" would let nobody in\n"), checked.err)
+                self.assertEqual((told.code, checked.code), (1, 1))
+
+    def verdicts(self, python: bool, files: "Dict[str, str]", gone: str = "") -> "Tuple[Result, Result]":
+        """What `rehearse` and `check` say of an image with systemd and these files, after `install`."""
+        self.make("systemd", python, files)
+        os.chmod(self.root + "/usr/lib/systemd/systemd-networkd", 0o755)
+        if gone:
+            os.unlink(self.root + gone)
+        if not python:
+            self.choose("dash", "busybox wget")
+        installed = cli("install", "--root", self.root)
+        self.assertEqual(installed.code, 0, installed.err)
+        return cli("rehearse", "--root", self.root), cli("check", "--root", self.root)
 
     def test_sudo_that_is_doas(self) -> None:
         """Alpine's doas-sudo-shim, and keys where the options of sshd's start say."""

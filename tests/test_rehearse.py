@@ -12,13 +12,18 @@ import unittest
 from typing import Dict, List, Tuple
 from xml.etree import ElementTree
 
-from azure_provisioning.image.rehearse.case import Case
+from azure_provisioning.image.check import check
+from azure_provisioning.image.rehearse.case import PASSWORD, Case
 from azure_provisioning.image.rehearse.fake_azure import CONTAINER_ID, INSTANCE_ID, KEY
 from azure_provisioning.image.rehearse.faults import describe_faults
 from tests.distro.trees import cache
-from tests.guests import AZURE_VM
+from tests.guests import AZURE_VM, HOOK
 from tests.images import IMAGES as INITS
 from tests.images import ImageTest, Result, built_file, call, cli, listing
+from tests.sound import GOOD, MODULES
+
+NETWORK = "/etc/systemd/network/50-dhcp.network"
+SSHD = ("/usr/sbin/sshd", "/usr/bin/ssh-keygen", "/etc/ssh/sshd_config")
 
 
 class RehearseTest(unittest.TestCase):
@@ -128,8 +133,16 @@ class ImageRehearsalTest(ImageTest):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
     def system_image(self, name: str = "systemd", **files: str) -> None:
-        """An image with accounts, a program that would report being run, and a home."""
+        """An image with accounts, a program that would report being run, and a home.
+
+        That of systemd has what `check` wants, except a kernel; the others have a Python and sshd.
+        """
         self.image(name)
+        whole = {path: text for path, text in GOOD.items() if not path.startswith(("/boot/vmlinuz", MODULES))}
+        kept = whole if name == "systemd" else [path for path in whole if "python" in path or path in SSHD]
+        self.fill({path: whole[path] for path in kept})
+        if name == "systemd":
+            self.make_program("/usr/lib/systemd/systemd-networkd")
         self.fill({path: text for path, text in AZURE_VM.items() if path.startswith(("/etc", "/usr", "/bin"))})
         self.fill({"/usr/sbin/useradd": "#!/bin/sh\ntouch %s/ran\n" % self.folder})
         self.fill(files)
@@ -173,7 +186,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("/customData\n@@ -0,0 +1,2 @@\n+#!/bin/sh\n+echo custom\n", result.out)
         self.assertIn("+++ /var/lib/azure-provisioning/userData\n", result.out)
         self.assertNotIn("azureuser", result.out + result.err)
-        self.assertNotIn("Password", result.out + result.err)
+        self.assertNotIn(PASSWORD, result.out + result.err)
         self.assertNotRegex(result.out, r"(?m)^(new|changed) \w+ /(sys|run)")
 
     def test_programs_in_the_data(self) -> None:
@@ -234,6 +247,63 @@ class ImageRehearsalTest(ImageTest):
             self.assertEqual((result.code, result.out), (1, ""))
             self.assertIn(said, result.err)
 
+    def test_verdict_is_that_of_check(self) -> None:
+        """Where check has an error, no rehearsal promises a VM that comes up; and the exit code is 1."""
+        drop_in, options = "/etc/ssh/sshd_config.d/a.conf", "/etc/azure-provisioning.conf"
+        boot = "A boot would report `nobody can log in`, not Ready; "
+        ready = r"would reach Ready in \d+\.\d s"
+        nothing: "Dict[str, str]" = {}
+        for files, gone, said in (
+            ({drop_in: "DenyUsers *\n"}, (), r"let nobody in: DenyUsers \*\. " + boot),
+            ({drop_in: "PubkeyAuthentication no\n"}, (), "let nobody in: PubkeyAuthentication no. " + boot),
+            ({drop_in: "AuthenticationMethods publickey,password\n"}, (), "let nobody in: .*publickey,.*" + boot),
+            ({drop_in: "DenyGroups sudo\n"}, (), "let nobody in: DenyGroups sudo. " + boot),
+            ({drop_in: "AllowUsers ann\n"}, (), "let nobody in: AllowUsers ann. " + boot),
+            ({drop_in: "DenyUsers *\n", options: "login = warn\n"}, (), ready + r", but let nobody in: DenyUsers \*; "),
+            ({drop_in: "ListenAddress 127.0.0.1\n"}, (), ready + ", but let nobody in: sshd-config: ListenAddress "),
+            (nothing, ("/usr/sbin/sshd",), ready + ", but let nobody in: sshd: no SSH server is in the image: "),
+            (nothing, ("/usr/bin/sudo",), ready + " as azureuser with 1 key, but azureuser cannot become root: "),
+            ({options: "deadline = x\n"}, (), ready + ".* with 1 key, and a default where an option has a mistake; "),
+            (nothing, (NETWORK,), "would not reach Ready: dhcp: .*no file of systemd/network asks for DHCP"),
+            ({drop_in: "Match User ann\nPubkeyAuthentication no\n"}, (), ready + " as azureuser with 1 key; "),
+        ):
+            with self.subTest(said):
+                self.empty()
+                self.system_image(**files)
+                for path in gone:
+                    os.unlink(self.root + path)
+                result = self.rehearse()
+                self.assertRegex(result.err.splitlines()[-1], "This image [^;]*" + said)
+                self.install()
+                checked = cli("check", "--root", self.root)
+                shut = 1 if "AllowUsers ann" in said else checked.code
+                self.assertEqual(result.code, shut, (result.err, checked))
+                self.assertEqual(self.rehearse().code, shut)
+
+    def test_verdict_is_about_this_vm(self) -> None:
+        """A password lets its administrator in where keys do not, and a listed name where others are not."""
+        self.system_image(**{"/etc/ssh/sshd_config.d/a.conf": "PubkeyAuthentication no\nAllowUsers ann\n"})
+        last = self.rehearse("--user", "ann", "--password-login").err.splitlines()[-1]
+        self.assertRegex(last, "would reach Ready in .* as ann with a password; ")
+        last = self.rehearse("--user", "ann").err.splitlines()[-1]
+        self.assertIn("would let nobody in: PubkeyAuthentication no. A boot would report", last)
+
+    def test_hook_that_is_off(self) -> None:
+        """Masked, or switched off: the rehearsal goes on with a new `install`, and the verdict is about the image."""
+        unit = "/etc/systemd/system/azure-provisioning.service"
+        for path, target in ((unit, "/dev/null"), (HOOK, "")):
+            with self.subTest(path):
+                self.empty()
+                self.system_image()
+                self.install()
+                os.unlink(self.root + path)
+                if target:
+                    os.symlink(target, self.root + path)
+                result = self.rehearse()
+                self.assertEqual(result.code, 1, result.err)
+                self.assertIn("the hook is off, so installing again into a scratch copy", result.err)
+                self.assertRegex(result.err.splitlines()[-1], "This image would not reach Ready: hook: ")
+
     def test_verdict_counts_what_check_found(self) -> None:
         """For an image without a hook as with one."""
         self.system_image()
@@ -242,13 +312,26 @@ class ImageRehearsalTest(ImageTest):
         errors = sum(finding["level"] == "error" and finding["id"] not in ("hook", "program") for finding in findings)
         self.assertIn("check: %d error" % errors, self.rehearse().err)
 
+    def check_verdict(self, root: str, result: Result) -> None:
+        """After a boot that reached Ready: the first error of `check` that keeps a VM from it is the verdict's."""
+        findings = json.loads(cli("check", "--json", "--root", root).out)
+        errors = [found for found in findings if found["level"] == "error" and found["id"] not in ("hook", "program")]
+        fatal = [found for found in errors if found["id"] not in check.LOGIN + check.UNMET]
+        last = result.err.splitlines()[-1]
+        self.assertEqual(result.code, 1 if errors else 0, result.err)
+        if fatal:
+            said = "This image would not reach Ready: %s: %s; " % (fatal[0]["id"], fatal[0]["message"])
+        else:
+            said = ", but let nobody in: " if errors else "This image would reach Ready in "
+        self.assertIn(said, last)
+
     def test_every_init_system(self) -> None:
         for name in INITS:
             with self.subTest(name):
                 self.empty()
                 self.system_image(name)
                 result = self.rehearse()
-                self.assertEqual(result.code, 0, result.err)
+                self.check_verdict(self.root, result)
                 self.assertIn("Azure accepted Ready", result.err)
                 self.assertIn("POST /machine?comp=health -> 200\n", result.out)
                 self.assertIn("-image\n+rehearsal\n", result.out)
@@ -352,7 +435,8 @@ class ImageRehearsalTest(ImageTest):
         before = times(self.root)
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root]
         result = call(argv, seconds=20, TMPDIR=self.folder)
-        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual(result.code, 1, result.err)
+        self.assertIn("nobody can log in (key=/etc/nologin, ", result.err)
         self.assertEqual((times(self.root), os.listdir(self.folder)), (before, []))
         self.assertNotIn("huge", result.out)
         self.assertNotIn("/srv", result.out)
@@ -427,6 +511,7 @@ class ImageRehearsalTest(ImageTest):
 
     def give_to_nobody(self) -> None:
         """As if nobody had built the image."""
+        os.chown(self.root, 65534, 65534)
         for folder, folders, files in os.walk(self.root):
             for name in folders + files:
                 os.chown(os.path.join(folder, name), 65534, 65534, follow_symlinks=False)
@@ -503,7 +588,8 @@ class ImageRehearsalTest(ImageTest):
             with self.subTest(root.name):
                 before = times(str(root / "etc")), times(str(root / "var"))
                 result = call([sys.executable, "-I", "-S", built_file(), "rehearse", "--root", str(root)])
-                self.assertEqual(result.code, 0, result.err)
+                self.check_verdict(str(root), result)
+                self.assertIn("Azure accepted Ready", result.err)
                 self.assertEqual((times(str(root / "etc")), times(str(root / "var"))), before)
                 self.assertIn("azureuser", result.out)
 

@@ -304,12 +304,12 @@ def rehearse_verb(console: Console, arguments: "argparse.Namespace") -> int:
     case = read_case(arguments)
     done = rehearse(program, console, tuple(arguments.fault), arguments.root, case)
     if arguments.svg:
-        picture = as_svg(arguments.root or "an image of its own", done.spans(), [done.verdict(case)])
+        picture = as_svg(arguments.root or "an image of its own", done.spans(), [done.verdict.text])
         write_file(arguments.svg, picture.encode("ascii"))
     if arguments.diff:
         write_file(arguments.diff, "".join(line + "\n" for line in done.changes).encode("utf-8", "surrogateescape"))
     show(done.lines(with_diff=not (arguments.no_diff or arguments.diff)), (("+", "32"), ("-", "31"), ("@@", "36")))
-    return done.code
+    return done.verdict.code
 
 
 def collect_verb(console: Console, arguments: "argparse.Namespace") -> int:

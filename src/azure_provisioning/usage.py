@@ -125,7 +125,7 @@ VERBS = (
             SVG,
         ),
         (
-            ("rehearse --root /mnt/image", "the requests to Azure, and what would change in the image"),
+            ("rehearse --root /mnt/image", "requests, changes and a verdict; exit code 1 if a VM would fail"),
             ("rehearse --fault imds-silent --fault report-stale", "with faults"),
         ),
     ),
@@ -183,7 +183,7 @@ COMMON = (
 
 EXITS = (
     (0, "done, or nothing to do (also: not on Azure)"),
-    (1, "an expected failure; one line says what, and what to do"),
+    (1, "an expected failure, or one that `check` or `rehearse` foresees; one line says what, and what to do"),
     (2, "usage error, or --root names no image; `status --wait`: no boot will report from here"),
     (3, "a bug; the traceback is on stderr"),
     (130, "interrupted"),

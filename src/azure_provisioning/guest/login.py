@@ -15,7 +15,7 @@ from .authorized_keys import DEFAULT, key_path
 from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
 from .sshd_access import find_barrier, find_obstacle, groups_of
-from .sshd_config import NO_KEYS, ask_settings, ask_sshd, find_config, find_sshd, settings
+from .sshd_config import NO_KEYS, ask_settings, ask_sshd, find_config, find_sshd, first_of, settings, walk_all
 from .sshd_options import are_known
 
 TYPE_CHECKING = False
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 NOLOGIN = "/etc/nologin"
 NO_HASH = ("", "*", "!", "x")  # first characters of a field for no password, or for a locked one
 LACKING = "the account has none"
+LOCKED = "the account is locked"
 QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
+
+
+# The beginnings of the keywords that decide who can log in, and that a Match block may override: sshd_config(5).
+DECISIVE = ("allow", "deny", "auth", "pubkey", "password", "kbdint", "challenge", "revoked", "trusted")
 
 
 class Way(namedtuple("Way", "name works why")):
@@ -76,11 +81,12 @@ def uses_pam(system: System, name: str) -> "Optional[bool]":
         return None
 
 
-def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[Way], str]":
+def find_ways(system: System, name: str, keys: "Sequence[str]", *, by_files: bool = False) -> "Tuple[List[Way], str]":
     """(the ways by which the administrator `name` can log in over SSH from outside, why sshd itself was not asked).
 
     Empty without an SSH server. `keys`: Azure's, as it sent them; without any, every key in the account's files counts.
-    Raises GuestError if the accounts cannot be read.
+    `by_files`: as if sshd had reported what its files say, for an image. Raises GuestError if the accounts cannot be
+    read.
     """
     sshd, dropbear = find_sshd(system), system.find_program("dropbear")
     if not (sshd or dropbear or find_config(system)):
@@ -92,7 +98,7 @@ def find_ways(system: System, name: str, keys: "Sequence[str]") -> "Tuple[List[W
     wanted = [key for text in keys for key in read_keys(text)[0]]
     if dropbear and not sshd:
         return judge_dropbear(system, account, wanted), ""
-    found, silent, dead = hear(system, name)
+    found, silent, dead = read_as_sshd(system) if by_files else hear(system, name)
     ways = both(dead, works=False) if dead else judge(system, account, wanted, found)
     unsure = bool(silent or dropbear) or not are_known(system)
     if unsure:  # our own reading of the files; or another server may listen, or sshd may read other files
@@ -177,6 +183,18 @@ def hear(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":
     return settings(system, name), silent, ""
 
 
+def read_as_sshd(system: System) -> "Tuple[Dict[str, str], str, str]":
+    """As `hear`, from the files. A Match block may override what decides about a login: then they do not say."""
+    lines = list(walk_all(system))
+    found = first_of((key, value) for key, value, general in lines if general)
+    if not any(keyword in found for keyword in QUESTIONS):
+        found[QUESTIONS[0]] = "yes"  # sshd's default
+    if find_sshd(system) is None:
+        return found, "there is no sshd", ""
+    blocks = [key for key, _, general in lines if not general and key.startswith(DECISIVE)]
+    return found, "a Match block has %s" % blocks[0] if blocks else "", ""
+
+
 def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> "List[Way]":
     """The two ways through an sshd with these settings."""
     barrier = find_barrier(system, account.name, sshd)
@@ -224,7 +242,7 @@ def find_key(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "
     if obstacle:
         return False, obstacle
     if is_locked(system, account.name) and sshd.get("usepam", "no") != "yes":
-        return False, "the account is locked"
+        return False, LOCKED
     try:
         return find_refusal(system, account, keys, sshd)
     except GuestError as error:

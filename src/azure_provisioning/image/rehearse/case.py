@@ -17,6 +17,8 @@ DATA_LIMIT = 64 << 10  # bytes of customData and of userData, before base64
 USER, NAME = "azureuser", "rehearsal"
 PASSWORD = "rehearsal-Password-1"  # noqa: S105 # of no machine: it is only set in a scratch copy
 POINT, DRIVE, NUMBER = "/run/azure-provisioning-dvd", "sr0", "11:0"
+# Data that is a program, if the options say `run`.
+PROGRAMS = (("custom_data", "the program in customData"), ("user_data", "the program in userData"))
 
 OVF = """<?xml version="1.0" encoding="utf-8"?>
 <Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:wa="http://schemas.microsoft.com/windowsazure">

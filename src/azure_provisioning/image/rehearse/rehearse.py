@@ -16,16 +16,16 @@ from ...door.budget import USUAL, limited
 from ...door.system import Mount, System
 from ...door.tree import Tree
 from ...errors import GuestError, ProvisionError
-from ...init import table
+from ...init import manifest, table
 from ...story import status, timeline
 from ...story.boot import Boot, begin
 from ...story.provision import provision
-from ...story.state import READY, State, data_fact
+from ...story.state import State
 from ..check import check
 from ..check.interpreter import lack_of_hook
 from ..install.install import install
 from ..root import check_root
-from . import shell
+from . import shell, verdict
 from .case import Case, describe, insert_dvd
 from .difference import show_changes
 from .fake_azure import VM_ID, FakeAzure
@@ -65,10 +65,6 @@ SPEED = 10.0
 DEADLINE = 600.0  # seconds of that clock
 NOTICE_SECONDS = 10.0  # between two lines about what it waits for
 SPANS_LIMIT = 200  # requests in the timeline
-# What a scratch copy cannot show: it would take the image's own programs, its kernel, or a network.
-NOT_REHEARSED = ("useradd", "host keys", "gates", "DHCP", "drivers")
-# Data that is a program, if the options say `run`.
-PROGRAMS = (("custom_data", "the program in customData"), ("user_data", "the program in userData"))
 USUAL_CASE = Case()
 INSTALLED = ("hook", "program")  # ids of `check` that an `install` resolves
 
@@ -124,15 +120,16 @@ class Rehearsal:
     def __init__(self, azure: FakeAzure, system: Guest) -> None:
         self.azure = azure
         self.system = system
-        self.code = 0  # the exit code of `run`
+        self.code = 0  # the exit code of `run`, not of the rehearsal
         self.started = 0.0  # by the rehearsal's clock
         self.boot: "Optional[Boot]" = None
-        self.installed = False  # did the image have the hook before?
+        self.installed = False  # did `install` run on the image, even if the hook is off?
         self.findings: "Optional[List[Finding]]" = None  # of `check`
         self.state = State(system)  # after the boot
         self.taken: "Set[str]" = set()  # successful steps
         self.changes: "List[str]" = []  # as a diff
         self.changed = 0  # paths
+        self.verdict = verdict.Verdict("", 1)  # until there is one
 
     def look(self) -> None:
         """Read the results of the boot, before the copy is removed."""
@@ -142,12 +139,6 @@ class Rehearsal:
             self.taken.add("ssh_keys")  # the shell implementation records no steps, and needs the keys for Ready
         self.changes = list(show_changes(self.system))
         self.changed = sum(1 for _ in self.system.changes())
-
-    def not_run(self) -> "List[str]":
-        """The programs in the VM's data that a boot would run."""
-        options = config.load(self.system)[0]
-        wanted = [(name, words) for name, words in PROGRAMS if getattr(options, name) == "run"]
-        return [words for name, words in wanted if self.state.when(data_fact(name)) is not None]
 
     def requests(self) -> "List[str]":
         """The requests to Azure, and the reports that it accepted."""
@@ -175,30 +166,6 @@ class Rehearsal:
         lines = self.requests() + ["", "Timeline:"]
         lines += timeline.as_lines([span for span in self.spans() if span.result != "request"])
         return lines + (["", "What changed:", *self.changes] if with_diff else [])
-
-    def verdict(self, case: Case) -> str:
-        """What would happen to a VM, what was not rehearsed, and the result of `check`."""
-        error = self.state.error()
-        if self.state.when(READY) is not None:
-            who = self.state.user
-            keys = len({tuple(key.split()[:2]) for key in case.keys}) if "ssh_keys" in self.taken else 0
-            ways = [check.count(keys, "key")] if keys else []
-            ways += ["a password"] if "password" in self.taken else []
-            login = " as %s with %s" % (who, " and ".join(ways) or "no way to log in") if who else ", with no account"
-            seconds = timeline.total(self.spans()) if self.system.shown is None else self.system.shown
-            text = "This image would reach Ready in %.1f s%s" % (seconds, login)
-        elif error is not None:
-            text = "This image would not reach Ready: %s" % error["reason"]
-        else:
-            text = "This image would not reach Ready: the boot does nothing here"
-        parts = [text + "; %s would change." % check.count(self.changed, "path")]
-        parts.append("Not rehearsed: %s." % ", ".join((*NOT_REHEARSED, *self.not_run())))
-        if self.findings is not None:
-            levels = [finding.level for finding in self.findings]
-            parts.append(
-                "check: %s." % ", ".join(check.count(levels.count(level), level) for level in ("error", "warning"))
-            )
-        return " ".join(parts)
 
 
 def rehearse(
@@ -233,7 +200,8 @@ def rehearse(
         if not own:
             found = check.check(System(root))
             done.findings = [finding for finding in found if done.installed or finding.id not in INSTALLED]
-        console.say(done.verdict(case))
+        done.verdict = verdict.judge(done, case)
+        console.say(done.verdict.text)
         return done
     finally:
         shutil.rmtree(place)
@@ -293,11 +261,12 @@ def first_boot(done: Rehearsal, console: Console, program: bytes) -> None:
     """Install, unless the image has a hook already, and boot."""
     system, azure = done.system, done.azure
     name, links = table.find_hook(system)
-    done.installed = bool(links)
+    done.installed = name is not None or bool(manifest.read(system))
     if links:
         console.say("installed for %s already: %s" % (name, " ".join(links)))
     else:
-        console.say("installing into a scratch copy of the image")
+        what = "the hook is off, so installing again" if done.installed else "installing"
+        console.say(what + " into a scratch copy of the image")
         install(system, console, program)
     lack = lack_of_hook(system)
     if lack:
