@@ -134,6 +134,14 @@ class CheckTest(ImageTest):
             else:
                 os.unlink(place)
 
+    def make_device(self, path: str) -> None:
+        """Something at a path that everybody may write to and that is no file: only root could make a device."""
+        place = self.system.path(path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        if not os.path.exists(place):
+            os.mkfifo(place)
+            os.chmod(place, 0o666)
+
     def findings(self, name: str) -> "List[Finding]":
         """The findings with an id."""
         return [finding for finding in check.check(self.system) if finding.id == name]

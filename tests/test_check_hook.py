@@ -3,6 +3,8 @@
 import os
 from typing import Dict
 
+from azure_provisioning.image.check import check
+from azure_provisioning.init import table
 from azure_provisioning.init.table import disable
 from tests import images
 from tests.images import SUPPORTED, cli
@@ -65,11 +67,18 @@ class HookTest(CheckTest):
 
 class SystemdTest(CheckTest):
     def test_masked(self) -> None:
-        self.bad("hook", "error", "nothing starts it", {UNIT: "-> /dev/null"})
+        """By a link to /dev/null, to which everybody may write, and by an empty file. `install` mends it."""
+        for files in ({UNIT: "-> /dev/null"}, {UNIT: ""}, {WANTS: "-> /dev/null"}):
+            remedy = self.bad("hook", "error", "is masked", dict(files))
+            self.assertEqual(remedy, "azure-provisioning install --root " + self.root)
+            self.make_device("/dev/null")
+            found = [one for one in self.findings("hook") + self.findings("program") if one.level != "ok"]
+            self.assertEqual([one.remedy for one in found], [remedy])
+            self.install()
+            self.good("hook")
 
     def test_no_unit(self) -> None:
         self.bad("hook", "error", "no unit behind", gone=[UNIT])
-        self.bad("hook", "error", "no unit behind", {UNIT: ""})
 
     def test_target(self) -> None:
         default = "/etc/systemd/system/default.target"
@@ -235,6 +244,28 @@ class EveryInitTest(CheckTest):
                 self.good("program")
                 disable(self.system)
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
+
+    def test_links_to_a_device(self) -> None:
+        """Each file of the hook as a link to /dev/null: an error that `install` mends, and nobody is told to change the
+        mode of the device, which may be the host's."""
+        for name in ("insserv", "chkconfig", "buildroot", "openrc on busybox", "runit of void", "finit of debian"):
+            self.start_with(name)
+            for path in (path for path in table.load(SUPPORTED[name]).files(self.system) if ".depend" not in path):
+                with self.subTest(name, path=path):
+                    self.start_with(name)
+                    self.make_device("/dev/null")
+                    self.fill({path: "-> /dev/null"})
+                    found = check.check(self.system)
+                    self.assertEqual([one for one in found if "/dev/null" in one.remedy], [])
+                    unread = [one for one in found if one.id in ("hook", "program") and "determined" in one.message]
+                    self.assertEqual(unread, [])
+                    if "/rc" not in path:  # such a link may be for another runlevel
+                        levels = {(one.level, one.remedy) for one in found if one.id == "hook"}
+                        self.assertIn(("error", "azure-provisioning install --root " + self.root), levels)
+                    self.install()
+                    self.reached(name)
+                    self.assertTrue(all(map(self.system.exists, self.hook()[1])))
+                    self.assertNotIn("/dev/null", map(self.system.readlink, self.hook()[1]))
 
     def reached(self, name: str) -> None:
         """The boot reaches it: if nothing orders sshd after it, that is a warning."""

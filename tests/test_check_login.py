@@ -22,6 +22,7 @@ class ServerTest(CheckTest):
         self.assertEqual(remedy, "chroot %s systemctl enable ssh" % self.root)
         self.bad("sshd", "error", "is not started", {"/etc/systemd/system/ssh.service": "-> /dev/null"})
         self.bad("sshd", "error", "is not started", {"/etc/systemd/system/ssh.service": ""})
+        self.bad("sshd", "error", "is not started", {WANTS + "ssh.service": "-> /dev/null"})
         self.bad("sshd", "error", "is not started", gone=["/usr/lib/systemd/system/ssh.service"])
         self.bad("sshd", "error", "no SSH server is in the image", gone=["/usr/sbin/sshd"])
 

@@ -12,7 +12,7 @@ from azure_provisioning.door.rights import find_dangers
 from azure_provisioning.door.system import System
 from azure_provisioning.door.tree import ROOT, Tree
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest import gates
+from azure_provisioning.guest import gates, sshd
 from azure_provisioning.image.check import check
 from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.rehearse.scratch import Scratch
@@ -298,6 +298,27 @@ class CheckRightsTest(CheckTest):
         self.assertIn(
             "the user %d may write to /" % USER, [one.words for one in find_dangers(self.system, "/usr/bin/x")]
         )
+
+    def test_outside_the_image(self) -> None:
+        """A link into folders that everybody uses, some of which are the host's if they are mounted there: no remedy
+        changes those."""
+        for target in ("/dev/null", "/dev/shm/x", "/tmp/x", "/proc/x", "/var/tmp/x"):
+            for path in (UNIT, PROGRAM, "/etc/azure-provisioning.conf", sshd.DROP_IN):
+                with self.subTest(path, target=target):
+                    self.start()
+                    self.make_device("/dev/null")
+                    for folder in ("/dev/shm", "/tmp", "/proc", "/var/tmp"):
+                        os.makedirs(self.root + folder, exist_ok=True)
+                        os.chmod(self.root + folder, 0o1777)
+                        if target.startswith(folder + "/"):
+                            self.fill({target: "x"})
+                    self.fill({path: "-> " + target})
+                    found = [one for one in check.check(self.system) if one.level != "ok"]
+                    told = [one for one in found if "chmod" in one.remedy or "chown" in one.remedy]
+                    self.assertEqual(told, [])
+                    if path in (UNIT, PROGRAM):
+                        remedy = "azure-provisioning install --root " + self.root
+                        self.assertIn(("error", remedy), [(one.level, one.remedy) for one in found])
 
     def test_circle(self) -> None:
         """A path that leads nowhere ends, and so does a loop of links."""

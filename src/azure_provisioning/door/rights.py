@@ -35,10 +35,13 @@ class Danger(namedtuple("Danger", "path who slight")):
 def find_dangers(tree: Tree, path: str) -> "Iterator[Danger]":
     """The files and folders on the way to `path` that others than root may write to, from `/` on.
 
-    Targets of symlinks are included. A symlink itself cannot be changed, only replaced through its folder.
+    Targets of symlinks are included. A symlink itself cannot be changed, only replaced through its folder. A device, a
+    pipe or a socket is no danger: nothing is ever read from one or run.
     """
     root = keeper(tree)
     for place, found in way(tree, path):
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            return
         who = find_writer(found, root) or find_listed(tree, place, found)
         if who:
             yield Danger(place, who, stat.S_ISDIR(found.st_mode) and who.startswith("the group"))

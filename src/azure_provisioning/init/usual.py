@@ -1,5 +1,6 @@
 """The answers that most modules of `systems/` share, and the type that `unreached` returns."""
 
+import stat
 from collections import namedtuple
 
 TYPE_CHECKING = False
@@ -39,8 +40,14 @@ def restart_command(_system: "System", _service: str) -> "Tuple[str, ...]":
 
 def unreached(system: "System", links: "List[str]") -> "Iterator[Obstacle]":
     """Reports if the target of the links is missing."""
-    if not any(system.exists(link) for link in links):
+    if not any(is_file(system, link) for link in links):
         yield Obstacle("%s leads nowhere" % links[0], INSTALL, sure=True)
+
+
+def is_file(system: "System", path: str) -> bool:
+    """Is it a regular file, with all symlinks followed? A link to /dev/null is none."""
+    found = system.stat(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def files_in(system: "System", folder: str, ending: str = "") -> "Dict[str, str]":

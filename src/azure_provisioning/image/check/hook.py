@@ -4,11 +4,11 @@ from typing import Iterator, Tuple
 
 from ... import DIGEST
 from ...door.system import System
-from ...door.text import words_in
+from ...door.text import read_text, words_in
 from ...errors import GuestError
 from ...init import manifest, table
 from ...init.detection import find_base
-from ...init.systems import runit
+from ...init.systems import runit, systemd
 from ..whole import digest_of, find_damage
 from .finding import Finding, error, ok, warning
 from .subject import Image
@@ -40,9 +40,7 @@ def check_hook(image: Image) -> "Iterator[Finding]":
         yield error("hook", "not installed: no boot would set a VM up", remedy)
         return
     if not links:
-        down = name == "runit" and runit.entries(system)
-        why = "its file `down` keeps it from being started" if down else "nothing starts it"
-        yield error("hook", "the hook for %s is there, but %s" % (name, why), remedy)
+        yield error("hook", "the hook for %s is there, but %s" % (name, why_not(system, name)), remedy)
         return
     # Debian's runit runs LSB scripts too, but a service directory that was asked for is also right there.
     chosen = name == "runit" and find_base(system) == "runit"
@@ -54,6 +52,15 @@ def check_hook(image: Image) -> "Iterator[Finding]":
         yield (error if obstacle.sure else warning)("hook", obstacle.message, image.mend(obstacle.remedy))
     if not any(obstacle.sure for obstacle in obstacles):
         yield ok("hook", "%s starts it: %s" % (name, links[0]))
+
+
+def why_not(system: System, name: str) -> str:
+    """Why the init system called `name` starts no hook, although it is there."""
+    mask = systemd.find_mask(system) if name == "systemd" else None
+    if mask:
+        return "it is masked: %s" % mask
+    down = name == "runit" and runit.entries(system)
+    return "its file `down` keeps it from being started" if down else "nothing starts it"
 
 
 def check_program(image: Image) -> "Iterator[Finding]":
@@ -81,8 +88,7 @@ def check_program(image: Image) -> "Iterator[Finding]":
 
 def find_command(system: System, link: str) -> "Tuple[str, str]":
     """(interpreter, program) that the hook at `link` runs; from the record of `install` if the hook does not say."""
-    text = system.read_text(link) if not system.is_dir(link) else system.read_text(link + "/run")
-    words = (text or "").split()
+    words = read_text(system, link + "/run" if system.is_dir(link) else link).split()
     settings = dict(word.split("=", 1) for word in words if word.startswith(("PYTHON=/", "PROGRAM=/")))
     if len(settings) == 2:
         return settings["PYTHON"], settings["PROGRAM"]

@@ -26,10 +26,12 @@ def check_gates(image: Image) -> "Iterator[Finding]":
     """Gates in ready.d that would not run, or that others may change: Ready would not be reported."""
     found = gates.find_gates(image.system)
     folder = [gates.FOLDER] if image.system.exists(gates.FOLDER) else []  # who may write there may remove a gate
-    dangers = [gates.find_danger(image.system, path) for path in found or folder]
-    for danger in dict.fromkeys(danger for danger in dangers if danger):
+    dangers = {gates.find_danger(image.system, path): path for path in found or folder}
+    for danger, path in dangers.items():
+        if danger is None:
+            continue
         message = danger.words + ": no gate would run there, and Ready would not be reported"
-        yield error("ready-gates", message, take_back(image, danger))
+        yield error("ready-gates", message, take_back(image, danger, path))
     known = set(found)
     for name in image.system.list(gates.FOLDER):
         path = "%s/%s" % (gates.FOLDER, name)

@@ -15,6 +15,8 @@ from .hook import find_command
 from .interpreter import find_version, prefix_of
 from .subject import Image
 
+SHARED = ("/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/tmp/")  # noqa: S108 # nothing is written there
+
 
 def check_rights(image: Image) -> "Iterator[Finding]":
     """The owner and the mode of each of our files, and of every folder above it."""
@@ -25,7 +27,10 @@ def check_rights(image: Image) -> "Iterator[Finding]":
                 continue
             told.add(danger.path)
             level = warning if danger.slight or name == "options" else error
-            yield level(name, danger.words + ": a boot uses it as root", take_back(image, danger))
+            remedy = take_back(image, danger, path)
+            if not remedy and name in ("hook", "program"):
+                remedy = image.ours("install")  # replaces the link
+            yield level(name, danger.words + ": a boot uses it as root", remedy)
 
 
 def files(image: Image) -> "Iterator[Tuple[str, str]]":
@@ -52,8 +57,13 @@ def files(image: Image) -> "Iterator[Tuple[str, str]]":
     yield "sshd-config", sshd.DROP_IN
 
 
-def take_back(image: Image, danger: Danger) -> Command:
-    """The command that leaves write access to root only."""
+def take_back(image: Image, danger: Danger, path: str) -> Command:
+    """The command that leaves write access to root only.
+
+    Empty if `path` leads into a folder that everybody uses, or that may be the host's in a mounted image.
+    """
+    if (danger.path + "/").startswith(SHARED) and not path.startswith("/run/"):
+        return Command()
     place = image.place(danger.path)
     command = Command("chmod", "go-w").on(place)
     if danger.who.startswith("the user"):

@@ -6,7 +6,7 @@ import re
 from ...door.system import System
 from ...door.text import read_text
 from ...door.tree import ROOT
-from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, ssh_servers, unordered
+from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, is_file, ssh_servers, unordered
 from ..usual import left_to_do as left_to_do
 
 TYPE_CHECKING = False
@@ -111,11 +111,6 @@ def find_service(system: System, name: str) -> "Optional[str]":
     if "/" in plain or plain.startswith("."):
         return None
     return next((path for path in (folder + "/" + plain for folder in FOLDERS) if is_file(system, path)), None)
-
-
-def is_file(system: System, path: str) -> bool:
-    """Can this be a description?"""
-    return system.exists(path) and not system.is_dir(path)
 
 
 def boot_folders(system: System) -> "List[str]":

@@ -3,7 +3,7 @@
 from itertools import takewhile
 
 from ...door.system import System
-from ...door.text import active_lines
+from ...door.text import active_lines, read_bytes
 from ...door.tree import ROOT
 from ..usual import INSTALL, NAME, Obstacle, before_hook, ssh_servers
 from ..usual import left_to_do as left_to_do
@@ -23,7 +23,7 @@ ORDER = ("sysinit", "boot", "default")  # in which a boot goes through them
 
 def present(system: System) -> bool:
     """Is there an OpenRC script of ours?"""
-    return b"openrc-run" in (system.read(SCRIPT) or b"").split(b"\n", 1)[0]
+    return b"openrc-run" in read_bytes(system, SCRIPT).split(b"\n", 1)[0]
 
 
 def enable(system: System, hook: "Hook") -> None:

@@ -46,7 +46,8 @@ def enable(system: System, hook: "Hook") -> None:
         if starts:
             clean(system, home)
             system.write(home + "/down", "", owner=ROOT)
-        system.link(system.readlink(link) or home, link)
+        good = system.readlink(link) if system.is_dir(link) else None
+        system.link(good or home, link)
         if starts:
             wait_for_runsv(system, home)
     system.unlink(home + "/down")

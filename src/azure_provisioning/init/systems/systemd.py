@@ -61,11 +61,33 @@ def enable(system: System, hook: "Hook") -> None:
 
 def links(system: System, service: str = NAME) -> "List[str]":
     """The links in any target's folder in /etc: those in /usr belong to a package."""
-    if service == NAME and system.readlink(UNIT) == "/dev/null":
-        return []
-    folder, name = OWN, unit_name(service)
-    wants = [found for found in system.list(folder) if found.endswith((".wants", ".requires"))]
-    return [path for path in ("%s/%s/%s" % (folder, found, name) for found in wants) if system.is_link(path)]
+    found = all_links(system, service)
+    return [] if service == NAME and find_mask(system) else [path for path in found if not is_mask(system, path)]
+
+
+def all_links(system: System, service: str) -> "List[str]":
+    """The same, with those that are masked."""
+    folders = [found for found in system.list(OWN) if found.endswith((".wants", ".requires"))]
+    paths = ["%s/%s/%s" % (OWN, folder, unit_name(service)) for folder in folders]
+    return [path for path in paths if system.is_link(path)]
+
+
+def find_mask(system: System) -> "Optional[str]":
+    """What masks the hook, in words: its unit, or every link to it, is a link to /dev/null or an empty file."""
+    paths = [path for path in (folder + "/" + NAME for folder in FOLDERS) if system.stat(path, follow=False)]
+    for path in paths[:1]:  # it hides those in later folders
+        if is_mask(system, path):
+            return "%s is a link to /dev/null" % path
+        found = system.stat(path)
+        if found is not None and found.st_size == 0:
+            return "%s is empty" % path
+    links = all_links(system, NAME)
+    return "%s is a link to /dev/null" % links[0] if links and all(is_mask(system, path) for path in links) else None
+
+
+def is_mask(system: System, path: str) -> bool:
+    """Is it a link to /dev/null? A mounted image may lack that device."""
+    return system.readlink(path) == "/dev/null"
 
 
 def files(system: System) -> "List[str]":
@@ -81,7 +103,7 @@ def disable(system: System) -> "List[str]":
 
 def remove(system: System) -> None:
     """Remove unit, preset and links."""
-    for path in links(system) + [UNIT, PRESET]:
+    for path in all_links(system, NAME) + [UNIT, PRESET]:
         system.unlink(path)
 
 
@@ -101,7 +123,7 @@ def services(system: System) -> "Dict[str, str]":
             if has_unit(system, target) and not find_unit(system, target):
                 continue  # it is masked, and so is what only it would start
             for name in system.list("%s/%s" % (folder, wants)):
-                if find_unit(system, name):
+                if find_unit(system, name) and not is_mask(system, "%s/%s/%s" % (folder, wants, name)):
                     plain = name[: -len(".service")] if name.endswith(".service") else name
                     found.setdefault(plain, "%s/%s/%s" % (folder, wants, name))
     for folder in sysvinit.runlevel_folders(system):

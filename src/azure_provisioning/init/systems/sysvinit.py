@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 
 from ...door.system import System
-from ...door.text import active_lines, is_digits, read_text
+from ...door.text import active_lines, is_digits, read_bytes, read_text
 from ...door.tree import ROOT
 from ...errors import GuestError
 from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, before_hook, unordered
@@ -34,7 +34,7 @@ def present(system: System) -> bool:
 
 def has_script(system: System) -> bool:
     """Is there a script of ours other than OpenRC's?"""
-    head = (system.read(SCRIPT) or b"").split(b"\n", 1)[0]
+    head = read_bytes(system, SCRIPT).split(b"\n", 1)[0]
     return bool(head) and b"openrc-run" not in head
 
 
@@ -52,7 +52,8 @@ def enable(system: System, hook: "Hook") -> None:
         for folder in runlevel_folders(system):
             link_into(system, folder)
     for link in links(system):
-        system.link(system.readlink(link) or "../init.d/" + NAME, link)  # make it root's, whoever made it
+        good = system.readlink(link) if system.is_program(link) else None
+        system.link(good or "../init.d/" + NAME, link)  # make it root's, whoever made it
     order_before_ssh(system)
 
 
