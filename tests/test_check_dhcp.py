@@ -330,7 +330,7 @@ class ScriptsTest(CheckTest):
         self.fill(dict(void, **{"/etc/sv/dhcpcd/run": "", "/etc/hostname": ""}))
         self.make_program("/etc/sv/dhcpcd/run")
         self.assertEqual(self.level(), "error")
-        self.assertIn("ln -s /etc/sv/dhcpcd", self.findings("dhcp")[0].remedy)
+        self.assertIn("ln -sf /etc/sv/dhcpcd", self.findings("dhcp")[0].remedy)
         self.fill({"/etc/runit/runsvdir/default/dhcpcd": "-> /etc/sv/dhcpcd"})
         self.assertEqual(self.level(), "ok")
         self.fill({"/etc/sv/dhcpcd/down": ""})

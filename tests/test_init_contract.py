@@ -151,6 +151,32 @@ class ContractTest(ImageTest):
         for name in sorted(IMAGES):
             self.assertEqual(self.start_anew(name).enable_command(self.system, "no-such-service"), ())
 
+    def test_enable_command_of_a_masked_service(self) -> None:
+        """A link to /dev/null in place of the service's own is replaced; a masked unit is unmasked first."""
+        for name, path, server in (
+            ("openrc on busybox", "/etc/runlevels/default/sshd", "sshd"),
+            ("runit of void", "/etc/runit/runsvdir/default/sshd", "sshd"),
+            ("finit of debian", "/etc/finit.d/sshd.conf", "sshd"),
+        ):
+            with self.subTest(name):
+                module = self.start_anew(name)
+                self.fill({path: "-> /dev/null"})
+                self.assertNotIn(server, self.found(name))
+                words = module.enable_command(self.system, server)
+                self.assertEqual(words[:2], ("ln", "-sf"), words)
+                self.enabled_by(module, name, server)
+        module = self.start_anew("systemd")
+        unit = "/etc/systemd/system/ssh.service"
+        wants = self.found("systemd")["ssh"]
+        for text in ("-> /dev/null", ""):
+            self.fill({unit: text})
+            self.assertEqual(module.enable_command(self.system, "ssh"), ("systemctl", "unmask", "ssh"))
+            self.system.unlink(wants)
+            both = "systemctl unmask ssh && systemctl enable ssh"
+            self.assertEqual(module.enable_command(self.system, "ssh"), ("sh", "-c", both))
+            self.fill({wants: "-> " + "/usr/lib/systemd/system/ssh.service"})
+            self.system.unlink(unit)
+
     def enabled_by(self, module: "table.InitSystem", name: str, server: str) -> None:
         """The command has the server started, if we can run it."""
         words = list(module.enable_command(self.system, server))
@@ -162,6 +188,7 @@ class ContractTest(ImageTest):
             if SUPPORTED[name] != RELOADED:
                 self.assertIn(server, self.found(name))
         elif words:
+            words = words[2].split() if words[0] == "sh" else words
             self.assertIn(words[0], ("systemctl", "rc-update", "update-rc.d", "chkconfig", "s6"))
             self.assertIn(server, words)
         else:

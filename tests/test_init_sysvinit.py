@@ -2,6 +2,7 @@
 
 from typing import Dict, List
 
+from azure_provisioning.init.systems import sysvinit
 from azure_provisioning.init.table import disable
 from tests import images
 from tests.images import ImageTest, listing
@@ -71,6 +72,47 @@ class LinksTest(ImageTest):
         self.assertEqual(self.hook()[1], ["/etc/rc%s.d/S01%s" % (level, NAME) for level in "2345"])
         self.uninstall()
         self.assertEqual(listing(self.root), before)
+
+    def test_kill_links_in_some_runlevels(self) -> None:
+        """As after `update-rc.d azure-provisioning disable 2`: where the image boots to, `install` links it again."""
+        for image, folder in (("insserv", "/etc/rc2.d"), ("chkconfig", "/etc/rc.d/rc3.d")):
+            with self.subTest(image):
+                self.empty()
+                self.image(image)
+                self.install()
+                (start,) = [link for link in self.hook()[1] if link.startswith(folder)]
+                self.system.unlink(start)
+                self.fill({folder + "/K01" + NAME: images.LINK + NAME})
+                self.install()
+                self.assertEqual([name for name in self.system.list(folder) if NAME in name], [start.split("/")[-1]])
+                self.assertEqual(len(self.hook()[1]), 4)
+
+    def test_enable_command(self) -> None:
+        """What Debian's and Yocto's update-rc.d do with links that are there: `defaults` adds to none, and `enable`
+        only turns a K of the script's own runlevels into an S."""
+        afresh = ("sh", "-c", "update-rc.d -f ssh remove && update-rc.d ssh defaults")
+        perl, shell = "#! /usr/bin/perl\n", "#!/bin/sh\n"
+        enable, defaults = ("update-rc.d", "ssh", "enable"), ("update-rc.d", "ssh", "defaults")
+        for links, program, expected in (
+            ("", perl, defaults),
+            ("2/K01 3/K01 4/K01 5/K01", perl, enable),
+            ("2/K01 3/S01 4/S01 5/S01", perl, enable),
+            ("S/K01 0/K01 6/K01", perl, enable),
+            ("0/K01 6/K01", perl, afresh),
+            ("3/S01", perl, afresh),
+            ("2/S01 3/S01", perl, defaults),  # startpar's file lacks it: this has insserv write the file
+            ("", shell, defaults),
+            ("2/K01 3/K01", shell, afresh),
+        ):
+            with self.subTest(links, program=program):
+                self.empty()
+                self.image("insserv")
+                for level in "2345":
+                    self.system.unlink("/etc/rc%s.d/S03ssh" % level)
+                self.system.unlink("/etc/rc0.d/K01ssh")
+                self.fill({"/usr/sbin/update-rc.d": program})
+                self.fill({"/etc/rc%s.d/%sssh" % (*link.split("/"),): images.LINK + "ssh" for link in links.split()})
+                self.assertEqual(sysvinit.enable_command(self.system, "ssh"), expected)
 
     def test_disable(self) -> None:
         self.image("insserv")

@@ -262,6 +262,43 @@ def same_as_tool(bench: Bench) -> None:
         check(NAME not in (bench.chrooted / "etc/init.d/.depend.start").read_text(), "still in .depend.start")
 
 
+def enabled_again(bench: Bench) -> None:
+    """ssh and our hook, disabled by the distro's own tool or by hand: the remedy that `check` prints is executed, and
+    the boot starts both."""
+    root = bench.offline.parent / "again"
+    ours, remove = "/azure-provisioning install", "rm -f /etc/rc[2345].d/???%s"
+    mask = "ln -sf /dev/null /etc/systemd/system/%s.service"
+    changes = ["systemctl disable %s", mask, "systemctl disable %s && " + mask]
+    if bench.init != "systemd":
+        changes = ["update-rc.d %s disable", "update-rc.d %s disable 2", "update-rc.d -f %s remove", remove]
+        changes += ["rm -f /etc/rc2.d/???%s", remove + " && ln -s ../init.d/%s /etc/rc6.d/K01%s"]
+    if bench.init == "openrc":
+        changes = ["rc-update del %s default", "ln -sf /dev/null /etc/runlevels/default/%s"]
+    for change in changes:
+        if root.is_dir():
+            shutil.rmtree(str(root))
+        subprocess.run(["cp", "-a", "--reflink=auto", str(bench.pristine), str(root)], check=True)
+        shutil.copy(str(bench.program), str(root / "azure-provisioning"))
+        must(run(inside(root, "sh", "-c", "python3 -I -S " + ours)))
+        for name, found_as in (("ssh", "sshd"), (NAME, "hook")):
+            must(run(inside(root, "sh", "-c", change.replace("%s", name))))
+            found = errors_of(bench, root, found_as)
+            check(len(found) == 1 and found[0]["remedy"], change, name, "is not found:", found)
+            remedy, _, tool = found[0]["remedy"].partition("chroot %s " % root)
+            must(run(inside(root, "sh", "-c", tool) if tool else ["sh", "-c", remedy]))
+            left = errors_of(bench, root, found_as)
+            check(not left, change, name, "after", remedy + tool, "still:", left)
+            stopping = list(root.glob("etc/rc2.d/K??" + name)) if bench.init == "sysvinit" else []
+            check(not stopping, change, name, "is also stopped:", stopping)
+            must(run(inside(root, "sh", "-c", "python3 -I -S " + ours)))
+
+
+def errors_of(bench: Bench, root: Path, name: str) -> "List[Dict[str, str]]":
+    """The errors with an id that `check` finds in a tree."""
+    findings = json.loads(bench.ours("check", "--json", "--root", str(root))[1])
+    return [finding for finding in findings if finding["id"] == name and finding["level"] == "error"]
+
+
 ACCOUNT_FILES = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
 OLD_ID = "0123456789abcdef0123456789abcdef"
 
@@ -411,6 +448,7 @@ CHECKS: Dict[str, Callable[[Bench], None]] = {
     "chroot": same_as_tool,
     "general": generalized,
     "remedied": remedied,
+    "again": enabled_again,
     "order": ordered,  # last: it puts stand-ins in the place of every service
 }
 

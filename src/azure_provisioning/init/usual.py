@@ -44,6 +44,11 @@ def unreached(system: "System", links: "List[str]") -> "Iterator[Obstacle]":
         yield Obstacle("%s leads nowhere" % links[0], INSTALL, sure=True)
 
 
+def in_turn(first: str, second: str) -> "Tuple[str, ...]":
+    """Two commands as one: the second is run if the first succeeds. Both are of words that are plain for a shell."""
+    return ("sh", "-c", "%s && %s" % (first, second))
+
+
 def is_file(system: "System", path: str) -> bool:
     """Is it a regular file, with all symlinks followed? A link to /dev/null is none."""
     found = system.stat(path)

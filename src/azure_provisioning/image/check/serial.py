@@ -151,7 +151,7 @@ def getty_remedy(image: Image) -> Command:
     """The command that adds a login."""
     port = ports(image)[0]
     if image.init == "systemd":
-        return image.inside(Command("systemctl", "enable", "serial-getty@%s.service" % port))
+        return image.enable("serial-getty@%s.service" % port)
     if image.init == "openrc" and image.system.exists(openrc.FOLDER + "/agetty"):
         made = Command("ln", "-s", "agetty", "%s/agetty.%s" % (openrc.FOLDER, port))
         return image.inside(made.then(Command("rc-update", "add", "agetty." + port, "default")))

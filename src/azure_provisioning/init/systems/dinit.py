@@ -88,7 +88,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
     if not path or not folders:
         return ()
     folder = BOOT if BOOT in folders else folders[0]
-    return ("ln", "-s", "../" + service if path.rpartition("/")[0] + "/boot.d" == folder else path, folder + "/")
+    return ("ln", "-sf", "../" + service if path.rpartition("/")[0] + "/boot.d" == folder else path, folder + "/")
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":

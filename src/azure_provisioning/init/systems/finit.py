@@ -136,7 +136,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
     if not system.exists("%s/%s" % (AVAILABLE, name)):
         return ()
     folder = ENABLED if system.is_dir(ENABLED) else FOLDER
-    return ("ln", "-s", "%s/%s" % (AVAILABLE, name), folder + "/")
+    return ("ln", "-sf", "%s/%s" % (AVAILABLE, name), folder + "/")
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":

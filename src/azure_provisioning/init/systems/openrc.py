@@ -74,6 +74,9 @@ def services(system: System) -> "Dict[str, str]":
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
     """`rc-update add`, for a script that OpenRC accepts."""
     path = "%s/%s" % (FOLDER, service)
+    link = "%s/default/%s" % (RUNLEVELS, service)
+    if system.is_program(path) and system.is_link(link) and not system.is_program(link):  # rc-update leaves it as it is
+        return ("ln", "-sf", path, RUNLEVELS + "/default/")
     if system.is_program(path):
         return ("rc-update", "add", service, "default")
     return ("chmod", "+x", path) if system.exists(path) else ()

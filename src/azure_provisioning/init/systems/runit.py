@@ -152,7 +152,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
         return ("chmod", "+x", home + "/run") if system.exists(home + "/run") else ()
     if system.exists(home + "/down"):
         return ("rm", home + "/down")
-    return ("ln", "-s", home, running + "/")
+    return ("ln", "-sf", home, running + "/")
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":

@@ -6,7 +6,7 @@ from ...door.system import System
 from ...door.text import read_text, words_in
 from ...door.tree import ROOT
 from ...errors import GuestError
-from ..usual import INSTALL, SSH_SERVERS, Obstacle, ssh_servers, unordered
+from ..usual import INSTALL, SSH_SERVERS, Obstacle, in_turn, ssh_servers, unordered
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -135,13 +135,15 @@ def services(system: System) -> "Dict[str, str]":
 
 
 def enable_command(system: System, service: str) -> "Tuple[str, ...]":
-    """`systemctl enable`, or `unmask` if it is masked."""
+    """`systemctl enable`; if it is masked, `unmask` first, which an enabled unit needs alone."""
     name = unit_name(service)
     if find_unit(system, name):
         return ("systemctl", "enable", service)
-    return ("systemctl", "unmask", service) if any(
-        system.readlink("%s/%s" % (folder, name)) == "/dev/null" for folder in FOLDERS
-    ) else ()  # fmt: skip
+    if system.stat("%s/%s" % (OWN, name), follow=False) is None:  # systemctl unmasks only those
+        return ()
+    if links(system, service):
+        return ("systemctl", "unmask", service)
+    return in_turn("systemctl unmask " + service, "systemctl enable " + service)
 
 
 def unit_name(service: str) -> str:

@@ -11,7 +11,7 @@ from ...door.system import System
 from ...door.text import active_lines, is_digits, read_bytes, read_text
 from ...door.tree import ROOT
 from ...errors import GuestError
-from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, before_hook, unordered
+from ..usual import INSTALL, NAME, SSH_SERVERS, Obstacle, before_hook, in_turn, unordered
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -41,6 +41,8 @@ def has_script(system: System) -> bool:
 def enable(system: System, hook: "Hook") -> None:
     """Write the script, and have runlevels 2 to 5 start it before sshd."""
     write_script(system, hook)
+    for link in numbered_links(system, "K", runlevel_folders(system)):  # update-rc.d adds to no links that are there
+        system.unlink(link)
     command, before = tool(system), links(system)
     if command:
         with suppress(GuestError):  # if the tool is broken, the links are made below
@@ -48,8 +50,9 @@ def enable(system: System, hook: "Hook") -> None:
     for link in links(system):
         if link not in before:
             system.adopt(link)
-    if not links(system):
-        for folder in runlevel_folders(system):
+    found = links(system)
+    for folder in runlevel_folders(system):
+        if not found or folder.endswith("/rc%s.d" % default_runlevel(system)) and not in_folder(found, folder):
             link_into(system, folder)
     for link in links(system):
         good = system.readlink(link) if system.is_program(link) else None
@@ -129,6 +132,11 @@ def numbered_links(system: System, letter: str, folders: "List[str]", service: s
         names = [name for name in system.list(folder) if name[:1] == letter and name[3:] == service]
         found += ["%s/%s" % (folder, name) for name in names]
     return found
+
+
+def in_folder(paths: "List[str]", folder: str) -> bool:
+    """Is one of the links in this folder?"""
+    return any(path.rpartition("/")[0] == folder for path in paths)
 
 
 def link_into(system: System, folder: str) -> None:
@@ -234,7 +242,18 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
         return ("chmod", "+x", "/etc/init.d/" + service)
     if system.find_program("chkconfig"):
         return ("chkconfig", service, "on")
-    return ("update-rc.d", service, "defaults") if system.find_program("update-rc.d") else ()
+    return by_update(system, service) if system.find_program("update-rc.d") else ()
+
+
+def by_update(system: System, service: str) -> "Tuple[str, ...]":
+    """update-rc.d: `defaults` does nothing if there are links; `enable`, which only Debian's has, turns K into S."""
+    folders = {level: "/etc/rc%s.d" % level for level in "S0123456"}
+    found = {key: numbered_links(system, key, list(folders.values()), service) for key in "SK"}
+    if not found["S"] + found["K"] or in_folder(found["S"], folders[default_runlevel(system)]):
+        return ("update-rc.d", service, "defaults")  # with insserv it writes startpar's file too
+    if is_debian(system) and any(in_folder(found["K"], folders[level]) for level in "S" + default_runlevel(system)):
+        return ("update-rc.d", service, "enable")
+    return in_turn("update-rc.d -f %s remove" % service, "update-rc.d %s defaults" % service)
 
 
 # -- does a boot reach it? --------------------------------------------------------------------------------------------
