@@ -26,6 +26,45 @@ class NetworkdTest(CheckTest):
             "/etc/systemd/system/systemd-networkd.service": "-> /dev/null",
         })  # fmt: skip
 
+    def test_the_configured_client_is_started(self) -> None:
+        """ifupdown with DHCP for eth0, or another client with a file for it, before a networkd without one."""
+        self.gone(NETWORKD, FILE)
+        self.fill({"/usr/lib/systemd/system/networking.service": "[Service]\n", INTERFACES: ASKING})
+        self.fill({"/sbin/dhclient": "", "/sbin/ifup": ""})
+        (found,) = self.findings("dhcp")
+        self.assertEqual(found.remedy, "chroot %s systemctl enable networking" % self.root)
+        self.fill({"/etc/systemd/system/networking.service": "-> /dev/null"})
+        (found,) = self.findings("dhcp")
+        self.assertIn("systemctl unmask networking && systemctl enable networking", found.remedy)
+        self.fill({INTERFACES: "auto lo\n", FILE: NETWORK})
+        (found,) = self.findings("dhcp")
+        self.assertEqual(found.remedy, "chroot %s systemctl enable systemd-networkd" % self.root)
+
+    def test_file_of_networkd(self) -> None:
+        """The remedy is executed: it writes a file that comes before others, and then nothing is wrong."""
+        early = "/etc/systemd/network/10-static.network"
+        for files in (
+            {},
+            {FILE: NETWORK.replace("Name=e*", "MACAddress=00:0d:3a:00:00:00")},
+            {FILE: NETWORK.replace("e*", "en*")},
+            {early: "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.4/24\n"},
+            {early: "[Match]\nName=*\n[Link]\nUnmanaged=yes\n"},
+            {"/etc/systemd/network/00-azure.network": "-> /dev/null"},
+        ):
+            for started in (True, False):
+                with self.subTest(files, started=started):
+                    self.start()
+                    self.gone(FILE)
+                    self.fill(files)
+                    if not started:
+                        self.gone(NETWORKD)
+                    (found,) = self.findings("dhcp")
+                    first, _, rest = str(found.remedy).partition(" && chroot ")
+                    self.assertEqual(images.call(["sh", "-c", first]).code, 0, found.remedy)
+                    self.assertEqual(rest, "" if started else self.root + " systemctl enable systemd-networkd")
+                    self.fill({NETWORKD: "-> /lib/systemd/system/systemd-networkd.service"})
+                    self.good("dhcp")
+
     def test_files(self) -> None:
         lacks = "no file of systemd/network asks for DHCP on eth0"
         self.bad("dhcp", "error", lacks, gone=[FILE])
@@ -286,6 +325,8 @@ class ScriptsTest(CheckTest):
         self.assertEqual(self.level(), "error")
         self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s rc-update add networking boot" % self.root)
         self.fill({"/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n", "/sbin/dhcpcd": "", "/sbin/apk": ""})
+        self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s rc-update add networking boot" % self.root)
+        self.fill({INTERFACES: "auto lo\n"})  # nothing is configured but what needs no settings
         found = self.findings("dhcp")[0]
         self.assertEqual(found.remedy, "chroot %s rc-update add dhcpcd default" % self.root)
         self.fill({"/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd"})

@@ -95,20 +95,37 @@ def find_clients(image: Image) -> "List[str]":
 
 
 def remedy(image: Image, clients: "List[str]") -> Command:
-    """The command that has the boot start an installed client, if it is a service of its own."""
-    services = {"systemd-networkd": "systemd-networkd", "NetworkManager": "NetworkManager", "dhcpcd": "dhcpcd"}
-    for client in clients:
-        name = services.get(client)
-        command = image.enable(name) if name else Command()
-        if command:
-            return command
-    if image.init == "openrc" and image.system.exists("/etc/init.d/networking"):
-        return image.inside(Command("rc-update", "add", "networking", "boot"))  # before the services of `default`
-    return image.enable("networking")
+    """The command that has the boot start a client: one that is configured, else networkd with a file for it."""
+    networking = image.enable("networking")
+    if networking and image.init == "openrc":
+        networking = image.inside(Command("rc-update", "add", "networking", "boot"))  # before those of `default`
+    if networking and set(clients).intersection(LEASERS) and not of_ifupdown(image, "networking"):
+        return networking
+    found = [(image.enable(name), of(image, name)) for name, of in ALONE.items() if name in clients]
+    ready = next((command for command, problem in found if command and not problem), None)
+    networkd = image.enable("systemd-networkd") if "systemd-networkd" in clients else Command()
+    if ready is None and networkd:
+        return write_network(image).then(networkd)
+    return ready or next((command for command, _ in found if command), networking)
+
+
+def write_network(image: Image) -> Command:
+    """The command that writes a .network file for Azure's card, or edits the file that would come before it."""
+    path = networkd.FOLDERS[0] + "/systemd/network/00-azure.network"
+    first = networkd.first_for(image.system, CARD)
+    if image.system.stat(path, follow=False) is not None:
+        path = path.replace("00-azure", "00-azure-dhcp")
+    if first and first.path.rpartition("/")[2] <= path.rpartition("/")[2]:
+        return image.edit(first.path)
+    lines = ("[Match]", "Name=" + INTERFACE, "Driver=" + CARD.drivers[0], "[Network]", "DHCP=ipv4")
+    folder = Command("mkdir", "-p").on(image.place(path.rpartition("/")[0]))
+    return folder.then(Command("printf", "%s\\n", *lines).into(image.place(path)))
 
 
 def mend(image: Image, starter: Starter) -> Command:
-    """The command that makes a started client configure Azure's card, if that is a line at the end of a file."""
+    """The command that makes a started client configure Azure's card, if that is a new file or lines at an end."""
+    if starter.problem is of_networkd:
+        return write_network(image)
     if starter.problem is not of_ifupdown:
         return Command()
     found = interfaces.read_interfaces(image)
@@ -270,6 +287,8 @@ def of_slackware(image: Image, _service: str) -> str:
 
 
 LEASERS = ("dhclient", "dhcpcd", "udhcpc")
+# The clients that are services of their own.
+ALONE = {"dhcpcd": nothing, "NetworkManager": of_networkmanager, "systemd-networkd": of_networkd}
 NETPLAN = ("netplan",)
 STARTERS = (
     Starter(NETPLAN, ("systemd-networkd", "NetworkManager"), of_netplan),
