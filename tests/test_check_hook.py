@@ -16,6 +16,13 @@ UNIT = "/etc/systemd/system/azure-provisioning.service"
 PRESET = "/etc/systemd/system-preset/10-azure-provisioning.preset"
 SCRIPT = "/etc/init.d/azure-provisioning"
 UNORDERED = ("runit", "s6", "slackware", "upstart of ubuntu")  # no order that we may write holds back sshd
+OPENRC_INITTAB = """id:%s:initdefault:
+si::sysinit:/sbin/openrc sysinit
+rc::bootwait:/sbin/openrc boot
+l1:1:wait:/sbin/openrc single
+%sl3:3:wait:/sbin/openrc default
+"""
+OPENRC_LINE = "l2:2:wait:/sbin/openrc default\n"
 FULL_DEPEND: Dict[str, str] = {
     "/etc/init.d/.depend.boot": "TARGETS = x\n",
     "/etc/init.d/.depend.stop": "TARGETS = x\n",
@@ -166,9 +173,29 @@ class SysvinitTest(CheckTest):
         )
         self.fill({"/etc/inittab": inittab + "l2:23:wait:/etc/init.d/rc 2\n"})
         self.good("hook")
-        self.bad("hook", "error", "runlevel 1, in which there is no link", {
-            "/etc/inittab": "id:1:initdefault:\nl1:1:wait:/etc/init.d/rc 1\n",
-        })  # fmt: skip
+
+    def test_remedies_of_inittab(self) -> None:
+        """They are executed, for the hook and for sshd, which a single-user runlevel does not start either."""
+        lines = "si::sysinit:/etc/init.d/rcS\nl1:1:wait:/etc/init.d/rc 1\n"
+        run = "l2:2:wait:/etc/init.d/rc 2\n"
+        for inittab, pattern in (
+            ("id:1:initdefault:\n" + lines + run, "boots to runlevel 1, which starts no services"),
+            ("id:S:initdefault:\n" + lines + run, "boots to runlevel S, which starts no services"),
+            (" # x\nid:s:initdefault:\n" + lines + run, "boots to runlevel s"),
+            ("id:0:initdefault:\n" + lines + run, "boots to runlevel 0"),
+            ("id:6:initdefault:\n" + lines + run, "boots to runlevel 6"),
+            ("id::initdefault:\n" + lines + run, "the console is asked for one"),
+            ("id:2:initdefault:\n" + lines, "nothing in /etc/inittab runs the scripts of runlevel 2"),
+        ):
+            with self.subTest(inittab):
+                remedy = self.bad("hook", "error", pattern, {"/etc/inittab": inittab, "/usr/sbin/sshd": ""})
+                for found in self.findings("sshd"):
+                    if found.level == "error":
+                        self.assertEqual(found.remedy, remedy)
+                self.assertEqual(images.call(["sh", "-c", remedy]).code, 0, remedy)
+                self.good("hook")
+                self.good("sshd")
+                self.assertIn("initdefault", self.text("/etc/inittab") or "")
 
     def test_script(self) -> None:
         self.start()
@@ -195,12 +222,53 @@ class OpenrcTest(CheckTest):
         self.good("hook", "openrc starts it: /etc/runlevels/default/azure-provisioning")
         self.bad("hook", "error", "leads to no executable file", gone=[SCRIPT])
         inittab = "::sysinit:/sbin/openrc sysinit\n# ::wait:/sbin/openrc default\n"
-        self.bad("hook", "error", "no boot goes to the runlevel default", {"/etc/inittab": inittab})
+        remedy = self.bad("hook", "error", "no boot goes to the runlevel default", {"/etc/inittab": inittab})
+        self.assertEqual(images.call(["sh", "-c", remedy]).code, 0, remedy)
+        self.good("hook")
         self.bad("hook", "error", "is for /usr/bin/openrc-run, which is missing", {SCRIPT: "#!/usr/bin/openrc-run\n"})
 
     def test_ssh_in_an_earlier_runlevel(self) -> None:
         link = "/etc/runlevels/boot/sshd"
         self.bad("hook", "warning", link + " is started before the hook", {link: "-> /etc/init.d/sshd"})
+
+
+class OpenrcOnSysvinitTest(CheckTest):
+    """Debian's and Gentoo's: inittab's runlevel selects the one of OpenRC."""
+
+    def make(self) -> None:
+        self.image("openrc on sysvinit")
+        self.fill({"/etc/inittab": OPENRC_INITTAB % ("2", OPENRC_LINE)})
+        self.install()
+
+    def test_runlevel(self) -> None:
+        self.good("hook")
+        for level in "1Ss06":
+            remedy = self.bad("hook", "error", "the image boots to runlevel %s, which starts no services" % level, {
+                "/etc/inittab": OPENRC_INITTAB % (level, OPENRC_LINE),
+            })  # fmt: skip
+            self.assertEqual(images.call(["sh", "-c", remedy]).code, 0, remedy)
+            self.good("hook")
+
+    def test_line(self) -> None:
+        pattern = "no boot goes to the runlevel default, where the hook is"
+        for line in ("", "#" + OPENRC_LINE, OPENRC_LINE.replace("2:2:", "2:3:")):
+            remedy = self.bad("hook", "error", pattern, {"/etc/inittab": OPENRC_INITTAB % ("2", line)})
+            self.assertEqual(images.call(["sh", "-c", remedy]).code, 0, remedy)
+            self.good("hook")
+
+
+class SlackwareTest(CheckTest):
+    def make(self) -> None:
+        self.image("slackware")
+        self.install()
+
+    def test_runlevel(self) -> None:
+        self.start()
+        self.fill({"/etc/inittab": "id:1:initdefault:\nrc:2345:wait:/etc/rc.d/rc.M\n"})
+        (found,) = [one for one in self.findings("hook") if one.level == "error"]
+        self.assertRegex(found.message, "runlevel 1, which starts no services")
+        self.assertEqual(images.call(["sh", "-c", found.remedy]).code, 0, found.remedy)
+        self.assertNotIn("error", [one.level for one in self.findings("hook")])
 
 
 class BuildrootTest(CheckTest):

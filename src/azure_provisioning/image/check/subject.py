@@ -105,7 +105,7 @@ class Image:
         """The command that makes the boot start the first of the services that exists; empty if it is unknown."""
         init = table.load(self.init) if self.init in table.NAMES else None
         commands = (init.enable_command(self.system, service) for service in services) if init else iter(())
-        return self.inside(Command(*next(filter(None, commands), ())))
+        return self.mend(next(filter(None, commands), ()))
 
     def mend(self, words: "Tuple[str, ...]") -> Command:
         """The remedy of an `Obstacle`, for this image."""
@@ -113,4 +113,6 @@ class Image:
             return self.ours(*words[1:])
         if words[:2] == ("chmod", "+x"):
             return self.allow_to_run(words[2])
+        if words[:2] == ("sed", "-i"):
+            return Command(*words[:-1]).on(self.place(words[-1]))
         return self.inside(Command(*words))

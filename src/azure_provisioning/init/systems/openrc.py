@@ -84,6 +84,9 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """No link has a script that OpenRC accepts, or no boot enters its runlevel."""
+    from .. import inittab
+    from ..detection import find_base
+
     good = [link for link in links if system.is_program(link)]
     if not good:
         yield Obstacle("%s leads to no executable file: OpenRC starts nothing else" % links[0], INSTALL, sure=True)
@@ -91,10 +94,16 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     runner = (system.read_text(good[0]) or "").split("\n", 1)[0][2:].split(" ")[0]
     if not system.is_program(runner):
         yield Obstacle("%s is for %s, which is missing" % (good[0], runner), INSTALL, sure=True)
+    level = inittab.boot_level(system) if find_base(system) == "sysvinit" else None
+    if level in inittab.WITHOUT_SERVICES:
+        usual = "3" if "3" in usual_levels(system) else "2"
+        yield Obstacle(inittab.without_services(level), inittab.choose(usual), sure=True)
+        return
     levels = [link.split("/")[-2] for link in good]
-    called = called_runlevels(system)
+    called = called_runlevels(system, level)
     if called is not None and not set(levels) & called:
-        yield Obstacle("no boot goes to the runlevel %s, where the hook is" % levels[0], INSTALL, sure=True)
+        remedy = INSTALL if "default" in called or not system.exists(inittab.PATH) else add_default(system, level or "")
+        yield Obstacle("no boot goes to the runlevel %s, where the hook is" % levels[0], remedy, sure=True)
     earlier = list(takewhile(lambda level: level not in levels, ORDER))
     started = services(system)
     for path in [started[server] for server in ssh_servers(started)]:
@@ -102,10 +111,30 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
             yield before_hook(path)
 
 
-def called_runlevels(system: System) -> "Optional[Set[str]]":
-    """The runlevels that inittab and the scripts of PID 1 enter; None if openrc-init does it itself."""
+def usual_levels(system: System) -> "Set[str]":
+    """The runlevels of sysvinit in which OpenRC enters its runlevel `default` by name; empty with Debian's wrapper."""
+    from .. import inittab
+
+    found = [levels for _, levels, _, what in inittab.entries(system) if what.endswith("openrc default")]
+    return set("".join(found))
+
+
+def add_default(system: System, level: str) -> "Tuple[str, ...]":
+    """The command that has inittab enter the runlevel `default`."""
+    from .. import inittab
+
+    process = (inittab.find_rc(system, level) if level else "") or "/sbin/openrc default"
+    return inittab.add(system, level, process)
+
+
+def called_runlevels(system: System, level: "Optional[str]") -> "Optional[Set[str]]":
+    """The runlevels that inittab and the scripts of PID 1 enter; None if openrc-init does it itself.
+
+    `level`: sysvinit's runlevel of the boot: the lines for others do not count.
+    """
     import re
 
+    from .. import inittab
     from ..detection import S6_SCRIPTS, find_base
 
     if find_base(system) == "openrc":
@@ -113,6 +142,10 @@ def called_runlevels(system: System) -> "Optional[Set[str]]":
     callers = ["/etc/inittab", "/etc/init.d/rc", "/etc/init.d/rcS", "/etc/runit/1", "/etc/runit/2"]
     callers += [folder + "/rc.init" for folder in S6_SCRIPTS]
     text = b"\n".join(active_lines(system, path) for path in callers).decode("utf-8", "replace")
+    if level is not None:
+        lines = inittab.run_at_boot(system, level)
+        called = [word for line in lines for word in line.split() if word in callers]
+        text = "\n".join(lines + [active_lines(system, path).decode("utf-8", "replace") for path in called])
     if re.search(r"openrc\s+[\"']?\$", text):
         return None  # the runlevel is in a variable
     return set(re.findall(r"openrc\s+([a-z][\w-]*)", text))

@@ -3,7 +3,7 @@
 from ...door.system import System
 from ...door.tree import ROOT
 from .. import block
-from ..usual import NAME, before_hook
+from ..usual import NAME, Obstacle, before_hook
 from ..usual import left_to_do as left_to_do
 from ..usual import restart_command as restart_command
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Dict, Iterator, List, Tuple
 
     from ...records import Hook
-    from ..usual import Obstacle
 
 FOLDER = "/etc/rc.d"
 SCRIPT = FOLDER + "/rc." + NAME
@@ -80,7 +79,12 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
 
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
-    """rc.M starts sshd in rc.inet2, and rc.local at its end."""
+    """rc.M starts sshd in rc.inet2, and rc.local at its end; it is for the runlevels with services."""
+    from .. import inittab
+
+    level = inittab.boot_level(system)
+    if level in inittab.WITHOUT_SERVICES:
+        yield Obstacle(inittab.without_services(level), inittab.choose("3"), sure=True)
     for name in ("sshd", "dropbear"):
         if system.is_program("%s/rc.%s" % (FOLDER, name)):
             yield before_hook("rc." + name)

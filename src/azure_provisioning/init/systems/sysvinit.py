@@ -215,9 +215,11 @@ def is_manual(system: System, job: str) -> bool:
 
 def default_runlevel(system: System) -> str:
     """The runlevel of a boot: inittab's, upstart's, or Yocto's under busybox, which has none itself."""
-    match = re.search(r"(?m)^[^#:\n]*:([0-9]):initdefault:", read_text(system, "/etc/inittab"))
-    if match:
-        return match.group(1)
+    from .. import inittab
+
+    level = inittab.boot_level(system)
+    if level is not None:
+        return level
     match = re.search(r"(?m)^env DEFAULT_RUNLEVEL=([0-9])", read_text(system, "/etc/init/rc-sysinit.conf"))
     if match:
         return match.group(1)
@@ -240,18 +242,37 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
         return ()
     if not system.is_program("/etc/init.d/" + service):
         return ("chmod", "+x", "/etc/init.d/" + service)
+    if boots_without_services(system):
+        return choose_level(system)
     if system.find_program("chkconfig"):
         return ("chkconfig", service, "on")
     return by_update(system, service) if system.find_program("update-rc.d") else ()
 
 
+def boots_without_services(system: System) -> bool:
+    """Is the runlevel of the boot one for single users, or one that halts or reboots?"""
+    from .. import inittab
+    from ..detection import find_base
+
+    return default_runlevel(system) in inittab.WITHOUT_SERVICES and find_base(system) == "sysvinit"
+
+
+def choose_level(system: System) -> "Tuple[str, ...]":
+    """The command that has the image boot to a runlevel with services, the distro's usual one if something runs it."""
+    from .. import inittab
+
+    usual = "3" if is_chkconfig(system) else "2"
+    return inittab.choose(next((level for level in usual + RUNLEVELS if inittab.runs_scripts(system, level)), usual))
+
+
 def by_update(system: System, service: str) -> "Tuple[str, ...]":
     """update-rc.d: `defaults` does nothing if there are links; `enable`, which only Debian's has, turns K into S."""
-    folders = {level: "/etc/rc%s.d" % level for level in "S0123456"}
-    found = {key: numbered_links(system, key, list(folders.values()), service) for key in "SK"}
-    if not found["S"] + found["K"] or in_folder(found["S"], folders[default_runlevel(system)]):
+    folders = ["/etc/rc%s.d" % level for level in "S0123456"]
+    found = {key: numbered_links(system, key, folders, service) for key in "SK"}
+    here = "/etc/rc%s.d" % default_runlevel(system)
+    if not found["S"] + found["K"] or in_folder(found["S"], here):
         return ("update-rc.d", service, "defaults")  # with insserv it writes startpar's file too
-    if is_debian(system) and any(in_folder(found["K"], folders[level]) for level in "S" + default_runlevel(system)):
+    if is_debian(system) and any(in_folder(found["K"], folder) for folder in ("/etc/rcS.d", here)):
         return ("update-rc.d", service, "enable")
     return in_turn("update-rc.d -f %s remove" % service, "update-rc.d %s defaults" % service)
 
@@ -261,7 +282,12 @@ def by_update(system: System, service: str) -> "Tuple[str, ...]":
 
 def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     """The boot's runlevel has no link to it or is not run, startpar's file does not name it, or sshd starts before."""
+    from .. import inittab
+
     level = default_runlevel(system)
+    if boots_without_services(system):
+        yield Obstacle(inittab.without_services(level), choose_level(system), sure=True)
+        return
     here = [link for link in links if "/rc%s.d/" % level in link]
     if not here:
         message = "the image boots to runlevel %s, in which there is no link to the hook" % level
@@ -269,8 +295,10 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
         return
     if not system.is_program(here[0]):
         yield Obstacle("%s leads to no executable file" % here[0], INSTALL, sure=True)
-    if not runs_level(system, level):
-        yield Obstacle("nothing in /etc/inittab runs the scripts of runlevel %s" % level, (), sure=True)
+    if not inittab.runs_scripts(system, level):
+        command = inittab.find_rc(system, level)
+        remedy = inittab.add(system, level, command) if command else ()
+        yield Obstacle("nothing in /etc/inittab runs the scripts of runlevel %s" % level, remedy, sure=True)
     targets = startpar_targets(system)
     if targets is not None and NAME not in targets:
         yield Obstacle("%s does not name the hook: startpar starts nothing else" % DEPEND, INSTALL, sure=True)
@@ -298,25 +326,6 @@ def unheld(system: System, link: str) -> "Iterator[Obstacle]":
             yield unordered(server, "upstart" if home == "/etc/init" else "runit")
         else:  # in rcS.d, say
             yield before_hook(path)
-
-
-def runs_level(system: System, level: str) -> bool:
-    """Does something run the scripts that are linked in rcN.d?"""
-    from ..detection import S6_SCRIPTS, find_base
-
-    if find_base(system) == "runit":  # its stage 2 does, or detection would have returned runit
-        return True
-    inittab = active_lines(system, "/etc/inittab").decode("utf-8", "replace")
-    for fields in (line.split(":", 3) for line in inittab.split("\n")):
-        if len(fields) == 4 and level in fields[1] and "rc" in re.split(r"[\s/]+", fields[3]):
-            if fields[3].split()[-1] == level:
-                return True
-    if find_base(system) == "busybox" or not inittab:
-        callers = ["/etc/init.d/rcS", "/etc/init.d/rc"] + [folder + "/rc.init" for folder in S6_SCRIPTS]
-        callers += ["/etc/init/rc.conf", "/etc/init/rc-sysinit.conf"]
-        text = b"\n".join(active_lines(system, path) for path in callers)
-        return b"rc%s.d" % level.encode() in text or b"/rc " in text + inittab.encode() or b"rc5.d" in text
-    return system.exists("/etc/init/rc.conf")
 
 
 # -- startpar: `.depend.start` as insserv writes it. A service that it does not name is not started, even with a link.
