@@ -2,6 +2,9 @@
 
 import os
 
+from azure_provisioning.errors import GuestError
+from azure_provisioning.guest.accounts import Account
+from azure_provisioning.guest.home import ensure_home
 from azure_provisioning.guest.password import hash_sha512
 from tests import images
 from tests.images import LINK, call
@@ -232,6 +235,43 @@ class AdministratorTest(CheckTest):
         self.good("account", "made by useradd")
         self.gone("/etc/group")  # such a VM was booted: useradd made the account
         self.good("account", "made by useradd")
+
+    def test_home(self) -> None:
+        """It is made below /home, which may be missing. `check` finds what a boot fails with, and the remedy is
+        executed."""
+        account = Account("ann", "x", os.geteuid(), os.getegid(), "", "/home/ann", "/bin/sh")
+        for files, pattern in (
+            ({"/home": "-> /data/home"}, "/home is a link to /data/home, which is missing"),
+            ({"/home": "-> ../data/home"}, "/home is a link to /data/home, which is missing"),
+            ({"/home": "-> /data/home", "/data": ""}, "/home is a link to /data/home, and /data is not a folder"),
+            ({"/home": ""}, "/home is not a folder"),
+            ({"/home": "-> /etc/hostname"}, "/home is a link to /etc/hostname, which is not a folder"),
+            ({"/home": "-> home"}, "/home is a link to itself"),
+            ({"/home": "-> /dev/null"}, "/home is a link to /dev/null"),
+            ({"/home": "-> /data/home", "/data/x": ""}, ""),
+            ({"/home": "-> /data/home", "/etc/fstab": "UUID=0 / ext4\nUUID=1 /data ext4\n"}, None),
+            ({}, ""),
+        ):
+            with self.subTest(files):
+                self.start()
+                self.fill(files)
+                found = [one for one in self.findings("account") if one.level != "ok"]
+                if pattern:
+                    self.assertRegex(found[0].message, "cannot be made: " + pattern)
+                    with self.assertRaises(GuestError):
+                        ensure_home(self.system, account)
+                    self.assertEqual((len(found), found[0].level), (1, "error"))
+                    self.assertEqual(call(["sh", "-c", found[0].remedy]).code, 0, found[0].remedy)
+                self.assertEqual([one.level for one in self.findings("account")], ["ok"])
+                if pattern is not None:  # what will be mounted is not there yet
+                    ensure_home(self.system, account)
+        fstab = "UUID=0 / ext4\nUUID=1 /home ext4 %s\n"
+        self.bad("account", "error", "/home is mounted read-only", {"/etc/fstab": fstab % "noatime,ro"})
+        self.fill({"/etc/fstab": fstab % "defaults"})
+        self.good("account")
+        self.bad("account", "error", "cannot be made: /srv is not a folder", {
+            "/etc/default/useradd": "# HOME=/home\nHOME=/srv\n", "/usr/sbin/useradd": "", "/srv": "",
+        })  # fmt: skip
 
     def test_hostname(self) -> None:
         remedy = self.bad("hostname", "error", "belongs to the distro", {"/etc/hostname": "-> /nix/store/x-hostname"})

@@ -11,6 +11,7 @@ from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
 from ...guest.privilege import find_sudo
 from ..command import Command
+from . import home
 from .disk import read_fstab
 from .finding import Finding, error, ok, warning
 from .interpreter import lack_of_all, who_runs
@@ -31,7 +32,7 @@ def check_hostname(image: Image) -> "Iterator[Finding]":
 
 
 def check_account(image: Image) -> "Iterator[Finding]":
-    """The files of accounts, and a shell."""
+    """The files of accounts, a shell, and a place for the home."""
     system = image.system
     if not image.options.account:
         yield warning("account", "account = no: only accounts of the image can log in")
@@ -48,8 +49,12 @@ def check_account(image: Image) -> "Iterator[Finding]":
         return
     try:
         shell = choose_shell(system)
-    except GuestError as problem:
-        yield error("account", "the administrator would have no shell: %s" % problem)
+    except GuestError as missing_shell:
+        yield error("account", "the administrator would have no shell: %s" % missing_shell)
+        return
+    problem = home.find_problem(image)
+    if problem:
+        yield error("account", "the administrator's home cannot be made: " + problem.message, problem.remedy)
         return
     tool = "useradd" if find_tool(system, "useradd") else "adduser" if find_applet(system, "adduser") else ""
     yield ok("account", "made%s by %s, with %s" % (where, tool or "editing the files", shell))
