@@ -332,6 +332,22 @@ class ScriptsTest(CheckTest):
         self.fill({"/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd"})
         self.assertEqual(self.level(), "ok")
 
+    def test_client_without_a_service(self) -> None:
+        """Debian's dhcpcd-base has none, for no init system; `dhcpcd` has a script of System V and a unit."""
+        for name in ("openrc of debian", "insserv", "systemd", "openrc on busybox"):
+            with self.subTest(name):
+                self.image_with(name, {"/sbin/dhcpcd": "", "/usr/bin/apt-get": ""})
+                if self.system.exists("/etc/init.d/networking"):
+                    self.gone("/etc/init.d/networking")
+                (found,) = self.findings("dhcp")
+                self.assertRegex(found.message, "no DHCP client is started at boot; there is: dhcpcd")
+                self.assertEqual(found.remedy, "chroot %s apt-get install -y dhcpcd" % self.root)
+        self.image_with("insserv", {"/sbin/dhclient": "", "/usr/bin/apt-get": ""})
+        self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s apt-get install -y dhcpcd" % self.root)
+        service = {"/etc/init.d/dhcpcd": images.SCRIPT, "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n"}
+        self.image_with("insserv", dict(service, **{"/sbin/dhcpcd": "", "/usr/bin/apt-get": ""}))
+        self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s update-rc.d dhcpcd defaults" % self.root)
+
     def test_netifrc(self) -> None:
         files = {"/etc/init.d/net.lo": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> net.lo", "/sbin/dhcpcd": ""}
         files["/etc/runlevels/default/net.eth0"] = "-> /etc/init.d/net.eth0"

@@ -106,7 +106,9 @@ def remedy(image: Image, clients: "List[str]") -> Command:
     networkd = image.enable("systemd-networkd") if "systemd-networkd" in clients else Command()
     if ready is None and networkd:
         return write_network(image).then(networkd)
-    return ready or next((command for command, _ in found if command), networking)
+    any_other = next((command for command, _ in found if command), networking)
+    # Debian's dhcpcd-base, for example, is a client without a service, which the package `dhcpcd` has.
+    return ready or any_other or (image.add("dhcp") if image.init in PACKAGED else Command())
 
 
 def write_network(image: Image) -> Command:
@@ -287,6 +289,7 @@ def of_slackware(image: Image, _service: str) -> str:
 
 
 LEASERS = ("dhclient", "dhcpcd", "udhcpc")
+PACKAGED = ("systemd", "sysvinit", "openrc")  # for these a distro's packages have services
 # The clients that are services of their own.
 ALONE = {"dhcpcd": nothing, "NetworkManager": of_networkmanager, "systemd-networkd": of_networkd}
 NETPLAN = ("netplan",)
