@@ -544,6 +544,7 @@ else
 fi || { say 'not on Azure, nothing to do' && release && exit 0; }
 case $(id -u) in [1-9]*) say 'only root can set this VM up' && exit 1 ;; esac
 work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
+# shellcheck disable=SC3028 # without it there is no such child
 # A child of bash has these traps until it resets them, and `within` may signal it before that.
 is_first() { [ "${BASHPID:-$$}" = $$ ]; }
 trap 'set -- $?; ! is_first || rm -rf "$work" ${stage:+"$stage"}; exit $1' EXIT # mksh would give the code of rm
