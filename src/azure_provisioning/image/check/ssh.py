@@ -14,6 +14,7 @@ from ...guest.sshd_access import listed
 from ...guest.sshd_options import UNKNOWN, are_known
 from ...init.systems.systemd import find_unit
 from ..command import Command
+from . import sshd_start
 from .finding import Finding, error, ok, warning
 from .interpreter import lack_of_all, who_runs
 from .subject import Image
@@ -98,7 +99,10 @@ def check_config(image: Image) -> "Iterator[Finding]":
     problems = []
     if system.exists("/etc/nologin"):
         problems.append(error("sshd-config", "/etc/nologin lets nobody but root in", image.remove("/etc/nologin")))
-    if path and sshd_config.find_sshd(system):
+    sshd = sshd_config.find_sshd(system)
+    if sshd:
+        problems += sshd_start.find_problems(image, sshd)
+    if path and sshd:
         problems += of_settings(image, path)
     for problem in problems:
         yield problem
