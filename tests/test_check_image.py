@@ -405,13 +405,14 @@ class RemedyTest(CheckTest):
         self.gone("/usr/bin/apt-get")
         self.assertEqual(packages.command(self.system, "sudo"), "")
         for tool, expected in (
+            ("apt-get", "apt-get update && apt-get install -y --no-install-recommends sudo"),
             ("apk", "apk add doas"),
             ("xbps-install", "xbps-install -Sy sudo"),
             ("emerge", "emerge app-admin/sudo"),
-            ("pacman", "pacman -S --noconfirm sudo"),
+            ("pacman", "pacman -Sy --noconfirm sudo"),
             ("dnf", "dnf install -y sudo"),
             ("zypper", "zypper install -y sudo"),
-            ("opkg", "opkg install sudo"),
+            ("opkg", "opkg update && opkg install sudo"),
         ):
             self.fill({"/usr/bin/" + tool: ""})
             self.assertEqual(packages.command(self.system, "sudo"), expected)

@@ -240,7 +240,9 @@ class AdministratorTest(CheckTest):
 
     def test_privilege(self) -> None:
         remedy = self.bad("privilege", "warning", "neither sudo nor doas", gone=["/usr/bin/sudo"])
-        self.assertEqual(remedy, "chroot %s apt-get install -y sudo" % self.root)
+        self.assertEqual(
+            remedy, "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends sudo'" % self.root
+        )
         self.fill({OPTIONS: "sudo = no\n"})
         self.assertEqual(self.findings("privilege"), [])
         self.fill({OPTIONS: "", "/usr/bin/doas": ""})
@@ -267,7 +269,10 @@ class AdministratorTest(CheckTest):
             {grub: GRUB.replace("UUID=0", "/dev/mapper/rocky-root")},
         ):
             remedy = self.bad("grow-root", "warning", "the root is on LVM, and there is no lvm", files)
-            self.assertEqual(remedy, "chroot %s apt-get install -y lvm2" % self.root)
+            self.assertEqual(
+                remedy,
+                "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends lvm2'" % self.root,
+            )
             self.fill({"/usr/sbin/lvm": ""})
             self.good("grow-root")
         for source in ("/dev/mapper/luks", "/dev/disk/by-uuid/0", "LABEL=x", "/dev/sda2"):

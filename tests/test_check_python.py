@@ -97,7 +97,9 @@ class ImageTest(CheckTest):
     def test_interpreter(self) -> None:
         self.good("python", "/usr/bin/python3 is Python 3.11 and has all modules")
         remedy = self.bad("python", "error", "is not a program of the image", gone=["/usr/bin/python3.11"])
-        self.assertEqual(remedy, "chroot %s apt-get install -y python3" % self.root)
+        self.assertEqual(
+            remedy, "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends python3'" % self.root
+        )
         self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
 
     def test_removed_after_install(self) -> None:
