@@ -245,12 +245,67 @@ class AdministratorTest(CheckTest):
         )
         self.fill({OPTIONS: "sudo = no\n"})
         self.assertEqual(self.findings("privilege"), [])
-        self.fill({OPTIONS: "", "/usr/bin/doas": ""})
+        self.fill({OPTIONS: ""})
+        self.make_able("/usr/bin/doas")
         self.good("privilege", "by /usr/bin/doas$")
-        self.fill({"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n'})
+        self.make_able("/usr/bin/sudo", '#!/bin/sh\nexec doas "$@"\n')
         self.good("privilege", "by /usr/bin/doas$")
-        self.fill({"/usr/bin/sudo": "\x7fELF"})
+        self.make_able("/usr/bin/sudo", "\x7fELF")
         self.good("privilege", "by /usr/bin/sudo and /usr/bin/doas$")
+
+    def make_able(self, path: str, text: str = "") -> None:
+        """A program that runs as root."""
+        self.fill({path: text})
+        os.chmod(self.root + path, 0o4755)
+
+    def lessened(self, pattern: str, path: str, mode: int) -> str:
+        """With this mode sudo or doas does not do its work, or not all of it; the remedy mends it."""
+        os.chmod(self.root + path, mode)
+        found = [one for one in self.findings("privilege") if one.level != "ok"]
+        self.assertEqual([one.level for one in found], ["warning"], found)
+        self.assertRegex(found[0].message, pattern)
+        told = call(["sh", "-c", found[0].remedy])
+        self.assertEqual(told.code, 0, told)
+        self.good("privilege")
+        return found[0].remedy
+
+    def test_program_that_does_not_run_as_root(self) -> None:
+        self.lessened("^/usr/bin/sudo does not run as root: .* setuid bit", "/usr/bin/sudo", 0o755)
+        self.gone("/usr/bin/sudo")
+        self.make_able("/usr/bin/doas")
+        self.lessened("^/usr/bin/doas does not run as root", "/usr/bin/doas", 0o755)
+        self.make_able("/usr/bin/sudo")
+        os.chmod(self.root + "/usr/bin/doas", 0o755)
+        self.assertEqual([one.level for one in self.findings("privilege")], ["warning", "ok"])
+
+    def test_files_that_sudo_refuses(self) -> None:
+        main, other = "/etc/sudoers", "/etc/sudoers.d/other"
+        self.fill({main: "@includedir /etc/sudoers.d\n", other: "Defaults x\nbob ALL = ALL\nUser_Alias \\\n\tA = b\n"})
+        self.good("privilege")
+        remedy = self.lessened("everybody may write to /etc/sudoers: sudo lets nobody become root", main, 0o666)
+        self.assertEqual(remedy, "chmod go-w %s/etc/sudoers" % self.root)
+        self.lessened("everybody may write to /etc/sudoers.d/other: sudo ignores the file", other, 0o646)
+        os.chmod(self.root + main, 0o660)  # sudo accepts root's own group
+        self.good("privilege")
+        self.fill({other: "# x\n\nbob ALL ALL\n"})
+        self.lessened("other, line 3, has no equals sign: sudo ignores the line", other, 0o440)
+        self.assertEqual(self.text(other), "# x\n\n#bob ALL ALL\n")
+        self.fill({other + ".off": "bob ALL ALL\n", main: "root ALL=(ALL) ALL\n", other: "bob ALL ALL\n"})
+        self.good("privilege")
+
+    def test_files_of_somebody_else(self) -> None:
+        if os.getuid() != 0:
+            self.skipTest("not root: no file of another owner was tried")
+        self.fill({"/etc/sudoers": ""})
+        os.chown(self.root + "/etc/sudoers", 1000, 0)
+        self.lessened("the user 1000 may write to /etc/sudoers: sudo lets nobody", "/etc/sudoers", 0o440)
+        os.chown(self.root + "/usr/bin/sudo", 1000, 0)
+        self.lessened("does not run as root", "/usr/bin/sudo", 0o4755)
+        self.gone("/usr/bin/sudo")
+        self.make_able("/usr/bin/doas")
+        self.fill({"/etc/doas.conf": "permit nopass root\n"})
+        os.chown(self.root + "/etc/doas.conf", 1000, 0)
+        self.lessened("the user 1000 may write to /etc/doas.conf: doas lets nobody", "/etc/doas.conf", 0o600)
 
     def test_growth(self) -> None:
         remedy = self.bad("grow-root", "warning", "neither growpart nor sfdisk", gone=["/usr/sbin/sfdisk"])

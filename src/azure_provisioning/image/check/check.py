@@ -12,6 +12,7 @@ from ..root import check_root
 from . import (
     administrator,
     agents,
+    become_root,
     clock,
     dhcp,
     disk,
@@ -53,7 +54,7 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("serial-getty", serial.check_getty),
     ("hostname", administrator.check_hostname),
     ("account", administrator.check_account),
-    ("privilege", administrator.check_privilege),
+    ("privilege", become_root.check_privilege),
     ("grow-root", administrator.check_growth),
     ("sshd", ssh.check_server),
     ("host-keys", ssh.check_host_keys),
