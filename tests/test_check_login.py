@@ -147,16 +147,19 @@ class HostKeysTest(CheckTest):
 
 
 class ConfigTest(CheckTest):
-    def config(self, level: str, pattern: str, text: str) -> None:
-        self.bad("sshd-config", level, pattern, {DROP_IN: text})
+    def config(self, level: str, pattern: str, text: str, *, line: int = 1) -> None:
+        """The finding says which line it is about, and its remedy mends it; of other lines it is no more than read."""
+        remedy = self.bad("sshd-config", level, "^%s, line %d: .*%s" % (DROP_IN, line, pattern), {DROP_IN: text})
+        told = call(["sh", "-c", remedy])
+        self.assertEqual((told.code, bool(remedy)), (0, True), told)
+        self.good("sshd-config")
+        self.assertEqual(self.text(CONFIG), "Include /etc/ssh/sshd_config.d/*.conf\n")
 
     def test_keys(self) -> None:
         self.config("error", "SSH keys let nobody in", "PubkeyAuthentication no\n")
         self.config("error", "AuthorizedKeysFile none", "AuthorizedKeysFile none\n")
         command = "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/keys %u\n"
         self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
-        self.assertEqual(call(["sh", "-c", self.findings("sshd-config")[0].remedy]).code, 0)
-        self.good("sshd-config")
         self.config("warning", "cannot write keys", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
         self.config("error", "it is missing, so all keys are refused", "RevokedKeys /etc/ssh/revoked\n")
@@ -167,6 +170,8 @@ class ConfigTest(CheckTest):
         found = self.findings("sshd-config")
         self.assertEqual([one.level for one in found], ["error"])
         self.assertIn("StrictModes refuses it, as /srv/keys can be written by everybody", found[0].message)
+        self.assertEqual(call(["sh", "-c", found[0].remedy]).code, 0)
+        self.good("sshd-config")
         for text in (
             "StrictModes no\nAuthorizedKeysFile /srv/keys/%u\n",
             "RevokedKeys none\n",
@@ -197,6 +202,59 @@ class ConfigTest(CheckTest):
         ):
             self.start()
             self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_usual_name(self) -> None:
+        """The name of the administrator is not known, but there is a usual one."""
+        for text in ("DenyUsers bob azureuser\n", "DenyUsers azure*\n", "DenyUsers bob\nDenyUsers azureuser\n"):
+            self.config("warning", "an administrator called azureuser is not let in", text)
+
+    def test_remedies(self) -> None:
+        """What was meant stays as far as possible."""
+        for text, line, mended in (
+            ("PermitRootLogin no\n\nAllowGroups = root  # ours\n", 3, "AllowGroups = sudo root  # ours\n"),
+            ("Match User bob\n AllowGroups x\nMatch all\n\tallowgroups root\n", 4, "\tallowgroups sudo root\n"),
+            ("DenyGroups a sudo\nX11Forwarding no\n", 1, "#DenyGroups a sudo\n"),
+        ):
+            self.config("error", "Groups", text, line=line)
+            lines = text.splitlines(True)
+            lines[line - 1] = mended
+            self.assertEqual(self.text(DROP_IN), "".join(lines))
+
+    def test_two_files(self) -> None:
+        other = "/etc/ssh/sshd_config.d/y.conf"
+        files = {DROP_IN: "Port 23\nPort 24\n", other: "#\nPort 25\n"}
+        remedy = self.bad("sshd-config", "warning", "x.conf, line 1: Port 23", files)
+        self.assertEqual(call(["sh", "-c", remedy]).code, 0)
+        self.good("sshd-config")
+        self.assertEqual((self.text(DROP_IN), self.text(other)), ("#Port 23\n#Port 24\n", "#\n#Port 25\n"))
+
+    def test_option_of_the_start(self) -> None:
+        unit = "[Service]\nExecStart=/usr/sbin/sshd -D -o PubkeyAuthentication=no\n"
+        files = {"/usr/lib/systemd/system/ssh.service": unit}
+        remedy = self.bad("sshd-config", "error", "^an option of sshd's start: PubkeyAuthentication no", files)
+        self.assertEqual(remedy, "")
+
+    def test_pam_access(self) -> None:
+        module = {"/usr/lib/security/pam_access.so": "", "/etc/pam.d/sshd": "account required pam_access.so\n"}
+        for text, level, pattern in (
+            (
+                "-:ALL EXCEPT root:ALL\n",
+                "error",
+                "access.conf: -:ALL EXCEPT root:ALL: .* not let the administrator in$",
+            ),
+            ("-:(sudo):ALL\n", "error", "the administrator"),
+            ("+:ALL:LOCAL\n-:ALL:ALL\n", "warning", "the administrator"),
+            ("-:azureuser:ALL\n", "warning", "an administrator called azureuser"),
+            ("+:bob:ALL\n-:ALL:ALL\n", "error", "the administrator"),
+        ):
+            files = {DROP_IN: "UsePAM yes\n", "/etc/security/access.conf": text, **module}
+            remedy = self.bad("sshd-config", level, pattern, files)
+            self.assertEqual(remedy, "vi %s/etc/security/access.conf" % self.root)
+            self.fill({DROP_IN: "UsePAM no\n"})
+            self.good("sshd-config")
+        for text in ("-:bob:ALL\n", "+:(sudo):ALL\n-:ALL:ALL\n", "-:root:ALL\n"):
+            self.fill({DROP_IN: "UsePAM yes\n", "/etc/security/access.conf": text, **module})
             self.good("sshd-config")
 
     def test_network(self) -> None:

@@ -44,6 +44,8 @@ class StartTest(CheckTest):
         self.assertEqual(self.text(DROP_IN), text.replace("  Permit", "#  Permit"))
         self.stops("<<<<<<< is no keyword", {CONFIG: "Port 22\n<<<<<<< HEAD\n"})
         self.stops("gatewayport is no keyword", {CONFIG: "Match User bob\n  GatewayPort no\n"})
+        self.fill({CONFIG: "X no\n" * 50})
+        self.assertEqual(len(self.findings("sshd-config")), 10)
         self.stops("yes is no keyword", {CONFIG: "yes\n"})
         self.stops(r"ma\\xdf is no keyword", {CONFIG: "ma\xdf no\n"})
 

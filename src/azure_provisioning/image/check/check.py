@@ -27,6 +27,7 @@ from . import (
     second_card,
     serial,
     ssh,
+    sshd_settings,
 )
 from .finding import Finding, warning
 from .subject import Image
@@ -58,7 +59,7 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("grow-root", administrator.check_growth),
     ("sshd", ssh.check_server),
     ("host-keys", ssh.check_host_keys),
-    ("sshd-config", ssh.check_config),
+    ("sshd-config", sshd_settings.check_config),
     ("clock", clock.check_clock),
     ("state", leftovers.check_leftovers),
     ("network-pinned", leftovers.check_network),

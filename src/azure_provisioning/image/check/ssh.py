@@ -1,20 +1,10 @@
-"""Can the administrator log in: is an SSH server started, does it have host keys, and does it let a new user in?"""
+"""Is an SSH server started, and does it have host keys?"""
 
-import re
-from typing import Dict, Iterator, List
+from typing import Iterator
 
-from ... import config
 from ...guest import host_keys, sshd_config
-from ...guest.account import GROUPS
-from ...guest.accounts import Account, all_accounts, all_groups, uid_min
-from ...guest.authorized_keys import DEFAULT
-from ...guest.key_login import find_laxity, resolve, steps_to
-from ...guest.sshd import DROP_IN
-from ...guest.sshd_access import listed
-from ...guest.sshd_options import UNKNOWN, are_known
 from ...init.systems.systemd import find_unit
 from ..command import Command
-from . import sshd_start
 from .finding import Finding, error, ok, warning
 from .interpreter import lack_of_all, who_runs
 from .subject import Image
@@ -90,116 +80,3 @@ def makes_keys(image: Image) -> bool:
     if "ssh-keygen" in text or "sshd-keygen" in text:
         return True
     return any("dropbear" in line and "-R" in line.split() for line in text.split("\n"))
-
-
-def check_config(image: Image) -> "Iterator[Finding]":
-    """Settings of sshd_config that keep the administrator out, who has a key, and a name that is not known yet."""
-    system = image.system
-    path = sshd_config.find_config(system)
-    problems = []
-    if system.exists("/etc/nologin"):
-        problems.append(error("sshd-config", "/etc/nologin lets nobody but root in", image.remove("/etc/nologin")))
-    sshd = sshd_config.find_sshd(system)
-    if sshd:
-        problems += sshd_start.find_problems(image, sshd)
-    if path and sshd:
-        problems += of_settings(image, path)
-    for problem in problems:
-        yield problem
-    if not problems and (path or system.find_program("dropbear")):
-        yield ok("sshd-config", "nothing keeps the administrator out")
-
-
-def of_settings(image: Image, path: str) -> "List[Finding]":
-    """The problems in the settings that apply to everybody."""
-    system, edit = image.system, image.edit(path)
-    pairs = list(sshd_config.walk(system))
-    first = sshd_config.first_of(iter(pairs))
-    found = [warning("sshd-config", UNKNOWN)] if not are_known(system) else []
-    if first.get("pubkeyauthentication", "yes").lower() == "no":
-        found.append(error("sshd-config", "PubkeyAuthentication no: SSH keys let nobody in", edit))
-    files = first.get("authorizedkeysfile", DEFAULT).split()
-    command = first.get("authorizedkeyscommand", "none")
-    if all(word.lower() == "none" for word in files) and command.lower() != "none":
-        if image.options.ssh_keys:
-            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
-            remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
-            found.append(error("sshd-config", message, remedy))
-    elif all(word.lower() == "none" for word in files):
-        found.append(error("sshd-config", "AuthorizedKeysFile none: SSH keys let nobody in", edit))
-    elif re.sub("%[%hu]", "", files[0]).count("%"):
-        message = "AuthorizedKeysFile %s: a boot cannot write keys to such a path" % files[0]
-        found.append(warning("sshd-config", message, edit))
-    revoked = first.get("revokedkeys", "none")
-    if revoked.lower() != "none" and not system.exists(revoked):
-        found.append(error("sshd-config", "RevokedKeys %s: it is missing, so all keys are refused" % revoked, edit))
-    if first.get("strictmodes", "yes").lower() != "no":
-        found += of_folders(image, files)
-    methods = first.get("authenticationmethods", "any").split()
-    if not {"any", "publickey"} & set(methods):
-        message = "AuthenticationMethods %s: a key alone lets nobody in" % " ".join(methods)
-        found.append(error("sshd-config", message, edit))
-    hosts = [value for key, value in pairs if key == "listenaddress"]
-    if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
-        found.append(error("sshd-config", "ListenAddress %s: it cannot be reached from outside" % hosts[0], edit))
-    ports = [value for key, value in pairs if key == "port"]
-    if ports and "22" not in ports:
-        message = "Port %s: Azure's usual rules let only 22 in" % ports[0]
-        found.append(warning("sshd-config", message, edit))
-    no_passwords = first.get("passwordauthentication", "yes").lower() == "no"
-    if no_passwords and image.options.password_login and not sshd_config.includes(system, DROP_IN):
-        message = (
-            "PasswordAuthentication no, and no drop-ins are read: the boot of a VM with a password edits this file"
-        )
-        found.append(warning("sshd-config", message, edit))
-    return found + of_lists(image, first, edit)
-
-
-def of_folders(image: Image, files: "List[str]") -> "List[Finding]":
-    """Folders of keys outside of homes that sshd refuses because of StrictModes."""
-    found = []
-    owner = image.system.stat("/")
-    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may belong to a user
-    for path in [path.partition("%")[0] for path in files if path.startswith("/")]:
-        for step in steps_to(resolve(image.system, path.rpartition("/")[0] or "/")):
-            what = image.system.stat(step)
-            problem = find_laxity(account, what) if what is not None else ""
-            if problem:
-                message = "AuthorizedKeysFile %s: StrictModes refuses it, as %s %s" % (path, step, problem)
-                found.append(error("sshd-config", message))
-    return found
-
-
-def of_lists(image: Image, lists: "Dict[str, str]", edit: Command) -> "List[Finding]":
-    """The lists of users and groups that may log in."""
-    found = []
-    groups = {group.name for group in all_groups(image.system)}
-    joined = [name for name in GROUPS if name in groups]
-    allowed, denied = lists.get("allowgroups", "").split(), lists.get("denygroups", "").split()
-    if lists.get("allowusers"):
-        found += of_allowed_users(image, [word.split("@")[0] for word in lists["allowusers"].split()], edit)
-    if any(word.split("@")[0] == "*" for word in lists.get("denyusers", "").split()):
-        found.append(error("sshd-config", "DenyUsers *: nobody is let in", edit))
-    if allowed and not listed(allowed, joined):
-        message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
-        if groups.issuperset(allowed):
-            found.append(error("sshd-config", message, edit))
-        elif "*" not in allowed:  # the administrator's future group may be in it
-            found.append(warning("sshd-config", message + ", unless it is also the administrator's name", edit))
-    barred = [name for name in joined if listed(denied, [name])]
-    if barred:
-        message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
-        found.append(error("sshd-config", message, edit))
-    return found
-
-
-def of_allowed_users(image: Image, names: "List[str]", edit: Command) -> "List[Finding]":
-    """AllowUsers: if all of them are system accounts, the administrator cannot be one of them."""
-    if "*" in names:
-        return []
-    first = uid_min(image.system)
-    systems = {account.name for account in all_accounts(image.system) if account.uid < first}
-    message = "AllowUsers %s: " % " ".join(names)
-    if systems.issuperset(names):
-        return [error("sshd-config", message + "the administrator is none of them", edit)]
-    return [warning("sshd-config", message + "a VM with another administrator lets nobody in", edit)]

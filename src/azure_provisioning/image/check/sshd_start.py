@@ -5,7 +5,7 @@ about versions and what distros add.
 """
 
 import re
-from typing import Iterator, List, Optional
+from typing import Iterator
 
 from ...door.text import is_digits
 from ...guest import sshd_config
@@ -15,6 +15,7 @@ from ...guest.sshd_config import Line
 from ...guest.sshd_options import find_options
 from ..command import Command
 from .finding import Finding, error, warning
+from .sshd_lines import comment_out, place_of
 from .subject import Image
 
 ID = "sshd-config"
@@ -23,6 +24,7 @@ STRINGS = rb"[a-z0-9]{3,64}\0"
 WELL_KNOWN = b"pubkeyauthentication\0"  # a program without it is none that can be understood, such as a script
 CONFIGS = rb"(/[A-Za-z0-9_./+-]{1,200}/sshd_config)\0"
 TEMPLATE = "/usr/share/openssh/sshd_config"  # Debian's, from which its package makes the configuration
+SHOWN = 10  # refused lines
 NOT_TO_BE_RUN = "/etc/ssh/sshd_not_to_be_run"  # honoured by the units and the script of Debian
 # Options that are `yes` or `no` in every version and every build, since OpenSSH's servconf.c has had them.
 SWITCHES = (
@@ -84,11 +86,12 @@ def of_config(image: Image, program: bytes) -> "Iterator[Finding]":
 def of_lines(image: Image, program: bytes) -> "Iterator[Finding]":
     """The lines that sshd refuses."""
     known = b"".join(re.findall(STRINGS, program))
+    left = SHOWN
     for line in sshd_config.walk_lines(image.system):
         problem = find_mistake(line, known if WELL_KNOWN in known else b"", NEEDS_VALUE in program)
-        if problem:
-            place = "%s, line %d" % (line.path, line.number) if line.path else "an option of sshd's start"
-            message = "%s: %s, so sshd does not start: nobody can log in" % (place, problem)
+        if problem and left:
+            left -= 1
+            message = "%s: %s, so sshd does not start: nobody can log in" % (place_of(line), problem)
             yield error(ID, message, comment_out(image, [line]))
 
 
@@ -141,20 +144,3 @@ def make_user(image: Image) -> Command:
         group = ["-G", USER] if grouped else []
         return Command("adduser", "-S", "-D", "-H", "-h", "/var/empty", "-s", shell, *group, USER)
     return Command()
-
-
-def comment_out(image: Image, lines: "List[Line]") -> Command:
-    """The command that makes comments of these lines; empty if one is in no file."""
-    return change(image, lines, "s/^/#/")
-
-
-def change(image: Image, lines: "List[Line]", script: str) -> Command:
-    """The command that applies a script of sed to these lines; empty if one is in no file."""
-    whole: "Optional[Command]" = None
-    if not all(line.path for line in lines):
-        return Command()
-    for path in sorted({line.path for line in lines}):
-        numbers = sorted({line.number for line in lines if line.path == path})
-        one = Command("sed", "-i", ";".join("%d%s" % (number, script) for number in numbers)).on(image.place(path))
-        whole = one if whole is None else whole.then(one)
-    return whole or Command()
