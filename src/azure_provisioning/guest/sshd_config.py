@@ -18,6 +18,7 @@ LINES_LIMIT = 20000  # in all files
 PLACES_LIMIT = 4096  # paths that match a pattern, up to any of its slashes
 LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
 LINE = re.compile(r"(?a)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z")
+QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
 NO_KEYS = "no hostkeys available"
 # A connection from outside: from an address reserved for documentation (RFC 5737), for which no image has a rule, to
 # one of the network that Azure proposes. UseDNS is off by default, so sshd uses the address as the host's name.
