@@ -152,7 +152,7 @@ def walk_lines(system: System) -> "Iterator[Line]":
     for line in find_settings(system):
         match = LINE.match(line.strip(BLANKS))
         if match:
-            yield Line(match.group(1).lower(), match.group(2), True, "", 0)
+            yield Line(match.group(1).lower(), match.group(2), general=True, path="", number=0)
     path = find_config(system)
     if path:
         yield from walk_file(system, path, [FILES_LIMIT, LINES_LIMIT])

@@ -88,14 +88,14 @@ def of_lines(image: Image, program: bytes) -> "Iterator[Finding]":
     known = b"".join(re.findall(STRINGS, program))
     left = SHOWN
     for line in sshd_config.walk_lines(image.system):
-        problem = find_mistake(line, known if WELL_KNOWN in known else b"", NEEDS_VALUE in program)
+        problem = find_mistake(line, known if WELL_KNOWN in known else b"", strict=NEEDS_VALUE in program)
         if problem and left:
             left -= 1
             message = "%s: %s, so sshd does not start: nobody can log in" % (place_of(line), problem)
             yield error(ID, message, comment_out(image, [line]))
 
 
-def find_mistake(line: Line, known: bytes, strict: bool) -> str:
+def find_mistake(line: Line, known: bytes, *, strict: bool) -> str:
     """What sshd refuses in a line, for certain; empty if nothing.
 
     `known`: the strings of the program, or empty; `strict`: does it refuse every keyword without a value?
