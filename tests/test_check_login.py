@@ -346,7 +346,7 @@ class AdministratorTest(CheckTest):
         os.chmod(self.root + main, 0o660)  # sudo accepts root's own group
         self.good("privilege")
         self.fill({other: "# x\n\nbob ALL ALL\n"})
-        self.lessened("other, line 3, has no equals sign: sudo ignores the line", other, 0o440)
+        self.lessened("other, line 3, has no equals sign: sudo ignores the line", other, 0o640)
         self.assertEqual(self.text(other), "# x\n\n#bob ALL ALL\n")
         self.fill({other + ".off": "bob ALL ALL\n", main: "root ALL=(ALL) ALL\n", other: "bob ALL ALL\n"})
         self.good("privilege")
