@@ -107,7 +107,8 @@ class ImageTest(CheckTest):
         self.gone("/usr/bin/python3", "/usr/bin/python3.11")
         names = ("python", "account", "host-keys")
         found = [self.findings(name)[0] for name in names]
-        self.assertEqual({finding.remedy for finding in found}, {"chroot %s apt-get install -y python3" % self.root})
+        remedy = "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends python3'" % self.root
+        self.assertEqual({finding.remedy for finding in found}, {remedy})
         self.fill({"/bin/wget": "x"})
         found = [self.findings(name)[0] for name in names]
         self.assertEqual([finding.level for finding in found], ["error"] * 3)
