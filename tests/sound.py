@@ -122,6 +122,7 @@ class CheckTest(ImageTest):
         self.fill(GOOD)
         for path in ("/usr/lib/systemd/systemd-networkd",):
             self.make_program(path)
+        os.chmod(self.root + "/usr/bin/sudo", 0o4755)
         self.system.write(INITRAMFS, gzip.compress(cpio("init", *modules(*DISK))))
         self.install()
 

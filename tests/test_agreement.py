@@ -73,7 +73,7 @@ class AgreementTest(ShellTest):
             if not os.path.lexists(place):
                 self.fill({path: text})
             if "bin/" in path and not os.path.islink(place):
-                os.chmod(place, 0o755)
+                os.chmod(place, 0o4755 if path.endswith(("/sudo", "/doas")) else 0o755)
 
     def asked(self, *words: str) -> "Dict[str, str]":
         """The level of each finding of `check`; the worst of several with one id."""

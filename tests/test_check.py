@@ -48,7 +48,10 @@ class WholeTest(CheckTest):
         self.gone("/usr/sbin/sshd")
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 1)
-        remedy = "         > chroot %s apt-get install -y openssh-server\n" % self.root
+        remedy = (
+            "         > chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends openssh-server'\n"
+            % self.root
+        )
         self.assertIn("error    sshd: no SSH server is in the image: nobody can log in\n" + remedy, done.out)
         self.assertRegex(done.err, r"1 error, 0 warnings: .* would let nobody in\n$")
 
@@ -91,7 +94,9 @@ class WholeTest(CheckTest):
         self.assertEqual({tuple(sorted(finding)) for finding in found}, {("id", "level", "message", "remedy")})
         wrong = [finding for finding in found if finding["level"] == "error"]
         message = "no SSH server is in the image: nobody can log in"
-        remedy = "chroot %s apt-get install -y openssh-server" % self.root
+        remedy = (
+            "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends openssh-server'" % self.root
+        )
         self.assertEqual(wrong, [{"level": "error", "id": "sshd", "message": message, "remedy": remedy}])
         self.assertEqual({finding["remedy"] for finding in found if finding["level"] == "ok"}, {None})
 

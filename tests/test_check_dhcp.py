@@ -21,7 +21,9 @@ class NetworkdTest(CheckTest):
         remedy = self.bad("dhcp", "error", "no DHCP client is started at boot; there is: systemd-net", gone=[NETWORKD])
         self.assertEqual(remedy, "chroot %s systemctl enable systemd-networkd" % self.root)
         remedy = self.bad("dhcp", "error", "no DHCP client is in the image", gone=["/usr/lib/systemd/systemd-networkd"])
-        self.assertEqual(remedy, "chroot %s apt-get install -y dhcpcd" % self.root)
+        self.assertEqual(
+            remedy, "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends dhcpcd'" % self.root
+        )
         self.bad("dhcp", "error", "no DHCP client is started", {
             "/etc/systemd/system/systemd-networkd.service": "-> /dev/null",
         })  # fmt: skip

@@ -151,16 +151,19 @@ class HostKeysTest(CheckTest):
 
 
 class ConfigTest(CheckTest):
-    def config(self, level: str, pattern: str, text: str) -> None:
-        self.bad("sshd-config", level, pattern, {DROP_IN: text})
+    def config(self, level: str, pattern: str, text: str, *, line: int = 1) -> None:
+        """The finding says which line it is about, and its remedy mends it; of other lines it is no more than read."""
+        remedy = self.bad("sshd-config", level, "^%s, line %d: .*%s" % (DROP_IN, line, pattern), {DROP_IN: text})
+        told = call(["sh", "-c", remedy])
+        self.assertEqual((told.code, bool(remedy)), (0, True), told)
+        self.good("sshd-config")
+        self.assertEqual(self.text(CONFIG), "Include /etc/ssh/sshd_config.d/*.conf\n")
 
     def test_keys(self) -> None:
         self.config("error", "SSH keys let nobody in", "PubkeyAuthentication no\n")
         self.config("error", "AuthorizedKeysFile none", "AuthorizedKeysFile none\n")
         command = "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/keys %u\n"
         self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
-        self.assertEqual(call(["sh", "-c", self.findings("sshd-config")[0].remedy]).code, 0)
-        self.good("sshd-config")
         self.config("warning", "cannot write keys", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
         self.config("error", "it is missing, so all keys are refused", "RevokedKeys /etc/ssh/revoked\n")
@@ -171,6 +174,8 @@ class ConfigTest(CheckTest):
         found = self.findings("sshd-config")
         self.assertEqual([one.level for one in found], ["error"])
         self.assertIn("StrictModes refuses it, as /srv/keys can be written by everybody", found[0].message)
+        self.assertEqual(call(["sh", "-c", found[0].remedy]).code, 0)
+        self.good("sshd-config")
         for text in (
             "StrictModes no\nAuthorizedKeysFile /srv/keys/%u\n",
             "RevokedKeys none\n",
@@ -201,6 +206,59 @@ class ConfigTest(CheckTest):
         ):
             self.start()
             self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_usual_name(self) -> None:
+        """The name of the administrator is not known, but there is a usual one."""
+        for text in ("DenyUsers bob azureuser\n", "DenyUsers azure*\n", "DenyUsers bob\nDenyUsers azureuser\n"):
+            self.config("warning", "an administrator called azureuser is not let in", text)
+
+    def test_remedies(self) -> None:
+        """What was meant stays as far as possible."""
+        for text, line, mended in (
+            ("PermitRootLogin no\n\nAllowGroups = root  # ours\n", 3, "AllowGroups = sudo root  # ours\n"),
+            ("Match User bob\n AllowGroups x\nMatch all\n\tallowgroups root\n", 4, "\tallowgroups sudo root\n"),
+            ("DenyGroups a sudo\nX11Forwarding no\n", 1, "#DenyGroups a sudo\n"),
+        ):
+            self.config("error", "Groups", text, line=line)
+            lines = text.splitlines(True)
+            lines[line - 1] = mended
+            self.assertEqual(self.text(DROP_IN), "".join(lines))
+
+    def test_two_files(self) -> None:
+        other = "/etc/ssh/sshd_config.d/y.conf"
+        files = {DROP_IN: "Port 23\nPort 24\n", other: "#\nPort 25\n"}
+        remedy = self.bad("sshd-config", "warning", "x.conf, line 1: Port 23", files)
+        self.assertEqual(call(["sh", "-c", remedy]).code, 0)
+        self.good("sshd-config")
+        self.assertEqual((self.text(DROP_IN), self.text(other)), ("#Port 23\n#Port 24\n", "#\n#Port 25\n"))
+
+    def test_option_of_the_start(self) -> None:
+        unit = "[Service]\nExecStart=/usr/sbin/sshd -D -o PubkeyAuthentication=no\n"
+        files = {"/usr/lib/systemd/system/ssh.service": unit}
+        remedy = self.bad("sshd-config", "error", "^an option of sshd's start: PubkeyAuthentication no", files)
+        self.assertEqual(remedy, "")
+
+    def test_pam_access(self) -> None:
+        module = {"/usr/lib/security/pam_access.so": "", "/etc/pam.d/sshd": "account required pam_access.so\n"}
+        for text, level, pattern in (
+            (
+                "-:ALL EXCEPT root:ALL\n",
+                "error",
+                "access.conf: -:ALL EXCEPT root:ALL: .* not let the administrator in$",
+            ),
+            ("-:(sudo):ALL\n", "error", "the administrator"),
+            ("+:ALL:LOCAL\n-:ALL:ALL\n", "warning", "the administrator"),
+            ("-:azureuser:ALL\n", "warning", "an administrator called azureuser"),
+            ("+:bob:ALL\n-:ALL:ALL\n", "error", "the administrator"),
+        ):
+            files = {DROP_IN: "UsePAM yes\n", "/etc/security/access.conf": text, **module}
+            remedy = self.bad("sshd-config", level, pattern, files)
+            self.assertEqual(remedy, "vi %s/etc/security/access.conf" % self.root)
+            self.fill({DROP_IN: "UsePAM no\n"})
+            self.good("sshd-config")
+        for text in ("-:bob:ALL\n", "+:(sudo):ALL\n-:ALL:ALL\n", "-:root:ALL\n"):
+            self.fill({DROP_IN: "UsePAM yes\n", "/etc/security/access.conf": text, **module})
             self.good("sshd-config")
 
     def test_network(self) -> None:
@@ -281,15 +339,72 @@ class AdministratorTest(CheckTest):
 
     def test_privilege(self) -> None:
         remedy = self.bad("privilege", "warning", "neither sudo nor doas", gone=["/usr/bin/sudo"])
-        self.assertEqual(remedy, "chroot %s apt-get install -y sudo" % self.root)
+        self.assertEqual(
+            remedy, "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends sudo'" % self.root
+        )
         self.fill({OPTIONS: "sudo = no\n"})
         self.assertEqual(self.findings("privilege"), [])
-        self.fill({OPTIONS: "", "/usr/bin/doas": ""})
+        self.fill({OPTIONS: ""})
+        self.make_able("/usr/bin/doas")
         self.good("privilege", "by /usr/bin/doas$")
-        self.fill({"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n'})
+        self.make_able("/usr/bin/sudo", '#!/bin/sh\nexec doas "$@"\n')
         self.good("privilege", "by /usr/bin/doas$")
-        self.fill({"/usr/bin/sudo": "\x7fELF"})
+        self.make_able("/usr/bin/sudo", "\x7fELF")
         self.good("privilege", "by /usr/bin/sudo and /usr/bin/doas$")
+
+    def make_able(self, path: str, text: str = "") -> None:
+        """A program that runs as root."""
+        self.fill({path: text})
+        os.chmod(self.root + path, 0o4755)
+
+    def lessened(self, pattern: str, path: str, mode: int) -> str:
+        """With this mode sudo or doas does not do its work, or not all of it; the remedy mends it."""
+        os.chmod(self.root + path, mode)
+        found = [one for one in self.findings("privilege") if one.level != "ok"]
+        self.assertEqual([one.level for one in found], ["warning"], found)
+        self.assertRegex(found[0].message, pattern)
+        told = call(["sh", "-c", found[0].remedy])
+        self.assertEqual(told.code, 0, told)
+        self.good("privilege")
+        return found[0].remedy
+
+    def test_program_that_does_not_run_as_root(self) -> None:
+        self.lessened("^/usr/bin/sudo does not run as root: .* setuid bit", "/usr/bin/sudo", 0o755)
+        self.gone("/usr/bin/sudo")
+        self.make_able("/usr/bin/doas")
+        self.lessened("^/usr/bin/doas does not run as root", "/usr/bin/doas", 0o755)
+        self.make_able("/usr/bin/sudo")
+        os.chmod(self.root + "/usr/bin/doas", 0o755)
+        self.assertEqual([one.level for one in self.findings("privilege")], ["warning", "ok"])
+
+    def test_files_that_sudo_refuses(self) -> None:
+        main, other = "/etc/sudoers", "/etc/sudoers.d/other"
+        self.fill({main: "@includedir /etc/sudoers.d\n", other: "Defaults x\nbob ALL = ALL\nUser_Alias \\\n\tA = b\n"})
+        self.good("privilege")
+        remedy = self.lessened("everybody may write to /etc/sudoers: sudo lets nobody become root", main, 0o666)
+        self.assertEqual(remedy, "chmod go-w %s/etc/sudoers" % self.root)
+        self.lessened("everybody may write to /etc/sudoers.d/other: sudo ignores the file", other, 0o646)
+        os.chmod(self.root + main, 0o660)  # sudo accepts root's own group
+        self.good("privilege")
+        self.fill({other: "# x\n\nbob ALL ALL\n"})
+        self.lessened("other, line 3, has no equals sign: sudo ignores the line", other, 0o640)
+        self.assertEqual(self.text(other), "# x\n\n#bob ALL ALL\n")
+        self.fill({other + ".off": "bob ALL ALL\n", main: "root ALL=(ALL) ALL\n", other: "bob ALL ALL\n"})
+        self.good("privilege")
+
+    def test_files_of_somebody_else(self) -> None:
+        if os.getuid() != 0:
+            self.skipTest("not root: no file of another owner was tried")
+        self.fill({"/etc/sudoers": ""})
+        os.chown(self.root + "/etc/sudoers", 1000, 0)
+        self.lessened("the user 1000 may write to /etc/sudoers: sudo lets nobody", "/etc/sudoers", 0o440)
+        os.chown(self.root + "/usr/bin/sudo", 1000, 0)
+        self.lessened("does not run as root", "/usr/bin/sudo", 0o4755)
+        self.gone("/usr/bin/sudo")
+        self.make_able("/usr/bin/doas")
+        self.fill({"/etc/doas.conf": "permit nopass root\n"})
+        os.chown(self.root + "/etc/doas.conf", 1000, 0)
+        self.lessened("the user 1000 may write to /etc/doas.conf: doas lets nobody", "/etc/doas.conf", 0o600)
 
     def test_growth(self) -> None:
         remedy = self.bad("grow-root", "warning", "neither growpart nor sfdisk", gone=["/usr/sbin/sfdisk"])
@@ -308,7 +423,10 @@ class AdministratorTest(CheckTest):
             {grub: GRUB.replace("UUID=0", "/dev/mapper/rocky-root")},
         ):
             remedy = self.bad("grow-root", "warning", "the root is on LVM, and there is no lvm", files)
-            self.assertEqual(remedy, "chroot %s apt-get install -y lvm2" % self.root)
+            self.assertEqual(
+                remedy,
+                "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends lvm2'" % self.root,
+            )
             self.fill({"/usr/sbin/lvm": ""})
             self.good("grow-root")
         for source in ("/dev/mapper/luks", "/dev/disk/by-uuid/0", "LABEL=x", "/dev/sda2"):

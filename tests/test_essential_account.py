@@ -322,6 +322,17 @@ class AccountTest(EssentialTest):
                 self.check_account(told)
                 self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, warned, told.err)
 
+    def test_sudo_without_its_bit(self) -> None:
+        """Root can list the rules with it, but the account becomes root only if an attempt shows it."""
+        os.chmod(self.root, 0o755)
+        listed = "User azureuser may run the following commands on vm:\n    (ALL) NOPASSWD: ALL"
+        for code in (1, 0):
+            self.fill(MACHINE)
+            sudo = '#!/bin/sh\ncase $* in *-l*) echo "%s" ;; *) exit %d ;; esac\n' % (listed, code)
+            told = self.boot(files={"/usr/bin/sudo": sudo, "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
+            self.check_account(told)
+            self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, code == 1, told.err)
+
     def test_sudo_that_is_doas(self) -> None:
         """A script or a link that is called sudo and leads to doas has the rule written for doas."""
         shim = {"/usr/bin/doas": "#!/bin/sh\n", "/usr/bin/sudo": '#!/bin/sh\n# sudo\nexec doas "$@"\n'}

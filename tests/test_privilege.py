@@ -5,7 +5,7 @@ import stat
 from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest.privilege import CANDIDATE, DOAS_CONF, DOAS_RULE, SUDO_RULE, grant
+from azure_provisioning.guest.privilege import CANDIDATE, DOAS_CONF, DOAS_RULE, SUDO_RULE, find_right, grant
 from tests.tools import ToolTest
 
 SUDOERS = "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n"
@@ -132,6 +132,22 @@ class PrivilegeTest(ToolTest):
         self.assertEqual(
             grant(self.system, "nopass"), "nopass may use sudo without a password, not a name for doas (name=nopass)"
         )
+
+    def test_sudo_without_its_bit(self) -> None:
+        """Root can list the rules with such a sudo, but nobody becomes root with it."""
+        said = "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set\n"
+        listed = "User azureuser may run the following commands on vm:\n    (ALL) NOPASSWD: ALL\n"
+        self.fill({"/etc/sudoers": SUDOERS})
+        self.tools.add("sudo", lambda argv, _: (0, listed), "/usr/bin")
+        self.assertIn("without a password", grant(self.system, "azureuser"))  # without su(1) it cannot be tried
+        self.tools.add("su", lambda argv, _: (1, said) if "sudo" in argv[4] else (0, ""))
+        with self.assertRaisesRegex(GuestError, "must be owned by uid 0 and have the setuid bit"):
+            grant(self.system, "azureuser")
+        self.assertEqual(find_right(self.system, "azureuser"), (False, said.strip()))
+        self.assertEqual(self.text("/etc/sudoers"), SUDOERS)
+        os.chmod(self.root + "/usr/bin/sudo", 0o4755)
+        self.assertIn("without a password", grant(self.system, "azureuser"))
+        self.assertEqual(find_right(self.system, "azureuser"), (True, ""))
 
     def test_refused(self) -> None:
         with self.assertRaisesRegex(GuestError, "neither sudo nor doas"):

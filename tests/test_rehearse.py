@@ -260,7 +260,11 @@ class ImageRehearsalTest(ImageTest):
             ({drop_in: "DenyGroups sudo\n"}, (), "let nobody in: DenyGroups sudo. " + boot),
             ({drop_in: "AllowUsers ann\n"}, (), "let nobody in: AllowUsers ann. " + boot),
             ({drop_in: "DenyUsers *\n", options: "login = warn\n"}, (), ready + r", but let nobody in: DenyUsers \*; "),
-            ({drop_in: "ListenAddress 127.0.0.1\n"}, (), ready + ", but let nobody in: sshd-config: ListenAddress "),
+            (
+                {drop_in: "ListenAddress 127.0.0.1\n"},
+                (),
+                ready + ", but let nobody in: sshd-config: .*a.conf, line 1: ListenA",
+            ),
             (nothing, ("/usr/sbin/sshd",), ready + ", but let nobody in: sshd: no SSH server is in the image: "),
             (nothing, ("/usr/bin/sudo",), ready + " as azureuser with 1 key, but azureuser cannot become root: "),
             ({options: "deadline = x\n"}, (), ready + ".* with 1 key, and a default where an option has a mistake; "),

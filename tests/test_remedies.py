@@ -18,7 +18,7 @@ FILE_NAMES = [name for name in NAMES if name and "/" not in name and not name.st
 KERNELS = [name for name in FILE_NAMES if not name.startswith("-")]
 ACCOUNTS = [name for name in NAMES if name and "\n" not in name and "\r" not in name and ":" not in name]
 ACCOUNTS = [name for name in ACCOUNTS if not set(name) & {"\x85", "\u2028"} and name.strip()]
-STAND_INS = ("chroot", "rm", "edit", "chmod", "sed", "grep", "mkdir", "azure-provisioning")
+STAND_INS = ("chroot", "rm", "vi", "chmod", "sed", "grep", "mkdir", "azure-provisioning")
 WANTS = "/etc/systemd/system/multi-user.target.wants/"
 HASH = "$6$salt$" + "x" * 86
 
@@ -231,7 +231,7 @@ class RemedyTest(CheckTest, ShellTest):
         os.unlink(self.root + "/boot/grub/grub.cfg")
         answers = self.copied(self.remedies())
         self.assertIn(raw(self.root + outside + "/bad.conf"), [words[-1:] for words in answers if words[0] == b"sed"])
-        self.assertIn(raw("edit", self.root + outside + "/sshd_config"), answers)
+        self.assertIn(raw("sed", "-i", "1s/^/#/", self.root + outside + "/sshd_config"), answers)
         self.assertEqual(sorted(os.listdir(outside)), ["bad.conf", "sshd_config"])
         with open(self.root + outside + "/grub") as file:
             self.assertIn("console=ttyS0", file.read())

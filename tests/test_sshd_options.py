@@ -291,7 +291,9 @@ class AskedTest(ToolTest):
         self.assertIn(UNKNOWN, [finding.message for finding in findings if finding.level == "warning"])
         self.fill({UNIT: DEBIAN, "/etc/default/ssh": "SSHD_OPTS='-o DenyUsers=*'\n"})
         findings = [finding for finding in check(self.system) if finding.id == "sshd-config"]
-        self.assertIn("DenyUsers *: nobody is let in", [finding.message for finding in findings])
+        self.assertIn(
+            "an option of sshd's start: DenyUsers *: nobody is let in", [finding.message for finding in findings]
+        )
 
     def test_generalize(self) -> None:
         """The host key and our lines that the configuration has which is read."""

@@ -98,7 +98,7 @@ CHECKS = (
     ("grow-root", "the tools that grow the root disk"),
     ("sshd", "an SSH server is installed and started"),
     ("host-keys", "something makes the SSH host keys"),
-    ("sshd-config", "settings of sshd that keep the administrator out"),
+    ("sshd-config", "what keeps sshd from starting, and settings of sshd that keep the administrator out"),
     ("clock", "something sets the clock, and the hardware clock is treated as UTC"),
     ("state", "what a VM left behind: state, customData"),
     ("machine-id", "the id of one machine, for all VMs"),

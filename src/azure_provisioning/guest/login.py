@@ -15,7 +15,17 @@ from .authorized_keys import DEFAULT, key_path
 from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
 from .sshd_access import find_barrier, find_obstacle, groups_of
-from .sshd_config import NO_KEYS, ask_settings, ask_sshd, find_config, find_sshd, first_of, settings, walk_all
+from .sshd_config import (
+    NO_KEYS,
+    QUESTIONS,
+    ask_settings,
+    ask_sshd,
+    find_config,
+    find_sshd,
+    first_of,
+    settings,
+    walk_all,
+)
 from .sshd_options import are_known
 
 TYPE_CHECKING = False
@@ -30,7 +40,6 @@ NOLOGIN = "/etc/nologin"
 NO_HASH = ("", "*", "!", "x")  # first characters of a field for no password, or for a locked one
 LACKING = "the account has none"
 LOCKED = "the account is locked"
-QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
 
 
 # The beginnings of the keywords that decide who can log in, and that a Match block may override: sshd_config(5).

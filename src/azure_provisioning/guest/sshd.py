@@ -10,6 +10,7 @@ from .processes import find_process, hang_up
 from .services import SYSTEMD
 from .sshd_config import (
     NO_KEYS,
+    QUESTIONS,
     ask_sshd,
     find_config,
     find_sshd,
@@ -21,11 +22,15 @@ from .sshd_config import (
 )
 from .sshd_options import SERVERS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Sequence
+
 DROP_IN = "/etc/ssh/sshd_config.d/00-azure-provisioning.conf"  # sshd uses the first value that it reads
 PID_FILES = ("/run/sshd.pid", "/var/run/sshd.pid")
 SOCKETS = ("ssh.socket", "sshd.socket")
 MATCHED = "a Match block says otherwise"
-PASSWORDS = "passwordauthentication"
+PASSWORDS = ("passwordauthentication",)
 ON = "PasswordAuthentication yes\n"
 # Each with the method that it ends. With PAM the second asks for the password too. It has the keyword that both old and
 # new versions accept.
@@ -48,28 +53,31 @@ def set_password_login(system: System, *, allowed: bool, name: str = "") -> str:
     if main is None:
         return "no OpenSSH server is configured here"
     word, lines = "yes" if allowed else "no", ON if allowed else choose_lines(system)
+    left = "password login: left to the image's AuthenticationMethods"
     if not lines:
-        return "password login: left to the image's AuthenticationMethods"
+        return left
+    keys = PASSWORDS if lines.startswith("Password") else QUESTIONS
+    done = "password login: %s" % word if keys == PASSWORDS else left
     reads_folder = includes(system, DROP_IN)
-    if not reads_folder and not find_problem(system, word, name):
-        return "password login: %s, already set in the image" % word
+    if not reads_folder and not find_problem(system, word, name, keys):
+        return done + ", already set in the image" if keys == PASSWORDS else done
     problem = "sshd_config includes no sshd_config.d"
     if reads_folder and BEGIN not in (system.read_text(main) or ""):
         system.write(DROP_IN, lines, mode=0o644, owner=ROOT)
-        problem = settle(system, word, name)
+        problem = settle(system, word, name, keys)
         if problem not in ("", MATCHED):
             system.unlink(DROP_IN)
     if problem not in ("", MATCHED):
         before = system.read_text(main) or ""
         system.write(main, begin_with(before, lines))
-        problem = settle(system, word, name)
+        problem = settle(system, word, name, keys)
         if problem not in ("", MATCHED):
             system.write(main, before)
             raise GuestError("password login cannot be set", wanted=word, problem=problem)
     reread = ", sshd reads its files again" if reload_sshd(system) else ""
     if problem:
         raise GuestError("password login cannot be set", wanted=word, problem=problem, name=name)
-    return "password login: %s%s" % (word, reread)
+    return done + reread
 
 
 def choose_lines(system: System) -> str:
@@ -90,12 +98,13 @@ def methods_of(listed: str) -> "list[str]":
     return [method.partition(":")[0] for method in listed.lower().split(",")]
 
 
-def settle(system: System, word: str, name: str) -> str:
+def settle(system: System, word: str, name: str, keys: "Sequence[str]") -> str:
     """Why sshd does not apply what was written; empty if it does."""
-    return check(system, word, name) and check(system, word, name)  # a tool may have been killed the first time
+    # A tool may have been killed the first time.
+    return check(system, word, name, keys) and check(system, word, name, keys)
 
 
-def check(system: System, word: str, name: str) -> str:
+def check(system: System, word: str, name: str, keys: "Sequence[str]") -> str:
     """The same with a single check."""
     if system.can_run and find_sshd(system):
         try:
@@ -104,15 +113,23 @@ def check(system: System, word: str, name: str) -> str:
             problem = error.details.get("output") or str(error)
             if NO_KEYS not in problem:  # if sshd's own start makes the keys, they do not exist yet
                 return problem
-    problem = find_problem(system, word, name)
-    general = first_of(walk(system)).get(PASSWORDS, "yes").lower() if problem and name else ""
+    problem = find_problem(system, word, name, keys)
+    general = value_of(first_of(walk(system)), keys) if problem and name else ""
     return MATCHED if general == word else problem
 
 
-def find_problem(system: System, word: str, name: str) -> str:
-    """Why `word` is not the value that sshd uses for `name`; empty if it is."""
-    found = settings(system, name).get(PASSWORDS, "yes").lower()
-    return "" if found == word else "another file sets %s first" % found
+def find_problem(system: System, word: str, name: str, keys: "Sequence[str]") -> str:
+    """Why `word` is not the value that sshd uses for `name`; empty if it is. `keys`: the names of one setting."""
+    found = value_of(settings(system, name), keys)
+    if found == word:
+        return ""
+    stated = any(key in keys and value.lower() == found for key, value, _ in walk_all(system))
+    return "another line sets %s first" % found if stated else "sshd uses %s, although no line sets it" % found
+
+
+def value_of(found: "Dict[str, str]", keys: "Sequence[str]") -> str:
+    """The value of the first of these keywords; `yes`, as without any, if there is none."""
+    return next((value.lower() for key, value in found.items() if key in keys), "yes")
 
 
 def reload_sshd(system: System) -> bool:

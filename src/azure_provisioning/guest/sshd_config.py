@@ -1,6 +1,7 @@
 """The settings of this sshd: from sshd itself if it can be asked, else read from its configuration."""
 
 import re
+from collections import namedtuple
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from ..door.pattern import LIMIT, matches
@@ -17,12 +18,16 @@ LINES_LIMIT = 20000  # in all files
 PLACES_LIMIT = 4096  # paths that match a pattern, up to any of its slashes
 LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
 LINE = re.compile(r"(?a)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z")
+QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
 NO_KEYS = "no hostkeys available"
 # A connection from outside: from an address reserved for documentation (RFC 5737), for which no image has a rule, to
 # one of the network that Azure proposes. UseDNS is off by default, so sshd uses the address as the host's name.
 OUTSIDE = "203.0.113.9"
 CONNECTION = "user=%(user)s,host=%(from)s,addr=%(from)s,laddr=10.0.0.4,lport=%(port)s"
 ROUTING_DOMAIN = ",rdomain="  # a part of it since OpenSSH 7.7; older versions reject it
+# `key`: the keyword in lower case, or empty if the line has another form; `text`: what follows it, or the whole line;
+# `general`: whether it applies to everybody; `path` and `number`: where it is, or empty and 0 for an option of sshd's.
+Line = namedtuple("Line", "key text general path number")
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
 
 
@@ -137,10 +142,17 @@ def walk(system: System) -> "Iterator[Tuple[str, str]]":
 
 def walk_all(system: System) -> "Iterator[Tuple[str, str, bool]]":
     """(keyword, value, whether it applies to everybody) of every line, including those of Match blocks."""
+    for line in walk_lines(system):
+        if line.key not in ("", "match"):
+            yield line.key, " ".join(arguments(line.text)), line.general
+
+
+def walk_lines(system: System) -> "Iterator[Line]":
+    """Every line that is not empty and no comment, in sshd's order."""
     for line in find_settings(system):
         match = LINE.match(line.strip(BLANKS))
         if match:
-            yield match.group(1).lower(), " ".join(arguments(match.group(2))), True
+            yield Line(match.group(1).lower(), match.group(2), general=True, path="", number=0)
     path = find_config(system)
     if path:
         yield from walk_file(system, path, [FILES_LIMIT, LINES_LIMIT])
@@ -148,22 +160,23 @@ def walk_all(system: System) -> "Iterator[Tuple[str, str, bool]]":
 
 def walk_file(
     system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT, *, general: bool = True
-) -> "Iterator[Tuple[str, str, bool]]":
+) -> "Iterator[Line]":
     """The same for one file; `left` limits the files and lines in all."""
     lines = (system.read_text(path) or "").split("\n")
     left[:] = left[0] - 1, left[1] - len(lines)
     if min(left) < 0 or depth < 0:
         raise GuestError("sshd's configuration includes too many files", path=path)
     above = general  # a file included in a Match block belongs to that block, whatever it says itself
-    for line in lines:
-        match = LINE.match(line.strip(BLANKS))
+    for number, text in enumerate((line.strip(BLANKS) for line in lines), 1):
+        match = LINE.match(text)
         if not match:
+            if text and not text.startswith("#"):
+                yield Line("", text, general, path, number)
             continue
         key, value = match.group(1).lower(), match.group(2)
         if key == "match":
             general = above and value.strip(BLANKS).lower() == "all"
-            continue
-        yield key, " ".join(arguments(value)), general
+        yield Line(key, value, general, path, number)
         if key == "include":
             for pattern in arguments(value):
                 for included in matching(system, absolute(pattern)):

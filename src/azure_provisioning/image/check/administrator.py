@@ -1,4 +1,4 @@
-"""What the steps of a first boot need in the image: for host name, account, privileges, and the size of the disk."""
+"""What the steps of a first boot need in the image: for host name, account, and the size of the disk."""
 
 import re
 from typing import Iterator
@@ -9,7 +9,6 @@ from ...guest.account import choose_shell
 from ...guest.accounts import GROUP, PASSWD
 from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
-from ...guest.privilege import find_sudo
 from ..command import Command
 from . import home
 from .disk import read_fstab
@@ -58,17 +57,6 @@ def check_account(image: Image) -> "Iterator[Finding]":
         return
     tool = "useradd" if find_tool(system, "useradd") else "adduser" if find_applet(system, "adduser") else ""
     yield ok("account", "made%s by %s, with %s" % (where, tool or "editing the files", shell))
-
-
-def check_privilege(image: Image) -> "Iterator[Finding]":
-    """sudo or doas."""
-    if not image.options.sudo:
-        return
-    tools = list(filter(None, (find_sudo(image.system), image.system.find_program("doas"))))
-    if tools:
-        yield ok("privilege", "the administrator becomes root by %s" % " and ".join(tools))
-    else:
-        yield warning("privilege", "neither sudo nor doas: the administrator cannot become root", image.add("sudo"))
 
 
 def check_growth(image: Image) -> "Iterator[Finding]":

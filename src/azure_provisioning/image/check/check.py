@@ -12,6 +12,7 @@ from ..root import check_root
 from . import (
     administrator,
     agents,
+    become_root,
     clock,
     dhcp,
     disk,
@@ -26,6 +27,7 @@ from . import (
     second_card,
     serial,
     ssh,
+    sshd_settings,
 )
 from .finding import Finding, warning
 from .subject import Image
@@ -53,11 +55,11 @@ CHECKS: "Tuple[Tuple[str, Callable[[Image], Iterator[Finding]]], ...]" = (
     ("serial-getty", serial.check_getty),
     ("hostname", administrator.check_hostname),
     ("account", administrator.check_account),
-    ("privilege", administrator.check_privilege),
+    ("privilege", become_root.check_privilege),
     ("grow-root", administrator.check_growth),
     ("sshd", ssh.check_server),
     ("host-keys", ssh.check_host_keys),
-    ("sshd-config", ssh.check_config),
+    ("sshd-config", sshd_settings.check_config),
     ("clock", clock.check_clock),
     ("state", leftovers.check_leftovers),
     ("network-pinned", leftovers.check_network),

@@ -5,19 +5,20 @@ from typing import Dict, Tuple
 from ...door.system import System
 from ..command import Command
 
-# The tool that identifies a package manager, and how it adds a package. The first that is installed counts.
-MANAGERS: "Tuple[Tuple[str, Tuple[str, ...]], ...]" = (
-    ("apt-get", ("apt-get", "install", "-y")),
-    ("apk", ("apk", "add")),
-    ("xbps-install", ("xbps-install", "-Sy")),
-    ("emerge", ("emerge",)),
-    ("pacman", ("pacman", "-S", "--noconfirm")),
-    ("dnf", ("dnf", "install", "-y")),
-    ("tdnf", ("tdnf", "install", "-y")),
-    ("zypper", ("zypper", "install", "-y")),
-    ("yum", ("yum", "install", "-y")),
-    ("opkg", ("opkg", "install")),
-    ("slackpkg", ("slackpkg", "install")),
+# The tool that identifies a package manager, and how it adds a package: the names go to the last command. The first
+# tool that is installed counts. Many images have no lists. apt-get would let a recommendation replace the init system.
+MANAGERS: "Tuple[Tuple[str, Tuple[Tuple[str, ...], ...]], ...]" = (
+    ("apt-get", (("apt-get", "update"), ("apt-get", "install", "-y", "--no-install-recommends"))),
+    ("apk", (("apk", "add"),)),
+    ("xbps-install", (("xbps-install", "-Sy"),)),
+    ("emerge", (("emerge",),)),
+    ("pacman", (("pacman", "-Sy", "--noconfirm"),)),
+    ("dnf", (("dnf", "install", "-y"),)),
+    ("tdnf", (("tdnf", "install", "-y"),)),
+    ("zypper", (("zypper", "install", "-y"),)),
+    ("yum", (("yum", "install", "-y"),)),
+    ("opkg", (("opkg", "update"), ("opkg", "install"))),
+    ("slackpkg", (("slackpkg", "install"),)),
 )
 
 # The usual package name, and those of managers that use another; empty: no package is known.
@@ -80,9 +81,10 @@ NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
 
 def command(system: System, what: str) -> Command:
     """The command, inside the image, that adds `what` (a key of NAMES); empty if it is unknown."""
-    for tool, words in MANAGERS:
+    for tool, commands in MANAGERS:
         if system.find_program(tool):
             usual, others = NAMES[what]
             names = others.get(tool, usual).split()
-            return Command(*words, *names) if names else Command()
+            add = Command(*commands[-1], *names) if names else Command()
+            return Command(*commands[0]).then(add) if len(commands) > 1 else add
     return Command()

@@ -39,6 +39,21 @@ SOURCES = (
     ("/etc/update-extlinux.conf", r"(?m)^[ \t]*default_kernel_opts=.*$"),
     ("/etc/kernel/cmdline", r"(?m)^.+$"),
 )
+# How sed finds those lines, by a part of the file's path: the setting goes to their end.
+EDITS = (
+    ("/grub.cfg", "linux[16efi]*[[:space:]]"),
+    ("/menu.lst", "kernel[[:space:]]"),
+    ("/loader/entries/", "options[[:space:]]"),
+    ("linux", "[Aa][Pp][Pp][Ee][Nn][Dd][[:space:]]"),  # extlinux, syslinux
+)
+# The tools that generate the loader's files from a source, on a system that runs.
+GENERATORS = (
+    ("/etc/default/grub", ("update-grub",)),
+    ("/etc/default/grub", ("grub2-mkconfig", "-o", "/boot/grub2/grub.cfg")),
+    ("/etc/default/grub", ("grub-mkconfig", "-o", "/boot/grub/grub.cfg")),
+    ("/etc/update-extlinux.conf", ("update-extlinux",)),
+)
+VARIABLES = (("/etc/default/grub", "GRUB_CMDLINE_LINUX"), ("/etc/update-extlinux.conf", "default_kernel_opts"))
 
 
 def command_lines(image: Image, places: "Tuple[Tuple[str, str], ...]") -> "List[Tuple[str, List[str]]]":
@@ -75,13 +90,15 @@ def check_console(image: Image) -> "Iterator[Finding]":
     setting = "console=%s" % port
     silent = [path for path, lines in loaders if not has_console(image, lines)]
     if loaders and silent and len(silent) == len(loaders):
-        yield warning("serial-console", "%s has no %s: boot diagnostics stay empty" % (silent[0], setting), fix(image))
+        yield warning(
+            "serial-console", "%s has no %s: boot diagnostics stay empty" % (silent[0], setting), fix(image, silent)
+        )
     elif loaders:
         named = next(path for path, lines in loaders if path not in silent)
         yield ok("serial-console", "%s is in %s" % (setting, named))
     elif sources and not any(has_console(image, lines) for _, lines in sources):
         yield warning(
-            "serial-console", "%s has no %s: boot diagnostics stay empty" % (sources[0][0], setting), fix(image)
+            "serial-console", "%s has no %s: boot diagnostics stay empty" % (sources[0][0], setting), fix(image, [])
         )
     elif sources:
         yield ok("serial-console", "%s is in %s" % (setting, sources[0][0]))
@@ -90,27 +107,40 @@ def check_console(image: Image) -> "Iterator[Finding]":
         yield warning("serial-console", message % setting)
 
 
-def fix(image: Image) -> Command:
-    """The command that adds it, if the tool for it is known."""
+def fix(image: Image, silent: "List[str]") -> Command:
+    """The command that adds it to the sources and to these files of the loader; empty if no way is known.
+
+    The tools that generate the files need /dev and /proc, and the disk that the image will be on. So in an image the
+    files themselves are changed.
+    """
     system, setting = image.system, "console=" + ports(image)[0]
     if system.find_program("grubby") and system.list("/boot/loader/entries"):  # mkconfig does not change these
         return image.inside(Command("grubby", "--update-kernel=ALL", "--args=" + setting))
-    # Both files are read as shell scripts.
-    if system.exists("/etc/default/grub"):
-        line = Command("echo", 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX %s"' % setting)
-        added = line.onto(image.place("/etc/default/grub"))
-        for words in (
-            ("update-grub",),
-            ("grub2-mkconfig", "-o", "/boot/grub2/grub.cfg"),
-            ("grub-mkconfig", "-o", "/boot/grub/grub.cfg"),
-        ):
-            if system.find_program(words[0]):
-                return added.then(image.inside(Command(*words)))
-    if system.exists("/etc/update-extlinux.conf"):
-        line = Command("echo", 'default_kernel_opts="$default_kernel_opts %s"' % setting)
-        added = line.onto(image.place("/etc/update-extlinux.conf"))
-        return added.then(image.inside(Command("update-extlinux")))
-    return Command()
+    sources = [path for path, _ in VARIABLES if system.exists(path)]
+    tools = [words for path, words in GENERATORS if path in sources and system.find_program(words[0])]
+    steps = [Command(*tools[0])] if system.root == "/" and tools else edits(image, silent, setting)
+    if silent and not steps:
+        return Command()
+    written = {path for path, lines in command_lines(image, SOURCES) if has_console(image, lines)}
+    for path, name in VARIABLES:
+        if path in sources and path not in written:  # both files are read as shell scripts
+            line = Command("echo", '%s="$%s %s"' % (name, name, setting))
+            steps.insert(0, line.onto(image.place(path)))
+    whole = steps[0] if steps else Command()
+    for step in steps[1:]:
+        whole = whole.then(step)
+    return whole
+
+
+def edits(image: Image, paths: "List[str]", setting: str) -> "List[Command]":
+    """The commands that add the setting to the lines with a kernel's command line."""
+    found = []
+    for path in paths:
+        form = next((form for part, form in EDITS if part in path), "")
+        if form:
+            script = "/^[[:space:]]*%s/s/$/ %s/" % (form, setting)
+            found.append(Command("sed", "-i", script).on(image.place(path)))
+    return found
 
 
 def check_getty(image: Image) -> "Iterator[Finding]":

@@ -82,8 +82,8 @@ class Image:
         return command if self.system.root == "/" else command.inside(self.system.root)
 
     def edit(self, path: str) -> Command:
-        """The user has to edit a file."""
-        return Command("edit").on(self.place(path))
+        """Open a file in which something has to be changed by hand."""
+        return Command("vi").on(self.place(path))
 
     def remove(self, path: str) -> Command:
         """Remove a file."""

@@ -1,0 +1,223 @@
+"""The settings of sshd that keep the administrator out, who has a key and a name that is not known yet."""
+
+import re
+from typing import Iterator, List
+
+from ... import config
+from ...errors import GuestError
+from ...guest import pam_access, sshd_config
+from ...guest.account import GROUPS
+from ...guest.accounts import Account, all_accounts, all_groups, uid_min
+from ...guest.authorized_keys import DEFAULT
+from ...guest.key_login import find_laxity, resolve, steps_to
+from ...guest.sshd import DROP_IN
+from ...guest.sshd_access import listed
+from ...guest.sshd_config import Line
+from ...guest.sshd_options import UNKNOWN, are_known
+from ..command import Command
+from . import sshd_start
+from .finding import Finding, error, ok, warning
+from .sshd_lines import change, comment_out, place_of
+from .subject import Image
+
+ID = "sshd-config"
+USUAL = "azureuser"  # the name that the portal and the documents of Azure propose
+ANOTHER = "azure-provisioning-x"  # a name that no rule is about
+INSERT = "s/^[[:space:]]*[[:alnum:]]*[[:space:]=]*/&%s /"  # of sed: a word before the others
+
+
+class Settings:
+    """The settings that apply to everybody, and where they are."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        found = sshd_config.walk_lines(image.system)
+        self.lines = [line for line in found if line.general and line.key not in ("", "match")]
+        self.first = sshd_config.first_of((line.key, value_of(line)) for line in self.lines)
+
+    def value(self, key: str, default: str = "") -> str:
+        """The value that counts; of a list, all values."""
+        return self.first.get(key, default)
+
+    def all(self, key: str) -> "List[str]":
+        """The values of each line."""
+        return [value_of(line) for line in self.lines if line.key == key]
+
+    def at(self, key: str) -> "List[Line]":
+        """The lines that make the value what it is: those of a list, else those with that value."""
+        lists = (*sshd_config.LISTS, "port", "listenaddress")
+        same = self.value(key).lower()
+        return [line for line in self.lines if line.key == key and (key in lists or value_of(line).lower() == same)]
+
+    def words(self, key: str, message: str) -> str:
+        """A message, after the place of the setting."""
+        return "%s: %s" % (place_of(self.at(key)[0]), message)
+
+    def error(self, key: str, message: str) -> Finding:
+        """An error, with the command that makes comments of the lines."""
+        return error(ID, self.words(key, message), comment_out(self.image, self.at(key)))
+
+    def warning(self, key: str, message: str) -> Finding:
+        """A warning, with the same command."""
+        return warning(ID, self.words(key, message), comment_out(self.image, self.at(key)))
+
+
+def value_of(line: Line) -> str:
+    """The words of a line after the keyword."""
+    return " ".join(sshd_config.arguments(line.text))
+
+
+def check_config(image: Image) -> "Iterator[Finding]":
+    """Does sshd start, and let the administrator in?"""
+    system = image.system
+    path = sshd_config.find_config(system)
+    sshd = sshd_config.find_sshd(system)
+    problems = []
+    if system.exists("/etc/nologin"):
+        problems.append(error(ID, "/etc/nologin lets nobody but root in", image.remove("/etc/nologin")))
+    if sshd:
+        problems += sshd_start.find_problems(image, sshd)
+    if path and sshd:
+        settings = Settings(image)
+        for look in (of_keys, of_methods, of_network, of_passwords, of_names, of_groups, of_pam):
+            problems += look(settings)
+    yield from problems
+    if not problems and (path or system.find_program("dropbear")):
+        yield ok(ID, "nothing keeps the administrator out")
+
+
+def of_keys(settings: Settings) -> "Iterator[Finding]":
+    """Settings with which no key of the administrator counts."""
+    image = settings.image
+    if not are_known(image.system):
+        yield warning(ID, UNKNOWN)
+    if settings.value("pubkeyauthentication").lower() == "no":
+        yield settings.error("pubkeyauthentication", "PubkeyAuthentication no: SSH keys let nobody in")
+    files = settings.value("authorizedkeysfile", DEFAULT).split()
+    command = settings.value("authorizedkeyscommand", "none")
+    if all(word.lower() == "none" for word in files) and command.lower() != "none":
+        if image.options.ssh_keys:
+            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
+            remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
+            yield error(ID, settings.words("authorizedkeysfile", message), remedy)
+    elif all(word.lower() == "none" for word in files):
+        yield settings.error("authorizedkeysfile", "AuthorizedKeysFile none: SSH keys let nobody in")
+    elif re.sub("%[%hu]", "", files[0]).count("%"):
+        message = "AuthorizedKeysFile %s: a boot cannot write keys to such a path" % files[0]
+        yield settings.warning("authorizedkeysfile", message)
+    revoked = settings.value("revokedkeys", "none")
+    if revoked.lower() != "none" and not image.system.exists(revoked):
+        message = "RevokedKeys %s: it is missing, so all keys are refused" % revoked
+        yield settings.error("revokedkeys", message)
+    if settings.value("strictmodes", "yes").lower() != "no":
+        yield from of_folders(image, files)
+
+
+def of_folders(image: Image, files: "List[str]") -> "Iterator[Finding]":
+    """Folders of keys outside of homes that sshd refuses because of StrictModes."""
+    owner = image.system.stat("/")
+    account = Account("root", "", owner.st_uid if owner else 0, 0, "", "/root", "")  # an image may belong to a user
+    for path in [path.partition("%")[0] for path in files if path.startswith("/")]:
+        for step in steps_to(resolve(image.system, path.rpartition("/")[0] or "/")):
+            what = image.system.stat(step)
+            problem = find_laxity(account, what) if what is not None else ""
+            if problem:
+                message = "AuthorizedKeysFile %s: StrictModes refuses it, as %s %s" % (path, step, problem)
+                place = image.place(step)
+                owned = Command("chown", str(account.uid)).on(place).then(Command("chmod", "go-w").on(place))
+                yield error(ID, message, owned)
+
+
+def of_methods(settings: Settings) -> "Iterator[Finding]":
+    """Is a key alone enough?"""
+    methods = settings.value("authenticationmethods", "any").split()
+    if methods and not {"any", "publickey"} & set(methods):
+        message = "AuthenticationMethods %s: a key alone lets nobody in" % " ".join(methods)
+        yield settings.error("authenticationmethods", message)
+
+
+def of_network(settings: Settings) -> "Iterator[Finding]":
+    """Where sshd listens."""
+    hosts = settings.all("listenaddress")
+    if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
+        yield settings.error("listenaddress", "ListenAddress %s: it cannot be reached from outside" % hosts[0])
+    ports = settings.all("port")
+    if ports and "22" not in ports:
+        yield settings.warning("port", "Port %s: Azure's usual rules let only 22 in" % ports[0])
+
+
+def of_passwords(settings: Settings) -> "Iterator[Finding]":
+    """Password logins, which a boot allows in a file of its own if sshd reads it."""
+    image = settings.image
+    refused = settings.value("passwordauthentication").lower() == "no"
+    if refused and image.options.password_login and not sshd_config.includes(image.system, DROP_IN):
+        message = "PasswordAuthentication no, and no drop-ins are read: the boot of a VM with a password edits %s"
+        yield warning(ID, message % sshd_config.find_config(image.system))
+
+
+def of_names(settings: Settings) -> "Iterator[Finding]":
+    """The lists of users. If all that may log in are system accounts, the administrator cannot be one of them."""
+    system = settings.image.system
+    denied = settings.value("denyusers").split()
+    if any(word.split("@")[0] == "*" for word in denied):
+        yield settings.error("denyusers", "DenyUsers *: nobody is let in")
+    elif listed(denied, [USUAL], sshd_config.OUTSIDE):
+        message = "DenyUsers %s: an administrator called %s is not let in" % (" ".join(denied), USUAL)
+        yield settings.warning("denyusers", message)
+    names = [word.split("@")[0] for word in settings.value("allowusers").split()]
+    if not names or "*" in names:
+        return
+    first = uid_min(system)
+    systems = {account.name for account in all_accounts(system) if account.uid < first}
+    message = "AllowUsers %s: " % " ".join(names)
+    if systems.issuperset(names):
+        yield settings.error("allowusers", message + "the administrator is none of them")
+    else:
+        yield settings.warning("allowusers", message + "a VM with another administrator lets nobody in")
+
+
+def of_groups(settings: Settings) -> "Iterator[Finding]":
+    """The lists of groups."""
+    groups = {group.name for group in all_groups(settings.image.system)}
+    joined = [name for name in GROUPS if name in groups]
+    allowed, denied = settings.value("allowgroups").split(), settings.value("denygroups").split()
+    if allowed and not listed(allowed, joined):
+        message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
+        if groups.issuperset(allowed):
+            yield error(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined))
+        elif "*" not in allowed:  # the administrator's future group may be in it
+            message += ", unless it is also the administrator's name"
+            yield warning(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined))
+    barred = [name for name in joined if listed(denied, [name])]
+    if barred:
+        message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
+        yield settings.error("denygroups", message)
+
+
+def add_group(settings: Settings, allowed: "List[str]", joined: "List[str]") -> Command:
+    """The command that adds a group of the administrator's to AllowGroups; without one it makes comments of it."""
+    lines = settings.at("allowgroups")
+    if not joined or any(word.startswith("!") for word in allowed):
+        return comment_out(settings.image, lines)
+    return change(settings.image, lines[:1], INSERT % joined[0])
+
+
+def of_pam(settings: Settings) -> "Iterator[Finding]":
+    """The rules of pam_access, as a boot reads them. One that is only about the usual name is a warning."""
+    image, system = settings.image, settings.image.system
+    if settings.value("usepam").lower() != "yes" or settings.value("pamservicename", "sshd") != "sshd":
+        return
+    groups = {group.name for group in all_groups(system)}
+    joined = [name for name in GROUPS if name in groups]
+    try:
+        rule, sure = pam_access.find_refusal(system, USUAL, [USUAL, *joined])
+        other = pam_access.find_refusal(system, ANOTHER, [ANOTHER, *joined])[0] if rule else ""
+    except GuestError:
+        return
+    if not rule:
+        return
+    edit = image.edit(rule.partition(": ")[0])
+    if other:
+        yield (error if sure else warning)(ID, "%s: pam_access does not let the administrator in" % rule, edit)
+    else:
+        yield warning(ID, "%s: pam_access does not let an administrator called %s in" % (rule, USUAL), edit)

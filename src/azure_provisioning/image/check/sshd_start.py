@@ -1,0 +1,146 @@
+"""Does OpenSSH's server start at all: what it refuses in its configuration, and what it cannot do without.
+
+The program itself has the list of keywords that it knows, as strings in lower case. So nothing has to be known here
+about versions and what distros add.
+"""
+
+import re
+from typing import Iterator
+
+from ...door.text import is_digits
+from ...guest import sshd_config
+from ...guest.accounts import GROUP, PASSWD
+from ...guest.applets import find_applet
+from ...guest.sshd_config import Line
+from ...guest.sshd_options import find_options
+from ..command import Command
+from .finding import Finding, error, warning
+from .sshd_lines import comment_out, place_of
+from .subject import Image
+
+ID = "sshd-config"
+PROGRAM_LIMIT = 8 << 20  # bytes of sshd that are searched
+STRINGS = rb"[a-z0-9]{3,64}\0"
+WELL_KNOWN = b"pubkeyauthentication\0"  # a program without it is none that can be understood, such as a script
+CONFIGS = rb"(/[A-Za-z0-9_./+-]{1,200}/sshd_config)\0"
+TEMPLATE = "/usr/share/openssh/sshd_config"  # Debian's, from which its package makes the configuration
+SHOWN = 10  # refused lines
+NOT_TO_BE_RUN = "/etc/ssh/sshd_not_to_be_run"  # honoured by the units and the script of Debian
+# Options that are `yes` or `no` in every version and every build, since OpenSSH's servconf.c has had them.
+SWITCHES = (
+    "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication",
+    "challengeresponseauthentication", "printmotd", "x11forwarding", "x11uselocalhost",
+    "permittty", "strictmodes", "tcpkeepalive", "permitemptypasswords", "usedns",
+    "hostbasedauthentication", "ignoreuserknownhosts",
+)  # fmt: skip
+# Options that no version accepts in a Match block.
+GENERAL = (
+    "port", "hostkey", "listenaddress", "addressfamily", "pidfile", "logingracetime", "syslogfacility",
+    "printmotd", "strictmodes", "usedns", "tcpkeepalive", "ciphers", "macs", "kexalgorithms", "maxstartups",
+)  # fmt: skip
+USER = "sshd"  # of the process that talks to strangers, unless the program was built with one of OTHER_USERS
+OTHER_USERS = (b"nobody\0", b"_sshd\0")
+NEEDS_VALUE = b"no argument after keyword"  # of newer versions, whatever the keyword
+NEEDS_USER = b"Privilege separation user %s does not exist"
+ACCOUNTS = (PASSWD, "/usr/lib/passwd", "/var/lib/extrausers/passwd")  # the last two are read by NSS modules
+DIRECTORIES = ("/etc/userdb", "/run/userdb", "/usr/lib/userdb")
+SYSUSERS = ("/etc/sysusers.d/*.conf", "/usr/lib/sysusers.d/*.conf")
+
+
+def find_problems(image: Image, sshd: str) -> "Iterator[Finding]":
+    """Why this sshd does not start. What cannot be determined is not a finding."""
+    program = image.system.read(sshd, limit=PROGRAM_LIMIT, head=True) or b""
+    yield from of_marker(image)
+    yield from of_config(image, program)
+    yield from of_lines(image, program)
+    yield from of_user(image, program)
+
+
+def of_marker(image: Image) -> "Iterator[Finding]":
+    """Debian's file by which an administrator says that sshd must not start."""
+    if not image.system.exists(NOT_TO_BE_RUN):
+        return
+    services = image.services or {}
+    texts = [image.text(services[name]) for name in ("ssh", "ssh.socket", "sshd", "sshd.socket") if name in services]
+    if any(NOT_TO_BE_RUN in text for text in texts):
+        message = "%s keeps the boot from starting sshd: nobody can log in" % NOT_TO_BE_RUN
+        yield error(ID, message, image.remove(NOT_TO_BE_RUN))
+
+
+def of_config(image: Image, program: bytes) -> "Iterator[Finding]":
+    """sshd does not start without the file, even if all its lines are comments."""
+    system = image.system
+    options = find_options(system)
+    if options is None:
+        return
+    paths = [path.decode("ascii") for path in re.findall(CONFIGS, program)]
+    if options[:1] == ["-f"]:
+        paths = [options[1]]
+    if paths and not any(map(system.exists, paths)):
+        made = Command("cp") if system.exists(TEMPLATE) and paths[0] in sshd_config.PATHS else Command("touch")
+        files = ([TEMPLATE] if made == "cp" else []) + [paths[0]]
+        remedy = made.on(*map(image.place, files))
+        yield error(ID, "%s is missing: sshd does not start, and nobody can log in" % paths[0], remedy)
+
+
+def of_lines(image: Image, program: bytes) -> "Iterator[Finding]":
+    """The lines that sshd refuses."""
+    known = b"".join(re.findall(STRINGS, program))
+    left = SHOWN
+    for line in sshd_config.walk_lines(image.system):
+        problem = find_mistake(line, known if WELL_KNOWN in known else b"", strict=NEEDS_VALUE in program)
+        if problem and left:
+            left -= 1
+            message = "%s: %s, so sshd does not start: nobody can log in" % (place_of(line), problem)
+            yield error(ID, message, comment_out(image, [line]))
+
+
+def find_mistake(line: Line, known: bytes, *, strict: bool) -> str:
+    """What sshd refuses in a line, for certain; empty if nothing.
+
+    `known`: the strings of the program, or empty; `strict`: does it refuse every keyword without a value?
+    """
+    words = line.text.replace("=", " ").split()
+    key = line.key or (words[0].strip('"').lower() if words else "=")
+    if known and not (key.isalnum() and key.encode("utf-8", "replace") + b"\0" in known):
+        return "%s is no keyword of this sshd" % ascii(key)[1:-1]
+    if not line.key:
+        return "%s has no value" % key if len(words) == 1 and (strict or key in SWITCHES) else ""
+    values = sshd_config.arguments(line.text)
+    if key in SWITCHES and values[:1] and values[0].lower() not in ("yes", "no"):
+        return "%s is neither yes nor no" % key
+    if key == "port" and values and not is_digits(values[0], 5) and not values[0].isalpha():
+        return "%s is no port" % ascii(values[0])[1:-1]
+    if not line.general and key in GENERAL:
+        return "%s must not be in a Match block" % key
+    return ""
+
+
+def of_user(image: Image, program: bytes) -> "Iterator[Finding]":
+    """The user of the process that talks to those who are not logged in."""
+    system = image.system
+    if NEEDS_USER not in program or any(name in program for name in OTHER_USERS):
+        return
+    if any(re.search("(?m)^%s:" % USER, image.text(path)) for path in ACCOUNTS):
+        return
+    if any(system.exists("%s/%s.user" % (folder, USER)) for folder in DIRECTORIES):
+        return
+    message = "the user %s is missing: sshd does not start, and nobody can log in" % USER
+    rules = [path for pattern in SYSUSERS for path in sshd_config.matching(system, pattern)]
+    if any(re.search(r"(?m)^[ \t]*u!?[ \t]+%s[ \t]" % USER, image.text(path)) for path in rules):
+        remedy = image.inside(Command("systemd-sysusers"))
+        yield warning(ID, message + ", unless the boot starts systemd-sysusers", remedy)
+    else:
+        yield error(ID, message, image.inside(make_user(image)))
+
+
+def make_user(image: Image) -> Command:
+    """The command that makes the user; empty without a tool for it."""
+    shell = next(filter(image.system.exists, ("/usr/sbin/nologin", "/sbin/nologin")), "/bin/false")
+    grouped = bool(re.search("(?m)^%s:" % USER, image.text(GROUP)))
+    if image.system.find_program("useradd"):
+        return Command("useradd", "-r", "-d", "/run/sshd", "-s", shell, *(["-g", USER] if grouped else []), USER)
+    if find_applet(image.system, "adduser"):
+        group = ["-G", USER] if grouped else []
+        return Command("adduser", "-S", "-D", "-H", "-h", "/var/empty", "-s", shell, *group, USER)
+    return Command()

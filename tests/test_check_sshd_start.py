@@ -1,0 +1,148 @@
+"""`check`: what keeps OpenSSH's server from starting at all."""
+
+import os
+import shutil
+from typing import Dict, Optional
+
+from tests.images import call
+from tests.sound import CheckTest
+
+CONFIG = "/etc/ssh/sshd_config"
+DROP_IN = "/etc/ssh/sshd_config.d/50-x.conf"
+SSHD = "/usr/sbin/sshd"
+MARKER = "/etc/ssh/sshd_not_to_be_run"
+UNIT = "/usr/lib/systemd/system/ssh.service"
+# The strings of an sshd that count here. A linker keeps `match` only as the end of `nomatch`.
+WORDS = (
+    "pubkeyauthentication passwordauthentication port usepam include nomatch hostkey debianbanner x11forwarding "
+    "authorizedkeysfile allowusers protocol strictmodes"
+)
+PROGRAM = (
+    "\x7fELF\0" + WORDS.replace(" ", "\0") + "\0/etc/ssh/sshd_config\0Privilege separation user %s does not exist\0"
+)
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n"
+
+
+class StartTest(CheckTest):
+    def make(self) -> None:
+        super().make()
+        self.fill({SSHD: PROGRAM, "/etc/passwd": PASSWD, CONFIG: "Include /etc/ssh/sshd_config.d/*.conf\n#UsePAM x\n"})
+
+    def stops(self, pattern: str, files: "Optional[Dict[str, str]]" = None, *, mended: bool = True) -> str:
+        """The change keeps sshd from starting, and the remedy mends it."""
+        remedy = self.bad("sshd-config", "error", pattern, files)
+        if mended:
+            told = call(["sh", "-c", remedy])
+            self.assertEqual(told.code, 0, told)
+            self.good("sshd-config")
+        return remedy
+
+    def test_unknown_keyword(self) -> None:
+        text = "# hardened\nUsePAM yes\n  PermitRootLogn no\nX11Forwarding no\n"
+        remedy = self.stops("^%s, line 3: permitrootlogn is no keyword of this sshd" % DROP_IN, {DROP_IN: text})
+        self.assertEqual(remedy, "sed -i '3s/^/#/' %s%s" % (self.root, DROP_IN))
+        self.assertEqual(self.text(DROP_IN), text.replace("  Permit", "#  Permit"))
+        self.stops("<<<<<<< is no keyword", {CONFIG: "Port 22\n<<<<<<< HEAD\n"})
+        self.stops("gatewayport is no keyword", {CONFIG: "Match User bob\n  GatewayPort no\n"})
+        self.fill({CONFIG: "X no\n" * 50})
+        self.assertEqual(len(self.findings("sshd-config")), 10)
+        self.stops("yes is no keyword", {CONFIG: "yes\n"})
+        self.stops(r"ma\\xdf is no keyword", {CONFIG: "ma\xdf no\n"})
+
+    def test_known_keyword(self) -> None:
+        """Also an old one, one of the distro, in capitals, quoted, or with an equals sign."""
+        text = 'Protocol 2\nDEBIANBANNER no\n"UsePAM" yes\nPort=22\nMatch User bob\n\tX11Forwarding no\n'
+        self.fill({DROP_IN: text})
+        self.good("sshd-config")
+
+    def test_program_that_cannot_be_understood(self) -> None:
+        self.fill({SSHD: "#!/bin/sh\n", DROP_IN: "PermitRootLogn no\n", "/etc/passwd": "root:x:0:0::/:/bin/sh\n"})
+        self.good("sshd-config")
+
+    def test_values(self) -> None:
+        self.stops("line 1: passwordauthentication is neither yes nor no", {DROP_IN: "PasswordAuthentication off\n"})
+        self.stops("line 2: passwordauthentication has no value", {DROP_IN: "\nPasswordAuthentication\n"})
+        newer = {SSHD: PROGRAM + "%s line %d: no argument after keyword\0", DROP_IN: "AllowUsers\n"}
+        self.stops("line 1: allowusers has no value", newer)
+        self.stops("line 1: 22x is no port", {DROP_IN: "Port 22x\nPort 22\n"})
+        for text in (
+            'PasswordAuthentication "yes"\n',
+            "PasswordAuthentication No\n",
+            "Port ssh\nPort 22\n",
+            "AllowUsers\n",
+        ):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_match(self) -> None:
+        files = {CONFIG: "Match User bob\n  X11Forwarding no\nPort 22\n"}
+        self.stops("line 3: port must not be in a Match block", files)
+        self.fill({CONFIG: "Match User bob\n  X11Forwarding no\nMatch all\nPort 22\n"})
+        self.good("sshd-config")
+
+    def test_no_configuration(self) -> None:
+        self.start()
+        os.unlink(self.root + CONFIG)
+        (found,) = self.findings("sshd-config")
+        self.assertEqual((found.level, found.remedy), ("error", "touch %s%s" % (self.root, CONFIG)))
+        self.fill({"/usr/share/openssh/sshd_config": "UsePAM yes\n"})
+        (found,) = self.findings("sshd-config")
+        self.assertRegex(found.message, "^%s is missing: sshd does not start" % CONFIG)
+        self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)
+        self.assertEqual(self.text(CONFIG), "UsePAM yes\n")
+        self.good("sshd-config")
+
+    def test_configuration_elsewhere(self) -> None:
+        """openSUSE's program looks in two places, and an option names a third."""
+        self.fill({SSHD: PROGRAM + "/usr/etc/ssh/sshd_config\0", "/usr/etc/ssh/sshd_config": ""})
+        os.unlink(self.root + CONFIG)
+        self.good("sshd-config")
+        self.start()
+        shutil.move(self.root + CONFIG, self.root + "/etc/other")
+        self.fill({UNIT: "[Service]\nExecStart=%s -D -f /etc/other\n" % SSHD})
+        os.chmod(self.root + SSHD, 0o755)
+        self.good("sshd-config")
+        os.unlink(self.root + "/etc/other")
+        self.assertRegex(self.findings("sshd-config")[0].message, "^/etc/other is missing")
+
+    def test_marker(self) -> None:
+        marked = {MARKER: "", UNIT: "[Unit]\nConditionPathExists=!%s\n" % MARKER}
+        self.assertEqual(self.stops("keeps the boot from starting sshd", marked), "rm %s%s" % (self.root, MARKER))
+        self.fill({MARKER: "", UNIT: "[Unit]\n"})
+        self.good("sshd-config")
+
+    def test_marker_of_a_script(self) -> None:
+        self.empty()
+        self.image("insserv")
+        self.fill({SSHD: "", MARKER: "", CONFIG: ""})
+        self.good("sshd-config")
+        self.system.write("/etc/init.d/ssh", (self.text("/etc/init.d/ssh") or "") + "[ -e %s ] && exit 0\n" % MARKER)
+        self.assertEqual([one.level for one in self.findings("sshd-config")], ["error"])
+
+    def test_user(self) -> None:
+        alone = {"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"}
+        self.assertEqual(self.stops("the user sshd is missing: sshd does not start", alone, mended=False), "")
+        tool = {"/usr/sbin/useradd": "", "/usr/sbin/nologin": "", **alone}
+        remedy = self.stops("the user sshd is missing", tool, mended=False)
+        self.assertEqual(remedy, "chroot %s useradd -r -d /run/sshd -s /usr/sbin/nologin sshd" % self.root)
+        remedy = self.stops("the user sshd", {"/etc/group": "root:x:0:\nsshd:x:9:\n", **tool}, mended=False)
+        self.assertTrue(remedy.endswith(" -g sshd sshd"), remedy)
+        remedy = self.stops("the user sshd", {"/usr/sbin/adduser": "-> /bin/busybox", "/bin/busybox": "", **alone},
+                              mended=False)  # fmt: skip
+        self.assertIn("adduser -S -D -H", remedy)
+        rules = {"/usr/lib/sysusers.d/x.conf": 'u sshd - "sshd" /run/sshd\n', **alone}
+        remedy = self.bad("sshd-config", "warning", "unless the boot starts systemd-sysusers", rules)
+        self.assertEqual(remedy, "chroot %s systemd-sysusers" % self.root)
+
+    def test_user_elsewhere(self) -> None:
+        alone = {"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"}
+        for files in (
+            {"/usr/lib/passwd": "sshd:x:74:74::/:/x\n"},
+            {"/usr/lib/userdb/sshd.user": "{}"},
+            {SSHD: PROGRAM + "nobody\0"},
+        ):
+            with self.subTest(files):
+                self.start()
+                self.fill({**alone, **files})
+                self.good("sshd-config")
