@@ -51,16 +51,17 @@ def of_sudoers(image: Image, sudo: str) -> "Iterator[Finding]":
     """sudo refuses to work at all if others can write to its configuration."""
     path = privilege.find_sudoers(image.system, sudo)
     for danger in find_writers(image, path):
-        yield warning(ID, "%s: sudo lets nobody become root" % danger.words, take_back(image, danger))
+        yield warning(ID, "%s: sudo lets nobody become root" % danger.words, take_back(image, danger, path))
 
 
 def of_doas(image: Image, _doas: str) -> "Iterator[Finding]":
     """The same for doas. A boot corrects the mode of the file that it writes to, but not the owner."""
     if image.system.is_dir(privilege.DOAS_FOLDER) and privilege.knows_folder(image.system):
         return
-    for danger in find_writers(image, privilege.DOAS_CONF):
+    path = privilege.DOAS_CONF
+    for danger in find_writers(image, path):
         if danger.who.startswith("the user"):
-            yield warning(ID, "%s: doas lets nobody become root" % danger.words, take_back(image, danger))
+            yield warning(ID, "%s: doas lets nobody become root" % danger.words, take_back(image, danger, path))
 
 
 def find_writers(image: Image, path: str) -> "Iterator[Danger]":
@@ -84,7 +85,7 @@ def of_folder(image: Image, sudo: str) -> "Iterator[Finding]":
         if "." in name or name.endswith("~") or path == privilege.SUDO_RULE or system.is_dir(path):
             continue
         for danger in find_writers(image, path):
-            yield warning(ID, "%s: sudo ignores the file" % danger.words, take_back(image, danger))
+            yield warning(ID, "%s: sudo ignores the file" % danger.words, take_back(image, danger, path))
         for number in find_mistakes(image.text(path)):
             message = "%s, line %d, has no equals sign: sudo ignores the line, older versions refuse to work"
             remedy = Command("sed", "-i", "%ds/^/#/" % number).on(image.place(path))
