@@ -284,19 +284,66 @@ def enabled_again(bench: Bench) -> None:
             must(run(inside(root, "sh", "-c", change.replace("%s", name))))
             found = errors_of(bench, root, found_as)
             check(len(found) == 1 and found[0]["remedy"], change, name, "is not found:", found)
-            remedy, _, tool = found[0]["remedy"].partition("chroot %s " % root)
-            must(run(inside(root, "sh", "-c", tool) if tool else ["sh", "-c", remedy]))
+            mend(root, found[0])
             left = errors_of(bench, root, found_as)
-            check(not left, change, name, "after", remedy + tool, "still:", left)
+            check(not left, change, name, "after", found[0]["remedy"], "still:", left)
             stopping = list(root.glob("etc/rc2.d/K??" + name)) if bench.init == "sysvinit" else []
             check(not stopping, change, name, "is also stopped:", stopping)
             must(run(inside(root, "sh", "-c", "python3 -I -S " + ours)))
 
 
-def errors_of(bench: Bench, root: Path, name: str) -> "List[Dict[str, str]]":
-    """The errors with an id that `check` finds in a tree."""
+def mend(root: Path, finding: "Dict[str, str]") -> None:
+    """Execute the remedy that `check` prints; what it runs in the tree is sealed from this machine."""
+    remedy, _, tool = finding["remedy"].partition("chroot %s " % root)
+    must(run(inside(root, "sh", "-c", tool) if tool else ["sh", "-c", remedy]))
+
+
+def errors_of(bench: Bench, root: Path, name: str = "") -> "List[Dict[str, str]]":
+    """The errors with an id, or all, that `check` finds in a tree."""
     findings = json.loads(bench.ours("check", "--json", "--root", str(root))[1])
-    return [finding for finding in findings if finding["id"] == name and finding["level"] == "error"]
+    return [finding for finding in findings if finding["level"] == "error" and name in ("", finding["id"])]
+
+
+DROP_IN = "echo '%s' >etc/ssh/sshd_config.d/50-hard.conf"
+GATE = "cd etc; mkdir -p azure-provisioning/ready.d; cd azure-provisioning/ready.d; echo '#!/bin/sh' >gate; "
+# The id of the error, and what breaks a tree: shell lines that are run in it.
+BREAKAGES = [
+    ("program", "truncate -s 100000 usr/local/sbin/azure-provisioning"),
+    ("program", "rm usr/local/sbin/azure-provisioning"),
+    ("ready-gates", GATE + "chmod 777 gate"),
+    ("ready-gates", GATE + "chmod 755 gate; chown 1000 gate"),
+    ("account", "mv home former; ln -s /data/home home"),
+    ("sshd-config", "echo 'Come back tomorrow' >etc/nologin"),
+    ("sshd-config", "touch etc/ssh/sshd_not_to_be_run"),
+    ("sshd-config", "sed -i '/^sshd:/d' etc/passwd"),
+    ("sshd-config", DROP_IN % "PermitRotLogin no"),
+    ("sshd-config", DROP_IN % "DenyUsers *"),
+    ("sshd-config", DROP_IN % "PubkeyAuthentication no"),
+    ("sshd-config", DROP_IN % "AuthenticationMethods publickey,password"),
+]
+OF_SYSTEMD = [
+    ("hook", "ln -sf /dev/null etc/systemd/system/azure-provisioning.service"),
+    ("hook", "ln -sf /lib/systemd/system/rescue.target etc/systemd/system/default.target"),
+]
+OF_INITTAB = [("hook", "sed -i 's/^id:[2-5]:/id:1:/' etc/inittab"), ("hook", "sed -i '/^l2:/d' etc/inittab")]
+
+
+def mended(bench: Bench) -> None:
+    """Each breakage is an error of `check`, and gone when its remedy has been executed as it is printed."""
+    root = bench.offline.parent / "mended"
+    subprocess.run(["cp", "-a", "--reflink=auto", str(bench.pristine), str(root)], check=True)
+    must(run(["python3", "-I", "-S", str(bench.program), "install", "--root", str(root)]))
+    before = errors_of(bench, root)  # such a tree has no DHCP client
+    own = {"systemd": OF_SYSTEMD, "insserv": OF_INITTAB, "plain": OF_INITTAB, "openrc": OF_INITTAB}
+    for name, how in BREAKAGES + own.get(bench.kind, []):
+        subprocess.run(["sh", "-e", "-c", how], cwd=str(root), check=True)
+        found = [error for error in errors_of(bench, root) if error not in before]
+        check(name in [error["id"] for error in found], how, "is not found, but", found)
+        for error in found:
+            if error in errors_of(bench, root):  # the remedy of another may have mended both
+                check(error["remedy"], how, "has no remedy:", error)
+                mend(root, error)
+        check(errors_of(bench, root) == before, how, "is left after", found, errors_of(bench, root))
 
 
 ACCOUNT_FILES = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
@@ -449,6 +496,7 @@ CHECKS: Dict[str, Callable[[Bench], None]] = {
     "general": generalized,
     "remedied": remedied,
     "again": enabled_again,
+    "mended": mended,
     "order": ordered,  # last: it puts stand-ins in the place of every service
 }
 
