@@ -246,10 +246,10 @@ class AgreementTest(ShellTest):
         shim["/usr/sbin/sshd"] = '#!/bin/sh\n[ "$1" = -o ] && echo "authorizedkeysfile ${2#*=}"\n'
         self.make("debian without insserv", False, {**shim, "/etc/init.d/ssh": SSH_SCRIPT})
         self.choose("dash", "busybox wget")
-        rehearsed = self.rehearsed()
-        self.assertIn("+permit nopass azureuser\n", self.shown["/etc/doas.conf"])
-        self.assertIn(KEY_TEXT, self.shown["/home/azureuser/.ssh/others"])
+        rehearsed, shown = self.rehearsed(), self.shown
         booted = self.booted(["/bin/sh", PROGRAM, "run"])
+        self.assertIn("+permit nopass azureuser\n", shown["/etc/doas.conf"])
+        self.assertIn(KEY_TEXT, shown["/home/azureuser/.ssh/others"])
         self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
         self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
         self.assertEqual(self.text("/home/azureuser/.ssh/others"), KEY_TEXT)

@@ -301,7 +301,7 @@ def failures(scene: Scene) -> None:
     with scene.boot(replace(vm(11), user="daemon")) as boot:
         said = boot.failed(BOOT)
         must("unsupported admin username" in said and "daemon" in said, "the account's failure is told as: " + said)
-        _stays(boot)
+        _stays(boot, "would fail the same way")
     line = next(line for line in scene.disk.text("/etc/passwd").splitlines() if line.startswith("daemon:"))
     must(line.endswith("/nologin"), "the system's own account was changed: " + line)
     same = vm(12)
@@ -323,10 +323,10 @@ def failures(scene: Scene) -> None:
 GATE = "/etc/azure-provisioning/ready.d/50-database"
 
 
-def _stays(boot: Boot) -> None:
+def _stays(boot: Boot, then: str = "tries again") -> None:
     """After a failure: no Ready, one line on the console, and the next boot tries again."""
     boot.shell(BOOT)
-    boot.machine.wait("azure-provisioning: FAILED: .*The next boot tries again", 30)
+    boot.machine.wait("azure-provisioning: FAILED: .*The next boot " + then, 30)
     must("yes" in boot.machine.ask(boot.scene.image.ask), "the hook is gone although provisioning failed")
     boot.pause(SETTLE)
     must(not boot.azure.readies(), "Ready after a failure")
