@@ -30,7 +30,7 @@ class IdentityTest(GuestTest):
             with self.subTest(content):
                 self.system.write(DMI + "/chassis_asset_tag", content)
                 self.assertIs(self.azure_by(), azure)
-                self.assertIs(self.azure_by("azure"), azure)  # what the firmware says counts for more
+                self.assertIs(self.azure_by("azure"), azure)  # the firmware's id has precedence
         self.system.make_dirs(VMBUS)
         self.assertIs(self.azure_by(), False)
 
@@ -45,7 +45,7 @@ class IdentityTest(GuestTest):
         self.assertIsNone(self.azure_by())
         self.system.unlink(DMI + "/chassis_asset_tag")
         os.mkfifo(self.root + DMI + "/chassis_asset_tag")
-        self.assertIsNone(self.azure_by())  # and does not wait for somebody to write into it
+        self.assertIsNone(self.azure_by())  # a boot does not wait for somebody to write to it
 
     def test_through_links_as_in_sysfs(self) -> None:
         self.fill({"/sys/class/dmi/id": "-> ../../devices/virtual/dmi/id"})

@@ -103,7 +103,7 @@ class FetchTest(GuestTest):
         self.expect(NEW, STACK, OLD)
 
     def test_version_that_the_400_names(self) -> None:
-        """The newest that we know, in a body that may be cut off; with `extended=true` if it supports that."""
+        """The newest known version. The body may be cut off. With `extended=true` if that version supports it."""
         table = {
             '["2021-05-01", "2021-03-01", "2021-02-01"]': (NEW, STACK, OLD),
             '["2020-10-01","2020-09-01","2020-07-15"]': (NEW, QUERY % "2020-10-01", STACK, OLD),

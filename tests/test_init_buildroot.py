@@ -1,4 +1,4 @@
-"""Buildroot: a script that sorts between the network's and sshd's."""
+"""Buildroot: a script that sorts between those of the network and of sshd."""
 
 from azure_provisioning.init.table import disable
 from tests.images import ImageTest, listing
@@ -22,7 +22,7 @@ class BuildrootTest(ImageTest):
                 self.assertEqual(etc, {SCRIPT, LINK})
 
     def test_order(self) -> None:
-        """rcS runs S??* in the shell's order, and nothing with another name, such as our temporary file."""
+        """rcS runs S??* in the shell's order, and ignores other names, such as our temporary file."""
         self.image("buildroot")
         self.install()
         self.fill({"/etc/init.d/S50dropbear": "", "/etc/init.d/S41dhcpcd": ""})

@@ -1,4 +1,4 @@
-"""busybox init alone: one line in an inittab of the user's; with a real busybox if there is one."""
+"""busybox init alone: one line in the administrator's inittab; with a real busybox if installed."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ class InittabTest(ImageTest):
                 self.assertEqual(listing(self.root)[INITTAB], before[INITTAB])
 
     def test_without_an_inittab(self) -> None:
-        """The new file has busybox's defaults too; and it is removed again."""
+        """The new file also has busybox's default lines. Uninstall removes it."""
         self.image("busybox without inittab")
         before = listing(self.root)
         self.install()
@@ -102,7 +102,7 @@ class InittabTest(ImageTest):
         self.assertEqual(self.boot_once(seal, 1), ["rc"])
 
     def boot_once(self, seal: "List[str]", lines: int) -> "List[str]":
-        """What a boot records: until there are that many lines, and a second more."""
+        """What a boot records: waits for that many lines, then one second more."""
         self.system.unlink("/note")
         manager = subprocess.Popen(
             seal + ["chroot", self.root, "/sbin/init"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL

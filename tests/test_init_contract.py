@@ -1,4 +1,4 @@
-"""Every init system answers every question about itself, for every image of the tests."""
+"""Every init system module answers every question, for every image of the tests."""
 
 import os
 import re
@@ -24,13 +24,13 @@ QUESTIONS = (
     "restart_command",
     "left_to_do",
 )
-WITHOUT_LIST = ("busybox", "rc-local")  # what a boot starts is in scripts
+WITHOUT_LIST = ("busybox", "rc-local")  # scripts start the services of a boot
 SSH = {"ssh", "sshd", "dropbear"}
 CLIENTS = {"systemd-networkd", "networking", "network", "dhcpcd", "network-interface", "inet1"}
 WITHOUT_SSH = ("upstart of ubuntu",)  # a job, which has no script
-UNORDERED = {"runit", "s6", "slackware", "busybox", "rc-local"}  # no order that we may write holds back sshd
+UNORDERED = {"runit", "s6", "slackware", "busybox", "rc-local"}  # no order of ours delays sshd
 DEPEND = "/etc/init.d/.depend.start"
-RELOADED = "s6"  # a boot reads what its own tools make of the files
+RELOADED = "s6"  # a boot reads the database that its tools compile from the files
 
 
 class ContractTest(ImageTest):
@@ -61,7 +61,7 @@ class ContractTest(ImageTest):
         return services
 
     def test_services(self) -> None:
-        """The SSH server and the DHCP client are started, each with a file that is there."""
+        """The SSH server and the DHCP client are started, each from an existing file."""
         for name in self.each():
             with self.subTest(name):
                 self.start_anew(name)
@@ -97,7 +97,7 @@ class ContractTest(ImageTest):
                 self.assertNotIn(server, self.found(name))
 
     def test_what_cannot_be_run_is_not_started(self) -> None:
-        """Not executable, or missing; and each system's own way to disable a service."""
+        """The file is not executable or is missing; or each system's own way disables the service."""
         for name in self.each("systemd", "finit", "dinit", "s6"):
             if name in WITHOUT_SSH:
                 continue
@@ -128,7 +128,7 @@ class ContractTest(ImageTest):
                 self.assertNotIn(server, self.found(name))
 
     def test_enable_command(self) -> None:
-        """It names existing files, and works: commands of coreutils are run."""
+        """The hint names existing files, and works. Commands of coreutils are really run."""
         for name in self.each("slackware"):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -152,7 +152,7 @@ class ContractTest(ImageTest):
             self.assertEqual(self.start_anew(name).enable_command(self.system, "no-such-service"), ())
 
     def test_enable_command_of_a_masked_service(self) -> None:
-        """A link to /dev/null in place of the service's own is replaced; a masked unit is unmasked first."""
+        """A link to /dev/null in place of the service is replaced. A masked unit is unmasked first."""
         for name, path, server in (
             ("openrc on busybox", "/etc/runlevels/default/sshd", "sshd"),
             ("runit of void", "/etc/runit/runsvdir/default/sshd", "sshd"),
@@ -178,7 +178,7 @@ class ContractTest(ImageTest):
             self.system.unlink(unit)
 
     def enabled_by(self, module: "table.InitSystem", name: str, server: str) -> None:
-        """The command has the server started, if we can run it."""
+        """The command starts the server, if it can be run here."""
         words = list(module.enable_command(self.system, server))
         if words[:1] in (["ln"], ["chmod"], ["rm"], ["touch"]):
             for word in words[1:]:
@@ -209,8 +209,7 @@ class ContractTest(ImageTest):
             self.system.write(target, "")
 
     def test_unreached(self) -> None:
-        """Nothing stops a boot from reaching an installed hook, except a database that s6's tools have not compiled
-        yet."""
+        """A boot always reaches an installed hook, unless s6's tools have not compiled their database yet."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -221,12 +220,12 @@ class ContractTest(ImageTest):
                     self.assertIsInstance(obstacle, usual.Obstacle)
 
     def test_ssh_waits_or_it_is_said(self) -> None:
-        """No image is silent: its SSH server waits for the hook, as the files say, or `unreached` names the server."""
+        """For every image, the SSH server waits for the hook, or `unreached` names the server."""
         ordered: "Set[str]" = set()
         for name in sorted(IMAGES):
             with self.subTest(name):
                 module = self.start_anew(name)
-                self.fill({"/usr/sbin/sshd": ""})  # what scripts start, no list has
+                self.fill({"/usr/sbin/sshd": ""})  # services started by scripts are in no list
                 self.install()
                 servers = sorted(SSH & set(module.services(self.system) or ["sshd"]))
                 obstacles = module.unreached(self.system, self.hook()[1])
@@ -239,7 +238,7 @@ class ContractTest(ImageTest):
         self.assertEqual(ordered, set(table.NAMES) - UNORDERED)
 
     def waits(self, init: str, server: str) -> bool:
-        """Do the files of the image have the server wait for the hook?"""
+        """Does the SSH server wait for the hook, by the files of the image?"""
         home = os.path.dirname(self.hook()[1][0])
         if init == "systemd":
             return server + ".service" in re.findall(r"\S+", " ".join(re.findall("Before=(.*)", self.at_hook())))
@@ -267,7 +266,7 @@ class ContractTest(ImageTest):
         return self.text(self.hook()[1][0]) or ""
 
     def test_left_to_do(self) -> None:
-        """All three verbs that write report what is left to do."""
+        """All three verbs that write report the steps that remain."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -280,10 +279,10 @@ class ContractTest(ImageTest):
                 self.assertEqual(generalized.code, 0, generalized.err)
                 self.assertEqual(left is not None and left in generalized.err, left is not None, generalized.err)
                 self.assertEqual("what the warning says, then " in generalized.err, left is not None)
-                self.assertNotIn("database", self.uninstall().err)  # it never was in one
+                self.assertNotIn("database", self.uninstall().err)  # it was never in one
 
     def test_nothing_else_knows_one(self) -> None:
-        """Only its module, the table, the detection, and the command line name an init system."""
+        """Only its module, the table, the detection and the command line name an init system."""
         found: "Set[str]" = set()
         for folder, _, names in os.walk(os.path.join(TOP, "src")):
             for each in names:

@@ -51,7 +51,7 @@ class DinitTest(ImageTest):
                 self.assertEqual(etc, {SERVICE, LINK})
 
     def test_only_services_that_exist_are_named(self) -> None:
-        """A missing one would stop dinit from loading ours."""
+        """With a missing dependency, dinit would not load our service."""
         self.image("dinit of artix")
         self.system.unlink("/etc/dinit.d/loginready")
         self.system.unlink("/etc/dinit.d/sshd")
@@ -108,7 +108,7 @@ class DinitTest(ImageTest):
         self.assertEqual(self.hook()[1], [LINK])
 
     def test_older_install(self) -> None:
-        """A hook that does not hold back sshd: dinit gives up an sshd without host keys, for good."""
+        """A hook that does not delay sshd: dinit never retries an sshd that failed without host keys."""
         self.image("dinit of artix")
         self.install()
         self.assertEqual(list(dinit.unreached(self.system, [LINK])), [])
@@ -164,4 +164,4 @@ class DinitTest(ImageTest):
         self.install("--python", "/usr/bin/python3.11")
         result = call([check, "-d", self.system.path("/etc/dinit.d"), "azure-provisioning"])
         told = [line for line in (result.out + result.err).split("\n") if "azure-provisioning" in line]
-        self.assertEqual(told, ["Checking service: azure-provisioning..."])  # the image has no sshd, which is told too
+        self.assertEqual(told, ["Checking service: azure-provisioning..."])  # the image has no sshd: also reported

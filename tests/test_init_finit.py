@@ -30,7 +30,7 @@ class FinitTest(ImageTest):
                 self.assertTrue(self.text(AVAILABLE))
 
     def test_one_line_that_finit_reads(self) -> None:
-        """A one-shot that is over before the runlevel of sshd begins, without a condition that may never hold."""
+        """A one-shot that ends before sshd's runlevel begins, without a condition that may never hold."""
         self.image("finit of debian")
         self.install()
         (line,) = [line for line in (self.text(FLAT) or "").splitlines() if not line.startswith("#")]
@@ -38,7 +38,7 @@ class FinitTest(ImageTest):
         self.assertEqual(line, "task [S] name:azure-provisioning %s -- Azure Provisioning" % command)
 
     def test_shell_that_cannot_leave(self) -> None:
-        """finit ends what is left of a task's session: without setsid the shell has to stay in the foreground."""
+        """finit kills what remains of a task's session: without setsid the shell must stay in the foreground."""
         for tool, line in (("/usr/bin/setsid", "task [S] "), ("/usr/bin/nohup", "task [2345] ")):
             self.empty()
             self.image("finit of debian", python=False)
@@ -49,7 +49,7 @@ class FinitTest(ImageTest):
             self.assertEqual("run --detach" in text, "[S]" in line, text)
 
     def test_services(self) -> None:
-        """By the files' names, and by the programs in them: /etc/finit.conf may have them all."""
+        """By the files' names, and by the programs in them: /etc/finit.conf may contain all services."""
         self.image("finit of debian")
         self.fill({"/etc/finit.conf": "service [S2] cgroup.x:mem.max:10M nowarn <!> @a:b log waagent -daemon -- x\n"})
         self.fill({"/etc/finit.d/mine.conf": "sysv pid:!/run/x /etc/init.d/foo -- x y\nrunlevel 3\n"})
@@ -58,7 +58,7 @@ class FinitTest(ImageTest):
         self.assertEqual(sorted(found), ["foo", "mine", "sshd", "waagent"])
 
     def test_file_instead_of_a_link(self) -> None:
-        """As a person may have put it there: it is enabled too, and disabled by its removal."""
+        """A service that a person put there is also enabled. Its removal disables it."""
         self.image("finit of debian")
         before = listing(self.root)
         self.install()

@@ -40,7 +40,7 @@ class OpenrcTest(ImageTest):
         self.assertTrue(self.system.is_link("/etc/runlevels/default/sshd"))
 
     def test_runlevel_that_is_a_stacked_link(self) -> None:
-        """`rc-update --stack`: a folder of links, one of which is a runlevel."""
+        """`rc-update --stack`: a folder of links, and one of them is a runlevel."""
         self.image("openrc on busybox")
         self.fill({"/etc/runlevels/azure/default": "-> ../default"})
         before = listing(self.root)
@@ -49,7 +49,7 @@ class OpenrcTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_script_of_somebody_else_for_another_init(self) -> None:
-        """An LSB script with our name, left from before the image was converted, is not OpenRC's."""
+        """An LSB script with our name, from before the image was converted, is not OpenRC's."""
         self.image("openrc of debian")
         self.fill({SCRIPT: "#!/bin/sh\n"})
         self.assertEqual(self.hook(), ("sysvinit", []))

@@ -1,4 +1,4 @@
-"""rc.local and Slackware's rc.d: our lines in a file of the user's, reached, and removed without a trace."""
+"""rc.local and Slackware's rc.d: our lines in the administrator's file, reached, and removed without a trace."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SHELLS = ("sh", "dash", "bash", "ksh", "mksh", "yash", "busybox")
 
 
 class BlockTest(ImageTest):
-    """In any file, at its top, and without a trace."""
+    """Lines go to the top of any file, and are removed without a trace."""
 
     TEXTS = (
         "",
@@ -63,7 +63,7 @@ class BlockTest(ImageTest):
         self.assertEqual(self.text("/file"), "#!/bin/sh\ntheirs\n")
 
     def test_marks_that_were_changed(self) -> None:
-        """Half a block is not a block: nothing is guessed, and nothing is removed."""
+        """An incomplete block is left alone: nothing is guessed, and nothing is removed."""
         for text in (marks.BEGIN + "ours\n", "ours\n" + marks.END + "\n", "x" + marks.BEGIN + "a\n" + marks.END + "\n"):
             self.system.write("/file", text)
             self.assertIsNone(block.find_block(self.system, "/file"))
@@ -95,7 +95,7 @@ class RcLocalTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_callers(self) -> None:
-        """Scripts that would run a missing one; a comment runs nothing."""
+        """Scripts that would run rc.local if it existed. A comment runs nothing."""
         for caller, text, path in (
             ("/etc/runit/2", "[ -x /etc/rc.local ] && /etc/rc.local\n", LOCAL),
             ("/etc/init.d/rc.local", "if [ -x /etc/rc.local ]; then\n", LOCAL),
@@ -115,7 +115,7 @@ class RcLocalTest(ImageTest):
                     self.assertEqual(self.hook()[1], [path])
 
     def test_their_commands_run_as_before(self) -> None:
-        """In every installed shell: ours first, whatever theirs do, even if ours fails under `-e`."""
+        """In every installed shell our lines run first, whatever the others do, even if ours fail under `-e`."""
         for name in SHELLS:
             shell = shutil.which(name)
             if shell is None:
@@ -141,7 +141,8 @@ class RcLocalTest(ImageTest):
                         self.assertEqual((self.text("/note") or "").replace(":022\n", ":0022\n"), expected)
 
     def test_switched_off(self) -> None:
-        """Not executable, with commands: enabling ours would start theirs. With only comments it becomes executable."""
+        """A file that is not executable but has commands: enabling ours would start them. With only comments it is
+        enabled."""
         self.image("bsd rc")
         self.fill({LOCAL: "#!/bin/sh\n# mine\nreboot\n"})
         self.assertIn("not executable", self.refused("install"))
@@ -214,11 +215,11 @@ class SlackwareTest(ImageTest):
         etc = {path for path in listing(self.root) if path not in before and path.startswith("/etc/")}
         self.assertEqual(etc, {SCRIPT})
         self.assertEqual(self.mode_at(SCRIPT), 0o755)
-        self.assertNotRegex((self.text(RC_D_LOCAL) or "").split("# <<<")[0], r"\bexit\b")  # it may be read in
+        self.assertNotRegex((self.text(RC_D_LOCAL) or "").split("# <<<")[0], r"\bexit\b")  # it may be sourced
         self.assertEqual(self.called(), "-I -S /usr/local/sbin/azure-provisioning run --detach\n")
 
     def test_disable(self) -> None:
-        """As Slackware does it: the script is not executable any more, and is skipped. rc.local does not change."""
+        """As Slackware does it: the script is no longer executable, so it is skipped. rc.local does not change."""
         self.image("slackware")
         self.install()
         local = self.text(RC_D_LOCAL)
@@ -249,7 +250,7 @@ class SlackwareTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_the_one_or_the_other(self) -> None:
-        """Both are in the same file: one replaces the other."""
+        """Both are in the same file. One replaces the other."""
         self.image("slackware")
         before = listing(self.root)
         names: "Dict[str, str]" = {"slackware": SCRIPT, "rc-local": RC_D_LOCAL}

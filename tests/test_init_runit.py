@@ -1,4 +1,4 @@
-"""runit: a service directory, a link among the enabled ones, the file `down`; with a real runsvdir if there is one."""
+"""runit: a service directory, a link among the enabled ones, the file `down`; with a real runsvdir if installed."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ class RunitTest(ImageTest):
                 self.assertEqual(etc, {home, home + "/run", DEFAULT})
 
     def test_disable(self) -> None:
-        """By `down`: without the link runsvdir would end the running service."""
+        """With `down`: if the link went, runsvdir would end the running service."""
         self.image("runit of void")
         self.install()
         self.assertEqual(self.hook(), ("runit", [DEFAULT]))
@@ -71,7 +71,7 @@ class RunitTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_supervise_that_is_a_link(self) -> None:
-        """As in Void's packages for a read-only root: the target is not ours."""
+        """As in Void's packages for a read-only root: the link's target is not ours."""
         self.image("runit of void")
         self.install()
         self.fill({VOID + "/supervise": "-> /run/runit/x", "/run/runit/x/other": "mine"})
@@ -79,7 +79,7 @@ class RunitTest(ImageTest):
         self.assertEqual(self.text("/run/runit/x/other"), "mine")
 
     def test_the_set_that_boots(self) -> None:
-        """Debian: another set than `default` can be selected for the next boot."""
+        """Debian: a set other than `default` can be selected for the next boot."""
         self.image("runit of debian, native")
         self.fill({"/etc/runit/default.runsvdir": "solo\n", "/etc/runit/runsvdir/solo/.keep": ""})
         self.install()
@@ -118,7 +118,7 @@ class LiveSystem(System):
 
 
 class RunsvdirTest(ImageTest):
-    """A real runsvdir on the image's `/etc`, in a mount namespace of its own."""
+    """A real runsvdir on the image's `/etc`, in its own mount namespace."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -162,7 +162,7 @@ class RunsvdirTest(ImageTest):
             self.until(lambda: "run:" not in (self.text(VOID + "/supervise/stat") or ""))
 
     def until_started(self, times: int) -> None:
-        """Wait until it was started so many times."""
+        """Wait until it has started this many times."""
         self.until(lambda: len(self.starts()) == times)
 
     def until(self, condition: "Callable[[], bool]", seconds: float = 10.0) -> None:
@@ -184,7 +184,7 @@ class RunsvdirTest(ImageTest):
             self.shut_down(manager)
 
     def test_disabled_while_it_runs(self) -> None:
-        """It continues to its end, and no later boot starts it."""
+        """It continues to its end. No later boot starts it."""
         runit.enable(self.system, self.hook_of_stub)
         self.ends_by('trap \'echo ended >>"%s"; exit\' TERM; sleep 7 & wait; echo done >>"%s"' % ((self.note,) * 2))
         manager = self.start_manager()
@@ -198,7 +198,7 @@ class RunsvdirTest(ImageTest):
         self.assertEqual(len(self.starts()), 2)
 
     def test_install_on_the_running_machine(self) -> None:
-        """runsvdir finds the link at once, and must not start what is for the next boot."""
+        """runsvdir finds the link at once, but must not start a service for the next boot."""
         manager = self.start_manager()
         time.sleep(0.5)
         runit.enable(LiveSystem(self.root), self.hook_of_stub)

@@ -38,14 +38,14 @@ class S6Test(ImageTest):
                 self.assertTrue(self.text(home + "/up"))
 
     def test_only_services_that_exist_are_named(self) -> None:
-        """A missing one would stop s6-rc-compile from making any database."""
+        """With a missing dependency, s6-rc-compile would make no database."""
         self.image("s6 of artix")
         shutil.rmtree(self.root + "/etc/s6/sv/setup")
         self.install()
         self.assertFalse(self.system.exists("%s/%s/dependencies.d" % (ARTIX, NAME)))
 
     def test_database_is_left_to_the_person(self) -> None:
-        """Reported until it is compiled; no program of the image is run, and the database does not change."""
+        """Reported until it is compiled. No program of the image is run, and the database does not change."""
         self.image("s6 of artix")
         self.fill({"/usr/bin/s6-db-reload": "#!/bin/sh\ntouch %s/ran\n" % self.root})
         database = listing(self.root + "/etc/s6/rc")
@@ -54,7 +54,7 @@ class S6Test(ImageTest):
         self.assertFalse(os.path.exists(self.root + "/ran"))
         path, names = "/etc/s6/rc/compiled-1/resolve.cdb", ("sshd-srv", "setup", NAME)
         cases: "List[Tuple[Dict[str, Sequence[str]], bool]]" = [
-            ({"default": ("sshd-srv",)}, True),  # compiled, and not in the bundle that boots
+            ({"default": ("sshd-srv",)}, True),  # compiled, but not in the boot bundle
             ({"default": ("sshd-srv",), "other": (NAME,)}, True),
             ({"default": ("sshd-srv", NAME)}, False),
             ({"default": ("sshd-srv", NAME), "nested": ("setup", NAME)}, False),
@@ -73,11 +73,11 @@ class S6Test(ImageTest):
         self.fill({path: resolve_cdb(names, {"default": ("sshd-srv", NAME)})})
         self.assertIsNone(s6.left_to_do(self.system))
         self.assertEqual(disable(self.system), ["/etc/s6/adminsv/default/contents.d/" + NAME])
-        self.assertIsNone(s6.left_to_do(self.system))  # harmless in the database: the state protects
-        self.assertIn("s6-db-reload", self.uninstall().err)  # a boot would look for a program that is gone
+        self.assertIsNone(s6.left_to_do(self.system))  # harmless in the database: the state prevents a second run
+        self.assertIn("s6-db-reload", self.uninstall().err)  # a boot would look for a removed program
 
     def test_databases(self) -> None:
-        """The path in the scripts of PID 1, else the frontend's setting, else s6-rc's present or former default."""
+        """The path in the scripts of PID 1, or the frontend's setting, or s6-rc's current or former default."""
         self.image("s6 of artix")
         self.install()
         shutil.rmtree(self.root + "/etc/s6/rc")
@@ -94,7 +94,7 @@ class S6Test(ImageTest):
         self.assertIsNotNone(s6.left_to_do(self.system))
 
     def test_services(self) -> None:
-        """The services in the bundle, nested bundles, and dependencies; from the sources without a database."""
+        """The services in the bundle, nested bundles and dependencies. Without a database, from the sources."""
         for image in ("s6 of artix", "s6 as its author has it", "s6 with its frontend"):
             with self.subTest(image):
                 self.empty()
@@ -113,7 +113,7 @@ class S6Test(ImageTest):
         self.assertEqual(s6.services(self.system), {})
 
     def test_frontend(self) -> None:
-        """The definition in the administrator's store; what is left to do is reported as commands."""
+        """The definition in the administrator's store. The steps that remain are reported as commands."""
         words = "s6 repository sync && s6 set enable azure-provisioning && s6 set commit && s6 live install --init"
         self.image("s6 with its frontend")
         before = listing(self.root)
@@ -140,14 +140,14 @@ class S6Test(ImageTest):
         self.assertFalse(self.system.exists(home))
 
     def test_bundle_of_older_scripts(self) -> None:
-        """A commit refuses a bundle `default` in a store: we add no name to it, and report it."""
+        """A commit refuses a bundle `default` in a store: we do not add our name to it, and report that."""
         self.image("s6 with its frontend")
         self.fill({ARTIX + "/default/type": "bundle\n", ARTIX + "/default/contents.d/sshd": ""})
         self.assertIn("remove /etc/s6/adminsv/default", self.install().err)
         self.assertEqual(self.system.list(ARTIX + "/default/contents.d"), ["sshd"])
 
     def test_real_frontend(self) -> None:
-        """With the tools themselves: the reported commands work, also for removal."""
+        """With s6's own tools: the reported commands work, also after removal."""
         if shutil.which("s6-rc-set-commit") is None:
             self.skipTest("no s6-rc-set-commit (package s6-rc): no set was made of the definition")
         self.image("s6 with its frontend")
@@ -188,7 +188,7 @@ class S6Test(ImageTest):
         self.assertIn("no bundle `default`", self.refused("install"))
 
     def test_bundle_of_the_older_form(self) -> None:
-        """A folder contents.d beside its file `contents` would hide everything in that file."""
+        """A folder contents.d beside the file `contents` would hide all lines of that file."""
         self.image("s6 of artix")
         shutil.rmtree(self.root + "/etc/s6/adminsv/default/contents.d")
         self.fill({"/etc/s6/adminsv/default/contents": "sshd\n"})

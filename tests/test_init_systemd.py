@@ -38,14 +38,14 @@ class SystemdTest(ImageTest):
         self.assertNotIn("disable azure", self.text(PRESET) or "")
 
     def test_unit_that_was_an_alias(self) -> None:
-        """If the unit is a link, its target must not be written."""
+        """If the unit is a link, its target is not written."""
         self.fill({"/usr/lib/systemd/system/other.service": "theirs", UNIT: "-> /usr/lib/systemd/system/other.service"})
         self.install()
         self.assertEqual(self.text("/usr/lib/systemd/system/other.service"), "theirs")
         self.assertFalse(self.system.is_link(UNIT))
 
     def test_disable(self) -> None:
-        """Every link in /etc is removed, of any target; unit, preset and a packager's link stay."""
+        """Removes every link in /etc, with any target. The unit, the preset and a packager's link stay."""
         self.install()
         other = "/etc/systemd/system/graphical.target.requires/azure-provisioning.service"
         static = "/usr/lib/systemd/system/multi-user.target.wants/azure-provisioning.service"
@@ -58,7 +58,7 @@ class SystemdTest(ImageTest):
         self.assertEqual(disable(self.system), [])
 
     def test_unit_of_a_package(self) -> None:
-        """A package's unit in /usr counts as present, and uninstall does not touch it."""
+        """A package's unit in /usr counts as present. Uninstall does not touch it."""
         packaged = "/usr/lib/systemd/system/azure-provisioning.service"
         self.fill({packaged: "[Service]\n"})
         self.assertEqual(self.hook(), ("systemd", []))

@@ -14,7 +14,7 @@ DEPEND = "/etc/init.d/.depend.start"
 
 class LinksTest(ImageTest):
     def links(self, image: str, more: "Dict[str, str]") -> "List[str]":
-        """Our links after an install into the image; each leads to the script."""
+        """Our links after an install into the image. Each leads to the script."""
         self.empty()
         self.image(image)
         self.fill(more)
@@ -57,12 +57,12 @@ class LinksTest(ImageTest):
         self.assertIn("/etc/rc.d/init.d/" + NAME, listing(self.root))
 
     def test_links_that_are_there_stay(self) -> None:
-        """Numbers that a distro's tool, or a person, chose."""
+        """Numbers chosen by a distro's tool or by a person."""
         theirs = {"/etc/rc2.d/S07" + NAME: images.LINK + NAME}
         self.assertEqual(self.links("insserv", theirs), ["/etc/rc2.d/S07" + NAME])
 
     def test_kill_links_alone_do_not_enable(self) -> None:
-        """As after `update-rc.d disable`: the next install enables it, and uninstall removes the K links too."""
+        """As after `update-rc.d disable`: the next install enables it, and uninstall also removes the K links."""
         self.image("insserv")
         before = listing(self.root)
         kills = ["/etc/rc%s.d/K01%s" % (level, NAME) for level in "2345"]
@@ -74,7 +74,7 @@ class LinksTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_kill_links_in_some_runlevels(self) -> None:
-        """As after `update-rc.d azure-provisioning disable 2`: where the image boots to, `install` links it again."""
+        """As after `update-rc.d azure-provisioning disable 2`: `install` restores the link in the default runlevel."""
         for image, folder in (("insserv", "/etc/rc2.d"), ("chkconfig", "/etc/rc.d/rc3.d")):
             with self.subTest(image):
                 self.empty()
@@ -88,8 +88,8 @@ class LinksTest(ImageTest):
                 self.assertEqual(len(self.hook()[1]), 4)
 
     def test_enable_command(self) -> None:
-        """What Debian's and Yocto's update-rc.d do with links that are there: `defaults` adds to none, and `enable`
-        only turns a K of the script's own runlevels into an S."""
+        """How Debian's and Yocto's update-rc.d treat existing links: `defaults` adds none, and `enable` only turns a K
+        into an S, in the script's own runlevels."""
         afresh = ("sh", "-c", "update-rc.d -f ssh remove && update-rc.d ssh defaults")
         perl, shell = "#! /usr/bin/perl\n", "#!/bin/sh\n"
         enable, defaults = ("update-rc.d", "ssh", "enable"), ("update-rc.d", "ssh", "defaults")
@@ -100,7 +100,7 @@ class LinksTest(ImageTest):
             ("S/K01 0/K01 6/K01", perl, enable),
             ("0/K01 6/K01", perl, afresh),
             ("3/S01", perl, afresh),
-            ("2/S01 3/S01", perl, defaults),  # startpar's file lacks it: this has insserv write the file
+            ("2/S01 3/S01", perl, defaults),  # missing in startpar's file, so insserv must write the file
             ("", shell, defaults),
             ("2/K01 3/K01", shell, afresh),
         ):
@@ -136,7 +136,7 @@ class StartparTest(ImageTest):
     """`.depend.start`: a service that it does not name is not started, even with a link."""
 
     def edited(self, *lines: str) -> "List[str]":
-        """The lines of the file after an install; a second one changes nothing, and uninstall restores the file."""
+        """The lines of the file after an install. A second install changes nothing, and uninstall restores the file."""
         self.empty()
         self.image("insserv")
         text = "".join(line + "\n" for line in lines)
@@ -187,7 +187,7 @@ class StartparTest(ImageTest):
         )
 
     def test_dropbear_and_ssh(self) -> None:
-        """Each waits for us, and we wait for what either waits for, but never for the other one."""
+        """Each service waits for us. We wait for the dependencies of both, but never for the other service."""
         self.assertEqual(
             self.edited(
                 "TARGETS = rsyslog dbus ssh dropbear sshd",
@@ -206,7 +206,7 @@ class StartparTest(ImageTest):
         )
 
     def test_stale_lines(self) -> None:
-        """We are a dependency, but not a target: as insserv leaves it after a removal by hand."""
+        """We are a dependency, but not a target: insserv leaves the file so after a removal by hand."""
         self.image("insserv")
         self.fill({DEPEND: "TARGETS = ssh\nINTERACTIVE =\nssh: azure-provisioning\nazure-provisioning: gone\n"})
         self.install()
@@ -215,7 +215,7 @@ class StartparTest(ImageTest):
         )
 
     def test_as_insserv_wrote_it(self) -> None:
-        """Named by insserv itself, which knows better than we do."""
+        """insserv wrote this line itself, so it is kept."""
         self.image("insserv")
         theirs = "TARGETS = a azure-provisioning ssh\nINTERACTIVE =\nssh: azure-provisioning\nazure-provisioning: a\n"
         self.fill({DEPEND: theirs})
@@ -223,7 +223,7 @@ class StartparTest(ImageTest):
         self.assertEqual(self.text(DEPEND), theirs)
 
     def test_none(self) -> None:
-        """A tree without it does not get one: startpar would then start nothing else."""
+        """An image without the file does not get one: startpar would then start nothing else."""
         for image in ("debian without insserv", "yocto", "chkconfig"):
             with self.subTest(image):
                 self.empty()

@@ -1,4 +1,4 @@
-"""Installed whole or not at all; a second install changes nothing; removed without a trace."""
+"""Install is complete or absent; a second install changes nothing; uninstall leaves no trace."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ PROGRAM = "/usr/local/sbin/azure-provisioning"
 MANIFEST = "/var/lib/azure-provisioning/install"
 UNIT = "/etc/systemd/system/azure-provisioning.service"
 SCRIPT = "/etc/init.d/azure-provisioning"
-# Where the hook is nothing but lines in a file of the user: once they are out, nothing tells of it.
+# Init systems whose hook is only lines in an administrator's file: after removal no trace shows.
 IN_A_FILE_OF_THE_USER = ("busybox alone", "busybox without inittab", "sysvinit alone", "bsd rc")
 
 
@@ -79,7 +79,7 @@ class InstallTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_newer_over_older(self) -> None:
-        """Replaced in one step: readers of the old one keep it, and no name is ever empty."""
+        """Replaced in one step: readers of the old file keep it, and no name is ever empty."""
         self.image("systemd")
         self.install()
         place = self.root + PROGRAM
@@ -198,7 +198,7 @@ class ChoiceTest(ImageTest):
         self.assertEqual(self.hook()[0], "openrc")
 
     def test_init_that_is_not_there(self) -> None:
-        """A hook that no boot would reach is refused, and nothing of it stays."""
+        """`install` refuses a hook that no boot would reach, and leaves nothing of it."""
         self.image("systemd")
         for name in ("sysvinit", "runit", "s6", "dinit", "rc-local"):
             with self.subTest(name):
@@ -215,12 +215,12 @@ class ChoiceTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_init_with_nothing_that_could_start_it(self) -> None:
-        """An image with another init system: an enabled hook that no boot would reach is refused."""
+        """An image with another init system: `install` refuses an enabled hook that no boot would reach."""
         self.image("buildroot")
         self.assertIn("nothing would start it", self.refused("install", "--init", "sysvinit"))
 
     def test_another_init_system(self) -> None:
-        """A converted image: one hook at a time, and still no trace at the end."""
+        """A converted image: one hook at a time, and no trace at the end."""
         self.image("insserv")
         self.fill({"/etc/runlevels/default/ssh": "-> /etc/init.d/ssh", "/etc/init.d/rcS": images.BUILDROOT_RCS})
         before = listing(self.root)
@@ -245,7 +245,7 @@ class ChoiceTest(ImageTest):
         self.assertIn("ExecStart=", self.text(UNIT) or "")
         self.assertTrue(self.hook()[1])
         self.fill({UNIT: "-> /dev/null"})
-        self.assertEqual(self.hook(), ("systemd", []))  # masked by a person later, with its links still there
+        self.assertEqual(self.hook(), ("systemd", []))  # masked by a person later, with its links in place
 
     def test_no_linux_image(self) -> None:
         self.refused("install", code=2)
@@ -270,7 +270,7 @@ class ForgetfulTest(ImageTest):
 
 
 class RivalTest(ImageTest):
-    """Another provisioning agent would do its work too: reported, but installed anyway."""
+    """Another provisioning agent would also act: reported, but `install` continues."""
 
     WAAGENT = {
         "/usr/sbin/waagent": "",
@@ -302,10 +302,10 @@ class RivalTest(ImageTest):
         (line,) = self.warnings(self.WAAGENT, {"/etc/waagent.conf": "Provisioning.Agent=auto\n"})
         for conf in ("Provisioning.Agent=disabled\n", "# x\nProvisioning.Enabled=n # no\n"):
             self.assertEqual(self.warnings(self.WAAGENT, {"/etc/waagent.conf": conf}), [])
-        self.assertEqual(self.warnings({"/usr/sbin/waagent": ""}), [])  # installed, and not enabled
+        self.assertEqual(self.warnings({"/usr/sbin/waagent": ""}), [])  # installed, but not enabled
 
     def test_masked(self) -> None:
-        """A masked unit, in any way and under any of its names."""
+        """A unit masked in any way, under any of its names."""
         mask, own = "-> /dev/null", "/etc/systemd/system/"
         for masked in ({own + "walinuxagent.service": mask}, {own + "walinuxagent.service": ""}):
             self.assertEqual(self.warnings(self.WAAGENT, masked), [])
@@ -348,7 +348,7 @@ class RivalTest(ImageTest):
         self.assertEqual(self.warnings(self.CLOUD_INIT, {"/etc/cloud/cloud-init.disabled": ""}), [])
 
     def test_datasources(self) -> None:
-        """YAML lists, in any of the files, of which the last counts."""
+        """YAML lists in any of the files. The last one counts."""
         with_azure = (
             "datasource_list: [ NoCloud, Azure, None ]\n",
             "datasource_list:\n- NoCloud\n- Azure\n",
@@ -358,7 +358,7 @@ class RivalTest(ImageTest):
             '"datasource_list" : [Azure]\n',
             "#datasource_list: [ NoCloud ]\n",
             "users:\n  datasource_list: [ NoCloud ]\n",
-            "datasource_list: []\n",  # then it takes any
+            "datasource_list: []\n",  # then it accepts any
             "",
         )
         without = (
@@ -385,7 +385,7 @@ class RivalTest(ImageTest):
         self.assertEqual(len(self.warnings(self.WAAGENT, self.CLOUD_INIT)), 2)
 
     def test_tiny_cloud(self) -> None:
-        """Alpine's, which uses Azure's metadata if configured, or by detection; disabled or finished, it does
+        """Alpine's tiny-cloud uses Azure's metadata if configured or detected. If disabled or finished, it does
         nothing."""
         script = "#!/sbin/openrc-run\n"
         tiny = {"/sbin/tiny-cloud": "", "/etc/tiny-cloud.conf": "CLOUD=azure\n"}
@@ -428,10 +428,10 @@ class RivalTest(ImageTest):
 
 
 class PythonTest(ImageTest):
-    """The interpreter is found by names: nothing in an image is executed."""
+    """The interpreter is found by file names. Nothing in an image is executed."""
 
     def written(self, files: "Dict[str, str]", *arguments: str) -> "Optional[str]":
-        """The interpreter in the hook of an image with these files; None if it was refused."""
+        """The interpreter in the hook of an image with these files; None if `install` refused it."""
         self.empty()
         self.image("insserv", python=False)
         self.fill(files)
@@ -440,7 +440,7 @@ class PythonTest(ImageTest):
                 self.make_program(path)
         result = self.refused_or_not("install", *arguments)
         if result.code:
-            self.assertEqual(result.code, 2 if "" in arguments else 1)  # no word at all is a usage error
+            self.assertEqual(result.code, 2 if "" in arguments else 1)  # an empty argument is a usage error
             self.assertIsNone(self.bytes_at(PROGRAM))
             return None
         lines = (self.text(SCRIPT) or "").splitlines()
@@ -471,7 +471,7 @@ class PythonTest(ImageTest):
             ({"/usr/bin/python34": ""}, None),
             ({usual: "-> python3.4", old: ""}, None),
             ({"/usr/bin/python2.7": "", "/usr/bin/python": "-> python2.7"}, None),
-            ({usual: "-> python3.11"}, None),  # a link without its interpreter
+            ({usual: "-> python3.11"}, None),  # a link with a missing target
             ({}, None),
         ]
         for files, expected in cases:
@@ -485,7 +485,7 @@ class PythonTest(ImageTest):
         self.assertIn("--python", line)
 
     def test_shell_of_an_image_without_python(self) -> None:
-        """The hook has the shell run the file; `install` says what a boot will not do."""
+        """The hook makes the shell run the file. `install` reports what such a boot does not do."""
         for name, text in (("insserv", SCRIPT), ("systemd", UNIT)):
             self.empty()
             self.image(name, python=False)
@@ -520,7 +520,7 @@ class PythonTest(ImageTest):
             self.install()
 
     def test_python_whose_library_is_cut_down(self) -> None:
-        """The interpreter exists, but lacks a module that a boot needs. The hook still calls it."""
+        """The interpreter lacks a module that a boot needs. The hook still calls it."""
         library = "/usr/lib/python3.11/"
         self.image("systemd")
         names = [name for name in NEEDED if name != "socket"]
@@ -543,7 +543,7 @@ class PythonTest(ImageTest):
                 self.assertIsNone(self.written(python, "--python", path))
 
     def test_named_that_is_none(self) -> None:
-        """By its name or by its content; reported, because there are many builds of Python."""
+        """By name or by content. Reported, because there are many builds of Python."""
         self.image("systemd")
         for path, content, is_one in (
             ("/usr/bin/perl", "\x7fELF Perl_newSV", False),
@@ -562,7 +562,7 @@ class PythonTest(ImageTest):
                 self.assertEqual("%s does not look like a Python" % path in result.err, not is_one, result.err)
 
     def test_another_init_system(self) -> None:
-        """The chosen one is used; the image's own is reported."""
+        """The chosen interpreter is used; the image's own is reported."""
         for image, name, told in (
             ("systemd", "runit", "systemd"),
             ("systemd", "systemd", ""),
@@ -601,7 +601,7 @@ class PythonTest(ImageTest):
 
 class PlainUserTest(ImageTest):
     def test_missing_right(self) -> None:
-        """The error names the path on the host, and the command with the right to do it."""
+        """The error names the path on the host, and a command that has the right to write there."""
         if os.geteuid() != 0:
             self.skipTest("only root can play another user: a plain user's failure was not seen")
         self.image("systemd")
@@ -619,7 +619,7 @@ class PlainUserTest(ImageTest):
 
 
 class FailureTest(ImageTest):
-    """If an image accepts only a part, it is restored."""
+    """If an image accepts only some of the files, it is restored."""
 
     def test_folder_that_is_a_file(self) -> None:
         self.image("systemd")
@@ -640,7 +640,7 @@ class FailureTest(ImageTest):
                     os.chmod(self.root + folder, 0o755)
 
     def test_older_install_comes_back(self) -> None:
-        """The newer file is written first; if the rest fails, the older one is restored."""
+        """The newer file is written first. If the rest fails, the older one is restored."""
         self.image("insserv")
         self.install()
         self.system.write(PROGRAM, b"older", mode=0o750)
@@ -653,9 +653,9 @@ class FailureTest(ImageTest):
 
 
 class MountTest(ImageTest):
-    """On a file system of its own, in a mount namespace that ends with the test."""
+    """On its own file system, in a mount namespace that ends with the test."""
 
-    # For every room: fill the disk but for that much, install, and compare with what was there.
+    # For each size: fill the disk except for that much, install, and compare with the original.
     AT_EACH_SIZE = """
 refused=0
 before=$(find "$1" ! -name ballast | sort | cksum)
@@ -708,7 +708,7 @@ echo "$refused refused"
         self.assertRegex(result.err, r"\Aazure-provisioning: [^\n]*Read-only file system[^\n]*\n\Z")
 
     def test_full_disk(self) -> None:
-        """From no space at all to just enough: at each size it is installed, or everything is as before."""
+        """From no space to just enough: at each size the install is complete, or nothing changes."""
         program = -(-os.path.getsize(built_file()) // 4096)
         sizes = [0, program - 1, program, program + 1, program + 2, program + 3]
         result = self.on_tmpfs(

@@ -29,7 +29,7 @@ INVALID = (
 )  # fmt: skip
 
 
-COMMANDS = ("__main__.py", "usage.py", "manual.py")  # which no boot loads, but for the first
+COMMANDS = ("__main__.py", "usage.py", "manual.py")  # no boot loads these, except the first
 
 
 class ReadTest(unittest.TestCase):
@@ -48,7 +48,7 @@ class ReadTest(unittest.TestCase):
                 parse(data)
 
     def test_fuzzers_corpus(self) -> None:
-        """As much of it as takes seconds; `make fuzz` also compares."""
+        """A few seconds of random documents. `make fuzz` compares more."""
         for number in range(2000):
             fuzz.compare_json(fuzz.make_case("imds", number)[1])
 
@@ -66,7 +66,7 @@ class ReadTest(unittest.TestCase):
                 parse(data)
 
     def test_time(self) -> None:
-        """Each is a megabyte, for which a quadratic reader would need minutes."""
+        """Each document is a megabyte: a quadratic reader would need minutes."""
         half = SIZE_LIMIT // 2 - 9
         for data in (
             b'"%s"' % (rb"\n" * half), b'"%s' % (b"a" * 2 * half), b"[%s1]" % (b"1," * half), b"9" * 2 * half,
@@ -91,7 +91,7 @@ class QuoteTest(unittest.TestCase):
 
 class BootTest(unittest.TestCase):
     def test_library_is_not_loaded(self) -> None:
-        """Nothing that a boot may load imports it."""
+        """No module that a boot may load imports it."""
         modules: "List[str]" = []
         for folder, _, names in os.walk(os.path.join(TOP, "src/azure_provisioning")):
             inside = os.path.relpath(folder, os.path.join(TOP, "src")).replace("/", ".")

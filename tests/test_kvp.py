@@ -1,4 +1,4 @@
-"""The key-value pool as the host would read it, and the texts in it."""
+"""The key-value pool as the host reads it, and the texts in it."""
 
 import csv
 import fcntl
@@ -21,7 +21,7 @@ class PoolTest(GuestTest):
         self.system.write("/proc/uptime", "100.25 150.00\n")
 
     def pool(self) -> "List[Tuple[str, str]]":
-        """What the host reads."""
+        """The pairs that the host reads."""
         data = self.system.read(POOL, limit=1 << 23) or b""
         self.assertEqual(len(data) % RECORD_SIZE, 0)
         records = [data[at : at + RECORD_SIZE] for at in range(0, len(data), RECORD_SIZE)]

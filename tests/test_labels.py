@@ -1,6 +1,6 @@
 """SELinux labels of new files in an image, from its policy or from neighbouring files; and the findings of `check`.
 
-The attributes are real ones: only root may give them.
+The attributes are real, so only root can set them.
 """
 
 import os
@@ -44,7 +44,7 @@ POLICY: Dict[str, str] = {
 
 
 def can_label() -> bool:
-    """May this process set labels, on the file system of the test trees?"""
+    """Can this process set labels on the file system of the test trees?"""
     return os.geteuid() == 0
 
 
@@ -70,7 +70,7 @@ class ExpressionTest(unittest.TestCase):
                 matches_whole(expression, "a")
 
     def test_time(self) -> None:
-        """Expressions with which `re` takes for ever."""
+        """Expressions that take exponential time in `re`."""
         before = time.monotonic()
         for expression in ("(a*)*b", "(a|a)*b", "(a|aa)+b", "((a*)*)*b", "(.*)*x(.*)*y"):
             with suppress(UnknownError):
@@ -80,7 +80,7 @@ class ExpressionTest(unittest.TestCase):
 
 class LabelTest(CheckTest):
     def label(self, *paths: str) -> None:
-        """Existing files have labels, as in a labelled tree."""
+        """Existing files have labels, as in a labelled image."""
         for path in paths:
             value = b"system_u:object_r:etc_t:s0\0"
             os.setxattr(self.root + path, NAME, value, follow_symlinks=False)  # type: ignore[attr-defined,unused-ignore]
@@ -102,7 +102,7 @@ class LabelTest(CheckTest):
             ("/usr/local/sbin/mine", 0o040000, "bin_t"),
             ("/etc/systemd/system/azure-provisioning.service", 0o100000, "systemd_unit_file_t"),
             ("/etc/systemd/system/sshd.service", 0o100000, "sshd_unit_file_t"),
-            ("/etc/hostname", 0o100000, "hostname_etc_t"),  # a plain path counts more than what follows it
+            ("/etc/hostname", 0o100000, "hostname_etc_t"),  # a plain path has precedence over later patterns
             ("/etc/hostname", 0o120000, "other_t"),
             ("/proc/1", 0o100000, ""),
             ("/else", 0o100000, "default_t"),
@@ -125,7 +125,7 @@ class LabelTest(CheckTest):
         self.good("selinux", "our files are labelled")
 
     def test_neighbours(self) -> None:
-        """If the policy has no label, or uses an unsupported form."""
+        """The policy has no label, or uses an unsupported form."""
         self.uninstall()
         odd = "/usr/local(/.*)?\\d\tx:x:x_t:s0\n"
         self.fill(dict(POLICY, **{BASE: odd, "/usr/local/sbin/other": "", UNIT + "x": ""}))
@@ -153,7 +153,7 @@ class LabelTest(CheckTest):
         self.bad("selinux", "warning", "its files have no labels", POLICY)
         self.assertEqual(self.type_of(PROGRAM), "")
         self.install()
-        self.assertEqual(self.type_of(PROGRAM), "")  # it is labelled as a whole, later
+        self.assertEqual(self.type_of(PROGRAM), "")  # the whole image is labelled later
 
     def test_a_file_of_ours_without_one(self) -> None:
         self.fill(POLICY)

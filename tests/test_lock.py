@@ -1,4 +1,4 @@
-"""Only one at a time: real processes that want to work on the same machine, and which waits for which."""
+"""The lock: real processes that compete for one machine, and which of them waits."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.test_provision import runs
 MANIFEST = "/var/lib/azure-provisioning/install"
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 
-# A command for which the scratch root is the running machine. Never `run`, which would change this machine's name.
+# A command for which the scratch root is the running machine. Never `run`: it would change this machine's name.
 COMMAND = """
 import sys
 sys.path.insert(0, %(top)r)
@@ -89,7 +89,7 @@ class LockTest(GuestTest):
         self.assertRegex(story.stderr.readline(), pattern)
 
     def at_work(self) -> "subprocess.Popen[str]":
-        """A boot that holds the lock until `self.fake` answers it."""
+        """A boot that holds the lock until `self.fake` answers."""
         self.install_hook()
         self.fill({MANIFEST: "init=systemd\nprogram=%s\nlink=%s\n" % (PROGRAM, HOOK)})
         self.fake: FakeAzure = self.azure(*["imds-throttled"] * 2000)
@@ -100,10 +100,10 @@ class LockTest(GuestTest):
     def go_on(self) -> None:
         self.fake.troubles["imds"] = []
 
-    # -- who waits --------------------------------------------------------------------------------------------------
+    # -- waiting ----------------------------------------------------------------------------------------------------
 
     def test_install_during_a_boot(self) -> None:
-        """The boot ends and disables its hook; then `install` writes the one for the next boot, which stays."""
+        """The boot ends and disables its hook. Then `install` writes the hook for the next boot, which stays."""
         boot = self.at_work()
         install = self.command("install", speed=0.5)
         self.first_line(install, r"`run` \(process %d\) is running: waiting for it$" % boot.pid)
@@ -119,7 +119,7 @@ class LockTest(GuestTest):
         self.assertIn("ready_at", self.facts())
 
     def test_boot_that_does_not_end(self) -> None:
-        """Each command reports who holds the lock, and does nothing."""
+        """Each command reports the holder of the lock, and does nothing."""
         boot = self.at_work()
         before = self.text(STATE)
         for argv in (
@@ -151,7 +151,7 @@ class LockTest(GuestTest):
         self.assertEqual(self.text(STATE), before)
 
     def test_uninstall_during_a_boot(self) -> None:
-        """It waits for the end, and removes the state that the boot has written; a second boot writes none."""
+        """It waits for the boot, then removes the state that the boot wrote. A second boot writes none."""
         boot = self.at_work()
         second = self.run_story()
         self.first_line(second, "another run is running: waiting for it$")
@@ -171,7 +171,7 @@ class LockTest(GuestTest):
         self.assertEqual(len(self.fake.reports), 1)
 
     def held(self, verb: str) -> int:
-        """The lock, as held by this process for a command; its descriptor."""
+        """The lock, held by this process for a command; its descriptor."""
         turn = lock.take(self.system, verb)
         assert turn is not None
         return turn.descriptor
@@ -190,7 +190,7 @@ class LockTest(GuestTest):
         return told
 
     def test_boot_during_an_install(self) -> None:
-        """The VM becomes Ready, and the hook for the next boot stays."""
+        """The VM becomes Ready. The hook for the next boot stays."""
         told = self.wait_for("install")
         self.assertIn("accepted Ready", told)
         self.assertTrue(self.system.is_link(HOOK))
@@ -208,7 +208,7 @@ class LockTest(GuestTest):
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
 
     def test_left_over_hook_during_an_install(self) -> None:
-        """A VM that is Ready does not disable a hook that is just being written."""
+        """A Ready VM does not disable a hook while a command writes it."""
         self.fill({STATE: "vm_id=%s\nready_at=x\n" % VM_ID})
         self.install_hook()
         self.held("install")
@@ -219,7 +219,7 @@ class LockTest(GuestTest):
         self.assertFalse(self.system.is_link(HOOK))
 
     def test_detached(self) -> None:
-        """The child, which continues, is the one that is named."""
+        """The message names the child, which continues."""
         self.install_hook()
         fake = self.azure(*["imds-silent"] * 200)
         story = self.run_story("--detach")
@@ -230,7 +230,7 @@ class LockTest(GuestTest):
         fake.troubles["imds"] = []
         self.assertTrue(wait_until(lambda: not runs(children[0], self.root), 60))
 
-    # -- what it says -----------------------------------------------------------------------------------------------
+    # -- messages ---------------------------------------------------------------------------------------------------
 
     def holder(self) -> "Optional[lock.Holder]":
         return lock.find_holder(self.system)
@@ -249,7 +249,7 @@ class LockTest(GuestTest):
         self.assertEqual(self.text(lock.PATH), "%d run\n" % os.getpid())
 
     def test_nonsense_in_the_file(self) -> None:
-        """It is only for a message: text of another form is not shown."""
+        """The content is only for a message. Text of another form is not shown."""
         forms = ["", "x", "0 run\n", "-1 run\n", "1 fly\n", "12345678901 run\n", "1 run", "1 run\n1 run\n"]
         for text in [*forms, "\0" * 9, "1 run\n\x1b[2J", "\u0661 run\n", "9" * 5000]:
             self.system.write(lock.PATH, text, mode=0o600)

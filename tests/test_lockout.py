@@ -1,7 +1,6 @@
-"""Ready is proven: a real tree boots, and a client outside logs in, or Azure gets the reason why nobody can.
+"""Real images boot, and a client outside logs in; or Azure gets the reason why no login works.
 
-Each case is a way in which an ordinary image kept its administrator out. The program's verdict is compared with what
-the real sshd and sudo do afterwards.
+Each case is a lock-out seen in ordinary images. The test compares the program's verdict with the real sshd and sudo.
 """
 
 import base64
@@ -22,7 +21,7 @@ KEYS = "/home/ann/.ssh/authorized_keys"
 
 ACCESS = "echo 'account required pam_access.so' >>/etc/pam.d/sshd; printf '%s\\n' >/etc/security/access.conf"
 
-# Put right: who Azure asks for gets in by key (or by password), and becomes root.
+# Corrected: the administrator logs in by key (or by password), and becomes root.
 LET_IN: "Dict[str, Case]" = {
     "untouched": Case(""),
     "by password": Case("", key=False, login="password"),
@@ -88,7 +87,7 @@ ELSEWHERE = (
 )
 SERVED = "ssh-keyscan -t ed25519 10.0.0.4 2>/dev/null | ssh-keygen -l -f - | cut -d' ' -f2; cat /stage/old"
 
-# Nobody can log in: NotReady, with a detail for each way.
+# No login is possible: NotReady, with a detail for each way.
 SHUT: "Dict[str, Tuple[Case, str, str]]" = {
     "DenyUsers": (Case(APPEND % "DenyUsers *"), "DenyUsers *", "Azure gave none"),
     "AllowUsers": (Case(APPEND % "AllowUsers deploy"), "AllowUsers deploy", "Azure gave none"),
@@ -159,7 +158,7 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
     ),
 }
 
-# Ready, and a warning: what is not proven, or only root is out of reach.
+# Ready with a warning: login is not proven, or only root cannot be reached.
 WARNED: "Dict[str, Tuple[Case, str]]" = {
     "login = warn": (
         Case(APPEND % "DenyUsers *", options={"login": "warn", "host_keys": "keep"}),
@@ -201,7 +200,7 @@ class LockoutTest(BuiltTest):
         return play(self.tree, self.program, case)
 
     def test_host_keys_elsewhere(self) -> None:
-        """Every VM has its own, wherever sshd looks for it, and the console shows those that it serves."""
+        """Every VM has its own keys, wherever sshd looks for them. The console shows those that it serves."""
         found = self.play(Case(ELSEWHERE, ask=SERVED, options={}))
         served, old = found.asked.split()
         self.assertNotEqual(served, old)
@@ -209,7 +208,7 @@ class LockoutTest(BuiltTest):
         self.assertTrue(found.by_key, found.said)
 
     def test_another_user(self) -> None:
-        """Azure accepts a report from anybody, so the program does not send one for a user other than root."""
+        """Azure accepts reports from any process, so only root sends one."""
         ask = "chmod 400 /sys/class/dmi/id/product_uuid; for verb in run 'report ready' 'status --wait' status; do "
         ask += 'su -s /bin/sh -c "/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?" nobody 2>&1; done'
         found = self.play(Case("", ask=ask))
@@ -222,7 +221,7 @@ class LockoutTest(BuiltTest):
             self.assertIn(text, found.asked)
 
     def test_a_program_that_fails(self) -> None:
-        """It ran, and is not run again; its last output is on the console, and one command runs it again."""
+        """The gate ran, and does not run again. The console has its last output, and one command runs it again."""
         data = base64.b64encode(b"#!/bin/sh\r\necho ran >>/stage/ran\r\necho no database\r\nexit 7\r\n").decode()
         options = {"user_data": "run", "host_keys": "keep"}
         case = Case("", data=data, options=options, runs=("run", "run", "run --force"), ask="cat /stage/ran")
@@ -235,7 +234,7 @@ class LockoutTest(BuiltTest):
         self.assertNotIn("no database", found.reports[0])
 
     def test_read_only_var(self) -> None:
-        """The state is kept until the next boot, and a warning says that it is lost then."""
+        """The state lasts until the next boot, and a warning says so."""
         found = self.play(Case("mount --bind /var /var; mount -o remount,ro,bind /var"))
         self.assertEqual(found.code, 0, found.said)
         self.assertIn("it is kept in /run/azure-provisioning/state until the next boot", found.story)

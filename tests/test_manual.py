@@ -1,4 +1,4 @@
-"""The man page and the completion: complete, valid for the programs that read them, and installed by `make install`."""
+"""The man page and the completion: complete, valid for their readers, and installed by `make install`."""
 
 import os
 import re
@@ -29,7 +29,7 @@ class FileTest(unittest.TestCase):
 
 class ManPageTest(FileTest):
     def render(self, text: str) -> "List[str]":
-        """[the output, the warnings], from groff; from mandoc if there is no groff."""
+        """[the output, the warnings], from groff, or from mandoc without groff."""
         page = self.put("azure-provisioning.8", text)
         tools = (["groff", "-man", "-Tascii", "-P-cbou", "-ww", page], ["mandoc", "-T", "ascii", page])
         found = [argv for argv in tools if shutil.which(argv[0])]
@@ -78,7 +78,7 @@ class ManPageTest(FileTest):
             self.skipTest("no mandoc: it did not look at the page")
         for name, text in (("", manual.man_page()), (".conf", manual.man_page_of_options())):
             page = self.put("azure-provisioning%s" % name, text)
-            # No date: the page is the same for the same tree.
+            # The page has no date: the same source gives the same page.
             found = [line for line in call(["mandoc", "-T", "lint", "-W", "warning", page]).out.splitlines() if line]
             self.assertEqual([line for line in found if "missing date" not in line], [])
 
@@ -88,7 +88,7 @@ class ManPageTest(FileTest):
 
 
 class TopicTest(FileTest):
-    """The tables describe what the program does."""
+    """The tables agree with the program."""
 
     def test_options(self) -> None:
         """Each key, with its default, and a valid example that changes something."""
@@ -111,7 +111,7 @@ class TopicTest(FileTest):
             self.assertLessEqual(set(re.findall(r"`([a-z-]+)`", line.split("|")[1])), set(names))
 
     def test_help(self) -> None:
-        """The same rows, on a terminal or not; an unknown word gets the nearest."""
+        """The same rows, on a terminal or not. For an unknown word, the nearest is suggested."""
         for name in usage.TOPICS:
             result = cli("help", name)
             self.assertEqual((result.code, result.err), (0, ""))
@@ -171,7 +171,7 @@ class CompletionTest(FileTest):
         self.assertEqual(sorted(found), [self.folder + "/image file", self.folder + "/image one"])
 
     def test_really_completes(self) -> None:
-        """As bash itself does it, without our stand-ins."""
+        """With bash itself, without our stand-ins."""
         script = '. "$0"; complete -p azure-provisioning; type compopt >/dev/null'
         self.assertEqual(
             call(["bash", "--posix", "-c", script, self.script]).out,
@@ -209,7 +209,7 @@ class OtherShellsTest(FileTest):
 
 class PackageTest(FileTest):
     def test_make_install(self) -> None:
-        """The whole package, from a checkout of its own, into a root of its own."""
+        """The whole package, from its own checkout, into its own root."""
         for tool in ("make", "install"):
             if shutil.which(tool) is None:
                 self.skipTest("no %s: the package was not made" % tool)

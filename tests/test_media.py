@@ -1,6 +1,6 @@
-"""The provisioning DVD: the content of its document, and the ways in which it can be present or missing.
+"""The provisioning DVD: the content of its document, and how it is present or missing.
 
-`python3 -m tests.test_media IMAGE` mounts an image for real; the test runs that in a mount namespace of its own.
+`python3 -m tests.test_media IMAGE` mounts an image for real. The test runs that in its own mount namespace.
 """
 
 import base64
@@ -97,7 +97,7 @@ class DocumentTest(unittest.TestCase):
             (changed(password, "<UserPassword> </UserPassword>"), "password", None),
             (changed(password, "<UserPassword>*</UserPassword>"), "password", None),
             (changed(password, "<UserPassword>REDACTED</UserPassword>"), "password", None),
-            # A password without a word on it is allowed (cloud-init, WALinuxAgent).
+            # A password that is not mentioned is allowed (cloud-init, WALinuxAgent).
             (changed(flag, ""), "password_login", True),
             (changed(flag, flag.replace("false", " ")), "password_login", True),
             (changed(flag, "").replace(password.encode("ascii"), b""), "password_login", None),
@@ -259,13 +259,13 @@ class DriveTest(ToolTest):
         self.assertFalse(self.system.exists(drives.POINT))
 
     def test_where_it_is_mounted(self) -> None:
-        """In /var/lib if possible, where SELinux's policy allows it (not in an init script's folder in /run)."""
+        """In /var/lib if possible, because SELinux's policy allows it (not in an init script's folder in /run)."""
         self.assertIsNotNone(read_media(self.system)[0])
         folder = self.system.stat("/var/lib/azure-provisioning")
         assert folder is not None
         self.assertEqual(folder.st_mode & 0o7777, 0o755)
         shutil.rmtree(self.root + "/var")
-        self.fill({"/var": ""})  # as if it could not be written
+        self.fill({"/var": ""})  # as if it were not writable
         self.assertIsNotNone(read_media(self.system)[0])
         self.assertEqual([argv[-1] for argv in self.tools.ran], [drives.POINT] * 2 + [drives.SPARE_POINT] * 2)
         self.assertEqual(self.system.list("/run/azure-provisioning"), [])
@@ -313,7 +313,7 @@ class DriveTest(ToolTest):
         self.assertEqual(read_media(self.system)[1], "/dev/sr2")
 
     def disk(self, name: str, signature: str = "CD001", **files: str) -> None:
-        """A small disk that only has such a file system."""
+        """A small disk with only such a file system."""
         folder = "/sys/block/%s/" % name
         sizes = {folder + "size": "2048\n", folder + "dev": "254:%d\n" % (ord(name[-1]) % 50), folder + "ro": "0\n"}
         self.fill(sizes)
@@ -373,11 +373,11 @@ class DriveTest(ToolTest):
         self.assertEqual(read_media(self.system)[1], "/dev/vda")
         self.document = "x"
         self.fill({"/sys/block/sr0/size": "4096\n"})
-        with self.assertRaises(BadReply):  # that is the DVD, and it is damaged
+        with self.assertRaises(BadReply):  # that is the DVD, but damaged
             read_media(self.system)
 
     def test_disks_that_are_never_touched(self) -> None:
-        """In use, partitioned, large, or other devices: nothing on them is even read."""
+        """In use, partitioned, large, or another kind of device: nothing on it is read."""
         mounts = "20 1 %s / %s rw - %s %s rw\n"
         cases: "List[Tuple[Dict[str, str], Dict[str, str]]]" = [
             ({"size": "62914560\n"}, {}),
@@ -477,7 +477,7 @@ class DriveTest(ToolTest):
 
 
 class LoopSystem(System):
-    """A scratch root in which `mount` really mounts: an image file, in place of the drive."""
+    """A scratch root in which `mount` really mounts an image file in place of the drive."""
 
     def __init__(self, root: str, image: str, drive: str) -> None:
         super().__init__(root)
@@ -502,7 +502,7 @@ class LoopSystem(System):
 
 class RealMountTest(unittest.TestCase):
     def test_image(self) -> None:
-        """An image of the same kind as Azure's, mounted by the kernel, or refused by one without udf."""
+        """An image of the same kind as Azure's, mounted by the kernel, or refused if the kernel has no udf."""
         if os.geteuid() != 0:
             self.skipTest("only root can mount")
         for program in ("genisoimage", "unshare", "mount"):
@@ -518,7 +518,7 @@ class RealMountTest(unittest.TestCase):
         for drive in ("sr0", "vdb"):
             argv = ["unshare", "--mount", sys.executable, "-m", "tests.test_media", image, drive]
             printed = subprocess.check_output(argv, cwd=TOP, timeout=120).decode("utf-8")
-            with open("/proc/filesystems") as file:  # only now: mounting loads the module
+            with open("/proc/filesystems") as file:  # only known now: mounting loads the module
                 has_udf = "udf" in file.read()
             if has_udf:
                 self.assertEqual(printed, "Media(hostname='rehearsal', user='azureuser', ...) /dev/%s\n" % drive)
@@ -526,7 +526,7 @@ class RealMountTest(unittest.TestCase):
                 self.assertRegex(printed, "^None /dev/%s: cannot be mounted .*unknown filesystem type 'udf'" % drive)
 
     def test_signatures_of_real_images(self) -> None:
-        """With the real dd, on files made by the tools: the disks of this machine are not read."""
+        """With the real dd, on files made by the tools. This machine's disks are not read."""
         scratch = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, scratch)
         os.mkdir(scratch + "/content")

@@ -1,4 +1,4 @@
-"""Mounts inside a guest do not belong to it.
+"""Mounts inside an image do not belong to it.
 
 `generalize` reports them and does not change them, in an image and on the running machine. Nothing writes to a host
 file that is mounted over one of the image.
@@ -12,7 +12,7 @@ from typing import Dict
 from tests import TOP
 from tests.images import ImageTest, listing
 
-# What the machine that works on the image has, and where it is mounted in the image.
+# The host's folders, and where they are mounted in the image.
 MOUNTED = {
     "/home/ann/data": "folder",
     "/var/log/host": "folder",
@@ -112,7 +112,7 @@ class MountTest(ImageTest):
         for point in ("/home/ann/data", "/var/log/host", "/var/lib/dhcp", "/etc/hostname", "/etc/machine-id"):
             self.assertIn("something is mounted at %s: it is left unchanged" % point, done.stderr)
         self.assertNotIn("mounted at /run", done.stderr)
-        self.assertIn("ann:", self.text("/etc/passwd") or "")  # else nobody would remove its home later
+        self.assertIn("ann:", self.text("/etc/passwd") or "")  # otherwise its home would never be removed
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         self.assertEqual(self.text("/var/log/own.log"), "")
         self.assertNotIn("Traceback", done.stderr)
@@ -127,7 +127,7 @@ class MountTest(ImageTest):
         self.assertEqual(self.text("/etc/hostname"), "localhost\n")
 
     def test_generalize_from_inside(self) -> None:
-        """The same on the running machine: bind mounts of a folder are not its own."""
+        """The same on the running machine: a bind mount inside a folder does not belong to it."""
         done = self.run_mounted(MOUNTED, "inside", "generalize", "--user", "ann", "--yes")
         self.assertNotIn("Traceback", done.stderr)
         self.assertEqual(done.returncode, 1, done.stderr)
@@ -138,7 +138,7 @@ class MountTest(ImageTest):
             self.assertIn("something is mounted at %s: it is left unchanged" % point, done.stderr)
 
     def test_install_and_uninstall(self) -> None:
-        """A host file that is mounted over the image's is not written: `install` fails instead."""
+        """A host file that is mounted over the image's is not written: `install` fails."""
         unit = "/etc/systemd/system/azure-provisioning.service"
         self.uninstall()
         self.fill({unit: ""})
@@ -149,7 +149,7 @@ class MountTest(ImageTest):
         self.assertEqual(listing(self.root), before)
 
     def test_what_an_image_calls_ours(self) -> None:
-        """An image's records may name any file: those with other names than ours, and those in /run, stay."""
+        """An image's records may name any file. Files with other names than ours, and files in /run, stay."""
         notes = "init=systemd\nprogram=/run/syslog\nprogram=/etc/hosts\nfolder=/run/systemd/netif\nfolder=/run/empty\n"
         os.mkdir(os.path.join(self.hosts, "folder/empty"))
         for verb in ("install", "uninstall"):
@@ -161,7 +161,7 @@ class MountTest(ImageTest):
             self.assertNotIn("Traceback", done.stderr)
 
     def test_links_into_run(self) -> None:
-        """Our folders as links into /run, which is the host's: `install` fails."""
+        """Our folders are links into the host's /run: `install` fails."""
         self.uninstall()
         for path in ("/var/lib/azure-provisioning", "/etc/systemd/system"):
             with self.subTest(path):

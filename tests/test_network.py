@@ -1,4 +1,4 @@
-"""The guest's network in a few words; and the report of a boot without an answer."""
+"""The guest's network in a few words, and the report of a boot without an answer."""
 
 import socket
 from typing import Dict
@@ -39,7 +39,7 @@ class NetworkTest(GuestTest):
             ({**eth0, **address, routes: HEAD + SUBNET}, "eth0 up, 10.0.0.4; no default route"),
             ({**eth0, **address, routes: HEAD}, "eth0 up; 10.0.0.4; no default route"),
             ({**eth0, **self.card("eth1"), **address}, "eth0 up, 10.0.0.4; eth1 up, no IPv4 address"),
-            # The virtual function of accelerated networking is eth0 once more.
+            # The virtual function of accelerated networking also appears as eth0.
             ({**eth0, **self.card("enP1s1"), "/sys/class/net/enP1s1/master": "", **address}, "eth0 up, 10.0.0.4"),
             (
                 {**eth0, trie: LOCAL + ADDRESS % "10.0.0.999", routes: "x\n\n\t\t\n" + "z\t" * 11},
@@ -62,7 +62,7 @@ class NetworkTest(GuestTest):
         self.assertRegex(words, r"^$|^no network card but lo$|^[^;,]+ (up|down)")
 
     def test_no_answer_from_azure(self) -> None:
-        """It has the last cause, and the machine's network; repeated when that changes."""
+        """It has the last cause and the machine's network, and is repeated when they change."""
         self.fill({**AZURE_VM, **self.card("lo", "0x9"), **self.card("eth0")})
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))

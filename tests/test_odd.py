@@ -1,4 +1,4 @@
-"""Images with odd content: every verb answers or refuses, but never with a traceback."""
+"""Images with odd content: every verb answers or refuses, without a traceback."""
 
 import io
 import json
@@ -53,7 +53,7 @@ OTHERS = (
 
 class OddTest(CheckTest):
     def every_verb(self) -> None:
-        """The output of each for the present image, which is the same for all."""
+        """The output of each verb for the current image, the same for all."""
         kept = self.root + ".kept"
         subprocess.check_call(["cp", "-a", self.root, kept])
         self.addCleanup(subprocess.call, ["rm", "-rf", kept])
@@ -83,7 +83,7 @@ class OddTest(CheckTest):
             self.put("/etc/rc%s.d/S\xb2\xb3ssh" % level, b"")
         for name in ("passwd.\xb2", "passwd.lock", "group.lock"):
             self.put("/etc/" + name, "\xb2".encode())
-            os.utime(self.root + "/etc/" + name, (1e9, 1e9))  # a lock of this moment would be waited for
+            os.utime(self.root + "/etc/" + name, (1e9, 1e9))  # a recent lock would be waited for
         self.put("/usr/bin/python3.\xb2", b"")
         self.every_verb()
         self.system.write("/etc/inittab", "id:2:initdefault:\n")
@@ -111,7 +111,7 @@ class OddTest(CheckTest):
             here = below
         os.close(os.open("hostname", os.O_CREAT | os.O_WRONLY, dir_fd=here))
         os.close(here)
-        self.addCleanup(subprocess.call, ["rm", "-rf", self.root])  # shutil's way has no end before 3.13
+        self.addCleanup(subprocess.call, ["rm", "-rf", self.root])  # shutil's recursion has no bound before 3.13
         os.symlink("d/" * 1300 + "hostname", self.root + "/etc/hostname")
         self.every_verb()
 
@@ -147,7 +147,7 @@ class StepsTest(GuestTest):
 
 class PoolTest(GuestTest):
     def test_half_a_character(self) -> None:
-        """JSON can contain it. No file and no terminal accepts it."""
+        """JSON can contain it, but no file or terminal accepts it."""
         self.fill({"/etc/hostname": "x\n", "/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/bin/sh": ""})
         for section, key in (("extended", "ppsType"), ("compute", "name"), ("compute", "vmId")):
             azure = self.azure(platform="azure")
@@ -160,12 +160,12 @@ class PoolTest(GuestTest):
 
 
 class ShownTest(CheckTest):
-    """File names, and file contents, cannot control a terminal or forge a line, on stdout and on stderr."""
+    """File names and contents cannot control a terminal or forge a line, on stdout or on stderr."""
 
     EVIL = "\x1b]0;X\x07\x9b2J\u202e\u2066\x7f\r\nforged: line\n\u2028forged\udcff\ud7ff"
 
     def shown(self, *arguments: str) -> str:
-        """The output of a verb, if it only has printable lines."""
+        """The output of a verb. Fails unless all lines are printable."""
         done = cli(arguments[0], "--root", self.root, *arguments[1:])
         self.assertIn(done.code, (0, 1), done.err)
         for text in (done.out, done.err):

@@ -1,4 +1,4 @@
-"""Only once: for every init system, from `install` through the first boot to a boot without work."""
+"""Provisioned only once: for every init system, from `install` through the first boot to a settled boot."""
 
 from unittest import mock
 
@@ -11,13 +11,13 @@ from tests.guests import STATE
 from tests.images import IMAGES, SUPPORTED, ImageTest, listing
 
 AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
-# Everything that needs a guest's programs is left out: these images have none.
+# Verbs that need the guest's programs are left out: these images have none.
 STEPS = ("hosts", "hostname", "account", "password", "ssh_keys", "sudo", "password_login", "grow_root", "entropy")
 
 
 class HookTest(ImageTest):
     def guest(self, image: str, *arguments: str) -> None:
-        """A VM on Azure, from an image that the file was installed into."""
+        """A VM on Azure, from an image with the file installed."""
         self.empty()
         self.image(image)
         self.azure(publish_name="no", **dict.fromkeys(STEPS, "no"))
@@ -40,7 +40,7 @@ class OnceTest(HookTest):
                 after = listing(self.root)
                 self.assertEqual(self.boot(), 0)
                 self.assertEqual(listing(self.root), after)
-                self.install()  # the image is made anew from this VM
+                self.install()  # a new image is captured from this VM
                 self.assertEqual(self.hook(), enabled)
 
     def test_every_boot_keeps_it(self) -> None:
@@ -54,7 +54,7 @@ class OnceTest(HookTest):
                 self.assertTrue(is_settled(Tree(self.root)))
 
     def test_left_over(self) -> None:
-        """Interrupted between Ready and the end: the next boot notices it, and finishes."""
+        """Interrupted between Ready and the end: the next boot notices that, and finishes."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)
@@ -66,7 +66,7 @@ class OnceTest(HookTest):
                 self.assertIn(SUPPORTED[name], self.text("/var/lib/azure-provisioning/install") or "")
 
     def test_boot_loads_one_init_system(self) -> None:
-        """Compiling the others' modules would be wasted."""
+        """A boot does not compile the modules of other init systems."""
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)
@@ -86,7 +86,7 @@ class OnceTest(HookTest):
 
 
 class FailedBootTest(HookTest):
-    speed = 500.0  # all that these boots do is wait
+    speed = 500.0  # these boots only wait
 
     def test_failed_boot_keeps_it(self) -> None:
         for name in sorted(IMAGES):

@@ -1,4 +1,4 @@
-"""The password: what the tool reads, what shadow has, and that nothing else of ours ever shows it."""
+"""The password: what the tool reads, what shadow contains, and that no other output of ours shows it."""
 
 import os
 from typing import List, Tuple
@@ -15,7 +15,7 @@ IMAGE = {
 }
 PASSWORD = "pa:ss'w\"örd \\$1"
 
-# One that the specification gives, and libcrypt too.
+# A hash from the specification, which libcrypt also gives.
 SPECIMEN = (
     b"Hello world!",
     "saltstring",
@@ -39,7 +39,7 @@ class PasswordTest(ToolTest):
 
     def test_libcrypt(self) -> None:
         try:
-            import crypt  # gone from 3.13
+            import crypt  # removed in Python 3.13
         except ImportError:
             self.skipTest("this Python has no crypt")
         for length in list(range(1, 73, 7)) + [16, 32, 63, 64, 65, 72]:

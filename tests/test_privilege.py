@@ -60,7 +60,7 @@ class PrivilegeTest(ToolTest):
         self.assertIsNotNone(self.text(SUDO_RULE))
 
     def test_sudoers_of_empty_lines(self) -> None:
-        """With quadratic time, it would be minutes."""
+        """Quadratic time would take minutes."""
         self.fill({"/usr/bin/sudo": "", "/etc/sudoers": "\n" * 300000 + "x\n" + SUDOERS})
         grant(self.system, "azureuser")
         self.assertEqual((self.text("/etc/sudoers") or "")[300000:], "x\n" + SUDOERS)
@@ -105,7 +105,7 @@ class PrivilegeTest(ToolTest):
         self.assertIsNotNone(self.text(DOAS_CONF))
 
     def test_sudo_that_is_doas(self) -> None:
-        """Alpine's doas-sudo-shim is a script; others make a link. A rule for sudo would have no effect."""
+        """Alpine's doas-sudo-shim is a script; others make a link. A sudo rule would have no effect."""
         shim = '#!/bin/sh\n# sudo by doas\nuser=root\nexec doas -u $user -- "$@"\n'
         for sudo in ("-> doas", "-> /usr/bin/doas", "-> /etc/alternatives/sudo", shim):
             with self.subTest(sudo):
@@ -134,12 +134,12 @@ class PrivilegeTest(ToolTest):
         )
 
     def test_sudo_without_its_bit(self) -> None:
-        """Root can list the rules with such a sudo, but nobody becomes root with it."""
+        """Root can list the rules with such a sudo, but it cannot change to root."""
         said = "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set\n"
         listed = "User azureuser may run the following commands on vm:\n    (ALL) NOPASSWD: ALL\n"
         self.fill({"/etc/sudoers": SUDOERS})
         self.tools.add("sudo", lambda argv, _: (0, listed), "/usr/bin")
-        self.assertIn("without a password", grant(self.system, "azureuser"))  # without su(1) it cannot be tried
+        self.assertIn("without a password", grant(self.system, "azureuser"))  # without su(1) it cannot be tested
         self.tools.add("su", lambda argv, _: (1, said) if "sudo" in argv[4] else (0, ""))
         with self.assertRaisesRegex(GuestError, "must be owned by uid 0 and have the setuid bit"):
             grant(self.system, "azureuser")

@@ -1,6 +1,6 @@
-"""Other users at a first boot: whatever the names of their processes, root starts, signals and trusts none of them.
+"""Other users' processes at a first boot: whatever their names, root starts, signals and trusts none of them.
 
-Real processes of root and of an ordinary user, in a room with its own process 1, files and loopback.
+Real processes of root and of an ordinary user, with their own PID 1, files and loopback.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.guests import GuestTest
 
 SPACES = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork", "--mount-proc")
 
-# Runs as process 1 of the room. Prints what came of each story as JSON.
+# Runs as PID 1 of the namespace. Prints the result of each story as JSON.
 INSIDE = r"""
 import fcntl, glob, json, os, shutil, signal, socket, struct, subprocess, sys, time
 top, room = sys.argv[1:]

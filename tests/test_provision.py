@@ -1,4 +1,4 @@
-"""The story of a first boot, judged by the requests to Azure and the files on disk."""
+"""A first boot, judged by the requests to Azure and the files on disk."""
 
 import errno
 import io
@@ -38,10 +38,10 @@ from tests.guests import (
 from tests.simulation import OVF
 
 GOOD = ("imds 200", "goalstate 200", "health 200")
-SWAPPED_VM_ID = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"  # what generation 1 firmware makes of VM_ID
+SWAPPED_VM_ID = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"  # VM_ID as generation 1 firmware shows it
 HOPELESS = {name for name, fault in FAULTS.items() if fault.ends.startswith(FAILED)}
-NO_REPORT = ("report-refused", "json-health-refused")  # neither road to report is open
-# Faults that cost no further request.
+NO_REPORT = ("report-refused", "json-health-refused")  # both report endpoints are closed
+# Faults that cause no further request.
 UNSEEN = {"goal-state-bom", "goal-state-namespace", "json-health-refused"}
 UNSEEN |= {name for name in FAULTS if name.endswith(("-slow", "-late"))}
 
@@ -70,7 +70,7 @@ class StoryTest(GuestTest):
         self.assertIn("FAILED: ", self.story)
 
     def description(self, report: str) -> str:
-        """The description of a NotReady report, as the portal would show it."""
+        """The description of a NotReady report, as the portal shows it."""
         parsed = minidom.parseString(report.encode("utf-8"))
         self.assertEqual(parsed.getElementsByTagName("State")[0].firstChild.nodeValue, "NotReady")  # type: ignore
         self.assertEqual(parsed.getElementsByTagName("SubStatus")[0].firstChild.nodeValue, "ProvisioningFailed")  # type: ignore
@@ -111,7 +111,7 @@ class FirstBootTest(StoryTest):
         self.assertEqual(azure.requests[2].headers, dict(host, **report))
 
     def test_order(self) -> None:
-        """When the report arrives, the name is set and *configured* recorded; *ready* is not, and the hook is
+        """When the report arrives, the name is set and *configured* recorded. *ready* is not, and the hook is
         enabled."""
         seen: "List[object]" = []
 
@@ -142,7 +142,7 @@ class FirstBootTest(StoryTest):
         self.assertNotIn("goes over", self.story)
 
     def test_the_card_that_is_asked_over(self) -> None:
-        """Azure answers only on a VM's first card: if there are two, the line names the one in use."""
+        """Azure answers only on a VM's first card. With two cards, the line names the one in use."""
         head, row = "Iface\n", "%s\t%s\t00000000\t0005\t0\t0\t%d\t%s\t0\t0\t0\n"
         rows = [row % ("eth0", "0" * 8, 100, "0" * 8), row % ("eth1", "0100007F", 0, "F" * 8)]
         self.fill({"/proc/net/route": head + "".join(rows)})
@@ -159,7 +159,7 @@ class ElsewhereSystem(FastSystem):
 
     def __init__(self, root: str, port: int) -> None:
         super().__init__(root)
-        self.port = port  # on loopback, where that WireServer really is
+        self.port = port  # the WireServer's real address, on loopback
         self.refused = 0  # connections to the usual address
 
     def connect(self, host: str, port: int, seconds: float) -> socket.socket:
@@ -198,7 +198,7 @@ class ElsewhereTest(StoryTest):
 
 class FaultTest(StoryTest):
     def test_every_fault(self) -> None:
-        """Each ends with one accepted Ready, in time; none holds a boot for longer than its deadline."""
+        """Each ends with one accepted Ready in time. None delays a boot past its deadline."""
         for name in sorted(set(FAULTS) - HOPELESS):
             with self.subTest(name):
                 self.setUp()
@@ -236,7 +236,7 @@ class FaultTest(StoryTest):
         azure.troubles["health"] = []
         del azure.requests[:]
         self.assert_ready(self.boot())
-        self.assertEqual(asked(azure), ("goalstate 200", "health 200"))  # what is configured is not asked for again
+        self.assertEqual(asked(azure), ("goalstate 200", "health 200"))  # configured facts are not requested again
 
     def test_portal_for_ever(self) -> None:
         self.system = FastSystem(self.root, speed=8.0)
@@ -271,7 +271,7 @@ class FaultTest(StoryTest):
         self.assertTrue(1 <= self.story.count("still waiting for the network after") <= 4, self.story)
         self.assertEqual(self.story.count("waiting for the network: "), 1)
         self.assertEqual(self.facts()["error_reason"], "no answer from Azure")
-        self.assertLess(int(self.facts()["error.seconds"]), 110)  # a quarter of the time is kept for the report
+        self.assertLess(int(self.facts()["error.seconds"]), 110)  # a quarter of the time is reserved for the report
         self.assertEqual(self.text("/etc/hostname"), "image\n")
 
     def test_only_imds_is_away(self) -> None:
@@ -286,7 +286,7 @@ class FaultTest(StoryTest):
 
 class FailureTest(StoryTest):
     def break_hostname(self, target: str) -> None:
-        """Make the hostname belong to the distro's configuration: its step fails for good."""
+        """Make the distro's configuration own the hostname: its step fails for good."""
         self.system.link(target, "/etc/hostname")
 
     def repair(self) -> None:
@@ -367,7 +367,7 @@ class FailureTest(StoryTest):
         for broken in ("rivals", "lock", "prepare"):
             for trouble in (ZeroDivisionError("a bug"), GuestError("no way in")):
                 if (broken, type(trouble)) == ("prepare", GuestError):
-                    continue  # a state that cannot be kept is a warning
+                    continue  # a state that cannot be written is a warning
                 with self.subTest(broken, trouble=trouble):
                     self.setUp()
                     azure = self.azure()
@@ -388,8 +388,7 @@ class FailureTest(StoryTest):
                     self.assert_ready(self.boot())
 
     def test_bug_in_the_report_masks_nothing(self) -> None:
-        """The state and the console have the failure, and the bug is not marked as reported: the shell then reports
-        it."""
+        """The state and the console have the failure. The bug is not marked as reported, so the shell reports it."""
 
         class Broken(FastSystem):
             def connect(self, host: str, port: int, seconds: float) -> socket.socket:
@@ -452,7 +451,7 @@ class FailureTest(StoryTest):
         self.assertEqual(asked(azure), GOOD)
 
     def test_full_disk(self) -> None:
-        """Nothing can be written: a truthful report, and every file as before."""
+        """Nothing can be written: the report is true, and every file is unchanged."""
         azure = self.azure()
         before = snapshot(self.root)
 
@@ -537,7 +536,7 @@ class WhichMachineTest(StoryTest):
         self.without_dmi()
         self.system.make_dirs("/sys/bus/vmbus/devices")
         self.assert_ready(self.boot())
-        self.assertEqual(self.facts()["vm_id"], VM_ID)  # as IMDS told it
+        self.assertEqual(self.facts()["vm_id"], VM_ID)  # as IMDS returned it
         self.assertEqual(asked(azure), GOOD)
 
     def test_no_dmi_but_option(self) -> None:
@@ -547,7 +546,7 @@ class WhichMachineTest(StoryTest):
         del azure.requests[:]
         self.install_hook()
         self.assert_ready(self.boot())
-        self.assertEqual(asked(azure), ("imds 200",))  # to learn who it is, and then it knows
+        self.assertEqual(asked(azure), ("imds 200",))  # the first request returns the id, and nothing else is needed
 
     def test_ids_that_are_none(self) -> None:
         for vm_id in ("0" * 8 + "-0000-0000-0000-" + "0" * 12, "F" * 8 + "-FFFF-FFFF-FFFF-" + "F" * 12, "None", ""):
@@ -560,7 +559,7 @@ class WhichMachineTest(StoryTest):
                 self.assertEqual(asked(azure), GOOD)
 
     def test_imds_has_another_id(self) -> None:
-        """It is reported, but nothing is refused; another byte order or capitals are the same id."""
+        """It is reported, but nothing is refused. Another byte order or capitals are the same id."""
         for told in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
             other = told.lower() == OTHER_VM_ID
             with self.subTest(told):
@@ -624,7 +623,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))
 
     def test_configured_before_and_no_dmi(self) -> None:
-        """It gets its id from IMDS, and does not apply again what was applied to this VM."""
+        """It gets its id from IMDS, and does not repeat what was applied to this VM."""
         azure = self.azure(platform="azure")
         self.without_dmi()
         self.fill({STATE: "vm_id=%s\nconfigured_at=x\n" % VM_ID})
@@ -657,7 +656,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
 
     def test_what_is_forgotten_before_the_rest(self) -> None:
-        """Read-only images keep some folders in memory: the serial console shows the consequence."""
+        """Read-only images keep some folders in memory. The serial console shows the consequence."""
 
         class Forgetful(FastSystem):
             kinds: "Dict[str, str]" = {}
@@ -686,7 +685,7 @@ class WhichMachineTest(StoryTest):
                 self.assertIn(said, self.story)
 
     def test_the_account_of_another_vm(self) -> None:
-        for user, told in (("root", False), ("alice", True)):  # one that was refused is nobody's
+        for user, told in (("root", False), ("alice", True)):  # a refused account belongs to no VM
             with self.subTest(user):
                 self.setUp()
                 azure = self.azure(every_boot="yes")
@@ -743,7 +742,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(asked(azure), ())
         self.assertIn("nothing was done: waagent would provision too", self.story)
         began = time.monotonic()
-        wait_for_end(FastSystem(self.root, speed=100.0))  # what `status --wait` does: there is nothing to wait for
+        wait_for_end(FastSystem(self.root, speed=100.0))  # what `status --wait` prints: there is nothing to wait for
         self.assertLess(time.monotonic() - began, 5)
         self.fill({"/etc/systemd/system/waagent.service": "-> /dev/null"})  # masked since
         self.assert_ready(self.boot())
@@ -841,7 +840,7 @@ class ProcessTest(StoryTest):
                 azure = self.azure(*["imds-silent"] * 20)
                 os.mkdir(self.system.path("/dev"))
                 self.fill({"/dev/console": ""})
-                # `nohup` leaves SIGHUP ignored to all that it starts.
+                # `nohup` makes all its children ignore SIGHUP.
                 story = start_story(self.root, "run", prepare=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL))
                 self.assertTrue(wait_until(partial(getattr, azure, "requests")))
                 azure.troubles["imds"] = []
@@ -867,7 +866,7 @@ class ProcessTest(StoryTest):
         )
 
     def test_detached(self) -> None:
-        """The caller returns at once, even one that reads all output; the work is done in another session."""
+        """The caller returns at once, even if it reads all output. Another session does the work."""
         azure = self.azure(*["imds-silent"] * 20)
         started = time.monotonic()
         story = start_story(self.root, "run", "--detach")
@@ -878,7 +877,7 @@ class ProcessTest(StoryTest):
         azure.troubles["imds"] = []
         children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]
         self.assertEqual(len(children), 1)
-        os.kill(children[0], signal.SIGHUP)  # as a terminal does that closes
+        os.kill(children[0], signal.SIGHUP)  # as a closing terminal does
         self.assertEqual(os.getsid(children[0]), children[0])
         for descriptor in range(3):
             self.assertEqual(os.readlink("/proc/%d/fd/%d" % (children[0], descriptor)), "/dev/null")
@@ -896,7 +895,7 @@ class ProcessTest(StoryTest):
 
 
 def runs(pid: int, root: str) -> bool:
-    """Does a process run a story for this root?"""
+    """Does a process of this root run the story?"""
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
             return root.encode() in file.read()
@@ -905,7 +904,7 @@ def runs(pid: int, root: str) -> bool:
 
 
 class AsAzureHasItTest(StoryTest):
-    """Output uses Azure's names, and of a half broken platform only the broken part is lost."""
+    """Output uses Azure's names. On a partly broken platform only the broken part is missing."""
 
     SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
     POOL = "/var/lib/hyperv/.kvp_pool_1"
@@ -943,7 +942,7 @@ class AsAzureHasItTest(StoryTest):
         self.assertIn("|vm_id=%s|" % VM_ID, self.text(self.POOL) or "")
 
     def test_id_where_imds_has_another(self) -> None:
-        """IMDS may be anybody: then the firmware's id is shown, with the one from IMDS beside it."""
+        """Another machine may answer as IMDS: the firmware's id is shown, with the one from IMDS beside it."""
         self.fill({self.POOL: ""})
         azure = self.azure()
         azure.instance["compute"]["vmId"] = OTHER_VM_ID
@@ -964,7 +963,7 @@ class AsAzureHasItTest(StoryTest):
                 self.assertIn("ProvisionGuestProxyAgent=true", line)
                 self.assertIn("put the proxy agent (GuestProxyAgent) into the image", line)
                 self.assertEqual(self.facts()["error.ProvisionGuestProxyAgent"], "true")
-                self.system.unlink("/sys/block/sr0/dev")  # Azure takes the DVD away
+                self.system.unlink("/sys/block/sr0/dev")  # Azure ejects the DVD
                 self.system.unlink("/media/cd/ovf-env.xml")
                 self.assert_failed(self.boot())
                 self.assertEqual(self.facts()["error.ProvisionGuestProxyAgent"], "true")

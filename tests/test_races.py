@@ -2,7 +2,7 @@
 
 Nothing outside is touched, read or waited for.
 
-The race is run for `SECONDS` each time; `python3 -m tests.hostile` runs it longer.
+Each race runs for `SECONDS`. `python3 -m tests.hostile` runs it longer.
 """
 
 import os
@@ -24,7 +24,7 @@ from tests.images import ImageTest
 from tests.server import SCRATCH
 
 SECONDS = 1.0  # for each race
-LEAST = 300  # tries: a machine that is busy with something else has had no race yet
+LEAST = 300  # tries: on a busy machine a try may pass without a race
 SECRET = "nobody else's\n"
 ME = Owner(os.geteuid(), os.getegid())
 
@@ -32,7 +32,7 @@ Listing = Dict[str, Tuple[int, bytes]]
 
 
 class RaceTest(ImageTest):
-    """Has a folder outside the root, and an `/etc` of the guest that is exchanged with a link to it."""
+    """Has a folder outside the root, and an `/etc` in the guest that alternates with a link to it."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -60,7 +60,7 @@ class RaceTest(ImageTest):
         return found
 
     def race(self, *tries: "Callable[[], object]", path: str = "/etc", target: str = "") -> int:
-        """Repeat while `path` is sometimes itself and sometimes a link to `target`; returns how often."""
+        """Repeat while `path` alternates between itself and a link to `target`; returns the count."""
         spare = self.root + path + ".other"
         os.symlink(target or "/proc/self/root" + self.outside, spare)
         count, ends = 0, time.monotonic() + SECONDS
@@ -138,14 +138,14 @@ class RaceTest(ImageTest):
         self.assertIn(b"own\n", seen)
 
     def test_root_itself(self) -> None:
-        """The folder above the root has an owner too: the root is the folder that was opened first."""
+        """The folder above the root also has an owner. The root is the folder that was opened first."""
         self.system.exists("/")
         inner = System(self.root + "/etc")
         inner.exists("/")
         self.race(lambda: inner.write("/file", "x%f" % time.monotonic()), lambda: inner.unlink("/hosts"))
 
     def test_pipe_in_the_place_of_a_file(self) -> None:
-        """A reader of a pipe would wait for ever, as root's `check` of a user's keys did."""
+        """Opening a pipe would block forever."""
         os.mkfifo(self.root + "/etc/file.pipe")
 
         def read() -> None:
@@ -182,8 +182,7 @@ class RaceTest(ImageTest):
 
 class LockTest(ImageTest):
     def test_what_is_no_file(self) -> None:
-        """The accounts' lock in an image is a regular file, or refused: a pipe would block us, and a device be
-        opened."""
+        """The accounts' lock in an image must be a regular file: a pipe would block, and a device would be opened."""
         self.system.make_dirs("/etc")
         os.mkfifo(self.root + "/etc/.pwd.lock")
         refused = self.assertRaisesRegex(GuestError, "not a regular file")

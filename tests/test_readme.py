@@ -1,4 +1,4 @@
-"""The README for a new reader: its length, its links, and its commands, which are run from its text."""
+"""The README for a new reader: its length, its links, and its commands, which are run as written."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from tests import TOP
 from tests.images import built_file, call
 from tests.sound import CheckTest
 
-WORDS, LINES = 1500, 220  # of what comes before the part for developers
+WORDS, LINES = 1500, 220  # of the part before that for developers
 
 
 def text() -> str:
@@ -59,7 +59,7 @@ class TextTest(unittest.TestCase):
 
 class CommandsTest(CheckTest):
     def test_quick_start(self) -> None:
-        """Each command for a mounted image, in the order of the README, on an image that lacks nothing."""
+        """Each command for a mounted image, in the README's order, on an image that lacks nothing."""
         done = []
         for words in commands():
             if "--root" in words:

@@ -1,4 +1,4 @@
-"""Every failure of a boot is in one table, with a remedy; the man page is generated from that table.
+"""Every failure of a boot is in one table, with a remedy. The man page is generated from it.
 
 `python3 -m tests.test_reasons` prints the table in Markdown.
 """
@@ -17,7 +17,7 @@ from tests import TOP
 from tests.test_house import modules
 
 ERRORS = ("ProvisionError", "GuestError", "LastingError", "BadReply", "Unreachable", "SpentError")
-# What a boot only warns of, or finds no fault with: steps that are no condition for Ready, the hook, the DVD.
+# Only warnings, or no fault: steps that Ready does not require, the hook, the DVD.
 WARNINGS = {
     "guest/": {
         "the kernel does not see the larger partition", "neither growpart nor sfdisk is installed",
@@ -41,7 +41,7 @@ WARNINGS = {
     },
 }  # fmt: skip
 NAMES, CODES = ("IMDS", "WireServer"), (302, 400, 401, 403, 404, 408, 410, 429, 500, 503)
-# What is put together only when it is raised.
+# Reasons that are composed when they are raised.
 FORMS = {
     "%s %s querying %s": "read timeout querying IMDS",
     "%s failed": "customData failed",
@@ -59,7 +59,7 @@ def table() -> "List[str]":
 
 
 def raised(path: str, tree: ast.AST) -> "Iterator[str]":
-    """The reasons of the errors that a module raises, as they are written."""
+    """The reasons of the errors that a module raises, as written in its source."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
             reason = node.args[0]
@@ -86,7 +86,7 @@ class TableTest(unittest.TestCase):
                 self.assertEqual(reason, reason.strip())
 
     def test_every_reason_of_a_boot_is_in_it(self) -> None:
-        """Every reason that the story, the wings or the door's tools raise has its own row."""
+        """Every reason that the modules raise has its own row."""
         found: "Set[str]" = set()
         for path, tree in modules():
             wing = path.split("/")[0] + "/"

@@ -1,5 +1,4 @@
-"""The recipes in `units/recipes`, with their tools if installed: what they would run is run, on an image of their
-kind."""
+"""The recipes in `units/recipes`, with their tools if installed. Their commands run on an image of their kind."""
 
 import os
 import re
@@ -26,7 +25,7 @@ def recipe(name: str) -> str:
 
 
 def recipes() -> "List[str]":
-    """The name of every file among the recipes."""
+    """The name of every recipe file."""
     found = []
     for folder, _, names in os.walk(RECIPES):
         found += [os.path.relpath(os.path.join(folder, name), RECIPES) for name in names]
@@ -34,7 +33,7 @@ def recipes() -> "List[str]":
 
 
 class RecipeTest(ImageTest):
-    """Has a folder for what a recipe makes, besides the image."""
+    """Has a folder for the results of a recipe, besides the image."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -43,19 +42,19 @@ class RecipeTest(ImageTest):
         self.path = os.path.dirname(sys.executable) + ":/usr/sbin:/usr/bin:/sbin:/bin"
 
     def need(self, tool: str, what: str) -> str:
-        """The path of a tool; without it the test is skipped, and says what was not tested."""
+        """The path of a tool. If it is missing, the test is skipped with the reason."""
         path = shutil.which(tool, path=self.path)
         if path is None:
             self.skipTest("no %s: %s" % (tool, what))
         return str(path)
 
     def shell(self, script: str) -> None:
-        """Run a script like a build, which stops at its first error."""
+        """Run a script as a build does: it stops at the first error."""
         result = call(["sh", "-eu", "-c", script], PATH=self.path)
         self.assertEqual(result.code, 0, result)
 
     def checkout(self, name: str) -> str:
-        """A copy of the checkout as it is released."""
+        """A copy of the checkout as released."""
         place = os.path.join(self.folder, name)
         shutil.copytree(TOP, place, ignore=shutil.ignore_patterns(".git", "dist", "__pycache__", ".*_cache", ".venv"))
         return place
@@ -123,10 +122,10 @@ def verbs() -> str:
 
 
 class YoctoTest(RecipeTest):
-    """Without bitbake: its variables are replaced, and its functions are run by sh, in the same way."""
+    """Without bitbake: its variables are replaced, and sh runs its functions in the same way."""
 
     def expand(self, text: str, variables: "Dict[str, str]") -> str:
-        """`${name}` replaced, also inside the values; all must be known."""
+        """`${name}` replaced, also inside the values. All names must be known."""
         while "${" in text:
             text = re.sub(r"\$\{(\w+)\}", lambda found: variables[found.group(1)], text)
         return text
@@ -167,7 +166,7 @@ class YoctoTest(RecipeTest):
 
 class BuildrootTest(RecipeTest):
     def test_package(self) -> None:
-        """With make: generic-package is Buildroot's and left out, the package's own commands are run."""
+        """With make: Buildroot's generic-package is left out, and the package's own commands run."""
         self.need("make", "Buildroot's package was not run")
         self.image("buildroot")
         shutil.copy(built_file(), self.folder)
@@ -233,7 +232,7 @@ class PackerTest(RecipeTest):
 
 class MkosiTest(RecipeTest):
     def test_finalize(self) -> None:
-        """As mkosi calls it: in the folder of its configuration, with the image in BUILDROOT."""
+        """As mkosi calls it: in its configuration folder, with the image in BUILDROOT."""
         shutil.copy(built_file(), self.folder)
         script = shutil.copy(os.path.join(RECIPES, "mkosi", "mkosi.finalize"), self.folder)
         self.assertTrue(os.access(script, os.X_OK))
@@ -247,7 +246,7 @@ class MkosiTest(RecipeTest):
 
 class DockerTest(RecipeTest):
     def test_file(self) -> None:
-        """Every instruction is valid; the copied file is ours; and each RUN is a valid script."""
+        """Every instruction is valid, the copied file is ours, and each RUN is a valid script."""
         text = re.sub(r"(?m)^#.*\n", "", recipe("docker/Dockerfile")).replace("\\\n", "")
         lines = [line.split(None, 1) for line in text.splitlines() if line]
         self.assertLessEqual({line[0] for line in lines}, {"FROM", "RUN", "COPY"})
@@ -268,7 +267,7 @@ class PackageTest(RecipeTest):
     )
 
     def test_debian(self) -> None:
-        """A real .deb; with debhelper if installed, else with dpkg-deb from the same control file."""
+        """A real .deb, made with debhelper if installed, or with dpkg-deb from the same control file."""
         self.need("make", "the .deb was not made")
         deb = self.need("dpkg-deb", "the .deb was not made")
         place = self.checkout("azure-provisioning-" + __version__)
@@ -305,7 +304,7 @@ class PackageTest(RecipeTest):
             self.assert_package(zipped=False)
 
     def test_apk(self) -> None:
-        """Without abuild: sh reads the APKBUILD, and its functions are run, like in abuild."""
+        """Without abuild: sh reads the APKBUILD and runs its functions."""
         self.need("make", "the APKBUILD was not run")
         place = self.checkout("azure-provisioning-" + __version__)
         script = '. "%s/apk/APKBUILD"; pkgdir=%s; build >/dev/null; package >/dev/null; echo "$pkgname $pkgver $arch"'
@@ -314,7 +313,7 @@ class PackageTest(RecipeTest):
         self.assert_package(zipped=False)
 
     def assert_package(self, *, zipped: bool) -> None:
-        """The files of a package in the root: the program unchanged, and nothing enabled."""
+        """The package's files in the root: the program unchanged, and nothing enabled."""
         self.assertEqual(self.bytes_at(PROGRAM), self.bytes_of(built_file()))
         self.assertEqual(self.mode_at(PROGRAM), 0o755)
         for path in self.FILES:

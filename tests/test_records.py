@@ -1,4 +1,4 @@
-"""The records, built from documents in which every value may be anything."""
+"""The records, built from documents in which any value may be invalid."""
 
 import copy
 import unittest

@@ -32,7 +32,7 @@ class RehearseTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
     def rehearse(self, *faults: str) -> Result:
-        """Run it with its own temporary folder, which is empty again afterwards."""
+        """Run it with its own temporary folder, which must be empty afterwards."""
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse"]
         for fault in faults:
             argv += ["--fault", fault]
@@ -86,7 +86,7 @@ class RehearseTest(unittest.TestCase):
             told = self.rehearse(*faults).err
             last = told.splitlines()[-1]
             shown = re.findall(r"(?:accepted Ready after|would reach Ready in) ([0-9.]+) s", told)
-            self.assertEqual(shown[:1], shown[1:], told)  # the boot and the verdict count by one clock
+            self.assertEqual(shown[:1], shown[1:], told)  # the boot and the verdict use one clock
             self.assertRegex(last, r"\Aazure-provisioning: " + said)
             self.assertIn("Not rehearsed: useradd, host keys, gates, DHCP, drivers.", last)
 
@@ -98,7 +98,7 @@ class RehearseTest(unittest.TestCase):
         self.assertRegex(part[-1], r"^total +\d+\.\d{3} s$")
 
     def test_output_in_files(self) -> None:
-        """The diff, and the timeline as a picture; neither is then on stdout."""
+        """The diff, and the timeline as a picture. Neither is then on stdout."""
         place = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, place)
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse"]
@@ -125,7 +125,7 @@ class RehearseTest(unittest.TestCase):
 
 
 class ImageRehearsalTest(ImageTest):
-    """`--root`: the image is only read, and the output shows what a boot would do to it."""
+    """`--root`: the image is only read. The output shows what a boot would change in it."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -135,7 +135,7 @@ class ImageRehearsalTest(ImageTest):
     def system_image(self, name: str = "systemd", **files: str) -> None:
         """An image with accounts, a program that would report being run, and a home.
 
-        That of systemd has what `check` wants, except a kernel; the others have a Python and sshd.
+        The systemd image has all that `check` requires, except a kernel. The others have a Python and sshd.
         """
         self.image(name)
         whole = {path: text for path, text in GOOD.items() if not path.startswith(("/boot/vmlinuz", MODULES))}
@@ -148,7 +148,7 @@ class ImageRehearsalTest(ImageTest):
         self.fill(files)
 
     def rehearse(self, *arguments: str) -> Result:
-        """Run it; the image and its times do not change, and nothing is left in the temporary folder."""
+        """Run it. The image and its times do not change, and nothing stays in the temporary folder."""
         before = listing(self.root), times(self.root)
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root] + list(arguments)
         result = call(argv, TMPDIR=self.folder)
@@ -190,7 +190,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotRegex(result.out, r"(?m)^(new|changed) \w+ /(sys|run)")
 
     def test_programs_in_the_data(self) -> None:
-        """They are named as not rehearsed; one that no boot could start fails here too, with the boot's reason."""
+        """Gates are named as not rehearsed. One that no boot could start also fails here, with the boot's reason."""
         self.system_image()
         self.fill({"/etc/azure-provisioning.conf": "custom_data = run\nuser_data = run\n"})
         path = self.write("data", b"#!/bin/sh -e\nexit 3\n")
@@ -221,7 +221,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("authorized_keys", result.out)
 
     def test_dvd_of_ones_own(self) -> None:
-        """It is read like a real one; a damaged one causes no traceback."""
+        """It is read like a real one. A damaged one causes no traceback."""
         self.system_image()
         document = Case(user="ann", password_login=True, computer_name="web-1", custom_data=b"data\n").document() or b""
         result = self.rehearse("--password-login", "--dvd", self.write("xml", document))
@@ -248,7 +248,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertIn(said, result.err)
 
     def test_verdict_is_that_of_check(self) -> None:
-        """Where check has an error, no rehearsal promises a VM that comes up; and the exit code is 1."""
+        """Where check has an error, no rehearsal promises a working VM. The exit code is 1."""
         drop_in, options = "/etc/ssh/sshd_config.d/a.conf", "/etc/azure-provisioning.conf"
         boot = "A boot would report `nobody can log in`, not Ready; "
         ready = r"would reach Ready in \d+\.\d s"
@@ -285,7 +285,7 @@ class ImageRehearsalTest(ImageTest):
                 self.assertEqual(self.rehearse().code, shut)
 
     def test_verdict_is_about_this_vm(self) -> None:
-        """A password lets its administrator in where keys do not, and a listed name where others are not."""
+        """A password works where keys do not, and a listed name works where others do not."""
         self.system_image(**{"/etc/ssh/sshd_config.d/a.conf": "PubkeyAuthentication no\nAllowUsers ann\n"})
         last = self.rehearse("--user", "ann", "--password-login").err.splitlines()[-1]
         self.assertRegex(last, "would reach Ready in .* as ann with a password; ")
@@ -293,7 +293,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("would let nobody in: PubkeyAuthentication no. A boot would report", last)
 
     def test_hook_that_is_off(self) -> None:
-        """Masked, or switched off: the rehearsal goes on with a new `install`, and the verdict is about the image."""
+        """Masked or switched off: the rehearsal continues with a new `install`. The verdict is about the image."""
         unit = "/etc/systemd/system/azure-provisioning.service"
         for path, target in ((unit, "/dev/null"), (HOOK, "")):
             with self.subTest(path):
@@ -309,7 +309,7 @@ class ImageRehearsalTest(ImageTest):
                 self.assertRegex(result.err.splitlines()[-1], "This image would not reach Ready: hook: ")
 
     def test_verdict_counts_what_check_found(self) -> None:
-        """For an image without a hook as with one."""
+        """The same for an image with and without a hook."""
         self.system_image()
         self.assertRegex(self.rehearse().err, r"check: \d+ errors, \d+ warnings?\.\n\Z")
         findings = json.loads(cli("check", "--json", "--root", self.root).out)
@@ -317,7 +317,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("check: %d error" % errors, self.rehearse().err)
 
     def check_verdict(self, root: str, result: Result) -> None:
-        """After a boot that reached Ready: the first error of `check` that keeps a VM from it is the verdict's."""
+        """After a boot that reached Ready, the verdict names the first error of `check` that prevents Ready."""
         findings = json.loads(cli("check", "--json", "--root", root).out)
         errors = [found for found in findings if found["level"] == "error" and found["id"] not in ("hook", "program")]
         fatal = [found for found in errors if found["id"] not in check.LOGIN + check.UNMET]
@@ -381,7 +381,7 @@ class ImageRehearsalTest(ImageTest):
         self.system_image()
         self.fill({"/etc/azure-provisioning/ready.d/gate": "#!/bin/sh\ntouch %s/ran\n" % self.folder})
         os.chmod(self.system.path("/etc/azure-provisioning/ready.d/gate"), 0o755)
-        result = self.rehearse()  # looks for what it would have made
+        result = self.rehearse()  # searches for files that the run would have made
         self.assertIn("gate: not run, nothing in an image is executed", result.err)
 
     def test_secrets(self) -> None:
@@ -411,7 +411,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("a long text", out)
 
     def test_links_stay_inside(self) -> None:
-        """An absolute link is resolved inside the image: this machine's files are neither shown nor written."""
+        """An absolute link is resolved inside the image. This machine's files are neither shown nor written."""
         outside = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir="/var/tmp")
         self.addCleanup(shutil.rmtree, outside)
         with open(outside + "/hosts", "w") as file:
@@ -431,11 +431,11 @@ class ImageRehearsalTest(ImageTest):
     def test_bounded(self) -> None:
         """Neither large files nor unused ones are copied."""
         self.system_image("insserv")
-        for path in ("/usr/bin/huge", "/etc/motd", "/usr/sbin/update-rc.d"):  # of the last the first line is read
+        for path in ("/usr/bin/huge", "/etc/motd", "/usr/sbin/update-rc.d"):  # the first line of the last file is read
             with open(self.root + path, "ab") as file:
                 file.truncate(1 << 40)
         os.mkfifo(self.root + "/etc/nologin")
-        os.mkdir(self.root + "/srv", 0)  # as root nothing is refused; a plain user could not enter
+        os.mkdir(self.root + "/srv", 0)  # root can always read it; a plain user could not enter
         before = times(self.root)
         argv = [sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.root]
         result = call(argv, seconds=20, TMPDIR=self.folder)
@@ -447,7 +447,7 @@ class ImageRehearsalTest(ImageTest):
         os.chmod(self.root + "/srv", 0o755)
 
     def test_account_that_is_there(self) -> None:
-        """Its home and its keys are the image's, and one key is added."""
+        """Its home and keys come from the image, and one key is added."""
         uid, gid = os.geteuid() or 1000, os.getegid() or 1000
         if uid == 65534:
             self.skipTest("as nobody: this account is refused, so what happens to one that is there was not seen")
@@ -472,7 +472,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("-> 500\n", result.out)
 
     def test_exit_code_is_the_boot_s(self) -> None:
-        """A failure is shown like at a boot, with its changes."""
+        """A failure is shown as at a boot, with its changes."""
         self.system_image()
         self.fill({"/etc/azure-provisioning.conf": "deadline = 10\n"})
         result = self.rehearse("--fault", "report-refused", "--fault", "json-health-refused")
@@ -514,7 +514,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertEqual(os.listdir(self.folder), [])
 
     def give_to_nobody(self) -> None:
-        """As if nobody had built the image."""
+        """As if no user had built the image."""
         os.chown(self.root, 65534, 65534)
         for folder, folders, files in os.walk(self.root):
             for name in folders + files:
@@ -529,7 +529,7 @@ class ImageRehearsalTest(ImageTest):
         os.chmod(self.root + "/etc/shadow", 0o600)
 
     def test_plain_user(self) -> None:
-        """Without a namespace owners cannot be set; files that the user may not read end the rehearsal at once."""
+        """Without a namespace owners cannot be set. Files that the user may not read end the rehearsal at once."""
         self.ready_for_nobody()
         result = self.plain()
         self.assertEqual((result.code, result.out), (1, ""))
@@ -540,7 +540,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("new folder /home/azureuser/.ssh, mode 0700\n", result.out)
 
     def test_plain_user_with_a_namespace(self) -> None:
-        """Owners can be set if newuidmap has a range: here from an /etc/subuid that only this test sees."""
+        """Owners can be set if newuidmap has a range, here from an /etc/subuid that only this test sees."""
         self.ready_for_nobody()
         if shutil.which("newuidmap") is None or "--map-auto" not in call(["unshare", "--help"]).out:
             self.skipTest("no newuidmap, or an unshare without --map-auto: user namespaces were not tried")
@@ -581,7 +581,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertEqual(b"\x1b" in shown, coloured, environment)
 
     def test_real_trees(self) -> None:
-        """Roots made by Debian's own packages, if `make distro-test` has left one."""
+        """Roots made by Debian's own packages, if `make distro-test` has left any."""
         found = sorted(cache().iterdir()) if cache().is_dir() else []
         roots = [root for root in found if (root / "etc").is_dir() and not root.name.endswith(".unfinished")]
         if not roots:
@@ -599,7 +599,7 @@ class ImageRehearsalTest(ImageTest):
 
 
 def times(root: str) -> "Dict[str, Tuple[int, int]]":
-    """The times of everything below a root: reading it from outside does not change them."""
+    """The times of everything below a root. Reading it from outside does not change them."""
     found = {}
     for folder, folders, files in os.walk(root):
         for name in folders + files:

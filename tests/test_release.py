@@ -1,4 +1,4 @@
-"""Real releases in a repository of the test's own; and the places of this checkout's version."""
+"""Real releases in the test's own repository, and the places that contain the version."""
 
 import glob
 import os
@@ -15,7 +15,7 @@ from azure_provisioning import __version__
 from tests import TOP, release
 
 OLD, NEW = __version__, "%d.0.0" % (int(__version__.split(".")[0]) + 1)
-MODULE = "tests.test_state"  # quick, and has no need of the place that it runs in
+MODULE = "tests.test_state"  # fast, and independent of the folder it runs in
 CHANGES = ".github/CHANGELOG.md"
 
 
@@ -70,7 +70,7 @@ class ReleaseTest(unittest.TestCase):
 
     @classmethod
     def run_here(cls, *argv: str) -> "Tuple[int, str]":
-        """(exit code, its output), without the user's own configuration."""
+        """(exit code, output), without the person's own git configuration."""
         environment = {"PATH": os.environ["PATH"], "HOME": cls.folder, "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
         for role in ("AUTHOR", "COMMITTER"):
             environment.update({"GIT_%s_NAME" % role: "Test", "GIT_%s_EMAIL" % role: "test@localhost"})
@@ -106,7 +106,7 @@ class ReleaseTest(unittest.TestCase):
             return file.read()
 
     def assert_refused(self, reason: str, done: "Tuple[int, str]") -> None:
-        """It was reported, and nothing is left of it."""
+        """The failure was reported, and nothing of the release remains."""
         self.assertEqual(done[0], 1, done[1])
         self.assertRegex(done[1], r"(?m)^release: .*%s" % re.escape(reason))
         self.assertEqual(self.git("rev-parse", "HEAD"), self.before)
@@ -120,7 +120,7 @@ class ReleaseTest(unittest.TestCase):
         told = printed
         self.assertEqual(self.git("log", "--format=%s", self.before + ".."), "release: Version " + NEW)
         self.assertEqual(self.git("status", "--porcelain"), "")
-        # The tree's own tests compare every place, and the recipes.
+        # The tests in the repository compare every place, and the recipes.
         code, printed = self.run_here(
             sys.executable, "-m", "unittest", "tests.test_release.VersionTest", "tests.test_recipes.EveryRecipeTest"
         )
@@ -128,7 +128,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertIn("Ran ", printed)
         self.assertEqual(self.run_here(sys.executable, "-m", "tests.release", "--check", NEW)[0], 0)
         self.assertEqual(self.run_here(sys.executable, "-m", "tests.release", "--check", OLD)[0], 1)
-        # What was built is the version, and its sum holds.
+        # The built file has the version, and its checksum matches.
         said = self.run_here(sys.executable, "-I", "dist/azure-provisioning", "--version")
         self.assertEqual(said, (0, "azure-provisioning %s\n" % NEW))
         names = {os.path.basename(path) for path in glob.glob(os.path.join(self.top, "dist", "*"))}
@@ -137,7 +137,7 @@ class ReleaseTest(unittest.TestCase):
             {"azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".conf.5", ".bash", ".zsh", ".fish")},
         )
         self.assertIn(self.text("dist/azure-provisioning.sha256").split()[0] + "  dist/azure-provisioning\n", told)
-        # Both changelogs keep what was there, under a dated heading.
+        # Both changelogs keep their entries, under a dated heading.
         changes = self.text(CHANGES)
         self.assertRegex(changes, r"\n## Unreleased\n\n## %s \(\d{4}-\d\d-\d\d\)\n\n- " % re.escape(NEW))
         self.assertIn("\n## %s (" % OLD, changes)
@@ -145,7 +145,7 @@ class ReleaseTest(unittest.TestCase):
         date = r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} \+0000"
         self.assertRegex(debian, r"\Aazure-provisioning \(%s-1\) .*\n\n  \* .+\n\n -- .+ <.+>  %s\n\n" % (NEW, date))
         self.assertIn("\nazure-provisioning (%s-1) " % OLD, debian)
-        # A second release has nothing to say yet.
+        # A second release has no entries yet.
         self.before = self.git("rev-parse", "HEAD")
         self.assert_refused("nothing under Unreleased", self.release(NEW.replace(".0.0", ".0.1")))
 
@@ -170,7 +170,7 @@ class ReleaseTest(unittest.TestCase):
         self.put("README.md", readme + "more\n", commit=False)
         code, printed = self.release(NEW)
         self.assertEqual((code, "M README.md" in printed), (1, True), printed)
-        self.assertEqual(self.text("README.md"), readme + "more\n")  # what it refuses for, it leaves alone
+        self.assertEqual(self.text("README.md"), readme + "more\n")  # the refused change stays as it is
 
     def test_suite_that_fails(self) -> None:
         self.put(
@@ -187,7 +187,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual((code, "  %s: %s, 0.0.9\n" % (name, OLD) in printed), (1, True), printed)
 
     def test_commit_that_is_refused(self) -> None:
-        """The last step fails: the tree is restored."""
+        """The last step fails: the checkout is restored."""
         hook = os.path.join(self.top, ".git", "hooks", "pre-commit")
         os.makedirs(os.path.dirname(hook), exist_ok=True)
         with open(hook, "w", encoding="ascii") as file:
@@ -198,7 +198,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(self.top, "dist")))
 
     def test_ended_by_a_signal(self) -> None:
-        """While the suite runs, when every file has the new version already."""
+        """While the suite runs, when every file has the new version."""
         self.put("tests/test_long.py", "import signal\nsignal.pause()\n")
         argv = [sys.executable, "-m", "tests.release", NEW, "--tests", "tests.test_long"]
         child = subprocess.Popen(argv, cwd=self.top, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -221,11 +221,11 @@ class ReleaseTest(unittest.TestCase):
 
     def make(self, *words: str) -> "Tuple[int, str]":
         code, printed = self.run_here("make", "PYTHON=" + sys.executable, *words)
-        return min(code, 1), printed  # make's own code for a recipe that failed is 2
+        return min(code, 1), printed  # make exits 2 for any failed recipe
 
 
 class WorkflowTest(unittest.TestCase):
-    """What actionlint does not check: `make lint` checks the rest."""
+    """Checks that actionlint lacks. `make lint` runs actionlint."""
 
     def setUp(self) -> None:
         self.texts = {}

@@ -1,4 +1,4 @@
-"""Every remedy of `check`, for images whose names are made to do harm when a remedy is copied into a shell."""
+"""Every remedy of `check`, for images with hostile names that would do harm in a shell."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.images import IMAGES
 from tests.sound import GOOD, GRUB, INITRAMFS, MODULES, CheckTest
 from tests.test_command import NAMES, ShellTest, raw, shells
 
-HOSTILE = "it's; touch PWNED;$(touch PWNED) \x1b[0m\n-x"  # the folder that the image is mounted at
+HOSTILE = "it's; touch PWNED;$(touch PWNED) \x1b[0m\n-x"  # the mount point of the image
 FILE_NAMES = [name for name in NAMES if name and "/" not in name and not name.startswith("~")]
 KERNELS = [name for name in FILE_NAMES if not name.startswith("-")]
 ACCOUNTS = [name for name in NAMES if name and "\n" not in name and "\r" not in name and ":" not in name]
@@ -22,7 +22,7 @@ STAND_INS = ("chroot", "rm", "vi", "chmod", "sed", "grep", "mkdir", "azure-provi
 WANTS = "/etc/systemd/system/multi-user.target.wants/"
 HASH = "$6$salt$" + "x" * 86
 
-# What makes findings in an image that lacks nothing: (files, what is gone).
+# What causes findings in an image that lacks nothing: (files, removed paths).
 CHANGES: "Sequence[Tuple[Dict[str, str], Sequence[str]]]" = (
     ({}, ["/usr/sbin/sshd"]),
     ({}, [WANTS + "ssh.service"]),
@@ -80,11 +80,11 @@ class RemedyTest(CheckTest, ShellTest):
         for _, remedy in found:
             self.assertRegex(remedy, r"\A[ -~]+\Z")
         shown = [line.strip()[2:] for line in check.as_text(findings) if line.startswith(" " * 9 + "> ")]
-        self.assertEqual(sorted(shown), sorted(remedy for _, remedy in found))  # the text has errors first
+        self.assertEqual(sorted(shown), sorted(remedy for _, remedy in found))  # the text lists errors first
         return found
 
     def copied(self, found: "List[Tuple[str, str]]") -> "List[List[bytes]]":
-        """How each shell runs the remedies: in the same way, and only our stand-ins, one at a time."""
+        """Each shell runs the remedies in the same way, with only our stand-ins, one at a time."""
         answers = []
         for shell in shells():
             answers.append(sorted(self.run_in(shell, "\n".join(remedy for _, remedy in found))))
@@ -93,7 +93,7 @@ class RemedyTest(CheckTest, ShellTest):
         for words in answers[0]:
             self.assertIn(words[0].decode("ascii"), STAND_INS)
             for word in words[1:]:
-                if b"it's" in word:  # the root, and what is in it, is one word
+                if b"it's" in word:  # the root and each path in it are one word
                     self.assertTrue(word == root or word.startswith(root + b"/"), words)
         self.seen |= {(name, remedy.split(" ")[0]) for name, remedy in found}
         return answers[0]
@@ -135,7 +135,7 @@ class RemedyTest(CheckTest, ShellTest):
         self.assertGreaterEqual(ids | without, {name for name, _ in check.CHECKS})
 
     def test_accounts(self) -> None:
-        """Also their homes. A finding only names some of them."""
+        """Also their homes. A finding names only some of them."""
         for first in range(0, len(ACCOUNTS), SHOWN - 1):
             self.start()
             self.try_accounts(ACCOUNTS[first : first + SHOWN - 1])
@@ -215,7 +215,7 @@ class RemedyTest(CheckTest, ShellTest):
         self.assertEqual(sorted(edited), sorted(raw(*(path for path in meant if "/modprobe.d/" in path))))
 
     def test_no_path_leads_out_of_the_image(self) -> None:
-        """A shell outside would follow a link of the image to a file of the host."""
+        """A shell outside would follow a link in the image to a file of the host."""
         outside = self.folder + "/outside"
         os.mkdir(outside)
         os.makedirs(self.root + outside)

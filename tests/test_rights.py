@@ -1,4 +1,4 @@
-"""Only root can change what root runs or reads of us: after `install`, for `check`, and at a boot."""
+"""Only root can change the files of ours that root runs or reads: after `install`, for `check`, and at a boot."""
 
 import os
 import stat
@@ -29,21 +29,21 @@ ACL = "system.posix_acl_access"
 
 
 def acl(uid: int) -> bytes:
-    """A POSIX ACL of rw-r--r-- with which the user `uid` may write too, in the kernel's format."""
+    """A POSIX ACL of rw-r--r-- that also lets the user `uid` write, in the kernel's format."""
     none = 0xFFFFFFFF
     entries = ((1, 6, none), (2, 6, uid), (4, 4, none), (16, 6, none), (32, 4, none))
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def spoil(place: str) -> None:
-    """Give a file to a user, let everybody write to it, and another user by an ACL if the file system supports them."""
+    """Give a file to a user, let all users write to it, and another user by an ACL if supported."""
     os.chown(place, USER, USER)
     os.chmod(place, 0o6666)
     if not os.path.isdir(place):
         try:
             os.setxattr(place, ACL, acl(USER + 1))
         except OSError:
-            return  # no ACLs here
+            return  # no ACLs on this file system
 
 
 class OwnFileTest(GuestTest):
@@ -56,7 +56,7 @@ class OwnFileTest(GuestTest):
 
     @AS_ROOT
     def test_same_content(self) -> None:
-        """Equal bytes are not enough; and a reader of the old file cannot change the new one."""
+        """Equal bytes are not enough. A process that has the old file open cannot change the new one."""
         for mode in (0o755, 0o600):
             self.system.write("/x", "data", mode=mode, owner=ROOT)
             place = self.root + "/x"
@@ -89,7 +89,7 @@ class OwnFileTest(GuestTest):
 
     @AS_ROOT
     def test_folder_that_gives_all_its_files_away(self) -> None:
-        """Its default ACL is for files of others, not for ours."""
+        """The folder's default ACL applies to other files, not to ours."""
         os.mkdir(self.root + "/d")
         try:
             os.setxattr(self.root + "/d", "system.posix_acl_default", acl(USER))
@@ -103,7 +103,7 @@ class OwnFileTest(GuestTest):
         self.assertEqual(self.rights("/d"), (0, 0, 0o755, []))
 
     def test_symlink_is_replaced(self) -> None:
-        """A user's file is not written through a link in place of ours."""
+        """No write goes through a link, in place of our file, to a user's file."""
         self.fill({"/home/ann/x": "hers", "/x": "-> /home/ann/x"})
         self.assertTrue(self.system.write("/x", "data", owner=ROOT))
         self.assertFalse(self.system.is_link("/x"))
@@ -141,7 +141,7 @@ class OwnFileTest(GuestTest):
 
     @AS_ROOT
     def test_taken_back(self) -> None:
-        """A file of another user is given back if the whole fails."""
+        """A file of another user is restored if the install fails."""
         self.system.write("/d/x", "hers", mode=0o664)
         os.chown(self.root + "/d/x", USER, 50)
         os.symlink("x", self.root + "/d/l")
@@ -161,7 +161,7 @@ class OwnFileTest(GuestTest):
 class InstallTest(ImageTest):
     @AS_ROOT
     def test_in_every_kind_of_image(self) -> None:
-        """A second `install` takes back everything that the first one wrote; `check` names each file of another
+        """A second `install` takes back everything that the first one wrote. `check` names each file of another
         user."""
         for name in sorted(IMAGES):
             with self.subTest(name):
@@ -192,14 +192,14 @@ class InstallTest(ImageTest):
         return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
 
     def assert_named(self, found: "List[Finding]", path: str) -> None:
-        """One of the findings says who may write to it, and how to end that."""
+        """One of the findings names the users who can write to it, and the remedy."""
         remedy = "chown 0:0 %s%s && chmod go-w %s%s" % (self.root, path, self.root, path)
         said = [one.remedy for one in found if one.message.startswith("the user 1000 may write to %s:" % path)]
         self.assertEqual(said, [remedy], path)
 
     @AS_ROOT
     def test_what_is_the_users_stays_his(self) -> None:
-        """The options, and a file that only has lines of ours, keep their owner and mode."""
+        """The options, and a file with only lines of ours, keep their owner and mode."""
         self.image("bsd rc")
         options = "/etc/azure-provisioning.conf"
         self.fill({options: "# mine\n"})
@@ -240,7 +240,7 @@ class CheckRightsTest(CheckTest):
                 os.chown(self.root + path, uid, gid)
                 os.chmod(self.root + path, mode)
                 told = self.told()
-                if path == "/var/lib" and not find_kept(self.system):  # none is made for another Python
+                if path == "/var/lib" and not find_kept(self.system):  # no compiled file for another Python
                     expected = ("the user 1000", "error", "hook")
                 if expected:
                     self.assertEqual(told, {"%s may write to %s" % (expected[0], path): expected[1:]})
@@ -263,8 +263,7 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_tree_of_a_plain_user(self) -> None:
-        """An image that a user builds belongs to that user as a whole, who counts as root there. A third user does
-        not."""
+        """An image that a user builds belongs wholly to that user, who counts as root there. A third user does not."""
         for folder, folders, files in os.walk(self.root):
             for name in [".", *folders, *files]:
                 os.chown(os.path.join(folder, name), USER, USER, follow_symlinks=False)
@@ -276,7 +275,7 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_access_list(self) -> None:
-        """Of a folder that root's group may write to: that bit is then the mask of the ACL."""
+        """Of a folder that root's group may write to: the group bit is then the mask of the ACL."""
         entries = ((1, 7, -1), (2, 7, USER), (4, 5, -1), (16, 7, -1), (32, 5, -1))  # acl(5): u::, u:USER, g::, m::, o::
         value = struct.pack("<I", 2) + b"".join(
             struct.pack("<HHI", *entry[:2], entry[2] & 0xFFFFFFFF) for entry in entries
@@ -293,15 +292,15 @@ class CheckRightsTest(CheckTest):
 
     @AS_ROOT
     def test_root_folder_alone_is_a_users(self) -> None:
-        """A tree is a user's only as a whole: else the owner of `/` could change all of it in the VM."""
+        """An image must belong to the user as a whole: otherwise the owner of `/` could change all of it in the VM."""
         os.chown(self.root, USER, USER)
         self.assertIn(
             "the user %d may write to /" % USER, [one.words for one in find_dangers(self.system, "/usr/bin/x")]
         )
 
     def test_outside_the_image(self) -> None:
-        """A link into folders that everybody uses, some of which are the host's if they are mounted there: no remedy
-        changes those."""
+        """A link into folders that all users share. Some may be the host's, if mounted there: no remedy changes
+        those."""
         for target in ("/dev/null", "/dev/shm/x", "/tmp/x", "/proc/x", "/var/tmp/x"):
             for path in (UNIT, PROGRAM, "/etc/azure-provisioning.conf", sshd.DROP_IN):
                 with self.subTest(path, target=target):
@@ -321,7 +320,7 @@ class CheckRightsTest(CheckTest):
                         self.assertIn(("error", remedy), [(one.level, one.remedy) for one in found])
 
     def test_circle(self) -> None:
-        """A path that leads nowhere ends, and so does a loop of links."""
+        """A path without a target ends the search, and so does a loop of links."""
         self.fill({"/a": "-> /b", "/b": "-> a", "/c": "-> nowhere/x"})
         self.assertEqual(list(find_dangers(self.system, "/c")), [])
         with self.assertRaisesRegex(GuestError, "too many levels"):
@@ -335,7 +334,7 @@ class GateTest(CheckTest):
         os.chmod(self.root + GATE, 0o755)
 
     def not_run(self, who: str) -> None:
-        """The story, a rehearsal and `check` agree about the gate."""
+        """The first boot, a rehearsal and `check` agree about the gate."""
         with self.assertRaises(GuestError) as caught:
             gates.pass_gate(self.system, GATE, {})
         self.assertEqual(caught.exception.reason, "ready gate failed")
@@ -378,7 +377,7 @@ class GateTest(CheckTest):
 
     @AS_ROOT
     def test_link(self) -> None:
-        """Its target counts, and the folder of that; but not a group's /usr/local, as in older Debian."""
+        """Its target and the target's folder count; but not a group's /usr/local, as in older Debian."""
         self.fill({"/usr/local/bin/gate": "#!/bin/sh\n", GATE: "-> /etc/gate", "/etc/gate": "-> ../usr/local/bin/gate"})
         self.passed()
         os.chown(self.root + "/usr/local/bin", 0, 50)

@@ -1,4 +1,4 @@
-"""`--root`: anything but an image root is a usage error of each verb, with its own message, and nothing is touched."""
+"""`--root`: anything but an image root is a usage error of each verb, with its own message. Nothing is changed."""
 
 import io
 import os
@@ -34,7 +34,7 @@ class RootTest(ImageTest):
         self.program = built_file()
 
     def verb(self, name: str, root: str, *more: str, cwd: str = "") -> Result:
-        """One verb of the built file with this --root, perhaps in a folder."""
+        """One verb of the built file with this --root, optionally in a folder."""
         if not cwd:
             return cli(name, "--root", root, *VERBS[name], *more)
         done = subprocess.run(
@@ -49,7 +49,7 @@ class RootTest(ImageTest):
         return Result(done.returncode, done.stdout, done.stderr)
 
     def refused_by_all(self, root: str, told: str, code: int = 2) -> None:
-        """Every verb reports it in one line; the folder is unchanged."""
+        """Every verb reports it in one line. The folder is unchanged."""
         before = listing(self.top), listing(self.root)
         for name in VERBS:
             with self.subTest(verb=name, root=root):
@@ -62,7 +62,7 @@ class RootTest(ImageTest):
 
 class RefusedTest(RootTest):
     def test_empty_word(self) -> None:
-        """An unset variable in a script; from within an image, where it once meant the image itself."""
+        """An unset variable in a script; also from within an image."""
         before = listing(self.root)
         for name in VERBS:
             for root in ("", " ", "\t\n"):
@@ -93,14 +93,14 @@ class RefusedTest(RootTest):
             self.refused_by_all(self.top + "/" + name, "a dangling symlink")
 
     def test_file(self) -> None:
-        """Usually a disk image: the message says how to get from there to a folder."""
+        """Usually a disk image: the message says how to mount it."""
         for name in ("disk.img", "it's $(a) disk"):
             with open(os.path.join(self.top, name), "w") as file:
                 file.write("x")
         self.refused_by_all(self.top + "/disk.img", "this is a file, not a folder")
         self.refused_by_all(self.top + "/disk.img", r"losetup --find --show --partscan /[^ ]*/disk\.img prints")
         self.refused_by_all(self.top + "/it's $(a) disk", "--partscan '/.*\"'\"'s .*disk' prints")
-        self.refused_by_all(self.top + "/disk.img/", "there is no such folder")  # as the kernel says of it
+        self.refused_by_all(self.top + "/disk.img/", "there is no such folder")  # the kernel's own message
         os.mkfifo(self.top + "/pipe")
         self.refused_by_all(self.top + "/pipe", "this is a file, not a folder")
         with socket.socket(socket.AF_UNIX) as peer:
@@ -138,7 +138,7 @@ class RefusedTest(RootTest):
 
 class TakenTest(RootTest):
     def spellings(self) -> "List[Tuple[str, str]]":
-        """(the word, the current folder) for the image."""
+        """(the argument, the current folder) for the image."""
         above, name = os.path.split(self.root)
         os.symlink(self.root, self.top + "/link")
         return [
@@ -174,7 +174,7 @@ class TakenTest(RootTest):
             self.assertEqual(open_root(word).root, "/", word)
 
     def test_almost_nothing_in_it(self) -> None:
-        """`status` reports what is there."""
+        """`status` reports what it finds there."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/x": ""})
         done = self.verb("status", self.root)

@@ -1,6 +1,6 @@
 """The root disk: which one it is, and the tools that grow it; also for real, on an image file behind a loop device.
 
-`python3 -m tests.test_root_disk IMAGE` is the real part, for a mount namespace of its own.
+`python3 -m tests.test_root_disk IMAGE` is the real part, in its own mount namespace.
 """
 
 import glob
@@ -26,7 +26,7 @@ ROOT = "22 1 %s / / rw,relatime shared:1 - %s %s rw\n"
 
 
 class DiskTest(ToolTest):
-    """A disk of 30 GiB with an image of 2 GiB on it: an ESP and the root partition."""
+    """A disk of 30 GiB with a 2 GiB image on it: an ESP and the root partition."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -196,7 +196,7 @@ class DiskTest(ToolTest):
 
 
 class LoopSystem(System):
-    """A scratch root whose /sys, /dev and tools are the real ones, and whose `/` is a partition of a loop device."""
+    """A scratch root with the real /sys, /dev and tools. Its `/` is a partition of a loop device."""
 
     def reach(self, path: str, *, follow: bool = True, wary: bool = False) -> Place:
         if path.startswith(("/sys", "/dev")):
@@ -204,7 +204,7 @@ class LoopSystem(System):
         return super().reach(path, follow=follow, wary=wary)
 
     def find_program(self, *names: str) -> "Optional[str]":
-        found = [shutil.which(name) for name in names if name != "growpart"]  # it would run sfdisk all the same
+        found = [shutil.which(name) for name in names if name != "growpart"]  # it would still run sfdisk
         return next((path for path in found if path), None)
 
     def execute(

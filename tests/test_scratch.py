@@ -1,4 +1,4 @@
-"""The scratch copy of an image: files that are read are as in the image, and nothing else is copied."""
+"""The scratch copy of an image: files that are read equal the image's, and no others are copied."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ class ScratchTest(GuestTest):
         self.scratch = Scratch(Tree(self.root), place)
 
     def copied(self, path: str) -> bool:
-        """Was anything of this name copied?"""
+        """Was a file of this name copied?"""
         return os.path.lexists(self.scratch.root + path)
 
     def changed(self) -> "List[str]":

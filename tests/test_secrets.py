@@ -1,7 +1,7 @@
-"""A first boot with a known password and known data: they are nowhere but in their place.
+"""A first boot with a known password and known data: each secret is only in its place.
 
-Here the guest is a scratch root and its tools are stand-ins, so that no root is needed; `tests.crash` does the same
-with a real Debian, and sees every program and every byte that is written.
+The guest is a scratch root with stand-ins for its tools, so root is not needed. `tests.crash` does the same with a real
+Debian, and sees every program and every byte written.
 """
 
 import base64
@@ -40,7 +40,7 @@ class SecretsTest(ToolTest):
 
     def chpasswd(self, argv: "List[str]", stdin: bytes) -> "Tuple[int, str]":
         self.given.append(stdin)
-        return 1, "cannot take " + stdin.decode("utf-8")  # a tool that prints it: we must not
+        return 1, "cannot take " + stdin.decode("utf-8")  # a tool that prints it; our output must not
 
     def boot_with_secrets(self, *faults: str, **options: object) -> FakeAzure:
         azure = self.azure(*faults, **options)
@@ -50,7 +50,7 @@ class SecretsTest(ToolTest):
         return azure
 
     def seen(self, azure: FakeAzure) -> "Dict[str, bytes]":
-        """Everything that others may see."""
+        """Everything that other users can read."""
         found = {path: content for path, (_, _, content) in snapshot(self.root).items() if path not in PLACES}
         found["the names"] = "\n".join(found).encode("utf-8", "surrogateescape")
         found["the story"] = self.story.encode("utf-8")
@@ -59,7 +59,7 @@ class SecretsTest(ToolTest):
         return found
 
     def leaks(self, azure: FakeAzure) -> "List[str]":
-        """The places of a secret that should not have it."""
+        """The places that contain a secret but should not."""
         return [
             "%s: %s" % (name, where)
             for name, secret in SECRETS.items()
@@ -79,16 +79,16 @@ class SecretsTest(ToolTest):
         self.assertEqual(self.leaks(azure), [])
 
     def test_nothing_is_out_when_it_fails(self) -> None:
-        """The details of an error go to Azure, and to everybody who can read the state."""
+        """The details of an error go to Azure, and to every reader of the state."""
         self.system.write("/etc/shadow", "azureuser:*:1:0:::::\n")
-        self.tools.make_dirs(FOLDER + "customData")  # a folder in the way
+        self.tools.make_dirs(FOLDER + "customData")  # a folder blocks the path
         azure = self.boot_with_secrets()
         self.assertIn("FAILED: ", self.story)
         self.assertIn("NotReady", "".join(azure.reports))
         self.assertEqual(self.leaks(azure), [])
 
     def test_a_leak_is_seen(self) -> None:
-        """Of each secret, in each form, at each place."""
+        """For each secret, in each form, at each place."""
         azure = self.boot_with_secrets()
         for secret in SECRETS.values():
             for form in sorted(forms(secret)):

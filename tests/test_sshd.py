@@ -1,4 +1,4 @@
-"""Password login: the drop-in stays only if sshd reads it and applies it."""
+"""Password login: the drop-in stays only if sshd reads and applies it."""
 
 import os
 from typing import List, Tuple
@@ -36,7 +36,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
 
     def test_said_before(self) -> None:
-        """The first value counts: if the folder is read too late, the lines go to the top of the configuration."""
+        """The first value wins: if the folder is read too late, the lines go to the top of the configuration."""
         for files in (
             {CONFIG: "PasswordAuthentication yes\n" + INCLUDE},
             {CONFIG: INCLUDE, "/etc/ssh/sshd_config.d/00-a.conf": "passwordauthentication yes\n"},
@@ -60,13 +60,13 @@ class SshdTest(ToolTest):
                 set_password_login(self.system, allowed=allowed), "password login: %s, already set in the image" % word
             )
             self.assertEqual(self.text(CONFIG), text)
-            for wanted in (not allowed, allowed):  # the disk of one VM becomes another's
+            for wanted in (not allowed, allowed):  # the disk of one VM becomes another VM's
                 set_password_login(self.system, allowed=wanted)
                 self.assertEqual(self.text(CONFIG), BLOCK % (ON if wanted else OFF) + text)
         self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
 
     def test_a_second_factor_stays(self) -> None:
-        """sshd refuses a user for whom no list of methods is left."""
+        """sshd refuses a user whose list of methods is empty."""
         needed = "Match Group sudo\nAuthenticationMethods publickey,keyboard-interactive:pam\n"
         for text, lines in (
             (needed, "PasswordAuthentication no\n"),
@@ -80,7 +80,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.text(DROP_IN), lines)
 
     def test_match_block(self) -> None:
-        """Its settings for one user are the image's; for everybody else the lines stay."""
+        """Settings for one user are the image's. For all other users our lines stay."""
         self.fill({CONFIG: INCLUDE})
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -124,7 +124,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.text(CONFIG), INCLUDE + text)
 
     def test_no_host_keys_yet(self) -> None:
-        """If the start of sshd makes them, sshd cannot be asked before: the files are read."""
+        """If the service makes them at its start, sshd cannot be asked before: the files are read."""
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting.\n"))
         set_password_login(self.system, allowed=False)
@@ -145,7 +145,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.tools.ran_words(), ["sshd -t", "sshd -G", "sshd -T"])
 
     def test_servers_of_alpine(self) -> None:
-        """Its init script starts the one in the configuration: that one is asked, and reads its files again."""
+        """Its init script starts the sshd in the configuration: that one is asked, and reloads its files."""
         for said, wanted in (
             ("UsePAM yes\n", "sshd.pam"),
             ("UsePAM no\n", "sshd"),
@@ -169,7 +169,7 @@ class SshdTest(ToolTest):
             self.assertEqual(find_sshd(self.system), "/sbin/" + name)
 
     def test_systemd_listens(self) -> None:
-        """SIGHUP would end an sshd that systemd's socket has started."""
+        """SIGHUP would end an sshd that a systemd socket started."""
         self.fill({"/run/sshd.pid": "123\n", "/run/systemd/system/x": ""})
         run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
         self.fill({"/sbin/sshd": ""})
@@ -180,7 +180,7 @@ class SshdTest(ToolTest):
             self.assertEqual(self.hung_up, told)
 
     def test_number_of_another_process(self) -> None:
-        """Whatever its name is: the pid may belong to a user's process by now."""
+        """Whatever its name is: the pid may now belong to a user's process."""
         self.fill(
             {CONFIG: INCLUDE + "PasswordAuthentication no\n", "/sbin/sshd": "", "/home/u/sshd": "", "/sbin/cron": ""}
         )

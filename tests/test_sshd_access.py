@@ -1,4 +1,4 @@
-"""Reports who is kept out by sshd's own lists, and nobody else."""
+"""Reports only the accounts that sshd's own lists keep out."""
 
 from typing import Dict
 

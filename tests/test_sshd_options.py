@@ -1,4 +1,4 @@
-"""The options that a boot starts sshd with: found where each init system keeps them, and what is asked has them too."""
+"""The options that sshd starts with at boot: found for each init system, and also passed to our query."""
 
 import os
 from typing import Dict, List, Optional, Tuple
@@ -153,7 +153,7 @@ SOCKET = {
 
 class ArgumentsTest(ToolTest):
     def found(self, image: str, files: "Dict[str, str]") -> "Optional[List[str]]":
-        """What is found in this image."""
+        """The options found in this image."""
         self.setUp()
         self.fill(dict(IMAGES[image], **files))
         for path, text in files.items():
@@ -168,7 +168,7 @@ class ArgumentsTest(ToolTest):
                 self.assertEqual(self.found(image, files), expected)
 
     def test_socket(self) -> None:
-        """It starts a service, or one of a template for each connection."""
+        """It starts a service, or an instance of a template for each connection."""
         image = {path: text for path, text in IMAGES["systemd"].items() if not path.endswith(".wants/ssh.service")}
         for accept, expected in (("no", []), ("yes", FILE)):
             self.setUp()
@@ -178,7 +178,7 @@ class ArgumentsTest(ToolTest):
             self.assertEqual(find_options(self.system), expected)
 
     def test_no_image_has_any(self) -> None:
-        """Those of the distros themselves are started without; and where nothing is known, nothing is said."""
+        """The distros' own services pass no options. If the options are unknown, nothing is reported."""
         for image in IMAGES:
             self.assertEqual(self.found(image, {}), [], image)
 
@@ -215,7 +215,7 @@ class ArgumentsTest(ToolTest):
 
 
 class AskedTest(ToolTest):
-    """What is asked of sshd, and read and written of its files, is of what will run."""
+    """The query to sshd, and the reads and writes of its files, match the sshd that will run."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -245,7 +245,7 @@ class AskedTest(ToolTest):
         self.assertIsNone(self.text(DROP_IN))
 
     def test_unknown(self) -> None:
-        """Nobody is proven to be shut out by what perhaps is not asked."""
+        """A lock-out is not proven if the query may lack options."""
         os.chmod(self.root + "/bin/sh", 0o755)
         self.tools.add("sshd", lambda argv, stdin: (0, "denyusers ann\n"), folder="/usr/sbin")
         for start, expected in (("/usr/sbin/sshd -D", False), ("/usr/local/bin/wrapper", None)):
@@ -255,7 +255,7 @@ class AskedTest(ToolTest):
             self.assertEqual([(way.works, silent) for way in ways], [(expected, "")] * 2)
 
     def test_one_that_runs(self) -> None:
-        """What it was started with is a hint where no boot is known to give it any. Nobody else can give one."""
+        """Options of the running sshd are a hint if no boot gives any. Other users and other programs give none."""
 
         class Live(ToolSystem):
             live = True
@@ -282,7 +282,7 @@ class AskedTest(ToolTest):
         run_process(self, 77, "sshd", title)
         self.fill({UNIT: EXEC % "/usr/sbin/sshd -D -f /etc/other/config"})
         introduce(self.system)
-        self.assertTrue(are_known(self.system))  # what a boot does counts
+        self.assertTrue(are_known(self.system))  # the options of the next boot count
 
     def test_check(self) -> None:
         self.tools.add("sshd", lambda argv, stdin: (1, ""), folder="/usr/sbin")
@@ -296,7 +296,7 @@ class AskedTest(ToolTest):
         )
 
     def test_generalize(self) -> None:
-        """The host key and our lines that the configuration has which is read."""
+        """The host key and our lines go by the configuration that is really read."""
         self.fill({"/etc/other/config": BEGIN + "PasswordAuthentication no\n" + END + "\nHostKey /etc/other/key\n"})
         self.fill({"/etc/other/key": "-----BEGIN OPENSSH PRIVATE KEY-----\n"})
         generalize(self.system, Console(self.stream), lambda: None)

@@ -1,4 +1,4 @@
-"""The state file: what is trusted, and what happens to an unusable one."""
+"""The state file: which content is trusted, and how an unusable file is handled."""
 
 import os
 

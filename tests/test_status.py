@@ -41,7 +41,7 @@ class StatusTest(ImageTest):
         self.fill({EFI + "/fw_platform_size": "64\n"})
 
     def status(self) -> "Dict[str, Any]":
-        """The JSON, which is the only output; nothing is written."""
+        """The JSON, which is the only output. Nothing is written."""
         before = listing(self.root)
         result = cli("status", "--root", self.root, "--json")
         self.assertEqual((result.code, result.err), (0, ""))
@@ -57,11 +57,11 @@ class StatusTest(ImageTest):
         return result.out
 
     def test_id_that_is_roots_to_read(self) -> None:
-        """The state may belong to the VM from which the image was captured: another user cannot determine that."""
+        """The state may belong to the VM from which the image was captured: a plain user cannot determine that."""
         self.on_azure()
         self.fill({STATE: READY})
         os.unlink(self.root + DMI + "/product_uuid")
-        os.mkdir(self.root + DMI + "/product_uuid")  # nobody can read it, as nobody but root can read the kernel's
+        os.mkdir(self.root + DMI + "/product_uuid")  # unreadable, as the kernel's file is for plain users
         found = self.status()
         self.assertEqual((found["ready"], found["configured"], found["ready_at"]), (None, None, None))
         self.assertIn("Ready       cannot be determined: only root may read which VM this is\n", self.text_status())
@@ -143,7 +143,7 @@ class StatusTest(ImageTest):
         self.assertNotIn("\x1b", self.text_status())
 
     def test_another_vm(self) -> None:
-        """The state is about the VM that this image was made from: nothing is known of this one."""
+        """The state is about the VM that this image was made from. Nothing is known about the current VM."""
         self.on_azure(OTHER_VM_ID)
         self.fill({STATE: READY})
         found = self.status()
@@ -160,7 +160,8 @@ class StatusTest(ImageTest):
         self.assertIs(self.status()["ready"], True)
 
     def test_id_is_as_azure_writes_it(self) -> None:
-        """The id that IMDS wrote before counts; else generation 1, without EFI, swaps the bytes of three fields."""
+        """The id that IMDS returned before counts. Otherwise generation 1, without EFI, swaps the bytes of three
+        fields."""
         swapped = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
         self.on_azure(swapped.upper())
         self.assertEqual(self.status()["vm_id"], swapped)
@@ -182,7 +183,7 @@ class StatusTest(ImageTest):
         self.assertIn("VM          %s (but IMDS has %s)\n" % (VM_ID, OTHER_VM_ID), self.text_status())
 
     def test_an_image_tells_of_the_vm_that_it_was(self) -> None:
-        """Mounted elsewhere, there is no firmware to ask."""
+        """For an image mounted on another machine, no firmware is read."""
         self.fill({STATE: READY})
         self.assertEqual((self.status()["vm_id"], self.status()["ready"]), (VM_ID, True))
 
@@ -194,7 +195,7 @@ class StatusTest(ImageTest):
                 self.assertIs(self.status()["ready"], False)
 
     def test_files_that_are_none(self) -> None:
-        """A pipe in place of a file: no answer takes for ever."""
+        """A pipe in place of a file: the answer does not wait for it."""
         paths = (STATE, DMI + "/chassis_asset_tag", DMI + "/product_uuid", "/etc/azure-provisioning.conf")
         for path in paths:
             os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
@@ -203,7 +204,7 @@ class StatusTest(ImageTest):
         self.assertEqual((result.code, json.loads(result.out)["azure"]), (0, None))
 
     def test_wait_ends_when_it_is_over(self) -> None:
-        """With its result for a script: 0 is Ready, 1 failed."""
+        """With an exit code for scripts: 0 is Ready, 1 failed."""
         self.on_azure()
         for facts, code, word in ((READY, 0, "ready: "), (FAILED, 1, "failed: no such key")):
             self.fill({STATE: facts, BOOT_ID: "this-boot\n"})
@@ -285,7 +286,7 @@ class TimelineTest(unittest.TestCase):
         self.assertEqual(timeline.as_lines([]), [])
 
     def test_total_and_message(self) -> None:
-        """The total lasts until the last step ended: steps may overlap, and there is time between them."""
+        """The total lasts until the last step ends: steps may overlap, and there are gaps between them."""
         spans = [
             timeline.Span("wait", "ok", 2.0, 0.5),
             timeline.Span("sudo", "warning", 0.25, 3.0, "no sudo and no doas"),
@@ -295,7 +296,7 @@ class TimelineTest(unittest.TestCase):
         self.assertRegex(lines[3], r"^total +3\.250 s$")
 
     def test_picture(self) -> None:
-        """Well-formed, with any names; nothing is drawn outside of it."""
+        """Well-formed, with any names. Nothing is drawn outside the picture."""
         spans = [
             timeline.Span("wait", "ok", 2.0, 0.5),
             timeline.Span('gate-<&">\x1b\udcff\ufffe\u202e', "failed", 1e9, None, "x" * 1000 + "</svg>"),
@@ -315,7 +316,7 @@ class TimelineTest(unittest.TestCase):
 
 
 class StateWordTest(ImageTest):
-    """The word that a status begins with."""
+    """The first word of a status."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -363,7 +364,7 @@ class StateWordTest(ImageTest):
         self.assertLess(time.monotonic() - started, 10)
 
     def test_running(self) -> None:
-        """By the existing processes: of Python and of the shell, and of no other verb."""
+        """By the running processes: of Python and of the shell, and of no other verb."""
         self.azure()
         self.install()
         program = "/usr/local/sbin/azure-provisioning"
@@ -377,7 +378,7 @@ class StateWordTest(ImageTest):
             self.fill({"/proc/4711/cmdline": "\0".join(words) + "\0"})
             self.assertEqual((self.word(live=True), self.word()), (expected, "waiting"), words)
         self.fill({STATE: FAILED, "/proc/4711/cmdline": program + "\0run\0"})
-        self.assertEqual(self.word(live=True), "running")  # the next boot is at it
+        self.assertEqual(self.word(live=True), "running")  # the next boot is working on it
 
     def test_wait_for_what_will_not_come(self) -> None:
         self.azure()

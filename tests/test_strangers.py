@@ -1,4 +1,4 @@
-"""The Azure of a rehearsal only answers the rehearsal: others on this machine neither disturb it nor appear in it."""
+"""The Azure of a rehearsal answers only the rehearsal. Other clients neither disturb it nor appear in it."""
 
 import os
 import re
@@ -62,7 +62,7 @@ class StrangerTest(BuiltTest):
         return listening(story.pid) or 0
 
     def ask(self, port: int, request: bytes) -> bytes:
-        """The answer to a stranger."""
+        """The answer to another process's request."""
         with socket.create_connection(("127.0.0.1", port), 10) as stranger:
             answer = b""
             with suppress(ConnectionError):
@@ -89,7 +89,7 @@ class StrangerTest(BuiltTest):
         self.assertEqual(asked, ["GET /metadata/instance"] * 2 + ["GET /machine", "POST /machine"])
 
     def test_crowd(self) -> None:
-        """Many clients that come again and again, or connect and send nothing, do not stop it."""
+        """Many clients that reconnect again and again, or connect and send nothing, do not stop it."""
         story = self.begin("imds-silent")
         port = self.port_of(story)
         ends = time.monotonic() + 60

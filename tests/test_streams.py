@@ -1,5 +1,4 @@
-"""Standard input, output and error that are closed or full: an exit code and a line, never a traceback, and a boot
-still does its work."""
+"""Standard input, output and error are closed or full: an exit code, one line, no traceback, and the boot completes."""
 
 import itertools
 import os
@@ -21,7 +20,7 @@ CLOSED = [" ".join(some) for count in (1, 2, 3) for some in itertools.combinatio
 FULL = [">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"]
 NO_STDOUT = "\\Aazure-provisioning: stdout cannot be written \\(error=[^\n]+\\)\n\\Z"
 
-# The verbs that are about an image, what each returns, and whether stdout has the answer.
+# The verbs for an image, the exit code of each, and whether stdout has the answer.
 VERBS: "List[Tuple[str, int, bool]]" = [
     ("status", 0, True),
     ("status --json", 0, True),
@@ -44,8 +43,7 @@ IMAGES["uninstall"] = "installed"
 
 class StreamsTest(BuiltTest):
     def call(self, words: str, how: str) -> "Tuple[int, str, str]":
-        """(exit code, stdout, stderr) of the built file, on a fresh copy of an image with or without an
-        installation."""
+        """(exit code, stdout, stderr) of the built file, on a new copy of an image, installed or not."""
         argv = words.split()
         if argv[0] in IMAGES:
             shutil.rmtree(self.root + "/image", ignore_errors=True)
@@ -83,7 +81,7 @@ class StreamsTest(BuiltTest):
                         )
 
     def test_reader_that_has_gone(self) -> None:
-        """Such as `head`: no failure, and no message."""
+        """A reader such as `head` closes early: no failure, and no message."""
         for words, code, _ in VERBS[:4] + VERBS[7:10]:
             with self.subTest(words):
                 reader, writer = os.pipe()
@@ -115,7 +113,7 @@ class StreamsTest(BuiltTest):
             "    os._exit(9)\n"
             "os._exit(0)\n" % (self.program, self.root + "/seen")
         )
-        # os._exit is how a lost answer ends: it is caught here, to look at what is open.
+        # A lost answer ends in os._exit, which is caught here to look at the open descriptors.
         code = "import os\nos_exit = os._exit\ndef stay(code):\n    raise SystemExit(code)\nos._exit = stay\n" + code
         code = code.replace("    os._exit(9)", "    os_exit(9)").replace("\nos._exit(0)", "\nos_exit(0)")
         done = subprocess.run(
@@ -130,7 +128,7 @@ class SealedStreamsTest(SealedTest):
     """A boot, and the reports."""
 
     CLEAR = "rm -rf /var/lib/azure-provisioning; "
-    LATER = "sleep 1; " + CLEAR  # when the child of the boot before has ended
+    LATER = "sleep 1; " + CLEAR  # when the previous boot's child has ended
     STORY = ["imds 200", "goalstate 200", "health 200"]
 
     def test_first_and_second_boot(self) -> None:
@@ -169,7 +167,7 @@ class SealedStreamsTest(SealedTest):
 
 
 def heed_signals() -> None:
-    """Signals that a shell's background, or nohup, leaves ignored."""
+    """Signals that a shell's background or nohup leaves ignored."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
@@ -195,7 +193,8 @@ class HangupTest(BuiltTest):
         return story
 
     def test_scratch_copy_goes(self) -> None:
-        """It contains the image's shadow. A second signal does not interrupt the clean-up of the first."""
+        """The scratch copy contains the image's shadow. A second signal does not interrupt the clean-up of the
+        first."""
         signals = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
         for number, again in [(number, number) for number in signals] + [(signal.SIGHUP, signal.SIGTERM)]:
             with self.subTest(number=number):

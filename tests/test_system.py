@@ -1,4 +1,4 @@
-"""The access to the guest: paths that stay inside the root, writes that are whole or not at all, programs that end."""
+"""Access to the guest: paths stay inside the root, writes are complete or absent, programs end."""
 
 import errno
 import gc
@@ -168,7 +168,7 @@ class WriteTest(GuestTest):
         self.assertEqual(snapshot(self.root)["/a/b"][1], 0o755)
 
     def test_a_folder_never_has_another_mode(self) -> None:
-        """A run that is killed after mkdir(2) must not leave a /home that only root can enter."""
+        """A run killed after mkdir(2) must not leave a /home that only root can enter."""
         self.addCleanup(os.umask, os.umask(0o077))
         make, modes = os.mkdir, []
 
@@ -193,7 +193,7 @@ class WriteTest(GuestTest):
     def test_mode_is_kept(self) -> None:
         for mode in (0o600, 0o640, 0o664, 0o444, 0o755, 0o4755, 0o000):
             if mode in (0, 0o4755) and os.getuid() != 0:
-                continue  # a plain user cannot read the one to compare it, nor write the other without losing the bit
+                continue  # a plain user cannot read the file to compare it, and a write would lose the bit
             self.fill({"/etc/file": "old %o" % mode})
             os.chmod(self.root + "/etc/file", mode)
             self.system.write("/etc/file", "new %o" % mode)
@@ -205,7 +205,7 @@ class WriteTest(GuestTest):
     def test_owner_is_kept(self) -> None:
         self.fill({"/etc/file": "old"})
         os.chown(self.root + "/etc/file", 12345, 54321)
-        os.chmod(self.root + "/etc/file", 0o4750)  # a chown clears the upper bits: the order counts
+        os.chmod(self.root + "/etc/file", 0o4750)  # chown clears the upper bits, so the order matters
         self.system.write("/etc/file", "new")
         found = os.stat(self.root + "/etc/file")
         self.assertEqual((found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)), (12345, 54321, 0o4750))
@@ -249,7 +249,7 @@ class WriteTest(GuestTest):
         os.mkfifo(self.root + "/etc/fifo")
         with socket.socket(socket.AF_UNIX) as server:
             here = os.getcwd()
-            os.chdir(self.root)  # the path of a socket is short
+            os.chdir(self.root)  # a socket's path must be short
             try:
                 server.bind("socket")
             finally:
@@ -370,7 +370,7 @@ class ChangeTest(GuestTest):
         self.assertTrue(self.system.link("/nowhere", "/etc/link"))
         self.assertFalse(self.system.link("/nowhere", "/etc/link"))
         self.assertTrue(self.system.link("elsewhere", "/etc/link"))
-        self.assertTrue(self.system.link("elsewhere", "/etc/file"))  # takes the place of a file
+        self.assertTrue(self.system.link("elsewhere", "/etc/file"))  # replaces a file
         self.assertEqual(self.system.readlink("/etc/link"), "elsewhere")
         self.assertEqual(self.system.readlink("/etc/file"), "elsewhere")
         self.assertEqual(self.system.list("/etc"), ["file", "link"])
@@ -434,7 +434,7 @@ class ChangeTest(GuestTest):
     def test_lock_through_a_link_is_refused(self) -> None:
         self.fill({"/etc/file": "x", "/run/x.lock": "-> /etc/file"})
         try:
-            self.assertIsNotNone(self.system.lock("/run/x.lock"))  # resolved inside the root, and nothing is written
+            self.assertIsNotNone(self.system.lock("/run/x.lock"))  # resolved inside the root; nothing is written
         finally:
             self.assertEqual(self.text("/etc/file"), "x")
 
@@ -449,7 +449,7 @@ def is_alive(pid: str) -> bool:
 
 
 class Interrupting:
-    """Interrupts code in the door's modules like a signal, before step `at`: an instruction (before 3.11 a line)."""
+    """Interrupts code in `door` like a signal, before step `at`: an instruction (before 3.11 a line)."""
 
     def __init__(self, at: int = 0) -> None:
         self.at, self.count = at, 0
@@ -459,7 +459,7 @@ class Interrupting:
     def trace(self, frame: "FrameType", event: str, _: object) -> "Any":
         if "/door/" not in frame.f_code.co_filename:
             return None
-        if sys.version_info >= (3, 11):  # before, Python itself stumbles
+        if sys.version_info >= (3, 11):  # in older versions Python itself fails
             frame.f_trace_opcodes = True
         if event in ("opcode", "line"):
             self.count += 1
@@ -472,9 +472,9 @@ class Interrupting:
 
 
 class InterruptedTest(GuestTest):
-    """A signal may come between any two instructions, and an error during the clean-up must not replace it.
+    """A signal may come between any two instructions. An error during the clean-up must not replace it.
 
-    A folder that was closed twice once did that: `generalize` continued with a warning.
+    A folder closed twice would do that, and `generalize` would continue with a warning.
     """
 
     def test_every_instruction(self) -> None:
@@ -518,15 +518,15 @@ class InterruptedTest(GuestTest):
 
 
 def close_others(kept: "Set[str]") -> None:
-    """Close what an interrupt left open between the call that opened it and the name that it was to have."""
+    """Close what an interrupt left open between the call that opened it and the assignment of its name."""
     gc.collect()
     for name in set(os.listdir("/proc/self/fd")) - kept:
-        with suppress(OSError):  # the one of this list itself
+        with suppress(OSError):  # the descriptor of this listing
             os.close(int(name))
 
 
 class RunTest(GuestTest):
-    """Programs of the running machine; these only print."""
+    """Programs of the running machine. These only print."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -563,7 +563,7 @@ class RunTest(GuestTest):
         self.assertLess(time.monotonic() - started, 5)
 
     def test_grandchild_that_goes_on_printing(self) -> None:
-        """It is neither ended by a signal nor blocked; its output is not waited for, and not stored."""
+        """It is neither ended by a signal nor blocked. Its output is neither awaited nor stored."""
         told = self.root + "/told"
         code = "import os, time; os.fork() and os._exit(print('mine', flush=True) or 0); os.setsid()\n"
         code += "for _ in range(100): os.write(1, b'x' * 65536); time.sleep(0.01)\n"
@@ -575,7 +575,7 @@ class RunTest(GuestTest):
         self.assertTrue(wait_until(lambda: os.path.exists(told)))
 
     def test_grandchild_that_floods(self) -> None:
-        """One that prints without end blocks nothing."""
+        """A program that prints without end blocks nothing."""
         code = "import os, time; os.fork() and os._exit(0)\n"
         code += "ends = time.time() + 3\nwhile time.time() < ends: os.write(1, b'x' * 65536)"
         started = time.monotonic()
@@ -583,7 +583,7 @@ class RunTest(GuestTest):
         self.assertLess(time.monotonic() - started, 2)
 
     def test_group_ends_at_the_timeout(self) -> None:
-        """With everything it started in its session; its output until then is lost, and blocks nothing."""
+        """With every process in its session. Its output so far is lost, and blocks nothing."""
         pids = self.root + "/pids"
         code = "import os, time; os.fork()\nwith open(%r, 'a') as file: file.write('%%d ' %% os.getpid())\n" % pids
         code += "while True: os.write(1, b'x' * 65536); time.sleep(0.01)"
@@ -599,7 +599,7 @@ class RunTest(GuestTest):
         self.assertEqual(error.details["output"], "last")
 
     def test_two_hundred_megabytes(self) -> None:
-        """However much a program prints, it takes only a few MiB of memory; the end is kept."""
+        """However much a program prints, the capture takes only a few MiB of memory. The end is kept."""
         code = "import sys; sys.path.insert(0, %r); import tests, resource\n" % TOP
         code += "from azure_provisioning.door.system import System\n"
         code += "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -610,7 +610,7 @@ class RunTest(GuestTest):
         self.assertEqual(done.stdout.split(), [b"1048576", b"True", b"True"])
 
     def test_no_room_for_what_it_prints(self) -> None:
-        """The output is in no folder, so none needs space for it."""
+        """The output is in no folder, so it needs no disk space."""
         code = "import sys; sys.path.insert(0, '/proc/self/cwd/src')\n"  # the checkout's path may be hidden
         code += "from azure_provisioning.door.system import System\n"
         code += "print(len(System().ask(['/bin/sh', '-c', 'head -c 60000000 /dev/zero'])))"
@@ -623,7 +623,7 @@ class RunTest(GuestTest):
         self.assertEqual(subprocess.check_output(argv, cwd=TOP).strip(), b"1048576")
 
     def test_secret_that_nobody_reads(self) -> None:
-        """Also one that is too large for a pipe; and a program that reads slowly gets all of it."""
+        """Also input larger than a pipe. A program that reads slowly gets all of it."""
         secret = b"x" * (1 << 20)
         self.assertEqual(self.here.run(["/bin/true"], secret=secret), 0)
         self.assertEqual(self.here.execute(["/bin/sh", "-c", "sleep 0.1; wc -c"], secret=secret), (0, "1048576\n"))
@@ -656,7 +656,7 @@ class RunTest(GuestTest):
         self.assertNotIn("pipe:", self.text("/told") or "")
 
     def test_detached_before_the_caller_goes_on(self) -> None:
-        """finit kills the session of a task that has ended: the child has left it by then, however slow it is."""
+        """finit kills the session of an ended task. The child has left the session by then, however slow it is."""
         code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os, time; leave = os.setsid\n"
         code += "os.setsid = lambda: (time.sleep(0.5), leave())\n"

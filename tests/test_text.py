@@ -1,4 +1,4 @@
-"""What ends a line and a word in the guest's files, and that no other character does in a file that is rewritten."""
+"""Line and word ends in the guest's files. No other character ends them in a rewritten file."""
 
 import unittest
 
@@ -13,9 +13,9 @@ from azure_provisioning.init.systems.rc_local import commands
 from azure_provisioning.story.state import parse
 from tests.tools import ToolTest
 
-# Where str.splitlines ends a line and no C program does.
+# Characters that end a line for str.splitlines, but for no C program.
 ENDS = "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"
-# Where str.split ends a word, and isspace(3) in the C locale sees none.
+# Characters that end a word for str.split, but not for isspace(3) in the C locale.
 BLANKS = "\x1c", "\x1f", "\x85", "\xa0", "\u2003", "\u2028", "\u3000"
 
 
@@ -42,8 +42,8 @@ class TextTest(unittest.TestCase):
 
 
 class FilesTest(ToolTest):
-    """Each reader and writer of a file, with every character that Python, but not the file format, takes for a line
-    end."""
+    """Each reader and writer of a file, with every character that ends a line for Python but not for the file
+    format."""
 
     def test_comment_makes_no_rule_of_doas(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf"})
@@ -81,7 +81,7 @@ class FilesTest(ToolTest):
                 self.assertEqual((options.every_boot, problems), (False, []))
                 config.set_option(self.system, "deadline", "60")
                 self.assertEqual(self.text(config.PATH), old + "deadline = 60\n")
-        for blank in BLANKS:  # the shell part takes neither
+        for blank in BLANKS:  # the shell implementation accepts neither
             self.system.write(config.PATH, "every_boot%s= yes\nhost_keys =%skeep\n" % (blank, blank))
             options, problems = config.load(self.system)
             self.assertEqual((options.every_boot, options.host_keys, len(problems)), (False, "new", 2), ascii(blank))
@@ -99,7 +99,7 @@ class FilesTest(ToolTest):
             self.assertEqual(doas_user("permit%snopass ann\n" % blank), "")
 
     def test_sshd_config(self) -> None:
-        for end in ENDS[1:]:  # a carriage return is a blank to sshd
+        for end in ENDS[1:]:  # sshd treats a carriage return as a blank
             self.fill({sshd_config.PATHS[0]: "# x%sAuthorizedKeysFile /tmp/keys\nPort%s22\n" % (end, end)})
             found = dict(sshd_config.walk(self.system))
             self.assertNotIn("authorizedkeysfile", found)

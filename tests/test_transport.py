@@ -1,4 +1,4 @@
-"""One HTTP exchange, with peers on loopback that send exactly what is written here; and how often it is tried."""
+"""One HTTP exchange, with peers on loopback that send exactly these bytes; and the number of tries."""
 
 import os
 import socket
@@ -13,12 +13,12 @@ from azure_provisioning.errors import BadReply, ProvisionError, Unreachable
 from tests.guests import Answer, GuestTest, ScriptedPeer, http
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-PATIENCE = 6.0  # seconds of a busy machine for what takes less than one on an idle one, and for ever if it is broken
-ENOUGH = 16 << 20  # bytes; a client that took more than this of a flood has no bound (sockets buffer some of it)
+PATIENCE = 6.0  # seconds on a busy machine, for what takes under one on an idle machine and never ends if broken
+ENOUGH = 16 << 20  # bytes; a client that reads more of a flood has no limit (sockets buffer some of it)
 
 
 def slowly(data: bytes, pause: float = 0.05) -> "Answer":
-    """An answer that arrives byte by byte."""
+    """An answer that arrives one byte at a time."""
 
     def answer(connection: socket.socket) -> None:
         for place in range(len(data)):
@@ -34,7 +34,7 @@ def silent(connection: socket.socket) -> None:
 
 
 class Flood:
-    """An answer without end: `head`, then `part` as long as the client reads. Counts what it read."""
+    """An endless answer: `head`, then `part` as long as the client reads. Counts the bytes read."""
 
     def __init__(self, head: bytes, part: bytes) -> None:
         self.head = head
@@ -51,7 +51,7 @@ class Flood:
 class ExchangeTest(GuestTest):
     def setUp(self) -> None:
         super().setUp()
-        self.plain = System(self.root)  # the wall's clock: what is timed here is short
+        self.plain = System(self.root)  # the wall clock: the timed exchanges are short
 
     def ask(self, *answers: "Answer", seconds: float = 5.0, body: bytes = b"") -> Reply:
         """Ask a peer with this answer."""
@@ -203,7 +203,7 @@ class ExchangeTest(GuestTest):
         self.assertLess(time.monotonic() - started, 1.7)
 
     def test_peer_that_reads_nothing_costs_one_try(self) -> None:
-        with socket.socket() as listener:  # takes the connection into its queue, and that is all
+        with socket.socket() as listener:  # only queues the connection
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             listener.bind(("127.0.0.1", 0))
             listener.listen(1)
@@ -222,7 +222,7 @@ class ExchangeTest(GuestTest):
         self.assertTrue(34.9 < took < 35 + PATIENCE * self.speed, took)
 
     def test_status_without_its_body(self) -> None:
-        """A status other than 2xx counts from its first line on, whatever follows, and costs no wait for it."""
+        """A status other than 2xx counts from its first line, whatever follows, and without a wait."""
         busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n"
         refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 500\r\n\r\n"
         table: "List[Tuple[bytes, int, bytes, str]]" = [
@@ -269,7 +269,7 @@ class ExchangeTest(GuestTest):
     def test_nobody_there(self) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]  # bound and not listening: refuses, and nobody else gets it
+            port = listener.getsockname()[1]  # bound but not listening: refuses, and no other process gets the port
             peer = Peer("IMDS", "127.0.0.1", port)
             with self.assertRaises(Unreachable) as caught:
                 exchange(self.plain, peer, "GET /", {})
@@ -285,7 +285,7 @@ class ExchangeTest(GuestTest):
             listener.listen(0)
             address = listener.getsockname()
             fillers = []
-            for _ in range(3):  # a full queue: the kernel drops what more comes
+            for _ in range(3):  # a full queue: the kernel drops further connections
                 filler = socket.socket()
                 self.addCleanup(filler.close)
                 filler.setblocking(False)
@@ -332,14 +332,14 @@ class ExchangeTest(GuestTest):
             with suppress(ProvisionError):
                 self.ask(answer, seconds=0.1)
             self.scripted.close()
-        deadline = time.monotonic() + 2  # for the peer's own threads to hang up
+        deadline = time.monotonic() + 2  # for the peer's threads to close
         while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
             time.sleep(0.01)
         self.assertLessEqual(len(os.listdir("/proc/self/fd")), before)
 
 
 class VirtualSystem(System):
-    """A guest whose time passes only when it sleeps."""
+    """A guest whose time passes only while it sleeps."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
@@ -384,7 +384,7 @@ class PersistTest(GuestTest):
         self.assertTrue(all(0.5 <= seconds <= 60 for seconds in self.given), self.given)
 
     def test_what_the_last_try_had_no_time_for(self) -> None:
-        """No answer in half a second is not the reason of the failure."""
+        """An expired half-second limit is not the reason of the failure."""
 
         def attempt(seconds: float) -> None:
             if seconds < 30:
@@ -449,7 +449,7 @@ class PersistTest(GuestTest):
 
 class ScriptedPeerTest(GuestTest):
     def test_a_peer_counts_who_comes(self) -> None:
-        """The tests above need this to see that nobody connected."""
+        """The tests above need this to see that no client connected."""
         peer: ScriptedPeer = self.peer(http(b"one"), http(b"two"))
         bodies = [exchange(self.system, Peer("x", "127.0.0.1", peer.port), "GET /", {}).body for _ in range(3)]
         self.assertEqual(bodies, [b"one", b"two", b"two"])

@@ -1,4 +1,4 @@
-"""The files in `units/`: valid for the tools that read them, with the exact command lines of a boot."""
+"""The files in `units/`: valid for the tools that read them, with a boot's exact command lines."""
 
 import os
 import re
@@ -24,7 +24,7 @@ SYSTEMD = "systemd/azure-provisioning.service"
 RUNIT = "runit/azure-provisioning"
 SLACKWARE = "slackware/rc.azure-provisioning"
 SCRIPTS = (OPENRC, SYSVINIT, RUNIT, SLACKWARE)
-# What names no interpreter: text for a declaration, and what only turns us on.
+# Files that name no interpreter: text for a declaration, and files that only enable us.
 WITHOUT_PATHS = (
     "nixos/azure-provisioning.nix",
     "guix/azure-provisioning.scm",
@@ -67,7 +67,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"), name)
 
     def test_shipped_paths_are_what_install_replaces(self) -> None:
-        """A packager ships them unchanged; `install` replaces all paths by the image's."""
+        """A packager ships them unchanged. `install` replaces all paths with the image's."""
         hook = Hook("/opt/python3.9", "/opt/sbin/azure")
         for name in set(names()) - set(WITHOUT_PATHS):
             self.assertEqual(unit(name, DEFAULT), shipped(name))
@@ -77,7 +77,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertEqual((text.count(hook.python), text.count(hook.program)), (1, 1), name)
 
     def test_what_a_boot_calls(self) -> None:
-        """The words after the program are those that a boot is known by, here and in the shell."""
+        """The words after the program identify a boot, here and in the shell."""
         called = []
         for name in set(names()) - {"systemd/10-azure-provisioning.preset", "slackware/azure-provisioning.rc.local"}:
             text = re.sub(r"(?m)^\s*#[ !].*", "", shipped(name)).replace('"', "")  # Guix has lines that begin `#$(`
@@ -90,7 +90,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertIn("\n%s) ;;\n" % " | ".join(cases), file.read())
 
     def test_without_python(self) -> None:
-        """The shell runs the file, and has none of Python's options."""
+        """The shell runs the file, without Python's options."""
         for name in set(names()) - set(WITHOUT_PATHS):
             text = active(unit(name, Hook(SHELL, PROGRAM)))
             self.assertNotRegex(text, r"python\d|-I|-S\b", name)
@@ -98,7 +98,7 @@ class EveryUnitTest(unittest.TestCase):
         self.assertIn("ExecStart=/bin/sh %s run\n" % PROGRAM, unit(SYSTEMD, Hook(SHELL, PROGRAM)))
 
     def test_nobody_is_told_of_another_program(self) -> None:
-        """Only the program decides whether a VM is set up: it knows the VM's id."""
+        """Only the program decides whether a VM is set up, because it knows the VM's id."""
         for name in names():
             self.assertNotRegex(active(shipped(name)), r"Condition|/var/lib|\[ -[ef] ", name)
 
@@ -173,7 +173,7 @@ class ScriptTest(GuestTest):
         return self.system.path("/script")
 
     def run_shell(self, shell: str, *arguments: str) -> Result:
-        """Run a shell with a terminal-like stdin that is open, a poor PATH and a bad umask."""
+        """Run a shell with an open, terminal-like stdin, a poor PATH and a bad umask."""
         if os.path.exists(self.note):
             os.unlink(self.note)
         child = subprocess.Popen(
@@ -228,7 +228,7 @@ class ScriptTest(GuestTest):
             self.assertIn("Usage:", result.err)
 
     def test_sysvinit_header(self) -> None:
-        """As in the LSB: one block, a `# Key: value` on each line, nothing unknown; and chkconfig's two lines."""
+        """As in the LSB: one block, `# Key: value` on each line, no unknown key; and chkconfig's two lines."""
         lines = shipped(SYSVINIT).splitlines()
         self.assertEqual(lines[0], "#!/bin/sh")
         block = lines[lines.index("### BEGIN INIT INFO") + 1 : lines.index("### END INIT INFO")]
@@ -265,7 +265,7 @@ class ScriptTest(GuestTest):
         self.assertEqual(self.run_shell("sh", script).code, 2)
 
     def test_runit(self) -> None:
-        """In a folder that runsv supervises; it is told to run once before anything can fail."""
+        """In a folder that runsv supervises. It is set to run once before anything can fail."""
         script = self.script(RUNIT)
         os.mkdir(self.system.path("/supervise"))
         for shell in self.shells:
@@ -299,7 +299,7 @@ class ScriptTest(GuestTest):
 
     def test_openrc_dependencies(self) -> None:
         said = dict(line.split(" ", 1) for line in self.openrc("sh", "depend").out.splitlines())
-        self.assertEqual(set(said), {"use", "after", "before", "keyword"})  # what is needed by name may not exist
+        self.assertEqual(set(said), {"use", "after", "before", "keyword"})  # a service needed by name may not exist
         self.assertLessEqual({"sshd", "dropbear"}, set(said["before"].split()))
         self.assertLessEqual({"localmount", "mountall", "networking"}, set(said["after"].split()))
         self.assertIn("-timeout", said["keyword"].split())

@@ -1,4 +1,4 @@
-"""One table of verbs: what `--help` prints, and that it agrees with what the command line accepts."""
+"""One table of verbs: `--help` prints it, and the command line agrees with it."""
 
 import os
 import re
@@ -48,7 +48,7 @@ class TableTest(unittest.TestCase):
 
 
 class MistakeTest(unittest.TestCase):
-    """A mistake is answered with a suggestion."""
+    """A wrong word is answered with a suggestion."""
 
     def wrong(self, *argv: str) -> str:
         result = call([sys.executable, "-I", "-S", built_file(), *argv])
@@ -77,7 +77,7 @@ class MistakeTest(unittest.TestCase):
         self.assertIn("version takes no argument: '/mnt/image'", self.wrong("version", "/mnt/image"))
 
     def test_everywhere(self) -> None:
-        """-q and -v, before the verb or after it; the version in three ways."""
+        """-q and -v, before or after the verb; the version in three ways."""
         for argv in (["-q", "version"], ["version", "-v"], ["-V"], ["--version"], ["version"], ["-v", "-q", "version"]):
             result = call([sys.executable, "-I", "-S", built_file(), *argv])
             self.assertEqual(result, (0, usage.version() + "\n", ""))

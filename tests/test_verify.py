@@ -1,4 +1,4 @@
-"""Who can log in, on images without a tool to ask: no false alarm, and no unproven failure."""
+"""Who can log in, on images without a tool to ask: no false alarm, and no failure without proof."""
 
 from azure_provisioning.guest.accounts import find_account
 from azure_provisioning.guest.ageing import find_refusal, renew
@@ -50,7 +50,7 @@ class VerifyTest(GuestTest):
         self.assertEqual((self.code, self.facts()["login.key"]), (0, "unknown: DenyUsers ann"))
 
     def test_options_that_cannot_be_determined(self) -> None:
-        """What starts sshd hides with which: that is told, and is no failure."""
+        """The service's start hides the sshd binary: that is reported, and is no failure."""
         unit = {path: text for path, text in IMAGES["systemd"].items() if path.startswith("/etc/")}
         unit["/lib/systemd/system/ssh.service"] = "[Service]\nExecStart=/usr/local/bin/wrapper\n"
         unit["/run/systemd/system/x"] = ""
@@ -66,7 +66,7 @@ class VerifyTest(GuestTest):
         self.assertEqual(self.facts()["error_reason"], NOBODY)
         self.assertIn("warning: this image's sshd will not let ann in: /etc/nologin", self.play(closed, login="warn"))
         self.assertEqual(self.code, 0)
-        # systemd removes it when users may log in, which is not yet
+        # systemd removes it once users may log in, which is not yet.
         self.play({**closed, "/run/nologin": "", "/run/systemd/system/x": ""})
         self.assertEqual(self.code, 0, self.story)
         self.play({**SSHD, "/run/x": "", "/etc/nologin": "-> /run/x"})
@@ -84,7 +84,7 @@ class VerifyTest(GuestTest):
             with self.subTest(options):
                 self.play(SSHD, promised=True, keys=False, **options)
                 self.assertEqual(self.code, 0, self.story)
-        self.play(SSHD, promised=True)  # with a key that works it is none that keeps anybody out
+        self.play(SSHD, promised=True)  # a working key means that it keeps no user out
         self.assertEqual(self.code, 0, self.story)
 
     def test_account_is_left_to_the_image(self) -> None:
@@ -157,7 +157,7 @@ class ListTest(GuestTest):
                 self.assertEqual(bool(find_rule(self.system, "ann", ["ann", "sudo"])[0]), refused)
 
     def test_pam_access_for_sure(self) -> None:
-        """Only what no other rule, module or directory can change is certain."""
+        """Only a rule that no other rule, module or directory can change is certain."""
         debian = "[success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\n"
         shut, ours = "-:ALL EXCEPT root:ALL\n", "account required pam_access.so\n"
         rows = (

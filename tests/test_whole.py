@@ -1,4 +1,4 @@
-"""A damaged file installs nothing, and an installed one is detected: a single byte anywhere is enough."""
+"""A damaged file installs nothing, and a damaged installation is detected, even with one wrong byte."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from tests.images import ImageTest, built_file, cli, listing
 from tests.sound import CheckTest
 
 ROUNDS = 400  # bytes that are damaged, of each part of the file
-RUNS = 24  # of the file itself, damaged, in each part of it
+RUNS = 24  # bytes of the file itself that are damaged, in each part
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 
 
@@ -82,7 +82,7 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(whole.find_damage(data), "")
 
     def test_content_of_another_build(self) -> None:
-        """A valid archive with other content than the digest says; also with a member more or less."""
+        """A valid archive with content that does not match the digest; also with a member more or less."""
         head, members = whole.take_apart(self.program)
         for changed in (
             (head + b"#\n", members),
@@ -94,7 +94,7 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(whole.find_damage(whole.put_together(*changed)), "")
 
     def test_made_to_take_for_ever(self) -> None:
-        """An image's archive whose 65 000 members all overlap in the same megabytes."""
+        """An archive whose 65 000 members all overlap in the same megabytes."""
         body = b"x" * (8 << 20)
         entry = whole.ENTRY.pack(b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, len(body), len(body), 1, 0, 0, 0, 0, 0, 0)
         directory = (entry + b"a") * 65000
@@ -140,7 +140,7 @@ class InstallTest(ImageTest):
         self.assertGreater(told, 20)
 
     def test_word_that_changes(self) -> None:
-        """Damage that Python does not notice: the text of a message, a comment, the script that it skips."""
+        """Damage that Python does not notice: in the text of a message, a comment, the script that it skips."""
         program = built()
         before = listing(self.root)
         for old, new in (
@@ -177,7 +177,7 @@ class InstallTest(ImageTest):
 class InstalledTest(CheckTest):
     def test_check(self) -> None:
         self.good("program", "the hook runs %s, undamaged and of build [0-9a-f]{16}$" % PROGRAM)
-        done = cli("check", "--all", "--root", self.root)  # of the built file, which knows which it is
+        done = cli("check", "--all", "--root", self.root)  # run by the built file, which knows its own build
         self.assertIn("the hook runs %s, undamaged and of" % PROGRAM, done.out)
         self.assertRegex(" ".join(done.out.split()), "undamaged and of this build ")
 

@@ -1,4 +1,4 @@
-"""The one file: the same bytes from any Python and any checkout, and started with every kind of Python."""
+"""The single file: the same bytes from any Python and any checkout. It starts with every kind of Python."""
 
 import io
 import os
@@ -20,7 +20,7 @@ VERBS = ("run", "install", "uninstall", "status", "check", "report", "rehearse")
 
 
 def pythons() -> "Dict[Tuple[int, ...], str]":
-    """The running interpreter, and those in the variable PYTHONS, by version: each has its own suite."""
+    """The running interpreter and those in the variable PYTHONS, by version. Each has its own suite."""
     found: "Dict[Tuple[int, ...], str]" = {sys.version_info[:2]: sys.executable}
     for path in os.environ.get("PYTHONS", "").split():
         found.setdefault(ask_version(path)[:2], path)
@@ -29,7 +29,7 @@ def pythons() -> "Dict[Tuple[int, ...], str]":
 
 class BuildTest(unittest.TestCase):
     def checkout(self) -> str:
-        """A copy of what the build needs, elsewhere."""
+        """A copy of the build's sources, elsewhere."""
         folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         for name in ("src", "units"):
@@ -55,7 +55,7 @@ class BuildTest(unittest.TestCase):
                 self.assertEqual(self.build(folder, python), expected)
 
     def test_same_bytes_from_another_checkout(self) -> None:
-        """Other times, modes, order of creation and umask; with files left by Python and editors."""
+        """Other times, modes, order of creation and umask; with files that Python and editors leave."""
         folder = self.checkout()
         for here, folders, names in os.walk(folder):
             for name in names:
@@ -110,11 +110,11 @@ class BuildTest(unittest.TestCase):
                 self.assertEqual(self.build(folder), expected)
 
     def test_checkout_that_is_not_whole(self) -> None:
-        """The target of a link is not part of the checkout, and a missing unit would only show at an install."""
+        """A link's target is not part of the checkout. A missing unit would show only at an install."""
         for name in ("src/azure_provisioning/cli.py", "src/head.sh", "units/dinit/azure-provisioning"):
             for kind in ("link", "pipe", "folder", "gone"):
                 if kind == "gone" and name.endswith(".py"):
-                    continue  # the tests of everything else would tell
+                    continue  # the tests of all other parts would fail
                 with self.subTest(name=name, kind=kind):
                     folder = self.checkout()
                     path = os.path.join(folder, name)
@@ -170,7 +170,7 @@ class BuildTest(unittest.TestCase):
 
 
 def digest(data: bytes) -> str:
-    """The digest in the built file, of everything in it."""
+    """The digest in the built file, of all its content."""
     (found,) = re.findall(rb'\nDIGEST = "([0-9a-f]{16})"', data)
     return str(found.decode("ascii"))
 
@@ -207,7 +207,7 @@ class ContentTest(unittest.TestCase):
                 relative = os.path.relpath(folder, os.path.join(TOP, base))
                 expected |= {os.path.join(relative, name) for name in names if top == "units" or name.endswith(".py")}
         expected.remove("azure_provisioning/__main__.py")
-        expected -= {"azure_provisioning/completion.py", "azure_provisioning/manual.py"}  # what is made at the build
+        expected -= {"azure_provisioning/completion.py", "azure_provisioning/manual.py"}  # made by the build
         self.assertEqual(set(self.archive.namelist()), expected | {"__main__.py"})
 
     def test_stored_and_free_of_this_machine(self) -> None:
@@ -228,7 +228,7 @@ class ContentTest(unittest.TestCase):
         self.assertTrue(scripts.startswith(b"#!/bin/sh\n"))
         self.assertTrue(scripts.endswith(b"\nexit 0\n"))  # no shell reads on into the archive
         self.assertTrue(self.data.startswith(scripts + b"PK\x03\x04"))
-        for entry in self.archive.infolist():  # the offsets count the scripts: `unzip -t` is content too
+        for entry in self.archive.infolist():  # the offsets count the scripts, so `unzip -t` passes too
             self.assertEqual(self.data[entry.header_offset : entry.header_offset + 4], b"PK\x03\x04", entry.filename)
 
     def test_size(self) -> None:
@@ -237,7 +237,7 @@ class ContentTest(unittest.TestCase):
 
 class StartTest(unittest.TestCase):
     def test_on_every_python(self) -> None:
-        """Without a warning, not even one that a newer Python hides by default."""
+        """Without a warning, even one that a newer Python hides by default."""
         for version, python in sorted(pythons().items()):
             with self.subTest(version=version):
                 result = call([python, "-W", "error", "-I", "-S", built_file(), "rehearse", "--fault", "list"])
@@ -278,7 +278,7 @@ class StartTest(unittest.TestCase):
         python = next((path for path in old_pythons() if os.access(path, os.X_OK)), None)
         if python is None:
             self.skipTest("no Python 2.7: what a Python that is too old says was not tried")
-        result = call([python, built_file(), "status"])  # `run` goes on in the shell: see test_essential.py
+        result = call([python, built_file(), "status"])  # the shell continues `run`: see test_essential.py
         self.assertEqual((result.code, result.out), (1, ""), result)
         self.assertRegex(
             result.err, r"\Aazure-provisioning: Python 3\.6 or newer is needed, and [^\n]* is 2\.7[^\n]*\n\Z"
@@ -292,7 +292,7 @@ class StartTest(unittest.TestCase):
         self.assertIsNone(re.search(r"\bf['\"]|->|def \w+\([^)]*:|\*,|\bnonlocal\b|\bfrom None\b|\bprint\b", text))
 
     def test_module_that_is_missing(self) -> None:
-        """A minimal Python: the message names the module that the verb needs, whichever it is."""
+        """A minimal Python: the message names the missing module that the verb needs."""
         needed = {
             "argparse": ["status"],
             "json": ["status", "--json"],

@@ -1,9 +1,9 @@
-"""VMs in Azure itself, for a maintainer who has a subscription: `make azure-test GROUP=name`.
+"""VMs in Azure itself, for a maintainer with a subscription: `make azure-test GROUP=name`.
 
-It makes a resource group, and in it a storage account, images, and three VMs for each image: one with a key, one with
-a password, and one from the image that was captured of the first. It removes the group whatever happened.
+It makes a resource group with a storage account, images, and three VMs for each image: one with a key, one with a
+password, and one from an image captured from the first. It always removes the group at the end.
 
-The VHD goes to Azure as a page blob: that takes the `az` command and nothing else. An upload to a managed disk would
-take azcopy too. The VMs are of generation 1: their images need no signed boot loader, and can be captured as managed
-images, which VMs with Trusted Launch cannot.
+The VHD is uploaded as a page blob, which needs only the `az` command. An upload to a managed disk would also need
+azcopy. The VMs are of generation 1: their images need no signed boot loader, and can be captured as managed images,
+unlike VMs with Trusted Launch.
 """

@@ -47,11 +47,11 @@ def _try(options: argparse.Namespace, wanted: List[str], scratch: Path, tried: L
     az = Az(options.logs / "az.log")
     group = Group(az, options.group, options.location)
     try:
-        az.ask("account", "show")  # is somebody logged in? Before an image is made, which takes minutes
+        az.ask("account", "show")  # is az logged in? Asked before making an image, which takes minutes
         vhds: Dict[str, Path] = dict(options.vhds)
         for name in wanted:
             if name not in vhds:
-                from . import vhd  # takes what the boot lab takes
+                from . import vhd  # needs what the boot lab needs
 
                 vhds[name] = vhd.make(name, options.file.resolve(), options.devuan, scratch, say)
         try:
@@ -61,7 +61,7 @@ def _try(options: argparse.Namespace, wanted: List[str], scratch: Path, tried: L
                     trial.play(name, vhds[name])
                 say("the group %s is removed" % group.name)
         finally:
-            group.remove()  # also if a signal came in the moment before the removal began
+            group.remove()  # also if a signal came just before the removal began
     except Failed as failure:
         tried.append(Tried("", "group", "FAILED", str(failure), 0.0))
 
@@ -89,7 +89,7 @@ def _missing(built: List[str], program: Path) -> List[str]:
     if shutil.which("ssh-keyscan") is None:
         lines.append("the command `ssh-keyscan` is missing: apt-get install openssh-client")
     if built:
-        from . import vhd  # takes what the boot lab takes
+        from . import vhd  # needs what the boot lab needs
 
         lines += vhd.missing()
         if not program.is_file():

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import List
 
 MINUTES = 60.0
-LONGEST = 60 * MINUTES  # Azure itself gives a VM up after 40 minutes
+LONGEST = 60 * MINUTES  # Azure itself abandons a VM after 40 minutes
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-NAME = r"[A-Za-z][A-Za-z0-9-]{1,38}[A-Za-z0-9]"  # of a group; Azure would take more, some of it for no good
+NAME = r"[A-Za-z][A-Za-z0-9-]{1,38}[A-Za-z0-9]"  # of a group; Azure allows more characters, some of them harmful
 
 
 class Failed(Exception):
@@ -74,10 +74,10 @@ class Group:
         self.made = False
 
     def __enter__(self) -> "Group":
-        # What is removed at the end must be ours: nothing is put into a group that exists already.
+        # The group that is removed must be ours: an existing group is refused.
         if self.az.ask("group", "exists", "--name", self.name) is not False:
             raise Failed("the group %s exists already; it would be removed at the end. Name another" % self.name)
-        self.made = True  # or perhaps: a command that fails, or is interrupted, may have made it
+        self.made = True  # or perhaps: a command that fails or is interrupted may have made it
         try:
             tag = "made-by=azure-provisioning-test"
             self.az.ask("group", "create", "--name", self.name, "--location", self.location, "--tags", tag)
@@ -93,7 +93,7 @@ class Group:
         """Remove it if it exists, and check that it is gone. Raises Failed if that cannot be confirmed."""
         if not self.made:
             return
-        ignore_signals()  # also for az, which would be ended by the terminal's Ctrl-C
+        ignore_signals()  # also for az, which the terminal's Ctrl-C would end
         why = "it is still there"
         for _ in range(2):
             try:

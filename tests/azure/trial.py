@@ -1,4 +1,4 @@
-"""The tests of one image: VMs with a key, with a password, and of a captured VM; each is judged from outside."""
+"""The tests of one image: VMs with a key, with a password, and of a captured VM. Each is checked from outside."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from .cloud import Failed, Group, field
 USER = "azureuser"
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 CONTAINER = "images"
-TRIES = 30  # looks at a boot log; it reaches us some minutes late
+TRIES = 30  # tries to read a boot log, which arrives some minutes late
 ACCEPTED = "Azure accepted Ready after"
 
 
@@ -44,16 +44,16 @@ class Trial:
     ) -> None:
         self.group = group
         self.size = size
-        self.scratch = scratch  # has keys and passwords, and is removed at the end
+        self.scratch = scratch  # contains keys and passwords, and is removed at the end
         self.logs = logs
         self.pause = pause
         self.say = say
-        self.tried = tried  # the rows, for the caller to show also if this is interrupted
+        self.tried = tried  # the rows, so that the caller can show them after an interrupt
         self.account = ""
-        self.sessions: Dict[str, Callable[[str], str]] = {}  # a VM's name to what runs a command in it
+        self.sessions: Dict[str, Callable[[str], str]] = {}  # from a VM's name to the call that runs commands in it
 
     def play(self, name: str, vhd: Path) -> None:
-        """All tests of one image. A failure is a row, and what depends on it is skipped."""
+        """All tests of one image. A failure is a row, and the tests that depend on it are skipped."""
         image = self.note(name, "image", lambda: self.upload(name, vhd))
         if image is None:
             return
@@ -80,7 +80,7 @@ class Trial:
     def upload(self, name: str, vhd: Path) -> str:
         """The id of an image made from a VHD, which is uploaded as a page blob."""
         if not self.account:
-            account = "azprov" + secrets.token_hex(8)  # such names are everybody's
+            account = "azprov" + secrets.token_hex(8)  # such names are global
             words = [
                 "--name",
                 account,
@@ -93,7 +93,7 @@ class Trial:
             ]
             words += ["--min-tls-version", "TLS1_2", "--allow-blob-public-access", "false"]
             self.group.ask("storage", "account", "create", *words)
-            # With `--auth-mode key` and no key, az asks for the key itself: it is in no argument.
+            # With `--auth-mode key` and no key, az fetches the key itself, so no argument contains it.
             words = ["--name", CONTAINER, "--account-name", account, "--auth-mode", "key"]
             self.group.az.ask("storage", "container", "create", *words)
             self.account = account
@@ -117,7 +117,7 @@ class Trial:
         login = Login(lambda argv: argv, "", folder)
         secret = ""
         if password:
-            # az takes an argument from a file, if it begins with @: a secret in an argument is everybody's to read.
+            # az reads an argument from a file if it begins with @. Any user can read a secret in an argument.
             secret = "Aa1-" + secrets.token_hex(16)
             kept = folder / "password"
             kept.touch(0o600)
@@ -173,7 +173,7 @@ class Trial:
             raise Failed("the portal shows %s" % ", ".join(sorted(codes)))
 
     def look_at_log(self, name: str, tries: int) -> str:
-        """The serial console, from boot diagnostics; waits until it shows how the boot ended. Empty if there is
+        """The serial console, from boot diagnostics. Waits until it shows the end of the boot. Empty if there is
         none."""
         log = ""
         for number in range(tries):
@@ -182,7 +182,7 @@ class Trial:
             try:
                 log = self.group.text("vm", "boot-diagnostics", "get-boot-log", "--name", name)
             except Failed:
-                continue  # there is none in the first minute
+                continue  # Azure has none in the first minute
             if log.startswith('"'):
                 log = str(json.loads(log))  # some releases of az print it as JSON
             self.boot_log(name).write_text(log, encoding="utf-8", errors="backslashreplace")

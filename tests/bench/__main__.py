@@ -55,7 +55,7 @@ def main() -> int:
                 for name, found in booted.items():
                     try:
                         found.append(boots(disks, logs, name))
-                    except (Wrong, Quiet) as why:  # one peer that does not come up does not take the figures of all
+                    except (Wrong, Quiet) as why:  # a peer that fails to boot must not discard all figures
                         say("boots %d of %-18s FAILED: %s" % (number + 1, name, why))
                         failed = True
                         continue
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def show(measured: Dict[str, List[Pass]], booted: Dict[str, List[Booted]], size: Dict[str, int]) -> None:
-    """Print the table: ours, for what the origin does too, and every other figure also as a multiple of that."""
+    """Print the table: ours, limited to what the origin does, and every other figure also as a multiple of that."""
     names = list(measured)
     print("\n%-46s" % "" + "".join("%22s" % name for name in names))
     for title, field in (

@@ -1,11 +1,11 @@
-"""What does not depend on how busy the machine is: the instructions of a boot, counted by callgrind on this machine.
+"""The instructions of a boot, counted by callgrind on this machine: a figure that does not depend on its load.
 
-They are those of the Python that this runs with: two of the same version differ by a third if only one was built with
+The count is for the Python that runs this. Two builds of one version differ by a third if only one was built with
 profiling, as Debian's is. Compare figures of one Python.
 
-No VM is needed: the boots run in a sealed room of mounts, network, names and processes, chrooted into a small tree that
-has this machine's /usr, and ask an Azure at Azure's own addresses on the room's own loopback. Root, and Debian's
-`valgrind` and `iproute2`.
+No VM is needed. The boots run in their own namespaces of mounts, network, names and processes, chrooted into a small
+tree with this machine's /usr. They ask an Azure at Azure's own addresses on the namespace's loopback. Needs root, and
+Debian's `valgrind` and `iproute2`.
 """
 
 import json
@@ -64,7 +64,7 @@ def missing() -> List[str]:
 
 
 def measure(program: Path) -> Dict[str, int]:
-    """The instructions of each boot, and of what they are compared with."""
+    """The instructions of each boot, and of the programs compared with it."""
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-bench-") as scratch:
         argv = ["unshare", *SPACES, sys.executable, "-m", "tests.bench.instructions", scratch, str(program)]
         done = subprocess.run(argv, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
@@ -91,7 +91,7 @@ class RoomAzure(FakeAzure):
 
 
 class Room:
-    """A machine that only runs what is counted."""
+    """A machine that runs only the counted programs."""
 
     def __init__(self, scratch: str, program: str) -> None:
         if [name for _, name in socket.if_nameindex()] != ["lo"]:
@@ -126,7 +126,7 @@ class Room:
             shutil.copy(path, place)
 
     def fresh(self, shell: str = "") -> None:
-        """The original image, with us in it; `shell` then runs on it."""
+        """The original image with the program installed. `shell` then runs on it."""
         socket.sethostname("image")
         shutil.rmtree(self.root + "/var/lib/azure-provisioning", ignore_errors=True)
         for path, text in FILES.items():
@@ -138,7 +138,7 @@ class Room:
         self.run(["/bin/sh", "-e", "-c", shell])
 
     def run(self, argv: Sequence[str]) -> str:
-        """Run a program in the room; returns its output. It must succeed."""
+        """Run a program in the namespaces; returns its output. It must succeed."""
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
@@ -153,7 +153,7 @@ class Room:
         return printed
 
     def enter(self) -> None:
-        """Enter the room's namespaces."""
+        """Enter the namespaces."""
         os.chroot(self.root)
         os.chdir("/")
 

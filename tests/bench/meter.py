@@ -1,9 +1,9 @@
-"""Runs inside the guest: what does one provisioning pass cost? Prints `METER wall cpu machine rss` (s, s, s, KiB).
+"""Runs inside the guest: the cost of one provisioning pass. Prints `METER wall cpu machine rss` (s, s, s, KiB).
 
-meter.py [--until FILE] COMMAND... : each COMMAND is a shell line, run one after another in a control group of its own.
-With --until the pass is over when FILE is there and no CPU has been used for two seconds; what still runs is killed.
-`cpu` is that of the control group; `machine` that of the whole machine, with what others do on behalf of the pass:
-systemd that reads its units again, the service that hostnamectl starts, the kernel.
+meter.py [--until FILE] COMMAND... : each COMMAND is a shell line. They run one after another in their own control
+group. With --until, the pass ends when FILE exists and no CPU has been used for two seconds; remaining processes are
+killed. `cpu` is that of the control group. `machine` is that of the whole machine, with work that others do for the
+pass: systemd that reloads its units, the service that hostnamectl starts, the kernel.
 """
 
 import os
@@ -36,10 +36,10 @@ def main(arguments):  # type: (list[str]) -> None
     def busy():  # type: () -> float
         with open("/proc/stat") as handle:
             ticks = [int(word) for word in handle.readline().split()[1:9]]
-        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # without idle, and waiting for a disk
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # without idle and I/O wait
 
     log = os.open("/run/bench.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    time.sleep(1)  # what came before is to end
+    time.sleep(1)  # let earlier work end
     at_first = busy()
     started = time.monotonic()
     for command in commands:
@@ -59,7 +59,7 @@ def main(arguments):  # type: (list[str]) -> None
         with open(group + "/cgroup.kill", "w") as handle:
             handle.write("1")
         process.wait()
-    time.sleep(1)  # others may still be at it
+    time.sleep(1)  # other processes may still work on it
     machine = busy() - at_first
     os.rmdir(group)
     print("METER %.3f %.3f %.2f %d" % (wall, cpu, machine, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))

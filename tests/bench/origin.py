@@ -1,6 +1,6 @@
-"""The origin's way, as its document describes it: report Ready, then name the machine, then disable the unit.
+"""The origin's method, as its document describes it: report Ready, then name the machine, then disable the unit.
 
-This file is the first of the three commands: it goes into the guest as it is.
+This file is the first of the three commands. It is copied into the guest unchanged.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""The peers: how each is set up in the common image, and what one pass of it is."""
+"""The peers: how each is set up in the common image, and the commands of one pass."""
 
 import shutil
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import NamedTuple, Tuple
 
 from tests.boot.images import NETWORKD, SYSTEMD, SYSTEMD_ASK, SYSTEMD_ENABLED, Image
 
-# Everybody is in the image, and nobody is enabled: a variant enables one of them. waagent gives way to a cloud-init
-# that is enabled. What it would ask of another port ("fast track") is left out: it is for extensions. It leaves root's
-# password, by which the bench logs in.
+# Every peer is in the image, and none is enabled: a variant enables one of them. waagent yields to an enabled
+# cloud-init. Its "fast track", a request to another port, is off: that is for extensions. waagent keeps root's
+# password, which the bench logs in with.
 CLOUD_INIT_UNITS = "cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service"
 NOBODY = (
     """
@@ -59,7 +59,7 @@ NAME_URL = "http://169.254.169.254/metadata/instance/compute/name?api-version=20
 class Peer(NamedTuple):
     """`enable`: shell lines in a chroot on the image. `reset`: in the guest, before a pass. `commands`: the pass.
 
-    `until`: the file that says that the pass of a daemon is over. `packages`: what it brings beside Python.
+    `until`: the file that shows that a daemon's pass has ended. `packages`: what it adds besides Python.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Peer(NamedTuple):
 
 UNNAMED = "echo image > /etc/hostname; hostname image; userdel -rf azureuser; "
 
-# Its unit in Debian starts on Hyper-V only, which an emulated machine is not.
+# Its unit in Debian starts only on Hyper-V, and an emulated machine is not Hyper-V.
 HYPERV = """
 mkdir -p /etc/systemd/system/walinuxagent.service.d
 printf '[Unit]\\nConditionVirtualization=\\n' > /etc/systemd/system/walinuxagent.service.d/emulated.conf
@@ -83,8 +83,8 @@ BUILT = "/usr/local/lib/azure-provisioning"  # the built file, in the image
 OURS = UNNAMED + "rm -rf /etc/azure-provisioning.conf /var/lib/azure-provisioning; python3 %s install" % BUILT
 RUN = ("/usr/bin/python3 -I -S %s run" % PROGRAM,)
 
-# The origin makes no account and no host keys, which are most of what a pass of ours costs. To compare like with like,
-# the first one, which the others are told as a multiple of, does what the origin does too.
+# The origin makes no account and no host keys, which are most of the cost of our pass. For a fair comparison, the first
+# variant, the base of all multiples, does only what the origin does.
 LEAST = "printf '%s\\n' 'host_keys = keep' " + "".join(
     "'%s = no' " % key
     for key in (
@@ -99,7 +99,7 @@ PEERS = (
     Peer("ours, name only", LEAST, OURS + "; " + LEAST, RUN, "", ()),
     Peer(
         "ours, from source", SOURCE, OURS + "; " + SOURCE, RUN, "", ()
-    ),  # as where install has another Python than the boots
+    ),  # as when install and the boots use different Pythons
     Peer("ours", "", OURS, RUN, "", ()),
     Peer(
         "origin",
@@ -138,7 +138,7 @@ PEERS = (
 
 
 def furnish(tree: Path, program: Path) -> None:
-    """Put what the passes need into a copy of the common tree: the meter, the origin's script and its unit, and us."""
+    """Put the needs of the passes into a copy of the common tree: the meter, the origin's script and unit, and us."""
     here = Path(__file__).parent
     for name, target in (("meter.py", "usr/local/sbin/bench-meter.py"), ("origin.py", "usr/local/origin.py")):
         (tree / target).write_bytes((here / name).read_bytes())

@@ -14,13 +14,13 @@ from .peers import COMMON, PEERS, Peer, furnish
 
 NOBODY = "nobody"
 FAR = 400.0  # an emulated machine under the slowest peer
-BEGUN = "Starting"  # what waagent describes its NotReady with that says that it has begun
+BEGUN = "Starting"  # waagent's NotReady with this description means that it has begun
 
 
 class Pass(NamedTuple):
     """One provisioning pass: seconds by the clock, seconds of CPU, peak KiB of one process, requests to Azure.
 
-    `machine`: seconds of CPU with what the rest of the machine did meanwhile.
+    `machine`: seconds of CPU, including the rest of the machine meanwhile.
     """
 
     wall: float
@@ -31,7 +31,7 @@ class Pass(NamedTuple):
 
 
 class Booted(NamedTuple):
-    """Two boots: seconds from power-on to Ready, and of user space in the second boot."""
+    """Two boots: seconds from power-on to Ready, and seconds of user space in the second boot."""
 
     ready: Optional[float]
     second: float

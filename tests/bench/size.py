@@ -1,4 +1,4 @@
-"""The bytes that a peer adds to the disk, with dependencies that the image would not have otherwise."""
+"""The bytes that a peer adds to the disk, with dependencies that the image would otherwise lack."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,5 @@
-"""The boot lab: real distro trees, booted in QEMU in a sealed Azure of the lab's own.
+"""The boot lab: real distro trees, booted in QEMU in the lab's own sealed Azure.
 
-`python3 -m tests.boot` runs it (root and a few Debian packages needed). Nothing of it is in the product's file.
-Verdicts come from outside the guest: what the fake Azure was asked, what the serial console showed, and what is on
-the disk after power-off.
+`python3 -m tests.boot` runs it. It needs root and a few Debian packages. None of it is in the built file. Verdicts come
+from outside the guest: the requests to the fake Azure, the serial console, and the disk after power-off.
 """

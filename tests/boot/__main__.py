@@ -71,7 +71,7 @@ def play(options: argparse.Namespace, scratch: Path) -> List[Played]:
         _measure_again(played, disks, scratch)
         return played
     except BaseException:
-        # Let the stories that run fail at once: nobody waits for them any more.
+        # Let the running stories fail at once: no caller waits for them.
         pool.shutdown(wait=False, cancel_futures=True)
         machine.sweep()
         raise
@@ -87,8 +87,8 @@ def _chosen(options: argparse.Namespace) -> Set[Tuple[str, str]]:
 
 
 def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image]]:
-    """The jobs, waiting ones mixed with working ones, so that two machines seldom wait at the same time."""
-    # Image by image: those that are compared with each other run at about the same time, beside the same others.
+    """The jobs, with waiting ones between working ones, so that two machines seldom wait at the same time."""
+    # Image by image: boots that are compared run at about the same time, beside the same others.
     jobs = [(story, image) for image in images for story in stories if story.is_for(image)]
     waiting = [job for job in jobs if job[0].waits]
     working = [job for job in jobs if not job[0].waits]
@@ -97,7 +97,7 @@ def _mixed(stories: List[Story], images: List[Image]) -> List[Tuple[Story, Image
 
 
 def _play_again(times: int, story: Story, image: Image, disks: Dict[str, Disks], scratch: Path) -> Played:
-    """Play it, and if it fails, again up to this many times; the table shows that."""
+    """Play it. If it fails, play it again, up to this many times; the table shows that."""
     played = _play(story, image, disks, scratch)
     first = played.why
     for _ in range(times):
@@ -109,9 +109,9 @@ def _play_again(times: int, story: Story, image: Image, disks: Dict[str, Disks],
 
 
 def _measure_again(played: List[Played], disks: Dict[str, Disks], scratch: Path) -> None:
-    """Play what came late beside other machines once more with nothing beside it, and what it came later than.
+    """Replay each late boot alone, and the boot that it is compared with.
 
-    The lesser figures count: who holds a boot holds each boot. First of all those without us that came late.
+    The smaller figures count: a real delay appears in every boot. The late boots without us come first.
     """
     for number, one in enumerate(played):
         if is_held_by_others(one, played):

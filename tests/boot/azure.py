@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from .sealed import IMDS, WIRESERVER, Sealed
 
-# A public key of nobody: there is no private one.
+# A public key without a private one.
 _BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0 " + b"boot lab: a key without a secret"
 TEST_KEY = "ssh-ed25519 %s boot-lab" % base64.b64encode(_BLOB).decode()
 
@@ -31,7 +31,7 @@ class Vm:
     generation: int = 1
     user: str = "azureuser"
     ssh_key: str = TEST_KEY
-    password: str = ""  # told by the DVD alone; empty: sshd is to take none
+    password: str = ""  # only on the DVD; empty: sshd must refuse passwords
 
     def uuid(self) -> str:
         """The SMBIOS uuid: generation 1 has the bytes of the first three fields swapped."""
@@ -133,7 +133,7 @@ def _imds(machine: Vm, path: str) -> Tuple[int, str, bytes]:
     document = instance(machine)
     if path.startswith("/metadata/instance?"):
         return 200, "application/json; charset=utf-8", json.dumps(document).encode()
-    # A leaf as text, as the origin's own unit asks for it.
+    # A leaf as text, as the origin's unit requests it.
     leaf: Any = document
     for part in path.partition("?")[0][len("/metadata/instance/") :].split("/"):
         named = leaf if isinstance(leaf, dict) else {str(index): value for index, value in enumerate(leaf or ())}
@@ -210,7 +210,7 @@ GOAL_STATE = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-# What the goal state points to: only the big agents read it, and they read no more of it than this.
+# The documents that the goal state points to. Only the big agents read them, and no more than this.
 CONFIGS = {
     "host": """<HostingEnvironmentConfig version="1.0.0.0"><Deployment name="lab" guid="{0}"><Service name="lab"/>
 <ServiceInstance name="lab.0"/></Deployment><Incarnation number="1" instance="lab" guid="{0}"/><Role name="lab"/>
@@ -283,7 +283,7 @@ def _serve(azure: Azure, to: str, address: str) -> ThreadingHTTPServer:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
-        # A killed guest leaves half-open connections; nobody is to read of them.
+        # A killed guest leaves half-open connections. They are no error worth a message.
 
         def handle_error(self, request: object, client_address: object) -> None:
             pass

@@ -27,7 +27,7 @@ def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
     table = b"label: dos\nstart=2048, type=83, bootable\n"
     quiet = subprocess.DEVNULL
     subprocess.run(["sfdisk", "--quiet", str(image)], input=table, stdout=quiet, check=True)
-    # GRUB of Debian 12 cannot read a file system whose checksums have a seed of their own.
+    # GRUB of Debian 12 cannot read a file system with its own checksum seed.
     options = "offset=1048576,lazy_itable_init=1,lazy_journal_init=1"
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-O", "^metadata_csum_seed", "-E", options]
     command += ["-d", str(tree), str(image), "%dM" % (mebibytes - 1)]
@@ -41,7 +41,7 @@ def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
     if len(rest) > 2047 * 512:
         raise RuntimeError("GRUB's image does not fit before the partition: %d bytes" % len(rest))
     with open(image, "r+b") as file:
-        file.write(first)  # it starts what is in the sector after it, and that knows its own length
+        file.write(first)  # it starts the code in the next sector, which knows its own length
         file.seek(512)
         file.write(rest)
     early.unlink()
@@ -49,7 +49,7 @@ def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
 
 
 def fixed_vhd(image: Path, vhd: Path) -> None:
-    """Write the disk in Azure's format: a fixed VHD, whose size without its footer is a whole number of MiB."""
+    """Write the disk in Azure's format: a fixed VHD, with a size without footer in whole MiB."""
     options = "subformat=fixed,force_size=on"
     command = ["qemu-img", "convert", "-f", "raw", "-O", "vpc", "-o", options, str(image), str(vhd)]
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
@@ -75,16 +75,15 @@ def dvd(ovf_env: str, folder: Path) -> Path:
 
 
 class Disk:
-    """The present content of an image. After a power cut, read a `settled` copy, in which the journal has been
-    replayed."""
+    """The present content of an image. After a power cut, read a `settled` copy: its journal is replayed."""
 
     def __init__(self, image: Path) -> None:
         self.image = image
 
     def settled(self, image: Path) -> "Disk":
-        """A copy with the journal replayed, as the next boot will see it."""
+        """A copy with the journal replayed, as the next boot sees it."""
         copy(self.image, image)
-        # 0: clean, 1: the journal was replayed. More means a broken file system, which is the lab's own failure.
+        # 0: clean, 1: the journal was replayed. A higher code is a broken file system, and a failure of the lab.
         command = ["e2fsck", "-fp", str(image)]
         answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if answer.returncode > 1:
@@ -125,8 +124,8 @@ class Disk:
         return files
 
     def change(self, *requests: str) -> None:
-        """Change its content; a request that fails is skipped."""
-        # A device that was cut from its power still has its journal to be replayed.
+        """Change its content. A request that fails is skipped."""
+        # After a power cut the journal must be replayed first.
         subprocess.run(["e2fsck", "-fp", str(self.image)], stdout=subprocess.DEVNULL, check=False)
         text = "".join(request + "\n" for request in requests)
         quiet = subprocess.DEVNULL

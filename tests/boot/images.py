@@ -1,4 +1,4 @@
-"""The table of images: the packages of the tree, how it is finished, and how its init system names its hook."""
+"""The table of images: the tree's packages, how it is finished, and how its init system names the hook."""
 
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Tuple
@@ -9,7 +9,7 @@ COMMON = ("linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "iproute
 OPENSSH = ("openssh-server", "sudo")
 DROPBEAR = ("dropbear-bin", "opendoas")
 
-# A root without a password is how the lab logs in on the serial console; nothing but the lab can reach these machines.
+# The lab logs in on the serial console as root without a password. Only the lab can reach these machines.
 EVERY_IMAGE = r"""
 passwd -d root >/dev/null
 echo image > /etc/hostname
@@ -17,15 +17,15 @@ printf '127.0.0.1\tlocalhost\n127.0.1.1\timage\n' > /etc/hosts
 rm -f /etc/resolv.conf
 """
 
-# A key of RSA takes an emulated processor many seconds. The image without these lines has its sshd as Debian has it.
+# An RSA key takes an emulated processor many seconds. The image without these lines has Debian's sshd unchanged.
 ED25519 = r"""
 echo 'HostKey /etc/ssh/ssh_host_ed25519_key' > /etc/ssh/sshd_config.d/host-key.conf
 rm /etc/ssh/ssh_host_rsa_key* /etc/ssh/ssh_host_ecdsa_key*
 """
 
-# The initial ramdisk of a distro has hundreds of drivers, and udev to choose among them. Unpacking and asking costs an
-# emulated machine more than a second of each boot; what these machines have is known. Hyper-V's, which an image for
-# Azure must have, are in it, but nothing loads them here.
+# A distro's initial ramdisk has hundreds of drivers, and udev to choose among them. Unpacking and probing costs an
+# emulated machine more than a second of each boot, and the hardware here is known. Hyper-V's drivers, which an image
+# for Azure must have, are included, but nothing loads them here.
 SMALL_RAMDISK = r"""
 sed -i 's/^MODULES=.*/MODULES=list/' /etc/initramfs-tools/initramfs.conf
 cat > /etc/initramfs-tools/hooks/drivers <<'END'
@@ -50,9 +50,9 @@ rm /usr/share/initramfs-tools/hooks/udev /usr/share/initramfs-tools/scripts/*/ud
 update-initramfs -u
 """
 
-# Units that have nothing to do in such a machine; each is one more process to start in an emulated boot. So are the
-# generators, which run again whenever a unit is enabled or disabled; and udev is to look at the devices that are used.
-# The bench boots a systemd that has all of them.
+# These units have no work in such a machine, and each costs a process in an emulated boot. So do the generators, which
+# run again whenever a unit is enabled or disabled. udev handles only the devices in use. The bench boots a systemd with
+# all of them.
 FEWER_UNITS = r"""
 systemctl --quiet mask dev-hugepages.mount dev-mqueue.mount e2scrub_reap.service getty@tty1.service \
     kmod-static-nodes.service modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \
@@ -93,9 +93,9 @@ sed -i '/^[1-6]:.*getty/d' /etc/inittab
 echo 'T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100' >> /etc/inittab
 """
 
-# Debian's scripts that mount what is in memory do it two and three times, should fstab have options for it or the
-# memory have grown by a swap file, and each of them has grep and sed tell the size of the memory ten times: nine
-# seconds of each emulated boot. What checks and cleans keeps its place in the order, and has nothing to do.
+# Debian's scripts mount the file systems in memory two or three times, if fstab has options for them or a swap file is
+# added. Each run calls grep and sed ten times for the memory size: nine seconds of each emulated boot. The scripts that
+# check and clean stay in the order, but do nothing.
 MOUNTED_ONCE = r"""
 sed -i '/mount[a-z]*\.sh reload$/d' /etc/init.d/checkroot.sh
 sed -i '/^\tmount_[a-z]* mount_noupdate$/d' /etc/init.d/mountall.sh
@@ -109,7 +109,7 @@ for script in checkfs.sh checkroot-bootclean.sh mountnfs-bootclean.sh mountnfs.s
 done
 """
 
-# Each script costs a second on an emulated processor, and these have nothing to do in such a machine.
+# Each script costs a second on an emulated processor, and these have no work in such a machine.
 FEWER_SCRIPTS = (
     MOUNTED_ONCE
     + r"""
@@ -125,7 +125,7 @@ NO_UDEV = r"""
 update-rc.d -f udev remove
 """
 
-# The same for Debian's OpenRC, which runs the scripts of sysv-rc, and asks each that is there what it depends on.
+# The same for Debian's OpenRC, which runs the scripts of sysv-rc, and asks each existing one for its dependencies.
 FEWER_SERVICES = (
     MOUNTED_ONCE
     + r"""
@@ -140,7 +140,7 @@ done
 """
 )
 
-# OpenRC as the distros have it that were made for it: an inittab that names it, and services of its own.
+# OpenRC as in distros made for it: an inittab that names it, and services of its own.
 NATIVE_OPENRC = r"""
 rm -f /etc/init.d/* /etc/rc?.d/* /etc/runlevels/*/*
 cat > /etc/inittab <<'END'
@@ -203,13 +203,13 @@ rc-update --quiet add networking boot
 rc-update --quiet add sshd default
 """
 
-# sysv-rc orders by the numbers of the links alone once insserv and its dependency files are gone.
+# Without insserv and its dependency files, sysv-rc orders by the link numbers alone.
 WITHOUT_INSSERV = r"""
 dpkg --purge --force-depends insserv >/dev/null
 rm -f /etc/init.d/.depend.boot /etc/init.d/.depend.start /etc/init.d/.depend.stop /etc/insserv.conf
 """
 
-# The shape that Buildroot gives an image: busybox as PID 1, one rcS that starts whatever matches S??*, in glob order.
+# The layout of a Buildroot image: busybox as PID 1, and one rcS that starts every S??*, in glob order.
 BUSYBOX = r"""
 for name in init poweroff reboot halt; do ln -sf /bin/busybox /sbin/$name; done
 cat > /etc/inittab <<'END'
@@ -264,7 +264,7 @@ chmod 755 /etc/init.d/rcS /etc/init.d/rcK /etc/init.d/S05hostname /etc/init.d/S4
 """
 
 
-# The same machine without any loop over scripts: one script of its own, and nothing that a hook could be put into.
+# The same machine without a loop over scripts: one script of its own, and no place for a hook.
 BUSYBOX_ALONE = (
     BUSYBOX
     + r"""
@@ -282,7 +282,7 @@ for script in S??*; do mv $script ${script#S??}; done
 """
 )
 
-# Nothing of Python, and what a busybox has in its place.
+# No Python, and busybox's replacements for it.
 NO_PYTHON = r"""
 dpkg --purge --force-depends $(dpkg-query -W -f '${Package}\n' '*python3*' | grep -v dbus) >/dev/null 2>&1
 rm -rf /usr/lib/python3* /usr/local/lib/python3*
@@ -290,20 +290,20 @@ rm -rf /usr/lib/python3* /usr/local/lib/python3*
 for name in wget nc; do ln -sf /bin/busybox /usr/bin/$name; done
 """
 
-# The least: nothing to ask Azure with but busybox's wget, and no useradd; Debian's busybox has no adduser either.
+# The minimum: only busybox's wget to ask Azure with, and no useradd. Debian's busybox also lacks adduser.
 BARE = r"""
 rm -f /usr/bin/nc /usr/sbin/useradd /usr/sbin/adduser
 ! command -v curl nc useradd adduser
 """
 
-# Debian's python3-minimal: a Python with half of its library, which has all that a boot needs.
+# Debian's python3-minimal: half of Python's library, which is enough for a boot.
 HALF_PYTHON = r"""
 dpkg --purge --force-depends python3 libpython3-stdlib python3.11 libpython3.11-stdlib >/dev/null 2>&1
 python3 -c pass
 ! python3 -c 'import json' 2>/dev/null
 """
 
-# runit itself ends what still runs; the script of sysv-rc would wait for it in vain.
+# runit itself ends the remaining processes. The script of sysv-rc would wait for them in vain.
 RUNIT = r"""
 update-rc.d -f sendsigs remove
 ln -sf /etc/sv/getty-ttyS0 /etc/sv/ssh /etc/runit/runsvdir/default/
@@ -320,10 +320,10 @@ echo 'service [2345] /usr/sbin/sshd -D -- OpenSSH daemon' > /etc/finit.d/sshd.co
 
 @dataclass(frozen=True)
 class Image:
-    """One image. `enabled` tells what on its disk makes the hook run at boot: after Ready nothing does.
+    """One image. `enabled` lists what on its disk makes the hook run at boot. After Ready nothing does.
 
-    `ask` is a command for a root shell in the guest that prints `yes` while the init system itself would run
-    the hook at the next boot.
+    `ask` is a command for a root shell in the guest. It prints `yes` while the init system would run the hook at the
+    next boot.
     """
 
     name: str
@@ -337,22 +337,22 @@ class Image:
     login: Tuple[str, ...] = OPENSSH
     install: Tuple[str, ...] = ()  # options of `install`
     tree: str = ""  # the image whose tree it shares
-    stories: Tuple[str, ...] = ()  # none: all that are not for certain images
-    lab: bool = True  # finished for the lab: root has no password, and the ramdisk knows only the lab's devices
-    mirror: str = ""  # where its packages come from, if not from where this machine's do
+    stories: Tuple[str, ...] = ()  # none: all except those for certain images
+    lab: bool = True  # finished for the lab: root has no password, and the ramdisk has only the lab's drivers
+    mirror: str = ""  # the source of its packages, if not this machine's
 
     @property
     def become(self) -> str:
-        """The prefix that a user of it needs to run a command as root."""
+        """The prefix that the administrator needs to run a command as root."""
         return "sudo -n" if "sudo" in self.login else "doas -n"
 
     @property
     def openssh(self) -> bool:
-        """Is its ssh server OpenSSH? Otherwise it is dropbear."""
+        """Is its SSH server OpenSSH? Otherwise it is dropbear."""
         return "openssh-server" in self.login
 
     def keeps_option_245(self) -> bool:
-        """Does its DHCP client store the WireServer's address from DHCP where it can be read?"""
+        """Does its DHCP client store the WireServer's address from DHCP in a readable file?"""
         return self.dhcp in ("networkd", "dhclient", "dhcpcd")
 
 

@@ -24,7 +24,7 @@ def _private_key(text: str) -> bool:
     return text.startswith("-----BEGIN") and text.rstrip().endswith("PRIVATE KEY-----")
 
 
-# What a whole file looks like, for each that the program writes or replaces.
+# The form of a complete file, for each file that the program writes or replaces.
 SHAPES: Dict[str, Callable[[str], bool]] = {
     r"/etc/hostname": lambda text: re.fullmatch(r"[A-Za-z0-9.-]+\n", text) is not None,
     r"/etc/hosts": lambda text: _lines(text) and "127.0.0.1" in text,

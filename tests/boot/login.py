@@ -1,5 +1,4 @@
-"""Logging in to the guest over the network, as its user would: by key, by password, and only after its host key has
-been compared with what the serial console showed."""
+"""Log in to the guest over the network by key or password, after its host key matched the serial console."""
 
 import os
 import re
@@ -7,12 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Callable, List, Set
 
-TIMEOUT = 60.0  # an emulated machine computes a key exchange for seconds
+TIMEOUT = 60.0  # seconds: an emulated machine is slow at a key exchange
 OPTIONS = ("-F/dev/null", "-oConnectTimeout=30", "-oStrictHostKeyChecking=yes", "-oNumberOfPasswordPrompts=1")
 
 
 class Login:
-    """A user outside the guest, with a key pair. `enter`: how a command is run where that user is."""
+    """A user outside the guest, with a key pair. `enter` runs a command where that user is."""
 
     def __init__(self, enter: Callable[[List[str]], List[str]], address: str, folder: Path) -> None:
         self.enter = enter
@@ -50,7 +49,7 @@ class Login:
         return set(self._known.read_text().splitlines())
 
     def by_key(self, user: str, command: str) -> str:
-        """The output of a command in a session opened with the key; the error of ssh if it fails."""
+        """The output of a command in a session opened with the key. If ssh fails, its error."""
         return self._ssh(user, command, ["-i", str(self._key), "-oBatchMode=yes"])
 
     def by_password(self, user: str, password: str, command: str) -> str:

@@ -1,4 +1,4 @@
-"""One virtual machine: QEMU, its serial console with times, and how it ends."""
+"""One virtual machine: QEMU, its serial console with times, and its end."""
 
 import os
 import re
@@ -12,19 +12,19 @@ from typing import Dict, Iterator, List, Optional, Pattern, Tuple, Union
 from .sealed import GUEST, MAC, Sealed
 
 AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
-# Kernel 6.12 spends a second and a half, emulated, on trying out its own ciphers.
+# Kernel 6.12 spends 1.5 s, emulated, on tests of its own ciphers.
 KERNEL_LINE = "root=/dev/vda %s console=ttyS0 net.ifnames=0 panic=-1 mitigations=off loglevel=4 8250.nr_uarts=1"
 KERNEL_LINE += " cryptomgr.notests"
 
-# Guests hang under /dev/kvm on the machines that this was written on, so the processor is emulated: a plain one is the
-# quickest to emulate, and rdrand keeps the guest from waiting for entropy. One processor each: with two machines on two
-# cores a second one costs half as much time again, and some kernels have hung early with it.
+# Guests hang under /dev/kvm on the machines where this was written, so the processor is emulated. A plain one is the
+# fastest to emulate, and rdrand spares the guest a wait for entropy. One processor each: with two machines on two
+# cores, a second processor costs half as much time again. Some kernels also hung early with two.
 EMULATION = ("-accel", "tcg", "-cpu", "Nehalem,+rdrand", "-smp", "1", "-m", "512")
 
-# An emulated kernel that is silent for so long before it runs anything hangs: nothing has touched the disk yet.
+# An emulated kernel that is silent this long before it runs anything hangs. Nothing has touched the disk yet.
 STUCK = 30.0
 
-# Two machines keep two cores busy; more would only make every boot slower. One that waits for its story lends its slot.
+# Two machines keep two cores busy. More would slow every boot. A machine whose story waits gives up its slot.
 slots = threading.Semaphore(2)
 
 _living: Dict[int, "Machine"] = {}
@@ -69,7 +69,7 @@ class Machine:
             "-append",
             KERNEL_LINE % ("rw" if writable else "ro") + (" dvd" if dvd else ""),
             "-drive",
-            # What the guest has flushed is with the kernel of this machine, which outlives a QEMU that is killed.
+            # Data that the guest flushed is in this machine's kernel, which outlives a killed QEMU.
             "file=%s,if=virtio,format=raw,cache=unsafe" % disk,
             "-netdev",
             "tap,id=net0,ifname=tap0,script=no,downscript=no",
@@ -125,7 +125,7 @@ class Machine:
         return self._process.poll() is None
 
     def wait(self, pattern: Union[str, Pattern[str]], seconds: float, start: int = 0) -> Tuple[float, "re.Match[str]"]:
-        """Wait for a pattern on the console, at or after this offset: (when it was seen, the match)."""
+        """Wait for a pattern on the console, at or after this offset: (the time, the match)."""
         end = time.monotonic() + seconds
         with self._changed:
             while True:
@@ -139,7 +139,7 @@ class Machine:
                 self._changed.wait(min(left, 1.0))
 
     def login(self, seconds: float) -> float:
-        """The time at which the console asks for a login, or whether a user is logged in."""
+        """The time of the login prompt, or of "press Enter", which is then answered."""
         came, said = self.wait(r"login: |press Enter", seconds)
         if said.group() == "press Enter":
             self.type("\n")
@@ -164,7 +164,7 @@ class Machine:
     def ask(self, command: str, seconds: float = 60) -> str:
         """The output of a command in the root shell on the console."""
         start = len(self.console)
-        # The shell echoes what is typed: the marks are spelt so that the echo is not taken for the answer.
+        # The shell echoes its input: the marks are spelt so that the echo does not match the answer.
         self.type("echo '<''<'; %s; echo '>''>'\n" % command)
         _, match = self.wait(r"(?s)<<\r?\n(.*?)>>", seconds, start)
         return match.group(1).replace("\r", "").strip()
@@ -185,7 +185,7 @@ class Machine:
         return float("inf")
 
     def power_off(self, seconds: float = 90) -> None:
-        """Ask the guest to power off (a root shell must be on the console), and wait until it did."""
+        """Ask the guest to power off (a root shell must be on the console), and wait until it does."""
         self.type("poweroff\n")
         try:
             self._process.wait(seconds)

@@ -17,7 +17,7 @@ PACKAGES = {
     "ssh-keyscan": "openssh-client",
     "setpriv": "util-linux",
 }
-# debugfs, dnsmasq and others are for root alone, and not on every root's PATH.
+# debugfs, dnsmasq and others are for root only, and not on every root's PATH.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 

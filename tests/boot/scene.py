@@ -59,7 +59,7 @@ class Disks:
 
     @contextmanager
     def installed(self, tree: Path, options: List[str]) -> Iterator[Path]:
-        """A copy of the image's tree with the program installed, which is removed in the end."""
+        """A copy of the image's tree with the program installed. It is removed at the end."""
         subprocess.run(["cp", "-a", "--reflink=auto", str(trees.grown(self.image)), str(tree)], check=True)
         try:
             self.install(tree, options)
@@ -68,7 +68,7 @@ class Disks:
             trees.remove(tree)
 
     def install(self, tree: Path, options: List[str]) -> None:
-        """Run `install` on a tree, then `check`: the disk made from it must come up."""
+        """Run `install` on a tree, then `check`, which must predict that the disk boots to Ready."""
         command = ["python3", str(self.program), "install", "--root", str(tree), *self.image.install, *options]
         answer = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -78,7 +78,7 @@ class Disks:
         self._check(tree)
 
     def _check(self, tree: Path) -> None:
-        """`check` must have predicted what these machines show: they come up."""
+        """`check` must predict the result of these machines: they become Ready."""
         errors = self.errors(tree)
         must(not errors, "check --root: %s" % "; ".join(errors.values()))
 
@@ -134,7 +134,7 @@ class Scene:
         media: bool = False,
         writable: bool = True,
     ) -> Iterator["Boot"]:
-        """Power a VM on. `dhcp` and `platform`: they answer from the start; else the story starts them.
+        """Power a VM on. `dhcp` and `platform`: they answer from the start; otherwise the story starts them.
 
         `tag`: the firmware says that this is Azure. `media`: with the provisioning DVD. `writable`: the root is.
         """
@@ -166,7 +166,7 @@ class Scene:
         self.disk.change("rm " + path, *above[1:], "write %s %s" % (source, path))
 
     def make_broken(self, sound: Path, how: str) -> Dict[str, str]:
-        """Make the disk of a copy of a tree in which shell lines have broken something: what `check` calls an error."""
+        """Make the disk of a copied tree that shell lines have broken, so that `check` reports an error."""
         tree = self.folder / "broken.tree"
         try:
             subprocess.run(["cp", "-a", "--reflink=auto", str(sound), str(tree)], check=True)
@@ -177,7 +177,7 @@ class Scene:
             trees.remove(tree)
 
     def enabled(self) -> List[str]:
-        """What makes the hook run at boot, on the disk."""
+        """The files on the disk that make the hook run at boot."""
         return self.image.enabled(self.disk)
 
 
@@ -190,16 +190,16 @@ class Boot:
         self.azure = azure
 
     def ready(self, seconds: float) -> float:
-        """Wait for an accepted Ready, and for the line on the console that says so: seconds from power-on to Ready."""
+        """Wait for an accepted Ready, and for the console line that reports it: seconds from power-on to Ready."""
         came = self.accepted(seconds)
-        # A getty that starts, and a login, empty the buffers of the line: read what is said before anybody logs in.
+        # A starting getty, and a login, empty the line's buffers: read the messages before any login.
         self.machine.wait("Azure accepted Ready after", 30)
         return came
 
     def accepted(self, seconds: float, harmless: str = "") -> float:
-        """Wait for an accepted Ready, whoever reports it: seconds since power-on. Its ids must be right.
+        """Wait for an accepted Ready from any agent: seconds since power-on. Its ids must be right.
 
-        `harmless`: the description of a NotReady that is no failure, if the one who reports sends such a thing.
+        `harmless`: the description of a NotReady that is no failure, if that agent sends one.
         """
         end = self.machine.now() + seconds
         while not self.azure.readies():
@@ -230,7 +230,7 @@ class Boot:
         return came
 
     def out_of_the_boot(self, seconds: float = 20) -> None:
-        """Wait until the init system itself says that it will not run the hook again."""
+        """Wait until the init system itself reports that it will not run the hook again."""
         end = self.machine.now() + seconds
         while "yes" in self.machine.ask(self.scene.image.ask):
             must(self.machine.now() < end, "the init system would run the hook again")

@@ -1,7 +1,7 @@
-"""A sealed network: a namespace of the lab's own, without a way out, in which Azure's addresses are its own.
+"""A sealed network: the lab's own namespace, without a route out, which has Azure's addresses.
 
-Nothing here can send a packet to the real addresses: the namespace has a loopback and one tap device for the guest,
-and no link to the outside. It is deleted at the end, whatever happened.
+No packet can reach the real addresses: the namespace has a loopback and one tap device for the guest, and no link to
+the outside. It is deleted at the end in any case.
 """
 
 import ctypes
@@ -16,10 +16,10 @@ from typing import Callable, Dict, List, Optional, TypeVar
 
 WIRESERVER = "168.63.129.16"
 IMDS = "169.254.169.254"
-ELSEWHERE = "10.77.0.2"  # where a WireServer at another address lives
+ELSEWHERE = "10.77.0.2"  # the address of a WireServer elsewhere
 GATEWAY = "10.77.0.1"
 GUEST = "10.77.0.10"
-# What Azure gives in option 121: the default route once more, and one to each of its own addresses.
+# Azure's option 121: the default route again, and one to each of its own addresses.
 ROUTES = ",".join("%s,%s" % (target, GATEWAY) for target in ("0.0.0.0/0", WIRESERVER + "/32", IMDS + "/32"))
 MAC = "00:0d:3a:00:00:01"
 
@@ -91,7 +91,7 @@ class Sealed:
             self._dhcp = None
 
     def was_given(self, name: str) -> bool:
-        """Did a DHCP request carry this name? Azure's DNS would have that name."""
+        """Did a DHCP request carry this name? Azure's DNS would then have it."""
         return bool(
             re.search(r"client provides name: %s$" % re.escape(name), self.log.read_text("utf-8", "replace"), re.M)
         )
@@ -101,7 +101,7 @@ class Sealed:
         return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name] + argv
 
     def inside(self, function: Callable[[], T]) -> T:
-        """Call a function in a thread inside: a socket that it makes belongs there, wherever it is used later."""
+        """Call a function in a thread inside. A socket that it makes belongs there, wherever it is used later."""
         answers: List[T] = []
         errors: List[BaseException] = []
 
@@ -122,7 +122,7 @@ class Sealed:
         return answers[0]
 
     def listen(self, address: str, port: int) -> socket.socket:
-        """A listening TCP socket inside, which may be bound before its address is there."""
+        """A listening TCP socket inside. It may be bound before its address exists."""
 
         def make() -> socket.socket:
             listener = socket.socket()
@@ -149,7 +149,7 @@ class Sealed:
 
 
 def sweep() -> None:
-    """Delete what is left of this process's namespaces, and of earlier labs that were killed."""
+    """Delete what remains of this process's namespaces, and of earlier labs that were killed."""
     for sealed in list(_living.values()):
         sealed.__exit__()
     names = subprocess.run(["ip", "netns", "list"], stdout=subprocess.PIPE, check=False).stdout.decode()

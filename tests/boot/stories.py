@@ -1,6 +1,6 @@
 """The stories. Each plays on one image and returns nothing; it fails by raising `Wrong` or `Quiet`.
 
-A story names what must happen and watches for what must not: a second Ready, a request on a boot that needs none.
+A story checks the required events, and watches for forbidden ones: a second Ready, a request on a settled boot.
 """
 
 import re
@@ -17,17 +17,17 @@ from .machine import Quiet
 from .scene import LOG, STATE, Boot, Scene, must
 from .sealed import ELSEWHERE, IMDS, WIRESERVER
 
-BOOT = 150.0  # an emulated machine with a slow init system, beside another one
-SETTLE = 2.0  # seconds for which a machine is watched for what must not come
+BOOT = 150.0  # seconds for an emulated machine with a slow init system, beside another machine
+SETTLE = 2.0  # seconds during which a machine must not do a forbidden thing
 
-# What differs only in how a hook is started and kept: one image for each way will do.
+# Stories that differ only in how a hook is started and kept: one image for each way is enough.
 HOOK_IMAGES = ("networkd", "sysvinit", "openrc-trixie", "busybox")
 
 PASSWORD = "Only the DVD knows: <this> & no log"
 
 
 def first(scene: Scene) -> None:
-    """First boot and logins, a second with the id's other byte order, and the disk re-enabled for another VM."""
+    """First boot and logins, a second boot with the id's other byte order, and the disk re-enabled for another VM."""
     born = replace(vm(1, generation=1), ssh_key=scene.login.public, password=PASSWORD)
     with scene.boot(born, media=True) as boot:
         scene.figures["ready"] = boot.ready(BOOT)
@@ -38,7 +38,7 @@ def first(scene: Scene) -> None:
         _once(boot)
         boot.machine.power_off()
     _done(scene, born)
-    told = "sends no host name" in scene.disk.text(LOG)  # Debian's dhcpcd, as it is configured, and it is said so
+    told = "sends no host name" in scene.disk.text(LOG)  # Debian's dhcpcd as configured, and the message says so
     must(told or scene.sealed.was_given(born.computer), "no DHCP request carried the new name, and nothing was said")
     again = "azure-provisioning install " + " ".join(scene.image.install)
     scene.figures["second"] = _quiet(scene, vm(1, generation=2), again)
@@ -56,14 +56,14 @@ def first(scene: Scene) -> None:
 
 
 def _lets_in(boot: Boot, machine: Vm) -> Set[str]:
-    """Logs in by key and, if it has one, by password, after the host keys appeared on the console. Returns the ways."""
+    """Logs in by key, and by password if set, after the host keys appeared on the console. Returns the ways."""
     login = boot.scene.login
     must(boot.machine.sshd(BOOT) < 1e9, "no ssh server answers")
     strange = login.verify(boot.machine.console)
     must(not strange, "a host key that the console did not show: %s" % "; ".join(strange))
     said = login.by_key(machine.user, boot.scene.image.become + " id -u")
     must(said == "0", "with the key, and asked to become root: %s" % said)
-    if machine.password or boot.scene.image.openssh:  # that dropbear takes passwords is the image's to say
+    if machine.password or boot.scene.image.openssh:  # the image decides whether dropbear accepts passwords
         said = login.by_password(machine.user, machine.password or PASSWORD, "id -un")
         right = said == machine.user if machine.password else "Permission denied" in said
         must(right, "with %s password: %s" % ("its" if machine.password else "the old", said))
@@ -84,8 +84,7 @@ def _quiet(scene: Scene, same: Vm, command: str) -> float:
 
 
 def essential(scene: Scene) -> None:
-    """Without a whole Python: named, Ready once after a power cut at the report, a login that becomes root, and a
-    silent second boot."""
+    """Partial Python: named, one Ready after a power cut at the report, a login becomes root, a silent second boot."""
     same = replace(vm(15, generation=1), ssh_key=scene.login.public)
     _cut(scene, same, _reported, True, 0.0)
     _whole(scene, "after a cut at the report")
@@ -104,7 +103,7 @@ def cuts(scene: Scene) -> None:
     for name, reached, hold, delay in CUTS if all_of_them else CUTS[-1:]:
         _cut(scene, same, reached, hold, delay)
         _whole(scene, "after a cut at %s" % name)
-    # Azure has taken a Ready now. A machine that could not write that down reports again, and is cut again, later.
+    # Azure has accepted a Ready. A machine that could not record that reports again, and is cut again, later.
     _cut(scene, same, _reported, False, 0.0)
     _whole(scene, "after a cut right after Ready")
     if not _completes(scene, same, cut_after=0.1 if all_of_them else -1.0):
@@ -122,10 +121,9 @@ def _reported(seen: Seen) -> bool:
     return seen.method == "POST" and "comp=health" in seen.path
 
 
-# Name of the point, the request that it is counted from, whether that one is left without an answer, and the seconds
-# from there to the cut. Whatever is asked after it gets no answer, so that none of these boots comes to Ready.
-# All of them on one image for each way of starting a hook, and there one more 0.1 s after Ready; the last of them on
-# every image.
+# Name of the point, the request that it is counted from, whether that request gets no answer, and the seconds from
+# there to the cut. Later requests get no answer, so that none of these boots reaches Ready. One image for each way of
+# starting a hook plays all points, and one more 0.1 s after Ready. Every image plays the last point.
 CUTS: Tuple[Tuple[str, Callable[[Seen], bool], bool, float], ...] = (
     ("the first request", _imds, True, 0.0),
     ("a step after the description", _imds, False, 0.1),
@@ -159,7 +157,7 @@ def _completes(scene: Scene, same: Vm, cut_after: float = -1.0) -> bool:
 
 
 def _cut(scene: Scene, same: Vm, reached: Callable[[Seen], bool], hold: bool, delay: float) -> None:
-    """Boot, and cut the power at the first such request, or this long after it."""
+    """Boot, and cut the power at the first such request, or this many seconds after it."""
     there, gone = threading.Event(), threading.Event()
 
     def before(seen: Seen) -> None:
@@ -184,7 +182,7 @@ def _cut(scene: Scene, same: Vm, reached: Callable[[Seen], bool], hold: bool, de
 
 
 def down(scene: Scene) -> None:
-    """Azure is missing for the first two minutes: a minute without an answer, then refusals. Then it comes."""
+    """Azure is missing for two minutes: one minute without an answer, then refusals. Then it answers."""
     same = vm(4, generation=2)
     with scene.boot(same, platform=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
@@ -209,13 +207,13 @@ def down(scene: Scene) -> None:
     must(len(waiting) >= 2, "the log does not say every 30 s what is awaited")
 
 
-# For a root shell: wait until the program has ended, which a guest without procps can only see in /proc.
+# For a root shell: wait until the program has ended. A guest without procps sees that only in /proc.
 RUNS = "grep -qz '[a]zure-provisioning$' /proc/[0-9]*/cmdline 2>/dev/null"
 ENDED = "i=0; while [ $i -lt 110 ] && %s; do sleep 1; i=$((i+1)); done" % RUNS
 
 
 def never(scene: Scene) -> None:
-    """Azure never comes: login and sshd do. After the deadline one line says so, and the hook stays."""
+    """Azure never answers: login and sshd work. After the deadline one line reports it, and the hook stays."""
     scene.put("/etc/azure-provisioning.conf", "deadline = 75\n")
     with scene.boot(vm(5), platform=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
@@ -268,7 +266,7 @@ def slow(scene: Scene) -> None:
 
 
 def elsewhere(scene: Scene) -> None:
-    """Not on Azure: nothing happens, and the hook stays in case it later is."""
+    """Not on Azure: nothing happens. The hook stays, in case the image later boots on Azure."""
     with scene.boot(vm(7), tag=False) as boot:
         scene.figures["login"] = boot.shell(BOOT)
         scene.figures["sshd"] = boot.machine.sshd(30)
@@ -281,7 +279,7 @@ def elsewhere(scene: Scene) -> None:
 
 
 def every_boot(scene: Scene) -> None:
-    """An image of an image: the disk of one VM boots as another, without enabling anything in between."""
+    """An image of an image: the disk of one VM boots as another VM, without a new `install` in between."""
     for number, generation in ((8, 1), (9, 2)):
         same = vm(number, generation)
         with scene.boot(same) as boot:
@@ -310,7 +308,7 @@ def failures(scene: Scene) -> None:
         said = boot.failed(BOOT)
         must("gate=50-database|code=3" in said, "the gate's failure is told as: " + said)
         _stays(boot)
-    # What it printed may be a secret: it is in the log, which only root may read.
+    # Its output may be a secret: it is in the log, which only root can read.
     must("the database is not there" not in said + scene.disk.text(STATE), "what a gate printed is told to others")
     must("the database is not there" in scene.disk.text(LOG), "the log does not have what the gate printed")
     scene.put(GATE, '#!/bin/sh\ntest "$AZURE_HOSTNAME" = %s\n' % same.computer, 0o755)
@@ -334,7 +332,7 @@ def _stays(boot: Boot, then: str = "tries again") -> None:
 
 
 def barred(scene: Scene) -> None:
-    """An sshd that lets nobody in: Azure gets the reason, the hook stays. Then it does, and the next boot succeeds."""
+    """An sshd that refuses every user: Azure gets the reason, the hook stays. Corrected, it reaches Ready."""
     same = replace(vm(0), ssh_key=scene.login.public)
     scene.put(HARD, "DenyUsers *\n")
     with scene.boot(same) as boot:
@@ -354,7 +352,7 @@ HARD = "/etc/ssh/sshd_config.d/50-hard.conf"
 
 
 def frozen(scene: Scene) -> None:
-    """A root file system that nobody can write: reported to Azure."""
+    """A read-only root file system: reported to Azure."""
     with scene.boot(vm(13), writable=False) as boot:
         said = boot.failed(BOOT)
         must("read-only" in said.lower(), "told as: " + said)
@@ -379,7 +377,7 @@ def bare(scene: Scene) -> None:
     _done(scene, same)
 
 
-# What breaks the image: the check that must call it an error, and how it is done, by the shell in the tree's root.
+# Ways to break the image: the check that must report an error, and the shell lines to run in the tree's root.
 BROKEN: Dict[str, Tuple[str, str]] = {
     "no hook": ("hook", "rm etc/systemd/system/multi-user.target.wants/azure-provisioning.service"),
     "no program": ("program", "rm usr/local/sbin/azure-provisioning"),
@@ -403,11 +401,11 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     "nobody is let in": ("sshd-config", "echo 'DenyUsers *' >etc/ssh/sshd_config.d/50-hard.conf"),
     "closed to all": ("sshd-config", "echo 'Come back tomorrow' >etc/nologin"),
 }
-PATIENCE = 30.0  # seconds after the login prompt, by when a sound machine of this image has been Ready for long
+PATIENCE = 30.0  # seconds after the login prompt; an intact machine of this image is Ready long before
 
 
 def broken(scene: Scene) -> None:
-    """Images that are broken in twelve ways: `check` calls each an error, and no VM of them lets its user in."""
+    """Images broken in twelve ways: `check` reports an error for each, and no VM of them accepts its administrator."""
     born = replace(vm(10), ssh_key=scene.login.public)
     with scene.disks.installed(scene.folder / "sound.tree", []) as sound:
         for name, (finding, how) in BROKEN.items():
@@ -436,7 +434,7 @@ class Story(NamedTuple):
     name: str
     play: Callable[[Scene], None]
     variant: str
-    waits: bool = False  # most of its time the machine is idle
+    waits: bool = False  # the machine is idle most of its time
     images: Tuple[str, ...] = ()  # none: all of them
 
     def is_for(self, image: Image) -> bool:
@@ -448,7 +446,7 @@ class Story(NamedTuple):
         return (self.play.__doc__ or "").strip()
 
 
-# Debian's ifup has udhcpc give up after 9 s: there a late answer finds nobody who asks.
+# Debian's ifup has udhcpc give up after 9 s: a late answer finds no client.
 PATIENT_IMAGES = ("networkd", "nm", "sysvinit", "sysvinit-plain", "busybox")
 
 _ALL = (
@@ -472,7 +470,7 @@ STORIES: Dict[str, Story] = {story.name: story for story in _ALL}
 
 
 def _comes_up(boot: Boot, machine: Vm) -> float:
-    """Boots to Ready once, with its name and the hook disabled: seconds from power-on to Ready. A root shell is then
+    """Boots to Ready once, with its name and the hook disabled: seconds from power-on to Ready. Leaves a root shell
     open."""
     ready = boot.ready(BOOT)
     boot.shell(BOOT)
@@ -496,14 +494,14 @@ def _once(boot: Boot) -> None:
 
 
 def _done(scene: Scene, machine: Vm) -> None:
-    """The state of the disk after a VM has become Ready and its hook has disabled itself."""
+    """The state of the disk after a VM is Ready and its hook has disabled itself."""
     must(scene.disk.text("/etc/hostname") == machine.computer + "\n", "the name on disk is not %s" % machine.computer)
     must(not scene.enabled(), "still enabled on disk: %s" % ", ".join(scene.enabled()))
     _whole(scene, "at the end")
 
 
 def _prepared(scene: Scene) -> float:
-    """Seconds that the local part took, the only part that may hold the boot."""
+    """Seconds that the local part took. Only this part may delay the boot."""
     steps = re.findall(r"(?m)^step\.(?:entropy|host_keys)=\S+ ([\d.]+)$", scene.disk.text(STATE))
     must(steps, "the state does not tell how long the local part took")
     return sum(map(float, steps))

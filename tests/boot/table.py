@@ -24,7 +24,7 @@ LEGEND = (
 )
 ROW = "%-15s %-16s %-15s %6s %6s %6s %8s  %-12s %-12s  %s"
 
-# Two boots of one emulated machine differ by so much, beside another one: a share of the boot, and seconds.
+# The normal difference between two boots of one emulated machine, beside another: a share of the boot, and seconds.
 SHARE, SECONDS = 0.3, 4.0
 FIRST, AWAY = ("first", "essential"), ("down", "never")
 
@@ -59,7 +59,7 @@ def show(played: List[Played]) -> List[str]:
 
 
 def judge(played: List[Played]) -> List[Played]:
-    """The same, with FAILED if the boot was held for longer than its local part takes."""
+    """The same, with FAILED if the boot was delayed by more than its local part takes."""
     plain = {one.image: one.figures for one in played if one.story == "plain"}
     return [_judged(one, plain.get(one.image, {})) if one.verdict == "ok" else one for one in played]
 
@@ -77,7 +77,7 @@ def _judged(one: Played, plain: Dict[str, float]) -> Played:
 
 
 def is_held_by_others(one: Played, played: List[Played]) -> bool:
-    """Was the image without us so much later that other machines must have held it? That would hide our own delay."""
+    """Was the image without us so late that other machines must have delayed it? That would hide our own delay."""
     ours = {other.story: other for other in played if other.image == one.image and other.verdict == "ok"}
     logins = _found(ours, ("elsewhere", *AWAY), "login")
     return (

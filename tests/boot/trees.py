@@ -1,7 +1,7 @@
 """Pristine distro trees made from Debian packages, kept between runs.
 
-`tree("openrc")` gives the unpacked root of an image; copy it (`cp -a --reflink=auto`), never change it.
-It is independent of the rest of the lab: any test that wants a real distro tree can use it (root needed).
+`tree("openrc")` gives the unpacked root of an image. Copy it (`cp -a --reflink=auto`), never change it. It is
+independent of the rest of the lab: any test that needs a real distro tree can use it (root needed).
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from typing import Callable, Iterator, List
 
 from .images import COMMON, EVERY_IMAGE, IMAGES, SMALL_RAMDISK, Image
 
-# What no boot reads; it halves the tree.
+# No boot reads these. Without them the tree has half the size.
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
@@ -39,7 +39,7 @@ def tree(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
 
 
 def grown(image: Image, say: Callable[[str], None] = lambda line: None) -> Path:
-    """The root of an image's tree, built if this recipe has none yet. `say` is called when something is built."""
+    """The root of an image's tree, built if missing for this recipe. `say` is called when something is built."""
     name = image.tree or image.name
     home = cache() / "trees"
     home.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def _build(image: Image, root: Path, log: Path) -> None:
 
 def remove(root: Path) -> None:
     """Remove a tree or a folder, unless something is mounted in it."""
-    # A tree that still has something mounted in it must not be walked into.
+    # A tree with mounts in it must not be walked.
     mounts = Path("/proc/mounts").read_text().splitlines()
     if root.is_dir() and not any(line.split()[1].startswith(str(root)) for line in mounts):
         shutil.rmtree(root)

@@ -1,8 +1,8 @@
 """`python3 -m tests.crash [--points N] [--only NUMBER:HOW ...]`: a full first boot, killed at every change it makes.
 
-An undisturbed boot counts the calls that change something. Then, for each of them, a fresh disk is booted, killed just
-before that call, and booted again; the end must be that of the undisturbed boot. HOW is `cut` (the whole machine stops
-there) or `alone` (only the process that makes the call dies, and what called it goes on). Root, Linux on x86-64.
+An undisturbed boot counts the calls that change something. Then, for each call, a fresh disk is booted, killed just
+before that call, and booted again. The end must equal that of the undisturbed boot. HOW is `cut` (the whole machine
+stops) or `alone` (only the calling process dies, and its parent continues). Root, Linux on x86-64.
 """
 
 import argparse
@@ -35,12 +35,12 @@ NEEDED = {
     "ip": "iproute2",
 }
 WORKERS = 2
-LEAST = 300  # calls that change something: with fewer the instrument is blind
+LEAST = 300  # calls that change something; fewer mean that the tracer misses some
 LONGEST_LIFE = 3  # boots
 SPARE = re.compile(
     r"/\.[^/]*\.azure-provisioning$|[+]$|\.lock$|\.candidate$|/(passwd|shadow|group|gshadow|sub[ug]id)\.\d+$"
 )
-BACKUP = re.compile(r"/etc/(passwd|shadow|group|gshadow|sub[ug]id)-$")  # the account tools' copies of what was before
+BACKUP = re.compile(r"/etc/(passwd|shadow|group|gshadow|sub[ug]id)-$")  # backup files of the account tools
 
 Point = Tuple[int, str]
 
@@ -54,7 +54,7 @@ class Killer(Watch):
 
     def on_call(self, call: Call) -> str:
         if call.name in SYNCING.values() or call.name in ("write", "writev") and call.arguments[0] in (1, 2):
-            return ""  # nothing changes, or it is the story on the terminal
+            return ""  # changes nothing, or writes the story to the terminal
         self.calls.append("%s %s" % (call.program, call.name))
         return self.how if len(self.calls) == self.number else ""
 
@@ -71,7 +71,7 @@ class Life:
         self.calls = killer.calls
 
     def compared(self) -> "Tuple[Listing, Dict[str, List[str]]]":
-        """What must be the same however often the boot was killed."""
+        """The parts that must be the same however often the boot was killed."""
         kept = {path: without_times(path, entry) for path, entry in self.changes.items() if not BACKUP.match(path)}
         return kept, self.ends[-1].left
 
@@ -176,7 +176,7 @@ def live(room: Room, killer: Killer) -> Life:
 
 
 def choose(arguments: argparse.Namespace, calls: List[str]) -> List[Point]:
-    """The points that are tried: a cut at every call, and at those of the guest's tools also killing them alone."""
+    """The points to try: a cut at every call, and for calls of the guest's tools also a kill of the tool alone."""
     if arguments.only:
         return [(int(number), how or "cut") for number, _, how in (text.partition(":") for text in arguments.only)]
     points = [(at, "cut") for at in range(1, len(calls) + 1)]
@@ -186,11 +186,11 @@ def choose(arguments: argparse.Namespace, calls: List[str]) -> List[Point]:
     return points
 
 
-# -- what is wrong with an end ---------------------------------------------------------------------------------------
+# -- faults of an end state ------------------------------------------------------------------------------------------
 
 
 def judge(expected: Life, life: Life, alone: bool = False) -> List[str]:
-    """What is wrong, in words; empty if nothing is."""
+    """The faults, in words; empty if there are none."""
     problems = []
     if life.ends[-1].code != 0:
         problems.append("boot %d ended with %s" % (len(life.ends), life.ends[-1].code))
@@ -205,7 +205,7 @@ def judge(expected: Life, life: Life, alone: bool = False) -> List[str]:
             problems.append("%s is %s, and should be %s" % (path, show(here.get(path)), show(wanted.get(path))))
     problems += ["%s was left behind" % path for path in here if SPARE.search(path) and here[path][0] != "gone"]
     for what, names in left_here.items():
-        more = set(names) - set(left[what])  # less is right: the last boot may have had less to do
+        more = set(names) - set(left[what])  # fewer is correct: the last boot may have less to do
         if more:
             problems.append("left outside the disk: %s %s" % (what, sorted(more)))
     problems += judge_secrets_of_its_own(life.changes)
@@ -220,7 +220,7 @@ def show(entry: "Optional[Tuple[str, int, int, int, bytes]]") -> str:
 
 
 def judge_secrets_of_its_own(changes: Listing) -> List[str]:
-    """Values that differ in each boot must still be right: the password opens, and the host keys are pairs."""
+    """Values that differ in each boot must still be valid: the password opens, and the host keys are pairs."""
     problems = []
     shadow = changes["/etc/shadow"][4].decode("ascii") if "/etc/shadow" in changes else ""
     fields = [line.split(":") for line in shadow.splitlines() if line.startswith(USER + ":")]

@@ -1,9 +1,9 @@
-"""What a power cut would lose: nothing takes the place of a file, or leaves the boot, before the disk has it.
+"""What a power cut would lose: no file is replaced, and no boot ends, before the data is on the disk.
 
-Asserted from the system calls of a whole boot, so without luck, and whatever the code looks like that makes them:
-- a file is renamed into place only when the disk has that very file: after its last change came an `fsync` or a `sync`;
+Checked on the system calls of a whole boot, independent of timing and of the code:
+- a file is renamed into place only when that file is on the disk: an `fsync` or a `sync` follows its last change;
 - a name that we change (renamed, removed, linked) is on the disk before we change another, talk to Azure, or end;
-- a fact in the state ("configured_at") is written only when the disk has all that it speaks of, the tools' work too;
+- a fact in the state ("configured_at") is written only when the disk has all that it claims, the tools' work too;
 - the boot hook goes only when the disk has a state that says that Azure accepted Ready.
 """
 
@@ -19,9 +19,9 @@ from tests.crash.tracer import SYNCING, Call, Watch
 VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run")
 FACTS = (b"prepared_at=", b"configured_at=", b"ready_at=")
 AT_FDCWD = 0xFFFFFF9C
-LEAST = 8  # renames in a first boot: with fewer the instrument is blind
+LEAST = 8  # renames in a first boot; fewer mean that the tracer misses some
 
-# Which argument has the descriptor, or the descriptor of a folder (None: where the process is) and the path.
+# The argument with the descriptor, or with the folder's descriptor (None: the current folder), and the path's.
 WRITING = {
     "write": 0, "pwrite64": 0, "writev": 0, "pwritev": 0, "pwritev2": 0, "sendfile": 0, "copy_file_range": 2,
     "ftruncate": 0, "fallocate": 0, "fchmod": 0, "fchown": 0, "fsetxattr": 0, "fremovexattr": 0,
@@ -68,7 +68,7 @@ class Place:
         self.file = identify(self.outside)
 
     def holds(self, test: "Callable[[int], bool]") -> bool:
-        """Does something of this kind exist?"""
+        """Does a path of this kind exist?"""
         try:
             return test(os.lstat(self.outside).st_mode)
         except OSError:
@@ -81,10 +81,10 @@ class Place:
 
 
 class Durability(Watch):
-    """Keeps account of what the disk may not have yet, and of what was done all the same.
+    """Tracks the changes that may not be on the disk yet, and the actions taken despite that.
 
-    `inside` makes a guest's path of one of this machine, and "" of one that is not the guest's. `ours` says which
-    programs are held to it at each call; the work of others is judged when the state speaks of it.
+    `inside` turns a path of this machine into a guest's path, or "" if it is not the guest's. `ours` names the programs
+    that are checked at each call. Work of others is checked when the state claims it.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Durability(Watch):
         begins: str = "",
     ) -> None:
         self.inside, self.ours, self.hooks = inside, ours, hooks
-        self.begins = begins  # nothing counts before a program begins with this among its arguments
-        self.files: "Dict[Identity, str]" = {}  # changed, and not synced
-        self.names: "Dict[Identity, Set[str]]" = {}  # the same of folders: what in them is new or gone
-        self.made: "Set[str]" = set()  # files that are new, and not synced
-        self.pending: "Dict[Identity, str]" = {}  # the names of which we must not go on before they are synced
+        self.begins = begins  # counting starts at a program with this among its arguments
+        self.files: "Dict[Identity, str]" = {}  # changed, but not synced
+        self.names: "Dict[Identity, Set[str]]" = {}  # the same for folders: names added or removed in them
+        self.made: "Set[str]" = set()  # new files, not synced
+        self.pending: "Dict[Identity, str]" = {}  # names that must be synced before we continue
         self.faults: "List[str]" = []
         self.renamed: "List[str]" = []
         self.hooks_gone: "List[str]" = []
@@ -176,7 +176,7 @@ class Durability(Watch):
                 self.made.add(place.path)
 
     def forget(self, place: Place) -> None:
-        """The file loses this name: if it is the last, nothing can miss the file."""
+        """The file loses this name. If it is the last name, the file's data no longer counts."""
         self.made.discard(place.path)
         if place.file is not None and os.lstat(place.outside).st_nlink == 1:
             self.files.pop(place.file, None)
@@ -227,7 +227,7 @@ class Durability(Watch):
             self.faults += ["the state speaks of %s, which the disk may not have" % path for path in sorted(late)]
 
     def judge_hook(self, hook: Place) -> None:
-        """If it is gone or changed, nothing will run again to report Ready."""
+        """If it is gone or changed, no later boot reports Ready."""
         if hook.path not in self.hooks:
             return
         self.hooks_gone.append(hook.path)
@@ -242,7 +242,7 @@ class Durability(Watch):
             self.faults.append("%s went before the disk knew of Ready" % hook.path)
 
     def go_on(self, to_what: str) -> None:
-        """We do something else: everything before must be durable."""
+        """The program does something else: everything before must be durable."""
         for path in self.pending.values():
             self.faults.append("the disk may not have the name %s before: %s" % (path, to_what))
         self.pending.clear()
@@ -254,7 +254,7 @@ class Durability(Watch):
 
 
 def look_for_losses(room: Room) -> "Tuple[List[str], str]":
-    """(what is wrong, what was checked) of one boot of a fresh disk."""
+    """(faults, checks) of one boot of a fresh disk."""
     room.begin()
     watch = Durability(begins=PROGRAM)
     end = room.boot(watch)

@@ -1,7 +1,7 @@
-"""Who gets to see the password and the user's data: every program's argv and environment, every byte that is written.
+"""Who can see the password and the user's data: every program's argv and environment, every byte written.
 
-The tracer shows each program as it begins and each write before it is made, so that nothing is missed between two
-looks. Afterwards the disk, the terminal and what Azure was told are searched.
+The tracer shows each program at its start and each write before it happens, so that nothing is missed. Afterwards the
+disk, the terminal and the requests to Azure are searched.
 """
 
 import os
@@ -11,14 +11,14 @@ from tests.crash.room import LOG, Room
 from tests.crash.tracer import Call, Watch
 from tests.secrets import FOLDER, SECRETS, forms
 
-# Who may write what where: the file, the spare that becomes it, and the standard input of the tool.
+# The permitted writers and places: the file, its temporary file, and the tool's standard input.
 PLACES: "Dict[str, Tuple[str, ...]]" = {
     "password": ("pipe:",),
     "customData": (FOLDER + "customData", FOLDER + ".customData.azure-provisioning"),
     "userData": (FOLDER + "userData", FOLDER + ".userData.azure-provisioning"),
 }
 
-# A user's own gate that gives everything away.
+# An administrator's own gate that prints all secrets.
 LEAKY = """#!/bin/sh
 data=$(cat %scustomData)
 /bin/true "$data"
@@ -61,7 +61,7 @@ class Listener(Watch):
 
 
 def look_for_leaks(room: Room) -> "Tuple[List[str], str]":
-    """(what is wrong, what was checked): one normal boot, and one with a gate that leaks."""
+    """(faults, checks): one normal boot, and one with a gate that leaks."""
     listener = boot(room, "")
     problems = ["a secret is out: %s" % where for where in sorted(listener.found)]
     unseen = [leak for leak in LEAKS if not any(leak in found for found in boot(room, LEAKY).found)]

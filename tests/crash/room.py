@@ -1,6 +1,6 @@
-"""A sealed machine in memory: a Debian tree that forgets, a DVD, and an Azure behind Azure's own two addresses.
+"""A sealed machine in memory: a Debian tree with an overlay, a DVD, and an Azure at Azure's own two addresses.
 
-All of it lies in namespaces of mounts, network and names that the process was started in; nothing leads out of them.
+All of it is in namespaces of mounts, network and names that the process was started in. Nothing leads out of them.
 """
 
 import base64
@@ -35,7 +35,7 @@ SECONDS = 150.0  # for one boot
 NEWNS, NEWUTS, NEWIPC, NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
 DISC = 9  # the descriptor by which the stand-in for `mount` finds the DVD
 
-# A kernel without UDF, and a drive whose medium is ISO 9660: neither is in every kernel that this runs on.
+# A kernel without UDF, and a drive with an ISO 9660 medium: not every host kernel has either.
 MOUNT = """#!/bin/sh
 case "$2" in
 iso9660) exec /usr/bin/mount.real --no-canonicalize --bind /proc/1/fd/%d "$6" ;;
@@ -48,7 +48,7 @@ Listing = Dict[str, Entry]
 
 
 class End(NamedTuple):
-    """How one boot ended: its exit code, or None if it was interrupted, and what was left outside the disk."""
+    """The end of one boot: its exit code, or None if it was interrupted, and what it left outside the disk."""
 
     code: Optional[int]
     left: Dict[str, List[str]]
@@ -67,9 +67,9 @@ class Room:
         must("mount", "-t", "tmpfs", "none", scratch)
         self.scratch, self.tree = scratch, tree
         self.root, self.disc = os.path.join(scratch, "root"), os.path.join(scratch, "disc")
-        self.story = os.path.join(scratch, "story")  # what the boots print
+        self.story = os.path.join(scratch, "story")  # the output of the boots
         self.boots = 0
-        self.requests: List[str] = []  # what Azure was asked, since its reports were taken before
+        self.requests: List[str] = []  # the requests to Azure since its reports were last taken
         for name in ("root", "disc", "image"):
             os.mkdir(os.path.join(scratch, name))
         self.fill_disc()
@@ -106,7 +106,7 @@ class Room:
         guest.write("/usr/bin/mount", MOUNT % DISC, mode=0o755)
         os.makedirs(self.place("/etc/ssh/sshd_config.d"), exist_ok=True)
         must(sys.executable, "-I", program, "install", "--root", self.root)
-        del guest  # which holds the root open
+        del guest  # it holds the root open
         must("umount", self.root)
 
     def place(self, path: str) -> str:
@@ -146,7 +146,7 @@ class Room:
         return [str(report) for report in reports]
 
     def boot(self, watch: Watch) -> End:
-        """One boot of this disk, as far as the program is concerned."""
+        """One boot of this disk, as far as it concerns the program."""
         self.boots += 1
         end = os.path.join(self.scratch, "end")
         if os.path.exists(end):
@@ -162,7 +162,7 @@ class Room:
         return os.path.islink(self.place(HOOK))
 
     def changes(self) -> Listing:
-        """Every path that differs from the image; a missing one has the kind "gone"."""
+        """Every path that differs from the image. A missing one has the kind "gone"."""
         upper, found = os.path.join(self.scratch, "upper"), {}
         for folder, folders, files in os.walk(upper):
             for name in folders + files:
@@ -174,7 +174,7 @@ class Room:
 
 
 def look(*places: str) -> Entry:
-    """Kind, mode, owner, group, and the content with its extended attributes, of the first place that exists."""
+    """Kind, mode, owner, group, and the content with its extended attributes, of the first existing path."""
     for place in places:
         try:
             what = os.lstat(place)
@@ -182,7 +182,7 @@ def look(*places: str) -> Entry:
             continue
         kind, content = "other", b""
         if stat.S_ISCHR(what.st_mode) and what.st_rdev == 0:
-            break  # how an overlay notes that something is gone
+            break  # an overlay's mark for a removed file
         if stat.S_ISLNK(what.st_mode):
             kind, content = "link", os.fsencode(os.readlink(place))
         elif stat.S_ISDIR(what.st_mode):
@@ -223,7 +223,7 @@ def start(room: Room, end: str) -> int:
 
 
 def first_process(room: Room, end: str) -> int:
-    """What an init does for us: the mounts, the name, the program."""
+    """The work that an init does for us: the mounts, the name, the program."""
     unshare(NEWNS | NEWUTS | NEWIPC)
     os.dup2(os.open(room.disc, os.O_RDONLY), DISC, inheritable=False)
     for name in ("run", "dev"):
@@ -235,7 +235,7 @@ def first_process(room: Room, end: str) -> int:
     with open(room.place("/etc/hostname")) as file:
         socket.sethostname(file.read().strip())
     with open(room.place("/proc/sys/kernel/ns_last_pid"), "w") as last:
-        last.write("%d" % (1000 * room.boots))  # no number is of two boots: a stale lock must be seen as one
+        last.write("%d" % (1000 * room.boots))  # no pid occurs in two boots, so that a stale lock is seen as stale
     story = os.open(room.story, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     result = os.open(end + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     folder = os.open(os.path.dirname(end), os.O_RDONLY | os.O_CLOEXEC)
@@ -292,7 +292,7 @@ class RoomAzure(FakeAzure):
 
 
 def start_azure() -> socket.socket:
-    """It runs in its own process, because forks beside its threads would be unsafe; it is queried through a socket."""
+    """It runs in its own process, because forks beside its threads would be unsafe. It is queried through a socket."""
     ours, its = socket.socketpair()
     if os.fork() == 0:
         ours.close()
@@ -305,7 +305,7 @@ def start_azure() -> socket.socket:
 
 
 def serve_azure(asker: socket.socket) -> None:
-    """Until the connection ends. Each line is answered with everything received and accepted since the last."""
+    """Until the connection ends. The answer to each line is everything received and accepted since the last."""
     with RoomAzure() as azure, asker.makefile("rb") as questions:
         for _ in questions:
             requests = ["%s %s\n%s" % (seen.target, seen.headers, seen.body) for seen in azure.requests]

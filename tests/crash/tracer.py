@@ -1,6 +1,6 @@
 """A program and all its children, held before each system call that changes something: ptrace and seccomp by ctypes.
 
-x86-64 only: the numbers of the calls are that machine's.
+x86-64 only: the system call numbers are of that architecture.
 """
 
 import ctypes
@@ -24,16 +24,16 @@ CHANGING = {
     266: "symlinkat", 268: "fchmodat", 280: "utimensat", 285: "fallocate", 296: "pwritev", 316: "renameat2",
     326: "copy_file_range", 328: "pwritev2", 437: "openat2", 452: "fchmodat2",
 }  # fmt: skip
-OPENING = {2: ("open", 1), 257: ("openat", 2)}  # and which argument has the flags
+OPENING = {2: ("open", 1), 257: ("openat", 2)}  # and the argument with the flags
 OPENED_TO_CHANGE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-SYNCING = {162: "sync", 306: "syncfs"}  # of all disks of this machine, not only the guest's: seen, and never done
+SYNCING = {162: "sync", 306: "syncfs"}  # for all disks of this machine, not only the guest's: seen, but never executed
 NAMES = {**CHANGING, **SYNCING, **{number: name for number, (name, _) in OPENING.items()}}
 
 # linux/ptrace.h, linux/seccomp.h, linux/filter.h
 TRACEME, POKEUSER, CONT, SETOPTIONS, GETEVENTMSG, GET_SYSCALL_INFO = 0, 6, 7, 0x4200, 0x4201, 0x420E
-RESULT, NUMBER = 8 * 10, 8 * 15  # where POKEUSER finds rax and orig_rax
+RESULT, NUMBER = 8 * 10, 8 * 15  # offsets of rax and orig_rax for POKEUSER
 EVENT_FORKS, EVENT_EXEC, EVENT_SECCOMP = (1, 2, 3), 4, 7
-OPTIONS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << EVENT_EXEC | 1 << EVENT_SECCOMP | 1 << 20  # the last: EXITKILL
+OPTIONS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << EVENT_EXEC | 1 << EVENT_SECCOMP | 1 << 20  # the last one is EXITKILL
 INFO = struct.Struct("=B3xIQQQ6QI4x")
 SET_PDEATHSIG, SET_SECCOMP, SET_NO_NEW_PRIVS, FILTER = 1, 22, 38, 2
 ALLOW, TRACE = 0x7FFF0000, 0x7FF00000
@@ -46,7 +46,7 @@ libc.ptrace.restype = ctypes.c_long
 
 
 class Call(NamedTuple):
-    """One system call that is about to be made."""
+    """One system call, before it is made."""
 
     pid: int
     program: str
@@ -95,21 +95,20 @@ class Watch:
         """A program begins."""
 
     def on_call(self, call: Call) -> str:
-        """A call is about to change something: "" lets it continue, "alone" kills its process, "cut" kills the whole
-        guest."""
+        """A call is about to change something: "" continues, "alone" kills its process, "cut" kills the whole guest."""
         return ""
 
 
 def trace(start: "Callable[[], int]", watch: Watch, seconds: float) -> int:
     """Run `start` in a child, which must fork the guest's first process and wait for it; returns its exit code.
 
-    The guest's programs are seen from `arm` on. Raises TimeoutError, when all of them have been killed.
+    Programs of the guest are seen after `arm`. Raises TimeoutError after all of them have been killed.
     """
     top = os.fork()
     if top == 0:
         code = 99
         try:
-            die_with_parent()  # first: a stopped child that nobody traces would stay for ever
+            die_with_parent()  # first: a stopped child without a tracer would stay forever
             ptrace(TRACEME, 0)
             os.kill(os.getpid(), signal.SIGSTOP)
             code = start()
@@ -177,7 +176,7 @@ class Tracer:
             ptrace(GETEVENTMSG, pid, 0, ctypes.addressof(message))
             self.alive.add(int(message.value))
             self.programs.setdefault(int(message.value), self.programs.get(pid, ""))
-        elif number != signal.SIGSTOP:  # with which every new process begins; nothing here stops otherwise
+        elif number != signal.SIGSTOP:  # every new process begins with this signal, and nothing else here stops
             deliver = number
         ptrace(CONT, pid, 0, deliver, gone=True)
 
@@ -187,7 +186,7 @@ class Tracer:
             return
         fields = INFO.unpack(info.raw)
         call = Call(pid, self.programs.get(pid, ""), NAMES.get(fields[4], "?"), fields[5:11])
-        if call.name in SYNCING.values():  # with no number it is not done, and returns what is put here
+        if call.name in SYNCING.values():  # without a number the call is not made, and returns the value set here
             ptrace(POKEUSER, pid, NUMBER, -1, gone=True)
             ptrace(POKEUSER, pid, RESULT, 0, gone=True)
         verdict = self.watch.on_call(call)
@@ -198,7 +197,7 @@ class Tracer:
 
 
 def ptrace(request: int, pid: int, address: int = 0, data: int = 0, gone: bool = False) -> int:
-    """The system call; with `gone` an error is ignored if the process has been killed meanwhile."""
+    """The system call. With `gone`, an error is ignored if the process has been killed meanwhile."""
     result = int(libc.ptrace(request, pid, address, data))
     if result < 0 and not gone:
         raise OSError(ctypes.get_errno(), "ptrace")
@@ -226,7 +225,7 @@ def arm() -> None:
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("=H6xQ", len(program), ctypes.addressof(buffer))
     pointer = ctypes.create_string_buffer(header, len(header))
-    if os.geteuid() != 0:  # else only root may
+    if os.geteuid() != 0:  # otherwise only root may
         libc.prctl(SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.prctl(SET_SECCOMP, FILTER, ctypes.byref(pointer), 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "seccomp")

@@ -1,4 +1,4 @@
-"""Installs into Debian trees of four releases, held against the distro's own tools: `python3 -m tests.distro` (root).
+"""Installs into Debian trees of four releases, compared with the distro's own tools: `python3 -m tests.distro` (root).
 
-Not part of the suite: it needs root, mmdebstrap, a Debian mirror and minutes. Everything happens in scratch copies.
+Not part of the suite: it needs root, mmdebstrap, a Debian mirror and minutes. It works in scratch copies only.
 """

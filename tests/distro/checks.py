@@ -1,4 +1,4 @@
-"""The checks of each tree. A check raises `Wrong`; every one works on scratch copies, in a sealed chroot."""
+"""The checks of each tree. A check raises `Wrong`. Each works on scratch copies, in a sealed chroot."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from .trees import KINDS, inside, tree
 NAME = "azure-provisioning"
 UNIT = NAME + ".service"
 DUMMY = "zz-another"
-KEPT = re.compile("/var/lib/azure-provisioning/boot-[0-9a-f]{16}-[0-9a-f]{4}$")  # what a boot loads, compiled
+KEPT = re.compile("/var/lib/azure-provisioning/boot-[0-9a-f]{16}-[0-9a-f]{4}$")  # compiled modules that a boot loads
 HEADER = """#!/bin/sh
 ### BEGIN INIT INFO
 # Provides:          %s
@@ -80,7 +80,7 @@ def check(condition: object, *facts: object) -> None:
         raise Wrong(" ".join(str(fact) for fact in facts))
 
 
-# -- the checks, in their order -------------------------------------------------------------------------------------
+# -- the checks, in order -------------------------------------------------------------------------------------------
 
 
 def uninstalled(bench: Bench) -> None:
@@ -120,10 +120,10 @@ def seen(bench: Bench) -> None:
         verify = ["systemd-analyze", "verify", "--man=no"]
         for argv in (verify + ["--root=" + root], inside(bench.offline, *verify)):
             code, out, err = run(argv + [UNIT, "multi-user.target"])
-            # Tools of one release find much to say of another's units, and the one of bullseye wants control groups.
+            # One release's tools report much about another's units, and bullseye's needs control groups.
             said = [line for line in (out + err).splitlines() if UNIT in line or "cycle" in line]
             check(not said, *said)
-        # disabled and enabled by systemctl itself, the same link is there
+        # after systemctl itself disables and enables the unit, the link is the same
         links = our_links(bench.offline)
         bench.in_offline("systemctl", "disable", UNIT)
         check(not our_links(bench.offline), "systemctl does not disable us:", our_links(bench.offline))
@@ -204,7 +204,7 @@ def kept(bench: Bench) -> None:
 
 
 def not_back(bench: Bench) -> None:
-    """Unlinked as by a boot, we are disabled, and no later run of the tools enables us again; `install` does."""
+    """Unlinked as by a boot, we are disabled. No later run of the tools enables us again; `install` does."""
     root = bench.offline
     bench.install()
     links = our_links(root)
@@ -237,7 +237,7 @@ def same_as_tool(bench: Bench) -> None:
         "not said:",
         new - renumbered(new) - set(said.split()),
     )
-    # The other half, in a fresh offline copy.
+    # The other half: from outside, in a fresh offline copy.
     shutil.rmtree(str(bench.offline))
     subprocess.run(["cp", "-a", "--reflink=auto", str(bench.pristine), str(bench.offline)], check=True)
     bench.install()
@@ -263,8 +263,8 @@ def same_as_tool(bench: Bench) -> None:
 
 
 def enabled_again(bench: Bench) -> None:
-    """ssh and our hook, disabled by the distro's own tool or by hand: the remedy that `check` prints is executed, and
-    the boot starts both."""
+    """ssh and our hook, disabled by the distro's own tool or by hand: after the remedy of `check`, the boot starts
+    both."""
     root = bench.offline.parent / "again"
     ours, remove = "/azure-provisioning install", "rm -f /etc/rc[2345].d/???%s"
     mask = "ln -sf /dev/null /etc/systemd/system/%s.service"
@@ -293,7 +293,7 @@ def enabled_again(bench: Bench) -> None:
 
 
 def mend(root: Path, finding: "Dict[str, str]") -> None:
-    """Execute the remedy that `check` prints; what it runs in the tree is sealed from this machine."""
+    """Execute the remedy that `check` prints. Its commands in the tree are sealed from this machine."""
     remedy, _, tool = finding["remedy"].partition("chroot %s " % root)
     must(run(inside(root, "sh", "-c", tool) if tool else ["sh", "-c", remedy]))
 
@@ -306,7 +306,7 @@ def errors_of(bench: Bench, root: Path, name: str = "") -> "List[Dict[str, str]]
 
 DROP_IN = "echo '%s' >etc/ssh/sshd_config.d/50-hard.conf"
 GATE = "cd etc; mkdir -p azure-provisioning/ready.d; cd azure-provisioning/ready.d; echo '#!/bin/sh' >gate; "
-# The id of the error, and what breaks a tree: shell lines that are run in it.
+# The id of the error, and the shell lines that break the tree.
 BREAKAGES = [
     ("program", "truncate -s 100000 usr/local/sbin/azure-provisioning"),
     ("program", "rm usr/local/sbin/azure-provisioning"),
@@ -329,7 +329,7 @@ OF_INITTAB = [("hook", "sed -i 's/^id:[2-5]:/id:1:/' etc/inittab"), ("hook", "se
 
 
 def mended(bench: Bench) -> None:
-    """Each breakage is an error of `check`, and gone when its remedy has been executed as it is printed."""
+    """Each breakage is an error of `check`, which is gone after its printed remedy has run."""
     root = bench.offline.parent / "mended"
     subprocess.run(["cp", "-a", "--reflink=auto", str(bench.pristine), str(root)], check=True)
     must(run(["python3", "-I", "-S", str(bench.program), "install", "--root", str(root)]))
@@ -340,7 +340,7 @@ def mended(bench: Bench) -> None:
         found = [error for error in errors_of(bench, root) if error not in before]
         check(name in [error["id"] for error in found], how, "is not found, but", found)
         for error in found:
-            if error in errors_of(bench, root):  # the remedy of another may have mended both
+            if error in errors_of(bench, root):  # the remedy of one may have corrected both
                 check(error["remedy"], how, "has no remedy:", error)
                 mend(root, error)
         check(errors_of(bench, root) == before, how, "is left after", found, errors_of(bench, root))
@@ -351,8 +351,8 @@ OLD_ID = "0123456789abcdef0123456789abcdef"
 
 
 def generalized(bench: Bench) -> None:
-    """From outside and by the distro's own userdel in a chroot: the same accounts, whole by the distro's own check; the
-    hook is enabled again; and the distro makes a new machine id, where systemd or D-Bus does."""
+    """From outside, and by the distro's own userdel in a chroot: the same accounts, valid by the distro's own check.
+    The hook is enabled again. The distro makes a new machine id, where systemd or D-Bus does."""
     roots = (bench.offline, bench.chrooted)
     for root in roots:
         shutil.copy(str(bench.program), str(root / "azure-provisioning"))
@@ -392,7 +392,7 @@ def check_machine_id(root: Path, maker: str) -> None:
 
 
 def check_agent(offline: Path, chrooted: Path, bench: Bench) -> None:
-    """A package called waagent: from outside nothing starts it any more, inside the distro's own tools purge it."""
+    """A package called waagent: disabled from outside, and purged inside by the distro's own tools."""
     for root in (offline, chrooted):
         package = root / "tmp/waagent"
         for name, text in AGENT.items():
@@ -431,8 +431,8 @@ STARTED = ("etc/rc?.d/S??waagent", "etc/runlevels/*/waagent", "etc/systemd/syste
 
 
 def verdict(bench: Bench) -> None:
-    """These trees lack the hook and a DHCP client, then the client alone; inside the chroot, where the Python itself is
-    asked, `check` finds the same as from outside."""
+    """These trees lack the hook and a DHCP client, then the client alone. Inside the chroot, where `check` asks the
+    Python itself, it finds the same as from outside."""
     check(faults(bench) == {"hook", "dhcp"}, "before install:", faults(bench))
     bench.install()
     check(faults(bench) == {"dhcp"}, "after install:", faults(bench))
@@ -447,7 +447,7 @@ def verdict(bench: Bench) -> None:
 
 
 def faults(bench: Bench) -> Set[str]:
-    """The ids of the errors that `check` finds from outside; the exit code shows that there are some."""
+    """The ids of the errors that `check` finds from outside. The exit code shows that there are some."""
     code, printed, _ = bench.ours("check", "--json", "--root", str(bench.offline))
     found = {finding["id"] for finding in json.loads(printed) if finding["level"] == "error"}
     check(code == (1 if found else 0), "exit code", code, "with", found)
@@ -455,10 +455,10 @@ def faults(bench: Bench) -> Set[str]:
 
 
 def remedied(bench: Bench) -> None:
-    """The initramfs of a real kernel, without Hyper-V's drivers and then missing: the remedy that `check` prints is
-    executed, by the distro's own tool in a chroot, and the finding is gone."""
+    """The initramfs of a real kernel, without Hyper-V's drivers and then missing. The printed remedy of `check` runs
+    with the distro's own tool in a chroot, and the finding is gone."""
     if bench.kind != "systemd":
-        return  # the tools do not differ by init system
+        return  # the tools are the same for all init systems
     root = bench.offline.parent / "with-kernel"
     release = bench.name.partition("-")[0]
     kernel = ("linux-image-cloud-amd64", "initramfs-tools")
@@ -480,7 +480,7 @@ def remedied(bench: Bench) -> None:
 
 
 def initramfs_findings(bench: Bench, root: Path) -> "List[Dict[str, str]]":
-    """What `check` says of it."""
+    """The findings of `check` about it."""
     findings = json.loads(bench.ours("check", "--json", "--root", str(root))[1])
     return [finding for finding in findings if finding["id"] == "initramfs"]
 
@@ -497,11 +497,11 @@ CHECKS: Dict[str, Callable[[Bench], None]] = {
     "remedied": remedied,
     "again": enabled_again,
     "mended": mended,
-    "order": ordered,  # last: it puts stand-ins in the place of every service
+    "order": ordered,  # last: it replaces every service with a stand-in
 }
 
 
-# -- looking at a tree ----------------------------------------------------------------------------------------------
+# -- reading a tree -------------------------------------------------------------------------------------------------
 
 
 def listing(root: Path) -> Listing:
@@ -535,7 +535,7 @@ def our_links(root: Path) -> List[str]:
         for shape in ("etc/rc?.d", "etc/runlevels/*", "etc/systemd/system/*.wants")
         for folder in root.glob(shape)
     ]
-    paths = [folder / name for folder in folders for name in os.listdir(str(folder))]  # glob leaves dangling links out
+    paths = [folder / name for folder in folders for name in os.listdir(str(folder))]  # glob omits dangling links
     ours = [path for path in paths if re.match(r"(S\d\d)?%s(\.service)?$" % NAME, path.name)]
     return sorted("/" + str(path.relative_to(root)) for path in ours)
 
@@ -572,7 +572,7 @@ def check_startpar(root: Path) -> None:
 
 
 def closure(rules: Dict[str, List[str]], name: str, found: Optional[Set[str]] = None) -> Set[str]:
-    """Everything that must be started before `name`."""
+    """All services that must start before `name`."""
     found = set() if found is None else found
     for word in rules.get(name, []):
         if word not in found:
@@ -582,7 +582,7 @@ def closure(rules: Dict[str, List[str]], name: str, found: Optional[Set[str]] = 
 
 
 def before_us(root: Path) -> Set[str]:
-    """What startpar starts before us."""
+    """The services that startpar starts before us."""
     return closure(depends(root), NAME)
 
 
@@ -609,7 +609,7 @@ def stub_python(root: Path) -> str:
 
 
 def stub_services(root: Path) -> None:
-    """Replaces every LSB script but ours: its header, and a record that it was started."""
+    """Replaces every LSB script except ours: its header, and a record of its start."""
     for path in (root / "etc/init.d").iterdir():
         text = path.read_text(errors="replace") if path.is_file() else ""
         if path.name in (NAME, "rc", "rcS", "README") or path.name.startswith(".") or "openrc-run" in text[:80]:
@@ -621,7 +621,7 @@ def stub_services(root: Path) -> None:
 
 
 def loopback(root: Path, *argv: str) -> List[str]:
-    """Like `inside`, with a loopback interface: `rehearse` talks to itself."""
+    """Like `inside`, with a loopback interface: `rehearse` connects to itself."""
     sealed = inside(root, *argv)
     script = sealed.index("-c") + 1
     sealed[script] = "ip link set lo up; " + sealed[script]

@@ -18,7 +18,7 @@ rm -f /etc/init.d/.depend.boot /etc/init.d/.depend.start /etc/init.d/.depend.sto
 """
 
 
-# Where ssh is a service of runit, its script is passed over; here it is to be one of the scripts.
+# If ssh is a runit service, its script is skipped. Here it must be one of the scripts.
 SSH_BY_ITS_SCRIPT = "rm -rf /etc/sv/ssh"
 
 
@@ -78,7 +78,7 @@ def recipe_commands(release: str, kind: Kind, root: Path) -> List[List[str]]:
 
 
 def inside(root: Path, *argv: str) -> List[str]:
-    """A command that runs `argv` in a chroot, sealed from this machine: no network, name, process or mount of it.
+    """A command that runs `argv` in a chroot, sealed from this machine's network, names, processes and mounts.
 
     PID 1 of the namespace is the shell, outside the chroot: the program in it is not on a running system, as in a
     `chroot` that a person types.
