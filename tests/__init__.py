@@ -1,6 +1,6 @@
 """The suite: `python3 -m tests` runs all of it, with any Python from 3.6 on and nothing installed.
 
-Tests assert on files, argv and bytes on the wire. Nothing here changes the machine, and no packet leaves loopback.
+Tests check files, argv and bytes on the wire. No test changes the machine, and no packet leaves loopback.
 """
 
 import os

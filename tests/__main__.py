@@ -1,8 +1,8 @@
-"""Runs the suite, or the tests that are named: `python3 -m tests [-k WORD] [-x] [--strict] [tests.test_state ...]`.
+"""Runs the suite, or the named tests: `python3 -m tests [-k WORD] [-x] [--strict] [tests.test_state ...]`.
 
-No test found is a failure, and so is, with --strict or where CI=true, a skip that is not on the list of tests/skips.py.
-The checkout is only read. Root plays a plain user, who runs what root skips, with `setpriv --reuid=4711 --regid=4711
---clear-groups env HOME=/tmp python3 -m tests`.
+No test found is a failure. With --strict or CI=true, a skip that is not on the list of tests/skips.py is a failure too.
+The checkout is only read. Run `setpriv --reuid=4711 --regid=4711 --clear-groups env HOME=/tmp python3 -m tests` as root
+for a plain user, who runs the tests that root skips.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main() -> int:
     """Exit code 0 if every test passed; the last line counts them."""
     started = time.monotonic()
     chosen = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # running groups are ended too
     names = chosen.names or find_modules(attacks=chosen.attacks)
     keep_byte_code()
     version = ".".join(map(str, sys.version_info[:3]))
@@ -72,13 +72,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--strict", action="store_true", default=strict, help="a skip must be on the list (CI=true)")
     parser.add_argument("--attacks", action="store_true", help="also the modules of `make hostile`")
     parser.add_argument("--no-skips", action="store_true", help="a skip is a failure")
-    jobs = (os.cpu_count() or 1) + 2  # some tests wait
+    jobs = (os.cpu_count() or 1) + 2  # some tests only wait
     parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help="so many groups of tests at a time")
     return parser.parse_args()
 
 
 def keep_byte_code() -> None:
-    """If the checkout may not be written, compile its modules once and not in every process (from 3.8 on)."""
+    """If the checkout is not writable, compile its modules once and not in every process (Python 3.8 and later)."""
     if not os.access(os.path.join(TOP, "tests"), os.W_OK):
         folder = os.path.join(server().folder, "byte-code")
         os.environ["PYTHONPYCACHEPREFIX"] = folder
@@ -86,7 +86,7 @@ def keep_byte_code() -> None:
 
 
 def find_modules(*, attacks: bool = False) -> "List[str]":
-    """The names of all test modules; those of `make hostile` only with `attacks`."""
+    """The names of all test modules; the modules of `make hostile` only with `attacks`."""
     paths = sorted(glob.glob(os.path.join(TOP, "tests", "test_*.py")))
     names = [os.path.basename(path)[: -len(".py")] for path in paths]
     return ["tests." + name for name in names if attacks or name not in ATTACKS]
@@ -98,7 +98,7 @@ def load(names: "List[str]") -> "List[unittest.TestCase]":
 
 
 def split(tests: "List[unittest.TestCase]") -> "List[Group]":
-    """The groups, the longest first, so that none starts late: each slow test by itself, the rest by class."""
+    """The groups, the longest first, so that none starts late: each slow test alone, the rest by class."""
     slow = sorted((test for test in tests if short(test) in SECONDS), key=lambda test: -SECONDS[short(test)])
     classes: "Dict[str, List[unittest.TestCase]]" = {}
     for test in tests:

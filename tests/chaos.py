@@ -1,7 +1,7 @@
-"""First boots with random trouble, in virtual time: `python3 -m tests.chaos [BOOTS [SEED]]`.
+"""First boots with random faults, in virtual time: `python3 -m tests.chaos [BOOTS [SEED]]`.
 
-Each VM lives until a boot ends well. Every boot must end in the promised state, or in a failure that is told and keeps
-the hook; and once the trouble is over the VM must come up. A failing seed is printed, and can be replayed alone.
+Each VM lives until a boot succeeds. Every boot must end in the promised state, or in a failure that is reported and
+keeps the hook. When the faults are over, the VM must boot. A failing seed is printed, and can be replayed alone.
 """
 
 import collections
@@ -27,9 +27,9 @@ from azure_provisioning.story.state import State
 from tests.simulation import HASH, PASSWORD, TOOL_FILES, Killed, Trouble, VirtualSystem
 
 LINK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
-LONGEST_LIFE = 6  # boots; the trouble ends before
+LONGEST_LIFE = 6  # boots; the faults end earlier
 SPARE = re.compile(r"\.azure-provisioning$|(?<!\.pwd)\.lock$|\+$|\.candidate$|^nshadow$")
-GRACE = 20.0  # virtual seconds over the deadline: one last try
+GRACE = 20.0  # virtual seconds after the deadline, for one last try
 
 
 class Broken(Exception):
@@ -74,7 +74,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
 
 
 def judge_end(system: System, platform: Platform, reports: List[str], code: int, unknown: int) -> str:
-    """What is wrong with the end of a boot; empty if nothing is. The fate of `unknown` reports cannot be determined."""
+    """The error at the end of a boot; empty if there is none. The result of `unknown` reports cannot be determined."""
     ready = [report for report in platform.reports if "NotReady" not in report]
     failed = [report for report in reports if "NotReady" in report]
     if len(ready) > 1 + unknown and State(system).facts.get("ready_at"):
@@ -93,7 +93,7 @@ def judge_end(system: System, platform: Platform, reports: List[str], code: int,
 
 
 def judge_guest(system: System, story: str) -> str:
-    """What is wrong with the machine after a successful boot; empty if nothing is. A gap with a warning is accepted."""
+    """The error of the machine after a successful boot; empty if there is none. A gap with a warning is accepted."""
     for path, count in (("/etc/passwd", 7), ("/etc/shadow", 9), ("/etc/group", 4), ("/etc/gshadow", 4)):
         rows = [line.split(":") for line in (system.read_text(path) or "").splitlines()]
         ours = [row for row in rows if row[0] == "azureuser"]
@@ -122,12 +122,12 @@ def judge_guest(system: System, story: str) -> str:
 
 
 def is_password(field: str) -> bool:
-    """Is this the hash that the tool, or we, make from the DVD's password?"""
+    """Is this the hash that the tool, or our code, makes from the DVD's password?"""
     return field == HASH + PASSWORD[::-1].encode("utf-8").hex() or verify_sha512(PASSWORD.encode("utf-8"), field)
 
 
 def make_image(root: str) -> None:
-    """An image with us in it, and with tools that a seed can break."""
+    """An image with our installation, and with tools that a seed can break."""
     system = System(root)
     files = {**IMAGE, **FIRMWARE, **dict.fromkeys(TOOL_FILES, "")}
     files.update({"/etc/gshadow": "root:*::\nsudo:*::\n", "/etc/subuid": "", "/etc/subgid": "", "/dev/sr0": ""})
@@ -138,7 +138,7 @@ def make_image(root: str) -> None:
 
 
 def run(boots: int, first_seed: int) -> int:
-    """At least this many boots; returns the exit code, and prints the figures."""
+    """Boot at least this many times; prints the figures and returns the exit code."""
     started = time.monotonic()
     counts: Counter[str] = collections.Counter()
     seed = first_seed

@@ -1,7 +1,7 @@
-"""`python3 -m tests.everything [NAME ...]`: every proof that there is, one after another, with a table at the end.
+"""`python3 -m tests.everything [NAME ...]`: every test command, one after another, with a table at the end.
 
-What `.ci/run` shows in twenty minutes is a part of this. It takes hours; how far it is, is printed as it goes, and what
-each printed is kept in dist/release-test/. Root, and Debian's packages (see .ci/run).
+`.ci/run` runs a part of this in twenty minutes; the whole takes hours. It prints its progress, and keeps the output of
+each command in dist/release-test/. It needs root, and Debian's packages (see .ci/run).
 """
 
 import os
@@ -15,7 +15,7 @@ from tests import TOP
 FOLDER = os.path.join("dist", "release-test")
 TABLE = os.path.join(FOLDER, "table.txt")
 
-# In the order of what they cost: what fails soon is known soon.
+# Ordered by cost: an early failure is known early.
 PROOFS = (
     ("lint", ["lint"]),
     ("demo", ["demo"]),
@@ -34,12 +34,12 @@ PROOFS = (
 
 
 class Proved(NamedTuple):
-    """How one of them ended."""
+    """The result of one command."""
 
     name: str
     code: int
     seconds: float
-    closing: str  # the last line that it printed
+    closing: str  # the last line of its output
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def prove(name: str, words: "List[str]") -> Proved:
-    """Run one of them; its output goes to its own file."""
+    """Run one command; its output goes to its own file."""
     started = time.monotonic()
     path = os.path.join(TOP, FOLDER, name + ".log")
     with open(path, "wb") as log:
@@ -87,7 +87,7 @@ def row(one: Proved) -> str:
 
 
 def write_table(proved: "List[Proved]") -> None:
-    """Write the results so far, in case it is stopped."""
+    """Write the results so far, in case the run is stopped."""
     with open(os.path.join(TOP, TABLE), "w", encoding="utf-8") as table:
         table.write("".join(row(one) + "\n" for one in proved))
 

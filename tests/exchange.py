@@ -1,6 +1,6 @@
-"""`python3 -m tests.exchange A B`: exchanges two names of files, again and again, until it is ended.
+"""`python3 -m tests.exchange A B`: exchanges the names of two files, again and again, until the process is ended.
 
-What the owner of a folder can do while somebody else works in it: at no moment is either name free (renameat2(2)).
+The owner of a folder can do this while another process works in it: both names exist at any moment (renameat2(2)).
 """
 
 import ctypes
@@ -13,11 +13,11 @@ from typing import Iterator
 from tests import TOP
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
-LONGEST = 60  # seconds, if nobody ends it
+LONGEST = 60  # seconds, if the process is not ended earlier
 
 
 def exchange(one: str, other: str) -> None:
-    """Once. Raises OSError, also if the C library or the file system lacks the call."""
+    """Exchange once. Raises OSError, also if the C library or the file system lacks the call."""
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "renameat2"):  # glibc before 2.28
         raise OSError(0, "no renameat2 in the C library")
@@ -28,7 +28,7 @@ def exchange(one: str, other: str) -> None:
 
 @contextmanager
 def exchanging(one: str, other: str) -> Iterator[None]:
-    """Meanwhile another process exchanges the two. Raises OSError if that is not possible."""
+    """Another process exchanges the two files inside the block. Raises OSError if that is not possible."""
     exchange(one, other)
     exchange(one, other)
     child = subprocess.Popen([sys.executable, "-m", "tests.exchange", one, other], cwd=TOP, stdout=subprocess.PIPE)

@@ -1,6 +1,6 @@
-"""Tests in forks of the process that has loaded them: a few at a time, each with a limit, and told of as they end.
+"""Tests in forks of the process that has loaded them: a few at a time, each with a limit; results arrive as they end.
 
-A fork costs a hundredth of an interpreter that loads everything anew, and what a test leaves in memory ends with it.
+A fork costs a hundredth of a new interpreter that loads everything again. It also frees all memory of its tests.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Generator, Iterator, List, NamedTuple, S
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
-# What came of one test, or of the preparation of a class. `texts` are its tracebacks, or why it was skipped.
+# The result of one test, or of the preparation of a class. `texts` are its tracebacks, or the reason of its skip.
 Outcome = NamedTuple("Outcome", [("id", str), ("word", str), ("seconds", float), ("texts", List[str])])
 
 Group = Sequence[unittest.TestCase]
@@ -45,14 +45,14 @@ class Fork:
                 os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
                 os._exit(1)
             os._exit(0)
-        with suppress(OSError):  # it has done so itself, or is gone
+        with suppress(OSError):  # it did so itself, or has ended
             os.setpgid(self.pid, self.pid)
         os.close(writer)
         self.reader = os.fdopen(reader, "rb", buffering=0)
         self.unread = b""
 
     def read(self) -> bool:
-        """Read its results; False if that was the last."""
+        """Read its results; False after the last one."""
         data = self.reader.read(1 << 16)
         lines = (self.unread + (data or b"")).split(b"\n")
         self.unread = lines.pop()
@@ -67,7 +67,7 @@ class Fork:
         return bool(data)
 
     def end(self, problem: str = "") -> None:
-        """It has sent the last result, or is stopped for a `problem`, which is a failure of the running test."""
+        """It has sent its last result, or is stopped because of a `problem`: a failure of the running test."""
         if problem:
             with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self.pid, signal.SIGKILL)
@@ -107,13 +107,13 @@ class Recorder(unittest.TestResult):
         self.running = ""
 
     def tell_outcome(self, name: str) -> None:
-        """A test may have failed or skipped some of its parts, but is counted once."""
+        """A test is counted once, even if some of its parts failed or were skipped."""
         word = FAILED if self.failed else SKIPPED if self.left_out else PASSED
         self.tell([name, word, time.monotonic() - self.started, self.failed or self.left_out])
         self.failed, self.left_out = [], []
 
     def note(self, test: Any, texts: "List[str]", text: str) -> None:
-        """Record something about a test, a part of it, or, outside of all tests, its class."""
+        """Record a result of a test, of a part of it, or, outside of all tests, of its class."""
         part = test.id()
         texts.append(text if part in ("", self.running) else "%s: %s" % (part, text))
         if not self.running:
@@ -162,9 +162,9 @@ def run(group: Group, writer: int, printed: int) -> None:
 
 
 def play(groups: "Sequence[Group]", jobs: int, limit: float) -> "Generator[Tuple[int, List[Outcome]], None, None]":
-    """Run the groups in order, so many at a time: (number of the group, its outcomes) as each ends.
+    """Run the groups in order, `jobs` at a time: (number of the group, its outcomes) as each ends.
 
-    A group that takes longer than the limit is killed. Who wants no more closes this: what runs is killed.
+    A group that exceeds the limit is killed. Close the generator to stop early: running groups are killed.
     """
     waiting = list(enumerate(groups))[::-1]
     running: "Dict[int, Fork]" = {}

@@ -1,7 +1,7 @@
 """Damaged input of every kind: `python3 -m tests.fuzz [MINUTES [SEED]]`, and `--replay TARGET:NUMBER` for one case.
 
-Only the program's own errors may come out, in bounded time and memory, and what was not ours must survive an edit. A
-case follows from its target and number alone. Everything happens in a scratch root; nothing is sent anywhere.
+Only the program's own errors are allowed, in bounded time and memory, and data of others must survive an edit. The
+target and the number alone determine a case. All files are in a scratch root; nothing is sent.
 """
 
 import argparse
@@ -39,8 +39,8 @@ from azure_provisioning.story.state import FOLDER, State
 from tests.guests import AZURE_VM, STATE
 from tests.server import SCRATCH
 
-CASE_SECONDS = 5.0  # of the processor: a busy machine must not fail, an endless loop must
-MEMORY = 512 << 20  # bytes more than at the beginning
+CASE_SECONDS = 5.0  # of processor time: a busy machine must not fail, an endless loop must
+MEMORY = 512 << 20  # bytes more than at the start
 SIZE = 3 << 20  # bytes of an input
 SHOWN = 4000  # bytes of a failing input
 USER = "azureuser"
@@ -48,7 +48,7 @@ PASSWORD = "correct horse battery"
 
 
 class TooSlow(BaseException):
-    """A case that exceeds its time. No handler of the program may treat it as an error of its own."""
+    """A case exceeded its time. No handler of the program may treat it as an error of its own."""
 
 
 class Wrong(Exception):
@@ -59,12 +59,12 @@ class Target(NamedTuple):
     """Code that reads others' files: good inputs by their paths, and the function that reads them."""
 
     corpus: Dict[str, bytes]
-    words: Tuple[bytes, ...]  # what this format is made of
+    words: Tuple[bytes, ...]  # the elements of this format
     run: Callable[["FuzzSystem", str, bytes, random.Random], None]
 
 
 class FuzzSystem(System):
-    """A guest without programs, whose clock moves only when it waits, and whose one connection says what it is told."""
+    """A guest without programs. Its clock moves only when it waits, and its one connection returns the given bytes."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
@@ -171,7 +171,7 @@ def damage_json(data: bytes, words: Tuple[bytes, ...], rng: random.Random) -> by
         holder[key] = json.loads(json.dumps(value)) if rng.random() < 0.9 else [value] * 3
     try:
         return json.dumps(document).encode("ascii")
-    except (ValueError, RecursionError):  # it holds itself
+    except (ValueError, RecursionError):  # the document contains itself
         return data
 
 
@@ -185,7 +185,7 @@ def walk(node: Any) -> "Iterator[Tuple[Any, Any]]":
 CHANGES = (flip, cut_out, put_in, repeat, many, shuffle, swap_words, damage_json)
 
 
-# -- what reads it -------------------------------------------------------------------------------------------------
+# -- the readers ---------------------------------------------------------------------------------------------------
 
 
 def check(condition: object, *facts: object) -> None:
@@ -330,7 +330,7 @@ def run_http(system: FuzzSystem, _path: str, data: bytes, rng: random.Random) ->
 
 
 class Connection:
-    """A peer that sends these bytes, in parts of any size, after any time, and then closes, breaks or is silent."""
+    """A peer that sends these bytes, in parts of any size, after any delay, and then closes, breaks or stays silent."""
 
     def __init__(self, system: FuzzSystem, data: bytes, rng: random.Random) -> None:
         self.system, self.data, self.rng = system, data, rng
@@ -362,7 +362,7 @@ class Connection:
         """Does nothing."""
 
 
-# -- what it is made of --------------------------------------------------------------------------------------------
+# -- the targets and their inputs ----------------------------------------------------------------------------------
 
 ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid")
 GUEST = {
@@ -582,7 +582,7 @@ def show(name: str, number: int, result: str) -> None:
 
 
 def replay(text: str) -> int:
-    """One case again."""
+    """Run one case again."""
     name, _, number = text.partition(":")
     scratch = tempfile.mkdtemp(prefix="azure-provisioning-fuzz-", dir=SCRATCH)
     try:
@@ -594,7 +594,7 @@ def replay(text: str) -> int:
 
 
 def bound_memory() -> None:
-    """If it uses more than MEMORY in addition, Python raises MemoryError: a failed case."""
+    """If a case needs more than MEMORY in addition, Python raises MemoryError: a failed case."""
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -602,7 +602,7 @@ def bound_memory() -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Exit code 0 if there were only errors of the program's own."""
+    """Exit code 0 if only errors of the program's own occurred."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.fuzz", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("minutes", nargs="?", type=float, default=1.0)
     parser.add_argument("seed", nargs="?", type=int, default=None, help="default: another each time, printed")

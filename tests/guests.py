@@ -1,6 +1,6 @@
-"""Guests for the tests: scratch roots with the files that a story needs, and a clock that runs faster than the wall's.
+"""Guests for the tests: scratch roots with the files that a boot needs, and a clock that runs faster than real time.
 
-Also what a guest may meet: an Azure on loopback, a peer that says exactly what a test tells it to, and a sealed room.
+Also the environment of a guest: an Azure on loopback, a peer that sends exactly what a test defines, and a sealed room.
 """
 
 import io
@@ -31,7 +31,7 @@ from tests.server import SCRATCH, server
 
 OTHER_VM_ID = "aaaaaaaa-9f02-4cfe-b1f4-a4da7ebac2cf"
 
-# A machine on Azure, as far as the story looks at it.
+# A machine on Azure, as far as a boot reads it.
 AZURE_VM = {
     DMI + "/chassis_asset_tag": AZURE_ASSET_TAG + "\n",
     DMI + "/product_uuid": VM_ID.upper() + "\n",
@@ -50,7 +50,7 @@ STATE = "/var/lib/azure-provisioning/state"
 
 
 class FastSystem(System):
-    """A guest whose seconds are short: `speed` of them pass in each real one, in every sleep, timeout and deadline."""
+    """A guest with short seconds: `speed` of them pass in each real one, in every sleep, timeout and deadline."""
 
     def __init__(self, root: str, speed: float = 20.0) -> None:
         super().__init__(root)
@@ -92,7 +92,7 @@ class FastSocket(socket.socket):
 class GuestTest(unittest.TestCase):
     """Has a scratch root, `self.system`, and the console's output, `self.story`."""
 
-    speed = 20.0  # of the guest's clock; a class whose tests wait for nothing is steadier with less
+    speed = 20.0  # guest seconds in a real one; a lower value is steadier for a class whose tests do not wait
 
     def setUp(self) -> None:
         self.root = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir=SCRATCH)
@@ -102,7 +102,7 @@ class GuestTest(unittest.TestCase):
         self.console = Console(self.stream)
 
     def open_root(self) -> None:
-        """A system on the present root: an open one would not see a root that replaces it."""
+        """A system on the present root: a system that is open already would not see a root that replaces it."""
         self.system = FastSystem(self.root, self.speed)
         self.addCleanup(self.system.release_locks)
 
@@ -111,7 +111,7 @@ class GuestTest(unittest.TestCase):
         return self.stream.getvalue()
 
     def fill(self, files: "Dict[str, str]") -> None:
-        """Write files into the root; a text that begins with "-> " is a symlink, one in bin a program."""
+        """Write files into the root. A text that begins with "-> " makes a symlink; a file in bin is a program."""
         for path, text in files.items():
             if text.startswith("-> "):
                 self.system.link(text[3:], path)
@@ -119,7 +119,7 @@ class GuestTest(unittest.TestCase):
                 self.system.write(path, text, mode=0o755 if "bin/" in path or "/init.d/" in path else 0o644)
 
     def text(self, path: str) -> "Optional[str]":
-        """The text of a file in the root, None if there is none."""
+        """The text of a file in the root; None if it does not exist."""
         return self.system.read_text(path)
 
     def azure(self, *faults: str, **options: object) -> FakeAzure:
@@ -143,7 +143,7 @@ class GuestTest(unittest.TestCase):
             self.system.release_locks()
 
     def install_hook(self) -> None:
-        """The hook of systemd, as `install` leaves it, with the unit that it starts."""
+        """The hook of systemd, as `install` leaves it, with the unit that the hook starts."""
         unit = "/etc/systemd/system/azure-provisioning.service"
         self.fill({unit: "[Service]\n", HOOK: "-> " + unit})
 
@@ -176,7 +176,7 @@ class ScriptedPeer:
     """Accepts connections on loopback, records the requests, and answers with bytes or by calling a function."""
 
     def __init__(self, answers: "Tuple[Answer, ...]", late: float = 0.0) -> None:
-        self.late = late  # seconds until it listens; before, it refuses
+        self.late = late  # seconds until it listens; until then, connections are refused
         self.answers = list(answers)
         self.requests: "List[bytes]" = []
         self.connections = 0
@@ -191,7 +191,7 @@ class ScriptedPeer:
     def close(self) -> None:
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
-            self.thread.join(10)  # before the close: with musl it would go on waiting, on a number of another file
+            self.thread.join(10)  # before the close: musl's accept would wait on the number of another file
         self.listener.close()
 
     def _serve(self) -> None:
@@ -212,7 +212,7 @@ class ScriptedPeer:
         with connection, suppress(OSError):
             request = read_request(connection)
             if not request:
-                return  # somebody only looked whether we are there
+                return  # a connection that only tested whether the port is open
             self.requests.append(request)
             if callable(answer):
                 answer(connection)
@@ -314,7 +314,7 @@ def start_story(
 
 
 def heed_signals() -> None:
-    """For the start of a child: it does not inherit signals ignored by nohup or a shell's background."""
+    """For the start of a child process: do not inherit signals that nohup or a shell's background job ignores."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 

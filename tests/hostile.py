@@ -1,7 +1,7 @@
-"""`python3 -m tests.hostile [NAME ...]`: the attacks that the promises of .github/SECURITY.md were made after.
+"""`python3 -m tests.hostile [NAME ...]`: the attacks behind the promises of .github/SECURITY.md.
 
-Not part of the suite, which they would make thrice as long; `python3 -m tests --attacks` has them too. Races run longer
-here, and a skip is a failure: as root, on Linux.
+The suite would take three times as long with them; `python3 -m tests --attacks` includes them. Races run longer here,
+and a skip is a failure. This needs root and Linux.
 """
 
 import sys
@@ -14,7 +14,7 @@ RACE_SECONDS = 10.0
 
 
 def main() -> int:
-    """Exit code 0 if no attack got through, and all could be tried."""
+    """Exit code 0 if no attack succeeded, and all could be tried."""
     test_races.SECONDS = RACE_SECONDS
     names = sys.argv[1:] or ATTACKS
     sys.argv[1:] = ["--no-skips"] + ["tests." + name for name in names]

@@ -27,7 +27,7 @@ BUSYBOX = "\x7fELF BusyBox v1.36.1 (2024-06-10) multi-call binary. /etc/inittab 
 SCRIPT = "#!/bin/sh\nexit 0\n"
 LINK = "-> ../init.d/"
 
-# What the stage or script of a distro says of the things that matter here.
+# The relevant lines in the stage or script of a distro.
 VOID_STAGE2 = (
     "#!/bin/sh\nrunsvchdir default >/dev/null\n[ -x /etc/rc.local ] && /etc/rc.local\nexec runsvdir -P /run/runit\n"
 )
@@ -48,7 +48,7 @@ BUSYBOX_INITTAB = (
     "# /etc/inittab\n::sysinit:/etc/rc\n::respawn:-/bin/sh\nttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100"
 )
 
-# As insserv of Debian 12 writes it.
+# In the format of insserv in Debian 12.
 DEPEND_START = (
     "TARGETS = killprocs networking rsyslog dbus ssh rc.local\n"
     "INTERACTIVE =\n"
@@ -68,7 +68,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
     },
     "insserv": {
         "/sbin/init": SYSVINIT,
-        "/sbin/openrc-run": "",  # installed, and in charge of nothing
+        "/sbin/openrc-run": "",  # installed, but not the init system
         "/usr/sbin/insserv": "\x7fELF",
         "/usr/sbin/update-rc.d": "#! /usr/bin/perl\n",
         "/etc/inittab": DEBIAN_INITTAB,
@@ -161,7 +161,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
     "openrc-init": {
         "/sbin/init": "-> openrc-init",
         "/sbin/openrc-init": "\x7fELF",
-        "/usr/bin/openrc-run": "\x7fELF",  # where Artix has it
+        "/usr/bin/openrc-run": "\x7fELF",  # Artix's path
         "/etc/init.d/sshd": "#!/usr/bin/openrc-run\n",
         "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd",
     },
@@ -357,7 +357,7 @@ IMAGES: Dict[str, Dict[str, str]] = {
     },
 }
 
-# What starts a DHCP client in each, where that is not in the image already: the tests of `check` begin without one.
+# The files that start a DHCP client in each image, if the image has none: the tests of `check` begin without a client.
 DHCP: Dict[str, Dict[str, str]] = {
     "systemd": {
         "/usr/lib/systemd/system/systemd-networkd.service": "[Service]\n",
@@ -410,7 +410,7 @@ DHCP: Dict[str, Dict[str, str]] = {
     "dinit of artix": {"/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"},
 }
 
-# Which module of init/ each of them is for.
+# The module of init/ for each of them.
 SUPPORTED = {
     "systemd": "systemd",
     "insserv": "sysvinit",
@@ -457,7 +457,7 @@ def call(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Resu
 
 
 def call_anew(argv: Sequence[str], seconds: float = 60.0, **environment: str) -> Result:
-    """The same in a new process, whatever the program is."""
+    """The same in a new process, for any program."""
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -537,7 +537,7 @@ class ImageTest(GuestTest):
         self.fill(IMAGES[name])
 
     def do_what_is_left(self) -> None:
-        """What a user does after `install` if s6-frontend enables services."""
+        """The step of a user after `install` if s6-frontend enables services."""
         current = "/etc/s6/repo/sources/current"
         if self.system.exists(current):
             self.fill({current + "/active/azure-provisioning": "-> ../../.atomics/azure-provisioning"})
@@ -549,19 +549,19 @@ class ImageTest(GuestTest):
         self.open_root()
 
     def install(self, *arguments: str) -> Result:
-        """Install into the root; must succeed."""
+        """Install into the root; the command must succeed."""
         result = self.refused_or_not("install", *arguments)
         self.assertEqual(result.code, 0, result.err)
         return result
 
     def uninstall(self) -> Result:
-        """Uninstall from the root; must succeed."""
+        """Uninstall from the root; the command must succeed."""
         result = self.refused_or_not("uninstall")
         self.assertEqual(result.code, 0, result.err)
         return result
 
     def refused(self, *arguments: str, code: int = 1) -> str:
-        """The one line of a refused command on the root, with this exit code and nothing changed."""
+        """The one line of a command that the root refuses, with this exit code and without a change."""
         before = listing(self.root)
         result = self.refused_or_not(*arguments)
         self.assertEqual(result.code, code, result)

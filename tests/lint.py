@@ -1,4 +1,4 @@
-"""The linters, in a throw-away environment: `python3 -m tests.lint`. Their versions are pinned in pyproject.toml."""
+"""The linters, in a temporary environment: `python3 -m tests.lint`. Their versions are pinned in pyproject.toml."""
 
 import glob
 import os
@@ -16,7 +16,7 @@ from . import TOP
 
 
 def main() -> int:
-    """Exit code 0 if none of them reports anything."""
+    """Exit code 0 if no linter reports anything."""
     scratch = tempfile.mkdtemp(prefix="azure-provisioning-lint-")
     try:
         tools = install_tools(scratch)
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def install_tools(scratch: str) -> str:
-    """Put the pinned tools into an environment of their own; returns the folder of its commands."""
+    """Install the pinned tools into a separate environment; returns the folder of its commands."""
     with open(os.path.join(TOP, "pyproject.toml"), encoding="utf-8") as file:
         pins = re.findall(r'"([^"]+==[^"]+)"', file.read())
     venv.create(scratch, with_pip=True)
@@ -59,13 +59,13 @@ def workflows() -> List[str]:
 
 
 def run(argv: List[str]) -> bool:
-    """Run one linter, and show it; True if it passes."""
+    """Run one linter, and print its output; True if it passes."""
     print("==", " ".join([os.path.basename(argv[0])] + argv[1:]), flush=True)
     return subprocess.call(argv, cwd=TOP) == 0
 
 
 def check_units(scratch: str) -> bool:
-    """Does systemd accept the unit? The programs that it names are put into a root for this."""
+    """Does systemd accept the unit? The programs that it names are created in a root for this."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         print("== systemd-analyze is missing: the unit is not checked; install the package systemd")

@@ -1,7 +1,7 @@
-"""A Debian tree that takes itself for a VM, and a person outside who logs in to it: real sshd, real sudo, real shadow.
+"""A Debian tree that runs as a VM, and a person outside who logs in to it: real sshd, real sudo, real shadow.
 
-The tree lies under an overlay in namespaces of mounts, processes, network and names, with no way out. Its process 1 is
-the driver below, run by the tree's own Python, so that the program finds a live machine; Azure is on loopback.
+The tree lies under an overlay in namespaces for mounts, processes, network and hostname, with no route out. Its process
+1 is the driver below, run by the tree's own Python, so that the program finds a live machine; Azure is on loopback.
 """
 
 import json
@@ -114,19 +114,19 @@ xmlns="http://schemas.microsoft.com/windowsazure"><HostName>rehearsal</HostName>
 
 
 class Case(NamedTuple):
-    """An image, Azure's request, and the checks of the machine afterwards."""
+    """An image, Azure's request, and the checks of the machine after the boot."""
 
-    setup: str  # for the tree's shell; PUBLIC is the key that Azure gives
+    setup: str  # for the tree's shell; PUBLIC is Azure's key
     key: bool = True
-    login: str = "key"  # or "password": what Azure wants passwords to be
+    login: str = "key"  # or "password": Azure allows a password login
     password: str = "A word of 1 person"
-    options: Dict[str, str] = {"host_keys": "keep"}  # new ones take seconds
+    options: Dict[str, str] = {"host_keys": "keep"}  # new keys take seconds
     data: str = ""  # userData, in base64
     runs: Tuple[str, ...] = ("run",)
     kind: str = "ed25519"
     bits: str = "256"
     become: str = "sudo -n"
-    ask: str = ""  # a command whose output is kept
+    ask: str = ""  # a command; its output is kept
 
 
 class Found(NamedTuple):
@@ -135,17 +135,17 @@ class Found(NamedTuple):
     code: int
     story: str
     reports: List[str]
-    by_key: bool  # did the person outside get in?
+    by_key: bool  # could the person outside log in?
     by_password: bool
     root: bool
     asked: str
-    login: Dict[str, str]  # what `status` says
+    login: Dict[str, str]  # the output of `status`
     text: str
-    said: str  # everything, for the message of a failed test
+    said: str  # all output, for the message of a failed test
 
 
 def find_tree(*programs: str) -> "Optional[Path]":
-    """A tree of real packages that has these programs, if there is one."""
+    """A tree of real packages that has these programs, if one exists."""
     found = sorted(cache().iterdir()) if cache().is_dir() else []
     return next((root for root in found if all((root / name).exists() for name in programs)), None)
 

@@ -1,5 +1,5 @@
-"""What Debian's smallest Python brings: the modules in the files of libpython3.N-minimal, and those in C that are in
-python3.N-minimal's program (the names of its PyInit functions), as the packages of these releases have them."""
+"""The content of Debian's smallest Python: the modules in the files of libpython3.N-minimal, and the C modules in the
+program of python3.N-minimal (the names of its PyInit functions), from the packages of these releases."""
 
 from typing import Dict, Tuple
 

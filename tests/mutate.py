@@ -1,12 +1,12 @@
-"""`python3 -m tests.mutate [WORD ...]`: is each promise held by a test that fails when it is broken?
+"""`python3 -m tests.mutate [WORD ...]`: does each promise have a test that fails when the promise is broken?
 
-MUTATIONS is a list of small faults: a file, what stands there, what is put in its place, and the tests that notice.
-Each is made in a temporary copy of the checkout, two side by side, and the tests are run there. A mutation that no test
-notices is a failure of this command; so is one whose old text is not there exactly once, or whose tests fail without
-it. With words, only those with one of them in their names are tried.
+MUTATIONS is a list of small faults: a file, its old text, the new text, and the tests that detect the fault. Each is
+made in a temporary copy of the checkout, two at a time, and the tests run there. The command fails if no test detects a
+mutation, if the old text does not occur exactly once, or if the tests fail without the mutation. With words, only
+mutations with one of them in their names are tried.
 
-Every new promise adds a line, with an old text that is short and likely to outlive a change of the code around it. If
-the line survives, the promise has no test yet: write that, not another line.
+Every new promise adds a line, with a short old text that is likely to survive changes of the code around it. If the
+mutation survives, the promise has no test yet: write the test, not another line.
 """
 
 import concurrent.futures
@@ -29,7 +29,7 @@ NOT_COPIED = shutil.ignore_patterns(".git", "dist", "__pycache__", "*.pyc", ".my
 
 
 class Mutation(NamedTuple):
-    """`path` is below src/azure_provisioning, or begins with a slash and is below the checkout."""
+    """`path` is below src/azure_provisioning; with a leading slash it is below the checkout."""
 
     name: str
     path: str
@@ -191,7 +191,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "identity: another agent goes first", "story/provision.py", "    if others:\n", "    if False:\n",
         "provision.WhichMachineTest.test_another_provisioner",
     ),
-    # -- what is said to Azure
+    # -- what is reported to Azure
     Mutation(
         "report: only 2xx is acceptance", "azure/goal_state.py", "    return accept(reply, peer)\n",
         "    return reply\n",
@@ -275,7 +275,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "input: damaged modules", "compiled/use.py", "if data[:SUM] == checksum(data[SUM:]):", "if True:",
         "compiled.CompiledTest.test_not_whole",
     ),
-    # -- who gets in, and who sees what
+    # -- who can log in, and who can read what
     Mutation(
         "access: the right to become root", "story/steps.py",
         '    Step("apply", "sudo", grant_privilege, fatal=False, tries=1),\n', "",
@@ -366,7 +366,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "        if False:  #",
         "install.InstallTest.test_uninstall_takes_the_state_and_leaves_what_is_the_users",
     ),
-    # -- the shell part
+    # -- the shell implementation
     Mutation(
         "shell: not on Azure", SHELL, '	[ "$(cat $dmi/chassis_asset_tag)" = 7783-7084-3265-9085-8269-3286-77 ]\n',
         "	true\n",
@@ -438,7 +438,7 @@ class Copies:
             done = subprocess.run(
                 [sys.executable, "-B", "-m", "tests", "tests.test_" + test],
                 cwd=self.top(),
-                env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"),  # one second may see two versions of a file
+                env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"),  # two versions of a file may have the same second
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -453,7 +453,7 @@ class Copies:
         return "skipped" if closing.group(1) == "0" else "passed", printed
 
     def try_one(self, mutation: Mutation) -> Tuple[str, str]:
-        """("passed" if a test detects it, "failed" or "skipped", why)."""
+        """("passed" if a test detects it, "failed" or "skipped", the reason)."""
         place = place_of(self.top(), mutation)
         with open(place, encoding="utf-8") as file:
             before = file.read()
@@ -480,7 +480,7 @@ class Copies:
 
 
 def main() -> int:
-    """Exit code 0 if every mutation was detected; a row for each, and the last line counts them."""
+    """Exit code 0 if every mutation was detected; prints a row for each, and the last line counts them."""
     started, words = time.monotonic(), sys.argv[1:]
     chosen = [one for one in MUTATIONS if not words or any(word in one.name for word in words)]
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -510,12 +510,12 @@ def main() -> int:
 
 
 def place_of(top: str, mutation: Mutation) -> str:
-    """Where the mutated file is in a checkout."""
+    """The path of the mutated file in a checkout."""
     return top + (mutation.path if mutation.path.startswith("/") else "/src/azure_provisioning/" + mutation.path)
 
 
 def parse(place: str, text: str) -> str:
-    """Why any test would detect a mutated file; empty if it is valid code."""
+    """Why any test would detect a mutated file; empty if the file is valid code."""
     if place.endswith(".py"):
         try:
             compile(text, place, "exec")
@@ -528,13 +528,13 @@ def parse(place: str, text: str) -> str:
 
 
 def write(place: str, text: str) -> None:
-    """Put a text into a file of a copy."""
+    """Write a text into a file of a copy."""
     with open(place, "w", encoding="utf-8") as file:
         file.write(text)
 
 
 def unlikely(mutations: "Tuple[Mutation, ...]" = MUTATIONS) -> "List[str]":
-    """Those whose old text does not occur exactly once, or whose tests do not exist: checked by the suite itself."""
+    """Mutations whose old text does not occur exactly once, or whose tests do not exist. The suite checks this."""
     problems = []
     for one in mutations:
         with open(place_of(TOP, one), encoding="utf-8") as file:

@@ -1,7 +1,8 @@
-"""Runs the suite on the Pythons 3.6+ that are found: `python3 -m tests.pythons [--all]`. A table at the end.
+"""Runs the suite on each Python 3.6+ that it finds: `python3 -m tests.pythons [--all]`. A table at the end.
 
-All of it on the oldest, the newest and the one that runs this; on the others what depends on the Python, or all of it
-with --all. But for what a shell, sshd or sudo does, which is the same for all: `python3 -m tests` has that.
+The whole suite runs on the oldest, the newest and the running Python; with --all on every one. The others run only the
+tests that depend on the Python. Tests of a shell, sshd or sudo are left out, because they are the same for all:
+`python3 -m tests` has them.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from .__main__ import find_modules
 
 CHILD_SECONDS = 1800
 
-# What a Python may do in its own way, and the tests that would see it. Nothing else of ours asks which one it is.
+# Behaviour that differs between Pythons, and the tests that detect it. No other code of ours asks for the version.
 DEPENDENT = {
     "test_cli": "the file itself: its exit codes, `rehearse`, and `run` against an Azure in a sealed room",
     "test_compiled": "the file itself: `install`; compile, marshal and importlib",
@@ -38,10 +39,10 @@ DEPENDENT = {
     "test_console": "codecs, and a stdout that takes nothing",
 }
 
-# What answers in these is a shell, or sshd and sudo: the same with every Python.
+# A shell, or sshd and sudo, answers in these tests: the same with every Python.
 SAME = re.compile("essential|test_agreement|test_lockout")
 
-# Prints what has to be the same from every Python: the built file, what is released beside it, and each help text.
+# Prints the output that must be equal on every Python: the built file, the files released with it, and each help text.
 MADE = """
 import hashlib, sys
 top = sys.argv[1]
@@ -59,7 +60,7 @@ print(digest.hexdigest())
 
 
 def main() -> int:
-    """Exit code 0 if everything passed, and all of them build the same file."""
+    """Exit code 0 if every suite passed, and every Python builds the same file."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.pythons", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="the whole suite on each of them")
     parser.add_argument("--others", action="store_true", help="not on the Python that runs this, which had its turn")
@@ -71,7 +72,7 @@ def main() -> int:
     modules = [name for name in find_modules(attacks=everywhere) if everywhere or not SAME.search(name)]
     dependent = ["tests." + name for name in DEPENDENT]
     rows = [("made", "the same file, man page and help from all of them", make_the_same(list(found.values())), 0.0)]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONS"}  # each has its own turn
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONS"}  # this loop runs each
     for number, (version, path) in enumerate(sorted(found.items()), 1):
         what = "whole suite" if version in whole else "what depends on the Python"
         name = ".".join(map(str, version))
@@ -116,7 +117,7 @@ def find_pythons() -> Dict[Tuple[int, ...], str]:
 
 
 def find_another() -> Optional[str]:
-    """The first interpreter of another minor version than the running one, from 3.6 on."""
+    """The first interpreter from 3.6 on whose minor version differs from the running one's."""
     for path in find_candidates():
         version = ask_version(path)
         if version >= (3, 6) and version[:2] != sys.version_info[:2]:
@@ -143,7 +144,7 @@ def matching(folder: str, pattern: str) -> List[str]:
 
 
 def ask_version(path: str) -> Tuple[int, ...]:
-    """The version of an interpreter; (0,) for anything else, such as the shim of a version that is not selected."""
+    """The version of an interpreter; (0,) for any other program, such as the shim of an unselected version."""
     code = "import sys; print('%d %d %d' % sys.version_info[:3])"
     try:
         child = subprocess.run([path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)

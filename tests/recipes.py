@@ -1,7 +1,7 @@
-"""Real images by the recipes of `units/recipes`: `python3 -m tests.recipes [mkosi docker]`. Root, Debian packages, and
-the network for them. What needs less is in test_recipes.py.
+"""Real images by the recipes of `units/recipes`: `python3 -m tests.recipes [mkosi docker]`. It needs root, Debian
+packages, and the network for them. Tests that need less are in test_recipes.py.
 
-Docker's file is carried out without a container tool: its base is made by mmdebstrap, and each RUN runs in a chroot.
+The Dockerfile is executed without a container tool: mmdebstrap makes its base, and each RUN runs in a chroot.
 """
 
 import json
@@ -25,7 +25,7 @@ NEEDED = {"mkosi": ("mkosi", "debootstrap", "systemd-nspawn"), "docker": ("mmdeb
 
 
 def main() -> int:
-    """Exit code 0 if every requested image was built, and would come up."""
+    """Exit code 0 if every requested image was built and would boot."""
     wanted = sys.argv[1:] or list(BUILDS)
     if set(wanted) - set(BUILDS):
         print("there are: %s" % " ".join(BUILDS))
@@ -69,14 +69,14 @@ def by_mkosi(folder: Path) -> Path:
     head = "[Packages]\n" if version < 15 else "[Content]\n"
     text = MKOSI + head + "Packages=" + ",".join(PACKAGES) + "\n"
     (folder / ("mkosi.default" if version < 15 else "mkosi.conf")).write_text(text)
-    # A machine without systemd has no bus that nspawn could ask for a scope.
+    # A machine without systemd has no bus on which nspawn could request a scope.
     options = ["--nspawn-keep-unit"] if version < 15 and not os.path.exists("/run/systemd/system") else []
     run(folder, "mkosi", *options, "--force", "build")
     return folder / "image"
 
 
 def by_docker(folder: Path) -> Path:
-    """The instructions of the Dockerfile, up to its second stage, which only copies."""
+    """The instructions of the Dockerfile, without its second stage, which only copies."""
     root = folder / "root"
     text = re.sub(r"(?m)^#.*\n", "", (RECIPES / "docker" / "Dockerfile").read_text()).replace("\\\n", "")
     for line in text.partition("\nFROM scratch")[0].splitlines():
@@ -98,7 +98,7 @@ def by_docker(folder: Path) -> Path:
 
 
 def look(program: Path, root: Path) -> str:
-    """Why a VM from this image would not come up; empty if it would."""
+    """Why a VM from this image would not boot; empty if it would."""
     argv = [sys.executable, "-I", "-S", str(program)]
     found = json.loads(subprocess.check_output(argv + ["status", "--json", "--root", str(root)]).decode())
     if not found["hook"]["enabled"]:
@@ -106,7 +106,7 @@ def look(program: Path, root: Path) -> str:
     if (root / "tmp" / "azure-provisioning").exists():
         return "the file that was copied in is still there"
     done = subprocess.run(argv + ["rehearse", "--root", str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if b"azureuser:x:" not in done.stdout or b"Azure accepted Ready" not in done.stderr:  # its verdict is for VMs
+    if b"azureuser:x:" not in done.stdout or b"Azure accepted Ready" not in done.stderr:  # the verdict is about VMs
         return done.stderr.decode("utf-8", "replace")
     return ""
 

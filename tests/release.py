@@ -1,8 +1,8 @@
 """Makes a release: `python3 -m tests.release VERSION [--tests tests.test_x ...]`, or `--check VERSION` to compare.
 
-It sets the version everywhere it stands, dates the changelog's heading, runs the suite, builds and checks the sum, and
-commits. If any of that fails, the checkout is as it was before. The tag is left to a person: it is the one step that
-others see. Nothing is pushed.
+It sets the version everywhere, dates the changelog's heading, runs the suite, builds and checks the sum, and commits.
+If any step fails, the checkout is as before. A person creates the tag: it is the only step that others see. Nothing is
+pushed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ UNRELEASED = "## Unreleased\n"
 
 
 class Place(NamedTuple):
-    """A line with the version, with a pattern of the text before it; there are `lines` of them."""
+    """A line with the version, and a pattern of the text before it; `lines` is the number of such lines."""
 
     path: str
     before: str
@@ -94,7 +94,7 @@ def release(version: str, tests: "List[str]") -> None:
         if not committed:
             git("reset", "--quiet", "--hard")
             git("clean", "--quiet", "--force", "--", "units", ".github")
-            shutil.rmtree(os.path.join(TOP, "dist"), ignore_errors=True)  # it would say that it is the new version
+            shutil.rmtree(os.path.join(TOP, "dist"), ignore_errors=True)  # it would claim to be the new version
     print("Version %s is committed, and built in dist. When you are content with it, tag and publish it:" % version)
     print("  git tag --annotate v%s --message 'azure-provisioning %s'" % (version, version))
     print("  git push origin HEAD v%s" % version)
@@ -131,7 +131,7 @@ def set_version(old: str, version: str, when: datetime.datetime) -> None:
 
 
 def email_date(when: datetime.datetime) -> str:
-    """In Debian's changelog format; in English in any locale."""
+    """In the format of Debian's changelog, in English in any locale."""
     return email.utils.format_datetime(when.replace(microsecond=0))
 
 
@@ -155,7 +155,7 @@ def check(version: str) -> None:
 
 
 def prove(tests: "List[str]") -> None:
-    """Run the suite, or the tests that are named. Raises Refused."""
+    """Run the suite, or the named tests. Raises Refused."""
     if subprocess.call([sys.executable, "-m", "tests"] + tests, cwd=TOP, stdin=subprocess.DEVNULL):
         raise Refused("the tests fail")
 

@@ -33,7 +33,7 @@ def cdb(values: "Dict[bytes, bytes]") -> bytes:
 
 
 def hashed(key: bytes) -> int:
-    """The hash that all of them use."""
+    """The hash function of cdb(5)."""
     value = 5381
     for byte in key:
         value = (value * 33 & 0xFFFFFFFF) ^ byte

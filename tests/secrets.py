@@ -1,4 +1,4 @@
-"""The password and the data of a VM, and all the forms in which they must not appear anywhere else."""
+"""The password and the data of a VM, and all forms in which they must not appear anywhere else."""
 
 import base64
 import urllib.parse
@@ -38,6 +38,6 @@ def forms(secret: bytes) -> "Set[bytes]":
         data = secret[skipped:]
         found.add(base64.b64encode(data[: len(data) // 3 * 3]))
         found.add(base64.urlsafe_b64encode(data[: len(data) // 3 * 3]))
-    for line in text.split("\n"):  # a story or a report has one line
+    for line in text.split("\n"):  # a log or a report has single lines
         found.add(line.encode())
     return {form for form in found if len(form) >= 8}

@@ -1,7 +1,7 @@
 """The built file, loaded once and forked for each command line: a test may run it a hundred times.
 
-Its modules come from the zip, by the Python that runs the tests with `-I -S`, and its `__main__.py` is run anew each
-time. What `install` compiles for the boots depends on the file alone: it is compiled once.
+The Python that runs the tests loads its modules from the zip with `-I -S`, and runs its `__main__.py` anew each time.
+The byte code that `install` compiles for boots depends on the file alone: it is compiled once.
 """
 
 import array
@@ -21,11 +21,11 @@ from tests import TOP
 
 Result = NamedTuple("Result", [("code", int), ("out", str), ("err", str)])
 
-# Memory where there is some: everything that a guest writes is fsynced, and a busy disk would make minutes of that.
+# In memory if possible: a guest fsyncs every write, which would take minutes on a busy disk.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
 
-# Loads nothing before it is asked, and ends when its stdin does. A command line is one message, with the descriptors
-# that are to be its stdout and stderr; the answers are its process id and its exit code.
+# Loads nothing before the first request, and ends when its stdin does. A command line is one message, with the
+# descriptors for its stdout and stderr; the answers are its process id and its exit code.
 SERVER = """
 import array, contextlib, functools, gc, importlib, json, os, pkgutil, select, signal, socket, sys, zipimport
 
@@ -99,7 +99,7 @@ except SystemExit as end:
 
 
 class Server:
-    """The built file at `path`, and a process that has it loaded; both are gone when the process that made it ends."""
+    """The built file at `path`, and a process that has loaded it. Both end with the process that made them."""
 
     def __init__(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="azure-provisioning-built-", dir=SCRATCH)
@@ -144,7 +144,7 @@ class Server:
             return Result(code, *(text_of(file.fileno()) for file in (out, err)))
 
     def stop(self) -> None:
-        """No more command lines. A fork of the process that made it leaves it alone."""
+        """Accept no more command lines. Has no effect in a fork of the process that made it."""
         if os.getpid() == self.owner:
             if self.process is not None and self.process.stdin is not None:
                 self.process.stdin.close()
@@ -157,7 +157,7 @@ _servers: "List[Server]" = []
 
 
 def is_read_at_start(variable: str) -> bool:
-    """Does an interpreter read this environment variable before it runs anything?"""
+    """Does an interpreter read this environment variable before it runs any code?"""
     return variable.startswith(("LC_", "LANG", "PYTHON"))
 
 

@@ -1,7 +1,7 @@
-"""A sealed room for what a shell makes of the file: a small tree with a busybox, and no Python in it.
+"""A sealed room in which a shell runs the file: a small tree with a busybox, and without Python.
 
-Everything runs in name spaces of its own (user, mounts, network, hostname, processes), chrooted into a scratch tree
-whose options lead to an Azure on the room's own loopback.
+Everything runs in separate namespaces (user, mounts, network, hostname, processes), chrooted into a scratch tree whose
+options lead to an Azure on the room's own loopback.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.guests import HOOK, BuiltTest, snapshot
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
 ROOM = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
-# Accounts take more users than root: a plain user has them by /etc/subuid.
+# Accounts need more users than root: a plain user gets them from /etc/subuid.
 SPACES = ROOM if os.geteuid() == 0 else ("--user", "--map-root-user", "--map-auto", *ROOM)
 SHELLS = ("busybox ash", "dash", "bash", "mksh", "yash")
 CLIENTS = ("busybox wget", "wget", "curl", "busybox nc", "nc.openbsd", "nc.traditional")
@@ -45,14 +45,14 @@ READY = (
 VALUES = "/metadata/instance/compute/"
 STORY = ["imds 200", "goalstate 200", "health 200"]
 
-# What a test's own copy of the script has before its first command: a second of it, and of its clock, is shorter.
+# The test's copy of the script gets this before its first command: its seconds, and those of its clock, are shorter.
 BEGINNING = "\ncase $#:$1:$2 in\n"
 HASTE = """
 seconds() { read -r up _ </proc/uptime && up=${up%%.*}${up#*.} && echo $((up * TIMES / 100)); }
 sleep() { command sleep "$(printf %d.%03d $(($1 / TIMES)) $(($1 * 1000 / TIMES % 1000)))"; }
 """
 
-# Runs in the room as its process 1. Each case is a boot of the tree; prints what came of them as JSON.
+# Runs in the room as its process 1. Each case is a boot of the tree; prints the results as JSON.
 INSIDE = """
 import fcntl, json, os, shutil, signal, socket, struct, subprocess, sys, time
 top, root = sys.argv[1:3]
@@ -135,10 +135,10 @@ class Told(NamedTuple):
 class ShellTest(BuiltTest):
     """Has a tree without Python, at `self.root`, and boots it in the room."""
 
-    shell = "dash"  # busybox's own takes its applets for all programs: also for those that the tree has not
+    shell = "dash"  # busybox's own shell uses its applets for all programs, also for programs that the tree lacks
     clients: "Sequence[str]" = ("busybox wget",)
     spaces: "Sequence[str]" = SPACES
-    places: "Sequence[str]" = ()  # folders of this machine that the tree has too
+    places: "Sequence[str]" = ()  # folders of this machine that the tree also has
 
     def setUp(self) -> None:
         super().setUp()
@@ -163,7 +163,7 @@ class ShellTest(BuiltTest):
         for applet in subprocess.check_output([busybox, "--list"], universal_newlines=True).split():
             if applet not in ("busybox", "wget", "nc", "sync"):
                 os.symlink("busybox", os.path.join(self.root, "bin", applet))
-        # This machine's disks are not the tree's, and the wait for them could be long.
+        # The disks of this machine do not belong to the tree, and the wait for them could be long.
         os.symlink("true", os.path.join(self.root, "bin/sync"))
         shutil.copy(self.program, self.root + PROGRAM)
         self.choose(self.shell, *self.clients)
@@ -183,7 +183,7 @@ class ShellTest(BuiltTest):
         self.place(shell, "/bin/sh")
 
     def hasten(self, times: int = 3) -> None:
-        """Make time pass faster for the script in this tree, which has nothing else to wait for."""
+        """Speed up the clock of the script in this tree, which waits for nothing else."""
         with open(self.root + PROGRAM, "rb") as file:
             script, found, rest = file.read().partition(BEGINNING.encode("ascii"))
         self.assertTrue(found, "the script does not begin as it did")
@@ -191,7 +191,7 @@ class ShellTest(BuiltTest):
             file.write(script + HASTE.replace("TIMES", str(times)).encode("ascii") + found + rest)
 
     def place(self, program: str, path: str) -> None:
-        """Put a program of this machine into the tree."""
+        """Copy a program of this machine into the tree."""
         if program.startswith("busybox "):
             os.symlink("busybox", self.root + path)
         else:
@@ -209,9 +209,9 @@ class ShellTest(BuiltTest):
         kill_by: int = signal.SIGTERM,
         fresh: bool = True,
     ) -> None:
-        """A boot to be played: by default the file's own `run`, as a hook without Python calls it.
+        """A boot to run: by default the file's own `run`, as a hook without Python calls it.
 
-        `fresh`: on a machine that has no state yet. `setup` is Python that knows the `azure` and the `root`.
+        `fresh`: on a machine without a state. `setup` is Python code that can use `azure` and `root`.
         """
         self.cases.append(
             {
@@ -230,7 +230,7 @@ class ShellTest(BuiltTest):
     def play(self) -> "List[Told]":
         """Run the added boots; returns their outcomes."""
         cases, self.cases = json.dumps(self.cases), []
-        byte_code = os.environ.get("PYTHONPYCACHEPREFIX")  # which -I does not let it see
+        byte_code = os.environ.get("PYTHONPYCACHEPREFIX")  # -I hides it
         kept = ["-X", "pycache_prefix=" + byte_code] if byte_code else []
         done = subprocess.run(
             ["unshare", *self.spaces, sys.executable, "-I", *kept, "-c", INSIDE, TOP, self.root, *self.places],
@@ -252,7 +252,7 @@ class ShellTest(BuiltTest):
 
 
 class EssentialTest(ShellTest):
-    """A machine with a boot hook, and what must be true after its first boot."""
+    """A machine with a boot hook, and the required result of its first boot."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -260,13 +260,13 @@ class EssentialTest(ShellTest):
         self.hook = {INSTALLED: "init=systemd\nlink=%s\n" % HOOK, HOOK: "a link, but for the tests\n"}
 
     def state(self) -> State:
-        """The state, as the Python part reads it."""
+        """The state, as Python reads it."""
         state = State(self.system)
         self.assertEqual(state.problem, "")
         return state
 
     def check_ready(self, told: Told, incarnation: int = 1) -> None:
-        """One report of Ready was accepted, and only what should be left is."""
+        """Azure accepted one report of Ready, and only the allowed files are left."""
         self.assertEqual((told.code, told.out), (0, ""), told)
         self.assertEqual(told.reports, [READY % incarnation])
         self.assertTrue(self.state().has("ready_at", VM_ID))
@@ -280,7 +280,7 @@ class EssentialTest(ShellTest):
 
 
 def find(program: str) -> "Optional[str]":
-    """The path of a program of this machine; for `busybox wget`, the busybox that has it."""
+    """The path of a program of this machine; for `busybox wget`, the busybox with that applet."""
     if not program.startswith("busybox "):
         return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     busybox = shutil.which("busybox")

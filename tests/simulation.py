@@ -1,7 +1,7 @@
-"""A guest and an Azure in virtual time: no socket, no waiting, and trouble from a seed.
+"""A guest and an Azure in virtual time: no socket, no waiting, and faults from a seed.
 
 The story, the transport and the fake Azure's handler are the real ones. Only the clock, the connections, the disk's
-moods and the guest's own tools are made up here.
+faults and the guest's own tools are simulated here.
 """
 
 import errno
@@ -22,7 +22,7 @@ from azure_provisioning.errors import GuestError
 from azure_provisioning.image.rehearse.fake_azure import Handler, Platform
 from azure_provisioning.image.rehearse.faults import FAULTS, FOR_EVER
 
-PIPE_LIMIT = 4 << 20  # bytes that a client which does not read lets a server send
+PIPE_LIMIT = 4 << 20  # bytes that a server can send to a client that does not read
 LATENCY = 0.001  # seconds
 FIRST_BOOT = 1700000000.0  # by the guest's clock
 PASSWORD = "P4ssw0rd of the DVD"
@@ -31,11 +31,11 @@ PASSING = sorted(name for name, fault in FAULTS.items() if fault.times < FOR_EVE
 
 
 class Killed(BaseException):
-    """The power went. A BaseException, because nothing in the program may handle it."""
+    """The power failed. A BaseException, because no code in the program may handle it."""
 
 
 class Trouble:
-    """The faults in one life of a VM; all of them follow from the seed."""
+    """The faults in one life of a VM; the seed determines all of them."""
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -47,14 +47,14 @@ class Trouble:
 
     @staticmethod
     def _moods(rng: random.Random) -> List[str]:
-        """How tools behave in turn during one boot; afterwards they work."""
+        """The results of tools, one after another, during one boot; afterwards tools work."""
         if rng.random() > 0.5:
             return []
         return [rng.choice(("", "", "fails", "lies", "half", "hangs", "killed", "missing")) for _ in range(12)]
 
     @staticmethod
     def _window(rng: random.Random) -> Tuple[int, int]:
-        """The writes, by number, that find a full disk."""
+        """The numbers of the writes that fail with a full disk."""
         if rng.random() > 0.25:
             return (0, 0)
         first = rng.randrange(1, 30)
@@ -62,7 +62,7 @@ class Trouble:
 
 
 class VirtualSystem(System):
-    """One boot of a guest: its clock only moves when it waits, and its disk and power may fail."""
+    """One boot of a guest: its clock moves only when it waits, and its disk and power may fail."""
 
     def __init__(self, root: str, platform: Platform, trouble: Trouble, boot: int) -> None:
         super().__init__(root)
@@ -92,7 +92,7 @@ class VirtualSystem(System):
         return taken
 
     def power_off(self) -> None:
-        """What the kernel releases at the end of this boot."""
+        """Release what the kernel releases at the end of this boot."""
         for lock in self.locks:
             os.close(lock)
         shutil.rmtree(self.root + "/run", ignore_errors=True)
@@ -125,7 +125,7 @@ class VirtualSystem(System):
         secret: bytes = b"",
         environment: Optional[Dict[str, str]] = None,
     ) -> Tuple[int, str]:
-        """Run a stand-in: it works, or does what the seed demands."""
+        """Run a stand-in: it works, or fails as the seed demands."""
         self.point()
         mood = self.moods.pop(0) if self.moods else ""
         self.failures += bool(mood)
@@ -143,7 +143,7 @@ class VirtualSystem(System):
         return {"half": 1, "killed": -9}.get(mood, 0), printed or ""
 
     def put(self, path: str, data: str) -> None:
-        """Write as a tool does: in one step, by the guest's clock, and not through our own code."""
+        """Write like a tool: in one step, by the guest's clock, and without our own code."""
         place = self.path(path)
         with open(place + ".tool", "w", encoding="utf-8") as file:
             file.write(data)
@@ -187,13 +187,13 @@ class VirtualSystem(System):
         return gone
 
 
-# -- the guest's tools: what the real ones do to the files, or half of it --------------------------------------------
+# -- the guest's tools: the changes that the real ones make to the files, or half of them ----------------------------
 
 Tool = Callable[[VirtualSystem, Sequence[str], bytes, bool], Optional[str]]
 
 
 def useradd(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool) -> None:
-    """In the order of the shadow suite; if interrupted, it leaves its lock, and a file that it was writing."""
+    """In the order of the shadow suite. If interrupted, it leaves its lock, and a partly written file."""
     name = argv[-1]
     if not system.exists("/home"):
         os.mkdir(system.path("/home"))
@@ -231,12 +231,12 @@ def mount(system: VirtualSystem, _argv: Sequence[str], _secret: bytes, half: boo
 
 def umount(system: VirtualSystem, _argv: Sequence[str], _secret: bytes, half: bool) -> None:
     if not half:
-        with suppress(FileNotFoundError):  # a mount that lied
+        with suppress(FileNotFoundError):  # the mount had no effect
             os.unlink(os.path.join(system.path(POINT), FILE))
 
 
 def sudo(system: VirtualSystem, argv: Sequence[str], _secret: bytes, half: bool) -> "Optional[str]":
-    """`sudo -n -l -U NAME`: the rules that it has read, or the beginning of them."""
+    """`sudo -n -l -U NAME`: the rules that sudo has read, or the beginning of them."""
     rules = system.read_text("/etc/sudoers.d/zz-azure-provisioning") or ""
     if not rules.startswith(argv[-1] + " "):
         return "User %s is not allowed to run sudo on image.\n" % argv[-1]
@@ -327,7 +327,7 @@ class VirtualClient:
         self.delay = 0.0
 
     def wait(self, seconds: float) -> bool:
-        """Called by the handler to make the client wait."""
+        """The handler calls this to make the client wait."""
         self.delay += seconds
         return False
 

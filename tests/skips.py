@@ -8,7 +8,7 @@ from .forks import FAILED, SKIPPED, Outcome
 PLAIN_RUN = "the suite as a plain user"
 ROOT_RUN = "the suite as root"
 
-# How the reason begins: where the test runs.
+# The start of the reason, and where the test runs.
 ANYBODY: "Dict[str, str]" = {
     "this Python has no crypt": "the suite on a Python before 3.13",
     "only Pythons from 3.10 on": "the suite on the newest Python",
@@ -39,9 +39,9 @@ AS_PLAIN_USER: "Dict[str, str]" = {
     "only root": ROOT_RUN,
     "not root": ROOT_RUN,
     "as nobody": ROOT_RUN,
-    "there is one Python": ROOT_RUN,  # the others may be in a home that is closed
+    "there is one Python": ROOT_RUN,  # the home of the other Pythons may be closed to the user
     "the trees of real packages are root's": ROOT_RUN,
-    "ssh-keygen does not work here": ROOT_RUN,  # it wants its user to have a name
+    "ssh-keygen does not work here": ROOT_RUN,  # it needs a user with a name
     # Not every kernel lets a plain user make namespaces.
     "no sealed room": ROOT_RUN,
     "no namespaces": ROOT_RUN,

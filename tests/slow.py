@@ -1,8 +1,8 @@
-"""The slow tests: they start first, each by itself, so that the suite does not end with a single one."""
+"""The slow tests: each starts first and alone, so that no single test delays the end of the suite."""
 
 from typing import Dict
 
-# Seconds on an idle machine, roughly, as `python3 -m tests` shows them. What is not here takes less than three.
+# Seconds on an idle machine, roughly, as `python3 -m tests` shows them. Tests that are not listed take under three.
 SECONDS: "Dict[str, float]" = {
     "test_lockout.LockoutTest.test_shut_no_DVD": 50,
     "test_agreement.AgreementTest.test_every_image_without_python": 40,
@@ -71,21 +71,21 @@ SECONDS: "Dict[str, float]" = {
     "test_root_disk.RealDiskTest.test_image": 3,
 }
 
-# What `make hostile` runs and the suite does not: what was tried to break a promise of .github/SECURITY.md.
+# Tests that only `make hostile` runs: attempts to break a promise of .github/SECURITY.md.
 ATTACKS = (
-    "test_races",  # the owner of an image swaps what is in it
-    "test_mounts",  # what is mounted in an image
-    "test_processes",  # what users run beside us, by what name ever
-    "test_holders",  # who stops a tool that holds a lock
+    "test_races",  # the owner of an image swaps its files
+    "test_mounts",  # mounts in an image
+    "test_processes",  # processes of users beside ours, with any name
+    "test_holders",  # a user stops a tool that holds a lock
     "test_rights",  # files of ours that others may write to
     "test_lock",  # commands in the middle of a boot
-    "test_remedies",  # names that a shell would take for commands
-    "test_odd",  # names and numbers that nothing expects
-    "test_root",  # what --root may name
-    "test_strangers",  # others on the port of a rehearsal
+    "test_remedies",  # names that a shell would read as commands
+    "test_odd",  # names and numbers that no code expects
+    "test_root",  # values of --root
+    "test_strangers",  # other processes on the port of a rehearsal
     "test_streams",  # closed and full descriptors
     "test_whole",  # a damaged file
     "test_budget",  # work without an end
-    "test_text",  # ends of lines that only Python knows
-    "test_essential_hostile",  # the shell part: redirects, links and pipes
+    "test_text",  # line ends that only Python accepts
+    "test_essential_hostile",  # the shell implementation: redirects, links and pipes
 )

@@ -1,4 +1,4 @@
-"""An image that lacks nothing that `check` looks for, and tests that remove something from it."""
+"""An image that has everything `check` looks for, and tests that remove something from it."""
 
 import gzip
 import os
@@ -30,7 +30,7 @@ LIBRARY = "/usr/lib/python3.11"
 NETWORK = "[Match]\nName=e*\nDriver=hv_netvsc\n\n[Network]\nDHCP=ipv4\n"
 GRUB = "menuentry 'x' {\n\tlinux /boot/vmlinuz root=UUID=0 ro console=tty0 console=ttyS0,115200\n}\n"
 
-# With the image "systemd" of tests/images.py, one that lacks nothing.
+# Together with the image "systemd" of tests/images.py: a complete image.
 GOOD: Dict[str, str] = {
     "/usr/lib/systemd/system/multi-user.target": "[Unit]\n",
     "/usr/lib/systemd/system/default.target": "-> multi-user.target",
@@ -88,7 +88,7 @@ def modules(*names: str) -> "List[str]":
 
 
 class CheckTest(ImageTest):
-    """Has an image that lacks nothing, made once and copied."""
+    """Has a complete image, made once and copied."""
 
     folder = ""
     template = ""
@@ -136,7 +136,7 @@ class CheckTest(ImageTest):
                 os.unlink(place)
 
     def make_device(self, path: str) -> None:
-        """Something at a path that everybody may write to and that is no file: only root could make a device."""
+        """A file of a special type that everybody may write to: only root could make a device."""
         place = self.system.path(path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         if not os.path.exists(place):
@@ -161,7 +161,7 @@ class CheckTest(ImageTest):
         files: "Optional[Dict[str, str]]" = None,
         gone: "Sequence[str]" = (),
     ) -> str:
-        """Starting from a complete image, this change causes one finding of this level; returns the remedy."""
+        """This change to a complete image causes one finding of this level; returns the remedy."""
         self.start()
         self.good(name)
         self.gone(*gone)

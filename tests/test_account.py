@@ -1,4 +1,4 @@
-"""The administrator's account: the content of the files afterwards, with every tool and after every interruption."""
+"""The files of the administrator's account after the run: with each set of tools, and after each interruption."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ from azure_provisioning.guest.stale_locks import clear_leftovers
 from tests.guests import FastSystem
 from tests.tools import ToolTest
 
-# A small image: system accounts, the groups of two distros, one line that nobody understands.
+# A small image: system accounts, the groups of two distros, and one invalid line.
 IMAGE = {
     "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\ngames:x:5:60:games:/usr/games:/usr/sbin/nologin\nnonsense\n",
     "/etc/group": "root:x:0:\nadm:x:4:syslog\nsudo:x:27:\nbroken:x:\n",
@@ -62,7 +62,7 @@ class AccountTest(ToolTest):
 
 
 class FilesTest(AccountTest):
-    """Without tools, as possible in every image."""
+    """Without the distro's tools: this must work in every image."""
 
     def test_new_account(self) -> None:
         said = ensure_account(self.system, NAME)
@@ -181,7 +181,7 @@ class FilesTest(AccountTest):
 
 
 class StoppingSystem(FastSystem):
-    """Ends like a killed run, at its change number `count`, or when it copies the skeleton."""
+    """Ends like a killed run, at change number `count` or when it copies the skeleton."""
 
     def __init__(self, root: str, count: int) -> None:
         super().__init__(root)
@@ -203,7 +203,7 @@ class StoppingSystem(FastSystem):
 
 
 class HalfMadeTest(AccountTest):
-    """What an interrupted useradd has written after passwd."""
+    """The files as an interrupted useradd leaves them: passwd is written, the rest is not."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -319,10 +319,10 @@ class ExistingTest(AccountTest):
 
 
 class ToolRoadTest(AccountTest):
-    """How the distro's own tools are called, and what is completed after them."""
+    """The calls of the distro's own tools, and what is completed after them."""
 
     def add_line(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
-        """Do what useradd and adduser do, as far as we check it."""
+        """Do what useradd and adduser do, as far as the tests check it."""
         name = argv[-1]
         group = "" if "-g" in argv or "-G" in argv else "%s:x:1000:\n" % name
         line = "%s:x:1000:1000::/home/%s:/bin/sh\n" % (name, name)
@@ -399,7 +399,7 @@ class ToolRoadTest(AccountTest):
 
 
 class DirectoryTest(AccountTest):
-    """Users of a directory that are in no file: the name service is asked before one of their numbers is used."""
+    """Users of a directory who are in no file: the name service is asked before a number of theirs is used."""
 
     def getent(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
         if self.hangs:
@@ -423,7 +423,7 @@ class DirectoryTest(AccountTest):
         self.assertEqual(self.made(), (1002, 1002))
 
     def test_group_that_an_interrupted_tool_left(self) -> None:
-        """Its number belongs to a user of the directory."""
+        """The account's number belongs to a user of the directory."""
         self.fill({"/etc/group": (self.text("/etc/group") or "") + NAME + ":x:1000:\n"})
         self.assertEqual(self.made(), (1002, 1000))
 
@@ -438,7 +438,7 @@ class DirectoryTest(AccountTest):
             ensure_account(self.system, NAME)
 
     def test_image(self) -> None:
-        """Nothing of an image is executed."""
+        """No program of an image is executed."""
         self.system = FastSystem(self.root)
         self.assertEqual(self.made(), (1000, 1000))
         self.assertEqual(self.tools.ran, [])
@@ -447,7 +447,7 @@ class DirectoryTest(AccountTest):
 class LeftoversTest(AccountTest):
     """Locks of interrupted tools."""
 
-    TOOL = "Name:\tpasswd\nUid:\t1000\t0\t0\t0\n"  # which a user may call
+    TOOL = "Name:\tpasswd\nUid:\t1000\t0\t0\t0\n"  # a user may call this program
 
     def leave(self, path: str, text: str, age: float) -> None:
         self.fill({path: text})
@@ -461,12 +461,12 @@ class LeftoversTest(AccountTest):
         for path, text, age in (
             ("/etc/passwd.lock", "77", 1002.0),  # from before this boot
             ("/etc/group.lock", "", 61.0),
-            ("/etc/shadow.lock", "78\n", 1.0),  # nobody has that number
-            ("/etc/passwd.lock", "79\n", 1.0),  # a user's process has it by now
-            ("/etc/passwd+", "half of it", 4.0),  # which that user reads
+            ("/etc/shadow.lock", "78\n", 1.0),  # no process has that number
+            ("/etc/passwd.lock", "79\n", 1.0),  # the number now belongs to a user's process
+            ("/etc/passwd+", "half of it", 4.0),  # the user in question reads it
             ("/etc/gshadow.lock", "77", -3600.0),  # from a time when the clock was wrong
             ("/etc/passwd+", "half of it", 2000.0),
-            ("/etc/group+", "half of it", 3.0),  # nobody has it open
+            ("/etc/group+", "half of it", 3.0),  # no process has it open
             ("/etc/nshadow", "half of it", 3.0),
             ("/etc/subgid.78", "78", 1.0),
         ):
@@ -477,7 +477,7 @@ class LeftoversTest(AccountTest):
         self.assertIsNotNone(find_account(self.system, NAME))
 
     def test_shape(self) -> None:
-        """Exactly what a tool would have left is removed; other files of that name stay, and block nobody."""
+        """Only files that a tool would have left are removed. Other files of that name stay and do not block."""
         self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/status": self.TOOL})
         backup = "root:x:0:0:root:/root:/bin/zsh\nann:x:1001:1001::/home/ann:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n"
         half = IMAGE["/etc/passwd"][:-20]
@@ -493,7 +493,7 @@ class LeftoversTest(AccountTest):
             ("/etc/shadow.78.bak", "78", 5.0, True),
             ("/etc/shadow.78", "78\0", 5.0, False),
             ("/etc/shadow.78", "78", 5.0, False),
-            ("/etc/shadow.77", "77\0", 5.0, True),  # its process lives
+            ("/etc/shadow.77", "77\0", 5.0, True),  # its process is alive
             ("/etc/passwd.lock", "do not touch\n", 9e6, True),
             ("/etc/passwd.lock", "\u0667\u0667", 9e6, True),
             ("/etc/passwd.lock", "\0\0\0", 9e6, False),  # after a power cut

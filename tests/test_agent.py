@@ -1,4 +1,4 @@
-"""Agents and accounts on a running guest: removed by its own tools, or by hand where the tools do not do it."""
+"""Agents and accounts on a running guest are removed by its own tools, or by hand if the tools do not do it."""
 
 import os
 from typing import List, Tuple
@@ -11,7 +11,7 @@ from azure_provisioning.image.package import find_package
 from tests.tools import ToolSystem, ToolTest
 
 WAAGENT = "/usr/sbin/waagent"
-# What asks, what it answers, what then is run.
+# The query, its answer, and the commands that follow.
 MANAGERS = {
     "dpkg": ("dpkg-query", "waagent: /usr/sbin/waagent\n", ("apt-get", "purge -y waagent")),
     "dpkg with an architecture": (
@@ -73,7 +73,7 @@ class AgentTest(ToolTest):
                 self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
     def test_every_folder_that_starts_one(self) -> None:
-        """Where an agent is enabled, this disables it."""
+        """An enabled agent is disabled."""
         self.system.unlink("/etc/runlevels/default/waagent")
         boot = {"/etc/dinit.d/boot": "waits-for.d = boot.d\n", "/etc/dinit.d/waagent": "type = process\n"}
         for path, files in (
@@ -113,7 +113,7 @@ class AgentTest(ToolTest):
         self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
 
     def test_package_that_stays(self) -> None:
-        """It is reported, counts as a failure, and nothing starts the agent any more."""
+        """It is reported and counts as a failure, and nothing starts the agent any more."""
         self.tools.add("apk", lambda argv, _: (0, MANAGERS["apk"][1]) if "info" in argv else (1, "ERROR: locked\n"))
         self.assertEqual(self.take_out(self.tools), 1)
         self.assertIn("could not purge the package walinuxagent", self.story)

@@ -26,10 +26,10 @@ LOGIN = {
 }
 
 
-# What a hardened image has besides, and an sshd that reports its settings.
+# What a hardened image has in addition, and an sshd that reports its settings.
 SYSTEMD = {path: text for path, text in GOOD.items() if "networkd" in path or "/etc/systemd" in path}
 SYSTEMD["/usr/sbin/sshd"] = "#!/bin/sh\nsed '/^Match/,$d' /etc/ssh/sshd_config\n"
-# Settings of sshd, whether they keep the administrator out, and whether a boot reaches Ready all the same.
+# Settings of sshd, whether they lock the administrator out, and whether a boot still reaches Ready.
 BARRED = (
     ("DenyUsers *\n", True, False),
     ("Port 22\n", False, True),
@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 
     ready: bool
     account: bool
-    keys: "Optional[str]"  # the text of the file; None if there is none
+    keys: "Optional[str]"  # the text of the file, or None if it is missing
     becomes_root: bool
 
 
@@ -92,7 +92,7 @@ class AgreementTest(ShellTest):
         )
 
     def rehearsed(self) -> Outcome:
-        """According to `rehearse`: its story. The verdict is also about what only `check` knows."""
+        """According to the events of `rehearse`. Its verdict also covers findings that only `check` has."""
         told = cli("rehearse", "--root", self.root)
         self.assertNotIn("Traceback", told.err)
         if "Health: Ready\n" in told.out:
@@ -110,7 +110,7 @@ class AgreementTest(ShellTest):
         )
 
     def check_verdict(self, told: Result) -> None:
-        """The last line of a rehearsal whose boot reached Ready, which has the worst finding of `check`."""
+        """The last line of a rehearsal whose boot reached Ready; it names the worst finding of `check`."""
         findings = json.loads(cli("check", "--json", "--root", self.root).out)
         there = find_hook(self.system)[0]
         errors = [(found["id"], found["message"]) for found in findings if found["level"] == "error"]
@@ -137,7 +137,7 @@ class AgreementTest(ShellTest):
         )
 
     def compare(self, python: bool, files: "Optional[Dict[str, str]]" = None) -> None:
-        """Install, compare all three, and boot what the hook calls."""
+        """Install, compare all three, and boot by the command of the hook."""
         installed = cli("install", "--root", self.root)
         checked, rehearsed = self.checked(), self.rehearsed()
         hook = [os.path.realpath(sys.executable), "-I", "-S"] if python else ["/bin/sh"]
@@ -189,7 +189,7 @@ class AgreementTest(ShellTest):
                 self.assertEqual(levels["privilege"] == "ok", booted.becomes_root or gone == ["/etc/passwd"])
 
     def test_what_keeps_everybody_out(self) -> None:
-        """A boot asks sshd, or reaches Ready where it cannot know; `check` and `rehearse` say which."""
+        """A boot asks sshd, or reaches Ready if it cannot ask; `check` and `rehearse` report which."""
         hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
         for config, shut, ready in BARRED:
             for options in ("", "login = warn\n"):
@@ -207,7 +207,7 @@ class AgreementTest(ShellTest):
                         self.assertEqual(checked.code, told.code)
 
     def test_what_keeps_everybody_out_without_python(self) -> None:
-        """The shell implementation does not ask sshd: Ready, and nobody can log in."""
+        """The shell implementation does not ask sshd: the boot reaches Ready, and no login works."""
         for config, shut, _ in BARRED[:2]:
             with self.subTest(config):
                 told, checked = self.verdicts(False, {**SYSTEMD, "/etc/ssh/sshd_config": config, "/bin/wget": ""})
@@ -217,7 +217,7 @@ class AgreementTest(ShellTest):
                 self.assertEqual((told.code, checked.code), (int(shut), int(shut)), (told, checked))
 
     def test_no_ssh_server(self) -> None:
-        """It is not there, or not started: a boot reaches Ready."""
+        """sshd is missing or not started: a boot reaches Ready."""
         hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
         for gone in ("/usr/sbin/sshd", "/etc/systemd/system/multi-user.target.wants/ssh.service"):
             with self.subTest(gone):
@@ -228,7 +228,7 @@ class AgreementTest(ShellTest):
                 self.assertEqual((told.code, checked.code), (1, 1))
 
     def verdicts(self, python: bool, files: "Dict[str, str]", gone: str = "") -> "Tuple[Result, Result]":
-        """What `rehearse` and `check` say of an image with systemd and these files, after `install`."""
+        """The reports of `rehearse` and `check` on an image with systemd and these files, after `install`."""
         self.make("systemd", python, files)
         os.chmod(self.root + "/usr/lib/systemd/systemd-networkd", 0o755)
         if gone:
@@ -240,7 +240,7 @@ class AgreementTest(ShellTest):
         return cli("rehearse", "--root", self.root), cli("check", "--root", self.root)
 
     def test_sudo_that_is_doas(self) -> None:
-        """Alpine's doas-sudo-shim, and keys where the options of sshd's start say."""
+        """Alpine's doas-sudo-shim, and keys in the file that the start options of sshd name."""
         shim = {"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n', "/usr/bin/doas": "#!/bin/sh\n"}
         shim["/etc/default/ssh"] = "SSHD_OPTS='-o AuthorizedKeysFile=.ssh/others'\n"
         shim["/usr/sbin/sshd"] = '#!/bin/sh\n[ "$1" = -o ] && echo "authorizedkeysfile ${2#*=}"\n'

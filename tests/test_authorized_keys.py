@@ -1,4 +1,4 @@
-"""SSH keys: what is read from a text, which file they go to, and that nobody can redirect them."""
+"""SSH keys: how a text is parsed, which file the keys go to, and that no user can redirect them."""
 
 import base64
 import os
@@ -182,7 +182,7 @@ class AuthorizeTest(ToolTest):
             ("RESTRICT  " + ED + "\n", "restrict"),
             ("cert-authority " + ED, ""),
             ("cert-authority,no-pty " + ED, ""),
-            ('command="x ' + ED, ""),  # no end: sshd refuses the line
+            ('command="x ' + ED, ""),  # the quote does not end: sshd refuses the line
             ("a\x1b[2J,b " + ED, "a\\x1b[2j, b"),
         ):
             with self.subTest(text=text):
@@ -199,7 +199,7 @@ class AuthorizeTest(ToolTest):
                 self.assertIn(ED, (self.text(FILE) or "").split("\n"))
 
     def test_openssh_reads_lines_as_we_do(self) -> None:
-        """ssh-keygen skips options like sshd."""
+        """ssh-keygen skips options in the same way as sshd."""
         if shutil.which("ssh-keygen") is None:
             self.skipTest("no ssh-keygen here: how OpenSSH itself reads the lines was not compared")
         pieces = ["", " ", "\t", "# ", "x", "x,y ", '"', '\\"', "\\", 'c="a b" ', 'c="a\\"b" ', 'c="a,', "\xa0"]
@@ -209,7 +209,7 @@ class AuthorizeTest(ToolTest):
         place = self.root + "/line"
         for _ in range(300):
             line = "".join(rng.choice(pieces) for _ in range(rng.randint(0, 4))) + ED
-            if re.search(r"\S[ \t]{2}", line):  # sshd takes two blanks after the options, ssh-keygen takes one
+            if re.search(r"\S[ \t]{2}", line):  # sshd accepts two blanks after the options, ssh-keygen only one
                 continue
             with open(place, "w", encoding="utf-8") as file:
                 file.write(line + "\n")
@@ -261,7 +261,7 @@ class AuthorizeTest(ToolTest):
             authorize(self.system, "azureuser", [ED])
 
     def test_home_elsewhere(self) -> None:
-        """A link made by root is followed, inside the root; one in a folder that others may write to is not."""
+        """A link made by root is followed, inside the root. One in a folder that others may write to is not."""
         os.rename(self.root + "/home", self.root + "/data")
         os.symlink("/data", self.root + "/home")
         authorize(self.system, "azureuser", [ED])
@@ -315,13 +315,13 @@ class AuthorizeTest(ToolTest):
             authorize(self.system, "azureuser", [ED])
 
     def test_include_that_is_no_path(self) -> None:
-        """Found by tests.fuzz: matching it would have taken minutes."""
+        """Found by tests.fuzz: the match would have taken minutes."""
         self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/%s*\n" % ("[" * 300000), "/etc/ssh/x": ""})
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/authorized_keys") or "")
 
     def test_blanks_without_end(self) -> None:
-        """Found by tests.fuzz: quadratic time, and so minutes."""
+        """Found by tests.fuzz: the time is quadratic, which means minutes."""
         self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/a%sb\n" % ("\t" * 300000)})
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/a") or "")
@@ -383,7 +383,7 @@ class AuthorizeTest(ToolTest):
         self.assertEqual(self.text("/home/azureuser/.ssh/k"), ED + "\n")
 
     def test_folder_that_sshd_misses(self) -> None:
-        """It is on a tmpfs, and whatever starts sshd after us makes it."""
+        """The folder is on a tmpfs; the service that starts sshd later creates it."""
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if not self.system.is_dir("/run/sshd"):

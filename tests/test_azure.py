@@ -1,6 +1,6 @@
-"""`make azure-test` with a stand-in for `az`: its calls, and that nothing is left, whatever fails.
+"""`make azure-test` with a stand-in for `az`: its calls, and that nothing is left after any failure.
 
-Azure itself is never used here. The stand-ins are in azure/pretended.sh: az, ssh and ssh-keyscan on PATH.
+No test uses Azure itself. The stand-ins are in azure/pretended.sh: az, ssh and ssh-keyscan on PATH.
 """
 
 import glob
@@ -22,7 +22,7 @@ from tests.azure.cloud import is_name
 
 GROUP = "provisioning-test"
 DEBIAN = ("--image", "debian")
-# What is asked of az for one image, in order.
+# The requests to az for one image, in order.
 BEGIN = ["account show", "group exists", "group create"]
 IMAGE = [
     "storage account create",
@@ -118,7 +118,7 @@ class AzureTest(unittest.TestCase):
         self.cloud = Cloud(self.scratch + "/0")
 
     def assert_gone(self, cloud: Cloud) -> None:
-        """No group and no temporary folder are left, and no secret is stored anywhere."""
+        """No group and no temporary folder are left, and no secret is stored."""
         self.assertFalse(cloud.group_is_there())
         self.assertEqual(cloud.left_over(), [])
         for secret in cloud.secrets():
@@ -167,7 +167,7 @@ class AzureTest(unittest.TestCase):
             self.assertEqual("--ssh-key-values" in call, "debian-password" not in call)
 
     def test_password(self) -> None:
-        """It is random, valid for Azure, only in a file that only its owner can read, and nowhere else."""
+        """It is random, valid for Azure, and only in a file that only its owner can read."""
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 0, printed)
         secrets = self.cloud.secrets()
@@ -181,7 +181,7 @@ class AzureTest(unittest.TestCase):
         self.assertNotEqual(other.secrets(), secrets)
 
     def test_failure_of_each_call(self) -> None:
-        """Whichever call of az fails, the group is removed; but never one that was not ours."""
+        """The group is removed after a failure of any call of az; a group that is not ours is never removed."""
 
         def play(number: int) -> End:
             cloud = Cloud("%s/%d" % (self.scratch, number))
@@ -202,13 +202,13 @@ class AzureTest(unittest.TestCase):
                 if made:
                     self.assertEqual(verbs[-2:], END)
                 if verb.endswith("get-boot-log") or end.number > len(WHOLE) - len(END):
-                    self.assertEqual(end.code, 0, end.printed)  # what is asked again, and then answered
+                    self.assertEqual(end.code, 0, end.printed)  # the repeated request is answered
                 else:
                     self.assertEqual(end.code, 1, end.printed)
                     self.assertIn("FAILED: az %s: ERROR: (OperationNotAllowed)" % verb, end.printed)
 
     def test_one_vm_that_fails(self) -> None:
-        """The others are still tried, but nothing is captured from it."""
+        """The other images are still tried, but nothing is captured from this one."""
         self.cloud.say("fail", "%d\n" % (len(BEGIN + IMAGE) + 1))
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 1, printed)
@@ -263,7 +263,7 @@ class AzureTest(unittest.TestCase):
         time.sleep(0.3)
         self.assertIsNone(child.poll())
         self.assertEqual(self.cloud.verbs()[-1], "group delete")
-        # The pretended removal is ended, as by Azure; the second try succeeds.
+        # The pretended removal ends, as Azure can end it; the second try succeeds.
         hanging = [path for path in glob.glob("/proc/[0-9]*/stat") if _parent(path) == child.pid]
         self.assertEqual(len(hanging), 1)
         os.kill(int(hanging[0].split("/")[2]), signal.SIGKILL)
@@ -310,7 +310,7 @@ class AzureTest(unittest.TestCase):
                 self.assert_gone(cloud)
 
     def test_host_key_of_another_vm(self) -> None:
-        """An image with a host key gives it to every VM."""
+        """An image with a host key passes it on to every VM."""
         self.cloud.say("same-host-key", "")
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 1, printed)
@@ -326,7 +326,7 @@ class AzureTest(unittest.TestCase):
         )
 
     def test_names(self) -> None:
-        """An invalid name ends it before any request."""
+        """An invalid name ends the command before any request."""
         bad = ("", "a", "-group", "group-", "a b", "x;id", "$(id)", "a" * 41, "1group", "group\n", "gr\u00fcppe", "..")
         self.assertEqual([name for name in bad if is_name(name)], [])
         self.assertEqual([name for name in ("abc", GROUP, "A-9", "a" * 40) if not is_name(name)], [])
@@ -359,7 +359,7 @@ def _parent(stat: str) -> int:
 
 @unittest.skipIf(sys.version_info < (3, 8), "the boot lab, which makes the disk, takes Python 3.8")
 class DiskTest(unittest.TestCase):
-    """The disk that is uploaded, built from a small tree."""
+    """The uploaded disk, built from a small tree."""
 
     def test_bootable_fixed_vhd(self) -> None:
         from tests.boot import disk
@@ -382,7 +382,7 @@ class DiskTest(unittest.TestCase):
         data = vhd.read_bytes()
         self.assertEqual(len(data), (16 << 20) + 512)
         self.assertEqual(data[-512:-504], b"conectix")
-        self.assertEqual(data[-512 + 60 : -512 + 64], b"\0\0\0\2")  # fixed
+        self.assertEqual(data[-512 + 60 : -512 + 64], b"\0\0\0\2")  # type 2: a disk of fixed size
         self.assertEqual(int.from_bytes(data[-512 + 48 : -512 + 56], "big"), 16 << 20)
         self.assertEqual(data[510:512], b"\x55\xaa")
         self.assertEqual((data[446], data[450]), (0x80, 0x83))

@@ -1,5 +1,4 @@
-"""Hostile images, and large honest ones: how much work each takes. Counted, not timed, so a busy machine does not
-matter."""
+"""The work that hostile images and large honest ones take. Counted, not timed, so a busy machine does not matter."""
 
 import gzip
 import lzma
@@ -70,7 +69,7 @@ class BudgetTest(GuestTest):
         with self.assertRaisesRegex(GuestError, "too much work .*/b"):
             budget.spend("/b")
         with self.assertRaisesRegex(GuestError, "too much work .*/b"):
-            budget.settle()  # also for whoever has missed it
+            budget.settle()  # also after a caller has ignored the error
         with self.assertRaisesRegex(GuestError, "too much work"):
             Budget(Limits(10, 100, 60.0)).spend("/a", 0, 101)
         with self.assertRaisesRegex(GuestError, "too much work"):
@@ -238,7 +237,7 @@ class DifferenceTest(GuestTest):
 
 
 class CheckBudgetTest(CheckTest):
-    """`check`, `generalize` and `rehearse` of an image in which one thing would take for ever."""
+    """`check`, `generalize` and `rehearse` of an image in which one operation would never end."""
 
     def links(self, folder: str, count: int, target: str = "x", form: str = "s%d.service") -> None:
         """A folder with this many links."""
@@ -247,7 +246,7 @@ class CheckBudgetTest(CheckTest):
             os.symlink(target, "%s%s/%s" % (self.root, folder, form % number))
 
     def counted(self) -> "Tuple[List[Finding], Counted]":
-        """What `check` says: something about everything, even if only that it was too much work."""
+        """The findings of `check`: it reports on every subject, even if only that it was too much work."""
         system = Counted(self.root)
         found = check.check(system)
         self.assertLessEqual({name for name, _ in check.CHECKS} - {"state", "ready-gates"}, {one.id for one in found})
@@ -258,7 +257,7 @@ class CheckBudgetTest(CheckTest):
         return sorted({one.id for one in self.counted()[0] if "too much work" in one.message})
 
     def plan(self) -> "List[str]":
-        """The problems of a plan of generalize's."""
+        """The problems in a plan of `generalize`."""
         try:
             with limited(self.system):
                 return make_plan(self.system, Console(self.stream), ["u1"], remove_agent=True).problems
@@ -362,8 +361,8 @@ class CheckBudgetTest(CheckTest):
         self.plan()
 
     def test_texts(self) -> None:
-        """Files with very many lines and words, and with texts on which a regular expression could backtrack for
-        ever."""
+        """Files with very many lines and words, and with texts on which a regular expression could backtrack without
+        end."""
         blank, lines = " " * 500000, "\n" * 500000
         dep = MODULES + "/modules.dep"
         with open(self.root + dep, "wb") as file:
@@ -398,7 +397,7 @@ class CheckBudgetTest(CheckTest):
         end = b"PK\5\6" + bytes(8) + len(data).to_bytes(4, "little") + bytes(6)
         with open(self.root + "/usr/lib/python311.zip", "wb") as file:
             file.write(data + end)
-        self.assertEqual(self.undetermined(), ["account", "python"])  # who makes the account goes by the Python
+        self.assertEqual(self.undetermined(), ["account", "python"])  # the account depends on Python
 
     def test_deep_folders(self) -> None:
         for path in ("/var/log", "/etc/skel", "/var/lib/waagent"):

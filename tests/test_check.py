@@ -1,4 +1,4 @@
-"""`check` as a whole, on an image that would come up: its output, its readers, and its exit code."""
+"""`check` as a whole, on an image that would boot: its output, its readers, and its exit code."""
 
 import fcntl
 import json
@@ -42,7 +42,7 @@ class WholeTest(CheckTest):
         self.assertEqual(done.out.split()[0], str(len(everything)))
         self.assertEqual(cli("check", "--root", self.root, "-v").out.splitlines(), everything)
         self.assertEqual(cli("check", "--root", self.root, "-q"), (0, done.out, ""))
-        self.assertEqual(listing(self.root), before)  # it only looks
+        self.assertEqual(listing(self.root), before)  # it changes nothing
 
     def test_error(self) -> None:
         self.gone("/usr/sbin/sshd")
@@ -56,7 +56,7 @@ class WholeTest(CheckTest):
         self.assertRegex(done.err, r"1 error, 0 warnings: .* would let nobody in\n$")
 
     def test_mistake_in_the_options(self) -> None:
-        """A boot goes on with the default: the VM comes up, and that is what is said."""
+        """A boot continues with the default: the VM boots, and `check` reports so."""
         self.fill({OPTIONS: "account = perhaps\n"})
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 1)
@@ -72,7 +72,7 @@ class WholeTest(CheckTest):
         self.assertIn("0 errors, 1 warning:", done.err)
 
     def test_warning_that_leaves_a_doubt(self) -> None:
-        """The verdict promises nothing that a warning may contradict, and names that warning."""
+        """The verdict promises nothing that a warning contradicts, and names that warning."""
         ready = "a VM from this image would reach Ready and let its user in"
         self.gone("/usr/bin/sudo", "/boot/grub/grub.cfg")  # no root rights, and no known console: a login works
         self.assertTrue(cli("check", "--root", self.root).err.endswith(ready + "\n"))
@@ -126,7 +126,7 @@ class WholeTest(CheckTest):
         )
 
     def test_no_link_leads_out_of_the_image(self) -> None:
-        """Absolute links stay inside, and one that climbs out ends at the root."""
+        """Absolute links stay inside the root; a link that climbs out of it ends at the root."""
         outside = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, outside)
         with open(outside + "/passwd", "w") as file:
@@ -138,7 +138,7 @@ class WholeTest(CheckTest):
 
 
 class HostileTest(CheckTest):
-    """An image may be made to keep its reader busy, or to lead it elsewhere."""
+    """An image may try to keep its reader busy, or to lead the reader out of the image."""
 
     FILES = (
         "/etc/fstab",
@@ -166,8 +166,8 @@ class HostileTest(CheckTest):
         "/usr/lib/systemd/system/ssh.service",
         "/var/lib/azure-provisioning/state",
     )
-    SIZE = 256 << 10  # bytes; the square of it would take minutes
-    SECONDS = 30.0  # of the processor's, for one look at all of them
+    SIZE = 256 << 10  # bytes; quadratic time would be minutes
+    SECONDS = 30.0  # of processor time, for one look at all of them
 
     def test_time(self) -> None:
         words = ("dropbear ", "root=/dev/", "MACAddress ", "blacklist hv_a ", "\t iface eth0\n", "enable *?*?*?*\n")
@@ -212,7 +212,7 @@ class TextTest(CheckTest):
         shown = self.on_terminal(columns=60).decode("ascii").splitlines()
         long = [line for line in shown if len(line) > 60 and not line.startswith("         > ")]
         self.assertEqual(long, [])
-        self.assertGreater(len(shown), len(cli("check", "--root", self.root).out.splitlines()))  # which is not broken
+        self.assertGreater(len(shown), len(cli("check", "--root", self.root).out.splitlines()))  # it is not wrapped
 
     def on_terminal(self, columns: int = 80, **environment: str) -> bytes:
         """The output of the built file on a terminal."""
@@ -233,7 +233,7 @@ class TextTest(CheckTest):
                     break
                 seen += piece
         except OSError:
-            pass  # how a terminal says that nobody has it open any more
+            pass  # a terminal reports in this way that no process has it open
         os.waitpid(child, 0)
         os.close(master)
         return seen

@@ -1,4 +1,4 @@
-"""`check`: a DHCP client that is installed, is started, and configures Azure's card."""
+"""`check`: a DHCP client is installed, is started, and configures Azure's card."""
 
 import os
 import unittest
@@ -43,7 +43,7 @@ class NetworkdTest(CheckTest):
         self.assertEqual(found.remedy, "chroot %s systemctl enable systemd-networkd" % self.root)
 
     def test_file_of_networkd(self) -> None:
-        """The remedy is executed: it writes a file that comes before others, and then nothing is wrong."""
+        """The remedy is executed: it writes a file that comes before others, and then the finding is gone."""
         early = "/etc/systemd/network/10-static.network"
         for files in (
             {},
@@ -86,7 +86,7 @@ class NetworkdTest(CheckTest):
             self.good("dhcp")
 
     def test_the_first_that_matches(self) -> None:
-        """networkd uses no second file for a card, whatever the first one says."""
+        """networkd uses only one file for a card, whatever the first one contains."""
         early = "/usr/lib/systemd/network/10-static.network"
         static = "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.4/24\n"
         self.bad("dhcp", "error", "10-static.network is the first for it", {early: static})
@@ -97,7 +97,7 @@ class NetworkdTest(CheckTest):
             static.replace("Name=eth0", "Driver=mlx5_core"),
             static.replace("Name=eth0", "Kind=veth"),
             static.replace("Name=eth0", "MACAddress=00:0d:3a:00:00:00"),
-            static.replace("Name=eth0\n", ""),  # networkd passes over a file for nothing
+            static.replace("Name=eth0\n", ""),  # networkd skips an unused file
             static.replace("Name=eth0", "Property=A=1"),
             static.replace("Name=eth0", "Virtualization=container"),
         ):
@@ -121,7 +121,7 @@ class NetworkdTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
 
     def test_a_name_of_its_own(self) -> None:
-        """The first boot publishes the name of the VM, the second the client's own."""
+        """The first boot publishes the name of the VM; the second boot publishes the client's own."""
         self.bad("dhcp", "warning", "`Hostname=image` in .*50-dhcp.network: from the second boot on Azure's DNS",
                  {FILE: NETWORK + "[DHCPv4]\nHostname=image\n"})  # fmt: skip
 
@@ -153,7 +153,7 @@ class NetworkdTest(CheckTest):
             self.start()
             self.gone(NETWORKD, FILE)
             self.fill({path: text})
-            self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # nobody reads it
+            self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # no service reads it
             self.fill({generator: ""})
             self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
 
@@ -189,7 +189,7 @@ class NetworkdTest(CheckTest):
             self.assertRegex(self.findings("dhcp")[0].message, why)
             self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
         self.gone(conf)
-        self.good("dhcp")  # it makes a profile for a card that has none
+        self.good("dhcp")  # it creates a profile for a card without one
         self.fill({profile: "[connection]\ninterface-name=eth0\nautoconnect=false\n"})
         self.assertRegex(self.findings("dhcp")[0].message, "x.nmconnection is not activated at boot")
         self.fill({profile: "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\ndhcp-hostname=image\n"})
@@ -259,7 +259,7 @@ class ScriptsTest(CheckTest):
                 self.assertEqual(self.level(), "ok", remedy)
         self.fill({INTERFACES: alone + "allow-hotplug eth0\n", "/bin/busybox": images.BUSYBOX})
         self.gone("/sbin/ifup")
-        self.fill({"/sbin/ifup": "-> /bin/busybox"})  # which knows no hotplug
+        self.fill({"/sbin/ifup": "-> /bin/busybox"})  # it has no hotplug
         self.assertRegex(self.findings("dhcp")[0].message, "lacks `auto eth0`")
         alpine = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/sbin/udhcpc": "-> /bin/busybox"}
         alpine["/etc/runlevels/boot/networking"] = "-> /etc/init.d/networking"
@@ -328,14 +328,14 @@ class ScriptsTest(CheckTest):
         self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s rc-update add networking boot" % self.root)
         self.fill({"/etc/init.d/dhcpcd": "#!/sbin/openrc-run\n", "/sbin/dhcpcd": "", "/sbin/apk": ""})
         self.assertEqual(self.findings("dhcp")[0].remedy, "chroot %s rc-update add networking boot" % self.root)
-        self.fill({INTERFACES: "auto lo\n"})  # nothing is configured but what needs no settings
+        self.fill({INTERFACES: "auto lo\n"})  # only loopback is configured, which needs no settings
         found = self.findings("dhcp")[0]
         self.assertEqual(found.remedy, "chroot %s rc-update add dhcpcd default" % self.root)
         self.fill({"/etc/runlevels/default/dhcpcd": "-> /etc/init.d/dhcpcd"})
         self.assertEqual(self.level(), "ok")
 
     def test_client_without_a_service(self) -> None:
-        """Debian's dhcpcd-base has none, for no init system; `dhcpcd` has a script of System V and a unit."""
+        """Debian's dhcpcd-base has none, for any init system; `dhcpcd` has a script of System V and a unit."""
         add = "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends dhcpcd'" % self.root
         for name in ("openrc of debian", "insserv", "systemd", "openrc on busybox"):
             with self.subTest(name):
@@ -359,7 +359,7 @@ class ScriptsTest(CheckTest):
             self.assertEqual(self.level(), level, text)
 
     def test_net_eth0_of_alpine(self) -> None:
-        """A link to `networking`, which reads interfaces: not netifrc, which uses DHCP by default."""
+        """A link to `networking`, which reads interfaces. It is not netifrc, which uses DHCP by default."""
         files = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> networking"}
         files.update({"/etc/runlevels/default/net.eth0": "-> /etc/init.d/net.eth0", "/sbin/udhcpc": ""})
         for text, level in (("auto lo\n", "error"), ("iface eth0 inet dhcp\n", "ok")):
@@ -369,7 +369,7 @@ class ScriptsTest(CheckTest):
     def test_buildroot(self) -> None:
         script = "/etc/init.d/S40network"
         self.image_with("buildroot", {script: "#!/bin/sh\n# udhcpc\n/sbin/ifup -a\n", INTERFACES: ASKING})
-        self.assertEqual(self.level(), "error")  # this busybox has none
+        self.assertEqual(self.level(), "error")  # this busybox has no client
         self.fill({"/bin/busybox": images.BUSYBOX + " udhcpc "})
         self.assertEqual(self.level(), "ok")
         self.fill({INTERFACES: "auto lo\n"})
@@ -406,7 +406,7 @@ class ScriptsTest(CheckTest):
     def test_finit(self) -> None:
         self.image_with("finit of debian", {"/sbin/dhclient": "", INTERFACES: ASKING})
         self.assertEqual(self.level(), "error")
-        self.fill({"/sbin/ifup": ""})  # which finit itself runs
+        self.fill({"/sbin/ifup": ""})  # finit itself runs it
         self.assertEqual(self.level(), "ok")
         self.fill({INTERFACES: "auto lo\n"})
         self.assertEqual(self.level(), "error")

@@ -1,4 +1,4 @@
-"""`check`: is the hook installed, and would the init system of this image reach it?"""
+"""`check`: is the boot hook installed, and would the init system of this image start it?"""
 
 import os
 from typing import Dict
@@ -15,7 +15,7 @@ WANTS = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
 UNIT = "/etc/systemd/system/azure-provisioning.service"
 PRESET = "/etc/systemd/system-preset/10-azure-provisioning.preset"
 SCRIPT = "/etc/init.d/azure-provisioning"
-UNORDERED = ("runit", "s6", "slackware", "upstart of ubuntu")  # no order that we may write holds back sshd
+UNORDERED = ("runit", "s6", "slackware", "upstart of ubuntu")  # no order that we may write delays sshd
 OPENRC_INITTAB = """id:%s:initdefault:
 si::sysinit:/sbin/openrc sysinit
 rc::bootwait:/sbin/openrc boot
@@ -38,10 +38,10 @@ class HookTest(CheckTest):
         self.start()
         self.uninstall()
         self.assertRegex(self.findings("hook")[0].message, "not installed")
-        self.assertEqual(self.findings("program"), [])  # said already
+        self.assertEqual(self.findings("program"), [])  # already reported
 
     def test_openrc_that_is_not_there(self) -> None:
-        """busybox starts what Alpine's inittab says, but OpenRC is a separate package."""
+        """busybox follows Alpine's inittab, but OpenRC is a separate package."""
         self.empty()
         self.image("busybox alone")
         self.fill({"/etc/inittab": images.ALPINE_INITTAB, "/sbin/apk": ""})
@@ -74,7 +74,7 @@ class HookTest(CheckTest):
 
 class SystemdTest(CheckTest):
     def test_masked(self) -> None:
-        """By a link to /dev/null, to which everybody may write, and by an empty file. `install` mends it."""
+        """By a link to /dev/null, which everybody may write to, and by an empty file. `install` repairs both."""
         for files in ({UNIT: "-> /dev/null"}, {UNIT: ""}, {WANTS: "-> /dev/null"}):
             remedy = self.bad("hook", "error", "is masked", dict(files))
             self.assertEqual(remedy, "azure-provisioning install --root " + self.root)
@@ -104,7 +104,8 @@ class SystemdTest(CheckTest):
         }, gone=[WANTS])  # fmt: skip
 
     def test_socket(self) -> None:
-        """Of a server for each connection no unit of ours knows the name: who makes its keys may be held back."""
+        """Our unit cannot be ordered before a server that each connection starts, but the unit that makes its keys can
+        wait."""
         wanted = {
             "/usr/lib/systemd/system/sshd.socket": "[Socket]\nListenStream=22\nAccept = yes\n",
             "/etc/systemd/system/sockets.target.wants/sshd.socket": "-> /usr/lib/systemd/system/sshd.socket",
@@ -117,7 +118,7 @@ class SystemdTest(CheckTest):
         self.good("hook")
 
     def test_unit_that_holds_nothing_back(self) -> None:
-        """Of an older install, or edited."""
+        """The unit is from an older install, or was edited."""
         unit = (self.text(UNIT) or "").replace("Before=ssh.service", "Before=")
         remedy = self.bad("hook", "warning", "starts ssh in parallel", {UNIT: unit})
         self.assertEqual(remedy, "azure-provisioning install --root " + self.root)
@@ -129,7 +130,7 @@ class SystemdTest(CheckTest):
         self.bad("hook", "warning", "99-default.preset disables the hook", vendor, gone=[PRESET])
         first = dict(vendor, **{"/etc/machine-id": "uninitialized\n"})
         self.bad("hook", "error", "99-default.preset disables the hook", first, gone=[PRESET])
-        self.fill({"/etc/systemd/system-preset/99-default.preset": "enable azure-*\n"})  # hides the vendor's
+        self.fill({"/etc/systemd/system-preset/99-default.preset": "enable azure-*\n"})  # hides the vendor's file
         self.good("hook")
 
 
@@ -153,7 +154,7 @@ class SysvinitTest(CheckTest):
         self.good("hook")
 
     def test_startpar_without_order(self) -> None:
-        """What startpar starts at once has no order, whatever the numbers say."""
+        """Services that startpar starts at the same time have no order, whatever their numbers are."""
         path = "/etc/init.d/.depend.start"
         text = self.text(path) or ""
         without = text.replace("dbus azure-provisioning\n", "dbus\n")
@@ -163,7 +164,7 @@ class SysvinitTest(CheckTest):
         self.install()
         self.good("hook")
         self.fill({path: without.replace("dbus: rsyslog", "dbus: azure-provisioning")})
-        self.good("hook")  # ssh waits for what waits for us
+        self.good("hook")  # ssh waits for a service that waits for us
 
     def test_runlevel(self) -> None:
         inittab = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\n"
@@ -175,7 +176,7 @@ class SysvinitTest(CheckTest):
         self.good("hook")
 
     def test_remedies_of_inittab(self) -> None:
-        """They are executed, for the hook and for sshd, which a single-user runlevel does not start either."""
+        """The remedies are executed, for the hook and for sshd, which a single-user runlevel does not start either."""
         lines = "si::sysinit:/etc/init.d/rcS\nl1:1:wait:/etc/init.d/rc 1\n"
         run = "l2:2:wait:/etc/init.d/rc 2\n"
         for inittab, pattern in (
@@ -203,7 +204,7 @@ class SysvinitTest(CheckTest):
         self.assertRegex(self.findings("hook")[0].message, "leads to no executable file")
 
     def test_order(self) -> None:
-        """If only the numbers order services, an sshd that comes first has the image's host keys."""
+        """If only numbers order the services, an sshd that starts before us uses the image's host keys."""
         self.gone("/usr/bin/startpar")
         link = self.hook()[1][0]
         self.good("hook")
@@ -233,7 +234,7 @@ class OpenrcTest(CheckTest):
 
 
 class OpenrcOnSysvinitTest(CheckTest):
-    """Debian's and Gentoo's: inittab's runlevel selects the one of OpenRC."""
+    """Debian's and Gentoo's inittab: its runlevel selects the one of OpenRC."""
 
     def make(self) -> None:
         self.image("openrc on sysvinit")
@@ -314,8 +315,8 @@ class EveryInitTest(CheckTest):
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
 
     def test_links_to_a_device(self) -> None:
-        """Each file of the hook as a link to /dev/null: an error that `install` mends, and nobody is told to change the
-        mode of the device, which may be the host's."""
+        """Each file of the hook is a link to /dev/null: an error that `install` repairs. No finding asks for a change
+        of the mode of the device, which may be the host's."""
         for name in ("insserv", "chkconfig", "buildroot", "openrc on busybox", "runit of void", "finit of debian"):
             self.start_with(name)
             for path in (path for path in table.load(SUPPORTED[name]).files(self.system) if ".depend" not in path):
@@ -336,7 +337,7 @@ class EveryInitTest(CheckTest):
                     self.assertNotIn("/dev/null", map(self.system.readlink, self.hook()[1]))
 
     def reached(self, name: str) -> None:
-        """The boot reaches it: if nothing orders sshd after it, that is a warning."""
+        """The boot reaches the hook. If nothing orders sshd after it, `check` warns."""
         found = self.findings("hook")
         late = [finding for finding in found if finding.level == "warning"]
         self.assertEqual([finding.level for finding in found], ["warning"] * len(late) + ["ok"], found)
@@ -352,7 +353,7 @@ class EveryInitTest(CheckTest):
         self.reached("runit")
 
     def test_made_from_a_declaration(self) -> None:
-        """A system that is not built from its files cannot be judged by them."""
+        """`check` cannot judge a system by its files if it is not built from them."""
         self.fill({"/etc/NIXOS": "", "/usr/bin/env": ""})
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 0)
@@ -391,7 +392,7 @@ class EveryInitTest(CheckTest):
         self.error("leads nowhere")
 
     def test_finit(self) -> None:
-        """A task of runlevel S is over before the others begin; what runs in S too is beside it."""
+        """A task of runlevel S is over before the others begin; a service that also runs in S runs beside it."""
         for path, line in (
             ("/etc/finit.d/available/sshd.conf", "service [S12345] /usr/sbin/sshd -D\n"),
             ("/etc/finit.conf", "service [S2345] env:-/etc/x <pid/x> name:other @root /usr/sbin/dropbear -F\n"),
@@ -411,7 +412,7 @@ class EveryInitTest(CheckTest):
         self.assertEqual(len(self.findings("hook")), 2)
 
     def test_scripts(self) -> None:
-        """What a script starts is not known: where there is a server that it could start, that is said."""
+        """`check` cannot know what a script starts. If there is a server that it could start, `check` reports that."""
         for name in ("busybox alone", "sysvinit alone", "bsd rc"):
             with self.subTest(name):
                 self.start_with(name)

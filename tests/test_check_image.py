@@ -1,4 +1,4 @@
-"""`check`: consoles, disks, the clock, options, other agents, and data of one machine."""
+"""`check`: consoles, disks, the clock, options, other provisioning agents, and data of one machine."""
 
 import io
 import os
@@ -30,17 +30,17 @@ class ConsoleTest(CheckTest):
         self.assertRegex(remedy, r">>%s/etc/default/grub$" % self.root)
         self.fill({"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet console=ttyS0,115200"\n'})
         self.good("serial-console", "/etc/default/grub")
-        # What boots is what the loader reads, and not what it is made of.
+        # The boot uses the files that the loader reads, not the files they are generated from.
         self.fill({GRUB_CFG: GRUB.replace("console=ttyS0", "")})
         self.assertEqual([one.level for one in self.findings("serial-console")], ["warning"])
 
     def arm(self) -> None:
-        """The image is one for ARM64: the head of a program of such a machine."""
+        """The image is for ARM64: the ELF header of a program for such a machine."""
         head = b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\xb7\0" + bytes(44)
         self.system.write("/bin/sh", head, 0o755)
 
     def test_arm(self) -> None:
-        """There the port has another name, and the one of x86 has no effect."""
+        """On ARM64 the port has another name, and the name of x86 has no effect."""
         self.arm()
         (found,) = self.findings("serial-console")
         self.assertRegex(found.message, "grub.cfg has no console=ttyAMA0")
@@ -61,7 +61,7 @@ class ConsoleTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("serial-getty")], ["warning"])
 
     def test_remedies(self) -> None:
-        """Remedies of ours are run, and the finding is gone."""
+        """Our remedies are run, and the finding is gone."""
         for path, text, tool in (
             ("/etc/update-extlinux.conf", "default_kernel_opts=quiet\n", "update-extlinux"),
             ("/etc/default/grub", "GRUB_CMDLINE_LINUX='quiet'\n", "update-grub"),
@@ -84,7 +84,7 @@ class ConsoleTest(CheckTest):
         self.assertIn("grubby --update-kernel=ALL --args=console=ttyS0", self.findings("serial-console")[0].remedy)
 
     def test_remedy_of_what_the_loader_reads(self) -> None:
-        """It is changed itself: in an image, without /dev, no tool can generate it. A source that has it stays."""
+        """The file itself is changed: in an image without /dev no tool can generate it. An existing source stays."""
         silent, source = GRUB.replace(" console=ttyS0,115200", ""), "/etc/default/grub"
         efi = silent.replace("linux ", "linuxefi\t")
         for path, text, sources in (
@@ -110,7 +110,7 @@ class ConsoleTest(CheckTest):
                 for name in set(sources) & {source}:
                     self.assertEqual((self.text(name) or "").count("console=ttyS0"), 1)
         self.start()
-        self.gone(GRUB_CFG)  # one that cannot be changed so: what is made of the source would not be read
+        self.gone(GRUB_CFG)  # lilo.conf has no such remedy, and no loader reads GRUB's configuration
         self.fill({"/etc/lilo.conf": 'append = "quiet"\n', source: "GRUB_CMDLINE_LINUX=\n"})
         self.assertEqual([one.remedy for one in self.findings("serial-console")], [""])
 
@@ -218,7 +218,7 @@ class DiskTest(CheckTest):
             self.good("root-filesystem")
 
     def test_diskless(self) -> None:
-        """Alpine's: root is a tmpfs, and `lbu` writes the archive from which the next boot builds it."""
+        """On Alpine the root is a tmpfs, and `lbu` writes the archive from which the next boot builds it."""
 
         class Diskless(type(self.system)):  # type: ignore[misc] # the class of the house's tests
             live = True
@@ -234,7 +234,7 @@ class DiskTest(CheckTest):
         words = "lbu include /usr/local/sbin/azure-provisioning /var/lib/azure-provisioning && lbu commit"
         self.assertEqual(diskless.keep(system), words)
         self.assertEqual(diskless.first(system), "this system runs from memory: `%s`, then " % words)
-        self.assertEqual(diskless.keep(self.system), "")  # an image on a disk that has the tool
+        self.assertEqual(diskless.keep(self.system), "")  # this image is on a disk and has the tool
         (found,) = [one for one in check.check(system) if one.id == "root-filesystem"]
         self.assertEqual((found.level, found.remedy), ("error", words))
 
@@ -272,7 +272,7 @@ class ClockTest(CheckTest):
         self.good("clock", "chrony sets it$")
 
     def test_the_clock_of_the_host(self) -> None:
-        """A hint if chrony is configured without it; its remedy is run."""
+        """A hint if chrony is configured without it; the remedy is run."""
         unit, conf = "/usr/lib/systemd/system/chrony.service", "/etc/chrony/chrony.conf"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
         for rules, device in (("", "ptp0"), ('ATTR{clock_name}=="hyperv", SYMLINK += "ptp_hyperv"\n', "ptp_hyperv")):
@@ -315,7 +315,7 @@ class AgentsTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("other-agent")], ["warning", "ok"])
 
     def test_nothing_left_after_removal(self) -> None:
-        """What --remove-agent leaves in an image, where no package manager runs, is not reported again."""
+        """Files that --remove-agent leaves in an image without a running package manager are not reported again."""
         for name, service, kept in (
             ("waagent", "waagent", "/var/lib/waagent/x"),
             ("cloud-init", "cloud-init", "/var/lib/cloud/data/x"),

@@ -45,7 +45,7 @@ class KernelTest(CheckTest):
             self.assertEqual(len(found), 1, found)
             self.assertRegex(found[0].message, option)
         for name in ("hv_vmbus", "hv_netvsc"):
-            self.bad("kernel", "error", "lacks %s" % name, gone=[file_of(name)])  # named, and not there
+            self.bad("kernel", "error", "lacks %s" % name, gone=[file_of(name)])  # named, but missing
         self.bad("kernel", "warning", "lacks hv_utils", self.lacking("hv_utils"))
 
     def test_other_ways_to_the_disk(self) -> None:
@@ -66,7 +66,7 @@ class KernelTest(CheckTest):
         for name, option in (("nvme", "CONFIG_BLK_DEV_NVME"), ("pci_hyperv", "CONFIG_PCI_HYPERV")):
             pattern = r"lacks %s \(%s\): VM sizes of version 6 and later" % (name, option)
             self.bad("kernel", "warning", pattern, self.lacking(name))
-            self.good("initramfs")  # it cannot have what the kernel has not
+            self.good("initramfs")  # it cannot contain a driver that the kernel lacks
             self.bad("kernel", "warning", pattern, gone=[file_of(name)])
             self.start()
             self.system.write(INITRAMFS, cpio("init", *modules(*(word for word in DISK if word != name))))
@@ -80,7 +80,7 @@ class KernelTest(CheckTest):
         self.assertEqual([one.level for one in self.findings("initramfs")], ["warning"])
 
     def test_the_bus_since_6_18(self) -> None:
-        """CONFIG_HYPERV is not a driver any more: CONFIG_HYPERV_VMBUS is."""
+        """CONFIG_HYPERV is no longer a driver: CONFIG_HYPERV_VMBUS is."""
         config = "/boot/config-" + KERNEL
         both = "CONFIG_HYPERV=y\nCONFIG_HYPERV_VMBUS=m\nCONFIG_HYPERV_STORAGE=m\n"
         self.fill({config: both})
@@ -90,7 +90,7 @@ class KernelTest(CheckTest):
         self.assertRegex(self.findings("initramfs")[0].message, "lacks hv_vmbus: the root disk is not found")
         self.fill({config: both.replace("VMBUS=m", "VMBUS=y")})
         self.good("initramfs")
-        self.fill({config: "CONFIG_HYPERV=y\n"})  # as 6.17 has it
+        self.fill({config: "CONFIG_HYPERV=y\n"})  # as in Linux 6.17
         self.good("initramfs")
         self.fill(self.lacking("hv_vmbus"))
         self.good("kernel")
@@ -134,7 +134,7 @@ class KernelTest(CheckTest):
             self.assertIn("no kernel in the image: it cannot be determined", found[0].message)
 
     def test_the_newest_that_can_boot(self) -> None:
-        self.fill({"/usr/lib/modules/6.10.0/modules.dep": ""})  # no image of it in /boot
+        self.fill({"/usr/lib/modules/6.10.0/modules.dep": ""})  # /boot has no image of it
         self.good("kernel", "6.1.0-2")
         self.fill({"/boot/vmlinuz-6.10.0": ""})
         self.assertRegex(self.findings("kernel")[0].message, "6.10.0 lacks hv_vmbus")
@@ -167,7 +167,7 @@ class KernelTest(CheckTest):
         for words in ("modprobe.blacklist=floppy,udf", "module_blacklist=udf"):
             self.bad("dvd", "warning", "blacklist=udf` in " + grub, {grub: GRUB.replace("ro ", "ro %s " % words)})
         self.fill({MODULES + "/modules.builtin": "kernel/fs/udf/udf.ko\n", MODULES + "/modules.dep": ""})
-        self.assertNotRegex(str(self.findings("dvd")), "blacklist")  # what is built in is not loaded
+        self.assertNotRegex(str(self.findings("dvd")), "blacklist")  # blacklist does not affect a built-in driver
 
     def test_a_bar_is_taken_away_alone(self) -> None:
         path, kept = "/etc/modprobe.d/hard.conf", "# by a person\nblacklist pcspkr\nblacklist udfx\noptions udf x=1\n"
@@ -187,7 +187,7 @@ class KernelTest(CheckTest):
         self.good("dvd")
 
     def test_dvd_that_nothing_is_wanted_of(self) -> None:
-        """A hardened image may lack its file system."""
+        """A hardened image may lack the file system of the DVD."""
         self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "password = no\n"})
         self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "custom_data = no\n"})
         self.fill({OPTIONS: "password = no\ncustom_data = no\n"})
@@ -290,7 +290,7 @@ class InitramfsTest(CheckTest):
 
 
 class ArchiveTest(unittest.TestCase):
-    """The content of a file of this name is input, and may be anything."""
+    """A file of this name is input: its content may be anything."""
 
     def test_names(self) -> None:
         self.assertEqual(names(cpio("a", "b/c")), ["a", "b/c"])

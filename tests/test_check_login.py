@@ -1,4 +1,4 @@
-"""`check`: could you log in and become root: SSH, its keys and its configuration, the account, passwords."""
+"""`check`: could you log in and become root? SSH, its keys and its configuration, the account, passwords."""
 
 import os
 
@@ -90,7 +90,7 @@ class ServerTest(CheckTest):
                 self.assertIn(remedy, found[0].remedy)
 
     def test_service_directories_of_runit(self) -> None:
-        """Debian's openssh-server has one on every system; only under runit does it replace the script."""
+        """Debian's openssh-server has one on every system; it replaces the script only under runit."""
         self.empty()
         self.image("insserv")
         self.fill({"/usr/sbin/sshd": "", "/etc/sv/ssh/run": "#!/bin/sh\n"})
@@ -152,7 +152,7 @@ class HostKeysTest(CheckTest):
 
 class ConfigTest(CheckTest):
     def config(self, level: str, pattern: str, text: str, *, line: int = 1) -> None:
-        """The finding says which line it is about, and its remedy mends it; of other lines it is no more than read."""
+        """The finding names its line, and the remedy repairs only that line; other lines are only read."""
         remedy = self.bad("sshd-config", level, "^%s, line %d: .*%s" % (DROP_IN, line, pattern), {DROP_IN: text})
         told = call(["sh", "-c", remedy])
         self.assertEqual((told.code, bool(remedy)), (0, True), told)
@@ -209,12 +209,12 @@ class ConfigTest(CheckTest):
             self.good("sshd-config")
 
     def test_usual_name(self) -> None:
-        """The name of the administrator is not known, but there is a usual one."""
+        """The name of the administrator is unknown, but there is a usual one."""
         for text in ("DenyUsers bob azureuser\n", "DenyUsers azure*\n", "DenyUsers bob\nDenyUsers azureuser\n"):
             self.config("warning", "an administrator called azureuser is not let in", text)
 
     def test_remedies(self) -> None:
-        """What was meant stays as far as possible."""
+        """The intent of the setting is kept as far as possible."""
         for text, line, mended in (
             ("PermitRootLogin no\n\nAllowGroups = root  # ours\n", 3, "AllowGroups = sudo root  # ours\n"),
             ("Match User bob\n AllowGroups x\nMatch all\n\tallowgroups root\n", 4, "\tallowgroups sudo root\n"),
@@ -291,11 +291,11 @@ class AdministratorTest(CheckTest):
         self.start()
         self.fill({"/usr/sbin/useradd": ""})
         self.good("account", "made by useradd")
-        self.gone("/etc/group")  # such a VM was booted: useradd made the account
+        self.gone("/etc/group")  # a VM from this image was booted: useradd created the account
         self.good("account", "made by useradd")
 
     def test_home(self) -> None:
-        """It is made below /home, which may be missing. `check` finds what a boot fails with, and the remedy is
+        """The home is created below /home, which may be missing. `check` finds why a boot would fail, and the remedy is
         executed."""
         account = Account("ann", "x", os.geteuid(), os.getegid(), "", "/home/ann", "/bin/sh")
         for files, pattern in (
@@ -321,7 +321,7 @@ class AdministratorTest(CheckTest):
                     self.assertEqual((len(found), found[0].level), (1, "error"))
                     self.assertEqual(call(["sh", "-c", found[0].remedy]).code, 0, found[0].remedy)
                 self.assertEqual([one.level for one in self.findings("account")], ["ok"])
-                if pattern is not None:  # what will be mounted is not there yet
+                if pattern is not None:  # a path that will be mounted does not exist yet
                     ensure_home(self.system, account)
         fstab = "UUID=0 / ext4\nUUID=1 /home ext4 %s\n"
         self.bad("account", "error", "/home is mounted read-only", {"/etc/fstab": fstab % "noatime,ro"})
@@ -358,7 +358,7 @@ class AdministratorTest(CheckTest):
         os.chmod(self.root + path, 0o4755)
 
     def lessened(self, pattern: str, path: str, mode: int) -> str:
-        """With this mode sudo or doas does not do its work, or not all of it; the remedy mends it."""
+        """With this mode sudo or doas does not do all of its work; the remedy repairs it."""
         os.chmod(self.root + path, mode)
         found = [one for one in self.findings("privilege") if one.level != "ok"]
         self.assertEqual([one.level for one in found], ["warning"], found)

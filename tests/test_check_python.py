@@ -1,4 +1,4 @@
-"""`check`: can the Python of the image run us? In an image by its files, on this machine by running it."""
+"""`check`: can the Python of the image run us? Files decide for an image; on this machine Python is run."""
 
 import ast
 import os
@@ -45,7 +45,7 @@ def elf_file(library: str, folder: str = "", *, wide: bool = True, order: str = 
 
 class NeededTest(CheckTest):
     def test_needed_is_what_a_boot_imports(self) -> None:
-        """Every module outside image/ may be part of a boot, except those of the command line."""
+        """Every module outside image/ may be part of a boot, except the modules of the command line."""
         wanted: "Set[str]" = set()
         for path, tree in modules():
             if path.split("/")[0] in (
@@ -66,7 +66,7 @@ class NeededTest(CheckTest):
                     names = [node.module] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
                     wanted |= {str(name).split(".")[0] for name in names}
         self.assertIn("azure_provisioning", wanted)
-        # traceback shows a bug, and zlib unpacks customData that is gzip, where they are there.
+        # Both are optional: traceback shows a bug, and zlib unpacks gzip in customData.
         self.assertEqual(wanted - set(interpreter.NEEDED), {"azure_provisioning", "traceback", "zlib"})
         self.assertTrue(imports("x.py", ast.parse("import re")))
 
@@ -75,7 +75,7 @@ class NeededTest(CheckTest):
         self.assertEqual(call([sys.executable, "-I", "-S", "-c", code] + list(interpreter.NEEDED)).code, 0)
 
     def test_debian_minimal_has_them(self) -> None:
-        """The python3-minimal of four releases has everything that a boot loads: no part of it needs the shell."""
+        """The python3-minimal of four releases has everything that a boot loads: no step needs the shell."""
         for release, (files, built_in) in MINIMAL.items():
             with self.subTest(release):
                 there = set(files.split()) | set(built_in.split()) | set(interpreter.ALWAYS)
@@ -83,7 +83,7 @@ class NeededTest(CheckTest):
                 self.assertNotIn("xml", there)
 
     def test_all_is_loaded_before_anything_is_written(self) -> None:
-        """A missing module is found before that, and the shell runs the whole boot."""
+        """A missing module is found before the first step, and the shell runs the whole boot."""
         code = "import importlib, sys; sys.path.insert(0, sys.argv[1])\nfrom azure_provisioning import cli\n"
         code += (
             "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
@@ -103,7 +103,7 @@ class ImageTest(CheckTest):
         self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
 
     def test_removed_after_install(self) -> None:
-        """`install` again chooses what is there, and that is the remedy of each finding; else a Python is added."""
+        """A second `install` chooses an existing program: the remedy of each finding. Otherwise a Python is added."""
         self.gone("/usr/bin/python3", "/usr/bin/python3.11")
         names = ("python", "account", "host-keys")
         found = [self.findings(name)[0] for name in names]
@@ -122,7 +122,7 @@ class ImageTest(CheckTest):
         self.assertEqual([self.findings(name)[0].level for name in names], ["warning", "ok", "ok"])
 
     def test_none_at_all(self) -> None:
-        """The shell runs the file: a warning, and an error if the options need more."""
+        """The shell runs the file: a warning, or an error if the options need more."""
         self.gone("/usr/bin/python3", "/usr/bin/python3.11")
         self.fill({"/bin/sh": "x", "/bin/wget": "x"})
         self.install()
@@ -155,7 +155,7 @@ class ImageTest(CheckTest):
         self.bad("python", "error", "library of /usr/bin/python3 is missing", gone=[LIBRARY])
 
     def test_modules_without_their_libraries(self) -> None:
-        """A C module exists, but not the shared library that it needs: Alpine without libexpat."""
+        """A C module exists, but the shared library that it needs does not: Alpine without libexpat."""
         place, lib = LIBRARY + "/lib-dynload/pyexpat.cpython-311-x86_64-linux-musl.so", "/usr/lib/libexpat.so.1"
         for wide, order in ((True, "<"), (False, "<"), (True, ">")):
             self.start()
@@ -178,7 +178,7 @@ class ImageTest(CheckTest):
         self.good("python")
         for data in (b"\x7fELF", elf_file("x")[:200], b"\x7fELF\2\1" + b"\xff" * 99, b"\x7fELF\2\1" + bytes(99)):
             self.system.write(place, data)
-            self.good("python")  # which cannot be determined from here
+            self.good("python")  # it cannot be determined from here
 
     def test_interpreter_without_its_libraries(self) -> None:
         self.system.write("/usr/bin/python3.11", elf_file("libpython3.11.so.1.0"), 0o755)
@@ -198,7 +198,7 @@ class ImageTest(CheckTest):
         self.assertEqual(sorted(elf.missing_libraries(self.system, "/python")), sorted(wants))
 
     def test_who_makes_the_account(self) -> None:
-        """The findings about account and host keys are about the program that the hook runs."""
+        """The findings on the account and the host keys are about the program that the hook runs."""
         self.assertEqual(self.findings("account")[0].message, "made by editing the files, with /bin/sh")
         self.start()
         self.gone(LIBRARY + "/socket.py")
@@ -211,9 +211,9 @@ class ImageTest(CheckTest):
         self.assertEqual([self.findings(name)[0].level for name in ("python", "account", "host-keys")], ["error"] * 3)
 
     def test_install_writes_it_down(self) -> None:
-        """For a boot: if a module that existed fails, that is not a minimal Python."""
+        """For a boot: if a module existed at install and fails now, Python is not minimal."""
         fcntl, socket = LIBRARY + "/lib-dynload/fcntl.cpython-311.so", LIBRARY + "/socket.py"
-        unknown = {"/usr/bin/python3.11": "\x7fELF"}  # it does not tell what is built in
+        unknown = {"/usr/bin/python3.11": "\x7fELF"}  # its built-in modules are unknown
         cases: "List[Tuple[List[str], Dict[str, str], List[str]]]" = [
             ([], {}, ["nothing"]),
             ([socket], {"/bin/wget": "x"}, ["socket"]),
@@ -234,7 +234,7 @@ class ImageTest(CheckTest):
         self.assertEqual(interpreter.missing_modules(here, sh), ["hashlib", "pyexpat"])
         self.assertEqual(interpreter.missing_modules(here, sys.executable), [])
         self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 1\n")))
-        self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 0\n")))  # says nothing
+        self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 0\n")))  # no answer
 
     def test_compiled_alone(self) -> None:
         """Buildroot removes the sources."""

@@ -16,7 +16,7 @@ FILE = "/etc/systemd/network/50-dhcp.network"
 ANY = NETWORK.replace("Driver=hv_netvsc\n", "")
 UDEVD = "/usr/lib/systemd/systemd-udevd"
 INTERFACES = "/etc/network/interfaces"
-# As azure-vm-utils has them, in fewer words.
+# The rules of azure-vm-utils, shortened.
 MARKED = 'SUBSYSTEM=="net", ATTR{flags}=="0x?[89ABCDEF]??", ENV{%s}="1", ENV{ID_NET_MANAGED_BY}="unmanaged", %s\n'
 VM_UTILS = {
     "/usr/lib/udev/rules.d/10-azure-unmanaged-sriov.rules": MARKED % ("AZURE_UNMANAGED_SRIOV", 'ENV{NM_UNMANAGED}="1"'),
@@ -27,7 +27,7 @@ VM_UTILS = {
 
 class SecondCardTest(CheckTest):
     def warned(self, pattern: str) -> str:
-        """There is one warning; returns its remedy."""
+        """Check that there is one warning; returns its remedy."""
         found = self.findings(ID)
         self.assertEqual([one.level for one in found], ["warning"], found)
         self.assertRegex(found[0].message, pattern + ".*: with accelerated networking")
@@ -64,7 +64,7 @@ class SecondCardTest(CheckTest):
             self.good(ID)
 
     def test_names(self) -> None:
-        """udev names the card by its place on the bus, unless configured otherwise."""
+        """udev names the card by its place on the bus, unless it is configured otherwise."""
         self.udev()
         self.fill({FILE: ANY.replace("e*", "eth*")})
         self.good(ID)
@@ -81,12 +81,12 @@ class SecondCardTest(CheckTest):
         self.good(ID)
         self.good("dhcp")
         self.gone(*(path for path in VM_UTILS if path.endswith(".network")))
-        self.warned("any card")  # nobody acts on the mark
+        self.warned("any card")  # no client acts on the mark
         self.fill({"/usr/lib/systemd/libsystemd-shared-252.so": ""})
         self.warned("any card")
         os.rename(self.root + "/usr/lib/systemd/libsystemd-shared-252.so",
                   self.root + "/usr/lib/systemd/libsystemd-shared-257.4-1.so")  # fmt: skip
-        self.good(ID)  # which obeys ID_NET_MANAGED_BY
+        self.good(ID)  # it obeys ID_NET_MANAGED_BY
         self.client("NetworkManager", "NetworkManager")
         self.udev()
         self.fill(VM_UTILS)
@@ -94,7 +94,7 @@ class SecondCardTest(CheckTest):
 
     def test_networkmanager(self) -> None:
         self.client("NetworkManager", "NetworkManager")
-        self.assertEqual(self.warned("NetworkManager has no rule"), "")  # without udev no rule of it helps
+        self.assertEqual(self.warned("NetworkManager has no rule"), "")  # without udev none of its rules helps
         self.udev()
         self.mended("NetworkManager has no rule")
         self.assertIn('DRIVERS=="hv_pci"', self.system.read_text(RULES) or "")

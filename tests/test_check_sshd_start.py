@@ -1,4 +1,4 @@
-"""`check`: what keeps OpenSSH's server from starting at all."""
+"""`check`: what prevents OpenSSH's server from starting."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ DROP_IN = "/etc/ssh/sshd_config.d/50-x.conf"
 SSHD = "/usr/sbin/sshd"
 MARKER = "/etc/ssh/sshd_not_to_be_run"
 UNIT = "/usr/lib/systemd/system/ssh.service"
-# The strings of an sshd that count here. A linker keeps `match` only as the end of `nomatch`.
+# The strings of an sshd that matter here. A linker keeps `match` only as the end of `nomatch`.
 WORDS = (
     "pubkeyauthentication passwordauthentication port usepam include nomatch hostkey debianbanner x11forwarding "
     "authorizedkeysfile allowusers protocol strictmodes"
@@ -29,7 +29,7 @@ class StartTest(CheckTest):
         self.fill({SSHD: PROGRAM, "/etc/passwd": PASSWD, CONFIG: "Include /etc/ssh/sshd_config.d/*.conf\n#UsePAM x\n"})
 
     def stops(self, pattern: str, files: "Optional[Dict[str, str]]" = None, *, mended: bool = True) -> str:
-        """The change keeps sshd from starting, and the remedy mends it."""
+        """The change prevents sshd from starting, and the remedy repairs it."""
         remedy = self.bad("sshd-config", "error", pattern, files)
         if mended:
             told = call(["sh", "-c", remedy])
@@ -50,7 +50,7 @@ class StartTest(CheckTest):
         self.stops(r"ma\\xdf is no keyword", {CONFIG: "ma\xdf no\n"})
 
     def test_known_keyword(self) -> None:
-        """Also an old one, one of the distro, in capitals, quoted, or with an equals sign."""
+        """Also an old option, one of the distro, in capitals, quoted, or with an equals sign."""
         text = 'Protocol 2\nDEBIANBANNER no\n"UsePAM" yes\nPort=22\nMatch User bob\n\tX11Forwarding no\n'
         self.fill({DROP_IN: text})
         self.good("sshd-config")

@@ -110,7 +110,7 @@ class UsageTest(CommandTest):
                 universal_newlines=True,
             )
             if "runpy" in done.stderr:
-                continue  # this Python's own runpy needs it
+                continue  # runpy of this Python needs it
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("the module %r is missing from the standard library" % module, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
@@ -199,7 +199,7 @@ class StatusTest(CommandTest):
         self.assertEqual(snapshot(self.root), before)
 
     def test_stdout_that_takes_nothing(self) -> None:
-        """A reader that has ended, such as `head`, is not a failure; a full disk is one; neither is a bug."""
+        """A reader that has ended, such as `head`, is not a failure. A full disk is a failure. Neither is a bug."""
         argv = [sys.executable, "-I", self.program, "status", "--root", self.root]
         reader, writer = os.pipe()
         os.close(reader)
@@ -257,7 +257,7 @@ class RehearseTest(CommandTest):
         self.assertTrue(told.endswith("azure-provisioning: interrupted\n"), told)
 
 
-# Makes a machine out of the scratch root: its files over this one's, which become read-only; no network but loopback.
+# Turns the scratch root into a machine: its files over this one's, which become read-only; no network but loopback.
 ROOM = """
 set -e
 mount --rbind / {room}
@@ -270,7 +270,7 @@ cp {root}{dmi}/* {room}{dmi}/
 exec chroot {room} {python} -I {root}/inside.py
 """
 
-# Runs inside: an Azure on loopback, then each command line of the list; prints what came of it as JSON.
+# Runs inside: an Azure on loopback, then each command line of the list; prints the results as JSON.
 INSIDE = """
 import fcntl, json, os, socket, struct, subprocess, sys, time
 sys.path.insert(0, {top!r})
@@ -298,17 +298,17 @@ print(json.dumps(found))
 """
 
 
-# The room has one user, and the kernel and the disk of this machine: what asks for more of them is left out.
+# The room has one user, and the kernel and the disk of this machine: options that need more are left out.
 LEFT_OUT = ["account", "password", "ssh_keys", "sudo", "password_login", "entropy", "grow_root", "publish_name"]
 
 
 class SealedTest(BuiltTest):
-    """Root of a machine of its own: namespaces separate it from this one."""
+    """The root of a separate machine: namespaces isolate it from this one."""
 
     def run_sealed(self, *commands: "Tuple[object, ...]") -> "List[List[object]]":
         """Run the command lines one after another in the room: [code, stdout, stderr, seconds, asked, hostname].
 
-        Each is (argv, faults), or (argv, faults, script): a shell's, which has the command line as its "$@".
+        Each is (argv, faults), or (argv, faults, script): a shell script that gets the command line as its "$@".
         """
         for folder in ("etc", "var/log", "var/tmp", "run", "room"):
             os.makedirs(os.path.join(self.root, folder), exist_ok=True)
@@ -362,7 +362,7 @@ class SealedRunTest(SealedTest):
     def test_detach_returns_at_once(self) -> None:
         (done,) = self.run_sealed((["run", "--detach"], ["imds-throttled"] * 3))
         self.assertEqual(done[0], 0, done)
-        self.assertLess(float(str(done[3])), 3.0)  # the child waits three seconds and more
+        self.assertLess(float(str(done[3])), 3.0)  # the child waits more than three seconds
         self.assertEqual(done[4], ["imds 429"] * 3 + ["imds 200", "goalstate 200", "health 200"])
         self.assertIn("ready_at=", self.text(STATE) or "")
 
@@ -387,10 +387,11 @@ class SealedRunTest(SealedTest):
         self.assertNotIn("configured_at=", self.text(STATE) or "")
 
     def test_passing_io_error(self) -> None:
-        """A single system call fails, anywhere: Ready only for the whole story, or else the hook stays."""
+        """A single system call fails, at any point: the boot is Ready only if every step is done; otherwise the hook
+        stays."""
         if shutil.which("strace") is None:
             self.skipTest("no strace here: boots with a passing I/O error were not tried")
-        # One that hits the options file has the boot go on with Azure's own addresses, which nobody has in the room.
+        # A fault on the options file leads the boot to Azure's own addresses, which do not answer in the room.
         fail = 'exec timeout 30 strace -f -o /run/calls -e trace=%s -e inject=%s:error=EIO:when=%d "$@"'
         faults = [(name, number) for name in ("newfstatat", "openat", "read") for number in range(61, 241, 30)]
         for name, number in faults:
@@ -420,8 +421,8 @@ class SealedRunTest(SealedTest):
         return path
 
     def test_what_a_gate_prints_is_not_for_everybody(self) -> None:
-        """State, Azure and `status` get the name and result of the failed gate; only the log, which is root's, its last
-        line."""
+        """State, Azure and `status` get the name and result of the failed gate. Only the log, which only root can read,
+        gets its last line."""
         self.gate("#!/bin/sh\necho first\necho the-token-is-hunter2\nexit 3\n")
         failed, status = self.run_sealed((["run"], []), (["status", "--json"], []))
         self.assertEqual((failed[0], status[0]), (1, 0), failed)
@@ -443,7 +444,7 @@ class SealedRunTest(SealedTest):
                     self.assertNotIn("hunter2", self.text(path) or "", path)
 
     def test_gate_that_others_may_write(self) -> None:
-        """It is not run, and reported to Azure as failed."""
+        """The gate is not run, and is reported to Azure as failed."""
         path = self.gate("#!/bin/sh\ntouch /run/ran\n", mode=0o777)
         failed, again = self.run_sealed((["run"], []), (["run"], []))
         for done in (failed, again):
@@ -457,7 +458,7 @@ class SealedRunTest(SealedTest):
         self.assertTrue(self.system.exists("/run/ran"))
 
     def test_gates(self) -> None:
-        """A failed gate prevents Ready, and is reported; the next boot runs it again, and configures nothing."""
+        """A failed gate prevents Ready, and is reported; the next boot runs the gate again, and configures nothing."""
         again = "[ -e /var/tmp/seen ]\ncode=$?\n"
         self.gate("#!/bin/sh\n%secho $AZURE_VM_ID $AZURE_HOSTNAME >>/var/tmp/seen\nexit $code\n" % again)
         failed, passed = self.run_sealed((["run"], []), (["run"], []))
@@ -467,7 +468,7 @@ class SealedRunTest(SealedTest):
         self.assertEqual(self.text("/var/tmp/seen"), "%s rehearsal\n" % VM_ID * 2)
 
     def test_proxies_are_not_used(self) -> None:
-        """The proxies do not exist, so that any use of one would fail."""
+        """The proxies do not exist: any use of one would fail."""
         url = "http://127.0.0.1:9"
         old = dict(os.environ)
         self.addCleanup(os.environ.update, old)

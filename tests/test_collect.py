@@ -67,7 +67,7 @@ class CollectTest(CheckTest):
         self.assertIn("FAILED: ready gate failed (gate=10-gate, code=3)\n", text)
 
     def test_file_that_is_there(self) -> None:
-        """No existing file is overwritten, not even through a link."""
+        """No existing file is overwritten, even through a link."""
         with open(self.output, "w") as file:
             file.write("precious\n")
         result = cli("collect", "--root", self.root, "--output", self.output)

@@ -1,4 +1,4 @@
-"""Commands for copying: a shell reads each name in them as the word that was meant."""
+"""Commands to copy: a shell reads each name in them as the intended word."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from azure_provisioning.image.command import Command, quote
 
 SHELLS = (("dash",), ("bash",), ("busybox", "sh"), ("bash", "--posix"), ("mksh",), ("ksh",), ("zsh",))
 TOUCH = "touch PWNED"
-# What an image may call an account, a kernel, a module or a file.
+# Possible names of an account, a kernel, a module or a file in an image.
 NAMES = (
     "ann",
     "x;%s;" % TOUCH,
@@ -62,7 +62,7 @@ NAMES = (
     "fran\xe7ois",
     "a\u202etxt.exe",
     "a\x85b\u2028c",
-    "\udcff\udc80",  # bytes that are no UTF-8
+    "\udcff\udc80",  # bytes that are not UTF-8
     "\x1b7",
 )
 
@@ -83,7 +83,7 @@ class ShellTest(unittest.TestCase):
         with open(self.folder + "/stand-in", "w") as file:
             file.write("#!/bin/sh\nprintf '%%s\\0' \"${0##*/}\" \"$@\" '' >>%s/log\n" % self.folder)
         os.chmod(self.folder + "/stand-in", 0o755)
-        os.symlink(shutil.which("printf") or "", self.folder + "/bin/printf")  # not every shell has one of its own
+        os.symlink(shutil.which("printf") or "", self.folder + "/bin/printf")  # not every shell has a built-in printf
 
     def stand_in(self, *names: str) -> None:
         """Create programs of these names that only record their arguments."""
@@ -95,7 +95,7 @@ class ShellTest(unittest.TestCase):
         """The argv of each program that the command starts; it must leave no file, and nothing may be missing."""
         log = self.folder + "/log"
         prelude = ""
-        if shell[1:] == ("sh",):  # busybox takes its own programs before those on PATH
+        if shell[1:] == ("sh",):  # busybox prefers its own programs to those on PATH
             names = [name for name in os.listdir(self.folder + "/bin") if name.isalpha()]
             prelude = "".join('%s() { %s/bin/%s "$@"; }\n' % (name, self.folder, name) for name in names)
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What `install` compiles for boots: used only by the same Python and the same file."""
+"""The byte code that `install` compiles for boots: only the same Python and the same file use it."""
 
 import marshal
 import os
@@ -18,7 +18,7 @@ from tests.test_zipapp import digest, pythons
 FOLDER = "/var/lib/azure-provisioning"
 VERSION = "%d.%d" % sys.version_info[:2]
 
-# A boot by the hook's own words, for which the root is elsewhere, and which ends as that of a Ready VM.
+# A boot by the hook's own command, with another root; it ends like the boot of a Ready VM.
 BOOT = """
 import runpy, sys, types
 program, root = sys.argv[1:]
@@ -47,7 +47,7 @@ KEPT = "kept"
 
 class CompiledTest(BuiltTest):
     def image(self, version: str) -> None:
-        """A systemd tree with a Python of this version, judged by names."""
+        """A systemd tree with a Python of this version, found by file names."""
         self.fill(
             {
                 "/etc/hostname": "image\n",
@@ -69,14 +69,14 @@ class CompiledTest(BuiltTest):
         return [name for name in self.system.list(FOLDER) if name not in ("install", "state")]
 
     def modules(self, python: str, program: str) -> "List[str]":
-        """The files from which a boot of this Python loads three modules: two that it needs, and one that it does
-        not."""
+        """The files from which a boot of this Python loads three modules: two that it needs, and one that it does not
+        need."""
         result = call([python, "-I", "-S", "-W", "error", "-c", BOOT, program, self.root])
         self.assertEqual((result.code, result.err), (0, ""))
         return [line.partition("/azure_provisioning/")[0] for line in result.out.splitlines()]
 
     def test_on_every_python(self) -> None:
-        """They are used; the bytes are always the same; and a second install changes nothing."""
+        """A boot uses them; their bytes are always the same; and a second install changes nothing."""
         for version, python in sorted(pythons().items()):
             with self.subTest(version):
                 name = "%d.%d" % version[:2]
@@ -125,7 +125,7 @@ class CompiledTest(BuiltTest):
         self.assertNotEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
     def test_image_with_another_python(self) -> None:
-        """Byte code of the build machine would be useless there, and that of an older install is removed."""
+        """Byte code of the build machine would be useless there, and byte code of an older install is removed."""
         self.image("3.99")
         self.fill({FOLDER + "/boot-0123456789abcdef-a70d": "old"})
         self.install()
@@ -147,7 +147,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(len(kept), 1)
 
     def test_cannot_be_written(self) -> None:
-        """A boot works without it: the rest is installed, and it is reported."""
+        """A boot works without it: the rest is installed, and the failure is reported."""
         self.image(VERSION)
         self.install()
         path = FOLDER + "/" + self.kept()[0]
@@ -159,7 +159,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
     def test_cannot_be_removed(self) -> None:
-        """The files of an older install may stay: no boot uses them, and the new ones are installed."""
+        """The files of an older install may stay: no boot uses them, and the new files are installed."""
         if os.geteuid() != 0 or shutil.which("chattr") is None:
             self.skipTest("not root, or no chattr: a file that cannot be removed was not tried")
         self.image(VERSION)
@@ -174,7 +174,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(len(self.kept()), 2)
 
     def test_not_whole(self) -> None:
-        """Whatever a disk has done to it, a boot works as without it."""
+        """However the disk has damaged it, a boot works as without it."""
         self.image(VERSION)
         self.install()
         path = FOLDER + "/" + self.kept()[0]
@@ -189,7 +189,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
     def test_another_may_write_to_it(self) -> None:
-        """Root runs its content, so it is ignored, and so is a folder to which others may write."""
+        """Root runs its content: if others may write to the file or to its folder, the file is ignored."""
         self.image(VERSION)
         self.install()
         folder = self.root + FOLDER
@@ -208,7 +208,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
     def test_not_a_file(self) -> None:
-        """A link, a pipe, a folder: never waited for, never followed."""
+        """A link, a pipe, a folder: never waited for, and never followed."""
         self.image(VERSION)
         self.install()
         place = self.root + FOLDER + "/" + self.kept()[0]
@@ -228,7 +228,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
     def test_planted_ones_do_not_stay_in_an_image(self) -> None:
-        """Only what the file itself compiles to stays: root would run a planted one in each VM."""
+        """Only byte code that the file itself compiles to stays: root would run planted code in each VM."""
         self.image(VERSION)
         self.install()
         (own,) = self.kept()
@@ -243,7 +243,7 @@ class CompiledTest(BuiltTest):
             self.assertEqual((result.code, self.kept()), (0, [own]), result)
             self.assertEqual(self.system.read(path, limit=compiled.LIMIT), genuine)
             self.assertIn("%s/%s\n" % (FOLDER, other), result.out)
-        if os.geteuid() == 0:  # the right bytes, for now
+        if os.geteuid() == 0:  # right bytes, wrong owner
             os.chown(self.root + path, 1000, 1000)
             self.assertEqual(call(generalize).code, 0)
             self.assertEqual(
@@ -254,7 +254,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(os.stat(self.root + path).st_ino, before.st_ino)
 
     def test_planted_one_for_another_python(self) -> None:
-        """What this Python cannot compile is not known to be ours, and is removed: a boot works without it."""
+        """Byte code that this Python cannot compile may not be ours, and is removed. A boot works without it."""
         other = find_another()
         if other is None:
             self.skipTest("there is one Python: what another one compiled was not tried")

@@ -112,7 +112,7 @@ class ConfigTest(GuestTest):
             with self.subTest(line[:40]):
                 options, problems = self.load(("%s\nplatform = azure\n" % line).encode("utf-8"))
                 self.assert_default(options, "platform")
-                self.assertEqual(options.platform, "azure")  # the lines around it count
+                self.assertEqual(options.platform, "azure")  # the other lines count
                 self.assertEqual(len(problems), 1, problems)
                 self.assertIn("/etc/azure-provisioning.conf line 1, ", problems[0])
 

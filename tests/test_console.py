@@ -1,4 +1,4 @@
-"""What a person reads of a boot: single lines, whatever the network sends, and even if the reader has ended."""
+"""The output of a boot for people: single lines, whatever the network sends, and even if the reader has ended."""
 
 import fcntl
 import io
@@ -128,6 +128,6 @@ class ConsoleTest(GuestTest):
         self.console.announce("no reader")
         reader = os.open(console.DEVICE, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
-        for _ in range(2000):  # more than a pipe holds
+        for _ in range(2000):  # more than a pipe can hold
             self.console.announce("x" * 100)
         self.assertLess(time.monotonic() - started, 5)

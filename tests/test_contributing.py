@@ -1,7 +1,7 @@
 """The recipes of CONTRIBUTING.md, compared with the files: each table lists the places of an existing example.
 
 In the product (src, units, README) the places must be exactly those of the table. Tests may use the example for other
-purposes: there, only the rows of the table must be true.
+purposes: for them, only the rows of the table must be true.
 """
 
 import os
@@ -132,7 +132,7 @@ class DocumentTest(unittest.TestCase):
             if "NAME" not in path:
                 self.assertTrue(os.path.exists(os.path.join(TOP, path)), path)
         for link in re.findall(r"\]\(([^)#]+)\)", document()):
-            if link != "SECURITY.md":  # named before it was written
+            if link != "SECURITY.md":  # the document may not exist yet
                 self.assertTrue(os.path.exists(os.path.join(TOP, ".github", link)), link)
 
     def test_targets_that_are_mentioned_exist(self) -> None:

@@ -23,8 +23,8 @@ WORDS = ("connect", "sendall", "recv")
 
 
 class PowerCut:
-    """Ends this process at chance number `point`: there is one before and after each call that changes the disk or
-    talks to Azure."""
+    """Ends this process at point number `point`. There is one point before and one after each call that changes the
+    disk or talks to Azure."""
 
     def __init__(self, point: int) -> None:
         self.left = point
@@ -36,7 +36,7 @@ class PowerCut:
             os._exit(CUT)
 
     def around(self, call: "Callable[..., Any]") -> "Callable[..., Any]":
-        """The call, with a chance before and after it."""
+        """The call, with a point before and after it."""
 
         def cut(*args: Any, **keywords: Any) -> Any:
             self.chance()
@@ -47,7 +47,7 @@ class PowerCut:
         return cut
 
     def arm(self) -> None:
-        """From now on. Only in a child process: it is never disarmed."""
+        """Arm it from now on. Only for a child process: it is never disarmed."""
         for name in CALLS:
             setattr(os, name, self.around(getattr(os, name)))
         look, change = os.open, self.around(os.open)
@@ -69,9 +69,9 @@ class CrashTest(GuestTest):
         self.prepare()
 
     def in_child(self, work: "Callable[[], int]") -> int:
-        """Run it in a child process that may be ended; returns its exit code."""
+        """Run it in a child process that may end early; returns its exit code."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of forks beside the threads of the fake Azure: the child has none
+            warnings.simplefilter("ignore")  # about forks beside the threads of the fake Azure: the child has none
             pid = os.fork()
         if pid == 0:
             code = 98
@@ -103,7 +103,7 @@ class CrashTest(GuestTest):
         return found
 
     def check_between(self, reports: int, where: str) -> None:
-        """True at any moment of a power cut: nothing is recorded before it is done."""
+        """True at any moment of a power cut: no step is recorded before it is done."""
         facts, hooked = self.facts(), self.system.is_link(HOOK)
         self.assertTrue(hooked or "ready_at" in facts, "%s: the hook went before Ready was remembered" % where)
         self.assertTrue(reports or "ready_at" not in facts, "%s: Ready was remembered and never accepted" % where)
@@ -149,7 +149,7 @@ class CrashTest(GuestTest):
         self.assertEqual(counts[-1], 1)
 
     def test_spare_of_a_cut_off_write_is_replaced(self) -> None:
-        """A temporary file of a killed run, with any content and mode, does no harm and is replaced by the next."""
+        """A temporary file of a killed run does no harm, whatever its content and mode; the next run replaces it."""
         expected = self.undisturbed()
         self.prepare()
         for path in ("/etc/.hostname", "/etc/.hosts", "/var/lib/azure-provisioning/.state"):
@@ -160,7 +160,7 @@ class CrashTest(GuestTest):
         self.assertEqual(self.end(), expected)
 
     def test_the_cut_is_real(self) -> None:
-        """The instrument itself: without a point it never cuts, with the first it cuts before anything."""
+        """The instrument itself: without a point it never cuts; at the first point it cuts before any change."""
         self.azure()
         before = snapshot(self.root)
         self.assertEqual(self.boot_until(1), CUT)

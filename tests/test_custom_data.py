@@ -1,4 +1,4 @@
-"""customData with `run`: scripts with any line ends, packed or not; anything else is identified."""
+"""customData with `run`: scripts with any line ends, packed or not. Any other data is identified."""
 
 import gzip
 import os
@@ -27,7 +27,7 @@ class CustomDataTest(ToolTest):
     def run_it(self, data: bytes) -> None:
         save_data(self.system, PATH, data)
         self.assertEqual(run_data(self.system, PATH), (7, ["one", "two"]))
-        self.assertEqual(self.system.read(PATH), data)  # kept as it came
+        self.assertEqual(self.system.read(PATH), data)  # kept unchanged
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["customData"])
 
     def test_as_it_came(self) -> None:

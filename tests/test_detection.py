@@ -1,4 +1,4 @@
-"""Which init system is it? Found from files and links only, even in an image that tries to mislead."""
+"""Which init system is it? Detected from files and links only, even in an image that tries to mislead."""
 
 import os
 from typing import Dict, Optional, Tuple
@@ -10,7 +10,7 @@ from tests import images
 from tests.guests import FastSystem
 from tests.images import IMAGES, SUPPORTED, ImageTest
 
-# What each has in an image that nothing else has, and what it is found to be (None: no sign of any).
+# The files that only this init system has in an image, and the detected name (None: no sign of any).
 SIGNS: Dict[str, Tuple[Dict[str, str], Optional[str]]] = {
     "nixos": ({"/etc/NIXOS": ""}, "nixos"),
     "nixos by its store": ({"/nix/store/x": "", "/etc/static": "-> /nix/store/x-etc"}, "nixos"),
@@ -109,7 +109,7 @@ MORE: Dict[str, Tuple[Dict[str, str], Optional[str]]] = {
 
 
 class LiveSystem(FastSystem):
-    """A root that counts as the running machine's."""
+    """A root that counts as the root of the running machine."""
 
     live = True
 
@@ -153,7 +153,7 @@ class DetectionTest(ImageTest):
         self.assertEqual(self.found(dict(IMAGES["buildroot"], **running)), "buildroot")
 
     def test_running_machine_is_told_by_what_runs(self) -> None:
-        """But not by a folder that Debian's packages make in /run, even while a container's image is built."""
+        """A folder that Debian's packages create in /run, even in a container build, does not count."""
         self.image("systemd")
         for path, name in (
             ("/run/runit/supervise/x", "systemd"),
@@ -164,7 +164,7 @@ class DetectionTest(ImageTest):
             self.assertEqual(find_init(LiveSystem(self.root)), name, path)
 
     def test_debian_runit_without_its_scripts(self) -> None:
-        """The LSB script if something runs the links of runlevel 2; else the service directory."""
+        """The LSB script if a program runs the links of runlevel 2; otherwise the service directory."""
         whole = IMAGES["runit of debian"]
         self.assertEqual(self.found(whole), "sysvinit")
         off = {"/etc/runit/no.emulate.sysv": ""}
@@ -188,7 +188,7 @@ class DetectionTest(ImageTest):
                 self.assertIn(mark, result.out)
                 self.assertIn("nothing was written", result.err)
                 self.assertEqual(images.listing(self.root), before)
-                with self.assertRaisesRegex(ProvisionError, "declaration"):  # for who asks for a hook all the same
+                with self.assertRaisesRegex(ProvisionError, "declaration"):  # for a user who still asks for a hook
                     choose(self.system, None)
                 self.assertIn("Installed for systemd", self.install("--init", "systemd").err)
 
@@ -232,7 +232,7 @@ class PlainFileTest(ImageTest):
 
 
 class HostileImageTest(ImageTest):
-    """Whatever an image contains: nothing outside it is read or written, and every answer comes."""
+    """Whatever an image contains: nothing outside it is read or written, and every call returns."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -266,7 +266,7 @@ class HostileImageTest(ImageTest):
                 os.unlink(self.root + "/sbin/init")
 
     def test_init_is_not_looked_up_on_this_machine(self) -> None:
-        """/lib/systemd/systemd may exist here; only the name inside the image counts."""
+        """/lib/systemd/systemd may exist on this machine; only the name inside the image counts."""
         self.fill(images.PYTHON)
         self.fill({"/etc/os-release": "", "/opt/real-init": images.BUSYBOX, "/etc/init.d/rcS": images.BUILDROOT_RCS})
         self.link("/sbin/first", "/sbin/init")
@@ -290,12 +290,12 @@ class HostileImageTest(ImageTest):
         os.unlink(self.root + "/usr/local/sbin/azure-provisioning")
         self.link(victim, "/usr/local/sbin/azure-provisioning")
         self.install()
-        self.assertFalse(self.system.is_link("/usr/local/sbin/azure-provisioning"))  # a file of ours is no link
+        self.assertFalse(self.system.is_link("/usr/local/sbin/azure-provisioning"))  # our file is not a link
         with open(victim) as file:
             self.assertEqual(file.read(), "mine")
 
     def test_loops(self) -> None:
-        harmless = ("/sbin/init", "/etc/inittab")  # either still says what the other cannot
+        harmless = ("/sbin/init", "/etc/inittab")  # each of them still reports what the other cannot
         loops = ("/sbin", "/etc", "/var/lib", "/usr/local", "/usr/bin/python3.11") + harmless
         for path in loops:
             with self.subTest(path):
@@ -323,7 +323,7 @@ class HostileImageTest(ImageTest):
                     os.unlink(self.root + path)
                 os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
                 os.mkfifo(self.root + path)
-                if path == "/etc/inittab":  # asked only if /sbin/init itself does not say
+                if path == "/etc/inittab":  # asked only if /sbin/init gives no answer
                     os.unlink(self.root + "/sbin/init")
                 if path in fatal:
                     self.assertIn("not a regular file", self.refused("install"))
@@ -352,7 +352,7 @@ class HostileImageTest(ImageTest):
                 with open(place, "wb") as file:
                     file.seek(offset)
                     file.write(mark)
-                    file.truncate(1 << 40)  # a terabyte of nothing
+                    file.truncate(1 << 40)  # a sparse terabyte
                 self.assertEqual(find_init(self.system), expected)
 
     def test_names_that_are_no_utf8(self) -> None:

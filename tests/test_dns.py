@@ -1,4 +1,4 @@
-"""Which client is asked to send the new name, and how; the clients are functions that record their arguments."""
+"""Which client is asked to send the new name, and how. The clients are functions that record their arguments."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ class PublishTest(ToolTest):
         self.pid = 100
 
     def start(self, *argv: str, program: str = "", uid: int = 0) -> int:
-        """A process in the guest: by default root's, and of the image's own program."""
+        """A process in the guest: by default owned by root, and of the image's own program."""
         self.pid += 1
         name = argv[0].split(":")[0].rpartition("/")[2]
         folder = "/usr/lib/systemd" if name == "systemd-networkd" else "/sbin"
@@ -36,7 +36,7 @@ class PublishTest(ToolTest):
         return self.pid
 
     def publish(self) -> "List[str]":
-        """Publish, and return what was run."""
+        """Publish, and return the executed commands."""
         del self.tools.ran[:]
         publish_name(self.system, "new.name")
         return self.tools.ran_words()
@@ -49,7 +49,7 @@ class PublishTest(ToolTest):
             publish_name(self.system, "new")
 
     def test_without_a_default_route(self) -> None:
-        """Only on-link routes: the card over which Azure is reached, which has the most specific one."""
+        """Only on-link routes: the card that reaches Azure, which has the most specific route."""
         lines = ROUTES.splitlines()
         lines[1] = "eth1\t0000010A\t00000000\t0001\t0\t0\t100\t0000FFFF\t0\t0\t0"
         lines.append("eth1\t00003FA8\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0")
@@ -65,7 +65,7 @@ class PublishTest(ToolTest):
         self.fill({"/run/systemd/netif/leases/2": ""})
         self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
         self.assertEqual(publish_name(self.system, "new"), "eth0 by systemd-networkd")
-        self.tools.add("busctl")  # no answer is waited for: SELinux's policy may keep it back
+        self.tools.add("busctl")  # does not wait for an answer: SELinux's policy may block it
         manager = "org.freedesktop.network1 /org/freedesktop/network1 org.freedesktop.network1.Manager"
         self.assertEqual(self.publish(), ["busctl call --expect-reply=no %s ReconfigureLink i 2" % manager])
 
@@ -102,23 +102,24 @@ class PublishTest(ToolTest):
             return 0, ""
 
         self.tools.add("dhclient", dhclient)
-        # Where AppArmor's profile lets it: kept from its configuration it would send no name, and say nothing.
+        # The path that AppArmor's profile allows: a client that cannot read its configuration would silently send no
+        # name.
         ours = "/run/dhclient-azure-provisioning"
         files = "-lf %s.leases -pf %s.pid -sf /bin/true eth0" % (ours, ours)
         self.assertEqual(self.publish(), ["dhclient -4 -1 -cf /etc/dhcp/azure-provisioning.conf " + files])
         self.assertIn('send host-name "new.name";\n', seen[0])
         self.assertEqual(self.left(), [])
-        self.fill({"/etc/dhcp": ""})  # as if it could not be written
+        self.fill({"/etc/dhcp": ""})  # as if the folder were read-only
         self.assertEqual(self.publish(), ["dhclient -4 -1 -cf %s.leases.conf %s" % (ours, files)])
         self.assertIn('send host-name "new.name";\n', seen[1])
         self.assertEqual(self.left(), ["/etc/dhcp"])
 
     def left(self) -> "List[str]":
-        """What is in the folders of dhclient's temporary files."""
+        """The content of the folders for dhclient's temporary files."""
         return [folder + name for folder in ("/run/", "/etc/", "/etc/dhcp/") for name in self.system.list(folder)]
 
     def test_second_dhclient_ends(self) -> None:
-        """Also one that could not write its pid; the guest's own keeps running."""
+        """Also a dhclient that could not write its pid; the guest's own keeps running."""
         own = self.start("/sbin/dhclient", "-4", "-pf", "/run/dhclient.eth0.pid", "eth0")
         ended: "List[int]" = []
 
@@ -141,7 +142,7 @@ class PublishTest(ToolTest):
             self.publish()
 
     def test_dhclient_that_may_write_no_lease(self) -> None:
-        """Then it may not have read its configuration either."""
+        """In this case it may not have read its configuration either."""
         self.start("/sbin/dhclient", "eth0")
         self.tools.add("dhclient")
         with self.assertRaisesRegex(GuestError, "dhclient got no lease"):
@@ -153,11 +154,11 @@ class PublishTest(ToolTest):
         self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
 
     def test_process_of_somebody_else(self) -> None:
-        """Neither its name, its arguments, another program nor another owner makes it count."""
+        """A process counts only with the right program and owner: its name and arguments are not enough."""
         self.fill({"/run/systemd/netif/leases/2": "", "/run/NetworkManager/devices/2": "", "/run/dhcpcd/pid": "1\n"})
         for name in ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc"):
             self.start("/sbin/" + name, "eth0", program="/home/u/" + name, uid=1000)
-            self.start("/sbin/" + name, "eth0", program="/home/u/" + name)  # of root, and not the image's
+            self.start("/sbin/" + name, "eth0", program="/home/u/" + name)  # owned by root, but not the image's
             self.start("/sbin/" + name, "eth0", uid=1000)
             self.start("/sbin/" + name, "eth0", uid=33)
         self.start("/bin/busybox", "udhcpc", "-i", "eth0", program="/bin/busybox", uid=1000)

@@ -1,4 +1,4 @@
-"""What a power cut would lose, by the system calls of whole boots: in Python and in a shell, on the init systems."""
+"""What a power cut would lose, by the system calls of whole boots: in Python and in a shell, on each init system."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from tests.guests import AZURE_VM, STORY
 from tests.images import ImageTest, open_and_read
 from tests.shells import INSIDE, PROGRAM, SPACES, EssentialTest
 
-SECONDS = 120.0  # for one boot, held at each call
-INITS = (  # an image of each init system: their ways out of the boot differ
+SECONDS = 120.0  # for one boot that stops at each call
+INITS = (  # an image of each init system: they disable the hook in different ways
     "systemd",
     "insserv",
     "buildroot",
@@ -60,7 +60,7 @@ def child(work: "Callable[[], int]") -> int:
 
 
 def program(argv: "List[str]", story: str, given: str = os.devnull) -> "Callable[[], int]":
-    """The start of a program whose output is the file `story` and whose input is `given`."""
+    """Starts a program with the file `story` as its output and `given` as its input."""
 
     def become() -> int:
         os.dup2(os.open(given, os.O_RDONLY), 0)
@@ -82,7 +82,7 @@ class TracedTest(unittest.TestCase):
 
 
 class InstrumentTest(TracedTest):
-    """It detects each of the faults that it is for."""
+    """It detects each of the faults that it is made for."""
 
     def setUp(self) -> None:
         self.root = tempfile.mkdtemp(prefix="azure-provisioning-test-", dir="/var/tmp")
@@ -91,7 +91,7 @@ class InstrumentTest(TracedTest):
         os.makedirs(self.root + "/etc")
 
     def look(self, work: "Callable[[str], object]") -> "List[str]":
-        """The faults of some work in the root."""
+        """The faults of one piece of work in the root."""
 
         def inside(path: str) -> str:
             return path[len(self.root) :] if path.startswith(self.root) else ""
@@ -152,7 +152,7 @@ class InstrumentTest(TracedTest):
         self.assertEqual(self.look(work), ["the disk may not have the name /etc/hook before: the end"])
 
     def test_state_that_says_too_much(self) -> None:
-        """Also for what another tool did: then a `sync` is needed."""
+        """Also for files that another tool wrote: these need a `sync`."""
 
         def work(root: str) -> None:
             with open(root + "/etc/passwd", "w") as file:
@@ -185,7 +185,7 @@ class PythonTest(ImageTest, TracedTest):
         watch = Durability(inside, hooks=hooks)
         code = STORY % {"top": TOP, "root": self.root, "speed": self.speed, "argv": ["run"]}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of forks beside the threads of the fake Azure: the child has none
+            warnings.simplefilter("ignore")  # about forks beside the threads of the fake Azure: the child has none
             ended = trace(program([sys.executable, "-c", code], story), watch, SECONDS)
         self.assertEqual(ended, 0, open_and_read(story))
         return watch
@@ -199,7 +199,7 @@ class PythonTest(ImageTest, TracedTest):
                 self.install()
                 links = [self.system.path(link, follow=False) for link in manifest.values(self.system, "link")]
                 hooks = [link[len(self.root) :] for link in links]
-                hooks.append("/etc/sv/azure-provisioning/down")  # by which runit has it
+                hooks.append("/etc/sv/azure-provisioning/down")  # runit disables it by this file
                 watch = self.boot_watched(tuple(hooks))
                 self.assertEqual(watch.end(), [])
                 self.assertGreaterEqual(set(watch.renamed), {"/etc/hostname", "/etc/hosts", STATE, "/etc/passwd"})
@@ -209,7 +209,7 @@ class PythonTest(ImageTest, TracedTest):
 class ShellTest(EssentialTest, TracedTest):
     def test_every_way_out_of_the_boot(self) -> None:
         os.unlink(self.root + "/bin/sync")
-        os.symlink("busybox", self.root + "/bin/sync")  # the real one: it is seen, and not done
+        os.symlink("busybox", self.root + "/bin/sync")  # the real one: it is traced, not executed
         block = "# >>> azure-provisioning >>>\nx\n# <<< azure-provisioning <<<\n"
         for hook, text in ((HOOK, "a link, but for the tests\n"), ("/etc/inittab", block)):
             with self.subTest(hook):

@@ -1,4 +1,4 @@
-"""Option 245, from lease files that DHCP clients really write, and from impossible ones."""
+"""Option 245, from lease files that DHCP clients write, and from impossible ones."""
 
 import calendar
 import os
@@ -33,7 +33,7 @@ def packet(options: bytes) -> bytes:
 
 class EndpointTest(GuestTest):
     def find(self, path: str, data: "Union[str, bytes]") -> "Optional[str]":
-        """The result with only this lease file."""
+        """The result if only this lease file exists."""
         self.system.write(path, data)
         found = find_endpoint(self.system)
         self.system.unlink(path)
@@ -87,7 +87,7 @@ class EndpointTest(GuestTest):
             (packet(azure + b"\xff"), "10.62.144.140"),
             (packet(azure), "10.62.144.140"),
             (packet(b"\xff" + azure), None),
-            (packet(b"\x0c\x06" + azure + b"\xff"), None),  # inside of a host name
+            (packet(b"\x0c\x06" + azure + b"\xff"), None),  # inside a host name
             (packet(b"\xf5\x05\x0a\x3e\x90\x8c\x00\xff"), None),
             (packet(b"\xf5\x04\x0a\x3e"), None),
             (packet(b"\xf5"), None),

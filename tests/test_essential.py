@@ -1,4 +1,4 @@
-"""The shell implementation on a machine without Python: the essential steps of a first boot, once."""
+"""The shell implementation on a machine without Python: the essential steps of a first boot, done once."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELL
 
 S6 = "/etc/s6-rc/source/default/"
 
-# What the init systems are known by, or put their hooks into.
+# The files by which the init systems are detected, or which contain their hooks.
 FOLDERS = (
     "/etc/systemd/system",
     "/etc/init.d",
@@ -42,7 +42,7 @@ FOLDERS = (
 )
 
 
-# A comment, an empty line, or the end of a block with where its streams lead.
+# A comment, an empty line, or the end of a block with its redirections.
 NO_STATEMENT = re.compile(r"\s*(#.*|(\}|\)|fi|done|esac|else)( [<>2].*)?)?\Z")
 SEVERAL = re.compile(r";(?!;)(?! (do|then|done|fi|else|esac|\})\b)(?! \})")
 
@@ -60,10 +60,10 @@ class SizeTest(EssentialTest):
 
 
 class WithinTest(unittest.TestCase):
-    """A command with a limit ends, and its watcher is sent a signal before it has reset the traps of its parent."""
+    """A command with a limit ends, and its watcher gets a signal before it has reset the traps of its parent."""
 
     def test_watcher_does_not_clean_up(self) -> None:
-        """bash runs the traps there: the folder of a boot was gone in the middle of it, once in twenty commands."""
+        """bash runs the traps there: in one of twenty commands, the folder of a boot disappeared during the boot."""
         with open(os.path.join(TOP, "src/essential.sh"), encoding="ascii") as file:
             text = file.read()
         found = re.findall(r"(?ms)^within\(\) \{.*?^\}\n|^is_first\(\)[^\n]*\n|^trap [^\n]*\n", text)
@@ -105,7 +105,7 @@ class FirstBootTest(EssentialTest):
                 self.assertEqual((second.code, second.err, second.requests), (0, "", []))
 
     def test_every_client(self) -> None:
-        """All send the same: our headers, one Content-Type, no proxy."""
+        """All clients send the same: our headers, one Content-Type, no proxy."""
         self.hasten()
         proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
         for client in CLIENTS:
@@ -145,7 +145,7 @@ class FirstBootTest(EssentialTest):
         told = self.play()
         for first, second in zip(told[::2], told[1::2]):
             self.assertEqual(second.code, 0, second)
-            # Twice where the end came between Azure's answer and the disk's.
+            # Two reports if the boot was killed after Azure's answer but before the state was on the disk.
             self.assertIn(len(first.reports) + len(second.reports), (1, 2), (first, second))
         self.assertEqual(told[1].reports, [READY % 1])
         self.assertTrue(self.state().has("ready_at", VM_ID))
@@ -159,7 +159,7 @@ class FirstBootTest(EssentialTest):
             self.assertTrue(self.system.exists(HOOK))
 
     def test_closed_and_full_streams(self) -> None:
-        """A caller that has closed some of them, or whose disk is full, and a machine without /dev/null."""
+        """A caller that has closed some of the streams, or whose disk is full, and a machine without /dev/null."""
         every = [" ".join(some) for n in (1, 2, 3) for some in itertools.combinations(("<&-", ">&-", "2>&-"), n)]
         for shell in SHELLS:
             self.choose(shell, *self.clients)
@@ -170,7 +170,7 @@ class FirstBootTest(EssentialTest):
                 self.assertFalse(self.system.exists(HOOK))
 
     def test_detached(self) -> None:
-        """The caller returns at once; the rest has its own session. It works without setsid too."""
+        """The caller returns at once; the rest runs in its own session. This works without setsid too."""
         gate = {"/etc/azure-provisioning/ready.d/session": "#!/bin/sh\ncut -d' ' -f6 /proc/self/stat >/var/session\n"}
         told = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
         self.assertEqual((told.code, told.out, told.err), (0, "", ""))
@@ -183,14 +183,14 @@ class FirstBootTest(EssentialTest):
         slow = dict(gate, **{"/bin/setsid": '#!/bin/sh\nsleep 0.7\nexec leave "$@"\n'})
         told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=slow)
         self.assertEqual((told.code, told.asked), (0, STORY))
-        self.assertGreater(told.seconds, 0.7)  # an init system may kill what is left of the caller's session by then
+        self.assertGreater(told.seconds, 0.7)  # by then an init system may kill the caller's session
         os.unlink(self.root + "/bin/setsid")
         told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
         self.assertEqual((told.code, told.asked), (0, STORY))
         self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
 
     def test_systemd_is_told(self) -> None:
-        """With its own tool, before waiting for Azure; no other program learns of the socket."""
+        """systemd-notify reports it, before the wait for Azure. No other program gets the address of the socket."""
         if find("systemd-notify") is None:
             self.skipTest("no systemd-notify here: what systemd hears of the shell was not tried")
         self.place("systemd-notify", "/bin/systemd-notify")
@@ -200,7 +200,7 @@ class FirstBootTest(EssentialTest):
             "manager.bind(root + '/var/notify')\n"
             "def hear():\n"
             "    said = manager.recv(4096).decode()\n"
-            "    for fds in manager.recvmsg(4096, socket.CMSG_SPACE(4))[1]:\n"  # what it waits for to be closed
+            "    for fds in manager.recvmsg(4096, socket.CMSG_SPACE(4))[1]:\n"  # it waits until they are closed
             "        os.close(int.from_bytes(fds[2][:4], sys.byteorder))\n"
             "    with open(root + '/var/said', 'w') as file:\n"
             "        file.write(said + ' after %d requests' % len(azure.requests))\n"
@@ -223,7 +223,7 @@ class OnceTest(EssentialTest):
         self.assertEqual((snapshot(self.root + "/etc"), snapshot(self.root + "/var")), before)
 
     def test_without_dmi(self) -> None:
-        """The options or a Hyper-V bus show that it is Azure; then only IMDS knows which VM it is."""
+        """The options or a Hyper-V bus show that it is Azure; from then on only IMDS knows which VM it is."""
         for name in os.listdir(self.root + DMI):
             os.unlink(self.root + DMI + "/" + name)
         self.add()
@@ -245,7 +245,7 @@ class OnceTest(EssentialTest):
         self.assertFalse(self.system.exists(HOOK))
 
     def test_only_what_install_wrote_down(self) -> None:
-        """No folder, nothing of others, nothing that is not an absolute path."""
+        """No folder, no file of others, and no path that is not absolute."""
         kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
         self.fill(dict.fromkeys(kept, ""))
         links = ("/usr/share", "usr/share/keep", "/none", "/etc/azure-provisioning.d") + kept[:2]
@@ -256,7 +256,7 @@ class OnceTest(EssentialTest):
             self.assertTrue(self.system.exists(path), path)
 
     def test_each_init_system_in_its_way(self) -> None:
-        """After Python's `install`, it disables the hook as Python's own `disable` would."""
+        """After Python's `install`, the shell disables the hook as Python's own `disable` would."""
         for name in NAMES:
             with self.subTest(name):
                 for folder in ("etc", "var", "usr/share"):
@@ -304,7 +304,7 @@ class OnceTest(EssentialTest):
             self.assertRegex(told.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
 
     def test_disk_is_waited_for(self) -> None:
-        """The state is written twice, the name once: each waits for the disk before and after the rename."""
+        """The state is written twice, the name once: each write waits for the disk before and after the rename."""
         os.unlink(self.root + "/bin/sync")
         self.fill({"/bin/sync": "#!/bin/sh\nls -a /etc /var/lib/azure-provisioning >>/var/synced\necho >>/var/syncs\n"})
         self.check_ready(self.boot(files=self.hook))
@@ -321,7 +321,7 @@ class NameTest(EssentialTest):
     )  # fmt: skip
 
     def test_as_python_makes_them(self) -> None:
-        """The name comes as the user typed it."""
+        """The name is used as the user typed it."""
         for name in self.NAMES:
             self.add(setup="azure.instance['compute']['osProfile']['computerName'] = %r" % name)
         for name, told in zip(self.NAMES, self.play()):
@@ -396,7 +396,7 @@ class OptionsTest(EssentialTest):
         self.check_ready(told)
 
     def test_address_that_is_none(self) -> None:
-        """The last line with a valid address counts: no name is resolved, no word becomes an argument."""
+        """The last line with a valid address counts: no name is resolved, and no word becomes an argument."""
         self.hasten()
         told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
         self.assertEqual((told.code, told.asked[:1]), (1, ["goalstate 200"]))
@@ -421,7 +421,7 @@ class OptionsTest(EssentialTest):
         self.assertEqual(self.state().facts["error.code"], "3")
 
     def test_gates_that_cannot_be_executed(self) -> None:
-        """Passed over, which is told, and by the same words as the Python part's; by all shells."""
+        """It is skipped and reported, in the same words as in Python; by all shells."""
         folder = "/etc/azure-provisioning/ready.d/"
         self.fill({folder + "10-a": "#!/bin/sh\n", folder + "20 b": "", folder + "30-c~": "", folder + "40-d/x": ""})
         self.fill({folder + "50-e": "-> /gone", folder + "6\x1b[2J": "#!/bin/sh\n"})
@@ -437,7 +437,7 @@ class OptionsTest(EssentialTest):
                 self.assertEqual(len(find_passed_over(self.system)), len(warned))
 
     def test_name_of_a_gate(self) -> None:
-        """It is told as text: it opens no element of the report, and makes no fact of the state."""
+        """It is reported as text: it opens no element of the report, and adds no fact to the state."""
         self.hasten()
         name = "1 <State>&\nready_at=2026"
         told = self.boot(
@@ -448,7 +448,7 @@ class OptionsTest(EssentialTest):
         self.assertFalse(self.state().has("ready_at", VM_ID))
 
     def test_plain_user(self) -> None:
-        """The first boot is root's: nothing is sent, and nothing is written."""
+        """Only root may run a first boot: otherwise nothing is sent, and nothing is written."""
         if os.geteuid() != 0:
             self.skipTest("only root can become another user: the file was not tried as one")
         self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
@@ -464,7 +464,7 @@ class OptionsTest(EssentialTest):
                 self.assertEqual(os.listdir(self.root + "/tmp"), [])
 
     def refuse(self, *changes: str, who: str) -> None:
-        """A gate that others may change is not run, which is reported everywhere; in all shells."""
+        """A gate that others may change is not run, and each report says so; in all shells."""
         gate = "/etc/azure-provisioning/ready.d/10-a"
         self.fill({gate: "#!/bin/sh\ntouch /var/ran\n"})
         os.chmod(self.root + gate, 0o755)
@@ -481,14 +481,14 @@ class OptionsTest(EssentialTest):
             self.assertIn("FAILED: ready gate failed (%s)" % problem.replace("|", ", "), told.err)
             self.assertEqual(self.state().facts["error.problem"], "not run: " + who)
             self.assertFalse(self.system.exists("/var/ran"))
-            with self.assertRaises(GuestError) as caught:  # as the Python part has it
+            with self.assertRaises(GuestError) as caught:  # as in Python
                 pass_gate(self.system, gate, {})
             self.assertEqual(caught.exception.details["problem"], "not run: " + who)
 
     def test_gate_that_others_may_write(self) -> None:
         gate = "/etc/azure-provisioning/ready.d/10-a"
         rows = [(0o777, "everybody"), (0o757, "everybody")]
-        if os.geteuid() == 0:  # a plain user's group has another number in the room
+        if os.geteuid() == 0:  # the group of a plain user has another number in the room
             rows.append((0o775, "the group %d" % os.stat(self.root).st_gid))
         for mode, who in rows:
             self.refuse("chmod(root + %r, %d)" % (gate, mode), who="%s may write to %s" % (who, gate))
@@ -517,7 +517,7 @@ class OptionsTest(EssentialTest):
         self.refuse("chown(root + %r, 1000, 1000)" % gate, who="the user 1000 may write to " + gate)
 
     def test_state_of_a_user(self) -> None:
-        """What is written belongs to root with the right mode, in a folder where only root may write."""
+        """Each written file belongs to root with the right mode, in a folder that only root may write to."""
         if os.geteuid() != 0:
             self.skipTest("only root can give files away: a state of a user was not tried")
         self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
@@ -532,7 +532,7 @@ class OptionsTest(EssentialTest):
             self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o7777), (0, 0, mode), path)
 
     def test_list_of_hooks_of_a_user(self) -> None:
-        """Nothing in a list that a user has written is removed."""
+        """No file in a list that a user has written is removed."""
         self.fill({"/etc/x-azure-provisioning": "", INSTALLED: "link=/etc/x-azure-provisioning\n"})
         os.chmod(self.root + INSTALLED, 0o666)
         told = self.boot(fresh=False)
@@ -542,9 +542,9 @@ class OptionsTest(EssentialTest):
 
 
 class SmallPythonTest(EssentialTest):
-    """A Python that lacks what a boot needs: OpenEmbedded's python3-core has no socket."""
+    """A Python that lacks a module that a boot needs: OpenEmbedded's python3-core has no socket."""
 
-    # A library of its own, whose `socket` may be damaged: links to what this Python has.
+    # A separate library with links to the modules of this Python; its `socket` may be damaged.
     CODE = (
         "import os, runpy, sys\n"
         "sys.argv = sys.argv[1:]\n"
@@ -584,7 +584,7 @@ class SmallPythonTest(EssentialTest):
             self.assertEqual((told.code, json.loads(told.out)["ready"]), (0, True), told)
 
     def check_broken(self, told: Told, problem: str) -> None:
-        """Azure, the state and the console have the failure, and the next boot tries again."""
+        """Azure, the state and the console get the failure, and the next boot tries again."""
         self.assertEqual((told.code, told.out, told.hostname), (1, "", "image"), told)
         self.assertEqual(told.asked, STORY[1:])
         self.assertEqual(len(told.reports), 1)
@@ -598,7 +598,7 @@ class SmallPythonTest(EssentialTest):
         self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))
 
     def test_python_that_was_whole(self) -> None:
-        """A module that existed at install is not a minimal Python's lack, whatever the library looks like now."""
+        """A module that existed at install does not make a Python minimal, whatever the library contains now."""
         whole = {INSTALLED: self.hook[INSTALLED] + "lacks=nothing\n", HOOK: "a link, but for the tests\n"}
         for lack in (self.NO_SOCKET, "sys.version_info = (3, 5, 9)"):
             self.check_broken(
@@ -615,7 +615,7 @@ class SmallPythonTest(EssentialTest):
         )
 
     def test_library_that_is_damaged(self) -> None:
-        """A module exists that cannot be loaded, and nothing was recorded."""
+        """A module exists but cannot be loaded, and nothing was recorded."""
         kinds = {
             "os.symlink('/none', '/library/socket')": "ModuleNotFoundError socket",
             "os.mkdir('/library/socket.py')": "ModuleNotFoundError socket",
@@ -630,7 +630,7 @@ class SmallPythonTest(EssentialTest):
         for problem, told in zip(kinds.values(), self.play()):
             self.check_broken(told, problem.replace("socket", "socket(?: socket)?"))
 
-    # As a CPython before 3.11.3 is that was built with musl.
+    # Like a CPython before 3.11.3 that was built with musl.
     NO_ATTRIBUTES = "del os.listxattr, os.getxattr, os.setxattr, os.removexattr"
 
     def test_without_extended_attributes(self) -> None:
@@ -640,7 +640,7 @@ class SmallPythonTest(EssentialTest):
         self.assertIn("ready_at", self.state().facts)
 
     def test_bugs_that_python_cannot_report(self) -> None:
-        """For any bug of ours, anywhere: one report of it, from Python or else from the shell."""
+        """For any bug of ours, at any point: one report of it, from Python or otherwise from the shell."""
         self.add(self.python, "-I", "-S", "-c", self.CODE % "os.fsync = None", PROGRAM, "run", files=self.hook)
         code = self.CODE % "import socket; socket.socket.connect = None"
         self.add(self.python, "-I", "-S", "-c", code, PROGRAM, "run", files=self.hook)
@@ -656,10 +656,10 @@ class SmallPythonTest(EssentialTest):
 
 
 class HeadTest(EssentialTest):
-    """Which Python gets the file, and how it is called."""
+    """Which Python runs the file, and how it is called."""
 
     def call(self, shell: str, pythons: "Dict[str, str]", *argv: str) -> "subprocess.CompletedProcess[str]":
-        """Run the file with a shell that finds these programs: names to texts, or links that begin with "-> "."""
+        """Run the file with a shell that finds these programs: names to texts, or to links that begin with "-> "."""
         folder = self.root + "/pythons"
         subprocess.check_call(["rm", "-rf", folder])
         note = '#!/bin/sh\necho "${0##*/}"\nfor word; do echo "$word"; done\n'

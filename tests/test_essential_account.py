@@ -1,4 +1,4 @@
-"""The account that the shell makes on a machine without Python: as the Python part would, and never through a link."""
+"""The account that the shell creates on a machine without Python: the same as Python's, and never through a link."""
 
 import os
 import re
@@ -28,7 +28,7 @@ SET = "azure.instance['compute']"
 
 class AccountTest(EssentialTest):
     def check_account(self, told: Told, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
-        """It exists in every file, with its own home and these keys."""
+        """The account is in every file, with its own home and these keys."""
         self.check_ready(told)
         account = find_account(self.system, name)
         assert account is not None, (self.text("/etc/passwd"), told)
@@ -68,7 +68,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(os.stat(self.root + "/etc/sudoers.d/zz-azure-provisioning").st_mode & 0o777, 0o440)
 
     def test_once_more_changes_nothing(self) -> None:
-        """Neither does a later boot, nor one after an interruption before the VM is recorded as configured."""
+        """No later boot does it again, not even after an interruption before the VM is recorded as configured."""
         self.add()
         self.add(fresh=True)
         first, second = self.play()
@@ -79,7 +79,8 @@ class AccountTest(EssentialTest):
 
     @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
     def test_account_that_is_there(self) -> None:
-        """Completed, not replaced: its locked field, its shell, its group; its own keys stay, before ours."""
+        """The account is completed, not replaced: its locked field, its shell, its group. Its own keys stay, before
+        ours."""
         for locked in ("!", "!!", "!*"):
             self.fill(
                 {
@@ -128,7 +129,7 @@ class AccountTest(EssentialTest):
         for name in bad:
             self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name, options="deadline = 10\n")
         for name, told in zip(bad, self.play()):
-            if name == "a\nb:x:0:0::/:/bin/sh":  # IMDS would not say so; the lines are joined, and refused
+            if name == "a\nb:x:0:0::/:/bin/sh":  # IMDS would not send this; the lines are joined, and refused
                 self.assertNotIn(":0:0::/", self.text("/etc/passwd") or "")
             self.assertEqual(told.code, 1, (name, told))
             self.assertIn("reason=unsupported admin username|", told.reports[0])
@@ -144,7 +145,7 @@ class AccountTest(EssentialTest):
         return SET + "['publicKeys'] = [{'keyData': text} for text in %r]" % (list(texts),)
 
     def test_keys(self) -> None:
-        """Read like in the Python part: wrapped, of several kinds, several in one text, and never added twice."""
+        """Parsed as in Python: wrapped, of several kinds, several in one text, and never added twice."""
         kind, blob, comment = KEY.split()
         wrapped = "%s %s\r\n%s\r\n%s %s\r\n" % (kind, blob[:20], blob[20:50], blob[50:], comment)
         rows: "List[tuple[List[str], List[str]]]" = [
@@ -192,7 +193,7 @@ class AccountTest(EssentialTest):
         self.assertIn("reason=" + reason, told.reports[0])
 
     def test_link_of_the_user(self) -> None:
-        """No step follows one, wherever it leads."""
+        """No step follows a link, whatever its target is."""
         self.hasten()
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
         self.fill({"/etc/victim/authorized_keys": "victim\n", "/etc/secret": "secret\n"})
@@ -276,7 +277,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(self.text("/etc/doas.conf"), "deny x\npermit nopass azureuser\n")
 
     def test_options_of_sshd(self) -> None:
-        """What is asked is the sshd that will run: with the options of its start, where distros keep them."""
+        """The question goes to the sshd that will run: with the options of its start, in the files that distros use."""
         sshd = '#!/bin/sh\necho "$*" >>/var/asked\n'
         sshd += '[ "$1 $2" = "-f /etc/ssh/other" ] && echo authorizedkeysfile /etc/keys/%u\n'
         rows = (
@@ -296,7 +297,7 @@ class AccountTest(EssentialTest):
                 self.system.unlink("/etc/keys/azureuser")
 
     def test_what_sudo_makes_of_the_rule(self) -> None:
-        """Asked of sudo itself: of this machine's, in the room. A rule that comes after ours is one too many."""
+        """The question goes to sudo itself: to this machine's, in the room. A rule after ours is one too many."""
         if os.geteuid() != 0:
             self.skipTest("only root can ask sudo about another user")
         if not os.path.isfile("/usr/libexec/sudo/sudoers.so"):
@@ -325,7 +326,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, warned, told.err)
 
     def test_sudo_without_its_bit(self) -> None:
-        """Root can list the rules with it, but the account becomes root only if an attempt shows it."""
+        """Root can list the rules with sudo, but only an attempt shows whether the account becomes root."""
         os.chmod(self.root, 0o755)
         listed = "User azureuser may run the following commands on vm:\n    (ALL) NOPASSWD: ALL"
         for code in (1, 0):
@@ -336,14 +337,14 @@ class AccountTest(EssentialTest):
             self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, code == 1, told.err)
 
     def test_sudo_that_is_doas(self) -> None:
-        """A script or a link that is called sudo and leads to doas has the rule written for doas."""
+        """If a script or a link is called sudo and leads to doas, the rule is written for doas."""
         shim = {"/usr/bin/doas": "#!/bin/sh\n", "/usr/bin/sudo": '#!/bin/sh\n# sudo\nexec doas "$@"\n'}
         self.check_account(self.boot(files=shim))
         self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
         self.assertFalse(self.system.exists("/etc/sudoers.d"))
 
     def test_what_doas_makes_of_the_rule(self) -> None:
-        """Tried with the rights of the account, by all shells; rules that doas does not like are not written."""
+        """Tried with the rights of the account, by all shells; rules that doas refuses are not written."""
         os.chmod(self.root, 0o755)
         refuses = '#!/bin/sh\n[ "$1" = -C ] && exit 0\n[ "$(id -u)" = 0 ] || exit 1\n'
         for shell in SHELLS:
@@ -359,7 +360,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(self.text("/etc/doas.conf"), "what\n")
 
     def test_tools(self) -> None:
-        """The shadow suite's, and what a busybox calls adduser."""
+        """The tools of the shadow suite, and the applet that busybox calls adduser."""
         self.fill({"/etc/login.defs": "UID_MIN\t\t 1500\n"})
         told = self.boot(
             files={"/usr/sbin/useradd": '#!/bin/sh\necho "$*" >/var/useradd\n'}, environment={"PATH": "/bin"}
@@ -370,7 +371,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(account and account.uid, 1500)
 
     def test_host_keys(self) -> None:
-        """New ones for a new VM, once, before the boot is released."""
+        """New host keys for a new VM, once, before the boot is released."""
         keygen = (
             '#!/bin/sh\necho "$*" >>/var/keygen\nfor k in rsa ed25519; do echo new >/etc/ssh/ssh_host_${k}_key; done\n'
         )
@@ -385,7 +386,7 @@ class AccountTest(EssentialTest):
         self.assertTrue(self.state().facts["prepared_at"])
 
     def test_host_keys_that_sshd_serves(self) -> None:
-        """Those and no others, wherever they are: asked of sshd, which says nothing without a key, by all shells."""
+        """These and no others, in any folder: sshd reports them, and reports nothing without a key; by all shells."""
         self.place("ssh-keygen", "/usr/bin/ssh-keygen")
         private = "-----BEGIN OPENSSH PRIVATE KEY-----\nold\n"
         served = ("/etc/ssh/ssh_host_ed25519_key", "/etc/myapp/host_ecdsa_key", "/run/secret/rsa", "/etc/ssh/agent.pub")

@@ -1,4 +1,4 @@
-"""What others put in the shell's way: redirects, links and pipes at fixed names, floods."""
+"""Obstacles that others can prepare for the shell: redirects, links and pipes at fixed names, floods."""
 
 import os
 
@@ -7,7 +7,7 @@ from azure_provisioning.story.state import swap
 from tests.guests import OTHER_VM_ID, STATE
 from tests.shells import CLIENTS, LOG, SHELLS, STORY, EssentialTest
 
-# Another Azure in the room, and one redirect for each kind of question: to it, or to the peer itself.
+# Another Azure in the room, and one redirect for each kind of request: to it, or to the peer itself.
 REDIRECTS = r"""
 from azure_provisioning.image.rehearse.fake_azure import FakeAzure
 from azure_provisioning.image.rehearse.faults import bytes_only
@@ -38,7 +38,7 @@ class RedirectTest(EssentialTest):
             self.assertRegex(told.err, "waiting for %s: (http error 302 querying|no answer from) " % awaited)
         self.assertEqual((told.err.count("ContainerId:"), told.err.count("Response: 200")), (2, 1), told.err)
         asked = [what for what in told.asked if what.endswith(" 200")]
-        followed = 2 if relative and client == "busybox wget" else 1  # it asks, but what it hears is not used
+        followed = 2 if relative and client == "busybox wget" else 1  # it sends the request, but the answer is not used
         self.assertEqual([asked.count(what) for what in STORY], [followed, 2 + followed - 1, followed], told.asked)
 
     def test_to_another_host(self) -> None:
@@ -52,7 +52,7 @@ class RedirectTest(EssentialTest):
                 self.check_redirected(client, relative=True)
 
     def test_busybox_that_shows_no_head(self) -> None:
-        """Those before 1.30 lack -S, but also print where they connect to."""
+        """Versions before 1.30 lack -S, but they also print the address of each connection."""
         self.choose("dash", "busybox wget")
         os.unlink(self.root + "/bin/wget")
         with open(self.root + "/bin/wget", "w", encoding="ascii") as file:
@@ -70,7 +70,7 @@ class RedirectTest(EssentialTest):
         self.assertNotIn("User-Agent", told.requests[0][2])
 
     def test_heads_without_end(self) -> None:
-        """They are stored for the status: at most a MiB of them, and only for the time limit."""
+        """Answers are stored for the status: at most a MiB of them, and only until the time limit."""
         flood = (
             "def flood(handler):\n"
             "    handler.note(0)\n"
@@ -87,10 +87,10 @@ class RedirectTest(EssentialTest):
 
 
 class FixedNameTest(EssentialTest):
-    """Another file is already where the shell writes as root."""
+    """Another file already exists at a path that the shell writes to as root."""
 
     def log_is(self, setup: str) -> None:
-        """A boot with this at the log's path: it is Ready, and the log is not touched."""
+        """A boot with this at the log's path: the VM is Ready, and the file is not touched."""
         self.add(setup="import os\nlog = root + %r\n" % LOG + setup)
         told = self.play()[0]
         self.check_ready(told)
@@ -120,7 +120,7 @@ class FixedNameTest(EssentialTest):
         )
 
     def test_pipes(self) -> None:
-        """Also in place of a file that is read."""
+        """Also in place of a file that the shell reads."""
         for path in (STATE, "/etc/hostname", "/etc/HOSTNAME"):
             with self.subTest(path):
                 place = repr(path)
@@ -141,7 +141,7 @@ class FixedNameTest(EssentialTest):
 
 class IdentityTest(EssentialTest):
     def test_imds_has_another_id(self) -> None:
-        """It is reported, but nothing is refused; another byte order or capitals are the same id."""
+        """It is reported, but nothing is refused. The id may differ in byte order or case."""
         for other, differs in ((OTHER_VM_ID.upper(), True), (VM_ID.upper(), False), (swap(VM_ID), False), ("", False)):
             with self.subTest(other):
                 told = self.boot(setup="azure.instance['compute']['vmId'] = %r" % other)

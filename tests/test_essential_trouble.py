@@ -51,7 +51,7 @@ class TroubleTest(EssentialTest):
                 self.assertEqual(len(told.asked), len(met) + 3 + ("report-reset" in met))
 
     def test_redirect_is_not_followed(self) -> None:
-        """Not even to a good answer. Only busybox's wget cannot be stopped from it."""
+        """Not even to a good answer. Only busybox's wget has no option against it."""
         setup = "from azure_provisioning.image.rehearse import faults\n"
         setup += "place = 'http://%s/metadata/instance?redirected' % azure.endpoint\n"
         setup += "azure.troubles['imds'].append(faults.status(302, Location=place))\n"
@@ -64,7 +64,7 @@ class TroubleTest(EssentialTest):
                 self.assertFalse([target for _, target, _, _, _ in told.requests if "redirected" in target])
 
     def test_half_an_answer_that_says_no_length(self) -> None:
-        """Only the end of the connection shows that it is complete: nc does not count."""
+        """Only the end of the connection shows that an answer is complete: nc does not count."""
         self.hasten()
         cut_off = (
             "from azure_provisioning.image.rehearse.faults import bytes_only\n"
@@ -93,7 +93,7 @@ class TroubleTest(EssentialTest):
         return found
 
     def test_slow(self) -> None:
-        """Half a minute for an answer and a minute for a report are waited for; a dripping answer is none."""
+        """The boot waits half a minute for an answer and a minute for a report; a dripping answer does not count."""
         self.hasten(10)
         for faults in (["imds-slow", "goal-state-slow", "report-slow"], ["report-late"], ["imds-drips"]):
             self.add(faults=faults, setup="azure.speed = 10.0\n")  # as fast as the clock of the tree
@@ -106,7 +106,7 @@ class TroubleTest(EssentialTest):
         self.assertTrue(35 / 10 - 1 < dripped.seconds < 35 / 10 + 8, dripped.seconds)
 
     def test_slow_for_longer_than_the_deadline(self) -> None:
-        """The rest of it limits each try."""
+        """The rest of the deadline limits each try."""
         self.hasten(6)
         told = self.boot(
             faults=["imds-silent"], options="deadline = 60\n", files=self.hook, setup="azure.speed = 6.0\n"
@@ -114,7 +114,7 @@ class TroubleTest(EssentialTest):
         self.assertLess(told.seconds, 60 / 6 + 4)
 
     def test_older_clouds(self) -> None:
-        """The version that the 400 names, if the client shows its body; else one after another."""
+        """The version that the 400 names, if the client shows its body; otherwise one version after another."""
         self.hasten()
         one_by_one = ["2021-08-01+", "2021-05-01+", "2019-06-01"]
         body = '{"error": "x", "newest-versions": ["2020-09-01", "2020-10-01"]}'
@@ -174,7 +174,7 @@ class TroubleTest(EssentialTest):
         self.assertTrue(self.system.exists(HOOK))
 
     def test_ids_that_are_hostile(self) -> None:
-        """They go into a document and a log: only a few characters are allowed, and nothing is executed."""
+        """They become part of a document and a log: only a few characters are allowed, and nothing is executed."""
         self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
         hostile = (

@@ -1,4 +1,4 @@
-"""Each fault of a rehearsal: a boot with it ends as its line says. The real story, in virtual time."""
+"""Each fault of a rehearsal: a boot with it ends as its line says. The real first boot, in virtual time."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from azure_provisioning.story.state import State
 from tests.server import SCRATCH
 from tests.simulation import Trouble, VirtualSystem
 
-RATE = 5  # requests a second that IMDS allows a VM
+RATE = 5  # requests per second that IMDS allows for a VM
 
 
 class Calm(Trouble):
@@ -86,11 +86,11 @@ class FaultTest(unittest.TestCase):
                     continue
                 self.assertEqual(end.code, 0, end.story)
                 ready = ["json" if report.startswith("{") else "xml" for report in end.platform.reports]
-                twice = 2 if name == "report-ended" else 1  # nobody can know of the first
+                twice = 2 if name == "report-ended" else 1  # the first one cannot be detected
                 self.assertEqual(ready, {READY: ["xml"] * twice, BY_JSON: ["json"]}[fault.ends], end.story)
 
     def test_is_met(self) -> None:
-        """Each costs a request or time, except those that change nothing."""
+        """Each fault costs a request or time, except the faults that change nothing."""
         plain = boot()
         harmless = {
             "goal-state-bom",
@@ -112,7 +112,7 @@ class FaultTest(unittest.TestCase):
             )
 
     def test_what_is_slow_is_asked_once(self) -> None:
-        """IMDS, goal state and report each have their own time limit; a processed report is not sent again."""
+        """IMDS, the goal state and the report each have their own time limit; a processed report is not sent again."""
         for name in sorted(FAULTS):
             if name.endswith(("-slow", "-late")):
                 targets = [request.target for request in boot(name).platform.requests]
@@ -121,7 +121,7 @@ class FaultTest(unittest.TestCase):
         self.assertEqual((end.code, len(end.platform.requests), len(end.platform.reports)), (0, 3, 1))
 
     def test_a_word_every_30_seconds(self) -> None:
-        """Also while one answer is pending: the console shows that the boot continues, and what it waits for."""
+        """Also while an answer is pending: the console shows that the boot continues, and why it waits."""
         end = boot("imds-silent", "goal-state-silent", "report-late")
         self.assertEqual(end.code, 0, end.story)
         for awaited, peer in (("IMDS", "IMDS"), ("the WireServer", "WireServer")):
@@ -131,7 +131,7 @@ class FaultTest(unittest.TestCase):
         self.assertNotIn("FAILED", end.story)
 
     def test_rate(self) -> None:
-        """IMDS allows a VM 5 requests a second, even if each try falls back through every version."""
+        """IMDS allows 5 requests per second for a VM, even if each try falls back through every version."""
         for faults in (("imds-half-refusal",), ("imds-2019", "imds-gone"), ("imds-forbidden",), ("imds-old-api",) * 60):
             times = [at for at, target in boot(*faults).platform.times if target.startswith("/metadata")]
             most = max(len([at for at in times if first <= at < first + 1]) for first in times)

@@ -1,4 +1,4 @@
-"""When the DVD is read, and when it is waited for."""
+"""When the DVD is read, and when the boot waits for it."""
 
 from typing import Any, Dict, List, Tuple
 
@@ -9,12 +9,12 @@ from tests.guests import AZURE_VM, OTHER_VM_ID, STATE, FastSystem, GuestTest
 from tests.simulation import OVF
 
 MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
-DISC = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # read where the kernel has the drive
-OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  # they want what is on the DVD
+DISC = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # used if the kernel reports a drive
+OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  # the options that need the DVD
 
 
 class Machine(FastSystem):
-    """A scratch root that counts as the running machine. Its DVD appears when it is waited for."""
+    """A scratch root that counts as the running machine. Its DVD appears when the boot waits for it."""
 
     live = True
     waited = 0.0  # seconds
@@ -33,7 +33,7 @@ class DiscTest(GuestTest):
     ) -> "Tuple[float, bool]":
         """(seconds waited, whether the DVD was read) if a password login and customData are promised, or not.
 
-        `user`: does IMDS name one? `former`: was the disk another VM's?
+        `user`: does IMDS name a user? `former`: did the disk belong to another VM?
         """
         self.setUp()
         self.fill(AZURE_VM)
@@ -56,7 +56,7 @@ class DiscTest(GuestTest):
         self.assertEqual(self.wait(True, (True, False)), (2.0, True))
 
     def test_no_user(self) -> None:
-        """IMDS may have keys, but no user for them: only the DVD names the user."""
+        """IMDS may have keys without a user for them: only the DVD names the user."""
         self.assertEqual(self.wait(True, (False, False), user=False), (2.0, True))
         self.assertEqual(self.wait(True, (False, False), user=False, account="no"), (0.0, False))
         self.assertEqual(self.wait(True, (False, False), user=False, former=True), (0.0, False))  # a specialised disk
@@ -80,7 +80,7 @@ class DiscTest(GuestTest):
                 self.assertIn("no provisioning DVD (no DVD drive); using IMDS only", self.story)
 
     def test_disc_that_nothing_is_wanted_of(self) -> None:
-        """It is then not read, unless IMDS leaves something open. This stand-in records whether it was."""
+        """In that case it is not read, unless IMDS leaves a value open. This stand-in records whether it was read."""
         pooled = "<wa:PlatformSettingsSection><wa:PlatformSettings><wa:PreprovisionedVm>true</wa:PreprovisionedVm>"
         pooled += "</wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
         nothing: "Dict[str, object]" = dict.fromkeys(OPTIONS, "no")

@@ -15,7 +15,7 @@ ME = Owner(os.geteuid(), os.getegid())
 
 class FolderTest(GuestTest):
     def test_swapped_while_we_work(self) -> None:
-        """The folder is replaced by a link to root's after it was opened: root's is not touched."""
+        """The folder is replaced by a link to root's folder after it was opened: root's folder is not touched."""
         self.fill({"/home/ann/.ssh/keys": "old\n", "/root/.ssh/keys": "root's\n"})
         with open_folder(self.system, "/home/ann/.ssh") as folder:
             os.rename(self.root + "/home/ann/.ssh", self.root + "/home/ann/away")
@@ -51,7 +51,7 @@ class FolderTest(GuestTest):
         self.assertEqual(self.text("/etc/passwd"), "x")
 
     def test_what_is_mounted_stays(self) -> None:
-        """Nothing on another file system is removed, such as a disk that was left mounted in an image."""
+        """Nothing on another file system is removed, such as on a disk that is still mounted in an image."""
         self.system.make_dirs("/home/ann/disk")
         code = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -77,8 +77,7 @@ class FolderTest(GuestTest):
             self.assertFalse(folder.remove("ann"))
 
     def test_empty(self) -> None:
-        """A file loses its content and keeps its inode; of several names only one is removed; other types are
-        refused."""
+        """An emptied file keeps its inode. Of several names only one is removed. Other types are refused."""
         self.fill({"/log/file": "old\n", "/log/none": "", "/etc/shadow": "x\n", "/log/link": "-> /etc/shadow"})
         os.link(self.root + "/etc/shadow", self.root + "/log/shadow")
         os.mkfifo(self.root + "/log/pipe")
@@ -115,7 +114,7 @@ class FolderTest(GuestTest):
         def opened() -> int:
             return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
-        self.system.exists("/")  # the root is opened once, and kept
+        self.system.exists("/")  # the root is opened once and stays open
         before = opened()
         self.test_links_stay_inside_the_root()
         self.test_names()

@@ -1,4 +1,4 @@
-"""The runner itself: it counts failures, names tests that hang, and never treats a run without a test as passed."""
+"""The runner itself: it counts failures, names tests that hang, and never accepts a run without a test."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ class Good(unittest.TestCase):
 
 class RunnerTest(GuestTest):
     def run_suite(self, *arguments: str, **samples: str) -> "subprocess.CompletedProcess[str]":
-        """The suite on modules of this test's own."""
+        """The suite, run on modules that this test writes."""
         for name, text in samples.items():
             with open(os.path.join(self.root, name + ".py"), "w") as file:
                 file.write(textwrap.dedent(text))
@@ -89,7 +89,7 @@ class RunnerTest(GuestTest):
         self.assertRegex(done.stdout, r"(?m)^ +\d+\.\d s  good.Good.test_good$")
 
     def test_strict(self) -> None:
-        """A skip for an unlisted reason is a failure, one for a listed reason is not."""
+        """A skip for an unlisted reason is a failure; one for a listed reason is not."""
         done = self.run_suite("--strict", good=GOOD)
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (1, "1 passed, 1 failed, 0 skipped"))
         self.assertIn("not in tests/skips.py: the moon is full", done.stdout)
@@ -138,7 +138,7 @@ class PlayTest(unittest.TestCase):
 
 class SlowTest(unittest.TestCase):
     def test_each_exists(self) -> None:
-        """A renamed one would start late."""
+        """A renamed test would start late."""
         for name in SECONDS:
             (test,) = flatten(unittest.defaultTestLoader.loadTestsFromName("tests." + name))
             self.assertEqual(test.id(), "tests." + name)

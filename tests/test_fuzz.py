@@ -1,4 +1,4 @@
-"""A short round of `make fuzz`, and a test that it detects errors."""
+"""A short round of `make fuzz`, and a test that the fuzzer detects errors."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tests.guests import GuestTest
 
 class RoundTest(unittest.TestCase):
     def test_short_round(self) -> None:
-        """In a process of its own, because it limits its memory."""
+        """In a separate process, because the fuzzer limits its memory."""
         done = subprocess.run(
             [sys.executable, "-m", "tests.fuzz", "0", "1", "--cases", "600"],
             cwd=TOP,
@@ -39,7 +39,7 @@ class RoundTest(unittest.TestCase):
 
 
 class InstrumentTest(GuestTest):
-    """It does detect errors."""
+    """The fuzzer detects errors."""
 
     def case(self, raised: "BaseException") -> str:
         with mock.patch.object(imds, "parse_instance", side_effect=raised):

@@ -1,4 +1,4 @@
-"""`generalize`: nothing of the machine is left in the image, nothing outside is touched, and a first boot follows."""
+"""`generalize`: no data of the machine is left, no file outside is touched, and the next boot is a first boot."""
 
 import io
 import os
@@ -31,7 +31,7 @@ from tests.tools import ToolSystem
 
 ID = "0123456789abcdef0123456789abcdef\n"
 
-# What a machine that has run for a while has, and an image must not: path to what it holds.
+# Data of a machine that has run, which an image must not contain: path to content.
 REMOVED = {
     "/var/lib/dhcp/dhclient.eth0.leases": "lease {}\n",
     "/var/lib/dhclient/dhclient-1-eth0.lease": "lease {}\n",
@@ -90,17 +90,17 @@ CHANGED = {
     "/etc/sysconfig/network-scripts/ifcfg-eth0": ("DEVICE=eth0\nHWADDR=00:0d\nDHCP_HOSTNAME=image\n", "DEVICE=eth0\n"),
 }
 KEPT = {
-    "/run/systemd/netif/leases/2": "ADDRESS=10.0.0.4\n",  # the machine's that works on the image, mostly
+    "/run/systemd/netif/leases/2": "ADDRESS=10.0.0.4\n",  # usually of the machine that works on the image
     "/var/lib/dhcp/dhcpd.leases": "the server's\n",
     "/var/log/packages/bash-5": "what Slackware has installed\n",
     "/var/log/socklog/all/config": "s100000\n",
     "/etc/udev/rules.d/70-own.rules": "x\n",
-    "/etc/udev/rules.d/71-persistent-net.rules": "",  # keeps udev from writing one
+    "/etc/udev/rules.d/71-persistent-net.rules": "",  # prevents udev from writing one
     "/home/ann/.zsh_history": "-> /dev/null",
     "/home/ann/.profile": "x\n",
     "/home/ann/.ssh/authorized_keys": "ssh-rsa x\n",
     "/etc/azure-provisioning.conf": "deadline = 600\n",
-    "/var/lib/waagent/ovf-env.xml": "x\n",  # only --remove-agent takes it
+    "/var/lib/waagent/ovf-env.xml": "x\n",  # only --remove-agent removes it
     "/var/tmp/file": "x\n",
 }
 ACCOUNTS = {
@@ -126,7 +126,7 @@ class GeneralizeTest(ImageTest):
         self.use("systemd")
 
     def use(self, image: str) -> None:
-        """An image with an installation that has run as a VM since: its hook is disabled."""
+        """An image with an installation that has since run as a VM: its hook is disabled."""
         self.empty()
         self.image(image)
         self.fill(ACCOUNTS)
@@ -139,7 +139,7 @@ class GeneralizeTest(ImageTest):
             os.chown(self.root + "/home/ann", 1000, 1000)
 
     def assert_same(self, before: "Dict[str, Tuple[str, int, bytes]]") -> None:
-        """The image is as it was."""
+        """The image has not changed."""
         now = listing(self.root)
         self.assertEqual([path for path in sorted(set(before) | set(now)) if before.get(path) != now.get(path)], [])
 
@@ -149,7 +149,7 @@ class GeneralizeTest(ImageTest):
         return result
 
     def assert_general(self, *, systemd: bool = True) -> None:
-        """Nothing is left of the machine, and the next boot is the first of another."""
+        """No data of the machine is left, and the next boot is the first boot of another VM."""
         for path in REMOVED:
             self.assertIsNone(self.system.stat(path, follow=False), path)
         for path in EMPTIED:
@@ -169,7 +169,8 @@ class GeneralizeTest(ImageTest):
     # -- what it does ---------------------------------------------------------------------------------------------
 
     def test_leases_that_a_boot_would_read(self) -> None:
-        """Where option 245 is looked for, and what is removed: two lists, since a client leaves more than leases."""
+        """The paths in which option 245 is searched, and the paths that are removed: two lists, because a client leaves
+        more than leases."""
         for source in SOURCES:
             name = source.name
             for pattern, text in ((r"[0-9]+", "2"), (".*", "eth0"), ("s?", "s"), (r"\.", ".")):
@@ -187,7 +188,7 @@ class GeneralizeTest(ImageTest):
         changed |= set(after) - set(before) - {"/etc/.pwd.lock"}
         told = result.out.splitlines()
         self.assertEqual(len(told), len(set(told)))
-        for path in changed:  # each of them, or the folder that it went with
+        for path in changed:  # each of them, or the removed folder that contained it
             self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
         self.assertLessEqual(set(told) - changed, set(before), "a folder")
         self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
@@ -204,14 +205,14 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(set(told) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
 
     def test_order(self) -> None:
-        """Host keys and accounts go last, when a reboot is a first boot already: nobody is locked out in between."""
+        """Host keys and accounts go last, when a reboot is already a first boot: a login works at any point."""
         said = self.generalize("--user", "ann").err
         last = ("enable the boot hook", STATE, "ssh_host_rsa_key", "remove /home/ann\n", "remove the account ann")
         self.assertEqual(sorted(last, key=said.index), list(last))
         self.assertGreater(said.index("enable the boot hook"), said.index("will remove /root/.bash_history"))
 
     def test_dry_run(self) -> None:
-        """The plan lists each path once, and nothing is done; a real run then does exactly that."""
+        """The plan lists each path once, and changes nothing; a real run then makes exactly these changes."""
         before = listing(self.root)
         result = self.refused_or_not("generalize", "--dry-run", "--user", "bob")
         self.assertEqual(result.code, 0, result.err)
@@ -226,7 +227,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual([line.partition(": ")[2] for line in said if ": will " in line], would)
 
     def test_what_could_not_be_written_is_not_told(self) -> None:
-        """Only changes are listed: not what failed for lack of space or permission."""
+        """Only changes are listed, not changes that failed for lack of space or permission."""
         if os.geteuid() != 0:
             self.skipTest("as a plain user no file can be made immutable: one that cannot be written was not seen")
         path = self.root + "/etc/conf.d"
@@ -246,7 +247,7 @@ class GeneralizeTest(ImageTest):
         number = os.stat(self.root + "/var/log/wtmp").st_ino
         self.generalize()
         self.assertEqual((self.mode_at("/var/log/wtmp"), self.mode_at("/etc/machine-id")), (0o664, 0o444))
-        self.assertEqual(os.stat(self.root + "/var/log/wtmp").st_ino, number)  # its writer has it open
+        self.assertEqual(os.stat(self.root + "/var/log/wtmp").st_ino, number)  # a process has it open for writing
 
     def test_every_init_system(self) -> None:
         for module, image in {module: image for image, module in SUPPORTED.items()}.items():
@@ -313,7 +314,7 @@ class GeneralizeTest(ImageTest):
         self.assertIn("is not the root of a Linux system", self.refused("generalize", "--yes", code=2))
 
     def test_program_that_is_gone(self) -> None:
-        """It is reported, the rest is done, and the exit code says that this is not an image."""
+        """The failure is reported, the rest is done, and the exit code says that this is not an image."""
         self.system.unlink("/usr/local/sbin/azure-provisioning")
         result = self.generalize(code=1)
         self.assertIn("the installed program is missing", result.err)
@@ -323,7 +324,7 @@ class GeneralizeTest(ImageTest):
         self.assertIn("/etc/ssh/ssh_host_rsa_key", result.out)
 
     def test_python_that_is_another_now(self) -> None:
-        """The hook names the Python that was chosen, and after an upgrade the one that exists."""
+        """The hook names the chosen Python, and after an upgrade the existing one."""
         self.install("--python", "/usr/bin/python3.11")
         for link in self.hook()[1]:
             self.system.unlink(link)
@@ -496,7 +497,7 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.text(path))
 
     def test_blocks_of_ours(self) -> None:
-        """What a boot wrote into files of the image rules no other VM, whether the account goes or stays."""
+        """Values that a boot wrote into files of the image apply to no other VM, with or without the account."""
         ours = BEGIN + "{}" + END + "\n"
         sudoers = "root ALL=(ALL) ALL\n%sudo ALL=(ALL) ALL\n"
         sshd = "Port 22\nPasswordAuthentication no\n"
@@ -517,7 +518,7 @@ class GeneralizeTest(ImageTest):
                 self.assertNotIn("sudoers", self.generalize().err)
 
     def test_running_machine(self) -> None:
-        """Services that would write files again are stopped first; a power-off leaves them no time to do so."""
+        """Services that would write files again are stopped first; a power-off leaves them no time for that."""
 
         class Running(ToolSystem):
             live = True
@@ -548,7 +549,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(left, [True])
         self.assertIsNone(self.text("/var/lib/systemd/random-seed"))
         self.assertIn("the next boot is a first boot. Next: capture this machine", self.story)
-        self.assertEqual(system.offs, 0)  # the command line's, when all is said
+        self.assertEqual(system.offs, 0)  # the command line does it, after its last message
 
     def test_power_off_is_for_the_running_machine(self) -> None:
         self.assertIn(
@@ -558,7 +559,7 @@ class GeneralizeTest(ImageTest):
             self.system.power_off()
 
     def test_container_is_never_powered_off(self) -> None:
-        """The kernel would switch off the host."""
+        """The kernel would power off the host instead."""
         code = "from azure_provisioning.door import system; print(system.has_first_pids())"
         unshare = ["unshare", "--pid", "--fork"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
         environment = dict(os.environ, PYTHONPATH=os.path.join(TOP, "src"))
@@ -568,7 +569,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(done.stdout, "False\n")
 
     def test_rules_of_sudo(self) -> None:
-        """Every rule that names the user, by name or uid, alone or in a list; an alias without other users goes too."""
+        """Every rule that names the user, by name or uid, alone or in a list. An alias without other users goes too."""
         stays = (
             "# ann is a comment\n#1001 ALL=ALL\n%ann ALL=ALL\nDefaults env_reset\nDefaults:bob !lecture\n"
             "Cmnd_Alias ANN = /bin/ann\nbob ALL=(ann) ALL\nAnn ALL=ALL\n#includedir /etc/sudoers.d\n"
@@ -614,8 +615,8 @@ class GeneralizeTest(ImageTest):
             self.assertLess(time.monotonic() - started, 10)
 
     def test_ids_for_storage(self) -> None:
-        """Each in the form for which its program makes a new one: libnvme from the firmware's id, open-iscsi as each
-        distro does."""
+        """Each in the form for which its program generates a new one: libnvme from the firmware's id, open-iscsi as
+        each distro configures it."""
         name, script = "/etc/iscsi/initiatorname.iscsi", "/lib/open-iscsi/startup-checks.sh"
         nvme = ("/etc/nvme/hostnqn", "/etc/nvme/hostid")
         old = "## DO NOT EDIT\nInitiatorName=iqn.1993-08.org.debian:01:abc\n"
@@ -660,7 +661,7 @@ class GeneralizeTest(ImageTest):
             )
 
     def test_accounts_that_are_none(self) -> None:
-        """A misspelt account stays: then this is not an image yet, although everything else is done."""
+        """A misspelled account stays: the result is not an image yet, although everything else is done."""
         for name in ("carl", "../etc", "-r", "a/b", "an\nn"):
             self.use("systemd")
             told = self.generalize("--user=" + name, code=1).err
@@ -704,7 +705,7 @@ class GeneralizeTest(ImageTest):
             self.use("systemd")
 
     def replace(self, path: str, target: str) -> None:
-        """Put a link where something else was."""
+        """Replace a file by a link."""
         place = self.root + path
         subprocess.check_call(["rm", "-rf", place])
         os.symlink(target, place)
@@ -722,7 +723,7 @@ class GeneralizeTest(ImageTest):
         self.assertIn("a symlink is in the way", result.err)
 
     def test_what_is_no_file(self) -> None:
-        """Pipes and folders in place of files block nothing, and links in place of logs stay."""
+        """Pipes and folders in place of files do not block, and links in place of logs stay."""
         for path in ("/var/log/syslog", "/etc/hostname", "/etc/machine-id", "/root/.bash_history", "/etc/sudoers.d/x"):
             with self.system_free(path):
                 os.mkfifo(self.root + path)
@@ -752,7 +753,7 @@ class GeneralizeTest(ImageTest):
     def test_huge_files(self) -> None:
         for path in ("/var/log/syslog", "/root/.bash_history", "/var/lib/waagent/huge"):
             os.truncate(self.root + path, 0) if os.path.exists(self.root + path) else self.fill({path: ""})
-            os.truncate(self.root + path, 1 << 40)  # full of nothing
+            os.truncate(self.root + path, 1 << 40)  # a sparse terabyte
         self.generalize("--remove-agent")
         self.assertEqual(os.stat(self.root + "/var/log/syslog").st_size, 0)
         self.assertIsNone(self.system.stat("/root/.bash_history"))
@@ -766,7 +767,7 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
     def test_files_that_may_not_be_changed(self) -> None:
-        """A failure is reported, the rest is done, and the next run does it."""
+        """A failure is reported, the rest is done, and the next run completes it."""
         place = self.root + "/var/lib/dhcp"
         if os.geteuid() == 0:
             if subprocess.call(["chattr", "+i", place], stderr=subprocess.DEVNULL) != 0:
@@ -824,7 +825,7 @@ class GeneralizeTest(ImageTest):
             return int(file.read() or "0")
 
     def test_interrupted(self) -> None:
-        """By a person: exit code 130, and a message how to continue; the changes are on stdout."""
+        """By a person: exit code 130, and a message how to continue; stdout lists the changes."""
         argv = [sys.executable, "-I", "-S", built_file(), "generalize", "--yes", "--root", self.root]
         for number in range(4000):
             self.fill({"/var/log/many/%d.log" % number: "x"})
@@ -916,10 +917,10 @@ class FirstBootAgainTest(ImageTest):
         second = listing(self.root)
         differ = {path for path in set(first) | set(second) if first.get(path) != second.get(path)}
         known = {STATE, DMI + "/product_uuid", "/etc/machine-id", "/etc/ssh/ssh_host_rsa_key", "/etc/shadow"}
-        self.assertLessEqual(differ, known)  # all else is as the first VM had it
+        self.assertLessEqual(differ, known)  # everything else is unchanged since the first VM
 
     def test_the_same_vm(self) -> None:
-        """Booting the machine itself again is a first boot, too."""
+        """A boot of the machine itself is then a first boot, too."""
         self.image("openrc on busybox")
         self.fill(AZURE_VM)
         self.install()

@@ -18,7 +18,7 @@ RIGHT = GoalState("7", CONTAINER_ID, INSTANCE_ID)
 
 
 def small(incarnation: str = "7", container: str = "c", roles: str = "") -> str:
-    """A goal state with only what is needed."""
+    """A goal state with only the required values."""
     roles = roles or "<RoleInstance><InstanceId>i</InstanceId></RoleInstance>"
     return (
         "<GoalState><Incarnation>%s</Incarnation><Container><ContainerId>%s</ContainerId><RoleInstanceList>%s"
@@ -155,7 +155,7 @@ class DocumentTest(GuestTest):
             "<Description>a &lt;b&gt; &amp; c</Description></Details></Health>",
             health_document(GoalState("7", "c", "i"), Outcome("a <b> & c")),
         )
-        self.assertIn("<State>NotReady</State>", health_document(GoalState("7", "c", "i"), Outcome("")))  # no words
+        self.assertIn("<State>NotReady</State>", health_document(GoalState("7", "c", "i"), Outcome("")))  # empty text
 
     def description(self, problem: str) -> str:
         """The description of a report, as an XML parser reads its bytes."""
@@ -314,7 +314,7 @@ class ReportTest(GuestTest):
                 self.assertEqual(error.said, "<html>")
 
     def test_failure_that_is_told_is_the_one_that_matters(self) -> None:
-        """Not the one of the JSON endpoint, which was used last; nor the one of an address without a server."""
+        """Not the error of the JSON endpoint, which was used last; nor the error of an address without a server."""
         azure = self.azure("wireserver-forbidden")
         with self.assertRaises(ProvisionError) as caught:
             self.report(self.at(azure), seconds=20.0, protocol="goalstate")

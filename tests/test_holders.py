@@ -1,4 +1,4 @@
-"""Programs of root's that a user has suspended while they hold the accounts' locks: real ones, in a sealed room.
+"""A user has suspended root's programs while they hold the locks of the accounts: real programs, in a sealed room.
 
 `python3 -m tests.test_holders NAME` runs inside: with its own /etc, /var, /run and /home.
 """
@@ -55,13 +55,13 @@ def make_room() -> None:
 
 
 def find_python() -> str:
-    """A Python of root's, in one of the usual folders."""
+    """A Python that root owns, in one of the usual folders."""
     places = [os.path.realpath(folder + "/python3") for folder in SEARCH]
     return next((place for place in places if os.path.dirname(place) in SEARCH and os.path.exists(place)), "")
 
 
 def vipw() -> None:
-    """The shadow suite's own: it holds .pwd.lock and passwd.lock while its editor is open."""
+    """A tool of the shadow suite: it holds .pwd.lock and passwd.lock while its editor is open."""
     with open("/run/editor", "w", encoding="ascii") as file:
         file.write("#!/bin/sh\nuntil [ -e /run/go ]; do sleep 0.05; done\n")
     os.chmod("/run/editor", 0o755)
@@ -81,7 +81,7 @@ def vipw() -> None:
 
 
 def record() -> None:
-    """Only the record lock, held by a program that is stopped five times."""
+    """Only the record lock; its program is stopped five times."""
     holder = subprocess.Popen([find_python(), "-I", "-S", "-c", HOLDER, "5"], stdout=subprocess.PIPE)
     assert holder.stdout and holder.stdout.readline() == b"held\n"
     system = System("/")
@@ -105,7 +105,7 @@ def draft() -> None:
 
 
 def strangers() -> None:
-    """Programs that are not root's, not stopped, or hold something else, are not touched."""
+    """Programs that are not root's, are not stopped, or hold another file are not touched."""
     shutil.copy(find_python(), "/run/python3")
     stranger = subprocess.Popen(["/run/python3", "-I", "-S", "-c", HOLDER, "1"], stdout=subprocess.PIPE)
     assert stranger.stdout and stranger.stdout.readline() == b"held\n"
@@ -158,7 +158,7 @@ class HolderTest(ToolTest):
         self.inside("strangers")
 
     def test_what_proc_may_say(self) -> None:
-        """Nothing that a user can write is trusted, and a process that ends meanwhile is no problem."""
+        """No file that a user can write is trusted, and a process that ends meanwhile is no problem."""
         self.fill({"/usr/bin/passwd": "x", "/home/ann/passwd": "x", "/proc/locks": "", "/etc/.pwd.lock": ""})
         roots = os.geteuid() == 0
         line = "1: POSIX  ADVISORY  WRITE 77 00:2e:5 0 EOF\n"

@@ -1,4 +1,4 @@
-"""Host keys: the image's are removed before anything else can fail, and the guest's own tools make new ones."""
+"""Host keys: the image's are removed before any step can fail, and the guest's own tools generate new ones."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.text("/media/keys/ecdsa"), "old\n")
 
     def test_only_what_sshd_uses(self) -> None:
-        """The kinds of sshd's HostKey lines, with includes; all kinds if another file is among them."""
+        """The kinds in sshd's HostKey lines, with includes; all kinds if another file is among them."""
         main, other = "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/hard.conf"
         line = "HostKey /etc/ssh/ssh_host_%s_key\n"
         include = "Include /etc/ssh/sshd_config.d/*.conf\n"
@@ -67,7 +67,7 @@ class HostKeysTest(ToolTest):
                 self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
 
     def test_elsewhere(self) -> None:
-        """The files of HostKey lines are renewed, except those that are not keys, or are in a store or a tmpfs."""
+        """The files in HostKey lines are renewed, except files that are not keys, or are in a store or a tmpfs."""
         own, other, missing = "/etc/myapp/ssh/ssh_host_rsa_key", "/etc/myapp/key", "/etc/myapp/none_ecdsa"
         kept = {"/etc/shadow": "root:*:1\n", "/nix/store/x/key": PRIVATE, "/run/secrets/key": PRIVATE}
         lines = "".join("HostKey %s\n" % path for path in (own, other, missing, "/srv/key", "/etc/nowhere/key", *kept))
@@ -97,7 +97,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.text("/etc/keys/a"), PRIVATE)
 
     def test_a_kind_that_cannot_be_made(self) -> None:
-        """As with FIPS: the others are made. A failed one is tried again, and replaces what was left."""
+        """As with FIPS: the other kinds are generated. A failed kind is tried again, and replaces a partial file."""
         self.fill(IMAGE)
         self.fill({"/etc/ssh/sshd_config": "".join("HostKey /etc/ssh/ssh_host_%s_key\n" % kind for kind in KINDS)})
         deaths = [-9]
@@ -117,7 +117,7 @@ class HostKeysTest(ToolTest):
 
     def test_on_disk_before_it_is_remembered(self) -> None:
         """ssh-keygen does not sync: after a power cut the files would be empty, although the state says they are
-        made."""
+        complete."""
         self.fill(dict(AZURE_VM, **IMAGE))
         self.tools.add("ssh-keygen", self.keygen)
         order = []
@@ -183,7 +183,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.tools.ran, [])
 
     def test_dropbear_that_runs_under_systemd(self) -> None:
-        """By its unit, without waiting: it may be ordered after us. test_processes.py has the rest."""
+        """By its unit, without waiting: the unit may be ordered after us. test_processes.py tests the rest."""
         self.fill({"/usr/sbin/dropbear": "", "/run/systemd/system/x": "", "/etc/init.d/dropbear": "#!/bin/sh\n"})
         self.tools.add("systemctl", folder="/usr/bin")
         unit = "0::/system.slice/system-drop.slice/dropbear-lan.service\n"
@@ -200,7 +200,7 @@ class HostKeysTest(ToolTest):
             self.assertIn("systemd restarts dropbear" if ran else "has the old keys until it is restarted", said)
 
     def test_init_script_behind_a_link(self) -> None:
-        """Every folder on the way to it counts, not only those in its name."""
+        """Every folder on the path to it counts, not only the folders in its name."""
         self.fill({"/etc/rc.d/rc.dropbear": "-> /opt/net/rc.dropbear", "/opt/net/rc.dropbear": "#!/bin/sh\n"})
         os.chmod(self.root + "/opt/net/rc.dropbear", 0o755)
         self.assertEqual(find_script(self.system, "dropbear"), "/etc/rc.d/rc.dropbear")
@@ -211,7 +211,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(find_script(self.system, "dropbear"), "/etc/rc.d/rc.dropbear")
 
     def test_dropbear_of_other_init_systems(self) -> None:
-        """Each with its own tool; with inittab by ending it."""
+        """Each init system restarts it with its own tool; with inittab the process is ended."""
         for files, ran, hung in (
             ({"/run/dinitctl": ""}, ["dinitctl restart dropbear"], []),
             ({"/run/finit": ""}, ["initctl restart dropbear"], []),
@@ -276,7 +276,7 @@ class HostKeysTest(ToolTest):
         def keygen(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             command = [real, "-A", "-f", self.root]
             if subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
-                self.skipTest("ssh-keygen does not work here")  # for one: a uid without a name
+                self.skipTest("ssh-keygen does not work here")  # for example with a uid that has no name
             return 0, ""
 
         self.fill(IMAGE)

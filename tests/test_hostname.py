@@ -1,4 +1,4 @@
-"""Names, from what people and Azure choose to what a host allows; and the files that have one."""
+"""Host names, from the choices of people and Azure to the limits of a host; and the files that contain one."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The rules of the source: which part may import which, which may access what, and how little a settled boot loads."""
+"""The rules of the source: allowed imports, allowed access to the machine, and how little a settled boot loads."""
 
 import ast
 import os
@@ -15,7 +15,7 @@ from tests.guests import HOOK, STATE, BuiltTest, GuestTest
 SOURCE = os.path.join(TOP, "src", "azure_provisioning")
 WINGS = ("azure", "guest", "init")
 
-# Who may use what, from the top down; a room may use itself and what comes after it.
+# Which package may use which, from the top down; a package may use itself and every package after it.
 FLOORS = (
     "__main__",
     "cli",
@@ -32,7 +32,7 @@ FLOORS = (
     "init",
 )
 
-# What lets a module touch files, programs or the network by itself.
+# The modules and functions by which a module accesses files, programs or the network itself.
 DOORS = {"subprocess", "tempfile", "shutil", "glob", "pathlib", "fileinput", "ctypes", "fcntl"}
 FILE_CALLS = {
     "open",
@@ -48,7 +48,7 @@ FILE_CALLS = {
     "chown",
 }
 
-# The rehearsal makes its own scratch root and its own Azure; these are no files of a guest.
+# The rehearsal creates its own scratch root and its own Azure; these are no files of a guest.
 OWN_FILES = {
     "door/attributes.py",
     "door/files.py",
@@ -194,7 +194,7 @@ class ArrowsTest(GuestTest):
             for node in ast.walk(tree):
                 if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
                     users.add(path)
-        # systemd's NOTIFY_SOCKET; and NO_COLOR, by which a person says how it is to look
+        # systemd's NOTIFY_SOCKET, and NO_COLOR, by which a user disables colours.
         self.assertEqual(users, {"init/notify.py", "story/settled.py", "console.py"})
 
 
@@ -248,7 +248,7 @@ class FastPathTest(BuiltTest):
     )
 
     def look(self) -> "Tuple[str, Set[str]]":
-        """(is it settled, the modules that were loaded to find out)."""
+        """(is it settled, the modules that were loaded for the decision)."""
         printed = subprocess.check_output(
             [sys.executable, "-I", "-S", "-c", self.CODE, self.program, self.root], universal_newlines=True
         ).splitlines()
@@ -261,7 +261,7 @@ class FastPathTest(BuiltTest):
         self.make_ready()
         settled, loaded = self.look()
         self.assertEqual(settled, "True")
-        # What zipimport itself needs (struct, and re on old Pythons) is loaded before any line of ours is.
+        # Modules that zipimport itself needs (struct, and re on old Pythons) are loaded before our first line.
         own = subprocess.check_output(
             [
                 sys.executable,
@@ -313,6 +313,6 @@ class FastPathTest(BuiltTest):
         self.make_ready()
         self.install_hook()
         self.fill({"/var/lib/azure-provisioning/install": "init=systemd\nlink=%s\n" % HOOK})
-        self.assertEqual(self.look()[0], "False")  # there is something to do: it is to go
+        self.assertEqual(self.look()[0], "False")  # not settled: the hook must be removed
         self.options(every_boot="yes")
         self.assertEqual(self.look()[0], "True")

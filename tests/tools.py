@@ -9,7 +9,7 @@ Tool = Callable[[List[str], bytes], Tuple[int, str]]
 
 
 class ToolSystem(FastSystem):
-    """`tools` are the programs by name; `ran` is what was executed, in order."""
+    """`tools` are the programs by name; `ran` lists the executed commands, in order."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
