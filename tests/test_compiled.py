@@ -6,9 +6,11 @@ import re
 import shutil
 import sys
 import zipfile
+from types import CodeType
 from typing import List
 
 import build_zipapp
+from azure_provisioning.compiled import keep
 from azure_provisioning.compiled import use as compiled
 from tests.guests import BuiltTest, snapshot
 from tests.images import call, call_anew
@@ -93,6 +95,17 @@ class CompiledTest(BuiltTest):
                 self.install(python)
                 self.assertEqual(self.system.read(FOLDER + "/" + kept, limit=compiled.LIMIT), data)
                 self.system.unlink("/usr/bin/python" + name)
+
+    def test_no_sets_of_constants(self) -> None:
+        """Python compiles a set of constants to a frozenset, and before 3.11 writes that in a random order."""
+        with open(self.program, "rb") as file:
+            codes = [marshal.loads(code) for code in keep.compile_modules(file.read()).values()]
+        sets = []
+        while codes:
+            code = codes.pop()
+            codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+            sets += [(code.co_filename, each) for each in code.co_consts if isinstance(each, frozenset)]
+        self.assertEqual(sets, [])
 
     def test_only_what_a_boot_loads(self) -> None:
         self.image(VERSION)

@@ -38,7 +38,7 @@ SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysi
     "runlevel%d.target" % number for number in range(2, 6)
 )
 SETTING = re.compile(r"([A-Za-z]+)[ \t]*=[ \t]*(.*)\Z")
-YES = {"yes", "true", "on", "1"}
+YES = ("yes", "true", "on", "1")
 ALIASES = 8  # how many links from one unit name to another are followed
 
 
@@ -213,7 +213,7 @@ def unheld(system: System) -> "Iterator[Obstacle]":
         if server + ".service" not in held:
             yield unordered(server, "systemd", INSTALL)
     for server in SSH_SERVERS:
-        if server + ".socket" in started and set(setting_words(system, server + ".socket", "Accept")) & YES:
+        if server + ".socket" in started and set(setting_words(system, server + ".socket", "Accept")).intersection(YES):
             template = server + "@.service"
             if not set(setting_words(system, template, "After")) & set(held):
                 yield unordered(template, "systemd")
