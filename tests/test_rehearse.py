@@ -292,6 +292,26 @@ class ImageRehearsalTest(ImageTest):
         last = self.rehearse("--user", "ann").err.splitlines()[-1]
         self.assertIn("would let nobody in: PubkeyAuthentication no. A boot would report", last)
 
+    def test_what_shuts_passwords_out_too(self) -> None:
+        """An sshd that does not start, or cannot be reached, is no better for a VM with a password."""
+        for path, text in (
+            ("/etc/ssh/sshd_config.d/a.conf", "ListenAddress 127.0.0.1\n"),
+            ("/etc/ssh/sshd_config.d/a.conf", "PermitRootLogin\nPasswordAuthentication perhaps\n"),
+            ("/etc/ssh/sshd_not_to_be_run", ""),
+        ):
+            with self.subTest(path, text=text):
+                self.empty()
+                self.system_image(**{path: text})
+                if not text:
+                    self.fill({"/lib/systemd/system/ssh.service": "[Unit]\nConditionPathExists=!%s\n" % path})
+                result = self.rehearse("--password-login")
+                self.assertIn(", but let nobody in: sshd-config: ", result.err.splitlines()[-1])
+                self.assertEqual(result.code, 1)
+        self.empty()
+        self.system_image(**{"/etc/ssh/sshd_config.d/a.conf": "RevokedKeys /nowhere\n"})
+        last = self.rehearse("--password-login").err.splitlines()[-1]
+        self.assertRegex(last, "would reach Ready in .* as azureuser with a password; ")
+
     def test_hook_that_is_off(self) -> None:
         """Masked or switched off: the rehearsal continues with a new `install`. The verdict is about the image."""
         unit = "/etc/systemd/system/azure-provisioning.service"

@@ -131,7 +131,8 @@ def as_json(findings: "List[Finding]") -> str:
     """The findings for a script: a list of {level, id, message, remedy}; an unknown remedy is null."""
     import json  # minimal Pythons may lack it, which check reports
 
-    return json.dumps([dict(finding._asdict(), remedy=finding.remedy or None) for finding in findings], indent=2)
+    keys = ("level", "id", "message", "remedy")
+    return json.dumps([{key: getattr(finding, key) or None for key in keys} for finding in findings], indent=2)
 
 
 def as_text(findings: "List[Finding]", width: int = 0, *, everything: bool = False) -> "List[str]":

@@ -6,6 +6,9 @@ from ..command import Command
 
 NOTHING = Command()
 
+# Whom an error about logins keeps out: everybody, all who have only a key, or some users.
+EVERYBODY, WITH_KEYS, SOME = "everybody", "with keys", "some"
+
 
 class Finding(NamedTuple):
     """One finding.
@@ -13,12 +16,14 @@ class Finding(NamedTuple):
     `level` is "ok", "warning", or "error": a VM from this image would not reach Ready, nobody could log in to it, or an
     option has a mistake, so that it would be set up with a default.
     `id` is stable, for scripts. `remedy` is a command that repairs it; empty if none is known.
+    `scope`: one of EVERYBODY, WITH_KEYS and SOME, for an error about logins.
     """
 
     level: str
     id: str
     message: str
     remedy: Command = NOTHING
+    scope: str = EVERYBODY
 
 
 def ok(name: str, message: str) -> Finding:
@@ -31,6 +36,6 @@ def warning(name: str, message: str, remedy: Command = NOTHING) -> Finding:
     return Finding("warning", name, message, remedy)
 
 
-def error(name: str, message: str, remedy: Command = NOTHING) -> Finding:
+def error(name: str, message: str, remedy: Command = NOTHING, scope: str = EVERYBODY) -> Finding:
     """The VM would not reach Ready, or nobody could log in to it."""
-    return Finding("error", name, message, remedy)
+    return Finding("error", name, message, remedy, scope)

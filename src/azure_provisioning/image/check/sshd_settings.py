@@ -16,7 +16,7 @@ from ...guest.sshd_config import Line
 from ...guest.sshd_options import UNKNOWN, are_known
 from ..command import Command
 from . import sshd_start
-from .finding import Finding, error, ok, warning
+from .finding import EVERYBODY, SOME, WITH_KEYS, Finding, error, ok, warning
 from .sshd_lines import change, comment_out, place_of
 from .subject import Image
 
@@ -53,9 +53,9 @@ class Settings:
         """A message, after the place of the setting."""
         return "%s: %s" % (place_of(self.at(key)[0]), message)
 
-    def error(self, key: str, message: str) -> Finding:
+    def error(self, key: str, message: str, scope: str) -> Finding:
         """An error, with the command that makes comments of the lines."""
-        return error(ID, self.words(key, message), comment_out(self.image, self.at(key)))
+        return error(ID, self.words(key, message), comment_out(self.image, self.at(key)), scope)
 
     def warning(self, key: str, message: str) -> Finding:
         """A warning, with the same command."""
@@ -92,23 +92,23 @@ def of_keys(settings: Settings) -> "Iterator[Finding]":
     if not are_known(image.system):
         yield warning(ID, UNKNOWN)
     if settings.value("pubkeyauthentication").lower() == "no":
-        yield settings.error("pubkeyauthentication", "PubkeyAuthentication no: SSH keys let nobody in")
+        yield settings.error("pubkeyauthentication", "PubkeyAuthentication no: SSH keys let nobody in", WITH_KEYS)
     files = settings.value("authorizedkeysfile", DEFAULT).split()
     command = settings.value("authorizedkeyscommand", "none")
     if all(word.lower() == "none" for word in files) and command.lower() != "none":
         if image.options.ssh_keys:
             message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
             remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
-            yield error(ID, settings.words("authorizedkeysfile", message), remedy)
+            yield error(ID, settings.words("authorizedkeysfile", message), remedy, WITH_KEYS)
     elif all(word.lower() == "none" for word in files):
-        yield settings.error("authorizedkeysfile", "AuthorizedKeysFile none: SSH keys let nobody in")
+        yield settings.error("authorizedkeysfile", "AuthorizedKeysFile none: SSH keys let nobody in", WITH_KEYS)
     elif re.sub("%[%hu]", "", files[0]).count("%"):
         message = "AuthorizedKeysFile %s: a boot cannot write keys to such a path" % files[0]
         yield settings.warning("authorizedkeysfile", message)
     revoked = settings.value("revokedkeys", "none")
     if revoked.lower() != "none" and not image.system.exists(revoked):
         message = "RevokedKeys %s: it is missing, so all keys are refused" % revoked
-        yield settings.error("revokedkeys", message)
+        yield settings.error("revokedkeys", message, WITH_KEYS)
     if settings.value("strictmodes", "yes").lower() != "no":
         yield from of_folders(image, files)
 
@@ -125,7 +125,7 @@ def of_folders(image: Image, files: "List[str]") -> "Iterator[Finding]":
                 message = "AuthorizedKeysFile %s: StrictModes refuses it, as %s %s" % (path, step, problem)
                 place = image.place(step)
                 owned = Command("chown", str(account.uid)).on(place).then(Command("chmod", "go-w").on(place))
-                yield error(ID, message, owned)
+                yield error(ID, message, owned, WITH_KEYS)
 
 
 def of_methods(settings: Settings) -> "Iterator[Finding]":
@@ -133,14 +133,15 @@ def of_methods(settings: Settings) -> "Iterator[Finding]":
     methods = settings.value("authenticationmethods", "any").split()
     if methods and not {"any", "publickey"} & set(methods):
         message = "AuthenticationMethods %s: a key alone lets nobody in" % " ".join(methods)
-        yield settings.error("authenticationmethods", message)
+        yield settings.error("authenticationmethods", message, WITH_KEYS)
 
 
 def of_network(settings: Settings) -> "Iterator[Finding]":
     """Where sshd listens."""
     hosts = settings.all("listenaddress")
     if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
-        yield settings.error("listenaddress", "ListenAddress %s: it cannot be reached from outside" % hosts[0])
+        message = "ListenAddress %s: it cannot be reached from outside" % hosts[0]
+        yield settings.error("listenaddress", message, EVERYBODY)
     ports = settings.all("port")
     if ports and "22" not in ports:
         yield settings.warning("port", "Port %s: Azure's usual rules let only 22 in" % ports[0])
@@ -160,7 +161,7 @@ def of_names(settings: Settings) -> "Iterator[Finding]":
     system = settings.image.system
     denied = settings.value("denyusers").split()
     if any(word.split("@")[0] == "*" for word in denied):
-        yield settings.error("denyusers", "DenyUsers *: nobody is let in")
+        yield settings.error("denyusers", "DenyUsers *: nobody is let in", SOME)
     elif listed(denied, [USUAL], sshd_config.OUTSIDE):
         message = "DenyUsers %s: an administrator called %s is not let in" % (" ".join(denied), USUAL)
         yield settings.warning("denyusers", message)
@@ -171,7 +172,7 @@ def of_names(settings: Settings) -> "Iterator[Finding]":
     systems = {account.name for account in all_accounts(system) if account.uid < first}
     message = "AllowUsers %s: " % " ".join(names)
     if systems.issuperset(names):
-        yield settings.error("allowusers", message + "the administrator is none of them")
+        yield settings.error("allowusers", message + "the administrator is none of them", SOME)
     else:
         yield settings.warning("allowusers", message + "a VM with another administrator lets nobody in")
 
@@ -184,14 +185,14 @@ def of_groups(settings: Settings) -> "Iterator[Finding]":
     if allowed and not listed(allowed, joined):
         message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
         if groups.issuperset(allowed):
-            yield error(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined))
+            yield error(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined), SOME)
         elif "*" not in allowed:  # the administrator's future group may be in it
             message += ", unless it is also the administrator's name"
             yield warning(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined))
     barred = [name for name in joined if listed(denied, [name])]
     if barred:
         message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
-        yield settings.error("denygroups", message)
+        yield settings.error("denygroups", message, SOME)
 
 
 def add_group(settings: Settings, allowed: "List[str]", joined: "List[str]") -> Command:
@@ -217,7 +218,10 @@ def of_pam(settings: Settings) -> "Iterator[Finding]":
     if not rule:
         return
     edit = image.edit(rule.partition(": ")[0])
-    if other:
-        yield (error if sure else warning)(ID, "%s: pam_access does not let the administrator in" % rule, edit)
+    message = "%s: pam_access does not let the administrator in" % rule
+    if other and sure:
+        yield error(ID, message, edit, SOME)
+    elif other:
+        yield warning(ID, message, edit)
     else:
         yield warning(ID, "%s: pam_access does not let an administrator called %s in" % (rule, USUAL), edit)

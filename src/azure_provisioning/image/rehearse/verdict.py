@@ -13,6 +13,7 @@ from ...story import timeline
 from ...story.state import READY, data_fact
 from ...story.verify import NOBODY, OPTIONS
 from ..check import check
+from ..check.finding import EVERYBODY, SOME
 from .case import PROGRAMS
 
 TYPE_CHECKING = False
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 # What a scratch copy cannot show: it would take the image's own programs, its kernel, or a network.
 NOT_REHEARSED = ("useradd", "host keys", "gates", "DHCP", "drivers")
-READS_ALL = ("ListenAddress", "/etc/nologin")  # settings that hold for every user, key and password
-LISTS = ("Allow", "Deny")  # settings that hold for some users
 
 
 class Verdict(namedtuple("Verdict", "text code")):
@@ -129,11 +128,9 @@ def asked(ways: "List[login.Way]", case: "Case") -> "List[login.Way]":
 
 def applies(error: "Finding", ways: "List[login.Way]") -> bool:
     """Does an error about logins hold for this VM? Those about keys do not if it has a password that lets it in."""
-    if error.id != "sshd-config" or error.message.startswith(READS_ALL):
+    if error.scope == EVERYBODY:
         return True
-    if error.message.startswith(LISTS):
-        return not any(way.works for way in ways)
-    return not any(way.works and way.name == "password" for way in ways)
+    return not any(way.works and (error.scope == SOME or way.name == "password") for way in ways)
 
 
 def reasons(ways: "List[login.Way]") -> str:
