@@ -10,11 +10,11 @@ from azure_provisioning.guest.authorized_keys import key_file
 from azure_provisioning.guest.login import find_ways
 from azure_provisioning.guest.sshd import DROP_IN, set_password_login
 from azure_provisioning.guest.sshd_config import ask_sshd, find_config, settings, walk
-from azure_provisioning.guest.sshd_options import UNKNOWN, are_known, choose, find_options
+from azure_provisioning.guest.sshd_options import UNKNOWN, WITH_VALUE, are_known, choose, find_options
 from azure_provisioning.image.check.check import check
 from azure_provisioning.image.generalize.generalize import generalize
 from azure_provisioning.image.rehearse.fake_azure import KEY
-from azure_provisioning.init.arguments import expand, split
+from azure_provisioning.init.arguments import TAKES_VALUE, expand, split
 from azure_provisioning.story.boot import introduce
 from tests.images import IMAGES
 from tests.tools import ToolSystem, ToolTest, run_process
@@ -176,6 +176,24 @@ class ArgumentsTest(ToolTest):
             self.fill(dict(image, **SOCKET, **{"/usr/lib/systemd/system/ssh.socket": socket}))
             introduce(self.system)
             self.assertEqual(find_options(self.system), expected)
+
+    def test_socket_with_a_drop_in(self) -> None:
+        """The last value counts, in a drop-in too."""
+        image = {path: text for path, text in IMAGES["systemd"].items() if not path.endswith(".wants/ssh.service")}
+        for value, expected in (("no", []), ("Yes", FILE)):
+            self.setUp()
+            socket = "/usr/lib/systemd/system/ssh.socket"
+            other = {"no": "yes", "Yes": "no"}[value]
+            parts = {socket: "[Socket]\nListenStream=22\nAccept=%s\n" % other}
+            parts["/etc/systemd/system/ssh.socket.d/x.conf"] = "[Socket]\nAccept=%s\n" % value
+            self.fill(dict(image, **SOCKET, **parts))
+            introduce(self.system)
+            self.assertEqual(find_options(self.system), expected, value)
+
+    def test_options_that_take_a_value(self) -> None:
+        """The wings share nothing: the letters stand in both."""
+        letters = {letter for letter in map(chr, range(33, 127)) if TAKES_VALUE.match("-" + letter)}
+        self.assertEqual(letters, set(WITH_VALUE))
 
     def test_no_image_has_any(self) -> None:
         """The distros' own services pass no options. If the options are unknown, nothing is reported."""

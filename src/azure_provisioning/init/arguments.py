@@ -56,8 +56,7 @@ def of_unit(system: System, name: str, programs: "Sequence[str]") -> "Optional[L
     unit = systemd.unit_name(name)
     if unit.endswith(".socket"):
         own = systemd.unit_name(unit[: -len(".socket")])
-        accepts = re.search(r"(?mi)^Accept[ \t]*=[ \t]*(?:yes|true|on|1)[ \t]*$", systemd.unit_text(system, unit))
-        unit = own.replace(".service", "@.service") if accepts else own
+        unit = own.replace(".service", "@.service") if systemd.accepts(system, unit) else own
     starts: "List[str]" = []
     given: "Dict[str, str]" = {}
     files: "List[str]" = []

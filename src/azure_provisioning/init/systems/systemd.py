@@ -213,10 +213,16 @@ def unheld(system: System) -> "Iterator[Obstacle]":
         if server + ".service" not in held:
             yield unordered(server, "systemd", INSTALL)
     for server in SSH_SERVERS:
-        if server + ".socket" in started and set(setting_words(system, server + ".socket", "Accept")).intersection(YES):
+        if server + ".socket" in started and accepts(system, server + ".socket"):
             template = server + "@.service"
             if not set(setting_words(system, template, "After")) & set(held):
                 yield unordered(template, "systemd")
+
+
+def accepts(system: System, socket: str) -> bool:
+    """Does a socket start a service for each connection, from a template? See systemd.socket(5)."""
+    words = setting_words(system, socket, "Accept")
+    return bool(words) and words[-1].lower() in YES
 
 
 def setting_words(system: System, unit: str, key: str) -> "List[str]":
