@@ -298,9 +298,15 @@ def mend(root: Path, finding: "Dict[str, str]") -> None:
     must(run(inside(root, "sh", "-c", tool) if tool else ["sh", "-c", remedy]))
 
 
+def findings_of(bench: Bench, root: Path) -> "List[Dict[str, str]]":
+    """The findings of `check` in a tree."""
+    found: "List[Dict[str, str]]" = json.loads(bench.ours("check", "--json", "--root", str(root))[1])
+    return found
+
+
 def errors_of(bench: Bench, root: Path, name: str = "") -> "List[Dict[str, str]]":
-    """The errors with an id, or all, that `check` finds in a tree."""
-    findings = json.loads(bench.ours("check", "--json", "--root", str(root))[1])
+    """The errors with an id, or all of them."""
+    findings = findings_of(bench, root)
     return [finding for finding in findings if finding["level"] == "error" and name in ("", finding["id"])]
 
 
@@ -436,7 +442,7 @@ def verdict(bench: Bench) -> None:
     check(faults(bench) == {"hook", "dhcp"}, "before install:", faults(bench))
     bench.install()
     check(faults(bench) == {"dhcp"}, "after install:", faults(bench))
-    outside = json.loads(bench.ours("check", "--json", "--root", str(bench.offline))[1])
+    outside = findings_of(bench, bench.offline)
     shutil.copy(str(bench.program), str(bench.offline / "azure-provisioning"))
     _, printed, _ = run(inside(bench.offline, "python3", "-I", "-S", "/azure-provisioning", "check", "--json"))
     (bench.offline / "azure-provisioning").unlink()
@@ -481,8 +487,7 @@ def remedied(bench: Bench) -> None:
 
 def initramfs_findings(bench: Bench, root: Path) -> "List[Dict[str, str]]":
     """The findings of `check` about it."""
-    findings = json.loads(bench.ours("check", "--json", "--root", str(root))[1])
-    return [finding for finding in findings if finding["id"] == "initramfs"]
+    return [finding for finding in findings_of(bench, root) if finding["id"] == "initramfs"]
 
 
 CHECKS: Dict[str, Callable[[Bench], None]] = {

@@ -10,6 +10,7 @@ from ...guest import privilege
 from ..command import Command
 from .finding import Finding, ok, warning
 from .rights import take_back
+from .sshd_lines import COMMENT
 from .subject import Image
 
 ID = "privilege"
@@ -88,8 +89,7 @@ def of_folder(image: Image, sudo: str) -> "Iterator[Finding]":
             yield warning(ID, "%s: sudo ignores the file" % danger.words, take_back(image, danger, path))
         for number in find_mistakes(image.text(path)):
             message = "%s, line %d, has no equals sign: sudo ignores the line, older versions refuse to work"
-            remedy = Command("sed", "-i", "%ds/^/#/" % number).on(image.place(path))
-            yield warning(ID, message % (path, number), remedy)
+            yield warning(ID, message % (path, number), image.edit_lines(path, [number], COMMENT))
 
 
 def find_mistakes(text: str) -> "Iterator[int]":

@@ -167,9 +167,13 @@ def show_finding(finding: Finding, width: int) -> "List[str]":
 
 def summary(findings: "List[Finding]") -> str:
     """The verdict in one line."""
+    return "%s: %s" % (counts(findings), verdict(findings))
+
+
+def counts(findings: "List[Finding]") -> str:
+    """How many problems there are: `1 error, 2 warnings`."""
     levels = [finding.level for finding in findings]
-    counts = ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
-    return "%s: %s" % (counts, verdict(findings))
+    return ", ".join(count(levels.count(level), level) for level in ("error", "warning"))
 
 
 def verdict(findings: "List[Finding]") -> str:

@@ -6,6 +6,8 @@ from ...guest.sshd_config import Line
 from ..command import Command
 from .subject import Image
 
+COMMENT = "s/^/#/"  # of sed
+
 
 def place_of(line: Line) -> str:
     """In words: the file and the line."""
@@ -14,7 +16,7 @@ def place_of(line: Line) -> str:
 
 def comment_out(image: Image, lines: "List[Line]") -> Command:
     """The command that makes comments of these lines; empty if one is in no file."""
-    return change(image, lines, "s/^/#/")
+    return change(image, lines, COMMENT)
 
 
 def change(image: Image, lines: "List[Line]", script: str) -> Command:
@@ -24,6 +26,6 @@ def change(image: Image, lines: "List[Line]", script: str) -> Command:
         return Command()
     for path in sorted({line.path for line in lines}):
         numbers = sorted({line.number for line in lines if line.path == path})
-        one = Command("sed", "-i", ";".join("%d%s" % (number, script) for number in numbers)).on(image.place(path))
+        one = image.edit_lines(path, numbers, script)
         whole = one if whole is None else whole.then(one)
     return whole or Command()

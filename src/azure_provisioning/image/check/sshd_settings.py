@@ -1,7 +1,7 @@
 """The settings of sshd that keep the administrator out, who has a key and a name that is not known yet."""
 
 import re
-from typing import Iterator, List
+from typing import Iterator, List, Set, Tuple
 
 from ... import config
 from ...errors import GuestError
@@ -179,8 +179,7 @@ def of_names(settings: Settings) -> "Iterator[Finding]":
 
 def of_groups(settings: Settings) -> "Iterator[Finding]":
     """The lists of groups."""
-    groups = {group.name for group in all_groups(settings.image.system)}
-    joined = [name for name in GROUPS if name in groups]
+    groups, joined = find_groups(settings.image)
     allowed, denied = settings.value("allowgroups").split(), settings.value("denygroups").split()
     if allowed and not listed(allowed, joined):
         message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
@@ -193,6 +192,12 @@ def of_groups(settings: Settings) -> "Iterator[Finding]":
     if barred:
         message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
         yield settings.error("denygroups", message, SOME)
+
+
+def find_groups(image: Image) -> "Tuple[Set[str], List[str]]":
+    """(the groups of the image, those of them that the administrator joins)."""
+    groups = {group.name for group in all_groups(image.system)}
+    return groups, [name for name in GROUPS if name in groups]
 
 
 def add_group(settings: Settings, allowed: "List[str]", joined: "List[str]") -> Command:
@@ -208,8 +213,7 @@ def of_pam(settings: Settings) -> "Iterator[Finding]":
     image, system = settings.image, settings.image.system
     if settings.value("usepam").lower() != "yes" or settings.value("pamservicename", "sshd") != "sshd":
         return
-    groups = {group.name for group in all_groups(system)}
-    joined = [name for name in GROUPS if name in groups]
+    _, joined = find_groups(image)
     try:
         rule, sure = pam_access.find_refusal(system, USUAL, [USUAL, *joined])
         other = pam_access.find_refusal(system, ANOTHER, [ANOTHER, *joined])[0] if rule else ""

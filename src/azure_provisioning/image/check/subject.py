@@ -1,7 +1,7 @@
 """The image that is checked, with facts that several checks need."""
 
 from fnmatch import fnmatchcase
-from typing import Callable, Dict, Optional, Tuple, TypeVar, cast
+from typing import Callable, Dict, Iterable, Optional, Tuple, TypeVar, cast
 
 from ... import config
 from ...door.system import System
@@ -84,6 +84,10 @@ class Image:
     def edit(self, path: str) -> Command:
         """Open a file in which something has to be changed by hand."""
         return Command("vi").on(self.place(path))
+
+    def edit_lines(self, path: str, numbers: "Iterable[int]", script: str) -> Command:
+        """Apply a script of sed to some lines of a file."""
+        return Command("sed", "-i", ";".join("%d%s" % (number, script) for number in numbers)).on(self.place(path))
 
     def remove(self, path: str) -> Command:
         """Remove a file."""

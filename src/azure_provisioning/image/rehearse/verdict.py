@@ -49,9 +49,7 @@ def judge(done: "Rehearsal", case: "Case") -> Verdict:
     parts = [text + "; %s would change." % check.count(done.changed, "path")]
     parts.append("Not rehearsed: %s." % ", ".join((*NOT_REHEARSED, *programs(done))))
     if done.findings is not None:
-        levels = [finding.level for finding in done.findings]
-        counts = [check.count(levels.count(level), level) for level in ("error", "warning")]
-        parts.append("check: %s." % ", ".join(counts))
+        parts.append("check: %s." % check.counts(done.findings))
     return Verdict(" ".join(parts), code)
 
 
