@@ -165,14 +165,14 @@ class AgreementTest(ShellTest):
                 self.make(name, True)
                 self.compare(True)
 
-    def test_nothing_to_ask_azure_with(self) -> None:
+    def test_no_http_client(self) -> None:
         self.make("busybox alone", False)
         for client in ("wget", "curl", "nc"):
             if os.path.lexists(self.root + "/bin/" + client):
                 os.unlink(self.root + "/bin/" + client)
         self.compare(False)
 
-    def test_what_is_not_there(self) -> None:
+    def test_missing_files(self) -> None:
         """No sudo; no accounts."""
         for gone in (["/usr/bin/sudo"], ["/etc/passwd"]):
             with self.subTest(gone):
@@ -188,7 +188,7 @@ class AgreementTest(ShellTest):
                 self.assertEqual(levels["account"] == "ok", booted.ready)
                 self.assertEqual(levels["privilege"] == "ok", booted.becomes_root or gone == ["/etc/passwd"])
 
-    def test_what_keeps_everybody_out(self) -> None:
+    def test_lock_outs(self) -> None:
         """A boot asks sshd, or reaches Ready if it cannot ask; `check` and `rehearse` report which."""
         hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
         for config, shut, ready in BARRED:
@@ -206,7 +206,7 @@ class AgreementTest(ShellTest):
                         self.assertEqual(checked.err.endswith(" would let nobody in\n"), shut, checked.err)
                         self.assertEqual(checked.code, told.code)
 
-    def test_what_keeps_everybody_out_without_python(self) -> None:
+    def test_lock_outs_without_python(self) -> None:
         """The shell implementation does not ask sshd: the boot reaches Ready, and no login works."""
         for config, shut, _ in BARRED[:2]:
             with self.subTest(config):
@@ -239,7 +239,7 @@ class AgreementTest(ShellTest):
         self.assertEqual(installed.code, 0, installed.err)
         return cli("rehearse", "--root", self.root), cli("check", "--root", self.root)
 
-    def test_sudo_that_is_doas(self) -> None:
+    def test_sudo_is_doas(self) -> None:
         """Alpine's doas-sudo-shim, and keys in the file that the start options of sshd name."""
         shim = {"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n', "/usr/bin/doas": "#!/bin/sh\n"}
         shim["/etc/default/ssh"] = "SSHD_OPTS='-o AuthorizedKeysFile=.ssh/others'\n"

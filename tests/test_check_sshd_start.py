@@ -55,7 +55,7 @@ class StartTest(CheckTest):
         self.fill({DROP_IN: text})
         self.good("sshd-config")
 
-    def test_program_that_cannot_be_understood(self) -> None:
+    def test_unknown_sshd_program(self) -> None:
         self.fill({SSHD: "#!/bin/sh\n", DROP_IN: "PermitRootLogn no\n", "/etc/passwd": "root:x:0:0::/:/bin/sh\n"})
         self.good("sshd-config")
 

@@ -48,7 +48,7 @@ SEVERAL = re.compile(r";(?!;)(?! (do|then|done|fi|else|esac|\})\b)(?! \})")
 
 
 class SizeTest(EssentialTest):
-    def test_short_enough_to_be_read(self) -> None:
+    def test_script_size_is_limited(self) -> None:
         """Lines with statements: without comments and ends of blocks."""
         for name, most in (("head.sh", 25), ("essential.sh", 501)):
             with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
@@ -122,7 +122,7 @@ class FirstBootTest(EssentialTest):
                 self.assertEqual(headers[-1]["Content-Type"], "text/xml;charset=utf-8")
                 self.assertIn("http error 410", told.err)
 
-    def test_ready_by_python_is_ready_here_and_the_other_way_round(self) -> None:
+    def test_ready_of_python_counts_in_the_shell_and_vice_versa(self) -> None:
         self.add(files={STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % swap(VM_ID)})
         self.add(files={STATE: "vm_id=%s\nuser=alice\nready_at=y\nerror_reason=x\n" % OTHER_VM_ID})
         same, other = self.play()
@@ -189,7 +189,7 @@ class FirstBootTest(EssentialTest):
         self.assertEqual((told.code, told.asked), (0, STORY))
         self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
 
-    def test_systemd_is_told(self) -> None:
+    def test_systemd_is_notified(self) -> None:
         """systemd-notify reports it, before the wait for Azure. No other program gets the address of the socket."""
         if find("systemd-notify") is None:
             self.skipTest("no systemd-notify here: what systemd hears of the shell was not tried")
@@ -237,14 +237,14 @@ class OnceTest(EssentialTest):
         self.check_ready(told)
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_hook_that_is_left_over(self) -> None:
+    def test_leftover_hook_is_disabled(self) -> None:
         told = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
         self.assertEqual(
             (told.code, told.err, told.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
         )
         self.assertFalse(self.system.exists(HOOK))
 
-    def test_only_what_install_wrote_down(self) -> None:
+    def test_only_recorded_links_are_removed(self) -> None:
         """No folder, no file of others, and no path that is not absolute."""
         kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
         self.fill(dict.fromkeys(kept, ""))
@@ -255,7 +255,7 @@ class OnceTest(EssentialTest):
         for path in kept:
             self.assertTrue(self.system.exists(path), path)
 
-    def test_each_init_system_in_its_way(self) -> None:
+    def test_hook_is_disabled_for_each_init_system(self) -> None:
         """After Python's `install`, the shell disables the hook as Python's own `disable` would."""
         for name in NAMES:
             with self.subTest(name):
@@ -285,12 +285,12 @@ class OnceTest(EssentialTest):
                     text = "::sysinit:/x\n" if name == "busybox" else "#!/bin/sh\nexit 0\n"
                     self.assertEqual(self.text("/etc/inittab" if name == "busybox" else "/etc/rc.local"), text)
 
-    def test_state_that_is_damaged(self) -> None:
+    def test_damaged_state_is_set_aside(self) -> None:
         told = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
         self.check_ready(told)
         self.assertTrue(self.system.exists(STATE + ".corrupt"))
 
-    def test_folder_that_takes_no_state(self) -> None:
+    def test_state_cannot_be_saved(self) -> None:
         self.fill({"/var/lib/azure-provisioning": "a file"})
         told = self.boot(fresh=False)
         self.assertEqual((told.code, len(told.reports)), (0, 1))
@@ -320,7 +320,7 @@ class NameTest(EssentialTest):
         "z" * 63 + ".b", "a--b", "a-_-b", "1", "\x1b[2Jx", "q" * 62 + "-r",
     )  # fmt: skip
 
-    def test_as_python_makes_them(self) -> None:
+    def test_names_are_the_same_as_in_python(self) -> None:
         """The name is used as the user typed it."""
         for name in self.NAMES:
             self.add(setup="azure.instance['compute']['osProfile']['computerName'] = %r" % name)
@@ -338,7 +338,7 @@ class NameTest(EssentialTest):
         self.assertEqual((hostile.hostname, none.hostname), ("reboot", "image"))
         self.assertEqual((none.code, len(none.reports)), (0, 1))
 
-    def test_another_users_text_is_no_name(self) -> None:
+    def test_tags_are_not_the_name(self) -> None:
         """Tags come before the profile, and may look like one."""
         tags = "azure.instance['compute'] = dict([('tags', %r)], **azure.instance['compute'])"
         told = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
@@ -356,12 +356,12 @@ class NameTest(EssentialTest):
         self.assertEqual((told.code, told.asked, told.hostname), (1, ["imds 200"], "image"))
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_name_that_is_left_alone(self) -> None:
+    def test_hostname_option_no(self) -> None:
         told = self.boot(options="hostname = no\n")
         self.check_ready(told)
         self.assertEqual((told.hostname, self.text("/etc/hostname")), ("image", "image\n"))
 
-    def test_name_in_a_store(self) -> None:
+    def test_hostname_link_into_a_store(self) -> None:
         self.hasten()
         os.unlink(self.root + "/etc/hostname")
         self.fill({"/run/name": "x\n", "/etc/hostname": "-> /run/name"})
@@ -370,7 +370,7 @@ class NameTest(EssentialTest):
         self.assertIn("reason=failure to write file|", "".join(request[3] for request in told.requests))
         self.assertTrue(self.system.is_link("/etc/hostname"))
 
-    def test_mode_stays_and_slackware_has_its_own_file(self) -> None:
+    def test_mode_is_kept_and_slackware_file_is_written(self) -> None:
         os.chmod(self.root + "/etc/hostname", 0o640)
         self.fill({"/etc/HOSTNAME": "old\n"})
         self.check_ready(self.boot())
@@ -379,7 +379,7 @@ class NameTest(EssentialTest):
 
 
 class OptionsTest(EssentialTest):
-    def test_what_takes_python_is_an_error(self) -> None:
+    def test_options_that_need_python_fail(self) -> None:
         self.hasten()
         wanted = ("password = yes", "password_login=yes", "custom_data = run", "user_data = keep")
         for line in wanted:
@@ -391,11 +391,11 @@ class OptionsTest(EssentialTest):
             self.assertIn("<State>NotReady</State>", told.reports[0])
             self.assertTrue(self.system.exists(HOOK))
 
-    def test_what_does_not(self) -> None:
+    def test_other_options_do_not_fail(self) -> None:
         told = self.boot(options="account = yes\n# password = yes\nhost_keys = new\ncustom_data = no\nsudo =\n")
         self.check_ready(told)
 
-    def test_address_that_is_none(self) -> None:
+    def test_invalid_addresses_are_ignored(self) -> None:
         """The last line with a valid address counts: no name is resolved, and no word becomes an argument."""
         self.hasten()
         told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
@@ -436,7 +436,7 @@ class OptionsTest(EssentialTest):
                 self.assertEqual(warned, ["10-a", "20 b", "50-e", "6?[2J"])
                 self.assertEqual(len(find_passed_over(self.system)), len(warned))
 
-    def test_name_of_a_gate(self) -> None:
+    def test_gate_name_is_escaped(self) -> None:
         """It is reported as text: it opens no element of the report, and adds no fact to the state."""
         self.hasten()
         name = "1 <State>&\nready_at=2026"
@@ -485,7 +485,7 @@ class OptionsTest(EssentialTest):
                 pass_gate(self.system, gate, {})
             self.assertEqual(caught.exception.details["problem"], "not run: " + who)
 
-    def test_gate_that_others_may_write(self) -> None:
+    def test_gate_writable_by_others_is_not_run(self) -> None:
         gate = "/etc/azure-provisioning/ready.d/10-a"
         rows = [(0o777, "everybody"), (0o757, "everybody")]
         if os.geteuid() == 0:  # the group of a plain user has another number in the room
@@ -493,13 +493,13 @@ class OptionsTest(EssentialTest):
         for mode, who in rows:
             self.refuse("chmod(root + %r, %d)" % (gate, mode), who="%s may write to %s" % (who, gate))
 
-    def test_folder_of_gates_that_others_may_write(self) -> None:
+    def test_gate_folder_writable_by_others_is_refused(self) -> None:
         for folder in ("/etc/azure-provisioning/ready.d", "/etc"):
             change = "chmod(root + %r, 0o1777)" % folder
             self.refuse(change, who="everybody may write to " + folder)
             os.chmod(self.root + folder, 0o755)
 
-    def test_target_of_a_gate_that_others_may_write(self) -> None:
+    def test_gate_target_writable_by_others_is_not_run(self) -> None:
         """A link behind a link, in a folder that everybody may write to."""
         gate = "/etc/azure-provisioning/ready.d/10-a"
         self.fill({"/srv/x/gate": "#!/bin/sh\ntouch /var/ran\n", "/srv/gate": "-> x/gate"})
@@ -509,14 +509,14 @@ class OptionsTest(EssentialTest):
             "unlink(root + %r)" % gate, "symlink('/srv/gate', root + %r)" % gate, who="everybody may write to /srv/x"
         )
 
-    def test_gate_of_a_user(self) -> None:
+    def test_gate_of_another_owner_is_not_run(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can give a gate away: one of a user was not tried")
         gate = "/etc/azure-provisioning/ready.d/10-a"
         self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
         self.refuse("chown(root + %r, 1000, 1000)" % gate, who="the user 1000 may write to " + gate)
 
-    def test_state_of_a_user(self) -> None:
+    def test_state_of_another_owner_is_corrected(self) -> None:
         """Each written file belongs to root with the right mode, in a folder that only root may write to."""
         if os.geteuid() != 0:
             self.skipTest("only root can give files away: a state of a user was not tried")
@@ -531,7 +531,7 @@ class OptionsTest(EssentialTest):
             found = os.stat(self.root + path)
             self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o7777), (0, 0, mode), path)
 
-    def test_list_of_hooks_of_a_user(self) -> None:
+    def test_hook_list_writable_by_others_is_not_used(self) -> None:
         """No file in a list that a user has written is removed."""
         self.fill({"/etc/x-azure-provisioning": "", INSTALLED: "link=/etc/x-azure-provisioning\n"})
         os.chmod(self.root + INSTALLED, 0o666)
@@ -569,7 +569,7 @@ class SmallPythonTest(EssentialTest):
         if not os.path.exists(self.root + self.python) and not self.places:
             self.place(self.python, self.python)
 
-    def test_goes_on_in_the_shell(self) -> None:
+    def test_shell_continues_without_python(self) -> None:
         for lack in ("sys.modules['socket'] = None", "sys.version_info = (3, 5, 9)", self.NO_SOCKET):
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "run")
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "status", "--json", fresh=False)
@@ -597,7 +597,7 @@ class SmallPythonTest(EssentialTest):
         facts = self.state().facts
         self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))
 
-    def test_python_that_was_whole(self) -> None:
+    def test_python_damaged_after_install(self) -> None:
         """A module that existed at install does not make a Python minimal, whatever the library contains now."""
         whole = {INSTALLED: self.hook[INSTALLED] + "lacks=nothing\n", HOOK: "a link, but for the tests\n"}
         for lack in (self.NO_SOCKET, "sys.version_info = (3, 5, 9)"):
@@ -614,7 +614,7 @@ class SmallPythonTest(EssentialTest):
             self.boot(self.python, "-I", "-S", "-c", self.CODE % self.NO_SOCKET, PROGRAM, "run", files=small)
         )
 
-    def test_library_that_is_damaged(self) -> None:
+    def test_damaged_library_is_reported(self) -> None:
         """A module exists but cannot be loaded, and nothing was recorded."""
         kinds = {
             "os.symlink('/none', '/library/socket')": "ModuleNotFoundError socket",
@@ -639,7 +639,7 @@ class SmallPythonTest(EssentialTest):
         self.assertEqual((told.code, told.asked, told.hostname), (0, STORY, "rehearsal"), told)
         self.assertIn("ready_at", self.state().facts)
 
-    def test_bugs_that_python_cannot_report(self) -> None:
+    def test_bug_is_reported_once(self) -> None:
         """For any bug of ours, at any point: one report of it, from Python or otherwise from the shell."""
         self.add(self.python, "-I", "-S", "-c", self.CODE % "os.fsync = None", PROGRAM, "run", files=self.hook)
         code = self.CODE % "import socket; socket.socket.connect = None"
@@ -649,7 +649,7 @@ class SmallPythonTest(EssentialTest):
         self.assertRegex(writing.reports[0], r"reason=unhandled exception\|.*exception=TypeError")
         self.check_broken(connecting, "TypeError")
 
-    def test_with_all_modules_it_stays_in_python(self) -> None:
+    def test_python_with_all_modules_is_used(self) -> None:
         told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
         self.assertNotIn("without Python", told.err)
         self.assertIn("DVD", told.err)
@@ -676,7 +676,7 @@ class HeadTest(EssentialTest):
             env={"PATH": folder},
         )
 
-    def test_which(self) -> None:
+    def test_interpreter_is_chosen(self) -> None:
         cases: "List[tuple[Dict[str, str], str]]" = [
             ({"python3": "", "python3.12": ""}, "python3"),
             ({"python3.9": "", "python3.12": "", "python3.6": "", "python3.5": ""}, "python3.12"),

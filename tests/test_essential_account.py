@@ -67,7 +67,7 @@ class AccountTest(EssentialTest):
                 )
                 self.assertEqual(os.stat(self.root + "/etc/sudoers.d/zz-azure-provisioning").st_mode & 0o777, 0o440)
 
-    def test_once_more_changes_nothing(self) -> None:
+    def test_second_boot_changes_nothing(self) -> None:
         """No later boot does it again, not even after an interruption before the VM is recorded as configured."""
         self.add()
         self.add(fresh=True)
@@ -78,7 +78,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(sorted(os.listdir(self.root + "/home")), ["azureuser"])
 
     @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
-    def test_account_that_is_there(self) -> None:
+    def test_existing_account_is_completed(self) -> None:
         """The account is completed, not replaced: its locked field, its shell, its group. Its own keys stay, before
         ours."""
         for locked in ("!", "!!", "!*"):
@@ -97,7 +97,7 @@ class AccountTest(EssentialTest):
             self.check_account(self.boot(), keys=["# mine", "ssh-ed25519 AAAA old", KEY])
             self.assertIn("azureuser:x:1005:1005:Real Name:%s:/bin/" % HOME, self.text("/etc/passwd") or "")
 
-    def test_password_that_is_there_stays(self) -> None:
+    def test_existing_password_is_kept(self) -> None:
         self.fill({"/etc/passwd": (MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME)})
         self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser:$6$x$y:19000:0:99999:7:::\n"})
         told = self.boot()
@@ -169,7 +169,7 @@ class AccountTest(EssentialTest):
                     ]
                 self.assertEqual(merged, expected)
 
-    def test_keys_that_are_none(self) -> None:
+    def test_invalid_keys_fail(self) -> None:
         """A text without a complete key is a reported failure, as in Python."""
         self.hasten()
         kind, blob, _ = KEY.split()
@@ -192,7 +192,7 @@ class AccountTest(EssentialTest):
         self.assertEqual((told.code, len(told.reports)), (1, 1), told)
         self.assertIn("reason=" + reason, told.reports[0])
 
-    def test_link_of_the_user(self) -> None:
+    def test_links_in_the_home_are_not_followed(self) -> None:
         """No step follows a link, whatever its target is."""
         self.hasten()
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
@@ -219,7 +219,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(os.listdir(self.root + "/home"), ["azureuser"])
 
     @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
-    def test_home_of_another(self) -> None:
+    def test_home_of_another_account_is_refused(self) -> None:
         self.hasten()
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "other:x:1001:1001::/home/other:/bin/sh\n"})
         os.makedirs(self.root + HOME)
@@ -249,7 +249,7 @@ class AccountTest(EssentialTest):
         self.check_account(on)
         self.assertIn("warning: azureuser cannot become root: neither sudo nor doas is installed", on.err)
 
-    def test_what_only_python_can_do_is_a_failure_where_it_is_promised(self) -> None:
+    def test_promised_values_that_need_python_fail(self) -> None:
         self.hasten()
         promised = "azure.instance['extended']['compute']['hasCustomData'] = True"
         password = (
@@ -260,7 +260,7 @@ class AccountTest(EssentialTest):
         self.refused("nobody can log in|", setup=password)
         self.check_account(self.boot(setup=promised, options="custom_data = no\n"))
 
-    def test_values_that_come_late(self) -> None:
+    def test_late_values_are_awaited(self) -> None:
         """404 is not an answer if the instance has the value: no VM is Ready without its account."""
         self.hasten()
         late = "from azure_provisioning.image.rehearse.faults import status, no_trouble\n"
@@ -296,7 +296,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(self.text("/etc/keys/azureuser"), KEY + "\n", self.text("/var/asked"))
                 self.system.unlink("/etc/keys/azureuser")
 
-    def test_what_sudo_makes_of_the_rule(self) -> None:
+    def test_sudo_accepts_the_rule(self) -> None:
         """The question goes to sudo itself: to this machine's, in the room. A rule after ours is one too many."""
         if os.geteuid() != 0:
             self.skipTest("only root can ask sudo about another user")
@@ -336,14 +336,14 @@ class AccountTest(EssentialTest):
             self.check_account(told)
             self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, code == 1, told.err)
 
-    def test_sudo_that_is_doas(self) -> None:
+    def test_sudo_is_doas(self) -> None:
         """If a script or a link is called sudo and leads to doas, the rule is written for doas."""
         shim = {"/usr/bin/doas": "#!/bin/sh\n", "/usr/bin/sudo": '#!/bin/sh\n# sudo\nexec doas "$@"\n'}
         self.check_account(self.boot(files=shim))
         self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
         self.assertFalse(self.system.exists("/etc/sudoers.d"))
 
-    def test_what_doas_makes_of_the_rule(self) -> None:
+    def test_doas_accepts_the_rule(self) -> None:
         """Tried with the rights of the account, by all shells; rules that doas refuses are not written."""
         os.chmod(self.root, 0o755)
         refuses = '#!/bin/sh\n[ "$1" = -C ] && exit 0\n[ "$(id -u)" = 0 ] || exit 1\n'
@@ -385,7 +385,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
         self.assertTrue(self.state().facts["prepared_at"])
 
-    def test_host_keys_that_sshd_serves(self) -> None:
+    def test_only_host_keys_of_sshd_are_generated(self) -> None:
         """These and no others, in any folder: sshd reports them, and reports nothing without a key; by all shells."""
         self.place("ssh-keygen", "/usr/bin/ssh-keygen")
         private = "-----BEGIN OPENSSH PRIVATE KEY-----\nold\n"

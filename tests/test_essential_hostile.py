@@ -41,17 +41,17 @@ class RedirectTest(EssentialTest):
         followed = 2 if relative and client == "busybox wget" else 1  # it sends the request, but the answer is not used
         self.assertEqual([asked.count(what) for what in STORY], [followed, 2 + followed - 1, followed], told.asked)
 
-    def test_to_another_host(self) -> None:
+    def test_redirect_to_another_host_is_not_followed(self) -> None:
         for client in CLIENTS:
             with self.subTest(client):
                 self.check_redirected(client, relative=False)
 
-    def test_to_another_path(self) -> None:
+    def test_redirect_to_another_path_is_not_followed(self) -> None:
         for client in CLIENTS:
             with self.subTest(client):
                 self.check_redirected(client, relative=True)
 
-    def test_busybox_that_shows_no_head(self) -> None:
+    def test_busybox_wget_without_headers(self) -> None:
         """Versions before 1.30 lack -S, but they also print the address of each connection."""
         self.choose("dash", "busybox wget")
         os.unlink(self.root + "/bin/wget")
@@ -69,7 +69,7 @@ class RedirectTest(EssentialTest):
         self.check_ready(told)
         self.assertNotIn("User-Agent", told.requests[0][2])
 
-    def test_heads_without_end(self) -> None:
+    def test_endless_headers(self) -> None:
         """Answers are stored for the status: at most a MiB of them, and only until the time limit."""
         flood = (
             "def flood(handler):\n"
@@ -112,7 +112,7 @@ class FixedNameTest(EssentialTest):
                     self.assertEqual(self.text("/etc/victim"), "mine\n")
                     self.assertFalse(self.system.exists("/etc/nothing"))
 
-    def test_log_of_ours(self) -> None:
+    def test_existing_log_is_appended(self) -> None:
         self.fill({LOG: "before\n"})
         self.check_ready(self.boot())
         self.assertRegex(
@@ -130,7 +130,7 @@ class FixedNameTest(EssentialTest):
                 self.check_ready(told)
                 self.assertLess(told.seconds, 20)
 
-    def test_gate_that_prints_a_lot(self) -> None:
+    def test_gate_with_much_output(self) -> None:
         """Its output is not stored: a small /run is enough."""
         gate = "#!/bin/sh\nyes | head -c 60000000\n"
         small = "import os; os.system('mount -t tmpfs -o size=1m none ' + root + '/run')"

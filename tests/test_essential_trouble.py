@@ -40,7 +40,7 @@ class TroubleTest(EssentialTest):
         self.hasten()
         self.check_ready(self.play_all("health"), incarnation=2)
 
-    def test_clients_that_show_the_head(self) -> None:
+    def test_clients_with_headers(self) -> None:
         self.hasten()
         faults = ["imds-cut-off", "imds-not-http", "imds-redirect", "imds-reset", "goal-state-flood", "report-reset"]
         for client, met in (("curl", faults), ("wget", faults[:3]), ("busybox nc", faults[:2])):
@@ -63,7 +63,7 @@ class TroubleTest(EssentialTest):
                 self.assertEqual(told.asked, ["imds 302"] + STORY)
                 self.assertFalse([target for _, target, _, _, _ in told.requests if "redirected" in target])
 
-    def test_half_an_answer_that_says_no_length(self) -> None:
+    def test_partial_answer_without_a_length(self) -> None:
         """Only the end of the connection shows that an answer is complete: nc does not count."""
         self.hasten()
         cut_off = (
@@ -105,7 +105,7 @@ class TroubleTest(EssentialTest):
         self.assertEqual(dripped.asked, ["imds 0"] + STORY)
         self.assertTrue(35 / 10 - 1 < dripped.seconds < 35 / 10 + 8, dripped.seconds)
 
-    def test_slow_for_longer_than_the_deadline(self) -> None:
+    def test_slow_beyond_the_deadline(self) -> None:
         """The rest of the deadline limits each try."""
         self.hasten(6)
         told = self.boot(
@@ -164,7 +164,7 @@ class TroubleTest(EssentialTest):
         self.assertEqual(self.state().facts["vm_id"], VM_ID)
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_report_that_is_never_accepted(self) -> None:
+    def test_report_is_never_accepted(self) -> None:
         self.hasten()
         told = self.boot(faults=["report-refused"], options="deadline = 10\n", files=self.hook)
         self.assertEqual((told.code, told.reports), (1, []))
@@ -173,7 +173,7 @@ class TroubleTest(EssentialTest):
         self.assertNotIn("NotReady", "".join(request[3] for request in told.requests))
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_ids_that_are_hostile(self) -> None:
+    def test_hostile_ids(self) -> None:
         """They become part of a document and a log: only a few characters are allowed, and nothing is executed."""
         self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
@@ -191,7 +191,7 @@ class TroubleTest(EssentialTest):
         for text in (told.err, self.text(LOG) or ""):
             self.assertEqual(text, "".join(char for char in text if char == "\n" or " " <= char <= "~"))
 
-    def test_first_of_two_roles(self) -> None:
+    def test_first_of_two_role_instances(self) -> None:
         two = "azure.goal_state = azure.goal_state.replace('</RoleInstance>', '</RoleInstance>' + %r)"
         told = self.boot(setup=two % "<RoleInstance><InstanceId>other</InstanceId></RoleInstance>")
         self.check_ready(told)

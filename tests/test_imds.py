@@ -102,7 +102,7 @@ class FetchTest(GuestTest):
         self.assertEqual(told(self.fetch(refused, refused, http(BODY))), RIGHT)
         self.expect(NEW, STACK, OLD)
 
-    def test_version_that_the_400_names(self) -> None:
+    def test_version_named_in_the_400(self) -> None:
         """The newest known version. The body may be cut off. With `extended=true` if that version supports it."""
         table = {
             '["2021-05-01", "2021-03-01", "2021-02-01"]': (NEW, STACK, OLD),
@@ -127,7 +127,7 @@ class FetchTest(GuestTest):
                     self.fetch(answer)
                 self.expect(*targets)
 
-    def test_what_came_is_told(self) -> None:
+    def test_invalid_answer_is_described(self) -> None:
         table = {
             http(b"<html>", "200 OK", "Content-Type: text/html; charset=utf-8"): '200 text/html, begins "<html>"',
             http(b"<html>\n\t<body>\0\x1b[2J" + b"x" * 99): '200 of no type, begins "<html> <body>??[2J'

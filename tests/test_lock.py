@@ -118,7 +118,7 @@ class LockTest(GuestTest):
         self.assertTrue(self.system.is_link(HOOK))
         self.assertIn("ready_at", self.facts())
 
-    def test_boot_that_does_not_end(self) -> None:
+    def test_boot_does_not_end(self) -> None:
         """Each command reports the holder of the lock, and does nothing."""
         boot = self.at_work()
         before = self.text(STATE)
@@ -207,7 +207,7 @@ class LockTest(GuestTest):
         self.assertTrue(self.system.is_link(HOOK))
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
 
-    def test_left_over_hook_during_an_install(self) -> None:
+    def test_leftover_hook_during_an_install(self) -> None:
         """A Ready VM does not disable a hook while a command writes it."""
         self.fill({STATE: "vm_id=%s\nready_at=x\n" % VM_ID})
         self.install_hook()
@@ -248,7 +248,7 @@ class LockTest(GuestTest):
         self.assertEqual(turn.before, lock.Holder(os.getpid(), "install"))
         self.assertEqual(self.text(lock.PATH), "%d run\n" % os.getpid())
 
-    def test_nonsense_in_the_file(self) -> None:
+    def test_invalid_content_is_not_shown(self) -> None:
         """The content is only for a message. Text of another form is not shown."""
         forms = ["", "x", "0 run\n", "-1 run\n", "1 fly\n", "12345678901 run\n", "1 run", "1 run\n1 run\n"]
         for text in [*forms, "\0" * 9, "1 run\n\x1b[2J", "\u0661 run\n", "9" * 5000]:
@@ -264,7 +264,7 @@ class LockTest(GuestTest):
         with self.assertRaisesRegex(ProvisionError, "another process is running here"):
             lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
 
-    def test_image_has_none(self) -> None:
+    def test_image_has_no_lock(self) -> None:
         self.held("run")
         lock.wait_for_turn(self.system, "install", self.console.say)
         self.assertEqual(self.story, "")

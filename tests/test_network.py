@@ -26,7 +26,7 @@ class NetworkTest(GuestTest):
         self.fill({**self.card("lo", "0x9"), **files})
         return describe_network(self.system)
 
-    def test_words(self) -> None:
+    def test_described_networks(self) -> None:
         eth0, trie, routes = self.card("eth0"), "/proc/net/fib_trie", "/proc/net/route"
         address = {trie: LOCAL + ADDRESS % "10.0.0.4", routes: HEAD + DEFAULT + SUBNET}
         table = [
@@ -52,7 +52,7 @@ class NetworkTest(GuestTest):
             with self.subTest(words):
                 self.assertEqual(self.told(files), words)
 
-    def test_nothing_tells(self) -> None:
+    def test_no_network_files(self) -> None:
         self.assertEqual(describe_network(self.system), "")
         self.assertEqual(self.told({"/proc/net/route": "x" * (2 << 20), **self.card("eth0")}), "")
 

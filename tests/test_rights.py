@@ -70,7 +70,7 @@ class OwnFileTest(GuestTest):
             self.assertFalse(self.system.write("/x", "data", mode=mode, owner=ROOT))
 
     @AS_ROOT
-    def test_one_thing_wrong(self) -> None:
+    def test_each_wrong_right_is_corrected(self) -> None:
         changes: "List[Callable[[str], None]]" = [
             lambda place: os.chown(place, USER, -1),
             lambda place: os.chown(place, -1, 50),
@@ -88,7 +88,7 @@ class OwnFileTest(GuestTest):
             self.assertEqual(self.rights("/x"), (0, 0, 0o644, []))
 
     @AS_ROOT
-    def test_folder_that_gives_all_its_files_away(self) -> None:
+    def test_default_acl_of_the_folder_does_not_apply(self) -> None:
         """The folder's default ACL applies to other files, not to ours."""
         os.mkdir(self.root + "/d")
         try:
@@ -132,7 +132,7 @@ class OwnFileTest(GuestTest):
         self.assertEqual(self.system.touched, [])
 
     @AS_ROOT
-    def test_link_is_roots(self) -> None:
+    def test_link_belongs_to_root(self) -> None:
         self.system.link("/x", "/link")
         os.chown(self.root + "/link", USER, USER, follow_symlinks=False)
         self.assertTrue(self.system.link("/x", "/link"))
@@ -140,7 +140,7 @@ class OwnFileTest(GuestTest):
         self.assertFalse(self.system.link("/x", "/link"))
 
     @AS_ROOT
-    def test_taken_back(self) -> None:
+    def test_rollback_restores_owner_and_mode(self) -> None:
         """A file of another user is restored if the install fails."""
         self.system.write("/d/x", "hers", mode=0o664)
         os.chown(self.root + "/d/x", USER, 50)
@@ -198,7 +198,7 @@ class InstallTest(ImageTest):
         self.assertEqual(said, [remedy], path)
 
     @AS_ROOT
-    def test_what_is_the_users_stays_his(self) -> None:
+    def test_files_of_the_user_keep_their_owner(self) -> None:
         """The options, and a file with only lines of ours, keep their owner and mode."""
         self.image("bsd rc")
         options = "/etc/azure-provisioning.conf"
@@ -222,7 +222,7 @@ class CheckRightsTest(CheckTest):
         return {one.message.partition(":")[0]: (one.level, one.id) for one in found if "may write to" in one.message}
 
     @AS_ROOT
-    def test_folders_on_the_way(self) -> None:
+    def test_parent_folders(self) -> None:
         for path, uid, gid, mode, expected in (
             ("/usr/local", 0, 50, 0o2775, ("the group 50", "warning", "program")),
             ("/usr/local/sbin", 0, 0, 0o777, ("everybody", "error", "program")),
@@ -262,7 +262,7 @@ class CheckRightsTest(CheckTest):
         self.assertEqual(found.remedy, "chown 0:0 %s && chmod go-w %s" % (quoted, quoted))
 
     @AS_ROOT
-    def test_tree_of_a_plain_user(self) -> None:
+    def test_image_of_a_plain_user(self) -> None:
         """An image that a user builds belongs wholly to that user, who counts as root there. A third user does not."""
         for folder, folders, files in os.walk(self.root):
             for name in [".", *folders, *files]:
@@ -291,7 +291,7 @@ class CheckRightsTest(CheckTest):
         self.assertEqual((danger.path, danger.slight), (folder, False))
 
     @AS_ROOT
-    def test_root_folder_alone_is_a_users(self) -> None:
+    def test_only_the_root_folder_belongs_to_a_user(self) -> None:
         """An image must belong to the user as a whole: otherwise the owner of `/` could change all of it in the VM."""
         os.chown(self.root, USER, USER)
         self.assertIn(

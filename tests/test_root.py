@@ -115,7 +115,7 @@ class RefusedTest(RootTest):
             for folder in folders:
                 os.rmdir(self.top + folder)
 
-    def test_nobody_may_look(self) -> None:
+    def test_closed_folder(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can play another user: a folder that is closed was not seen")
         os.chmod(self.top, 0o755)
@@ -136,7 +136,7 @@ class RefusedTest(RootTest):
         self.assertEqual(ended.exception.code, 2)
 
 
-class TakenTest(RootTest):
+class AcceptedTest(RootTest):
     def spellings(self) -> "List[Tuple[str, str]]":
         """(the argument, the current folder) for the image."""
         above, name = os.path.split(self.root)
@@ -173,7 +173,7 @@ class TakenTest(RootTest):
         for word in ("/", "//", "///", "/.", "/..", "/etc/..", self.top + "/slash"):
             self.assertEqual(open_root(word).root, "/", word)
 
-    def test_almost_nothing_in_it(self) -> None:
+    def test_nearly_empty_image(self) -> None:
         """`status` reports what it finds there."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/x": ""})
@@ -184,7 +184,7 @@ class TakenTest(RootTest):
 
 
 class KindTest(RootTest):
-    def test_which_error(self) -> None:
+    def test_type_of_the_error(self) -> None:
         self.assertRaises(UsageError, open_root, self.top + "/no")
         self.assertRaises(UsageError, open_root, self.top)
         self.assertRaises(UsageError, open_root, "/dev/null")

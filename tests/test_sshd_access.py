@@ -38,19 +38,19 @@ LET_IN = (
 
 
 class SshdAccessTest(ToolTest):
-    def test_kept_out(self) -> None:
+    def test_administrator_is_locked_out(self) -> None:
         for text, obstacle in KEPT_OUT.items():
             with self.subTest(text):
                 self.fill({CONFIG: text, **ACCOUNTS})
                 self.assertEqual(find_obstacle(self.system, "alice"), obstacle)
 
-    def test_let_in(self) -> None:
+    def test_administrator_is_allowed(self) -> None:
         for text in LET_IN:
             with self.subTest(text):
                 self.fill({CONFIG: text, **ACCOUNTS})
                 self.assertEqual(find_obstacle(self.system, "alice"), "")
 
-    def test_sshd_tells(self) -> None:
+    def test_access_list_from_sshd_t(self) -> None:
         """Its output has a line for each name."""
         self.fill(ACCOUNTS)
         self.tools.add("sshd", lambda argv, stdin: (0, "allowusers bob\nallowusers carol\n"))

@@ -80,7 +80,7 @@ class StreamsTest(BuiltTest):
                             "".join(line + "\n" for line in err.splitlines() if "stdout" in line), NO_STDOUT
                         )
 
-    def test_reader_that_has_gone(self) -> None:
+    def test_reader_has_ended(self) -> None:
         """A reader such as `head` closes early: no failure, and no message."""
         for words, code, _ in VERBS[:4] + VERBS[7:10]:
             with self.subTest(words):
@@ -94,7 +94,7 @@ class StreamsTest(BuiltTest):
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertNotRegex(done.stderr, "Traceback|Exception|stdout")
 
-    def test_no_file_gets_their_numbers(self) -> None:
+    def test_files_do_not_get_descriptors_0_to_2(self) -> None:
         """Output to a descriptor that the caller closed must not reach a file that was opened later."""
         code = (
             "import os, runpy, sys\n"
@@ -192,7 +192,7 @@ class HangupTest(BuiltTest):
         time.sleep(0.2)
         return story
 
-    def test_scratch_copy_goes(self) -> None:
+    def test_scratch_copy_is_removed(self) -> None:
         """The scratch copy contains the image's shadow. A second signal does not interrupt the clean-up of the
         first."""
         signals = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
@@ -208,7 +208,7 @@ class HangupTest(BuiltTest):
                 self.assertNotIn("Traceback", told)
                 self.assertEqual(os.listdir(self.root), [])
 
-    def test_hangup_that_the_caller_has_ignored(self) -> None:
+    def test_ignored_hangup_stays_ignored(self) -> None:
         """As nohup does."""
         story = self.start("rehearse", "--fault", "imds-throttled", before="trap '' HUP; ")
         story.send_signal(signal.SIGHUP)
