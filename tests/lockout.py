@@ -67,8 +67,8 @@ with FakeAzure() as azure:
     write("/etc/azure-provisioning.conf", "".join("%s = %s\n" % item for item in options.items()))
     if case["login"] == "password" and case["password"]:
         media = open("/stage/ovf-env.xml").read().replace("PASSWORD", case["password"])
-        write("/stage/disc/ovf-env.xml", media)
-        run("mount", "-t", "tmpfs", "none", "/mnt") and run("cp", "/stage/disc/ovf-env.xml", "/mnt")
+        write("/stage/dvd/ovf-env.xml", media)
+        run("mount", "-t", "tmpfs", "none", "/mnt") and run("cp", "/stage/dvd/ovf-env.xml", "/mnt")
         device = os.stat("/mnt").st_dev
         write("/sys/block/sr0/size", "700\n")
         write("/sys/block/sr0/dev", "%d:%d\n" % (os.major(device), os.minor(device)))

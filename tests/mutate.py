@@ -184,7 +184,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "identity: a specialised disk is left", "story/provision.py",
-        'if not instance.has_profile and disc is None and boot.state.is_of_former_vm:', "if False:",
+        'if not instance.has_profile and dvd is None and boot.state.is_of_former_vm:', "if False:",
         "provision.WhichMachineTest.test_specialised_disk",
     ),
     Mutation(

@@ -9,7 +9,7 @@ from tests.guests import AZURE_VM, OTHER_VM_ID, STATE, FastSystem, GuestTest
 from tests.simulation import OVF
 
 MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
-DISC = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # used if the kernel reports a drive
+DVD = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # used if the kernel reports a drive
 OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  # the options that need the DVD
 
 
@@ -37,7 +37,7 @@ class DvdTest(GuestTest):
         """
         self.setUp()
         self.fill(AZURE_VM)
-        self.fill(DISC)
+        self.fill(DVD)
         azure = self.azure(**options)
         locked = "false" if promised[0] else "true"
         profile = {"computerName": "a", "adminUsername": "ann", "disablePasswordAuthentication": locked}
@@ -47,8 +47,8 @@ class DvdTest(GuestTest):
         machine.comes = comes
         if former:
             self.fill({STATE: "vm_id=%s\nprevious_vm_id=%s\n" % (VM_ID, OTHER_VM_ID)})
-        _, disc = fetch(Boot(machine, self.console))
-        return machine.waited, disc is not None
+        _, dvd = fetch(Boot(machine, self.console))
+        return machine.waited, dvd is not None
 
     def test_dvd_appears(self) -> None:
         self.assertEqual(self.wait(True, (True, True)), (2.0, True))
@@ -101,7 +101,7 @@ class DvdTest(GuestTest):
                     section = section[name]
                 if lacking:
                     del section[lacking[-1]]
-                self.fill({**DISC, "/media/cd/ovf-env.xml": OVF.replace("</Environment>", pooled)})
+                self.fill({**DVD, "/media/cd/ovf-env.xml": OVF.replace("</Environment>", pooled)})
                 self.fill({"/sys/block/sr0/dev": "11:0\n"})
                 self.assertEqual(self.boot(), 1 if read else 0, self.story)
                 self.assertEqual("DVD: read from /dev/sr0" in self.story, read, self.story)

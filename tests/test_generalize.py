@@ -424,12 +424,12 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(self.text("/var/log/waagent.log"), "")
 
     def test_agents_are_removed(self) -> None:
-        from azure_provisioning.agents import find_rivals
+        from azure_provisioning.agents import find_agents
 
         self.fill(self.AGENT)
-        self.assertEqual(len(find_rivals(self.system)), 1)
+        self.assertEqual(len(find_agents(self.system)), 1)
         result = self.generalize("--remove-agent")
-        self.assertEqual(find_rivals(self.system), [])
+        self.assertEqual(find_agents(self.system), [])
         for path in self.AGENT:
             there = self.system.stat(path, follow=False) is not None
             self.assertEqual(there, path.startswith(self.LEFT), path)

@@ -379,7 +379,7 @@ class FailureTest(StoryTest):
                     else:
                         with self.assertRaises(ZeroDivisionError) as caught:
                             self.boot()
-                        self.assertTrue(getattr(caught.exception, "told", False))
+                        self.assertTrue(getattr(caught.exception, "reported", False))
                         self.assertIn("exception=ZeroDivisionError", self.description(azure.reports[0]))
                         self.assertIn("FAILED: unhandled exception", self.story)
                     self.assertEqual(len(azure.reports), 1)
@@ -392,15 +392,15 @@ class FailureTest(StoryTest):
 
         class Broken(FastSystem):
             def connect(self, host: str, port: int, seconds: float) -> socket.socket:
-                if self.is_told:
+                if self.is_reported:
                     raise ZeroDivisionError("a bug")
                 return super().connect(host, port, seconds)
 
-            is_told = False
+            is_reported = False
 
             def write(self, path: str, *more: object, **named: object) -> bool:
                 if path == STATE and "error_reason" in str(more[0]):
-                    self.is_told = True
+                    self.is_reported = True
                 return super().write(path, *more, **named)  # type: ignore[arg-type]
 
         azure = self.azure()
@@ -408,7 +408,7 @@ class FailureTest(StoryTest):
         self.system = Broken(self.root, self.speed)
         with self.assertRaises(ZeroDivisionError) as caught:
             self.boot()
-        self.assertFalse(getattr(caught.exception, "told", False))
+        self.assertFalse(getattr(caught.exception, "reported", False))
         self.assertEqual(azure.reports, [])
         self.assertEqual(self.facts()["error_reason"], "the hostname belongs to the distro's configuration")
         self.assertIn("FAILED: the hostname belongs to", self.story)
@@ -438,7 +438,7 @@ class FailureTest(StoryTest):
         self.system = Broken(self.root, self.speed)
         with self.assertRaises(ZeroDivisionError) as caught:
             self.boot()
-        self.assertTrue(getattr(caught.exception, "told", False))
+        self.assertTrue(getattr(caught.exception, "reported", False))
         self.assertEqual(len(azure.reports), 1)
         self.assertIn("<State>Ready</State></Health>", azure.reports[0])
 
@@ -918,7 +918,7 @@ class AzureDetailsTest(StoryTest):
         self.system.unlink(EFI + "/fw_platform_size")
         os.rmdir(self.system.path(EFI))
 
-    def disc(self, document: str) -> None:
+    def dvd(self, document: str) -> None:
         """A DVD mounted by an automounter."""
         self.fill({"/proc/self/mountinfo": self.MOUNTS, "/sys/block/sr0/dev": "11:0\n"})
         self.fill({"/media/cd/ovf-env.xml": document})
@@ -955,7 +955,7 @@ class AzureDetailsTest(StoryTest):
         for faults in (("wireserver-forbidden",), ("imds-forbidden", "wireserver-forbidden")):
             with self.subTest(faults):
                 self.setUp()
-                self.disc(OVF.replace("</Environment>", self.PLATFORM))
+                self.dvd(OVF.replace("</Environment>", self.PLATFORM))
                 self.azure(*faults, deadline=15)
                 self.assert_failed(self.boot())
                 (line,) = [line for line in self.story.split("\n") if "FAILED: " in line]
@@ -973,7 +973,7 @@ class AzureDetailsTest(StoryTest):
         self.assertNotIn("ProvisionGuestProxyAgent", self.story)
 
     def test_invalid_custom_data_is_dropped(self) -> None:
-        self.disc(OVF.replace("I2Nsb3VkLWNvbmZpZwo=", "I2Nsb3VkL!"))
+        self.dvd(OVF.replace("I2Nsb3VkLWNvbmZpZwo=", "I2Nsb3VkL!"))
         azure = self.azure(deadline=60)
         self.assert_failed(self.boot())
         self.assertEqual(self.facts()["error_reason"], "failure to read customData while hasCustomData=true")
