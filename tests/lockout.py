@@ -169,22 +169,22 @@ def play(tree: Path, program: str, case: Case) -> Found:
         )
     said = child.stdout.decode("utf-8", "replace")
     try:
-        told = json.loads(said.rpartition("\n{")[2].join(("{", "")))
+        result = json.loads(said.rpartition("\n{")[2].join(("{", "")))
     except ValueError:
         raise AssertionError("the stage itself: %s" % said[-3000:]) from None
-    if told["setup"][0]:
-        raise AssertionError("the case's own setup: %s" % told["setup"][1])
+    if result["setup"][0]:
+        raise AssertionError("the case's own setup: %s" % result["setup"][1])
     return Found(
-        told["exit"],
-        told["story"],
-        told["reports"],
-        "I am ann" in told.get("by key", ""),
-        "I am ann" in told.get("by password", ""),
-        told["root"] == [0, "0"],
-        told["asked"],
-        told["status"].get("login", {}),
-        told["text"],
-        json.dumps(told, indent=1),
+        result["exit"],
+        result["story"],
+        result["reports"],
+        "I am ann" in result.get("by key", ""),
+        "I am ann" in result.get("by password", ""),
+        result["root"] == [0, "0"],
+        result["asked"],
+        result["status"].get("login", {}),
+        result["text"],
+        json.dumps(result, indent=1),
     )
 
 

@@ -287,7 +287,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "privilege.PrivilegeTest",
     ),
     Mutation(
-        "access: who is shut out is told", "story/verify.py", 'and boot.options.login == "require":',
+        "access: lock-outs are reported", "story/verify.py", 'and boot.options.login == "require":',
         "and False:",
         "verify.VerifyTest.test_certain_lock_out_fails verify.VerifyTest.test_promised_password",
     ),

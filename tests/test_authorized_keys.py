@@ -175,7 +175,7 @@ class AuthorizeTest(ToolTest):
     def test_limited(self) -> None:
         """sshd uses the first line: ours goes before one with options, which is reported without its values."""
         command = 'no-pty,command="echo \\"a, b\\" hunter2 ssh-rsa",from="10.*"'
-        for text, told in (
+        for text, shown in (
             (command + " " + ED, "no-pty, command, from"),
             ("# x\n" + ED + "\n" + command + " " + ED, ""),
             (command + " " + ED + "\n" + ED, "no-pty, command, from"),
@@ -190,12 +190,12 @@ class AuthorizeTest(ToolTest):
                 self.fill({FILE: text})
                 self.own("/home/azureuser/.ssh")
                 authorize(self.system, "azureuser", [ED], {}, warnings.append)
-                self.assertEqual(len(warnings), bool(told), warnings)
-                if told:
-                    limited = "a line of %s has the ssh-ed25519 key with the options %s: Azure's line" % (FILE, told)
+                self.assertEqual(len(warnings), bool(shown), warnings)
+                if shown:
+                    limited = "a line of %s has the ssh-ed25519 key with the options %s: Azure's line" % (FILE, shown)
                     self.assertIn(limited, warnings[0])
                     self.assertNotIn("hunter2", warnings[0])
-                self.assertTrue((self.text(FILE) or "").startswith((ED + "\n" if told else "") + text))
+                self.assertTrue((self.text(FILE) or "").startswith((ED + "\n" if shown else "") + text))
                 self.assertIn(ED, (self.text(FILE) or "").split("\n"))
 
     def test_options_are_parsed_as_in_openssh(self) -> None:
@@ -337,12 +337,12 @@ class AuthorizeTest(ToolTest):
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if argv[1] != "-T":
                 return 255, "unknown"
-            return 0, "port 22\nauthorizedkeysfile .ssh/told .ssh/more\npasswordauthentication no\n"
+            return 0, "port 22\nauthorizedkeysfile .ssh/reported .ssh/more\npasswordauthentication no\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
         self.assertEqual(self.tools.ran_words(), ["sshd -T -C " + CONNECTION])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")
 
     def test_sshd_without_rdomain(self) -> None:
         """Before OpenSSH 7.7."""
@@ -350,11 +350,11 @@ class AuthorizeTest(ToolTest):
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if "rdomain" in argv[-1]:
                 return 1, "Invalid test mode specification rdomain=\n"
-            return 0, "authorizedkeysfile .ssh/told\n"
+            return 0, "authorizedkeysfile .ssh/reported\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")
 
     def test_configured_port_is_passed_to_sshd(self) -> None:
         for ports, port in (("Port 2222\n", "2222"), ("Port 2222\nPort 22\n", "22"), ("Port x\n", "22")):
@@ -370,11 +370,11 @@ class AuthorizeTest(ToolTest):
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if argv[1:] != ["-G"]:
                 return 1, "sshd: no hostkeys available -- exiting."
-            return 0, "authorizedkeysfile .ssh/told\n"
+            return 0, "authorizedkeysfile .ssh/reported\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")
 
     def test_sshd_t_fails(self) -> None:
         self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting."))
@@ -388,8 +388,8 @@ class AuthorizeTest(ToolTest):
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if not self.system.is_dir("/run/sshd"):
                 return 255, "Missing privilege separation directory: /run/sshd\n"
-            return 0, "authorizedkeysfile .ssh/told\n"
+            return 0, "authorizedkeysfile .ssh/reported\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")

@@ -420,6 +420,6 @@ class CheckBudgetTest(CheckTest):
             with tempfile.TemporaryFile() as printed:
                 code = subprocess.run(argv, stdout=printed, stderr=printed, timeout=SECONDS).returncode
                 printed.seek(0)
-                told = printed.read().decode("utf-8", "replace")
-            self.assertIn(code, (0, 1), told[-2000:])
-            self.assertNotIn("Traceback", told)
+                output = printed.read().decode("utf-8", "replace")
+            self.assertIn(code, (0, 1), output[-2000:])
+            self.assertNotIn("Traceback", output)

@@ -101,8 +101,8 @@ class ConsoleTest(CheckTest):
                 self.fill({path: text, **sources})
                 (found,) = self.findings("serial-console")
                 self.assertEqual(found.level, "warning")
-                told = call(["sh", "-c", found.remedy])
-                self.assertEqual((told.code, bool(found.remedy)), (0, True), told)
+                result = call(["sh", "-c", found.remedy])
+                self.assertEqual((result.code, bool(found.remedy)), (0, True), result)
                 self.good("serial-console", path)
                 after = self.text(path) or ""
                 self.assertEqual(after.replace(" console=ttyS0\n", "\n"), text)

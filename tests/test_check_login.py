@@ -154,8 +154,8 @@ class ConfigTest(CheckTest):
     def config(self, level: str, pattern: str, text: str, *, line: int = 1) -> None:
         """The finding names its line, and the remedy repairs only that line; other lines are only read."""
         remedy = self.bad("sshd-config", level, "^%s, line %d: .*%s" % (DROP_IN, line, pattern), {DROP_IN: text})
-        told = call(["sh", "-c", remedy])
-        self.assertEqual((told.code, bool(remedy)), (0, True), told)
+        done = call(["sh", "-c", remedy])
+        self.assertEqual((done.code, bool(remedy)), (0, True), done)
         self.good("sshd-config")
         self.assertEqual(self.text(CONFIG), "Include /etc/ssh/sshd_config.d/*.conf\n")
 
@@ -363,8 +363,8 @@ class AdministratorTest(CheckTest):
         found = [one for one in self.findings("privilege") if one.level != "ok"]
         self.assertEqual([one.level for one in found], ["warning"], found)
         self.assertRegex(found[0].message, pattern)
-        told = call(["sh", "-c", found[0].remedy])
-        self.assertEqual(told.code, 0, told)
+        done = call(["sh", "-c", found[0].remedy])
+        self.assertEqual(done.code, 0, done)
         self.good("privilege")
         return found[0].remedy
 

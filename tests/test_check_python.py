@@ -89,8 +89,8 @@ class NeededTest(CheckTest):
             "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
         )
         code += "print(*[name for name in sys.argv[2:] if name not in sys.modules])"
-        told = call([sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src"), *interpreter.NEEDED])
-        self.assertEqual((told.code, told.out), (0, "\n"), told)
+        done = call([sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src"), *interpreter.NEEDED])
+        self.assertEqual((done.code, done.out), (0, "\n"), done)
 
 
 class ImageTest(CheckTest):
@@ -114,10 +114,10 @@ class ImageTest(CheckTest):
         self.assertEqual([finding.level for finding in found], ["error"] * 3)
         self.assertEqual({finding.remedy for finding in found}, {own("install", "--root", self.root)}, found)
         self.assertNotIn("shell", found[1].message)
-        told = cli("rehearse", "--root", self.root)
-        self.assertEqual((told.code, told.out), (1, ""))
-        self.assertIn("the hook's Python is not a program of the image", told.err)
-        self.assertIn("`install` again", told.err)
+        done = cli("rehearse", "--root", self.root)
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("the hook's Python is not a program of the image", done.err)
+        self.assertIn("`install` again", done.err)
         self.install()
         self.assertEqual([self.findings(name)[0].level for name in names], ["warning", "ok", "ok"])
 
@@ -223,13 +223,13 @@ class ImageTest(CheckTest):
             ([LIBRARY], {}, []),
             (["/usr/bin/python3", "/usr/bin/python3.11"], {"/bin/sh": "x", "/bin/wget": "x"}, ["python"]),
         ]
-        for gone, files, told in cases:
+        for gone, files, done in cases:
             with self.subTest(gone=gone, files=files):
                 self.start()
                 self.gone(*gone)
                 self.fill(files)
                 install(self.system, self.console, b"x")
-                self.assertEqual(manifest.values(self.system, "lacks"), told)
+                self.assertEqual(manifest.values(self.system, "lacks"), done)
         here, sh = System("/"), pretend(self.root, "echo 3.9 hashlib pyexpat\n")
         self.assertEqual(interpreter.missing_modules(here, sh), ["hashlib", "pyexpat"])
         self.assertEqual(interpreter.missing_modules(here, sys.executable), [])

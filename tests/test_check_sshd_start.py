@@ -32,8 +32,8 @@ class StartTest(CheckTest):
         """The change prevents sshd from starting, and the remedy repairs it."""
         remedy = self.bad("sshd-config", "error", pattern, files)
         if mended:
-            told = call(["sh", "-c", remedy])
-            self.assertEqual(told.code, 0, told)
+            done = call(["sh", "-c", remedy])
+            self.assertEqual(done.code, 0, done)
             self.good("sshd-config")
         return remedy
 

@@ -204,10 +204,10 @@ class StatusTest(CommandTest):
         reader, writer = os.pipe()
         os.close(reader)
         with open("/dev/full", "w") as full, os.fdopen(writer, "w") as gone:
-            for stdout, code, told in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: stdout cannot be[^\n]*\n$")):
+            for stdout, code, pattern in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: stdout cannot be[^\n]*\n$")):
                 done = subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True)
                 self.assertEqual(done.returncode, code, done.stderr)
-                self.assertRegex(done.stderr, told)
+                self.assertRegex(done.stderr, pattern)
 
 
 class RehearseTest(CommandTest):
@@ -251,10 +251,10 @@ class RehearseTest(CommandTest):
             self.assertIsNone(story.poll())
         time.sleep(0.2)
         story.send_signal(signal.SIGINT)
-        out, told = story.communicate()
+        out, err = story.communicate()
         self.assertEqual((story.returncode, out), (130, ""))
-        self.assertNotIn("Traceback", told)
-        self.assertTrue(told.endswith("azure-provisioning: interrupted\n"), told)
+        self.assertNotIn("Traceback", err)
+        self.assertTrue(err.endswith("azure-provisioning: interrupted\n"), err)
 
 
 # Turns the scratch root into a machine: its files over this one's, which become read-only; no network but loopback.
@@ -426,8 +426,10 @@ class SealedRunTest(SealedTest):
         self.gate("#!/bin/sh\necho first\necho the-token-is-hunter2\nexit 3\n")
         failed, status = self.run_sealed((["run"], []), (["status", "--json"], []))
         self.assertEqual((failed[0], status[0]), (1, 0), failed)
-        told = json.loads(str(status[1]))["last_error"]
-        self.assertEqual((told["reason"], told["details"]), ("ready gate failed", {"gate": "10-x", "code": "3"}))
+        last_error = json.loads(str(status[1]))["last_error"]
+        self.assertEqual(
+            (last_error["reason"], last_error["details"]), ("ready gate failed", {"gate": "10-x", "code": "3"})
+        )
         gate = [step for step in json.loads(str(status[1]))["steps"] if step["name"] == "gate-10-x"]
         self.assertEqual(
             [(step["result"], step["message"]) for step in gate], [("failed", "ready gate failed (gate=10-x, code=3)")]

@@ -208,8 +208,8 @@ class PublishTest(ToolTest):
     def test_one_of_two_interfaces(self) -> None:
         self.fill({"/proc/net/route": ROUTES + ROUTES.splitlines()[1].replace("eth0", "static0") + "\n"})
         self.start("udhcpc", "-i", "eth0")
-        told = publish_name(self.system, "new")
-        self.assertRegex(told, r"^eth0 by udhcpc, no known DHCP client .*\(interface=static0\)$")
+        result = publish_name(self.system, "new")
+        self.assertRegex(result, r"^eth0 by udhcpc, no known DHCP client .*\(interface=static0\)$")
 
     def test_invalid_names_are_refused(self) -> None:
         for name in ('a"; b', "", "x" * 65, "a b", "caf\u00e9", "a\n"):

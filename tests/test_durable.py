@@ -215,8 +215,8 @@ class ShellTest(EssentialTest, TracedTest):
             with self.subTest(hook):
                 self.add(files={"/var/lib/azure-provisioning/install": "init=systemd\nlink=%s\n" % hook, hook: text})
                 watch = Durability(hooks=(hook,), ours=lambda program: True, begins=PROGRAM)
-                told = self.watched(watch)
-                self.assertIn("Azure accepted Ready", told)
+                printed = self.watched(watch)
+                self.assertIn("Azure accepted Ready", printed)
                 self.assertEqual(watch.end(), [])
                 self.assertEqual(watch.hooks_gone, [hook])
                 self.assertGreaterEqual(set(watch.renamed), {"/etc/hostname", STATE})
@@ -229,11 +229,11 @@ class ShellTest(EssentialTest, TracedTest):
         self.cases = []
         argv = ["unshare", *SPACES, sys.executable, "-I", "-c", INSIDE, TOP, self.root, *self.places]
         code = trace(program(argv, story, given), watch, SECONDS)
-        told = open_and_read(story)
-        if code and "unshare" in told:
-            self.skipTest("no sealed room here, so the shell's durability was not looked at: %s" % told[-200:])
-        self.assertEqual(code, 0, told)
-        return told
+        printed = open_and_read(story)
+        if code and "unshare" in printed:
+            self.skipTest("no sealed room here, so the shell's durability was not looked at: %s" % printed[-200:])
+        self.assertEqual(code, 0, printed)
+        return printed
 
 
 def write(

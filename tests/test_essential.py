@@ -21,7 +21,19 @@ from azure_provisioning.init.table import NAMES, find_hook
 from azure_provisioning.story.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
-from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, Told, find
+from tests.shells import (
+    CLIENTS,
+    INSTALLED,
+    LOG,
+    MACHINE,
+    PROGRAM,
+    READY,
+    SHELLS,
+    STORY,
+    BootResult,
+    EssentialTest,
+    find,
+)
 
 S6 = "/etc/s6-rc/source/default/"
 
@@ -111,16 +123,16 @@ class FirstBootTest(EssentialTest):
         for client in CLIENTS:
             with self.subTest(client):
                 self.choose("dash", client)
-                told = self.boot(faults=["report-stale"], environment=proxies)
-                self.check_ready(told, incarnation=2)
+                result = self.boot(faults=["report-stale"], environment=proxies)
+                self.check_ready(result, incarnation=2)
                 asked = ["imds 200", "goalstate 200", "health 410", "goalstate 200", "health 200"]
-                self.assertEqual(told.asked, asked)
-                headers: "List[Dict[str, str]]" = [request[2] for request in told.requests]
+                self.assertEqual(result.asked, asked)
+                headers: "List[Dict[str, str]]" = [request[2] for request in result.requests]
                 self.assertEqual({head["Metadata"] for head in headers if "Metadata" in head}, {"true"})
                 self.assertEqual(headers[-2]["x-ms-version"], "2012-11-30")
                 self.assertEqual(headers[-1]["x-ms-agent-name"], "azure-provisioning")
                 self.assertEqual(headers[-1]["Content-Type"], "text/xml;charset=utf-8")
-                self.assertIn("http error 410", told.err)
+                self.assertIn("http error 410", result.err)
 
     def test_ready_of_python_counts_in_the_shell_and_vice_versa(self) -> None:
         self.add(files={STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % swap(VM_ID)})
@@ -133,28 +145,28 @@ class FirstBootTest(EssentialTest):
 
     def test_interrupted_after_configured(self) -> None:
         """The name is not requested again; Python's records of its own steps stay."""
-        told = self.boot(files={STATE: "vm_id=%s\nstep.hosts=ok 0.001\nconfigured_at=x\nerror_reason=y\n" % VM_ID})
-        self.check_ready(told)
-        self.assertEqual((told.asked, told.hostname), (STORY[1:], "image"))
+        result = self.boot(files={STATE: "vm_id=%s\nstep.hosts=ok 0.001\nconfigured_at=x\nerror_reason=y\n" % VM_ID})
+        self.check_ready(result)
+        self.assertEqual((result.asked, result.hostname), (STORY[1:], "image"))
         self.assertEqual(self.state().steps(), [("hosts", "ok", 0.001)])
 
     def test_killed_at_any_time(self) -> None:
         for after in (0.02, 0.05, 0.08, 0.11, 0.14):
             self.add(files=self.hook, kill_after=after, kill_by=signal.SIGKILL)
             self.add(fresh=False)
-        told = self.play()
-        for first, second in zip(told[::2], told[1::2]):
+        result = self.play()
+        for first, second in zip(result[::2], result[1::2]):
             self.assertEqual(second.code, 0, second)
             # Two reports if the boot was killed after Azure's answer but before the state was on the disk.
             self.assertIn(len(first.reports) + len(second.reports), (1, 2), (first, second))
-        self.assertEqual(told[1].reports, [READY % 1])
+        self.assertEqual(result[1].reports, [READY % 1])
         self.assertTrue(self.state().has("ready_at", VM_ID))
 
     def test_terminated(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
-            self.assertEqual(told.code, 130)
-            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot continues\n\Z")
+            result = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
+            self.assertEqual(result.code, 130)
+            self.assertRegex(result.err, r"\nazure-provisioning: interrupted; the next boot continues\n\Z")
             self.assertEqual(os.listdir(self.root + "/run"), [])
             self.assertTrue(self.system.exists(HOOK))
 
@@ -165,28 +177,28 @@ class FirstBootTest(EssentialTest):
             self.choose(shell, *self.clients)
             for how in every if shell == self.shell else ["2>&-", every[-1], ">/dev/full 2>/dev/full"]:
                 self.add("/bin/sh", "-c", "exec /bin/sh %s --without-python run %s" % (PROGRAM, how), files=self.hook)
-            for told in self.play():
-                self.assertEqual((told.code, told.out, told.reports), (0, "", [READY % 1]), told)
+            for result in self.play():
+                self.assertEqual((result.code, result.out, result.reports), (0, "", [READY % 1]), result)
                 self.assertFalse(self.system.exists(HOOK))
 
     def test_detached(self) -> None:
         """The caller returns at once; the rest runs in its own session. This works without setsid too."""
         gate = {"/etc/azure-provisioning/ready.d/session": "#!/bin/sh\ncut -d' ' -f6 /proc/self/stat >/var/session\n"}
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
-        self.assertEqual((told.code, told.out, told.err), (0, "", ""))
-        self.assertLess(told.seconds, 1.0)
-        self.assertEqual(told.asked, ["imds 429"] * 2 + STORY)
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
+        self.assertEqual((result.code, result.out, result.err), (0, "", ""))
+        self.assertLess(result.seconds, 1.0)
+        self.assertEqual(result.asked, ["imds 429"] * 2 + STORY)
         self.assertTrue(self.state().has("ready_at", VM_ID))
         self.assertNotEqual(int(self.text("/var/session") or ""), os.getsid(0))
         os.unlink(self.root + "/bin/setsid")
         self.place("setsid", "/bin/leave")
         slow = dict(gate, **{"/bin/setsid": '#!/bin/sh\nsleep 0.7\nexec leave "$@"\n'})
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=slow)
-        self.assertEqual((told.code, told.asked), (0, STORY))
-        self.assertGreater(told.seconds, 0.7)  # by then an init system may kill the caller's session
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=slow)
+        self.assertEqual((result.code, result.asked), (0, STORY))
+        self.assertGreater(result.seconds, 0.7)  # by then an init system may kill the caller's session
         os.unlink(self.root + "/bin/setsid")
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
-        self.assertEqual((told.code, told.asked), (0, STORY))
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
+        self.assertEqual((result.code, result.asked), (0, STORY))
         self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
 
     def test_systemd_is_notified(self) -> None:
@@ -207,8 +219,8 @@ class FirstBootTest(EssentialTest):
             "threading.Thread(target=hear, daemon=True).start()\n"
         )
         gate = {"/etc/azure-provisioning/ready.d/socket": '#!/bin/sh\n[ -z "$NOTIFY_SOCKET" ]\n'}
-        told = self.boot(setup=listen, files=gate, environment={"NOTIFY_SOCKET": "/var/notify"})
-        self.check_ready(told)
+        result = self.boot(setup=listen, files=gate, environment={"NOTIFY_SOCKET": "/var/notify"})
+        self.check_ready(result)
         self.assertEqual((self.text("/var/said") or "").split("\n")[-1], "READY=1 after 0 requests")
 
 
@@ -216,10 +228,10 @@ class OnceTest(EssentialTest):
     def test_not_on_azure(self) -> None:
         self.fill({DMI + "/chassis_asset_tag": "none\n"})
         before = snapshot(self.root + "/etc"), snapshot(self.root + "/var")
-        told = self.boot(options="", fresh=False)
+        result = self.boot(options="", fresh=False)
         os.unlink(self.root + "/etc/azure-provisioning.conf")
-        self.assertEqual((told.code, told.err), (0, "azure-provisioning: not on Azure, nothing to do\n"))
-        self.assertEqual((told.requests, told.hostname == "image"), ([], False))
+        self.assertEqual((result.code, result.err), (0, "azure-provisioning: not on Azure, nothing to do\n"))
+        self.assertEqual((result.requests, result.hostname == "image"), ([], False))
         self.assertEqual((snapshot(self.root + "/etc"), snapshot(self.root + "/var")), before)
 
     def test_without_dmi(self) -> None:
@@ -233,14 +245,14 @@ class OnceTest(EssentialTest):
         self.check_ready(yes)
 
     def test_every_boot(self) -> None:
-        told = self.boot(files=self.hook, options="  every_boot=yes \n")
-        self.check_ready(told)
+        result = self.boot(files=self.hook, options="  every_boot=yes \n")
+        self.check_ready(result)
         self.assertTrue(self.system.exists(HOOK))
 
     def test_leftover_hook_is_disabled(self) -> None:
-        told = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
+        result = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
         self.assertEqual(
-            (told.code, told.err, told.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
+            (result.code, result.err, result.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
         )
         self.assertFalse(self.system.exists(HOOK))
 
@@ -249,9 +261,9 @@ class OnceTest(EssentialTest):
         kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
         self.fill(dict.fromkeys(kept, ""))
         links = ("/usr/share", "usr/share/keep", "/none", "/etc/azure-provisioning.d") + kept[:2]
-        told = self.boot(files={INSTALLED: "".join("link=%s\n" % link for link in links) + "folder=%s\n" % kept[0]})
-        self.check_ready(told)
-        self.assertNotIn("the hook is off", told.err)
+        result = self.boot(files={INSTALLED: "".join("link=%s\n" % link for link in links) + "folder=%s\n" % kept[0]})
+        self.check_ready(result)
+        self.assertNotIn("the hook is off", result.err)
         for path in kept:
             self.assertTrue(self.system.exists(path), path)
 
@@ -286,22 +298,22 @@ class OnceTest(EssentialTest):
                     self.assertEqual(self.text("/etc/inittab" if name == "busybox" else "/etc/rc.local"), text)
 
     def test_damaged_state_is_set_aside(self) -> None:
-        told = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
-        self.check_ready(told)
+        result = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
+        self.check_ready(result)
         self.assertTrue(self.system.exists(STATE + ".corrupt"))
 
     def test_state_cannot_be_saved(self) -> None:
         self.fill({"/var/lib/azure-provisioning": "a file"})
-        told = self.boot(fresh=False)
-        self.assertEqual((told.code, len(told.reports)), (0, 1))
-        self.assertIn("warning: the state cannot be saved", told.err)
+        result = self.boot(fresh=False)
+        self.assertEqual((result.code, len(result.reports)), (0, 1))
+        self.assertIn("warning: the state cannot be saved", result.err)
 
     def test_other_verbs(self) -> None:
         for argv in ([], ["status"], ["run", "now"], ["install", "--root", "/"], ["--help"], ["run --detach"]):
             self.add("/bin/sh", PROGRAM, *argv)
-        for told in self.play():
-            self.assertEqual((told.code, told.out, told.requests), (1, "", []))
-            self.assertRegex(told.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
+        for result in self.play():
+            self.assertEqual((result.code, result.out, result.requests), (1, "", []))
+            self.assertRegex(result.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
 
     def test_disk_is_waited_for(self) -> None:
         """The state is written twice, the name once: each write waits for the disk before and after the rename."""
@@ -324,9 +336,9 @@ class NameTest(EssentialTest):
         """The name is used as the user typed it."""
         for name in self.NAMES:
             self.add(setup="azure.instance['compute']['osProfile']['computerName'] = %r" % name)
-        for name, told in zip(self.NAMES, self.play()):
+        for name, result in zip(self.NAMES, self.play()):
             expected = valid_name(name) or valid_name("rehearsal_0")
-            self.assertEqual((told.code, told.hostname), (0, expected), name)
+            self.assertEqual((result.code, result.hostname), (0, expected), name)
 
     def test_resource_name(self) -> None:
         self.add(setup="azure.instance['compute'].pop('osProfile')")
@@ -341,33 +353,33 @@ class NameTest(EssentialTest):
     def test_tags_are_not_the_name(self) -> None:
         """Tags come before the profile, and may look like one."""
         tags = "azure.instance['compute'] = dict([('tags', %r)], **azure.instance['compute'])"
-        told = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
-        self.assertEqual((told.code, told.hostname), (0, "rehearsal"))
+        result = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
+        self.assertEqual((result.code, result.hostname), (0, "rehearsal"))
 
     def test_specialised_disk(self) -> None:
-        told = self.boot(
+        result = self.boot(
             setup="azure.instance['compute'].pop('osProfile')", files={STATE: "vm_id=%s\nready_at=y\n" % OTHER_VM_ID}
         )
-        self.check_ready(told)
-        self.assertEqual(told.hostname, "image")
+        self.check_ready(result)
+        self.assertEqual(result.hostname, "image")
 
     def test_pre_provisioned(self) -> None:
-        told = self.boot(setup="azure.instance['extended']['compute']['ppsType'] = 'Savable'", files=self.hook)
-        self.assertEqual((told.code, told.asked, told.hostname), (1, ["imds 200"], "image"))
+        result = self.boot(setup="azure.instance['extended']['compute']['ppsType'] = 'Savable'", files=self.hook)
+        self.assertEqual((result.code, result.asked, result.hostname), (1, ["imds 200"], "image"))
         self.assertTrue(self.system.exists(HOOK))
 
     def test_hostname_option_no(self) -> None:
-        told = self.boot(options="hostname = no\n")
-        self.check_ready(told)
-        self.assertEqual((told.hostname, self.text("/etc/hostname")), ("image", "image\n"))
+        result = self.boot(options="hostname = no\n")
+        self.check_ready(result)
+        self.assertEqual((result.hostname, self.text("/etc/hostname")), ("image", "image\n"))
 
     def test_hostname_link_into_a_store(self) -> None:
         self.hasten()
         os.unlink(self.root + "/etc/hostname")
         self.fill({"/run/name": "x\n", "/etc/hostname": "-> /run/name"})
-        told = self.boot(options="deadline = 10\n", fresh=False)
-        self.assertEqual(told.code, 1)
-        self.assertIn("reason=failure to write file|", "".join(request[3] for request in told.requests))
+        result = self.boot(options="deadline = 10\n", fresh=False)
+        self.assertEqual(result.code, 1)
+        self.assertIn("reason=failure to write file|", "".join(request[3] for request in result.requests))
         self.assertTrue(self.system.is_link("/etc/hostname"))
 
     def test_mode_is_kept_and_slackware_file_is_written(self) -> None:
@@ -384,23 +396,23 @@ class OptionsTest(EssentialTest):
         wanted = ("password = yes", "password_login=yes", "custom_data = run", "user_data = keep")
         for line in wanted:
             self.add(options=line + "\n", files=self.hook)
-        for line, told in zip(wanted, self.play()):
+        for line, result in zip(wanted, self.play()):
             key = line.partition("=")[0].strip()
-            self.assertEqual((told.code, told.hostname, told.asked[:1]), (1, "image", ["goalstate 200"]), line)
-            self.assertIn("FAILED: the options need Python (option=%s)" % key, told.err)
-            self.assertIn("<State>NotReady</State>", told.reports[0])
+            self.assertEqual((result.code, result.hostname, result.asked[:1]), (1, "image", ["goalstate 200"]), line)
+            self.assertIn("FAILED: the options need Python (option=%s)" % key, result.err)
+            self.assertIn("<State>NotReady</State>", result.reports[0])
             self.assertTrue(self.system.exists(HOOK))
 
     def test_other_options_do_not_fail(self) -> None:
-        told = self.boot(options="account = yes\n# password = yes\nhost_keys = new\ncustom_data = no\nsudo =\n")
-        self.check_ready(told)
+        result = self.boot(options="account = yes\n# password = yes\nhost_keys = new\ncustom_data = no\nsudo =\n")
+        self.check_ready(result)
 
     def test_invalid_addresses_are_ignored(self) -> None:
         """The last line with a valid address counts: no name is resolved, and no word becomes an argument."""
         self.hasten()
-        told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
-        self.assertEqual((told.code, told.asked[:1]), (1, ["goalstate 200"]))
-        self.assertIn("no answer from IMDS", told.err)
+        result = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
+        self.assertEqual((result.code, result.asked[:1]), (1, ["goalstate 200"]))
+        self.assertIn("no answer from IMDS", result.err)
 
     def test_gates(self) -> None:
         self.hasten()
@@ -412,8 +424,8 @@ class OptionsTest(EssentialTest):
         passed, failed = self.play()
         self.assertEqual(len(passed.reports), 1)
         ran = (self.text("/var/gates") or "").split()
-        told = VM_ID + ":rehearsal:"
-        self.assertEqual(ran[:4], [told, gates + "10-a", told, gates + "20-b"])
+        result = VM_ID + ":rehearsal:"
+        self.assertEqual(ran[:4], [result, gates + "10-a", result, gates + "20-b"])
         self.assertEqual(failed.code, 1)
         self.assertIn("reason=ready gate failed|", failed.reports[0])
         self.assertIn("|gate=15-no|code=3<", failed.reports[0])
@@ -428,10 +440,10 @@ class OptionsTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot()
-                self.check_ready(told)
+                result = self.boot()
+                self.check_ready(result)
                 warned = re.findall(
-                    r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", told.err
+                    r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", result.err
                 )
                 self.assertEqual(warned, ["10-a", "20 b", "50-e", "6?[2J"])
                 self.assertEqual(len(find_passed_over(self.system)), len(warned))
@@ -440,11 +452,11 @@ class OptionsTest(EssentialTest):
         """It is reported as text: it opens no element of the report, and adds no fact to the state."""
         self.hasten()
         name = "1 <State>&\nready_at=2026"
-        told = self.boot(
+        result = self.boot(
             files={"/etc/azure-provisioning/ready.d/" + name: "#!/bin/sh\nexit 3\n"}, options="deadline = 10\n"
         )
-        self.assertEqual(told.code, 1, told)
-        self.assertIn("|gate=1 ?State???ready_at=2026|code=3<", told.reports[0])
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("|gate=1 ?State???ready_at=2026|code=3<", result.reports[0])
         self.assertFalse(self.state().has("ready_at", VM_ID))
 
     def test_plain_user(self) -> None:
@@ -458,9 +470,9 @@ class OptionsTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot("/bin/su", "plain", "-c", "/bin/sh %s run" % PROGRAM)
-                self.assertEqual((told.code, told.requests), (1, []), told)
-                self.assertEqual(told.err, "azure-provisioning: only root can set this VM up\n")
+                result = self.boot("/bin/su", "plain", "-c", "/bin/sh %s run" % PROGRAM)
+                self.assertEqual((result.code, result.requests), (1, []), result)
+                self.assertEqual(result.err, "azure-provisioning: only root can set this VM up\n")
                 self.assertEqual(os.listdir(self.root + "/tmp"), [])
 
     def refuse(self, *changes: str, who: str) -> None:
@@ -473,12 +485,12 @@ class OptionsTest(EssentialTest):
             if find(shell) is None:
                 continue
             self.choose(shell, *self.clients)
-            told = self.boot(setup=setup, options="deadline = 10\n")
-            self.assertEqual(told.code, 1, told)
+            result = self.boot(setup=setup, options="deadline = 10\n")
+            self.assertEqual(result.code, 1, result)
             problem = "gate=10-a|problem=not run: " + who
-            self.assertIn("reason=ready gate failed|", told.reports[0])
-            self.assertIn("|%s<" % problem, told.reports[0])
-            self.assertIn("FAILED: ready gate failed (%s)" % problem.replace("|", ", "), told.err)
+            self.assertIn("reason=ready gate failed|", result.reports[0])
+            self.assertIn("|%s<" % problem, result.reports[0])
+            self.assertIn("FAILED: ready gate failed (%s)" % problem.replace("|", ", "), result.err)
             self.assertEqual(self.state().facts["error.problem"], "not run: " + who)
             self.assertFalse(self.system.exists("/var/ran"))
             with self.assertRaises(GuestError) as caught:  # as in Python
@@ -535,9 +547,9 @@ class OptionsTest(EssentialTest):
         """No file in a list that a user has written is removed."""
         self.fill({"/etc/x-azure-provisioning": "", INSTALLED: "link=/etc/x-azure-provisioning\n"})
         os.chmod(self.root + INSTALLED, 0o666)
-        told = self.boot(fresh=False)
-        self.check_ready(told)
-        self.assertIn("warning: the hook stays: everybody may write to " + INSTALLED, told.err)
+        result = self.boot(fresh=False)
+        self.check_ready(result)
+        self.assertIn("warning: the hook stays: everybody may write to " + INSTALLED, result.err)
         self.assertTrue(self.system.exists("/etc/x-azure-provisioning"))
 
 
@@ -574,25 +586,25 @@ class SmallPythonTest(EssentialTest):
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "run")
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "status", "--json", fresh=False)
         hidden, hidden_verb, old, old_verb, small, verb = self.play()
-        for told in (hidden, small, old):
-            self.check_ready(told)
-        for told in (hidden, small):
-            self.assertIn("the module 'socket' is missing", told.err)
+        for result in (hidden, small, old):
+            self.check_ready(result)
+        for result in (hidden, small):
+            self.assertIn("the module 'socket' is missing", result.err)
         self.assertIn("Python 3.6 or newer is needed", old.err)
         self.assertEqual((old_verb.code, old_verb.requests, old_verb.err.count("\n")), (1, [], 1))
-        for told in (verb, hidden_verb):
-            self.assertEqual((told.code, json.loads(told.out)["ready"]), (0, True), told)
+        for result in (verb, hidden_verb):
+            self.assertEqual((result.code, json.loads(result.out)["ready"]), (0, True), result)
 
-    def check_broken(self, told: Told, problem: str) -> None:
+    def check_broken(self, result: BootResult, problem: str) -> None:
         """Azure, the state and the console get the failure, and the next boot tries again."""
-        self.assertEqual((told.code, told.out, told.hostname), (1, "", "image"), told)
-        self.assertEqual(told.asked, STORY[1:])
-        self.assertEqual(len(told.reports), 1)
-        self.assertIn("<State>NotReady</State>", told.reports[0])
-        self.assertIn("reason=python is broken|", told.reports[0])
-        self.assertRegex(told.reports[0], r"\|problem=%s<" % problem)
+        self.assertEqual((result.code, result.out, result.hostname), (1, "", "image"), result)
+        self.assertEqual(result.asked, STORY[1:])
+        self.assertEqual(len(result.reports), 1)
+        self.assertIn("<State>NotReady</State>", result.reports[0])
+        self.assertIn("reason=python is broken|", result.reports[0])
+        self.assertRegex(result.reports[0], r"\|problem=%s<" % problem)
         line = r"FAILED: python is broken \(problem=%s\)\. Repair or reinstall python3\. The next boot tries again\n\Z"
-        self.assertRegex(told.err, line % problem)
+        self.assertRegex(result.err, line % problem)
         self.assertTrue(self.system.exists(HOOK))
         facts = self.state().facts
         self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))
@@ -606,9 +618,9 @@ class SmallPythonTest(EssentialTest):
                 "modules are gone",
             )
         self.check_broken(self.boot(files=whole), "modules are gone")
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=whole)
-        self.assertEqual((told.code, told.err, told.asked), (0, "", STORY[1:]))
-        self.assertIn("NotReady", told.reports[0])
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=whole)
+        self.assertEqual((result.code, result.err, result.asked), (0, "", STORY[1:]))
+        self.assertIn("NotReady", result.reports[0])
         small = dict(whole, **{INSTALLED: self.hook[INSTALLED] + "lacks=socket\n"})
         self.check_ready(
             self.boot(self.python, "-I", "-S", "-c", self.CODE % self.NO_SOCKET, PROGRAM, "run", files=small)
@@ -627,16 +639,16 @@ class SmallPythonTest(EssentialTest):
         for lack in kinds:
             code = self.CODE % ("os.system('rm -rf /library/socket*'); " + lack)
             self.add(self.python, "-I", "-S", "-c", code, PROGRAM, "run", files=self.hook)
-        for problem, told in zip(kinds.values(), self.play()):
-            self.check_broken(told, problem.replace("socket", "socket(?: socket)?"))
+        for problem, result in zip(kinds.values(), self.play()):
+            self.check_broken(result, problem.replace("socket", "socket(?: socket)?"))
 
     # Like a CPython before 3.11.3 that was built with musl.
     NO_ATTRIBUTES = "del os.listxattr, os.getxattr, os.setxattr, os.removexattr"
 
     def test_without_extended_attributes(self) -> None:
         command = (self.python, "-I", "-S", "-c", self.CODE % self.NO_ATTRIBUTES, PROGRAM, "run")
-        told = self.boot(*command, options="account = no\npassword = no\nssh_keys = no\ncustom_data = no\n")
-        self.assertEqual((told.code, told.asked, told.hostname), (0, STORY, "rehearsal"), told)
+        result = self.boot(*command, options="account = no\npassword = no\nssh_keys = no\ncustom_data = no\n")
+        self.assertEqual((result.code, result.asked, result.hostname), (0, STORY, "rehearsal"), result)
         self.assertIn("ready_at", self.state().facts)
 
     def test_bug_is_reported_once(self) -> None:
@@ -650,9 +662,9 @@ class SmallPythonTest(EssentialTest):
         self.check_broken(connecting, "TypeError")
 
     def test_python_with_all_modules_is_used(self) -> None:
-        told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
-        self.assertNotIn("without Python", told.err)
-        self.assertIn("DVD", told.err)
+        result = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
+        self.assertNotIn("without Python", result.err)
+        self.assertIn("DVD", result.err)
 
 
 class HeadTest(EssentialTest):
@@ -690,5 +702,5 @@ class HeadTest(EssentialTest):
             for pythons, name in cases:
                 with self.subTest(shell=shell, pythons=sorted(pythons)):
                     done = self.call(shell.replace(path, full), pythons, "report", "two words", "", "*")
-                    told = [name, "-I", "-S", self.program, "report", "two words", "", "*"]
-                    self.assertEqual((done.returncode, done.stdout.splitlines(), done.stderr), (0, told, ""))
+                    result = [name, "-I", "-S", self.program, "report", "two words", "", "*"]
+                    self.assertEqual((done.returncode, done.stdout.splitlines(), done.stderr), (0, result, ""))

@@ -8,7 +8,7 @@ from typing import List, Optional
 from azure_provisioning.guest.accounts import find_account, find_group, password_field
 from azure_provisioning.guest.ssh_key import read_keys
 from azure_provisioning.image.rehearse.fake_azure import KEY
-from tests.shells import MACHINE, SHELLS, EssentialTest, Told
+from tests.shells import MACHINE, SHELLS, BootResult, EssentialTest
 
 HOME = "/home/azureuser"
 KEYS = HOME + "/.ssh/authorized_keys"
@@ -27,11 +27,11 @@ SET = "azure.instance['compute']"
 
 
 class AccountTest(EssentialTest):
-    def check_account(self, told: Told, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
+    def check_account(self, result: BootResult, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
         """The account is in every file, with its own home and these keys."""
-        self.check_ready(told)
+        self.check_ready(result)
         account = find_account(self.system, name)
-        assert account is not None, (self.text("/etc/passwd"), told)
+        assert account is not None, (self.text("/etc/passwd"), result)
         self.assertEqual(password_field(self.system, name), "*")
         self.assertGreaterEqual(account.uid, 1000)
         group = find_group(self.system, name)
@@ -100,8 +100,8 @@ class AccountTest(EssentialTest):
     def test_existing_password_is_kept(self) -> None:
         self.fill({"/etc/passwd": (MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME)})
         self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser:$6$x$y:19000:0:99999:7:::\n"})
-        told = self.boot()
-        self.check_ready(told)
+        result = self.boot()
+        self.check_ready(result)
         self.assertEqual(password_field(self.system, "azureuser"), "$6$x$y")
 
     def test_names(self) -> None:
@@ -128,16 +128,16 @@ class AccountTest(EssentialTest):
         before = self.text("/etc/passwd")
         for name in bad:
             self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name, options="deadline = 10\n")
-        for name, told in zip(bad, self.play()):
+        for name, result in zip(bad, self.play()):
             if name == "a\nb:x:0:0::/:/bin/sh":  # IMDS would not send this; the lines are joined, and refused
                 self.assertNotIn(":0:0::/", self.text("/etc/passwd") or "")
-            self.assertEqual(told.code, 1, (name, told))
-            self.assertIn("reason=unsupported admin username|", told.reports[0])
+            self.assertEqual(result.code, 1, (name, result))
+            self.assertIn("reason=unsupported admin username|", result.reports[0])
         self.assertEqual(self.text("/etc/passwd"), before)
         for name in good:
             self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name)
-        for name, told in zip(good, self.play()):
-            self.check_ready(told)
+        for name, result in zip(good, self.play()):
+            self.check_ready(result)
             self.assertIsNotNone(find_account(self.system, name), name)
             self.assertTrue(os.path.exists("%s/home/%s/.ssh/authorized_keys" % (self.root, name)))
 
@@ -181,16 +181,16 @@ class AccountTest(EssentialTest):
         ):  # fmt: skip
             self.add(setup=self.keys_of(text), options="deadline = 10\n", files=self.hook)
             self.assertFalse(read_keys(text)[0], text)
-        for told in self.play():
-            self.assertEqual(told.code, 1, told)
-            self.assertIn("reason=no usable ssh key|", told.reports[0])
+        for result in self.play():
+            self.assertEqual(result.code, 1, result)
+            self.assertIn("reason=no usable ssh key|", result.reports[0])
         self.assertFalse(self.system.exists(HOME))
 
     def refused(self, reason: str, **settings: object) -> None:
         """A boot that ends in a reported failure."""
-        told = self.boot(options="deadline = 10\n", fresh=False, **settings)
-        self.assertEqual((told.code, len(told.reports)), (1, 1), told)
-        self.assertIn("reason=" + reason, told.reports[0])
+        result = self.boot(options="deadline = 10\n", fresh=False, **settings)
+        self.assertEqual((result.code, len(result.reports)), (1, 1), result)
+        self.assertIn("reason=" + reason, result.reports[0])
 
     def test_links_in_the_home_are_not_followed(self) -> None:
         """No step follows a link, whatever its target is."""
@@ -321,9 +321,9 @@ class AccountTest(EssentialTest):
             with self.subTest(text):
                 self.fill(dict(MACHINE, **group, **{"/etc/sudoers": text}))
                 os.chmod(self.root + "/etc/sudoers", 0o440)
-                told = self.boot()
-                self.check_account(told)
-                self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, warned, told.err)
+                result = self.boot()
+                self.check_account(result)
+                self.assertEqual("warning: azureuser cannot become root: sudo does" in result.err, warned, result.err)
 
     def test_sudo_without_its_bit(self) -> None:
         """Root can list the rules with sudo, but only an attempt shows whether the account becomes root."""
@@ -332,9 +332,9 @@ class AccountTest(EssentialTest):
         for code in (1, 0):
             self.fill(MACHINE)
             sudo = '#!/bin/sh\ncase $* in *-l*) echo "%s" ;; *) exit %d ;; esac\n' % (listed, code)
-            told = self.boot(files={"/usr/bin/sudo": sudo, "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
-            self.check_account(told)
-            self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, code == 1, told.err)
+            result = self.boot(files={"/usr/bin/sudo": sudo, "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
+            self.check_account(result)
+            self.assertEqual("warning: azureuser cannot become root: sudo does" in result.err, code == 1, result.err)
 
     def test_sudo_is_doas(self) -> None:
         """If a script or a link is called sudo and leads to doas, the rule is written for doas."""
@@ -351,21 +351,21 @@ class AccountTest(EssentialTest):
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
                 self.fill(MACHINE)
-                told = self.boot(files={"/usr/bin/doas": refuses})
-                self.check_account(told)
-                self.assertIn("warning: azureuser cannot become root: doas does not go by the rule", told.err)
+                result = self.boot(files={"/usr/bin/doas": refuses})
+                self.check_account(result)
+                self.assertIn("warning: azureuser cannot become root: doas does not go by the rule", result.err)
                 self.assertNotIn("cannot become root", self.boot(files={"/usr/bin/doas": "#!/bin/sh\n"}).err)
-        told = self.boot(files={"/usr/bin/doas": '#!/bin/sh\n[ "$1" != -C ]\n', "/etc/doas.conf": "what\n"})
-        self.assertIn("warning: azureuser cannot become root: sudo or doas does not take the rule", told.err)
+        result = self.boot(files={"/usr/bin/doas": '#!/bin/sh\n[ "$1" != -C ]\n', "/etc/doas.conf": "what\n"})
+        self.assertIn("warning: azureuser cannot become root: sudo or doas does not take the rule", result.err)
         self.assertEqual(self.text("/etc/doas.conf"), "what\n")
 
     def test_tools(self) -> None:
         """The tools of the shadow suite, and the applet that busybox calls adduser."""
         self.fill({"/etc/login.defs": "UID_MIN\t\t 1500\n"})
-        told = self.boot(
+        result = self.boot(
             files={"/usr/sbin/useradd": '#!/bin/sh\necho "$*" >/var/useradd\n'}, environment={"PATH": "/bin"}
         )
-        self.check_account(told)
+        self.check_account(result)
         self.assertRegex(self.text("/var/useradd") or "", r"\A-M -s /bin/\w+ azureuser\n\Z")
         account = find_account(self.system, "azureuser")
         self.assertEqual(account and account.uid, 1500)
@@ -379,8 +379,8 @@ class AccountTest(EssentialTest):
         self.add(files=files)
         self.add(fresh=False)
         self.add(options="host_keys = keep\n")
-        for told in self.play():
-            self.assertEqual(told.code, 0, told)
+        for result in self.play():
+            self.assertEqual(result.code, 0, result)
         self.assertEqual((self.text("/var/keygen") or "").count("-A\n"), 1)
         self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
         self.assertTrue(self.state().facts["prepared_at"])
@@ -399,10 +399,10 @@ class AccountTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot(
+                result = self.boot(
                     files=files, setup="import os\nos.path.isdir(root + '/run/sshd') and os.rmdir(root + '/run/sshd')\n"
                 )
-                self.assertEqual(told.code, 0, told)
+                self.assertEqual(result.code, 0, result)
                 found = sorted(os.listdir(self.root + "/etc/ssh"))
                 self.assertEqual(found, ["agent.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"])
                 self.assertEqual(self.text("/etc/ssh/agent.pub"), "ssh-rsa x\n")
@@ -410,5 +410,5 @@ class AccountTest(EssentialTest):
                 lines = [self.text(path + ".pub") or "" for path in served[:2]]
                 self.assertEqual([line.split()[0] for line in lines], ["ssh-ed25519", "ecdsa-sha2-nistp256"])
                 self.assertNotIn("old", self.text(served[1]) or "")
-                kinds = re.findall(r"host key SHA256:\S+ .*\((\w+)\)", told.err)
-                self.assertEqual(kinds, ["ED25519", "ECDSA"], told.err)
+                kinds = re.findall(r"host key SHA256:\S+ .*\((\w+)\)", result.err)
+                self.assertEqual(kinds, ["ED25519", "ECDSA"], result.err)

@@ -186,11 +186,11 @@ class GeneralizeTest(ImageTest):
         after = listing(self.root)
         changed = {path for path in before if before[path] != after.get(path) and before[path][0] != "folder"}
         changed |= set(after) - set(before) - {"/etc/.pwd.lock"}
-        told = result.out.splitlines()
-        self.assertEqual(len(told), len(set(told)))
+        printed = result.out.splitlines()
+        self.assertEqual(len(printed), len(set(printed)))
         for path in changed:  # each of them, or the removed folder that contained it
-            self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
-        self.assertLessEqual(set(told) - changed, set(before), "a folder")
+            self.assertTrue(any((path + "/").startswith(line + "/") for line in printed), path)
+        self.assertLessEqual(set(printed) - changed, set(before), "a folder")
         self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
         self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent removes it", result.err)
         self.assertIn("the account ann stays", result.err)
@@ -200,9 +200,9 @@ class GeneralizeTest(ImageTest):
         """Each changed path was announced, and in the same order."""
         result = self.generalize()
         said = [line.split()[-1] for line in result.err.splitlines() if ": will " in line]
-        told = result.out.splitlines()
-        self.assertEqual([path for path in said if path in told], [path for path in told if path in said])
-        self.assertEqual(set(told) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
+        printed = result.out.splitlines()
+        self.assertEqual([path for path in said if path in printed], [path for path in printed if path in said])
+        self.assertEqual(set(printed) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
 
     def test_order(self) -> None:
         """Host keys and accounts go last, when a reboot is already a first boot: a login works at any point."""
@@ -627,10 +627,10 @@ class GeneralizeTest(ImageTest):
         ):
             self.use("systemd")
             self.fill(dict(files, **dict.fromkeys(nvme, "nqn.2014-08.org.nvmexpress:uuid:1\n"), **{name: old}))
-            told = self.generalize().err
+            printed = self.generalize().err
             self.assertEqual(self.text(name), after)
             self.assertEqual([self.text(path) for path in nvme], [None, None])
-            self.assertEqual("each VM needs a name of its own" in told, not files)
+            self.assertEqual("each VM needs a name of its own" in printed, not files)
             if files:
                 self.assertEqual(self.generalize().out, "")
 
@@ -664,9 +664,9 @@ class GeneralizeTest(ImageTest):
         """A misspelled account stays: the result is not an image yet, although everything else is done."""
         for name in ("carl", "../etc", "-r", "a/b", "an\nn"):
             self.use("systemd")
-            told = self.generalize("--user=" + name, code=1).err
-            self.assertIn("there is no account " + ascii(name)[1:-1], told)
-            self.assertIn("this is not an image yet: 1 changes failed", told)
+            printed = self.generalize("--user=" + name, code=1).err
+            self.assertIn("there is no account " + ascii(name)[1:-1], printed)
+            self.assertIn("this is not an image yet: 1 changes failed", printed)
         self.assertIsNone(self.text(STATE))
         self.assertEqual(self.text("/etc/passwd"), ACCOUNTS["/etc/passwd"])
 
@@ -837,9 +837,9 @@ class GeneralizeTest(ImageTest):
             time.sleep(0.001)
         child.send_signal(signal.SIGTERM)
         self.assertEqual(child.wait(60), 130)
-        told, said = (open_and_read(text) for text in texts)
+        printed, said = (open_and_read(text) for text in texts)
         self.assertIn("interrupted; run it again to continue", said)
-        self.assertIn("/var/log/many/10.log\n", told)
+        self.assertIn("/var/log/many/10.log\n", printed)
         self.assertIn("ready_at", self.facts())
         self.generalize()
         self.assert_general()

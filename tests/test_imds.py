@@ -17,7 +17,7 @@ NEW, STACK, OLD = QUERY % "2021-08-01&extended=true", QUERY % "2021-05-01&extend
 RIGHT = (VM_ID, "rehearsal", "rehearsal_0")
 
 
-def told(instance: Instance) -> "Tuple[Optional[str], str, str]":
+def summary(instance: Instance) -> "Tuple[Optional[str], str, str]":
     """The identity of an instance; test_records.py tests the rest."""
     return instance.vm_id, instance.computer_name, instance.resource_name
 
@@ -39,7 +39,7 @@ class ParseTest(GuestTest):
         for body, expected in table:
             started = time.monotonic()
             with self.subTest(body[:80]):
-                self.assertEqual(told(imds.parse_instance(body)), expected)
+                self.assertEqual(summary(imds.parse_instance(body)), expected)
             self.assertLess(time.monotonic() - started, 2)
 
     def test_refused(self) -> None:
@@ -92,14 +92,14 @@ class FetchTest(GuestTest):
         self.assertEqual(self.scripted.requests, expected)
 
     def test_bytes_on_the_wire(self) -> None:
-        self.assertEqual(told(self.fetch(http(BODY))), RIGHT)
+        self.assertEqual(summary(self.fetch(http(BODY))), RIGHT)
         self.expect("GET /metadata/instance?api-version=2021-08-01&extended=true")
 
     def test_older_version_after_400(self) -> None:
-        self.assertEqual(told(self.fetch(http(b"", "400 Bad Request"), http(BODY))), RIGHT)
+        self.assertEqual(summary(self.fetch(http(b"", "400 Bad Request"), http(BODY))), RIGHT)
         self.expect(NEW, STACK)
         refused = http(b"", "400 Bad Request")
-        self.assertEqual(told(self.fetch(refused, refused, http(BODY))), RIGHT)
+        self.assertEqual(summary(self.fetch(refused, refused, http(BODY))), RIGHT)
         self.expect(NEW, STACK, OLD)
 
     def test_version_named_in_the_400(self) -> None:

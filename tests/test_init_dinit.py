@@ -163,5 +163,5 @@ class DinitTest(ImageTest):
         self.image("dinit of artix")
         self.install("--python", "/usr/bin/python3.11")
         result = call([check, "-d", self.system.path("/etc/dinit.d"), "azure-provisioning"])
-        told = [line for line in (result.out + result.err).split("\n") if "azure-provisioning" in line]
-        self.assertEqual(told, ["Checking service: azure-provisioning..."])  # the image has no sshd: also reported
+        lines = [line for line in (result.out + result.err).split("\n") if "azure-provisioning" in line]
+        self.assertEqual(lines, ["Checking service: azure-provisioning..."])  # the image has no sshd: also reported

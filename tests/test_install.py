@@ -264,9 +264,9 @@ class ForgetfulTest(ImageTest):
             ("tmpfs /tmp tmpfs", ""),
         ):
             self.fill({"/etc/fstab": line + "\n"})
-            told = self.install().err
-            self.assertEqual("which is lost at reboot" in told, bool(said), told)
-            self.assertIn(said, told)
+            warned = self.install().err
+            self.assertEqual("which is lost at reboot" in warned, bool(said), warned)
+            self.assertIn(said, warned)
 
 
 class OtherAgentTest(ImageTest):
@@ -390,7 +390,7 @@ class OtherAgentTest(ImageTest):
         script = "#!/sbin/openrc-run\n"
         tiny = {"/sbin/tiny-cloud": "", "/etc/tiny-cloud.conf": "CLOUD=azure\n"}
 
-        def told(*files: "Dict[str, str]") -> "List[str]":
+        def warned(*files: "Dict[str, str]") -> "List[str]":
             self.empty()
             self.image("openrc on busybox")
             for some in files:
@@ -400,7 +400,7 @@ class OtherAgentTest(ImageTest):
         for phase, runlevel in (("-early", "boot"), ("-boot", "boot"), ("-main", "default"), ("", "default")):
             name = "tiny-cloud" + phase
             link = {"/etc/init.d/" + name: script, "/etc/runlevels/%s/%s" % (runlevel, name): "-> /etc/init.d/" + name}
-            (line,) = told(tiny, link)
+            (line,) = warned(tiny, link)
             self.assertIn("tiny-cloud would provision too: remove it, or create /etc/tiny-cloud.disabled", line)
         for conf, count in (
             ({"/etc/tiny-cloud.conf": "CLOUD='auto'\n"}, 1),
@@ -412,8 +412,8 @@ class OtherAgentTest(ImageTest):
             ({"/var/lib/cloud/.bootstrap-complete": ""}, 0),
         ):
             with self.subTest(conf):
-                self.assertEqual(len(told(tiny, link, conf)), count)
-        self.assertEqual(told(tiny), [])  # not enabled
+                self.assertEqual(len(warned(tiny, link, conf)), count)
+        self.assertEqual(warned(tiny), [])  # not enabled
 
     def test_agents_of_the_platform(self) -> None:
         for program, service in (
@@ -563,7 +563,7 @@ class PythonTest(ImageTest):
 
     def test_another_init_system(self) -> None:
         """The chosen interpreter is used; the image's own is reported."""
-        for image, name, told in (
+        for image, name, warned in (
             ("systemd", "runit", "systemd"),
             ("systemd", "systemd", ""),
             ("openrc on busybox", "busybox", "openrc"),
@@ -576,9 +576,9 @@ class PythonTest(ImageTest):
                 self.image(image)
                 self.fill({"/etc/runit/runsvdir/default/x": "-> /x", "/etc/runlevels/x": ""})
                 err = self.install("--init", name).err
-                words = "the image boots with %s, which is not known to start a hook for %s" % (told, name)
-                self.assertEqual(words in err, bool(told), err)
-                self.assertEqual("which is not known" in err, bool(told), err)
+                words = "the image boots with %s, which is not known to start a hook for %s" % (warned, name)
+                self.assertEqual(words in err, bool(warned), err)
+                self.assertEqual("which is not known" in err, bool(warned), err)
 
     def test_python_option_too_old_or_missing(self) -> None:
         self.image("systemd")

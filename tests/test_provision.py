@@ -94,11 +94,11 @@ class FirstBootTest(StoryTest):
         azure = self.azure()
         self.boot()
         del azure.requests[:]
-        before, told = snapshot(self.root), len(self.story)
+        before, start = snapshot(self.root), len(self.story)
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(asked(azure), ())
         self.assertEqual(snapshot(self.root), before)
-        self.assertEqual(self.story[told:], "")
+        self.assertEqual(self.story[start:], "")
 
     def test_headers_on_the_wire(self) -> None:
         azure = self.azure()
@@ -459,11 +459,11 @@ class FailureTest(StoryTest):
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
         story = start_story(self.root, "run", prepare=fill_disk)
-        _, told = story.communicate()
-        self.assertEqual(story.returncode, 1, told)
+        _, err = story.communicate()
+        self.assertEqual(story.returncode, 1, err)
         self.assertRegex(self.description(azure.reports[0]), r"reason=.*\bwrite\b.*\|path=/etc/hostname\|")
-        self.assertIn("the state cannot be saved", told)
-        self.assertNotIn("Traceback", told)
+        self.assertIn("the state cannot be saved", err)
+        self.assertNotIn("Traceback", err)
         after = snapshot(self.root)
         for path, content in before.items():
             self.assertEqual(after[path], content, path)
@@ -560,12 +560,12 @@ class WhichMachineTest(StoryTest):
 
     def test_imds_has_another_id(self) -> None:
         """It is reported, but nothing is refused. Another byte order or capitals are the same id."""
-        for told in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
-            other = told.lower() == OTHER_VM_ID
-            with self.subTest(told):
+        for vm_id in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
+            other = vm_id.lower() == OTHER_VM_ID
+            with self.subTest(vm_id):
                 self.setUp()
                 azure = self.azure()
-                azure.instance["compute"]["vmId"] = told
+                azure.instance["compute"]["vmId"] = vm_id
                 self.assertEqual(self.boot(), 0, self.story)
                 self.assertEqual((self.facts()["vm_id"], asked(azure)), (VM_ID, GOOD))
                 self.assertEqual(self.facts().get("vm_id_imds"), OTHER_VM_ID if other else None)
@@ -685,16 +685,16 @@ class WhichMachineTest(StoryTest):
                 self.assertIn(said, self.story)
 
     def test_account_of_another_vm(self) -> None:
-        for user, told in (("root", False), ("alice", True)):  # a refused account belongs to no VM
+        for user, is_warned in (("root", False), ("alice", True)):  # a refused account belongs to no VM
             with self.subTest(user):
                 self.setUp()
                 azure = self.azure(every_boot="yes")
                 azure.instance["compute"]["osProfile"] = {"computerName": "rehearsal", "adminUsername": user}
-                self.assertEqual(self.boot(), 0 if told else 1, self.story)
+                self.assertEqual(self.boot(), 0 if is_warned else 1, self.story)
                 self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
                 self.boot()
                 self.assertEqual(
-                    "the account %s belongs to another VM, and stays" % user in self.story, told, self.story
+                    "the account %s belongs to another VM, and stays" % user in self.story, is_warned, self.story
                 )
 
     def test_sshd_allows_other_users_only(self) -> None:
@@ -809,20 +809,20 @@ class ProcessTest(StoryTest):
 
     def test_two_at_once(self) -> None:
         first, second = self.start_two()
-        told = first.communicate()[1], second.communicate()[1]
-        self.assertEqual((first.returncode, second.returncode), (0, 0), told)
+        err = first.communicate()[1], second.communicate()[1]
+        self.assertEqual((first.returncode, second.returncode), (0, 0), err)
         self.assertEqual(len(self.fake.reports), 1)
         self.assertEqual(asked(self.fake)[-3:], GOOD)
         self.assertNotIn("imds 200", asked(self.fake)[:-3])
-        self.assertNotIn("accepted Ready", told[1])
+        self.assertNotIn("accepted Ready", err[1])
 
     def test_other_run_failed(self) -> None:
         """Then this one does the work."""
         first, second = self.start_two()
         first.kill()
         first.communicate()
-        told = second.communicate()[1]
-        self.assertEqual(second.returncode, 0, told)
+        err = second.communicate()[1]
+        self.assertEqual(second.returncode, 0, err)
         self.assertEqual(len(self.fake.reports), 1)
         self.assert_ready(0)
 
@@ -845,11 +845,11 @@ class ProcessTest(StoryTest):
                 self.assertTrue(wait_until(partial(getattr, azure, "requests")))
                 azure.troubles["imds"] = []
                 story.send_signal(number)
-                out, told = story.communicate()
-                self.assertEqual(story.returncode, 130, told)
+                out, err = story.communicate()
+                self.assertEqual(story.returncode, 130, err)
                 self.assertEqual(out, "")
-                self.assertTrue(told.endswith("azure-provisioning: interrupted; the next boot continues\n"), told)
-                self.assertNotIn("Traceback", told)
+                self.assertTrue(err.endswith("azure-provisioning: interrupted; the next boot continues\n"), err)
+                self.assertNotIn("Traceback", err)
                 self.assertEqual(
                     self.text("/dev/console"), "azure-provisioning: interrupted; the next boot continues\r\n"
                 )
@@ -860,19 +860,17 @@ class ProcessTest(StoryTest):
         self.azure()
         os.mkdir(self.system.path("/dev"))
         self.fill({"/dev/console": ""})
-        told = start_story(self.root, "run").communicate()[1]
-        self.assertRegex(
-            self.text("/dev/console") or "", r"^azure-provisioning: Azure accepted Ready [^\n]*\r\n$", told
-        )
+        err = start_story(self.root, "run").communicate()[1]
+        self.assertRegex(self.text("/dev/console") or "", r"^azure-provisioning: Azure accepted Ready [^\n]*\r\n$", err)
 
     def test_detached(self) -> None:
         """The caller returns at once, even if it reads all output. Another session does the work."""
         azure = self.azure(*["imds-silent"] * 20)
         started = time.monotonic()
         story = start_story(self.root, "run", "--detach")
-        told = story.communicate()[1]
+        err = story.communicate()[1]
         took = time.monotonic() - started
-        self.assertEqual(story.returncode, 0, told)
+        self.assertEqual(story.returncode, 0, err)
         self.assertEqual(azure.reports, [], "it returned after %.2f s, when all was done" % took)
         azure.troubles["imds"] = []
         children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]

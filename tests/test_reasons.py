@@ -127,8 +127,8 @@ class TableTest(unittest.TestCase):
             ("no usable answer from IMDS", "problem=http error 403 querying IMDS"),
             ("no usable answer from IMDS", "problem=no answer from IMDS: curl: (7) refused"),
         ]
-        told = set(re.findall(r"fail '([^']+)'", script))
-        self.assertLessEqual(told, {reason for reason, _ in cases})
+        reported = set(re.findall(r"fail '([^']+)'", script))
+        self.assertLessEqual(reported, {reason for reason, _ in cases})
         for reason, details in cases:
             argv = ["sh", "-c", 'log=%s\n%s\nadvise "$@"' % (reasons.LOG, function), "sh", reason, details]
             printed = subprocess.check_output(argv, universal_newlines=True)

@@ -83,10 +83,10 @@ class RehearseTest(unittest.TestCase):
             ((), r"This image would reach Ready in \d+\.\d s as azureuser with 1 key; \d+ paths would change\. "),
             (("imds-throttled",), r"This image would reach Ready in [1-9]\d*\.\d s as azureuser with 1 key; "),
         ):
-            told = self.rehearse(*faults).err
-            last = told.splitlines()[-1]
-            shown = re.findall(r"(?:accepted Ready after|would reach Ready in) ([0-9.]+) s", told)
-            self.assertEqual(shown[:1], shown[1:], told)  # the boot and the verdict use one clock
+            printed = self.rehearse(*faults).err
+            last = printed.splitlines()[-1]
+            shown = re.findall(r"(?:accepted Ready after|would reach Ready in) ([0-9.]+) s", printed)
+            self.assertEqual(shown[:1], shown[1:], printed)  # the boot and the verdict use one clock
             self.assertRegex(last, r"\Aazure-provisioning: " + said)
             self.assertIn("Not rehearsed: useradd, host keys, gates, DHCP, drivers.", last)
 
@@ -513,8 +513,8 @@ class ImageRehearsalTest(ImageTest):
     def test_not_an_image(self) -> None:
         result = call([sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.folder])
         self.assertEqual((result.code, result.out), (2, ""))
-        told = r"\Aazure-provisioning: %s is not the root of a Linux system[^\n]*\n\Z" % self.folder
-        self.assertRegex(result.err, told)
+        printed = r"\Aazure-provisioning: %s is not the root of a Linux system[^\n]*\n\Z" % self.folder
+        self.assertRegex(result.err, printed)
 
     def test_messages_name_the_image(self) -> None:
         self.image("systemd", python=False)

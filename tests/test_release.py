@@ -117,7 +117,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual(code, 0, printed)
         self.assertIn("git tag --annotate v%s" % NEW, printed)
         self.assertEqual(self.git("tag"), "")
-        told = printed
+        output = printed
         self.assertEqual(self.git("log", "--format=%s", self.before + ".."), "release: Version " + NEW)
         self.assertEqual(self.git("status", "--porcelain"), "")
         # The tests in the repository compare every place, and the recipes.
@@ -136,7 +136,7 @@ class ReleaseTest(unittest.TestCase):
             names,
             {"azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".conf.5", ".bash", ".zsh", ".fish")},
         )
-        self.assertIn(self.text("dist/azure-provisioning.sha256").split()[0] + "  dist/azure-provisioning\n", told)
+        self.assertIn(self.text("dist/azure-provisioning.sha256").split()[0] + "  dist/azure-provisioning\n", output)
         # Both changelogs keep their entries, under a dated heading.
         changes = self.text(CHANGES)
         self.assertRegex(changes, r"\n## Unreleased\n\n## %s \(\d{4}-\d\d-\d\d\)\n\n- " % re.escape(NEW))

@@ -178,10 +178,10 @@ class InstallTest(ImageTest):
                     else:
                         spoil(place)
                 os.chown(self.root + FOLDER, USER, USER)
-                told = [one for one in check.check(System(self.root)) if one.level == "error"]
+                found_rights = [one for one in check.check(System(self.root)) if one.level == "error"]
                 for path in [*ours, FOLDER]:
                     if not self.system.is_link(path):
-                        self.assert_named(told, self.system.path(path)[len(self.root) :])
+                        self.assert_named(found_rights, self.system.path(path)[len(self.root) :])
                 self.assertEqual(set(self.install().out.split()), {*ours, FOLDER})
                 self.assertEqual({path: self.look(path) for path in ours}, before)
                 self.assertEqual(self.look(FOLDER), (0, 0, 0o755))
@@ -216,7 +216,7 @@ class InstallTest(ImageTest):
 
 
 class CheckRightsTest(CheckTest):
-    def told(self) -> "Dict[str, Tuple[str, str]]":
+    def found_rights(self) -> "Dict[str, Tuple[str, str]]":
         """The findings about rights: message to (level, id)."""
         found = check.check(self.system)
         return {one.message.partition(":")[0]: (one.level, one.id) for one in found if "may write to" in one.message}
@@ -239,13 +239,13 @@ class CheckRightsTest(CheckTest):
                 os.makedirs(self.root + path, exist_ok=True)
                 os.chown(self.root + path, uid, gid)
                 os.chmod(self.root + path, mode)
-                told = self.told()
+                found_rights = self.found_rights()
                 if path == "/var/lib" and not find_kept(self.system):  # no compiled file for another Python
                     expected = ("the user 1000", "error", "hook")
                 if expected:
-                    self.assertEqual(told, {"%s may write to %s" % (expected[0], path): expected[1:]})
+                    self.assertEqual(found_rights, {"%s may write to %s" % (expected[0], path): expected[1:]})
                 else:
-                    self.assertEqual(told, {})
+                    self.assertEqual(found_rights, {})
 
     @AS_ROOT
     def test_behind_links(self) -> None:
@@ -254,9 +254,9 @@ class CheckRightsTest(CheckTest):
         os.makedirs(self.root + "/home/a b/x")
         os.rename(self.root + "/srv", self.root + "/home/a b/x/p")
         os.symlink("/home/a b/x/p", self.root + PROGRAM)
-        self.assertEqual(self.told(), {})
+        self.assertEqual(self.found_rights(), {})
         os.chown(self.root + "/home/a b", USER, USER)
-        self.assertEqual(self.told(), {"the user 1000 may write to /home/a b": ("error", "program")})
+        self.assertEqual(self.found_rights(), {"the user 1000 may write to /home/a b": ("error", "program")})
         (found,) = [one for one in self.findings("program") if one.level == "error"]
         quoted = "'%s/home/a b'" % self.root
         self.assertEqual(found.remedy, "chown 0:0 %s && chmod go-w %s" % (quoted, quoted))
@@ -267,9 +267,9 @@ class CheckRightsTest(CheckTest):
         for folder, folders, files in os.walk(self.root):
             for name in [".", *folders, *files]:
                 os.chown(os.path.join(folder, name), USER, USER, follow_symlinks=False)
-        self.assertEqual(self.told(), {})
+        self.assertEqual(self.found_rights(), {})
         os.chown(self.root + UNIT, USER + 1, USER)
-        self.assertEqual(self.told(), {"the user 1001 may write to %s" % UNIT: ("error", "hook")})
+        self.assertEqual(self.found_rights(), {"the user 1001 may write to %s" % UNIT: ("error", "hook")})
         (found,) = [one for one in self.findings("hook") if one.level == "error"]
         self.assertEqual(found.remedy.split(" && ")[0], "chown %d:%d %s%s" % (USER, USER, self.root, UNIT))
 
@@ -313,8 +313,8 @@ class CheckRightsTest(CheckTest):
                             self.fill({target: "x"})
                     self.fill({path: "-> " + target})
                     found = [one for one in check.check(self.system) if one.level != "ok"]
-                    told = [one for one in found if "chmod" in one.remedy or "chown" in one.remedy]
-                    self.assertEqual(told, [])
+                    found_rights = [one for one in found if "chmod" in one.remedy or "chown" in one.remedy]
+                    self.assertEqual(found_rights, [])
                     if path in (UNIT, PROGRAM):
                         remedy = "azure-provisioning install --root " + self.root
                         self.assertIn(("error", remedy), [(one.level, one.remedy) for one in found])

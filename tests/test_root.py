@@ -48,7 +48,7 @@ class RootTest(ImageTest):
         self.assertNotIn("Traceback", done.stderr)
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def refused_by_all(self, root: str, told: str, code: int = 2) -> None:
+    def refused_by_all(self, root: str, message: str, code: int = 2) -> None:
         """Every verb reports it in one line. The folder is unchanged."""
         before = listing(self.top), listing(self.root)
         for name in VERBS:
@@ -56,7 +56,7 @@ class RootTest(ImageTest):
                 done = self.verb(name, root)
                 self.assertNotIn("Traceback", done.err)
                 self.assertEqual((done.code, done.out), (code, ""), done.err)
-                self.assertRegex(done.err, r"(?m)\Aazure-provisioning: [^\n]*%s[^\n]*\n\Z" % told)
+                self.assertRegex(done.err, r"(?m)\Aazure-provisioning: [^\n]*%s[^\n]*\n\Z" % message)
         self.assertEqual((listing(self.top), listing(self.root)), before)
 
 

@@ -55,7 +55,7 @@ class SecretsTest(ToolTest):
         found["the names"] = "\n".join(found).encode("utf-8", "surrogateescape")
         found["the story"] = self.story.encode("utf-8")
         found["what was run"] = repr(self.tools.ran).encode("utf-8")
-        found["what Azure was told"] = repr((azure.requests, azure.reports)).encode("utf-8")
+        found["what Azure received"] = repr((azure.requests, azure.reports)).encode("utf-8")
         return found
 
     def leaks(self, azure: FakeAzure) -> "List[str]":
@@ -98,5 +98,5 @@ class SecretsTest(ToolTest):
         self.tools.ran.append(["echo", PASSWORD])
         azure.reports.append(CUSTOM_DATA.decode("ascii"))
         self.stream.write(base64.b64encode(USER_DATA).decode("ascii"))
-        places = {"password: what was run", "customData: what Azure was told", "userData: the story"}
+        places = {"password: what was run", "customData: what Azure received", "userData: the story"}
         self.assertEqual(set(self.leaks(azure)), places)

@@ -174,10 +174,10 @@ class SshdTest(ToolTest):
         run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
         self.fill({"/sbin/sshd": ""})
         os.chmod(self.root + "/sbin/sshd", 0o755)
-        for code, told in ((0, []), (3, [123])):
+        for code, signalled in ((0, []), (3, [123])):
             self.tools.add("systemctl", lambda argv, stdin: (code, ""))  # noqa: B023
-            self.assertEqual(reload_sshd(self.system), bool(told))
-            self.assertEqual(self.hung_up, told)
+            self.assertEqual(reload_sshd(self.system), bool(signalled))
+            self.assertEqual(self.hung_up, signalled)
 
     def test_pid_of_another_process(self) -> None:
         """Whatever its name is: the pid may now belong to a user's process."""

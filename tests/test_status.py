@@ -249,11 +249,11 @@ class StatusTest(ImageTest):
             with self.assertRaises(subprocess.TimeoutExpired):
                 child.wait(0.8)
             child.terminate()
-            _, told = child.communicate(timeout=10)
+            _, printed = child.communicate(timeout=10)
         finally:
             child.kill()
             child.wait()
-        self.assertEqual((child.returncode, told), (130, "azure-provisioning: interrupted\n"))
+        self.assertEqual((child.returncode, printed), (130, "azure-provisioning: interrupted\n"))
 
     def test_wait_gives_up(self) -> None:
         self.install()

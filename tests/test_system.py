@@ -564,15 +564,15 @@ class RunTest(GuestTest):
 
     def test_grandchild_continues_to_print(self) -> None:
         """It is neither ended by a signal nor blocked. Its output is neither awaited nor stored."""
-        told = self.root + "/told"
+        marker = self.root + "/marker"
         code = "import os, time; os.fork() and os._exit(print('mine', flush=True) or 0); os.setsid()\n"
         code += "for _ in range(100): os.write(1, b'x' * 65536); time.sleep(0.01)\n"
-        code += "open(%r, 'w').close()" % told
+        code += "open(%r, 'w').close()" % marker
         started = time.monotonic()
         printed = self.here.ask([sys.executable, "-I", "-S", "-c", code])
         self.assertLess(time.monotonic() - started, 0.9)
         self.assertIn("mine\n", printed)
-        self.assertTrue(wait_until(lambda: os.path.exists(told)))
+        self.assertTrue(wait_until(lambda: os.path.exists(marker)))
 
     def test_grandchild_prints_without_end(self) -> None:
         """A program that prints without end blocks nothing."""
@@ -638,34 +638,34 @@ class RunTest(GuestTest):
 
     def test_detached_child_closes_descriptors(self) -> None:
         """Also descriptors besides the usual three, such as debconf's 3: its reader would wait."""
-        told = self.root + "/told"
+        marker = self.root + "/marker"
         code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os; mine = os.open('/', os.O_RDONLY)\n"
-        code += "if system.System().detach():\n os.fstat(mine)\n with open(%r, 'w') as file:\n" % (told + ".new")
+        code += "if system.System().detach():\n os.fstat(mine)\n with open(%r, 'w') as file:\n" % (marker + ".new")
         code += "  links = ['/proc/self/fd/' + name for name in os.listdir('/proc/self/fd')]\n"
         code += "  file.write(' '.join(os.readlink(link) for link in links if os.path.lexists(link)))\n"
-        code += " os.rename(%r, %r)" % (told + ".new", told)
+        code += " os.rename(%r, %r)" % (marker + ".new", marker)
         pipe = os.pipe()
         try:
             subprocess.check_call([sys.executable, "-c", code], pass_fds=pipe)
         finally:
             for descriptor in pipe:
                 os.close(descriptor)
-        self.assertTrue(wait_until(lambda: os.path.exists(told)))
-        self.assertRegex(self.text("/told") or "", "^/dev/null ")
-        self.assertNotIn("pipe:", self.text("/told") or "")
+        self.assertTrue(wait_until(lambda: os.path.exists(marker)))
+        self.assertRegex(self.text("/marker") or "", "^/dev/null ")
+        self.assertNotIn("pipe:", self.text("/marker") or "")
 
     def test_detach_returns_after_setsid(self) -> None:
         """finit kills the session of an ended task. The child has left the session by then, however slow it is."""
         code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os, time; leave = os.setsid\n"
         code += "os.setsid = lambda: (time.sleep(0.5), leave())\n"
-        code += "if system.System().detach():\n time.sleep(0.2)\n open(%r, 'w').close()\n" % (self.root + "/told")
+        code += "if system.System().detach():\n time.sleep(0.2)\n open(%r, 'w').close()\n" % (self.root + "/marker")
         child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
         self.assertEqual(child.wait(30), 0)
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        self.assertTrue(wait_until(lambda: os.path.exists(self.root + "/told")))
+        self.assertTrue(wait_until(lambda: os.path.exists(self.root + "/marker")))
 
     def test_environment_of_programs(self) -> None:
         seen = (
@@ -685,7 +685,7 @@ class RunTest(GuestTest):
                 if kind == "tmpfs" and os.path.isdir(point) and "\\" not in point:
                     found = point
         if found is None:
-            self.skipTest("nothing here is a tmpfs, so none was told from a disk")
+            self.skipTest("nothing here is a tmpfs, so none was compared with a disk")
         self.assertEqual(self.here.volatile(found), "tmpfs")
         self.assertEqual(self.here.volatile(found + "/below"), "tmpfs")
         self.assertEqual(self.here.volatile("/proc/self"), "")

@@ -128,7 +128,7 @@ class InstallTest(ImageTest):
 
     def test_damaged_file_writes_nothing(self) -> None:
         program, dice = built(), random.Random(7)
-        before, told = listing(self.root), 0
+        before, refused = listing(self.root), 0
         for name, (begin, end) in parts(program).items():
             for _ in range(RUNS if name in ("members", "whole", "install") else RUNS // 6):
                 place = dice.randrange(begin, end)
@@ -136,8 +136,8 @@ class InstallTest(ImageTest):
                 done = self.run_damaged(data, sys.executable, "-I", "-S")
                 self.assertNotEqual(done.returncode, 0, (name, place, data[place]))
                 self.assertEqual(listing(self.root), before, (name, place, data[place]))
-                told += "nothing was done with this file: it is damaged" in done.stderr
-        self.assertGreater(told, 20)
+                refused += "nothing was done with this file: it is damaged" in done.stderr
+        self.assertGreater(refused, 20)
 
     def test_changed_word_is_detected(self) -> None:
         """Damage that Python does not notice: in the text of a message, a comment, the script that it skips."""
