@@ -27,8 +27,8 @@ program, root = sys.argv[1:]
 sys.path.insert(0, program)
 import azure_provisioning
 from azure_provisioning.compiled import use as compiled
-place = compiled.place
-compiled.place = lambda magic: root + place(magic)
+path_for = compiled.path_for
+compiled.path_for = lambda magic: root + path_for(magic)
 
 def tell(_tree):
     from azure_provisioning.azure import goal_state
