@@ -41,7 +41,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
     trouble = Trouble(seed)
     platform = Platform(trouble.faults)
     make_image(root)
-    kills, told = 0, ""
+    kills, printed = 0, ""
     for number in range(LONGEST_LIFE):
         accepted = len(platform.reports)
         system = VirtualSystem(root, platform, trouble, number)
@@ -56,7 +56,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
             continue
         finally:
             system.power_off()
-            told += stream.getvalue()
+            printed += stream.getvalue()
         reports = platform.reports[accepted:]
         if system.now > 900 + GRACE:
             raise Broken("boot %d took %d s\n%s" % (number, system.now, stream.getvalue()))
@@ -64,7 +64,7 @@ def live(root: str, seed: int, counts: "Counter[str]") -> None:
         counts["failing tools"] += system.failures
         unheard = trouble.faults.count("report-ended")
         problem = judge_end(System(root), platform, reports, code, kills + unheard) or (
-            judge_guest(System(root), told) if code == 0 else ""
+            judge_guest(System(root), printed) if code == 0 else ""
         )
         if problem:
             raise Broken("boot %d: %s\n%s" % (number, problem, stream.getvalue()))

@@ -57,13 +57,13 @@ class Fork:
         lines = (self.unread + (data or b"")).split(b"\n")
         self.unread = lines.pop()
         for line in lines:
-            told = json.loads(line.decode("ascii"))
-            if told is None:
+            message = json.loads(line.decode("ascii"))
+            if message is None:
                 return False
-            if isinstance(told, str):
-                self.at = told
+            if isinstance(message, str):
+                self.at = message
             else:
-                self.outcomes.append(Outcome(*told))
+                self.outcomes.append(Outcome(*message))
         return bool(data)
 
     def end(self, problem: str = "") -> None:
@@ -175,10 +175,10 @@ def play(groups: "Sequence[Group]", jobs: int, limit: float) -> "Generator[Tuple
                     fork = Fork(*waiting.pop(), limit=limit)
                     running[fork.pid] = fork
                     selector.register(fork.reader, selectors.EVENT_READ, fork)
-                told = [key.data for key, _ in selector.select(1.0)]
+                ready = [key.data for key, _ in selector.select(1.0)]
                 for fork in list(running.values()):
                     late = time.monotonic() > fork.ends
-                    if (fork in told and not fork.read()) or late:
+                    if (fork in ready and not fork.read()) or late:
                         selector.unregister(fork.reader)
                         del running[fork.pid]
                         fork.end("it took more than %d s, and was killed" % limit if late else "")

@@ -67,8 +67,8 @@ with FakeAzure() as azure:
     write("/etc/azure-provisioning.conf", "".join("%s = %s\n" % item for item in options.items()))
     if case["login"] == "password" and case["password"]:
         media = open("/stage/ovf-env.xml").read().replace("PASSWORD", case["password"])
-        write("/stage/disc/ovf-env.xml", media)
-        run("mount", "-t", "tmpfs", "none", "/mnt") and run("cp", "/stage/disc/ovf-env.xml", "/mnt")
+        write("/stage/dvd/ovf-env.xml", media)
+        run("mount", "-t", "tmpfs", "none", "/mnt") and run("cp", "/stage/dvd/ovf-env.xml", "/mnt")
         device = os.stat("/mnt").st_dev
         write("/sys/block/sr0/size", "700\n")
         write("/sys/block/sr0/dev", "%d:%d\n" % (os.major(device), os.minor(device)))
@@ -169,22 +169,22 @@ def play(tree: Path, program: str, case: Case) -> Found:
         )
     said = child.stdout.decode("utf-8", "replace")
     try:
-        told = json.loads(said.rpartition("\n{")[2].join(("{", "")))
+        result = json.loads(said.rpartition("\n{")[2].join(("{", "")))
     except ValueError:
         raise AssertionError("the stage itself: %s" % said[-3000:]) from None
-    if told["setup"][0]:
-        raise AssertionError("the case's own setup: %s" % told["setup"][1])
+    if result["setup"][0]:
+        raise AssertionError("the case's own setup: %s" % result["setup"][1])
     return Found(
-        told["exit"],
-        told["story"],
-        told["reports"],
-        "I am ann" in told.get("by key", ""),
-        "I am ann" in told.get("by password", ""),
-        told["root"] == [0, "0"],
-        told["asked"],
-        told["status"].get("login", {}),
-        told["text"],
-        json.dumps(told, indent=1),
+        result["exit"],
+        result["story"],
+        result["reports"],
+        "I am ann" in result.get("by key", ""),
+        "I am ann" in result.get("by password", ""),
+        result["root"] == [0, "0"],
+        result["asked"],
+        result["status"].get("login", {}),
+        result["text"],
+        json.dumps(result, indent=1),
     )
 
 

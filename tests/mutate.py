@@ -82,7 +82,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "story/provision.py",
         "        pass_gates(boot)\n",
         "        disable(boot)\n        pass_gates(boot)\n",
-        "crash.CrashTest.test_every_point " + DURABLE,
+        "crash.CrashTest.test_power_cut_at_every_point " + DURABLE,
     ),
     Mutation(
         "once: Ready is remembered",
@@ -96,7 +96,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "story/provision.py",
         "if boot.options.every_boot or boot.keeps_hook:",
         "if boot.keeps_hook:",
-        "once.OnceTest.test_every_boot_keeps_it provision.WhichMachineTest.test_every_boot",
+        "once.OnceTest.test_every_boot_keeps_the_hook provision.WhichMachineTest.test_every_boot",
     ),
     Mutation(
         "once: one run at a time",
@@ -146,7 +146,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "story/steps.py",
         "    boot.system.sync()\n    return done",
         "    return done",
-        "host_keys.HostKeysTest.test_on_disk_before_it_is_remembered",
+        "host_keys.HostKeysTest.test_synced_before_it_is_recorded",
     ),
     Mutation(
         "durable, shell: a file before its rename",
@@ -171,7 +171,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "identity: an id that tells no VMs apart", "azure/identity.py",
         'return None if digits in ({"0"}, {"f"}) else vm_id',
-        "return vm_id", "identity.IdentityTest provision.WhichMachineTest.test_ids_that_are_none",
+        "return vm_id", "identity.IdentityTest provision.WhichMachineTest.test_invalid_ids",
     ),
     Mutation(
         "identity: a damaged state is set aside", "story/boot.py", "boot.state.set_aside(system)", "pass",
@@ -184,12 +184,12 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "identity: a specialised disk is left", "story/provision.py",
-        'if not instance.has_profile and disc is None and boot.state.is_of_former_vm:', "if False:",
+        'if not instance.has_profile and dvd is None and boot.state.is_of_former_vm:', "if False:",
         "provision.WhichMachineTest.test_specialised_disk",
     ),
     Mutation(
         "identity: another agent goes first", "story/provision.py", "    if others:\n", "    if False:\n",
-        "provision.WhichMachineTest.test_another_provisioner",
+        "provision.WhichMachineTest.test_other_agent_is_running",
     ),
     # -- what is reported to Azure
     Mutation(
@@ -226,21 +226,21 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "input: a large body", "azure/transport.py", "BODY_LIMIT = 1 << 20", "BODY_LIMIT = 1 << 40",
-        "transport.ExchangeTest.test_floods_are_cut_off transport.ExchangeTest.test_answers_that_are_refused",
+        "transport.ExchangeTest.test_floods_are_cut_off transport.ExchangeTest.test_refused_answers",
     ),
     Mutation(
         "input: a large head", "azure/transport.py", "HEAD_LIMIT = 64 << 10", "HEAD_LIMIT = 1 << 40",
-        "transport.ExchangeTest.test_floods_are_cut_off transport.ExchangeTest.test_answers_that_are_refused",
+        "transport.ExchangeTest.test_floods_are_cut_off transport.ExchangeTest.test_refused_answers",
     ),
     Mutation(
         "input: a slow peer", "azure/transport.py",
         "            self.connection.settimeout(min(left, STILL_SECONDS))\n", "",
-        "transport.ExchangeTest.test_a_late_byte_wins_no_time",
+        "transport.ExchangeTest.test_late_byte_does_not_extend_the_limit",
     ),
     Mutation(
         "input: one try has an end", "azure/goal_state.py",
         "left = min(REPORT_SECONDS, max(0.5, ends - system.monotonic()))",
-        "left = max(0.5, ends - system.monotonic())", "goal_state.ReportTest.test_report_that_drips_is_bounded",
+        "left = max(0.5, ends - system.monotonic())", "goal_state.ReportTest.test_dripping_report_is_bounded",
     ),
     Mutation(
         "input: a Retry-After of years", "azure/transport.py", "return min(float(value), LONGEST_RETRY_AFTER)",
@@ -273,7 +273,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "input: damaged modules", "compiled/use.py", "if data[:SUM] == checksum(data[SUM:]):", "if True:",
-        "compiled.CompiledTest.test_not_whole",
+        "compiled.CompiledTest.test_damaged_byte_code_is_ignored",
     ),
     # -- who can log in, and who can read what
     Mutation(
@@ -287,14 +287,14 @@ MUTATIONS: Tuple[Mutation, ...] = (
         "privilege.PrivilegeTest",
     ),
     Mutation(
-        "access: who is shut out is told", "story/verify.py", 'and boot.options.login == "require":',
+        "access: lock-outs are reported", "story/verify.py", 'and boot.options.login == "require":',
         "and False:",
-        "verify.VerifyTest.test_plain_fact verify.VerifyTest.test_promised_password",
+        "verify.VerifyTest.test_certain_lock_out_fails verify.VerifyTest.test_promised_password",
     ),
     Mutation(
         "access: sshd is asked about somebody from outside", "guest/sshd_config.py", 'OUTSIDE = "203.0.113.9"',
         'OUTSIDE = "127.0.0.1"',
-        "authorized_keys.AuthorizeTest.test_sshd_is_asked",
+        "authorized_keys.AuthorizeTest.test_key_file_from_sshd_t",
     ),
     Mutation(
         "access: an expired account", "guest/ageing.py", '            fields[EXPIRES] = ""\n', "            pass\n",
@@ -323,7 +323,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "access: no link of a user is followed", "door/tree.py", "if wary and (", "if False and (",
-        "folder.FolderTest authorized_keys.AuthorizeTest.test_symlinks_of_the_user",
+        "folder.FolderTest authorized_keys.AuthorizeTest.test_links_in_the_home_are_not_followed",
     ),
     Mutation(
         "access: no link is taken for the log", "console.py", "os.O_APPEND | os.O_NOFOLLOW |", "os.O_APPEND |",
@@ -331,7 +331,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "access: customData is root's", "guest/custom_data.py", "mode=0o600", "mode=0o644",
-        "secrets.SecretsTest.test_nothing_is_out",
+        "secrets.SecretsTest.test_no_secret_leaks",
     ),
     Mutation(
         "access: the image's host keys go first", "guest/host_keys.py",
@@ -345,12 +345,12 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "access: password login goes off after a key", "story/steps.py",
         "(not profile.password_login and not profile.ssh_keys)", "False",
-        "provision.WhichMachineTest.test_passwords_stay_where_no_key_is",
+        "provision.WhichMachineTest.test_password_login_is_kept_without_a_key",
     ),
     # -- the file and what it leaves
     Mutation(
         "file: Python is isolated", "/src/head.sh", 'exec "$found" -I -S "$0"', 'exec "$found" "$0"',
-        "essential.HeadTest.test_which",
+        "essential.HeadTest.test_interpreter_is_chosen",
     ),
     Mutation(
         "file: the unit's Python is isolated", "/units/systemd/azure-provisioning.service", "python3 -I -S ",
@@ -364,7 +364,7 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation(
         "file: uninstall takes the state", "image/install/install.py", "        if not system.is_dir(path):  #",
         "        if False:  #",
-        "install.InstallTest.test_uninstall_takes_the_state_and_leaves_what_is_the_users",
+        "install.InstallTest.test_uninstall_removes_the_state_and_keeps_the_options",
     ),
     # -- the shell implementation
     Mutation(
@@ -374,10 +374,10 @@ MUTATIONS: Tuple[Mutation, ...] = (
     ),
     Mutation(
         "shell: the other byte order", SHELL, '"$vm_id" | "$other")', '"$vm_id")',
-        "essential.FirstBootTest.test_ready_by_python_is_ready_here_and_the_other_way_round",
+        "essential.FirstBootTest.test_ready_of_python_counts_in_the_shell_and_vice_versa",
     ),
     Mutation("shell: a damaged state is set aside", SHELL, "|| mv $state $state.corrupt", "|| true",
-             "essential.OnceTest.test_state_that_is_damaged"),
+             "essential.OnceTest.test_damaged_state_is_set_aside"),
     Mutation("shell: once", SHELL, 'ls "$link" && rm "$link"', 'ls "$link"', "essential.OnceTest"),
     Mutation("shell: every_boot keeps the hook", SHELL, '[ "$(option every_boot)" = yes ] || ', "",
              "essential.OnceTest.test_every_boot"),
@@ -402,15 +402,15 @@ MUTATIONS: Tuple[Mutation, ...] = (
     Mutation("shell: the state is for all to read", SHELL, "umask 022\n", "umask 077\n",
              "essential.FirstBootTest.test_every_shell"),
     Mutation("shell: a label of 63 letters", SHELL, "-e 's/\\([^.]\\{63\\}\\)[^.]*/\\1/g' ", "",
-             "essential.NameTest.test_as_python_makes_them"),
+             "essential.NameTest.test_names_are_the_same_as_in_python"),
     Mutation("shell: a pre-provisioned VM is left", SHELL, "	if tells ppsType ", "	if false && tells ppsType ",
              "essential.NameTest.test_pre_provisioned"),
     Mutation("shell: no link of the user's", SHELL, '[ "$(pwd -P):$(owner .)" = "$place:$uid" ] && ', "",
-             "essential_account.AccountTest.test_link_of_the_user"),
+             "essential_account.AccountTest.test_links_in_the_home_are_not_followed"),
     Mutation("shell: a key is whole", SHELL, "[ $#:$left = 0:0 ]", "true",
-             "essential_account.AccountTest.test_keys_that_are_none"),
+             "essential_account.AccountTest.test_invalid_keys_fail"),
     Mutation("shell: a locked account", SHELL, 'edit /etc/shadow "$@" || return', "true",
-             "essential_account.AccountTest.test_account_that_is_there"),
+             "essential_account.AccountTest.test_existing_account_is_completed"),
     Mutation("shell: no key twice", SHELL, '"$2" || echo "$kind', '"$2"; echo "$kind',
              "essential_account.AccountTest.test_keys"),
     Mutation("shell: what takes Python is promised", SHELL, "! wants custom_data ||", "true ||",

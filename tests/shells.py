@@ -104,7 +104,7 @@ json.dump(found, sys.stdout)
 """
 
 
-class Told(NamedTuple):
+class BootResult(NamedTuple):
     """The outcome of one boot."""
 
     code: int
@@ -227,7 +227,7 @@ class ShellTest(BuiltTest):
             }
         )
 
-    def play(self) -> "List[Told]":
+    def play(self) -> "List[BootResult]":
         """Run the added boots; returns their outcomes."""
         cases, self.cases = json.dumps(self.cases), []
         byte_code = os.environ.get("PYTHONPYCACHEPREFIX")  # -I hides it
@@ -243,9 +243,9 @@ class ShellTest(BuiltTest):
         if not done.stdout and "unshare" in done.stderr:
             self.skipTest("no sealed room here, so the file was not run by a shell: %s" % done.stderr.strip()[-200:])
         self.assertEqual(done.returncode, 0, done.stderr)
-        return [Told(*told) for told in json.loads(done.stdout)]
+        return [BootResult(*result) for result in json.loads(done.stdout)]
 
-    def boot(self, *argv: str, **settings: object) -> "Told":  # type: ignore[override]
+    def boot(self, *argv: str, **settings: object) -> "BootResult":  # type: ignore[override]
         """Run one boot."""
         self.add(*argv, **settings)  # type: ignore[arg-type]
         return self.play()[0]
@@ -265,15 +265,15 @@ class EssentialTest(ShellTest):
         self.assertEqual(state.problem, "")
         return state
 
-    def check_ready(self, told: Told, incarnation: int = 1) -> None:
+    def check_ready(self, result: BootResult, incarnation: int = 1) -> None:
         """Azure accepted one report of Ready, and only the allowed files are left."""
-        self.assertEqual((told.code, told.out), (0, ""), told)
-        self.assertEqual(told.reports, [READY % incarnation])
+        self.assertEqual((result.code, result.out), (0, ""), result)
+        self.assertEqual(result.reports, [READY % incarnation])
         self.assertTrue(self.state().has("ready_at", VM_ID))
         self.assertTrue(self.state().has("configured_at", VM_ID))
         self.assertNotIn("error_reason", self.state().facts)
-        for line in told.err.splitlines():
-            self.assertTrue(line.startswith("azure-provisioning: "), told.err)
+        for line in result.err.splitlines():
+            self.assertTrue(line.startswith("azure-provisioning: "), result.err)
         self.assertEqual(os.listdir(self.root + "/run") + os.listdir(self.root + "/tmp"), [])
         spare = [path for path in snapshot(self.root + "/etc") if re.search(r"/\.[^/]*azure-provisioning$", path)]
         self.assertEqual(spare, [])

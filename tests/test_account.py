@@ -95,13 +95,13 @@ class FilesTest(AccountTest):
                     found = os.lstat(os.path.join(folder, name))
                     self.assertEqual((found.st_uid, found.st_gid), (1000, 1000), name)
 
-    def test_again_changes_nothing(self) -> None:
+    def test_second_call_changes_nothing(self) -> None:
         ensure_account(self.system, NAME)
         before = self.snapshot()
         self.assertEqual(ensure_account(self.system, NAME), "azureuser: already complete")
         self.assertEqual(self.snapshot(), before)
 
-    def test_killed_anywhere(self) -> None:
+    def test_killed_at_any_write(self) -> None:
         """Stop at each change of a file, and start again: nothing is added twice, and the result is the same."""
         ensure_account(self.system, NAME)
         whole = [(path[len(self.root) :], mode, data) for path, mode, data in self.snapshot()]
@@ -133,7 +133,7 @@ class FilesTest(AccountTest):
         ensure_account(self.system, NAME)
         self.assertIn(":1007:1007:", self.line("/etc/passwd"))
 
-    def test_hash_of_a_deleted_account(self) -> None:
+    def test_stale_shadow_line_is_replaced(self) -> None:
         self.system.write("/etc/shadow", IMAGE["/etc/shadow"] + "azureuser:$6$old$hash:1::::::\n")
         ensure_account(self.system, NAME)
         self.assertEqual(self.shadow_field(), "*")
@@ -145,7 +145,7 @@ class FilesTest(AccountTest):
         self.assertEqual(self.line("/etc/passwd"), "azureuser:*:1000:1000::/home/azureuser:/bin/sh")
         self.assertIsNone(self.text("/etc/shadow"))
 
-    def test_malformed_line_of_the_same_name(self) -> None:
+    def test_malformed_passwd_line_is_kept(self) -> None:
         self.system.write("/etc/passwd", IMAGE["/etc/passwd"] + "azureuser:x:7\n")
         ensure_account(self.system, NAME)
         self.assertTrue(
@@ -154,12 +154,12 @@ class FilesTest(AccountTest):
             )
         )
 
-    def test_before_nis(self) -> None:
+    def test_line_is_added_before_nis(self) -> None:
         self.system.write("/etc/passwd", IMAGE["/etc/passwd"] + "+::::::\n")
         ensure_account(self.system, NAME)
         self.assertTrue((self.text("/etc/passwd") or "").endswith("/bin/sh\n+::::::\n"))
 
-    def test_clock_of_1970(self) -> None:
+    def test_clock_in_1970(self) -> None:
         self.system.time = lambda: 7.0  # type: ignore[method-assign]
         ensure_account(self.system, NAME)
         self.assertEqual(self.line("/etc/shadow"), "azureuser:*::0:99999:7:::")
@@ -202,14 +202,14 @@ class StoppingSystem(FastSystem):
         return super().read(path, limit, head=head, follow=follow)
 
 
-class HalfMadeTest(AccountTest):
+class PartialAccountTest(AccountTest):
     """The files as an interrupted useradd leaves them: passwd is written, the rest is not."""
 
     def setUp(self) -> None:
         super().setUp()
         self.fill({"/etc/subuid": "other:100000:65536\n", "/etc/subgid": ""})
 
-    def test_completed_as_if_it_had_not_been(self) -> None:
+    def test_missing_records_are_added(self) -> None:
         self.fill({"/etc/passwd": IMAGE["/etc/passwd"] + "azureuser:x:1000:1000::/home/azureuser:/bin/sh\n"})
         self.fill({"/etc/group": IMAGE["/etc/group"] + "azureuser:x:1000:\n"})
         for _ in range(2):
@@ -219,7 +219,7 @@ class HalfMadeTest(AccountTest):
             self.assertEqual(self.text("/etc/subuid"), "other:100000:65536\nazureuser:165536:65536\n")
             self.assertEqual(self.text("/etc/subgid"), "azureuser:100000:65536\n")
 
-    def test_ids_that_are_there(self) -> None:
+    def test_existing_subids_are_kept(self) -> None:
         self.fill({"/etc/subuid": "azureuser:5:5\n"})
         ensure_account(self.system, NAME)
         self.assertEqual(self.text("/etc/subuid"), "azureuser:5:5\n")
@@ -271,7 +271,7 @@ class ExistingTest(AccountTest):
                 self.assertEqual(self.shadow_field(), expected)
                 self.assertTrue(self.line("/etc/shadow").endswith(":0:99999:7::20000:"))
 
-    def test_home_stays(self) -> None:
+    def test_existing_home_is_kept(self) -> None:
         self.existing("*")
         self.fill({"/srv/ann/.profile": "mine\n"})
         if os.geteuid() == 0:
@@ -280,7 +280,7 @@ class ExistingTest(AccountTest):
         self.assertEqual(self.text("/srv/ann/.profile"), "mine\n")
         self.assertIsNone(self.text("/srv/ann/.config/app/rc"))
 
-    def test_home_of_nobody_and_of_another(self) -> None:
+    def test_home_owner_is_corrected_unless_it_is_another_account(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root gives files away")
         self.existing("*")
@@ -292,7 +292,7 @@ class ExistingTest(AccountTest):
         with self.assertRaisesRegex(GuestError, "another account's"):
             ensure_account(self.system, NAME)
 
-    def test_shell_that_lets_nobody_in(self) -> None:
+    def test_shell_without_login_is_replaced(self) -> None:
         for shell in ("/usr/sbin/nologin", "/bin/gone"):
             with self.subTest(shell=shell):
                 self.existing("*", shell)
@@ -312,13 +312,13 @@ class ExistingTest(AccountTest):
         after = [line for line in self.snapshot() if not line[0].endswith("/.pwd.lock")]
         self.assertEqual(after, before)
 
-    def test_nobody_is_refused(self) -> None:
+    def test_user_nobody_is_refused(self) -> None:
         self.system.write("/etc/passwd", IMAGE["/etc/passwd"] + "nobody:x:65534:65534::/:/bin/sh\n")
         with self.assertRaisesRegex(GuestError, "unsupported admin username"):
             ensure_account(self.system, "nobody")
 
 
-class ToolRoadTest(AccountTest):
+class AccountToolTest(AccountTest):
     """The calls of the distro's own tools, and what is completed after them."""
 
     def add_line(self, argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -346,17 +346,17 @@ class ToolRoadTest(AccountTest):
         self.assertEqual(self.tools.ran_words(), ["useradd -M -s /bin/sh -g azureuser azureuser"])
         self.line("/etc/group")
 
-    def test_useradd_does_not_like_it(self) -> None:
+    def test_useradd_refuses_the_name(self) -> None:
         self.tools.add("useradd", lambda argv, stdin: (3, "useradd: invalid user name 'Azure.User'"))
         said = ensure_account(self.system, "Azure.User")
         self.assertIn("made by editing the files (command failed", said)
         self.assertEqual(self.line("/etc/passwd", "Azure.User").split(":")[2], "1000")
 
-    def test_useradd_lies(self) -> None:
+    def test_useradd_succeeds_without_effect(self) -> None:
         self.tools.add("useradd")
         self.assertIn("made by editing the files", ensure_account(self.system, NAME))
 
-    def test_useradd_stops_in_the_middle(self) -> None:
+    def test_useradd_is_interrupted(self) -> None:
         """passwd is written, group and shadow are not."""
 
         def half(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -384,12 +384,12 @@ class ToolRoadTest(AccountTest):
         ensure_account(self.system, NAME)
         self.assertEqual(self.tools.ran_words(), ["adduser -D -H -h /home/azureuser -s /bin/sh -G azureuser azureuser"])
 
-    def test_debians_adduser_is_never_asked(self) -> None:
+    def test_debian_adduser_is_not_used(self) -> None:
         self.tools.add("adduser", self.add_line)
         self.assertIn("made by editing the files", ensure_account(self.system, NAME))
         self.assertEqual(self.tools.ran, [])
 
-    def test_no_road(self) -> None:
+    def test_no_method_works(self) -> None:
         self.tools.add("useradd", lambda argv, stdin: (1, "useradd: cannot open /etc/passwd"))
         self.system.unlink("/etc/passwd")
         with self.assertRaisesRegex(GuestError, "the account cannot be made") as caught:
@@ -419,20 +419,20 @@ class DirectoryTest(AccountTest):
         assert account is not None
         return account.uid, account.gid
 
-    def test_number_of_a_directory_user(self) -> None:
+    def test_uid_of_a_directory_user_is_skipped(self) -> None:
         self.assertEqual(self.made(), (1002, 1002))
 
-    def test_group_that_an_interrupted_tool_left(self) -> None:
+    def test_group_left_by_an_interrupted_tool_is_used(self) -> None:
         """The account's number belongs to a user of the directory."""
         self.fill({"/etc/group": (self.text("/etc/group") or "") + NAME + ":x:1000:\n"})
         self.assertEqual(self.made(), (1002, 1000))
 
-    def test_directory_that_does_not_answer(self) -> None:
+    def test_directory_does_not_answer(self) -> None:
         self.hangs = True
         self.assertEqual(self.made(), (1000, 1000))
         self.assertEqual(len(self.tools.ran), 2)
 
-    def test_directory_that_has_all(self) -> None:
+    def test_directory_uses_every_uid(self) -> None:
         self.known = {("passwd", str(number)) for number in range(1000, 60001)}
         with self.assertRaisesRegex(GuestError, "no uid is free"):
             ensure_account(self.system, NAME)

@@ -72,7 +72,7 @@ class AgentTest(ToolTest):
                 self.assertIn("%s %s" % (tool, words), self.tools.ran_words())
                 self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
-    def test_every_folder_that_starts_one(self) -> None:
+    def test_every_init_system_disables_the_agent(self) -> None:
         """An enabled agent is disabled."""
         self.system.unlink("/etc/runlevels/default/waagent")
         boot = {"/etc/dinit.d/boot": "waits-for.d = boot.d\n", "/etc/dinit.d/waagent": "type = process\n"}
@@ -104,7 +104,7 @@ class AgentTest(ToolTest):
         self.assertEqual(self.take_out(self.tools), 0, self.story)
         self.assertFalse(is_enabled(self.system, ("waagent",)))
 
-    def test_what_is_of_no_package(self) -> None:
+    def test_agent_without_a_package(self) -> None:
         for answer in ((1, "error: file is not owned by any package\n"), (0, ""), (0, "nonsense; rm -rf /: /x\n")):
             for asked in ("dpkg-query", "rpm", "apk", "pacman", "xbps-query"):
                 self.tools.add(asked, lambda *_, answer=answer: answer)
@@ -112,7 +112,7 @@ class AgentTest(ToolTest):
         self.assertEqual(self.take_out(self.tools), 0)
         self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
 
-    def test_package_that_stays(self) -> None:
+    def test_package_removal_fails(self) -> None:
         """It is reported and counts as a failure, and nothing starts the agent any more."""
         self.tools.add("apk", lambda argv, _: (0, MANAGERS["apk"][1]) if "info" in argv else (1, "ERROR: locked\n"))
         self.assertEqual(self.take_out(self.tools), 1)
@@ -120,7 +120,7 @@ class AgentTest(ToolTest):
         self.assertIn("ERROR: locked", self.story)
         self.assertIsNone(self.system.stat("/etc/runlevels/default/waagent", follow=False))
 
-    def test_second_tool(self) -> None:
+    def test_dpkg_is_used_if_apt_get_fails(self) -> None:
         """apt-get refuses to work if another package lacks a dependency."""
         self.tools.add("dpkg-query", lambda *_: (0, "waagent: %s\n" % WAAGENT))
         self.tools.add("apt-get", lambda *_: (100, "E: Unmet dependencies.\n"))
@@ -128,7 +128,7 @@ class AgentTest(ToolTest):
         self.assertEqual(self.take_out(self.tools), 0, self.story)
         self.assertIn("dpkg --purge waagent", self.tools.ran_words())
 
-    def test_nothing_of_an_image_is_executed(self) -> None:
+    def test_no_program_of_an_image_is_executed(self) -> None:
         class Offline(ToolSystem):
             can_run = False
 
@@ -177,7 +177,7 @@ class AccountTest(ToolTest):
 
         return seen, run
 
-    def test_by_the_tools(self) -> None:
+    def test_account_is_removed_by_tools(self) -> None:
         for name, code in (("userdel", 0), ("userdel", 8), ("deluser", 0), ("deluser", 1)):
             with self.subTest("%s, exit code %d" % (name, code)):
                 self.setUp()

@@ -93,23 +93,23 @@ class AgreementTest(ShellTest):
 
     def rehearsed(self) -> Outcome:
         """According to the events of `rehearse`. Its verdict also covers findings that only `check` has."""
-        told = cli("rehearse", "--root", self.root)
-        self.assertNotIn("Traceback", told.err)
-        if "Health: Ready\n" in told.out:
-            self.check_verdict(told)
-        self.told = told.err
-        shown = dict(re.findall(r"(?m)^\+\+\+ (\S+)\n((?:(?:@@|[-+ ](?!\+\+ |-- ))[^\n]*\n)*)", told.out + "\n"))
+        rehearsal = cli("rehearse", "--root", self.root)
+        self.assertNotIn("Traceback", rehearsal.err)
+        if "Health: Ready\n" in rehearsal.out:
+            self.check_verdict(rehearsal)
+        self.rehearsal = rehearsal.err
+        shown = dict(re.findall(r"(?m)^\+\+\+ (\S+)\n((?:(?:@@|[-+ ](?!\+\+ |-- ))[^\n]*\n)*)", rehearsal.out + "\n"))
         self.shown = shown
         keys = re.findall(r"(?m)^\+(.*)$", shown.get(KEYS, ""))
         rule = "azureuser ALL" in shown.get("/etc/sudoers.d/zz-azure-provisioning", "")
         return Outcome(
-            "Health: Ready\n" in told.out,
+            "Health: Ready\n" in rehearsal.out,
             "\n+azureuser:" in shown.get("/etc/passwd", ""),
             "".join(line + "\n" for line in keys) or None,
             rule,
         )
 
-    def check_verdict(self, told: Result) -> None:
+    def check_verdict(self, rehearsal: Result) -> None:
         """The last line of a rehearsal whose boot reached Ready; it names the worst finding of `check`."""
         findings = json.loads(cli("check", "--json", "--root", self.root).out)
         there = find_hook(self.system)[0]
@@ -122,15 +122,15 @@ class AgreementTest(ShellTest):
             said = re.escape("would not reach Ready: %s: %s; " % fatal[0])
         elif errors:
             said = ready + ", but let nobody in: " + re.escape("%s: %s; " % errors[0])
-        self.assertRegex(told.err, "This image " + said)
-        self.assertEqual(told.code, 1 if errors else 0, told.err)
+        self.assertRegex(rehearsal.err, "This image " + said)
+        self.assertEqual(rehearsal.code, 1 if errors else 0, rehearsal.err)
 
     def booted(self, argv: "List[str]", options: str = "") -> Outcome:
         """According to a boot."""
         self.add(*argv, fresh=False, options=options)
-        told = self.boot_told = self.play()[0]
+        rehearsal = self.boot_result = self.play()[0]
         return Outcome(
-            told.code == 0 and any("<State>Ready</State>" in report for report in told.reports),
+            rehearsal.code == 0 and any("<State>Ready</State>" in report for report in rehearsal.reports),
             find_account(self.system, "azureuser") is not None,
             self.text(KEYS),
             self.system.exists("/etc/sudoers.d/zz-azure-provisioning"),
@@ -147,8 +147,8 @@ class AgreementTest(ShellTest):
             shutil.copy(self.program, self.root + PROGRAM)
             hook = ["/bin/sh"]
         booted = self.booted(hook + [PROGRAM, "run"])
-        self.assertEqual(checked, booted, self.boot_told)
-        self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
+        self.assertEqual(checked, booted, self.boot_result)
+        self.assertEqual(rehearsed, booted, (self.rehearsal, self.boot_result))
         self.assertEqual(installed.code == 0, booted.ready, installed)
 
     def test_every_image_without_python(self) -> None:
@@ -165,14 +165,14 @@ class AgreementTest(ShellTest):
                 self.make(name, True)
                 self.compare(True)
 
-    def test_nothing_to_ask_azure_with(self) -> None:
+    def test_no_http_client(self) -> None:
         self.make("busybox alone", False)
         for client in ("wget", "curl", "nc"):
             if os.path.lexists(self.root + "/bin/" + client):
                 os.unlink(self.root + "/bin/" + client)
         self.compare(False)
 
-    def test_what_is_not_there(self) -> None:
+    def test_missing_files(self) -> None:
         """No sudo; no accounts."""
         for gone in (["/usr/bin/sudo"], ["/etc/passwd"]):
             with self.subTest(gone):
@@ -184,48 +184,52 @@ class AgreementTest(ShellTest):
                 self.assertEqual(cli("install", "--root", self.root).code, 0)
                 rehearsed = self.rehearsed()
                 booted = self.booted(["/bin/sh", PROGRAM, "run"])
-                self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
+                self.assertEqual(rehearsed, booted, (self.rehearsal, self.boot_result))
                 self.assertEqual(levels["account"] == "ok", booted.ready)
                 self.assertEqual(levels["privilege"] == "ok", booted.becomes_root or gone == ["/etc/passwd"])
 
-    def test_what_keeps_everybody_out(self) -> None:
+    def test_lock_outs(self) -> None:
         """A boot asks sshd, or reaches Ready if it cannot ask; `check` and `rehearse` report which."""
         hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
         for config, shut, ready in BARRED:
             for options in ("", "login = warn\n"):
                 with self.subTest(config=config, options=options):
-                    told, checked = self.verdicts(True, {**SYSTEMD, "/etc/ssh/sshd_config": config, OPTIONS: options})
+                    rehearsal, checked = self.verdicts(
+                        True, {**SYSTEMD, "/etc/ssh/sshd_config": config, OPTIONS: options}
+                    )
                     booted = self.booted(hook, options)
-                    self.assertEqual(booted.ready, ready or bool(options), self.boot_told)
-                    self.assertEqual(NOBODY in "".join(self.boot_told.reports), not booted.ready)
-                    self.assertEqual("A boot would report `%s`" % NOBODY in told.err, not booted.ready, told.err)
-                    self.assertEqual("would reach Ready" in told.err, booted.ready, told.err)
-                    self.assertEqual("let nobody in: " in told.err, shut, told.err)
-                    self.assertEqual(told.code, 1 if shut else 0)
+                    self.assertEqual(booted.ready, ready or bool(options), self.boot_result)
+                    self.assertEqual(NOBODY in "".join(self.boot_result.reports), not booted.ready)
+                    self.assertEqual(
+                        "A boot would report `%s`" % NOBODY in rehearsal.err, not booted.ready, rehearsal.err
+                    )
+                    self.assertEqual("would reach Ready" in rehearsal.err, booted.ready, rehearsal.err)
+                    self.assertEqual("let nobody in: " in rehearsal.err, shut, rehearsal.err)
+                    self.assertEqual(rehearsal.code, 1 if shut else 0)
                     if "ann" not in config:  # a name that `check` does not know
                         self.assertEqual(checked.err.endswith(" would let nobody in\n"), shut, checked.err)
-                        self.assertEqual(checked.code, told.code)
+                        self.assertEqual(checked.code, rehearsal.code)
 
-    def test_what_keeps_everybody_out_without_python(self) -> None:
+    def test_lock_outs_without_python(self) -> None:
         """The shell implementation does not ask sshd: the boot reaches Ready, and no login works."""
         for config, shut, _ in BARRED[:2]:
             with self.subTest(config):
-                told, checked = self.verdicts(False, {**SYSTEMD, "/etc/ssh/sshd_config": config, "/bin/wget": ""})
-                self.assertTrue(self.booted(["/bin/sh", PROGRAM, "run"]).ready, self.boot_told)
+                rehearsal, checked = self.verdicts(False, {**SYSTEMD, "/etc/ssh/sshd_config": config, "/bin/wget": ""})
+                self.assertTrue(self.booted(["/bin/sh", PROGRAM, "run"]).ready, self.boot_result)
                 who = ", but let nobody in: " if shut else " as "
-                self.assertRegex(told.err, r"would reach Ready in \d+\.\d s" + who)
-                self.assertEqual((told.code, checked.code), (int(shut), int(shut)), (told, checked))
+                self.assertRegex(rehearsal.err, r"would reach Ready in \d+\.\d s" + who)
+                self.assertEqual((rehearsal.code, checked.code), (int(shut), int(shut)), (rehearsal, checked))
 
     def test_no_ssh_server(self) -> None:
         """sshd is missing or not started: a boot reaches Ready."""
         hook = [os.path.realpath(sys.executable), "-I", "-S", PROGRAM, "run"]
         for gone in ("/usr/sbin/sshd", "/etc/systemd/system/multi-user.target.wants/ssh.service"):
             with self.subTest(gone):
-                told, checked = self.verdicts(True, SYSTEMD, gone)
-                self.assertTrue(self.booted(hook).ready, self.boot_told)
-                self.assertRegex(told.err, r"would reach Ready in \d+\.\d s, but let nobody in: sshd: ")
+                rehearsal, checked = self.verdicts(True, SYSTEMD, gone)
+                self.assertTrue(self.booted(hook).ready, self.boot_result)
+                self.assertRegex(rehearsal.err, r"would reach Ready in \d+\.\d s, but let nobody in: sshd: ")
                 self.assertTrue(checked.err.endswith(" would let nobody in\n"), checked.err)
-                self.assertEqual((told.code, checked.code), (1, 1))
+                self.assertEqual((rehearsal.code, checked.code), (1, 1))
 
     def verdicts(self, python: bool, files: "Dict[str, str]", gone: str = "") -> "Tuple[Result, Result]":
         """The reports of `rehearse` and `check` on an image with systemd and these files, after `install`."""
@@ -239,7 +243,7 @@ class AgreementTest(ShellTest):
         self.assertEqual(installed.code, 0, installed.err)
         return cli("rehearse", "--root", self.root), cli("check", "--root", self.root)
 
-    def test_sudo_that_is_doas(self) -> None:
+    def test_sudo_is_doas(self) -> None:
         """Alpine's doas-sudo-shim, and keys in the file that the start options of sshd name."""
         shim = {"/usr/bin/sudo": '#!/bin/sh\nexec doas "$@"\n', "/usr/bin/doas": "#!/bin/sh\n"}
         shim["/etc/default/ssh"] = "SSHD_OPTS='-o AuthorizedKeysFile=.ssh/others'\n"
@@ -250,7 +254,7 @@ class AgreementTest(ShellTest):
         booted = self.booted(["/bin/sh", PROGRAM, "run"])
         self.assertIn("+permit nopass azureuser\n", shown["/etc/doas.conf"])
         self.assertIn(KEY_TEXT, shown["/home/azureuser/.ssh/others"])
-        self.assertEqual(rehearsed, booted, (self.told, self.boot_told))
+        self.assertEqual(rehearsed, booted, (self.rehearsal, self.boot_result))
         self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
         self.assertEqual(self.text("/home/azureuser/.ssh/others"), KEY_TEXT)
 

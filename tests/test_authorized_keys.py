@@ -52,7 +52,7 @@ class KeyTest(ToolTest):
                 with self.subTest(end=end, width=width):
                     self.assertEqual(self.lines(wrap(RSA, width, end) + " ann@host\r\n"), [RSA + " ann@host"])
 
-    def test_several_in_one_text(self) -> None:
+    def test_several_keys_in_one_text(self) -> None:
         text = "# mine\r\n%s one\r\n%s\r\n%s three\n" % (wrap(RSA, 70, "\r\n"), ED, wrap(ECDSA, 64, "\n"))
         self.assertEqual(self.lines(text), [RSA + " one", ED, ECDSA + " three"])
 
@@ -83,7 +83,7 @@ class KeyTest(ToolTest):
                 self.assertEqual(keys, [])
                 self.assertEqual(bool(problems), bool(bad.strip("- ")))
 
-    def test_comment_makes_no_line(self) -> None:
+    def test_comment_cannot_add_a_line(self) -> None:
         self.assertEqual(self.lines(ED + " a\x1b[2J\x0bb\x85c"), [ED + " a[2J b c"])
 
 
@@ -175,7 +175,7 @@ class AuthorizeTest(ToolTest):
     def test_limited(self) -> None:
         """sshd uses the first line: ours goes before one with options, which is reported without its values."""
         command = 'no-pty,command="echo \\"a, b\\" hunter2 ssh-rsa",from="10.*"'
-        for text, told in (
+        for text, shown in (
             (command + " " + ED, "no-pty, command, from"),
             ("# x\n" + ED + "\n" + command + " " + ED, ""),
             (command + " " + ED + "\n" + ED, "no-pty, command, from"),
@@ -190,15 +190,15 @@ class AuthorizeTest(ToolTest):
                 self.fill({FILE: text})
                 self.own("/home/azureuser/.ssh")
                 authorize(self.system, "azureuser", [ED], {}, warnings.append)
-                self.assertEqual(len(warnings), bool(told), warnings)
-                if told:
-                    limited = "a line of %s has the ssh-ed25519 key with the options %s: Azure's line" % (FILE, told)
+                self.assertEqual(len(warnings), bool(shown), warnings)
+                if shown:
+                    limited = "a line of %s has the ssh-ed25519 key with the options %s: Azure's line" % (FILE, shown)
                     self.assertIn(limited, warnings[0])
                     self.assertNotIn("hunter2", warnings[0])
-                self.assertTrue((self.text(FILE) or "").startswith((ED + "\n" if told else "") + text))
+                self.assertTrue((self.text(FILE) or "").startswith((ED + "\n" if shown else "") + text))
                 self.assertIn(ED, (self.text(FILE) or "").split("\n"))
 
-    def test_openssh_reads_lines_as_we_do(self) -> None:
+    def test_options_are_parsed_as_in_openssh(self) -> None:
         """ssh-keygen skips options in the same way as sshd."""
         if shutil.which("ssh-keygen") is None:
             self.skipTest("no ssh-keygen here: how OpenSSH itself reads the lines was not compared")
@@ -221,11 +221,11 @@ class AuthorizeTest(ToolTest):
         self.assertEqual(different, [])
         self.assertGreater(found, 50)
 
-    def test_some_are_refused(self) -> None:
+    def test_some_keys_are_refused(self) -> None:
         said = authorize(self.system, "azureuser", ["ssh-rsa AAAA", ED])
         self.assertEqual(said, "1 added to %s; refused: an ssh-rsa key is damaged" % FILE)
 
-    def test_none_is_usable(self) -> None:
+    def test_no_key_is_usable(self) -> None:
         for keys in ([], ["ssh-rsa AAAA"], [""]):
             with self.assertRaisesRegex(GuestError, "no usable ssh key"):
                 authorize(self.system, "azureuser", keys)
@@ -233,7 +233,7 @@ class AuthorizeTest(ToolTest):
         with self.assertRaisesRegex(GuestError, "no such account"):
             authorize(self.system, "ann", [ED])
 
-    def test_symlinks_of_the_user(self) -> None:
+    def test_links_in_the_home_are_not_followed(self) -> None:
         self.fill({"/root/.ssh/authorized_keys": "root's\n", "/root/own": "x\n"})
         for link, target in (
             (".ssh", "/root/.ssh"),
@@ -270,7 +270,7 @@ class AuthorizeTest(ToolTest):
         with self.assertRaisesRegex(GuestError, "symlink is in the way"):
             authorize(self.system, "azureuser", [ED])
 
-    def test_file_that_sshd_reads(self) -> None:
+    def test_key_file_from_sshd_config(self) -> None:
         own = "/home/azureuser/.ssh/"
         table: "Tuple[Tuple[Dict[str, str], str], ...]" = (
             ({}, FILE),
@@ -314,49 +314,49 @@ class AuthorizeTest(ToolTest):
         with self.assertRaisesRegex(GuestError, "too many files"):
             authorize(self.system, "azureuser", [ED])
 
-    def test_include_that_is_no_path(self) -> None:
+    def test_include_with_a_huge_pattern(self) -> None:
         """Found by tests.fuzz: the match would have taken minutes."""
         self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/%s*\n" % ("[" * 300000), "/etc/ssh/x": ""})
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/authorized_keys") or "")
 
-    def test_blanks_without_end(self) -> None:
+    def test_huge_run_of_blanks(self) -> None:
         """Found by tests.fuzz: the time is quadratic, which means minutes."""
         self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/a%sb\n" % ("\t" * 300000)})
         authorize(self.system, "azureuser", [ED])
         self.assertIn(ED, self.text("/home/azureuser/.ssh/a") or "")
 
-    def test_include_of_too_many(self) -> None:
+    def test_include_of_too_many_files(self) -> None:
         self.fill({"/etc/ssh/sshd_config": "Include %s\n" % ('"x"' * 100000)})
         looked = mock.Mock(wraps=self.system.exists)
         with mock.patch.object(self.system, "exists", looked):
             authorize(self.system, "azureuser", [ED])
         self.assertLess(looked.call_count, 1000)
 
-    def test_sshd_is_asked(self) -> None:
+    def test_key_file_from_sshd_t(self) -> None:
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if argv[1] != "-T":
                 return 255, "unknown"
-            return 0, "port 22\nauthorizedkeysfile .ssh/told .ssh/more\npasswordauthentication no\n"
+            return 0, "port 22\nauthorizedkeysfile .ssh/reported .ssh/more\npasswordauthentication no\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
         self.assertEqual(self.tools.ran_words(), ["sshd -T -C " + CONNECTION])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")
 
-    def test_sshd_that_knows_no_routing_domain(self) -> None:
+    def test_sshd_without_rdomain(self) -> None:
         """Before OpenSSH 7.7."""
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if "rdomain" in argv[-1]:
                 return 1, "Invalid test mode specification rdomain=\n"
-            return 0, "authorizedkeysfile .ssh/told\n"
+            return 0, "authorizedkeysfile .ssh/reported\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")
 
-    def test_port_of_the_connection(self) -> None:
+    def test_configured_port_is_passed_to_sshd(self) -> None:
         for ports, port in (("Port 2222\n", "2222"), ("Port 2222\nPort 22\n", "22"), ("Port x\n", "22")):
             self.setUp()
             self.fill({"/etc/ssh/sshd_config": ports})
@@ -370,26 +370,26 @@ class AuthorizeTest(ToolTest):
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if argv[1:] != ["-G"]:
                 return 1, "sshd: no hostkeys available -- exiting."
-            return 0, "authorizedkeysfile .ssh/told\n"
+            return 0, "authorizedkeysfile .ssh/reported\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")
 
-    def test_sshd_cannot_tell(self) -> None:
+    def test_sshd_t_fails(self) -> None:
         self.tools.add("sshd", lambda argv, stdin: (1, "sshd: no hostkeys available -- exiting."))
         self.fill({"/etc/ssh/sshd_config": "AuthorizedKeysFile .ssh/k\n"})
         authorize(self.system, "azureuser", [ED])
         self.assertEqual(self.text("/home/azureuser/.ssh/k"), ED + "\n")
 
-    def test_folder_that_sshd_misses(self) -> None:
+    def test_missing_privilege_separation_folder(self) -> None:
         """The folder is on a tmpfs; the service that starts sshd later creates it."""
 
         def sshd(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             if not self.system.is_dir("/run/sshd"):
                 return 255, "Missing privilege separation directory: /run/sshd\n"
-            return 0, "authorizedkeysfile .ssh/told\n"
+            return 0, "authorizedkeysfile .ssh/reported\n"
 
         self.tools.add("sshd", sshd)
         authorize(self.system, "azureuser", [ED])
-        self.assertEqual(self.text("/home/azureuser/.ssh/told"), ED + "\n")
+        self.assertEqual(self.text("/home/azureuser/.ssh/reported"), ED + "\n")

@@ -126,7 +126,7 @@ class AzureTest(unittest.TestCase):
             for program in ("az", "ssh", "ssh-keyscan"):
                 self.assertNotIn(secret, " ".join(sum(cloud.asked(program), [])))
 
-    def test_everything(self) -> None:
+    def test_whole_trial(self) -> None:
         code, printed = self.cloud.play()
         self.assertEqual(code, 0, printed)
         self.assertEqual(self.cloud.verbs(), WHOLE)
@@ -136,7 +136,7 @@ class AzureTest(unittest.TestCase):
         self.assertEqual(rows, [("devuan", "image", "skipped")] + [("debian", what, "ok") for what in passed])
         self.assertIn("5 passed, 0 failed, 1 skipped", printed)
 
-    def test_what_is_asked(self) -> None:
+    def test_calls_of_az(self) -> None:
         self.assertEqual(self.cloud.play(*DEBIAN, "--location", "northeurope", "--size", "Standard_A1_v2")[0], 0)
         calls = self.cloud.asked()
         for call in calls:
@@ -180,7 +180,7 @@ class AzureTest(unittest.TestCase):
         other.play(*DEBIAN)
         self.assertNotEqual(other.secrets(), secrets)
 
-    def test_failure_of_each_call(self) -> None:
+    def test_group_is_removed_after_any_failure(self) -> None:
         """The group is removed after a failure of any call of az; a group that is not ours is never removed."""
 
         def play(number: int) -> End:
@@ -207,7 +207,7 @@ class AzureTest(unittest.TestCase):
                     self.assertEqual(end.code, 1, end.printed)
                     self.assertIn("FAILED: az %s: ERROR: (OperationNotAllowed)" % verb, end.printed)
 
-    def test_one_vm_that_fails(self) -> None:
+    def test_other_images_continue_after_a_failure(self) -> None:
         """The other images are still tried, but nothing is captured from this one."""
         self.cloud.say("fail", "%d\n" % (len(BEGIN + IMAGE) + 1))
         code, printed = self.cloud.play(*DEBIAN)
@@ -216,7 +216,7 @@ class AzureTest(unittest.TestCase):
         self.assertRegex(printed, r"(?m)^debian +password +\d+  ok$")
         self.assertIn("2 passed, 1 failed, 0 skipped", printed)
 
-    def test_group_that_exists(self) -> None:
+    def test_existing_group_is_refused(self) -> None:
         self.cloud.say("group", "")
         code, printed = self.cloud.play(*DEBIAN)
         self.assertEqual(code, 1, printed)
@@ -224,7 +224,7 @@ class AzureTest(unittest.TestCase):
         self.assertEqual(self.cloud.verbs(), BEGIN[:2])
         self.assertTrue(self.cloud.group_is_there())
 
-    def test_group_that_stays(self) -> None:
+    def test_group_that_cannot_be_removed_is_reported(self) -> None:
         numbers = [len(WHOLE) - 1, len(WHOLE) + 1]
         self.cloud.say("fail", "".join("%d\n" % number for number in numbers))
         code, printed = self.cloud.play(*DEBIAN)
@@ -252,7 +252,7 @@ class AzureTest(unittest.TestCase):
                 self.assert_gone(cloud)
                 self.assertIn(b"failed, 0 skipped", printed)
 
-    def test_second_signal(self) -> None:
+    def test_second_signal_does_not_interrupt_removal(self) -> None:
         """Nothing interrupts the removal of the group."""
         self.cloud.say("hang", "%d\n" % (len(WHOLE) - 1))
         child = self.cloud.start(*DEBIAN)
@@ -271,7 +271,7 @@ class AzureTest(unittest.TestCase):
         self.assertEqual(child.returncode, 0, printed)
         self.assert_gone(self.cloud)
 
-    def test_answers_that_are_wrong(self) -> None:
+    def test_wrong_answers(self) -> None:
         for number, (name, text, why) in enumerate(
             (
                 ("say-vm-create", "{}", "no publicIpAddress in the answer"),
@@ -309,7 +309,7 @@ class AzureTest(unittest.TestCase):
                 self.assertNotIn("Traceback", printed)
                 self.assert_gone(cloud)
 
-    def test_host_key_of_another_vm(self) -> None:
+    def test_host_key_shared_by_two_vms(self) -> None:
         """An image with a host key passes it on to every VM."""
         self.cloud.say("same-host-key", "")
         code, printed = self.cloud.play(*DEBIAN)

@@ -75,7 +75,7 @@ class BudgetTest(GuestTest):
         with self.assertRaisesRegex(GuestError, "too much work"):
             Budget(Limits(10, 100, -1.0)).spend("/a")
 
-    def test_every_way_to_look_counts(self) -> None:
+    def test_every_read_is_counted(self) -> None:
         self.fill({"/etc/a": "x" * 100, "/etc/b": "", "/etc/c": "-> a"})
         looks: "List[Tuple[Callable[[], object], int, int]]" = [
             (lambda: self.system.exists("/etc/a"), 2, 0),
@@ -88,7 +88,7 @@ class BudgetTest(GuestTest):
             self.assertGreaterEqual((budget.steps, budget.size), (steps, size))
             self.assertIsNone(self.system.budget)
 
-    def test_one_inside_another(self) -> None:
+    def test_nested_limits(self) -> None:
         with limited(self.system, Limits(3, 0, 60.0)) as outer:
             with limited(self.system):
                 for _ in range(10):
@@ -98,7 +98,7 @@ class BudgetTest(GuestTest):
                 for _ in range(10):
                     self.system.exists("/etc")
 
-    def test_what_was_begun_is_taken_back(self) -> None:
+    def test_transaction_is_rolled_back(self) -> None:
         self.fill({"/etc/a": "old"})
         with self.assertRaises(GuestError), limited(self.system, Limits(100, 1000, 60.0)):
             self.system.begin()
@@ -112,7 +112,7 @@ class BudgetTest(GuestTest):
 
 
 class PatternTest(unittest.TestCase):
-    def test_as_fnmatch(self) -> None:
+    def test_same_as_fnmatch(self) -> None:
         random.seed(1)
         for _ in range(20000):
             pattern = "".join(random.choice("ab*?[]!") for _ in range(random.randint(0, 8)))
@@ -122,7 +122,7 @@ class PatternTest(unittest.TestCase):
             self.assertEqual(matches(name, pattern), expected, pattern)
         self.assertFalse(matches("a", "[a]", sets=False))
 
-    def test_takes_no_time(self) -> None:
+    def test_matching_is_fast(self) -> None:
         for pattern in ("*a" * 500 + "b", ("*" + "a" * 30) * 8 + "b", "[" * 1000, "*" * 1024, "*" * 100000):
             self.assertFalse(matches("a" * 255, pattern + "b"))
 
@@ -130,7 +130,7 @@ class PatternTest(unittest.TestCase):
 class SshdTest(GuestTest):
     """Files that `run` reads too."""
 
-    def test_links_to_themselves(self) -> None:
+    def test_include_through_links_to_themselves(self) -> None:
         self.fill({"/etc/ssh/l/%s" % name: "-> ." for name in "abc"})
         self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/l%s\n" % ("/*" * 16)})
         with self.assertRaises(GuestError), limited(self.system):
@@ -146,19 +146,19 @@ class SshdTest(GuestTest):
         self.fill({"/etc/ssh/sshd_config": text})
         self.assertEqual(len(sshd_config.settings(self.system)["allowusers"]), 15000 * 41 - 1)
 
-    def test_files_in_one_another(self) -> None:
+    def test_nested_includes(self) -> None:
         self.fill({"/etc/ssh/%d" % number: "Include %d\n" % (number + 1) for number in range(20)})
         self.fill({"/etc/ssh/sshd_config": "Include 0\n"})
         with self.assertRaisesRegex(GuestError, "too many files"):
             sshd_config.settings(self.system)
 
-    def test_lists_of_who_may_log_in(self) -> None:
+    def test_access_lists(self) -> None:
         self.assertFalse(sshd_access.listed(["*a" * 30 + "b"], ["a" * 64]))
         self.assertTrue(sshd_access.listed(["u%d" % number for number in range(100000)], ["u99999"]))
         with self.assertRaisesRegex(GuestError, "too long"):
             sshd_access.listed(["*u%d" % number for number in range(100000)], ["a", "b"])
 
-    def test_folders_without_end(self) -> None:
+    def test_very_deep_folders(self) -> None:
         account = Account("ann", "x", 1000, 1000, "", "/home/ann", "/bin/sh")
         with self.assertRaisesRegex(GuestError, "no usable path"):
             key_file(account, {"authorizedkeysfile": "/keys" + "/k" * 2000})
@@ -405,7 +405,7 @@ class CheckBudgetTest(CheckTest):
         self.counted()
         self.plan()
 
-    def test_every_verb_ends(self) -> None:
+    def test_every_verb_ends_in_time(self) -> None:
         """All of it at once, with the built file, and with a time limit that no machine should reach."""
         for name in "abc":
             os.makedirs(self.root + "/etc/ssh/l", exist_ok=True)
@@ -420,6 +420,6 @@ class CheckBudgetTest(CheckTest):
             with tempfile.TemporaryFile() as printed:
                 code = subprocess.run(argv, stdout=printed, stderr=printed, timeout=SECONDS).returncode
                 printed.seek(0)
-                told = printed.read().decode("utf-8", "replace")
-            self.assertIn(code, (0, 1), told[-2000:])
-            self.assertNotIn("Traceback", told)
+                output = printed.read().decode("utf-8", "replace")
+            self.assertIn(code, (0, 1), output[-2000:])
+            self.assertNotIn("Traceback", output)

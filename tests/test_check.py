@@ -20,7 +20,7 @@ from tests.sound import INITRAMFS, KERNEL, MODULES, CheckTest
 
 
 class WholeTest(CheckTest):
-    def test_nothing_lacks(self) -> None:
+    def test_complete_image_has_no_findings(self) -> None:
         found = check.check(self.system)
         self.assertEqual([finding for finding in found if finding.level != "ok"], [])
         self.assertFalse(check.would_fail(found))
@@ -55,7 +55,7 @@ class WholeTest(CheckTest):
         self.assertIn("error    sshd: no SSH server is in the image: nobody can log in\n" + remedy, done.out)
         self.assertRegex(done.err, r"1 error, 0 warnings: .* would let nobody in\n$")
 
-    def test_mistake_in_the_options(self) -> None:
+    def test_invalid_option_is_an_error(self) -> None:
         """A boot continues with the default: the VM boots, and `check` reports so."""
         self.fill({OPTIONS: "account = perhaps\n"})
         done = cli("check", "--root", self.root)
@@ -64,14 +64,14 @@ class WholeTest(CheckTest):
         self.gone("/usr/sbin/sshd")
         self.assertRegex(cli("check", "--root", self.root).err, r"2 errors, 0 warnings: .* would let nobody in\n$")
 
-    def test_warning_is_no_failure(self) -> None:
+    def test_warning_does_not_fail(self) -> None:
         self.gone("/usr/bin/sudo")
         done = cli("check", "--root", self.root)
         self.assertEqual(done.code, 0)
         self.assertIn("warning  privilege: ", done.out)
         self.assertIn("0 errors, 1 warning:", done.err)
 
-    def test_warning_that_leaves_a_doubt(self) -> None:
+    def test_verdict_names_the_warning_that_contradicts_it(self) -> None:
         """The verdict promises nothing that a warning contradicts, and names that warning."""
         ready = "a VM from this image would reach Ready and let its user in"
         self.gone("/usr/bin/sudo", "/boot/grub/grub.cfg")  # no root rights, and no known console: a login works
@@ -106,7 +106,7 @@ class WholeTest(CheckTest):
         self.assertEqual((done.code, done.out), (2, ""))
         self.assertIn("is not the root of a Linux system", done.err)
 
-    def test_almost_nothing(self) -> None:
+    def test_nearly_empty_image(self) -> None:
         """An image with hardly any files gives findings, not a traceback."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/env": ""})
@@ -116,7 +116,7 @@ class WholeTest(CheckTest):
             self.assertRegex(done.out, "(?m)^error    %s: " % name)
         self.assertNotIn("Traceback", done.err)
 
-    def test_what_cannot_be_read_is_a_warning(self) -> None:
+    def test_unreadable_files_are_warnings(self) -> None:
         self.gone("/etc/fstab", "/etc/group")
         os.mkdir(self.root + "/etc/group")
         found = [finding for finding in check.check(self.system) if finding.level != "ok"]
@@ -125,7 +125,7 @@ class WholeTest(CheckTest):
             "cannot be determined: not a regular file (path=/etc/group)", [finding.message for finding in found]
         )
 
-    def test_no_link_leads_out_of_the_image(self) -> None:
+    def test_links_stay_inside_the_image(self) -> None:
         """Absolute links stay inside the root; a link that climbs out of it ends at the root."""
         outside = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, outside)
@@ -169,7 +169,7 @@ class HostileTest(CheckTest):
     SIZE = 256 << 10  # bytes; quadratic time would be minutes
     SECONDS = 30.0  # of processor time, for one look at all of them
 
-    def test_time(self) -> None:
+    def test_large_files_are_read_in_time(self) -> None:
         words = ("dropbear ", "root=/dev/", "MACAddress ", "blacklist hv_a ", "\t iface eth0\n", "enable *?*?*?*\n")
         for text in words + ("\n", " ", "/", "2:", "x=", "*", "a*?", "AllowGroups *a*a*a*a*a*a*a*b\n"):
             self.start()
@@ -178,7 +178,7 @@ class HostileTest(CheckTest):
             check.check(self.system)
             self.assertLess(time.process_time() - started, self.SECONDS, repr(text))
 
-    def test_what_is_no_file(self) -> None:
+    def test_pipes_folders_and_loops(self) -> None:
         """Pipes and folders in place of files, and loops of links."""
         for path in self.FILES:
             self.start()
@@ -207,7 +207,7 @@ class TextTest(CheckTest):
         self.assertIn("".join(line.strip() for line in lines if "/a/path" in line), found[1].message)
         self.assertNotIn("\x1b", "".join(lines))
 
-    def test_columns_of_a_real_answer(self) -> None:
+    def test_columns_of_real_findings(self) -> None:
         self.gone("/usr/sbin/sshd", "/etc/systemd/network/50-dhcp.network", "/boot/grub/grub.cfg", INITRAMFS)
         shown = self.on_terminal(columns=60).decode("ascii").splitlines()
         long = [line for line in shown if len(line) > 60 and not line.startswith("         > ")]

@@ -28,7 +28,7 @@ class NetworkdTest(CheckTest):
             "/etc/systemd/system/systemd-networkd.service": "-> /dev/null",
         })  # fmt: skip
 
-    def test_the_configured_client_is_started(self) -> None:
+    def test_configured_client_is_preferred(self) -> None:
         """ifupdown with DHCP for eth0, or another client with a file for it, before a networkd without one."""
         self.gone(NETWORKD, FILE)
         self.fill({"/usr/lib/systemd/system/networking.service": "[Service]\n", INTERFACES: ASKING})
@@ -85,7 +85,7 @@ class NetworkdTest(CheckTest):
             self.fill({FILE: text})
             self.good("dhcp")
 
-    def test_the_first_that_matches(self) -> None:
+    def test_first_matching_network_file_applies(self) -> None:
         """networkd uses only one file for a card, whatever the first one contains."""
         early = "/usr/lib/systemd/network/10-static.network"
         static = "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.4/24\n"
@@ -120,7 +120,7 @@ class NetworkdTest(CheckTest):
         self.fill({"/etc/systemd/network/50-dhcp.network.d/b.conf": ""})
         self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
 
-    def test_a_name_of_its_own(self) -> None:
+    def test_hostname_of_networkd(self) -> None:
         """The first boot publishes the name of the VM; the second boot publishes the client's own."""
         self.bad("dhcp", "warning", "`Hostname=image` in .*50-dhcp.network: from the second boot on Azure's DNS",
                  {FILE: NETWORK + "[DHCPv4]\nHostname=image\n"})  # fmt: skip
@@ -158,7 +158,7 @@ class NetworkdTest(CheckTest):
             self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
 
     @unittest.skipIf(os.getuid() == 0, "root may read everything: a plain user's run of the suite tests it")
-    def test_netplan_that_only_root_may_read(self) -> None:
+    def test_unreadable_netplan(self) -> None:
         path = "/etc/netplan/50-x.yaml"
         self.gone(NETWORKD, FILE)
         self.fill({path: "network: {}\n", "/usr/lib/systemd/system-generators/netplan": ""})
@@ -233,12 +233,12 @@ class ScriptsTest(CheckTest):
         self.gone("/etc/rcS.d/S10networking")
         self.assertEqual(self.level(), "error")
 
-    def test_networkd_is_nothing_without_systemd(self) -> None:
+    def test_networkd_is_ignored_without_systemd(self) -> None:
         self.image_with("insserv", {"/usr/lib/systemd/systemd-networkd": ""})
         self.make_program("/usr/lib/systemd/systemd-networkd")
         self.assertEqual(self.findings("dhcp")[0].message, "no DHCP client is in the image")
 
-    def test_brought_up(self) -> None:
+    def test_interface_is_started_by_ifup(self) -> None:
         """`ifup -a` starts what `auto` names; its remedy is executed."""
         rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
         rest.update({"/sbin/dhclient": "", "/sbin/ifup": ""})
@@ -281,7 +281,7 @@ class ScriptsTest(CheckTest):
         self.fill({INTERFACES: "source interfaces\nauto lo\n"})
         self.assertRegex(self.findings("dhcp")[0].message, "cannot be determined: too many files")
 
-    def test_names_of_their_own(self) -> None:
+    def test_hostname_of_other_clients(self) -> None:
         rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
         rest.update({"/sbin/dhclient": "", INTERFACES: ASKING})
         for path, text, shown in (

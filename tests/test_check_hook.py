@@ -40,7 +40,7 @@ class HookTest(CheckTest):
         self.assertRegex(self.findings("hook")[0].message, "not installed")
         self.assertEqual(self.findings("program"), [])  # already reported
 
-    def test_openrc_that_is_not_there(self) -> None:
+    def test_openrc_is_missing(self) -> None:
         """busybox follows Alpine's inittab, but OpenRC is a separate package."""
         self.empty()
         self.image("busybox alone")
@@ -117,7 +117,7 @@ class SystemdTest(CheckTest):
         self.fill({template: "[Unit]\n", "/usr/lib/systemd/system/sshd.socket": "[Socket]\nListenStream=22\n"})
         self.good("hook")
 
-    def test_unit_that_holds_nothing_back(self) -> None:
+    def test_unit_without_order_before_ssh(self) -> None:
         """The unit is from an older install, or was edited."""
         unit = (self.text(UNIT) or "").replace("Before=ssh.service", "Before=")
         remedy = self.bad("hook", "warning", "starts ssh in parallel", {UNIT: unit})
@@ -293,7 +293,7 @@ class EveryInitTest(CheckTest):
     def start(self) -> None:
         pass
 
-    def test_after_install_it_is_reached(self) -> None:
+    def test_hook_is_reached_after_install(self) -> None:
         for name in SUPPORTED:
             with self.subTest(name):
                 self.empty()
@@ -314,7 +314,7 @@ class EveryInitTest(CheckTest):
                 disable(self.system)
                 self.assertEqual([finding.level for finding in self.findings("hook")], ["error"])
 
-    def test_links_to_a_device(self) -> None:
+    def test_links_to_dev_null(self) -> None:
         """Each file of the hook is a link to /dev/null: an error that `install` repairs. No finding asks for a change
         of the mode of the device, which may be the host's."""
         for name in ("insserv", "chkconfig", "buildroot", "openrc on busybox", "runit of void", "finit of debian"):
@@ -345,14 +345,14 @@ class EveryInitTest(CheckTest):
         for finding in late:
             self.assertRegex(finding.message, "host keys of the image")
 
-    def test_runit_that_was_asked_for(self) -> None:
+    def test_runit_chosen_with_init(self) -> None:
         """Debian's runit runs LSB scripts as well as service directories."""
         self.empty()
         self.image("runit of debian")
         self.install("--init", "runit")
         self.reached("runit")
 
-    def test_made_from_a_declaration(self) -> None:
+    def test_declarative_distro(self) -> None:
         """`check` cannot judge a system by its files if it is not built from them."""
         self.fill({"/etc/NIXOS": "", "/usr/bin/env": ""})
         done = cli("check", "--root", self.root)
@@ -421,7 +421,7 @@ class EveryInitTest(CheckTest):
                 self.assertEqual([finding.level for finding in found], ["warning", "ok"], found)
                 self.assertRegex(found[0].message, "if a script starts dropbear, it has the host keys of the image")
 
-    def test_rc_local_that_nobody_runs(self) -> None:
+    def test_rc_local_without_a_caller(self) -> None:
         self.start_with("bsd rc")
         self.fill({"/etc/rc.multi": "#!/bin/sh\n"})
         self.assertEqual([finding.level for finding in self.findings("hook")], ["warning", "ok"])

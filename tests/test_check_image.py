@@ -83,7 +83,7 @@ class ConsoleTest(CheckTest):
                    "/usr/sbin/grubby": ""})  # fmt: skip
         self.assertIn("grubby --update-kernel=ALL --args=console=ttyS0", self.findings("serial-console")[0].remedy)
 
-    def test_remedy_of_what_the_loader_reads(self) -> None:
+    def test_remedy_edits_the_generated_file(self) -> None:
         """The file itself is changed: in an image without /dev no tool can generate it. An existing source stays."""
         silent, source = GRUB.replace(" console=ttyS0,115200", ""), "/etc/default/grub"
         efi = silent.replace("linux ", "linuxefi\t")
@@ -101,8 +101,8 @@ class ConsoleTest(CheckTest):
                 self.fill({path: text, **sources})
                 (found,) = self.findings("serial-console")
                 self.assertEqual(found.level, "warning")
-                told = call(["sh", "-c", found.remedy])
-                self.assertEqual((told.code, bool(found.remedy)), (0, True), told)
+                result = call(["sh", "-c", found.remedy])
+                self.assertEqual((result.code, bool(found.remedy)), (0, True), result)
                 self.good("serial-console", path)
                 after = self.text(path) or ""
                 self.assertEqual(after.replace(" console=ttyS0\n", "\n"), text)
@@ -141,7 +141,7 @@ class ConsoleTest(CheckTest):
         self.fill({link: "-> /usr/lib/systemd/system/serial-getty@.service"})
         self.good("serial-getty", "serial-getty@ttyS0")
 
-    def test_getty_of_others(self) -> None:
+    def test_getty_of_other_init_systems(self) -> None:
         for name, line, remedy in (
             ("insserv", "T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100\n", "S0:2345:respawn:"),
             ("buildroot", "ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100\n", "ttyS0::respawn:"),
@@ -271,7 +271,7 @@ class ClockTest(CheckTest):
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
         self.good("clock", "chrony sets it$")
 
-    def test_the_clock_of_the_host(self) -> None:
+    def test_clock_of_the_host(self) -> None:
         """A hint if chrony is configured without it; the remedy is run."""
         unit, conf = "/usr/lib/systemd/system/chrony.service", "/etc/chrony/chrony.conf"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
@@ -306,7 +306,7 @@ class OptionsTest(CheckTest):
 
 
 class AgentsTest(CheckTest):
-    def test_rival(self) -> None:
+    def test_other_agent(self) -> None:
         unit = "/etc/systemd/system/multi-user.target.wants/waagent.service"
         files = {"/usr/sbin/waagent": "", "/usr/lib/systemd/system/waagent.service": "[Service]\n", unit: "-> /lib/x"}
         remedy = self.bad("other-agent", "error", "waagent would provision too", files)
@@ -314,7 +314,7 @@ class AgentsTest(CheckTest):
         self.fill({"/etc/waagent.conf": "Provisioning.Agent=disabled\n"})
         self.assertEqual([one.level for one in self.findings("other-agent")], ["warning", "ok"])
 
-    def test_nothing_left_after_removal(self) -> None:
+    def test_no_finding_after_removal(self) -> None:
         """Files that --remove-agent leaves in an image without a running package manager are not reported again."""
         for name, service, kept in (
             ("waagent", "waagent", "/var/lib/waagent/x"),
@@ -338,7 +338,7 @@ class AgentsTest(CheckTest):
                 self.good("other-agent")
                 self.assertIsNone(self.system.stat(wants, follow=False))
 
-    def test_left(self) -> None:
+    def test_files_of_a_removed_agent(self) -> None:
         self.start()
         self.fill({"/var/lib/cloud/data/x": ""})
         found = self.findings("other-agent")
@@ -395,7 +395,7 @@ class LeftoversTest(CheckTest):
         self.generalize("random-seed", "random-seed", "/var/lib/systemd/random-seed", "x" * 512)
         self.generalize("random-seed", "seed.credit", "/var/lib/seedrng/seed.credit", "x" * 32)
 
-    def test_people(self) -> None:
+    def test_files_of_people(self) -> None:
         self.generalize("histories", "/root/.bash_history", "/root/.bash_history", "x")
         self.generalize("histories", "/home/user/.ash_history", "/home/user/.ash_history", "x")
         path = "/home/user/.ssh/authorized_keys"
@@ -408,7 +408,7 @@ class LeftoversTest(CheckTest):
         self.generalize("state", "was set up is left", STATE, "vm_id=%s\nready_at=x\n" % VM_ID)
         self.generalize("state", "userData", "/var/lib/azure-provisioning/userData", "x")
 
-    def test_generalize_takes_all_of_it(self) -> None:
+    def test_generalize_removes_every_leftover(self) -> None:
         files = {
             "/etc/machine-id": "0" * 32,
             "/var/lib/dhcp/dhclient.eth0.leases": "x",

@@ -48,7 +48,7 @@ class KernelTest(CheckTest):
             self.bad("kernel", "error", "lacks %s" % name, gone=[file_of(name)])  # named, but missing
         self.bad("kernel", "warning", "lacks hv_utils", self.lacking("hv_utils"))
 
-    def test_other_ways_to_the_disk(self) -> None:
+    def test_nvme_and_scsi_drivers(self) -> None:
         files = self.lacking("hv_storvsc")
         self.bad("kernel", "warning", "lacks hv_storvsc: most VM sizes", files)
         self.bad("kernel", "warning", "lacks hv_storvsc", gone=[file_of("hv_storvsc")])
@@ -79,7 +79,7 @@ class KernelTest(CheckTest):
         self.assertRegex(self.findings("initramfs")[0].message, "nvme is a module, and there is no .*: VM sizes of")
         self.assertEqual([one.level for one in self.findings("initramfs")], ["warning"])
 
-    def test_the_bus_since_6_18(self) -> None:
+    def test_vmbus_option_since_6_18(self) -> None:
         """CONFIG_HYPERV is no longer a driver: CONFIG_HYPERV_VMBUS is."""
         config = "/boot/config-" + KERNEL
         both = "CONFIG_HYPERV=y\nCONFIG_HYPERV_VMBUS=m\nCONFIG_HYPERV_STORAGE=m\n"
@@ -103,7 +103,7 @@ class KernelTest(CheckTest):
         self.fill({"/usr/lib/modules/6.18.1/config": "CONFIG_HYPERV=y\n"})
         self.assertRegex(self.findings("kernel")[0].message, "lacks hv_vmbus")
 
-    def test_a_kernel_that_is_no_guest(self) -> None:
+    def test_kernel_for_vtl2_is_an_error(self) -> None:
         self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: it does not boot as an ordinary guest",
                  {"/boot/config-" + KERNEL: "CONFIG_HYPERV_VTL_MODE=y\n"})  # fmt: skip
 
@@ -133,7 +133,7 @@ class KernelTest(CheckTest):
             self.assertEqual([one.level for one in found], ["warning"], found)
             self.assertIn("no kernel in the image: it cannot be determined", found[0].message)
 
-    def test_the_newest_that_can_boot(self) -> None:
+    def test_newest_bootable_kernel_is_checked(self) -> None:
         self.fill({"/usr/lib/modules/6.10.0/modules.dep": ""})  # /boot has no image of it
         self.good("kernel", "6.1.0-2")
         self.fill({"/boot/vmlinuz-6.10.0": ""})
@@ -142,7 +142,7 @@ class KernelTest(CheckTest):
         self.assertRegex(self.findings("kernel")[0].message, "6.10.0 lacks hv_vmbus")
         self.assertEqual(sorted(["5.10", "5.9", "5.9-x", "x"], key=natural), ["5.9", "5.9-x", "5.10", "x"])
 
-    def test_barred(self) -> None:
+    def test_blacklisted_modules(self) -> None:
         path = "/etc/modprobe.d/hard.conf"
         remedy = self.bad("kernel", "error", "`blacklist hv_netvsc` in /etc/modprobe.d/hard.conf keeps hv_netvsc from",
                           {path: "blacklist hv_netvsc\n"})  # fmt: skip
@@ -158,7 +158,7 @@ class KernelTest(CheckTest):
         self.good("dvd")
         self.good("kernel")
 
-    def test_barred_at_the_right_place(self) -> None:
+    def test_overridden_blacklists_do_not_count(self) -> None:
         """A file hides others of its name in later folders, and the boot loader may also block a module."""
         self.bad("dvd", "warning", "udf", {"/usr/lib/modprobe.d/x.conf": "blacklist udf\n"})
         self.fill({"/etc/modprobe.d/x.conf": "-> /dev/null"})
@@ -169,7 +169,7 @@ class KernelTest(CheckTest):
         self.fill({MODULES + "/modules.builtin": "kernel/fs/udf/udf.ko\n", MODULES + "/modules.dep": ""})
         self.assertNotRegex(str(self.findings("dvd")), "blacklist")  # blacklist does not affect a built-in driver
 
-    def test_a_bar_is_taken_away_alone(self) -> None:
+    def test_remedy_removes_only_the_blacklist_line(self) -> None:
         path, kept = "/etc/modprobe.d/hard.conf", "# by a person\nblacklist pcspkr\nblacklist udfx\noptions udf x=1\n"
         other = "/usr/lib/modprobe.d/dist.conf"
         self.fill({path: kept + "blacklist udf\n  install\tudf /bin/false\n", other: "install udf /bin/true\n"})
@@ -186,7 +186,7 @@ class KernelTest(CheckTest):
         self.fill(self.lacking("isofs"))
         self.good("dvd")
 
-    def test_dvd_that_nothing_is_wanted_of(self) -> None:
+    def test_dvd_driver_is_optional_if_unused(self) -> None:
         """A hardened image may lack the file system of the DVD."""
         self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "password = no\n"})
         self.bad("dvd", "warning", "cannot use udf", {**self.lacking("udf"), OPTIONS: "custom_data = no\n"})
@@ -213,7 +213,7 @@ class InitramfsTest(CheckTest):
         self.put(gzip.compress(cpio("init") + b"\0" * 64 + cpio(*ALL)))
         self.good("initramfs")
 
-    def test_lacks_the_driver(self) -> None:
+    def test_missing_driver(self) -> None:
         for data in (cpio("init", *modules("udf")), gzip.compress(cpio(*modules("hv_vmbus", "udf")))):
             self.put(data)
             found = self.findings("initramfs")
@@ -222,7 +222,7 @@ class InitramfsTest(CheckTest):
         self.put(cpio("init"))
         self.assertRegex(self.findings("initramfs")[0].message, "has no modules, and")
 
-    def test_none(self) -> None:
+    def test_no_initramfs(self) -> None:
         self.bad("initramfs", "error", "no initramfs in /boot", gone=[INITRAMFS])
         self.bad(
             "initramfs",
@@ -231,11 +231,11 @@ class InitramfsTest(CheckTest):
             gone=[INITRAMFS, "/boot/vmlinuz-" + KERNEL],
         )
 
-    def test_without_a_version(self) -> None:
+    def test_name_without_a_version(self) -> None:
         os.rename(self.root + INITRAMFS, self.root + "/boot/initramfs-lts")
         self.good("initramfs", "/boot/initramfs-lts")
 
-    def test_by_the_flavour(self) -> None:
+    def test_name_by_flavour(self) -> None:
         """Alpine's kernels are only named by flavour; the initramfs of another flavour is ignored."""
         os.rename(self.root + MODULES, self.root + "/usr/lib/modules/6.6.58-0-lts")
         for before, after in ((INITRAMFS, "initramfs-lts"), ("/boot/vmlinuz-" + KERNEL, "vmlinuz-lts")):
@@ -262,7 +262,7 @@ class InitramfsTest(CheckTest):
         self.assertEqual({os.path.basename(line).split(".")[0].replace("-", "_") for line in listed.out.split()},
                          {*DISK, "hv_utils"})  # fmt: skip
 
-    def test_nobody_can_tell(self) -> None:
+    def test_contents_cannot_be_determined(self) -> None:
         for data, why in (
             (b"\x28\xb5\x2f\xfd....", "zstd"),
             (b"\x02\x21\x4c\x18....", "lz4"),

@@ -40,19 +40,19 @@ class ServerTest(CheckTest):
                 self.fill({CONFIG: "PubkeyAuthentication no\n"})
                 self.assertEqual([one.level for one in self.findings("sshd-config")], ["error"])
 
-    def test_by_a_socket(self) -> None:
+    def test_socket_activation(self) -> None:
         self.gone(WANTS + "ssh.service")
         unit = "/usr/lib/systemd/system/ssh.socket"
         self.fill({"/etc/systemd/system/sockets.target.wants/ssh.socket": "-> " + unit, unit: "[Socket]\n"})
         self.good("sshd", "ssh.socket")
 
-    def test_only_in_another_target(self) -> None:
+    def test_enabled_in_another_target_only(self) -> None:
         self.gone(WANTS + "ssh.service")
         unit = "/lib/systemd/system/ssh.service"
         self.fill({"/etc/systemd/system/rescue.target.wants/ssh.service": "-> " + unit})
         self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
 
-    def test_by_a_script_of_system_v(self) -> None:
+    def test_sysv_script_under_systemd(self) -> None:
         """systemd's generator converts it, unless there is a unit of the same name."""
         self.gone(WANTS + "ssh.service")
         self.fill({"/etc/init.d/ssh": images.SCRIPT, "/etc/rc3.d/S01ssh": LINK + "ssh"})
@@ -139,7 +139,7 @@ class HostKeysTest(CheckTest):
         self.fill({"/usr/bin/dropbearkey": ""})
         self.good("host-keys")
 
-    def test_dropbear_that_makes_them_itself(self) -> None:
+    def test_dropbear_generates_missing_keys(self) -> None:
         self.empty()
         self.image("buildroot")
         self.gone("/etc/init.d/S50sshd")
@@ -154,8 +154,8 @@ class ConfigTest(CheckTest):
     def config(self, level: str, pattern: str, text: str, *, line: int = 1) -> None:
         """The finding names its line, and the remedy repairs only that line; other lines are only read."""
         remedy = self.bad("sshd-config", level, "^%s, line %d: .*%s" % (DROP_IN, line, pattern), {DROP_IN: text})
-        told = call(["sh", "-c", remedy])
-        self.assertEqual((told.code, bool(remedy)), (0, True), told)
+        done = call(["sh", "-c", remedy])
+        self.assertEqual((done.code, bool(remedy)), (0, True), done)
         self.good("sshd-config")
         self.assertEqual(self.text(CONFIG), "Include /etc/ssh/sshd_config.d/*.conf\n")
 
@@ -233,7 +233,7 @@ class ConfigTest(CheckTest):
         self.good("sshd-config")
         self.assertEqual((self.text(DROP_IN), self.text(other)), ("#Port 23\n#Port 24\n", "#\n#Port 25\n"))
 
-    def test_option_of_the_start(self) -> None:
+    def test_option_in_the_start_command(self) -> None:
         unit = "[Service]\nExecStart=/usr/sbin/sshd -D -o PubkeyAuthentication=no\n"
         files = {"/usr/lib/systemd/system/ssh.service": unit}
         remedy = self.bad("sshd-config", "error", "^an option of sshd's start: PubkeyAuthentication no", files)
@@ -269,7 +269,7 @@ class ConfigTest(CheckTest):
             self.fill({DROP_IN: text})
             self.good("sshd-config")
 
-    def test_passwords_that_cannot_be_allowed(self) -> None:
+    def test_password_login_cannot_be_enabled(self) -> None:
         text = "PasswordAuthentication no\n"
         self.bad("sshd-config", "warning", "no drop-ins are read", {CONFIG: text})
         self.start()
@@ -363,12 +363,12 @@ class AdministratorTest(CheckTest):
         found = [one for one in self.findings("privilege") if one.level != "ok"]
         self.assertEqual([one.level for one in found], ["warning"], found)
         self.assertRegex(found[0].message, pattern)
-        told = call(["sh", "-c", found[0].remedy])
-        self.assertEqual(told.code, 0, told)
+        done = call(["sh", "-c", found[0].remedy])
+        self.assertEqual(done.code, 0, done)
         self.good("privilege")
         return found[0].remedy
 
-    def test_program_that_does_not_run_as_root(self) -> None:
+    def test_sudo_without_setuid(self) -> None:
         self.lessened("^/usr/bin/sudo does not run as root: .* setuid bit", "/usr/bin/sudo", 0o755)
         self.gone("/usr/bin/sudo")
         self.make_able("/usr/bin/doas")
@@ -377,7 +377,7 @@ class AdministratorTest(CheckTest):
         os.chmod(self.root + "/usr/bin/doas", 0o755)
         self.assertEqual([one.level for one in self.findings("privilege")], ["warning", "ok"])
 
-    def test_files_that_sudo_refuses(self) -> None:
+    def test_files_refused_by_sudo(self) -> None:
         main, other = "/etc/sudoers", "/etc/sudoers.d/other"
         self.fill({main: "@includedir /etc/sudoers.d\n", other: "Defaults x\nbob ALL = ALL\nUser_Alias \\\n\tA = b\n"})
         self.good("privilege")
@@ -392,7 +392,7 @@ class AdministratorTest(CheckTest):
         self.fill({other + ".off": "bob ALL ALL\n", main: "root ALL=(ALL) ALL\n", other: "bob ALL ALL\n"})
         self.good("privilege")
 
-    def test_files_of_somebody_else(self) -> None:
+    def test_files_of_other_owners(self) -> None:
         if os.getuid() != 0:
             self.skipTest("not root: no file of another owner was tried")
         self.fill({"/etc/sudoers": ""})
@@ -459,7 +459,7 @@ class PasswordsTest(CheckTest):
         self.fill({"/etc/passwd": "root::0:0::/root:/bin/sh\n"})
         self.assertRegex(self.findings("passwords")[0].message, "no password is needed for: root")
 
-    def test_the_hash_is_not_told(self) -> None:
+    def test_hash_is_not_shown(self) -> None:
         secret = hash_sha512(b"something else", "salt")
         self.fill({"/etc/shadow": self.with_field(secret)})
         self.assertNotIn(secret, str(self.findings("passwords")))

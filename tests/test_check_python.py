@@ -44,7 +44,7 @@ def elf_file(library: str, folder: str = "", *, wide: bool = True, order: str = 
 
 
 class NeededTest(CheckTest):
-    def test_needed_is_what_a_boot_imports(self) -> None:
+    def test_needed_lists_the_imports_of_a_boot(self) -> None:
         """Every module outside image/ may be part of a boot, except the modules of the command line."""
         wanted: "Set[str]" = set()
         for path, tree in modules():
@@ -70,11 +70,11 @@ class NeededTest(CheckTest):
         self.assertEqual(wanted - set(interpreter.NEEDED), {"azure_provisioning", "traceback", "zlib"})
         self.assertTrue(imports("x.py", ast.parse("import re")))
 
-    def test_this_python_has_them(self) -> None:
+    def test_this_python_has_all_needed_modules(self) -> None:
         code = "import sys\nfor name in sys.argv[1:]: __import__(name)"
         self.assertEqual(call([sys.executable, "-I", "-S", "-c", code] + list(interpreter.NEEDED)).code, 0)
 
-    def test_debian_minimal_has_them(self) -> None:
+    def test_debian_minimal_has_all_needed_modules(self) -> None:
         """The python3-minimal of four releases has everything that a boot loads: no step needs the shell."""
         for release, (files, built_in) in MINIMAL.items():
             with self.subTest(release):
@@ -82,15 +82,15 @@ class NeededTest(CheckTest):
                 self.assertEqual(set(interpreter.NEEDED) - there, set())
                 self.assertNotIn("xml", there)
 
-    def test_all_is_loaded_before_anything_is_written(self) -> None:
+    def test_all_modules_are_loaded_before_the_first_write(self) -> None:
         """A missing module is found before the first step, and the shell runs the whole boot."""
         code = "import importlib, sys; sys.path.insert(0, sys.argv[1])\nfrom azure_provisioning import cli\n"
         code += (
             "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
         )
         code += "print(*[name for name in sys.argv[2:] if name not in sys.modules])"
-        told = call([sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src"), *interpreter.NEEDED])
-        self.assertEqual((told.code, told.out), (0, "\n"), told)
+        done = call([sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src"), *interpreter.NEEDED])
+        self.assertEqual((done.code, done.out), (0, "\n"), done)
 
 
 class ImageTest(CheckTest):
@@ -102,7 +102,7 @@ class ImageTest(CheckTest):
         )
         self.bad("python", "error", "too old", {"/usr/bin/python3": "-> python3.5", "/usr/bin/python3.5": ""})
 
-    def test_removed_after_install(self) -> None:
+    def test_python_removed_after_install(self) -> None:
         """A second `install` chooses an existing program: the remedy of each finding. Otherwise a Python is added."""
         self.gone("/usr/bin/python3", "/usr/bin/python3.11")
         names = ("python", "account", "host-keys")
@@ -114,14 +114,14 @@ class ImageTest(CheckTest):
         self.assertEqual([finding.level for finding in found], ["error"] * 3)
         self.assertEqual({finding.remedy for finding in found}, {own("install", "--root", self.root)}, found)
         self.assertNotIn("shell", found[1].message)
-        told = cli("rehearse", "--root", self.root)
-        self.assertEqual((told.code, told.out), (1, ""))
-        self.assertIn("the hook's Python is not a program of the image", told.err)
-        self.assertIn("`install` again", told.err)
+        done = cli("rehearse", "--root", self.root)
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("the hook's Python is not a program of the image", done.err)
+        self.assertIn("`install` again", done.err)
         self.install()
         self.assertEqual([self.findings(name)[0].level for name in names], ["warning", "ok", "ok"])
 
-    def test_none_at_all(self) -> None:
+    def test_no_python(self) -> None:
         """The shell runs the file: a warning, or an error if the options need more."""
         self.gone("/usr/bin/python3", "/usr/bin/python3.11")
         self.fill({"/bin/sh": "x", "/bin/wget": "x"})
@@ -138,7 +138,7 @@ class ImageTest(CheckTest):
         self.gone("/bin/wget")
         self.assertEqual([finding.level for finding in self.findings("python")], ["error", "error"])
 
-    def test_half_a_library(self) -> None:
+    def test_incomplete_library(self) -> None:
         """The shell continues if Python lacks a module; it needs an HTTP client."""
         wget = {"/bin/wget": "x"}
         socket = LIBRARY + "/socket.py"
@@ -197,7 +197,7 @@ class ImageTest(CheckTest):
             target.write(source.read())
         self.assertEqual(sorted(elf.missing_libraries(self.system, "/python")), sorted(wants))
 
-    def test_who_makes_the_account(self) -> None:
+    def test_account_finding_names_the_program(self) -> None:
         """The findings on the account and the host keys are about the program that the hook runs."""
         self.assertEqual(self.findings("account")[0].message, "made by editing the files, with /bin/sh")
         self.start()
@@ -210,7 +210,7 @@ class ImageTest(CheckTest):
         self.gone("/usr/bin/python3", "/usr/bin/python3.11", "/bin/sh")
         self.assertEqual([self.findings(name)[0].level for name in ("python", "account", "host-keys")], ["error"] * 3)
 
-    def test_install_writes_it_down(self) -> None:
+    def test_install_records_missing_modules(self) -> None:
         """For a boot: if a module existed at install and fails now, Python is not minimal."""
         fcntl, socket = LIBRARY + "/lib-dynload/fcntl.cpython-311.so", LIBRARY + "/socket.py"
         unknown = {"/usr/bin/python3.11": "\x7fELF"}  # its built-in modules are unknown
@@ -223,20 +223,20 @@ class ImageTest(CheckTest):
             ([LIBRARY], {}, []),
             (["/usr/bin/python3", "/usr/bin/python3.11"], {"/bin/sh": "x", "/bin/wget": "x"}, ["python"]),
         ]
-        for gone, files, told in cases:
+        for gone, files, done in cases:
             with self.subTest(gone=gone, files=files):
                 self.start()
                 self.gone(*gone)
                 self.fill(files)
                 install(self.system, self.console, b"x")
-                self.assertEqual(manifest.values(self.system, "lacks"), told)
+                self.assertEqual(manifest.values(self.system, "lacks"), done)
         here, sh = System("/"), pretend(self.root, "echo 3.9 hashlib pyexpat\n")
         self.assertEqual(interpreter.missing_modules(here, sh), ["hashlib", "pyexpat"])
         self.assertEqual(interpreter.missing_modules(here, sys.executable), [])
         self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 1\n")))
         self.assertIsNone(interpreter.missing_modules(here, pretend(self.root, "exit 0\n")))  # no answer
 
-    def test_compiled_alone(self) -> None:
+    def test_library_of_compiled_modules_only(self) -> None:
         """Buildroot removes the sources."""
         os.rename(self.root + LIBRARY + "/socket.py", self.root + LIBRARY + "/socket.pyc")
         os.rename(self.root + LIBRARY + "/importlib.py", self.root + LIBRARY + "/importlib.pyc")
@@ -258,13 +258,13 @@ class ImageTest(CheckTest):
         self.fill({"/usr/bin/python3.11": "\x7fELF", "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0": text})
         self.good("python")
 
-    def test_nobody_can_tell(self) -> None:
+    def test_builtin_modules_cannot_be_determined(self) -> None:
         message = (
             "it cannot be determined whether these are built into /usr/bin/python3: _socket binascii pyexpat select"
         )
         self.bad("python", "warning", message, {"/usr/bin/python3.11": "\x7fELF"})
 
-    def test_version_by_the_library(self) -> None:
+    def test_version_from_the_library(self) -> None:
         self.gone("/usr/bin/python3")
         os.rename(self.root + "/usr/bin/python3.11", self.root + "/usr/bin/python3")
         self.good("python", "is Python 3.11")
@@ -283,12 +283,12 @@ class ImageTest(CheckTest):
 class AskTest(CheckTest):
     """On the running system the interpreter itself is run."""
 
-    def test_this_one(self) -> None:
+    def test_this_python(self) -> None:
         (found,) = interpreter.ask(Image(System("/")), sys.executable, Command())
         self.assertEqual((found.level, found.id), ("ok", "python"), found)
         self.assertIn("is Python %d.%d" % sys.version_info[:2], found.message)
 
-    def test_what_lacks(self) -> None:
+    def test_missing_modules(self) -> None:
         here = Image(System("/"))
         (found,) = interpreter.ask(here, pretend(self.root, "echo 3.9 hashlib pyexpat\n"), Command("add", "it"))
         self.assertEqual((found.level, found.remedy), ("warning", "add it"))

@@ -32,8 +32,8 @@ class StartTest(CheckTest):
         """The change prevents sshd from starting, and the remedy repairs it."""
         remedy = self.bad("sshd-config", "error", pattern, files)
         if mended:
-            told = call(["sh", "-c", remedy])
-            self.assertEqual(told.code, 0, told)
+            done = call(["sh", "-c", remedy])
+            self.assertEqual(done.code, 0, done)
             self.good("sshd-config")
         return remedy
 
@@ -55,7 +55,7 @@ class StartTest(CheckTest):
         self.fill({DROP_IN: text})
         self.good("sshd-config")
 
-    def test_program_that_cannot_be_understood(self) -> None:
+    def test_unknown_sshd_program(self) -> None:
         self.fill({SSHD: "#!/bin/sh\n", DROP_IN: "PermitRootLogn no\n", "/etc/passwd": "root:x:0:0::/:/bin/sh\n"})
         self.good("sshd-config")
 

@@ -37,7 +37,7 @@ class CommandTest(BuiltTest):
 
 
 class UsageTest(CommandTest):
-    def test_what_makes_no_sense_is_2(self) -> None:
+    def test_usage_errors_are_2(self) -> None:
         for argv in (
             [],
             ["--no-such"],
@@ -128,7 +128,7 @@ class UsageTest(CommandTest):
         self.assertEqual((done.returncode, done.stdout), (3, ""))
         self.assertIn("Traceback", done.stderr)
 
-    def test_old_python_is_told(self) -> None:
+    def test_old_python_is_reported(self) -> None:
         code = (
             "import runpy, sys\n"
             "sys.version_info = (3, 5, 9)\n"
@@ -182,7 +182,7 @@ class StatusTest(CommandTest):
         self.assertEqual(found["steps"], [{"name": "hostname", "result": "ok", "seconds": 0.5}])
         self.assertEqual(found["hook"], {"enabled": True, "mechanism": "systemd", "path": HOOK})
 
-    def test_state_of_another_vm_is_not_ours(self) -> None:
+    def test_state_of_another_vm_is_ignored(self) -> None:
         self.fill({DMI + "/product_uuid": VM_ID, STATE: "vm_id=%s\nready_at=y\n" % OTHER_VM_ID, **GENERATION_2})
         found = self.status()
         self.assertEqual((found["vm_id"], found["ready"], found["ready_at"]), (VM_ID, False, None))
@@ -192,22 +192,22 @@ class StatusTest(CommandTest):
         expected = {"reason": "a reason", "details": {"path": "/x"}, "at": "then"}
         self.assertEqual(self.status()["last_error"], dict(expected, remedy="See the log (%s)" % LOG))
 
-    def test_nothing_is_changed(self) -> None:
+    def test_status_changes_nothing(self) -> None:
         self.fill({STATE: "corrupt", DMI + "/chassis_asset_tag": AZURE_ASSET_TAG})
         before = snapshot(self.root)
         self.assertEqual((self.status()["configured"], self.status()["ready"]), (False, False))
         self.assertEqual(snapshot(self.root), before)
 
-    def test_stdout_that_takes_nothing(self) -> None:
+    def test_closed_or_full_stdout(self) -> None:
         """A reader that has ended, such as `head`, is not a failure. A full disk is a failure. Neither is a bug."""
         argv = [sys.executable, "-I", self.program, "status", "--root", self.root]
         reader, writer = os.pipe()
         os.close(reader)
         with open("/dev/full", "w") as full, os.fdopen(writer, "w") as gone:
-            for stdout, code, told in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: stdout cannot be[^\n]*\n$")):
+            for stdout, code, pattern in ((gone, 0, "^$"), (full, 1, "^azure-provisioning: stdout cannot be[^\n]*\n$")):
                 done = subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True)
                 self.assertEqual(done.returncode, code, done.stderr)
-                self.assertRegex(done.stderr, told)
+                self.assertRegex(done.stderr, pattern)
 
 
 class RehearseTest(CommandTest):
@@ -251,10 +251,10 @@ class RehearseTest(CommandTest):
             self.assertIsNone(story.poll())
         time.sleep(0.2)
         story.send_signal(signal.SIGINT)
-        out, told = story.communicate()
+        out, err = story.communicate()
         self.assertEqual((story.returncode, out), (130, ""))
-        self.assertNotIn("Traceback", told)
-        self.assertTrue(told.endswith("azure-provisioning: interrupted\n"), told)
+        self.assertNotIn("Traceback", err)
+        self.assertTrue(err.endswith("azure-provisioning: interrupted\n"), err)
 
 
 # Turns the scratch root into a machine: its files over this one's, which become read-only; no network but loopback.
@@ -420,14 +420,16 @@ class SealedRunTest(SealedTest):
         os.chmod(self.root + path, mode)
         return path
 
-    def test_what_a_gate_prints_is_not_for_everybody(self) -> None:
+    def test_gate_output_is_only_in_the_log(self) -> None:
         """State, Azure and `status` get the name and result of the failed gate. Only the log, which only root can read,
         gets its last line."""
         self.gate("#!/bin/sh\necho first\necho the-token-is-hunter2\nexit 3\n")
         failed, status = self.run_sealed((["run"], []), (["status", "--json"], []))
         self.assertEqual((failed[0], status[0]), (1, 0), failed)
-        told = json.loads(str(status[1]))["last_error"]
-        self.assertEqual((told["reason"], told["details"]), ("ready gate failed", {"gate": "10-x", "code": "3"}))
+        last_error = json.loads(str(status[1]))["last_error"]
+        self.assertEqual(
+            (last_error["reason"], last_error["details"]), ("ready gate failed", {"gate": "10-x", "code": "3"})
+        )
         gate = [step for step in json.loads(str(status[1]))["steps"] if step["name"] == "gate-10-x"]
         self.assertEqual(
             [(step["result"], step["message"]) for step in gate], [("failed", "ready gate failed (gate=10-x, code=3)")]
@@ -443,7 +445,7 @@ class SealedRunTest(SealedTest):
                 if found.st_mode & 0o004 and os.path.isfile(self.root + path) and "ready.d" not in path:
                     self.assertNotIn("hunter2", self.text(path) or "", path)
 
-    def test_gate_that_others_may_write(self) -> None:
+    def test_gate_writable_by_others_is_not_run(self) -> None:
         """The gate is not run, and is reported to Azure as failed."""
         path = self.gate("#!/bin/sh\ntouch /run/ran\n", mode=0o777)
         failed, again = self.run_sealed((["run"], []), (["run"], []))

@@ -46,7 +46,7 @@ class CollectTest(CheckTest):
         with open(self.output, encoding="ascii") as file:
             return file.read()
 
-    def test_all_is_there(self) -> None:
+    def test_all_parts_are_collected(self) -> None:
         text = self.collect()
         for part in ("==== check", "ok       python: ", "==== status", '"state": "ready"', "deadline = 300", "vm_id=a"):
             self.assertIn(part, text)
@@ -66,7 +66,7 @@ class CollectTest(CheckTest):
         self.assertIn("10-gate: (what it printed is left out)", text)
         self.assertIn("FAILED: ready gate failed (gate=10-gate, code=3)\n", text)
 
-    def test_file_that_is_there(self) -> None:
+    def test_existing_file_is_not_overwritten(self) -> None:
         """No existing file is overwritten, even through a link."""
         with open(self.output, "w") as file:
             file.write("precious\n")

@@ -180,24 +180,24 @@ class WordsTest(ShellTest):
                 os.unlink(place)
             self.assertEqual(os.listdir(self.folder + "/files"), [])
 
-    def test_note_is_a_comment(self) -> None:
+    def test_note_becomes_a_comment(self) -> None:
         for shell in shells():
             self.assertEqual(self.run_in(shell, Command("passwd", "x").noting("UUID=... as x")), [raw("passwd", "x")])
 
 
-class MadeTest(unittest.TestCase):
-    def test_usual_words_stay_as_they_are(self) -> None:
+class CommandTest(unittest.TestCase):
+    def test_usual_words_are_not_quoted(self) -> None:
         self.assertEqual(quote("/mnt/a-b_c.d"), "/mnt/a-b_c.d")
         self.assertEqual(quote("/mnt/it's; x"), "'/mnt/it'\"'\"'s; x'")
         self.assertEqual(quote(""), "''")
         self.assertEqual(Command("chmod", "+x").on("/a/b"), "chmod +x /a/b")
 
-    def test_name_is_no_option(self) -> None:
+    def test_name_is_not_taken_for_an_option(self) -> None:
         self.assertEqual(Command("passwd", "-l").on("ann"), "passwd -l ann")
         self.assertEqual(Command("passwd", "-l").on("-d"), "passwd -l -- -d")
         self.assertEqual(Command("passwd", "-l").on("-d").inside("/m"), "chroot /m passwd -l -- -d")
 
-    def test_what_no_shell_can_say(self) -> None:
+    def test_nul_makes_no_command(self) -> None:
         """A word with a NUL: without it the command would mean another name."""
         for command in (
             Command("passwd", "a\0b"),
@@ -208,7 +208,7 @@ class MadeTest(unittest.TestCase):
         ):
             self.assertEqual((command, bool(command)), ("", False))
 
-    def test_nothing(self) -> None:
+    def test_empty_command(self) -> None:
         nothing = Command()
         for command in (nothing, nothing.on("x"), nothing.inside("/m"), nothing.then(Command("x")), nothing.into("/x"),
                         Command("x").then(nothing), Command("x").piped(nothing), nothing.noting("x")):  # fmt: skip

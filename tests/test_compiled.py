@@ -27,8 +27,8 @@ program, root = sys.argv[1:]
 sys.path.insert(0, program)
 import azure_provisioning
 from azure_provisioning.compiled import use as compiled
-place = compiled.place
-compiled.place = lambda magic: root + place(magic)
+path_for = compiled.path_for
+compiled.path_for = lambda magic: root + path_for(magic)
 
 def tell(_tree):
     from azure_provisioning.azure import goal_state
@@ -107,7 +107,7 @@ class CompiledTest(BuiltTest):
             sets += [(code.co_filename, each) for each in code.co_consts if isinstance(each, frozenset)]
         self.assertEqual(sets, [])
 
-    def test_only_what_a_boot_loads(self) -> None:
+    def test_only_modules_of_a_boot_are_kept(self) -> None:
         self.image(VERSION)
         self.install()
         data = self.system.read(FOLDER + "/" + self.kept()[0], limit=compiled.LIMIT) or b""
@@ -116,7 +116,7 @@ class CompiledTest(BuiltTest):
         expected = {name for name in names if not name.startswith("azure_provisioning.image.")}
         self.assertEqual(set(marshal.loads(data[8:])), expected)
 
-    def test_another_python(self) -> None:
+    def test_another_python_ignores_it(self) -> None:
         """A Python with another byte code ignores it, and loads the source."""
         other = find_another()
         if other is None:
@@ -125,7 +125,7 @@ class CompiledTest(BuiltTest):
         self.install()
         self.assertEqual(self.modules(other, self.program), [self.program] * 3)
 
-    def test_another_file(self) -> None:
+    def test_another_file_ignores_it(self) -> None:
         """A newer release that replaces the file loads nothing of the old one."""
         self.image(VERSION)
         self.install()
@@ -137,21 +137,21 @@ class CompiledTest(BuiltTest):
         self.assertEqual(self.modules(sys.executable, newer), [newer] * 3)
         self.assertNotEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
-    def test_image_with_another_python(self) -> None:
+    def test_not_written_for_another_python(self) -> None:
         """Byte code of the build machine would be useless there, and byte code of an older install is removed."""
         self.image("3.99")
         self.fill({FOLDER + "/boot-0123456789abcdef-a70d": "old"})
         self.install()
         self.assertEqual(self.kept(), [])
 
-    def test_older_one_goes(self) -> None:
+    def test_older_byte_code_is_removed(self) -> None:
         self.image(VERSION)
         self.fill({FOLDER + "/boot-0123456789abcdef-a70d": "old"})
         self.install()
         self.assertEqual(len(self.kept()), 1)
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
-    def test_stays_in_an_image_that_is_made_general(self) -> None:
+    def test_generalize_keeps_it(self) -> None:
         self.image(VERSION)
         self.install()
         kept = self.kept()
@@ -186,7 +186,7 @@ class CompiledTest(BuiltTest):
         self.assertIn("compiled modules of an older install stay", result.err)
         self.assertEqual(len(self.kept()), 2)
 
-    def test_not_whole(self) -> None:
+    def test_damaged_byte_code_is_ignored(self) -> None:
         """However the disk has damaged it, a boot works as without it."""
         self.image(VERSION)
         self.install()
@@ -201,7 +201,7 @@ class CompiledTest(BuiltTest):
         self.system.write(path, whole)
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
-    def test_another_may_write_to_it(self) -> None:
+    def test_byte_code_writable_by_others_is_ignored(self) -> None:
         """Root runs its content: if others may write to the file or to its folder, the file is ignored."""
         self.image(VERSION)
         self.install()
@@ -220,7 +220,7 @@ class CompiledTest(BuiltTest):
             os.chown(changed, before.st_uid, before.st_gid)
         self.assertEqual(self.modules(sys.executable, self.program), [KEPT, KEPT, self.program])
 
-    def test_not_a_file(self) -> None:
+    def test_byte_code_must_be_a_regular_file(self) -> None:
         """A link, a pipe, a folder: never waited for, and never followed."""
         self.image(VERSION)
         self.install()
@@ -240,7 +240,7 @@ class CompiledTest(BuiltTest):
         os.symlink(self.root + "/elsewhere", self.root + FOLDER)
         self.assertEqual(self.modules(sys.executable, self.program), [self.program] * 3)
 
-    def test_planted_ones_do_not_stay_in_an_image(self) -> None:
+    def test_generalize_removes_planted_byte_code(self) -> None:
         """Only byte code that the file itself compiles to stays: root would run planted code in each VM."""
         self.image(VERSION)
         self.install()
@@ -266,7 +266,7 @@ class CompiledTest(BuiltTest):
         self.assertEqual(call(generalize).code, 0)
         self.assertEqual(os.stat(self.root + path).st_ino, before.st_ino)
 
-    def test_planted_one_for_another_python(self) -> None:
+    def test_generalize_removes_byte_code_of_another_python(self) -> None:
         """Byte code that this Python cannot compile may not be ours, and is removed. A boot works without it."""
         other = find_another()
         if other is None:
@@ -276,7 +276,7 @@ class CompiledTest(BuiltTest):
         result = call([other, "-I", "-S", self.program, "generalize", "--yes", "--root", self.root])
         self.assertEqual((result.code, self.kept()), (0, []), result)
 
-    def test_gone_with_the_rest(self) -> None:
+    def test_uninstall_removes_it(self) -> None:
         self.image(VERSION)
         before = snapshot(self.root)
         self.install()

@@ -33,7 +33,7 @@ class ConfigTest(GuestTest):
         self.assertEqual(sorted(config.Options.__annotations__), sorted(keys))
         self.assertEqual(set(DEFAULTS) - set(keys), set())
 
-    def test_the_shell_refuses_what_takes_python(self) -> None:
+    def test_shell_refuses_options_that_need_python(self) -> None:
         """The shell implementation has its own list, because it cannot read this one."""
         with open(os.path.join(TOP, "src", "essential.sh"), encoding="utf-8") as file:
             script = file.read()
@@ -116,7 +116,7 @@ class ConfigTest(GuestTest):
                 self.assertEqual(len(problems), 1, problems)
                 self.assertIn("/etc/azure-provisioning.conf line 1, ", problems[0])
 
-    def test_files_that_are_none(self) -> None:
+    def test_invalid_files(self) -> None:
         for content in (b"\0" * 4096, b"\xff\xfe\0d", bytes(range(256)), b"x" * (2 << 20), b"\n" * 100000):
             with self.subTest(content[:10]):
                 self.assert_default(self.load(content)[0])

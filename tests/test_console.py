@@ -23,7 +23,7 @@ class ConsoleTest(GuestTest):
         expected = "azure-provisioning: one\nazure-provisioning: warning: two\nazure-provisioning: three\n"
         self.assertEqual(self.story, expected)
 
-    def test_nothing_drives_a_terminal(self) -> None:
+    def test_control_characters_are_escaped(self) -> None:
         self.console.say("a\x1b[2Jb\nc\rd\0e\x9bf\u202eg\ud800h m\xfcller")
         self.assertEqual(self.story, "azure-provisioning: a\\x1b[2Jb\\nc\\rd\\x00e\\x9bf\\u202eg\\ud800h m\xfcller\n")
 
@@ -58,7 +58,7 @@ class ConsoleTest(GuestTest):
         for environment in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}):
             self.assertNotIn("\033", self.on_terminal(40, False, **environment))
 
-    def test_readers_that_have_gone(self) -> None:
+    def test_reader_has_ended(self) -> None:
         read, write = os.pipe()
         os.close(read)
         stream = io.TextIOWrapper(io.FileIO(write, "w"))
@@ -119,7 +119,7 @@ class ConsoleTest(GuestTest):
         self.console.announce("for the user\x1b")
         self.assertEqual(self.text("/console"), "azure-provisioning: for the user\\x1b\r\n")
 
-    def test_serial_console_that_nobody_reads(self) -> None:
+    def test_serial_console_without_a_reader(self) -> None:
         device, console.DEVICE = console.DEVICE, self.root + "/console"
         self.addCleanup(setattr, console, "DEVICE", device)
         os.mkfifo(console.DEVICE)

@@ -86,7 +86,7 @@ class RecipeTest(unittest.TestCase):
             self.assertGreater(len(table), 3, recipe.heading)
             self.assertEqual(len(table), len({row.path for row in table}), recipe.heading)
 
-    def test_product_has_the_example_where_the_recipe_says(self) -> None:
+    def test_product_example_is_in_the_listed_files(self) -> None:
         for recipe in RECIPES:
             found = {path for path in self.having(recipe) if not path.startswith("tests/")}
             listed = {row.path for row in rows(recipe) if not row.example and not row.path.startswith("tests/")}
@@ -97,13 +97,13 @@ class RecipeTest(unittest.TestCase):
                 % (recipe.heading, recipe.name, PATH),
             )
 
-    def test_tests_have_the_example_where_the_recipe_says(self) -> None:
+    def test_tests_example_is_in_the_listed_files(self) -> None:
         for recipe in RECIPES:
             listed = {row.path for row in rows(recipe) if row.path.startswith("tests/")}
             self.assertTrue(listed, recipe.heading)
             self.assertEqual(sorted(listed - self.having(recipe)), [], "%s: no example there" % recipe.heading)
 
-    def test_other_examples_are_where_the_recipe_says(self) -> None:
+    def test_other_examples_are_in_the_listed_files(self) -> None:
         count = 0
         for recipe in RECIPES:
             for row in rows(recipe):
@@ -112,7 +112,7 @@ class RecipeTest(unittest.TestCase):
                     count += 1
         self.assertGreater(count, 3)
 
-    def test_names_that_a_row_mentions_are_in_its_file(self) -> None:
+    def test_names_in_a_row_are_in_its_file(self) -> None:
         count = 0
         for recipe in RECIPES:
             for row in rows(recipe):
@@ -125,7 +125,7 @@ class RecipeTest(unittest.TestCase):
 
 
 class DocumentTest(unittest.TestCase):
-    def test_files_that_are_mentioned_exist(self) -> None:
+    def test_mentioned_files_exist(self) -> None:
         paths = re.findall(r"`((?:src|units|tests|\.github|\.ci)/[A-Za-z0-9_./-]+)`", document())
         self.assertGreater(len(paths), 20)
         for path in paths:
@@ -135,14 +135,14 @@ class DocumentTest(unittest.TestCase):
             if link != "SECURITY.md":  # the document may not exist yet
                 self.assertTrue(os.path.exists(os.path.join(TOP, ".github", link)), link)
 
-    def test_targets_that_are_mentioned_exist(self) -> None:
+    def test_mentioned_targets_exist(self) -> None:
         with open(os.path.join(TOP, "Makefile"), encoding="utf-8") as file:
             targets = set(re.findall(r"(?m)^([a-z-]+):.* ## ", file.read())) | {"release-test"}
         mentioned = set(re.findall(r"(?:`|    )make ([a-z-]+)", document()))
         self.assertGreater(len(mentioned), 5)
         self.assertLessEqual(mentioned, targets)
 
-    def test_logs_are_called_as_the_boot_lab_calls_them(self) -> None:
+    def test_log_names_are_those_of_the_boot_lab(self) -> None:
         with open(os.path.join(TOP, "tests", "boot", "scene.py"), encoding="utf-8") as file:
             text = file.read()
         with open(os.path.join(TOP, "tests", "boot", "__main__.py"), encoding="utf-8") as file:
@@ -151,6 +151,6 @@ class DocumentTest(unittest.TestCase):
             self.assertIn(name, text)
             self.assertIn(name.replace("%d", "1"), document())
 
-    def test_readme_leads_here(self) -> None:
+    def test_readme_links_here(self) -> None:
         with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
             self.assertIn("(%s)" % PATH, file.read())

@@ -139,7 +139,7 @@ class CrashTest(GuestTest):
         self.assertEqual(self.boot(), 0, self.story)
         return self.end()
 
-    def test_every_point(self) -> None:
+    def test_power_cut_at_every_point(self) -> None:
         expected = self.undisturbed()
         self.assertNotIn(HOOK, expected)
         counts = self.sweep(expected)
@@ -148,7 +148,7 @@ class CrashTest(GuestTest):
         self.assertEqual(counts[0], 1)
         self.assertEqual(counts[-1], 1)
 
-    def test_spare_of_a_cut_off_write_is_replaced(self) -> None:
+    def test_partial_temporary_file_is_replaced(self) -> None:
         """A temporary file of a killed run does no harm, whatever its content and mode; the next run replaces it."""
         expected = self.undisturbed()
         self.prepare()
@@ -159,7 +159,7 @@ class CrashTest(GuestTest):
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(self.end(), expected)
 
-    def test_the_cut_is_real(self) -> None:
+    def test_power_cut_stops_before_the_change(self) -> None:
         """The instrument itself: without a point it never cuts; at the first point it cuts before any change."""
         self.azure()
         before = snapshot(self.root)

@@ -30,11 +30,11 @@ class CustomDataTest(ToolTest):
         self.assertEqual(self.system.read(PATH), data)  # kept unchanged
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["customData"])
 
-    def test_as_it_came(self) -> None:
+    def test_script_runs_unchanged(self) -> None:
         self.run_it(SCRIPT)
         self.assertEqual(self.seen, [(["/bin/sh", "-e", PATH], SCRIPT, 0o600)])
 
-    def test_made_right(self) -> None:
+    def test_line_ends_and_gzip_are_decoded(self) -> None:
         windows = SCRIPT.replace(b"\n", b"\r\n")
         for data in (windows, gzip.compress(SCRIPT), gzip.compress(windows)):
             with self.subTest(data=data):
@@ -42,7 +42,7 @@ class CustomDataTest(ToolTest):
                 self.run_it(data)
                 self.assertEqual(self.seen, [(["/bin/sh", "-e", PATH + ".run"], SCRIPT, 0o600)])
 
-    def test_what_is_no_script(self) -> None:
+    def test_data_without_a_script_is_not_run(self) -> None:
         for data, text in (
             (b"#cloud-config\nusers: []\n", "it_is=cloud-config"),
             (gzip.compress(b"#cloud-config\n"), "it_is=cloud-config"),

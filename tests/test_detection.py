@@ -130,7 +130,7 @@ class DetectionTest(ImageTest):
             with self.subTest(name):
                 self.assertEqual(self.found(files), SUPPORTED[name])
 
-    def test_signs_of_others(self) -> None:
+    def test_signs_of_other_systems(self) -> None:
         for name, (files, expected) in list(SIGNS.items()) + list(MORE.items()):
             with self.subTest(name):
                 self.assertEqual(self.found(files), expected)
@@ -142,17 +142,17 @@ class DetectionTest(ImageTest):
             os.chmod(self.system.path(stage), 0o755)
         self.assertEqual(find_init(self.system), "runit")
 
-    def test_openrc_needs_all_of_its_signs(self) -> None:
+    def test_openrc_needs_all_its_signs(self) -> None:
         whole = IMAGES["openrc on sysvinit"]
         for missing in ("/sbin/openrc-run", "/etc/runlevels/default/sshd", "/etc/inittab"):
             with self.subTest(missing):
                 self.assertNotEqual(self.found({key: whole[key] for key in whole if key != missing}), "openrc")
 
-    def test_an_image_is_told_by_files_and_not_by_what_runs(self) -> None:
+    def test_image_is_detected_by_files_only(self) -> None:
         running = {"/run/systemd/system/x": "", "/run/openrc/softlevel": "default", "/run/dinitctl": ""}
         self.assertEqual(self.found(dict(IMAGES["buildroot"], **running)), "buildroot")
 
-    def test_running_machine_is_told_by_what_runs(self) -> None:
+    def test_running_machine_is_detected_by_its_processes(self) -> None:
         """A folder that Debian's packages create in /run, even in a container build, does not count."""
         self.image("systemd")
         for path, name in (
@@ -176,7 +176,7 @@ class DetectionTest(ImageTest):
         bare = {path: text for path, text in whole.items() if not path.startswith("/etc/rc")}
         self.assertEqual(self.found(bare), "runit")
 
-    def test_a_declared_system_is_told_what_to_declare(self) -> None:
+    def test_declarative_distro_gets_a_declaration(self) -> None:
         """Nothing is written: the text for the declaration is on stdout, an explanation on stderr."""
         for name, mark in (("nixos", "systemd.services.azure-provisioning"), ("guix", "(one-shot? #t)")):
             with self.subTest(name):
@@ -192,14 +192,14 @@ class DetectionTest(ImageTest):
                     choose(self.system, None)
                 self.assertIn("Installed for systemd", self.install("--init", "systemd").err)
 
-    def test_what_runs_does_not_hide_a_declared_system(self) -> None:
+    def test_running_init_does_not_hide_a_declarative_distro(self) -> None:
         self.fill({"/etc/NIXOS": "", "/run/systemd/system/x": ""})
         system = LiveSystem(self.root)
         self.assertEqual(find_init(system), "nixos")
         system.unlink("/etc/NIXOS")
         self.assertEqual(find_init(system), "systemd")
 
-    def test_what_runs_counts_more_than_what_is_there(self) -> None:
+    def test_running_init_precedes_installed_init(self) -> None:
         for name, running, expected in (
             ("buildroot", {"/run/openrc/softlevel": "default"}, "openrc"),
             ("busybox alone", {"/run/finit/x": ""}, "finit"),
@@ -211,7 +211,7 @@ class DetectionTest(ImageTest):
                 self.found(dict(IMAGES[name], **running))
                 self.assertEqual(find_init(LiveSystem(self.system.root)), expected)
 
-    def test_nothing_found_asks_for_a_name(self) -> None:
+    def test_unknown_init_system_needs_init_option(self) -> None:
         self.fill(dict(images.PYTHON, **{"/etc/os-release": ""}))
         line = self.refused("install")
         self.assertIn("no init system was found", line)
@@ -219,7 +219,7 @@ class DetectionTest(ImageTest):
 
 
 class PlainFileTest(ImageTest):
-    def test_programs_that_are_no_links(self) -> None:
+    def test_init_program_is_detected_by_content(self) -> None:
         """Found by a string that only one program has."""
         openrc = {"/sbin/openrc-run": "", "/etc/runlevels/default/sshd": "-> /etc/init.d/sshd"}
         for text, name in (
@@ -249,7 +249,7 @@ class HostileImageTest(ImageTest):
         os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
         os.symlink(target, self.root + path)
 
-    def test_links_that_lead_out(self) -> None:
+    def test_links_out_of_the_image(self) -> None:
         for target in ("/", "../../../../../../..", "/../.."):
             with self.subTest(target):
                 self.fill(images.PYTHON)
@@ -265,7 +265,7 @@ class HostileImageTest(ImageTest):
                 os.unlink(self.root + "/etc")
                 os.unlink(self.root + "/sbin/init")
 
-    def test_init_is_not_looked_up_on_this_machine(self) -> None:
+    def test_init_is_resolved_inside_the_image(self) -> None:
         """/lib/systemd/systemd may exist on this machine; only the name inside the image counts."""
         self.fill(images.PYTHON)
         self.fill({"/etc/os-release": "", "/opt/real-init": images.BUSYBOX, "/etc/init.d/rcS": images.BUILDROOT_RCS})
@@ -273,14 +273,14 @@ class HostileImageTest(ImageTest):
         self.link("../../../../opt/real-init", "/sbin/first")
         self.assertEqual(find_init(self.system), "buildroot")
 
-    def test_state_folder_that_leads_out(self) -> None:
+    def test_state_folder_link_out_of_the_image(self) -> None:
         self.image("systemd")
         self.link("../../../../../../var/outside", "/var/lib")
         self.install()
         self.assert_untouched_outside()
         self.assertIn("/var/outside/azure-provisioning/install", images.listing(self.root))
 
-    def test_unit_that_is_a_link_out_of_the_image(self) -> None:
+    def test_unit_link_out_of_the_image(self) -> None:
         self.image("systemd")
         victim = os.path.join(self.outside, "victim")
         with open(victim, "w") as file:
@@ -355,7 +355,7 @@ class HostileImageTest(ImageTest):
                     file.truncate(1 << 40)  # a sparse terabyte
                 self.assertEqual(find_init(self.system), expected)
 
-    def test_names_that_are_no_utf8(self) -> None:
+    def test_names_without_utf8(self) -> None:
         self.image("insserv")
         for folder in (b"/etc/rc2.d/S01\xff\xfe", b"/etc/init.d/\xff"):
             os.symlink(b"\xff", os.fsencode(self.root) + folder)

@@ -69,7 +69,7 @@ class PublishTest(ToolTest):
         manager = "org.freedesktop.network1 /org/freedesktop/network1 org.freedesktop.network1.Manager"
         self.assertEqual(self.publish(), ["busctl call --expect-reply=no %s ReconfigureLink i 2" % manager])
 
-    def test_network_manager_even_with_a_dhclient_of_its_own(self) -> None:
+    def test_network_manager_with_its_own_dhclient(self) -> None:
         self.start("/usr/sbin/NetworkManager", "--no-daemon")
         self.start("/usr/lib/systemd/systemd-networkd")
         self.start("/sbin/dhclient", "-d", "-q", "eth0")
@@ -118,7 +118,7 @@ class PublishTest(ToolTest):
         """The content of the folders for dhclient's temporary files."""
         return [folder + name for folder in ("/run/", "/etc/", "/etc/dhcp/") for name in self.system.list(folder)]
 
-    def test_second_dhclient_ends(self) -> None:
+    def test_second_dhclient_is_ended(self) -> None:
         """Also a dhclient that could not write its pid; the guest's own keeps running."""
         own = self.start("/sbin/dhclient", "-4", "-pf", "/run/dhclient.eth0.pid", "eth0")
         ended: "List[int]" = []
@@ -141,19 +141,19 @@ class PublishTest(ToolTest):
         with self.assertRaisesRegex(GuestError, "a second dhclient does not end"):
             self.publish()
 
-    def test_dhclient_that_may_write_no_lease(self) -> None:
+    def test_dhclient_cannot_write_a_lease(self) -> None:
         """In this case it may not have read its configuration either."""
         self.start("/sbin/dhclient", "eth0")
         self.tools.add("dhclient")
         with self.assertRaisesRegex(GuestError, "dhclient got no lease"):
             self.publish()
 
-    def test_networkd_has_an_account_of_its_own(self) -> None:
+    def test_networkd_runs_as_its_own_account(self) -> None:
         self.fill({"/etc/passwd": "systemd-network:x:998:998::/:/bin/false\n", "/run/systemd/netif/leases/2": ""})
         self.start("/usr/lib/systemd/systemd-networkd", uid=998)
         self.assertEqual(self.publish(), ["networkctl reconfigure eth0"])
 
-    def test_process_of_somebody_else(self) -> None:
+    def test_process_of_another_user_is_ignored(self) -> None:
         """A process counts only with the right program and owner: its name and arguments are not enough."""
         self.fill({"/run/systemd/netif/leases/2": "", "/run/NetworkManager/devices/2": "", "/run/dhcpcd/pid": "1\n"})
         for name in ("systemd-networkd", "NetworkManager", "dhcpcd", "dhclient", "udhcpc"):
@@ -167,13 +167,13 @@ class PublishTest(ToolTest):
             self.publish()
         self.assertEqual(self.tools.ran, [])
 
-    def test_program_that_others_may_write(self) -> None:
+    def test_program_writable_by_others_is_not_run(self) -> None:
         self.start("/sbin/dhclient", "eth0")
         os.chmod(self.root + "/sbin/dhclient", 0o777)
         with self.assertRaisesRegex(GuestError, "no known DHCP client"):
             self.publish()
 
-    def test_dhclient_that_was_started_without_a_word(self) -> None:
+    def test_dhclient_without_arguments(self) -> None:
         """It serves every interface."""
         self.start("/sbin/dhclient")
         self.fill({"/run/dhclient-azure-provisioning.leases": "lease {}\n"})
@@ -208,10 +208,10 @@ class PublishTest(ToolTest):
     def test_one_of_two_interfaces(self) -> None:
         self.fill({"/proc/net/route": ROUTES + ROUTES.splitlines()[1].replace("eth0", "static0") + "\n"})
         self.start("udhcpc", "-i", "eth0")
-        told = publish_name(self.system, "new")
-        self.assertRegex(told, r"^eth0 by udhcpc, no known DHCP client .*\(interface=static0\)$")
+        result = publish_name(self.system, "new")
+        self.assertRegex(result, r"^eth0 by udhcpc, no known DHCP client .*\(interface=static0\)$")
 
-    def test_only_names(self) -> None:
+    def test_invalid_names_are_refused(self) -> None:
         for name in ('a"; b', "", "x" * 65, "a b", "caf\u00e9", "a\n"):
             with self.assertRaises(GuestError):
                 publish_name(self.system, name)

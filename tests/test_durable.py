@@ -100,7 +100,7 @@ class InstrumentTest(TracedTest):
         self.assertEqual(trace(lambda: child(lambda: int(bool(work(self.root)))), watch, SECONDS), 0)
         return watch.end()
 
-    def test_as_it_should_be(self) -> None:
+    def test_synced_changes_have_no_faults(self) -> None:
         def work(root: str) -> None:
             open(root + "/etc/hook", "w").close()
             write(root + "/etc/name", b"x")
@@ -110,30 +110,30 @@ class InstrumentTest(TracedTest):
 
         self.assertEqual(self.look(work), [])
 
-    def test_file_that_is_not_synced(self) -> None:
+    def test_unsynced_file(self) -> None:
         faults = self.look(lambda root: write(root + "/etc/name", b"x", file=False))
         self.assertEqual(faults, ["/etc/name took its place before the disk had it"])
 
-    def test_empty_file_that_is_not_synced(self) -> None:
+    def test_unsynced_empty_file(self) -> None:
         faults = self.look(lambda root: write(root + "/etc/name", b"", file=False))
         self.assertEqual(faults, ["/etc/name took its place before the disk had it"])
 
-    def test_file_that_is_changed_after_it_was_synced(self) -> None:
+    def test_file_changed_after_sync(self) -> None:
         faults = self.look(lambda root: write(root + "/etc/name", b"x", change=lambda spare: os.chmod(spare, 0o600)))
         self.assertEqual(faults, ["/etc/name took its place before the disk had it"])
 
-    def test_folder_that_is_not_synced(self) -> None:
+    def test_unsynced_folder(self) -> None:
         faults = self.look(lambda root: write(root + "/etc/name", b"x", folder=False))
         self.assertEqual(faults, ["the disk may not have the name /etc/name before: the end"])
 
-    def test_folder_that_is_synced_too_late(self) -> None:
+    def test_folder_synced_too_late(self) -> None:
         def work(root: str) -> None:
             write(root + "/etc/one", b"x", folder=False)
             write(root + "/etc/two", b"x")
 
         self.assertEqual(self.look(work), ["the disk may not have the name /etc/one before: rename /etc/two"])
 
-    def test_hook_that_goes_too_early(self) -> None:
+    def test_hook_removed_too_early(self) -> None:
         def work(root: str) -> None:
             open(root + "/etc/hook", "w").close()
             write(root + STATE, b"vm_id=x\n")
@@ -142,7 +142,7 @@ class InstrumentTest(TracedTest):
 
         self.assertEqual(self.look(work), ["/etc/hook went before the disk knew of Ready"])
 
-    def test_hook_that_is_not_gone_for_good(self) -> None:
+    def test_unsynced_removal_of_the_hook(self) -> None:
         def work(root: str) -> None:
             open(root + "/etc/hook", "w").close()
             sync(root + "/etc")
@@ -151,7 +151,7 @@ class InstrumentTest(TracedTest):
 
         self.assertEqual(self.look(work), ["the disk may not have the name /etc/hook before: the end"])
 
-    def test_state_that_says_too_much(self) -> None:
+    def test_state_written_before_a_sync(self) -> None:
         """Also for files that another tool wrote: these need a `sync`."""
 
         def work(root: str) -> None:
@@ -161,7 +161,7 @@ class InstrumentTest(TracedTest):
 
         self.assertEqual(self.look(work), ["the state speaks of /etc/passwd, which the disk may not have"])
 
-    def test_sync_counts_and_is_not_done(self) -> None:
+    def test_sync_is_counted_but_not_executed(self) -> None:
         def work(root: str) -> None:
             with open(root + "/etc/passwd", "w") as file:
                 file.write("x")
@@ -190,7 +190,7 @@ class PythonTest(ImageTest, TracedTest):
         self.assertEqual(ended, 0, open_and_read(story))
         return watch
 
-    def test_every_way_out_of_the_boot(self) -> None:
+    def test_every_end_of_a_boot(self) -> None:
         for name in INITS:
             with self.subTest(name):
                 self.empty()
@@ -207,7 +207,7 @@ class PythonTest(ImageTest, TracedTest):
 
 
 class ShellTest(EssentialTest, TracedTest):
-    def test_every_way_out_of_the_boot(self) -> None:
+    def test_every_end_of_a_boot(self) -> None:
         os.unlink(self.root + "/bin/sync")
         os.symlink("busybox", self.root + "/bin/sync")  # the real one: it is traced, not executed
         block = "# >>> azure-provisioning >>>\nx\n# <<< azure-provisioning <<<\n"
@@ -215,8 +215,8 @@ class ShellTest(EssentialTest, TracedTest):
             with self.subTest(hook):
                 self.add(files={"/var/lib/azure-provisioning/install": "init=systemd\nlink=%s\n" % hook, hook: text})
                 watch = Durability(hooks=(hook,), ours=lambda program: True, begins=PROGRAM)
-                told = self.watched(watch)
-                self.assertIn("Azure accepted Ready", told)
+                printed = self.watched(watch)
+                self.assertIn("Azure accepted Ready", printed)
                 self.assertEqual(watch.end(), [])
                 self.assertEqual(watch.hooks_gone, [hook])
                 self.assertGreaterEqual(set(watch.renamed), {"/etc/hostname", STATE})
@@ -229,11 +229,11 @@ class ShellTest(EssentialTest, TracedTest):
         self.cases = []
         argv = ["unshare", *SPACES, sys.executable, "-I", "-c", INSIDE, TOP, self.root, *self.places]
         code = trace(program(argv, story, given), watch, SECONDS)
-        told = open_and_read(story)
-        if code and "unshare" in told:
-            self.skipTest("no sealed room here, so the shell's durability was not looked at: %s" % told[-200:])
-        self.assertEqual(code, 0, told)
-        return told
+        printed = open_and_read(story)
+        if code and "unshare" in printed:
+            self.skipTest("no sealed room here, so the shell's durability was not looked at: %s" % printed[-200:])
+        self.assertEqual(code, 0, printed)
+        return printed
 
 
 def write(

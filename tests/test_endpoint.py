@@ -105,7 +105,7 @@ class EndpointTest(GuestTest):
         for value in ("a8:3f:81", "a8:3f:81:10:", "::::::::", "168.63.129.16"):
             self.assertIsNone(self.find("/var/lib/wicked/lease-eth0-dhcp-ipv4.xml", WICKED % value))
 
-    def test_only_what_a_host_can_have(self) -> None:
+    def test_only_host_addresses(self) -> None:
         for value in (b"\x00\x01\x02\x03", b"\x7f\x00\x00\x01", b"\xe0\x00\x00\x01", b"\xff" * 4, b"", None):
             self.assertIsNone(to_address(value))
 
@@ -119,7 +119,7 @@ class EndpointTest(GuestTest):
         os.utime(self.system.path(DEBIAN))
         self.assertEqual(find_endpoint(self.system), "10.0.0.1")
 
-    def test_what_is_in_the_way(self) -> None:
+    def test_unreadable_lease_files(self) -> None:
         self.assertIsNone(find_endpoint(self.system))
         self.system.write("/var/lib/dhcp", "a file and no folder")
         self.system.link("/var/lib/dhcpcd", "/var/lib/dhcpcd")
@@ -129,7 +129,7 @@ class EndpointTest(GuestTest):
         os.mkfifo(self.system.path("/var/lib/dhclient/dhclient-eth1.lease"))
         self.assertIsNone(find_endpoint(self.system))
 
-    def test_garbage_is_nothing_and_takes_no_time(self) -> None:
+    def test_damaged_leases_are_ignored_in_time(self) -> None:
         seeds = [DHCLIENT % ('"d\\"Hl"', "5 2159/01/01 00:00:00"), NETWORKD % "a83f8110", WICKED % "a8:3f:81:10"]
         bodies = [text.encode("latin-1") for text in seeds] + [packet(b"\xf5\x04\xa8\x3f\x81\x10\xff")]
         chance = random.Random(245)
@@ -155,7 +155,7 @@ class EndpointTest(GuestTest):
                 source.read(unit * ((256 << 10) // len(unit)), 1e9)
         self.assertLess(time.monotonic() - started, 20)
 
-    def test_expires_to_the_second(self) -> None:
+    def test_expiry_is_exact_to_the_second(self) -> None:
         moment = calendar.timegm((2026, 9, 28, 7, 8, 9))
         for statement in "expire 1 2026/09/28 07:08:09", "expire epoch %d" % moment:
             found = [has_expired(statement.split(), moment + seconds) for seconds in (-1, 0, 1)]

@@ -21,7 +21,19 @@ from azure_provisioning.init.table import NAMES, find_hook
 from azure_provisioning.story.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
-from tests.shells import CLIENTS, INSTALLED, LOG, MACHINE, PROGRAM, READY, SHELLS, STORY, EssentialTest, Told, find
+from tests.shells import (
+    CLIENTS,
+    INSTALLED,
+    LOG,
+    MACHINE,
+    PROGRAM,
+    READY,
+    SHELLS,
+    STORY,
+    BootResult,
+    EssentialTest,
+    find,
+)
 
 S6 = "/etc/s6-rc/source/default/"
 
@@ -48,7 +60,7 @@ SEVERAL = re.compile(r";(?!;)(?! (do|then|done|fi|else|esac|\})\b)(?! \})")
 
 
 class SizeTest(EssentialTest):
-    def test_short_enough_to_be_read(self) -> None:
+    def test_script_size_is_limited(self) -> None:
         """Lines with statements: without comments and ends of blocks."""
         for name, most in (("head.sh", 25), ("essential.sh", 501)):
             with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
@@ -111,18 +123,18 @@ class FirstBootTest(EssentialTest):
         for client in CLIENTS:
             with self.subTest(client):
                 self.choose("dash", client)
-                told = self.boot(faults=["report-stale"], environment=proxies)
-                self.check_ready(told, incarnation=2)
+                result = self.boot(faults=["report-stale"], environment=proxies)
+                self.check_ready(result, incarnation=2)
                 asked = ["imds 200", "goalstate 200", "health 410", "goalstate 200", "health 200"]
-                self.assertEqual(told.asked, asked)
-                headers: "List[Dict[str, str]]" = [request[2] for request in told.requests]
+                self.assertEqual(result.asked, asked)
+                headers: "List[Dict[str, str]]" = [request[2] for request in result.requests]
                 self.assertEqual({head["Metadata"] for head in headers if "Metadata" in head}, {"true"})
                 self.assertEqual(headers[-2]["x-ms-version"], "2012-11-30")
                 self.assertEqual(headers[-1]["x-ms-agent-name"], "azure-provisioning")
                 self.assertEqual(headers[-1]["Content-Type"], "text/xml;charset=utf-8")
-                self.assertIn("http error 410", told.err)
+                self.assertIn("http error 410", result.err)
 
-    def test_ready_by_python_is_ready_here_and_the_other_way_round(self) -> None:
+    def test_ready_of_python_counts_in_the_shell_and_vice_versa(self) -> None:
         self.add(files={STATE: "vm_id=%s\nconfigured_at=x\nready_at=y\n" % swap(VM_ID)})
         self.add(files={STATE: "vm_id=%s\nuser=alice\nready_at=y\nerror_reason=x\n" % OTHER_VM_ID})
         same, other = self.play()
@@ -133,28 +145,28 @@ class FirstBootTest(EssentialTest):
 
     def test_interrupted_after_configured(self) -> None:
         """The name is not requested again; Python's records of its own steps stay."""
-        told = self.boot(files={STATE: "vm_id=%s\nstep.hosts=ok 0.001\nconfigured_at=x\nerror_reason=y\n" % VM_ID})
-        self.check_ready(told)
-        self.assertEqual((told.asked, told.hostname), (STORY[1:], "image"))
+        result = self.boot(files={STATE: "vm_id=%s\nstep.hosts=ok 0.001\nconfigured_at=x\nerror_reason=y\n" % VM_ID})
+        self.check_ready(result)
+        self.assertEqual((result.asked, result.hostname), (STORY[1:], "image"))
         self.assertEqual(self.state().steps(), [("hosts", "ok", 0.001)])
 
     def test_killed_at_any_time(self) -> None:
         for after in (0.02, 0.05, 0.08, 0.11, 0.14):
             self.add(files=self.hook, kill_after=after, kill_by=signal.SIGKILL)
             self.add(fresh=False)
-        told = self.play()
-        for first, second in zip(told[::2], told[1::2]):
+        result = self.play()
+        for first, second in zip(result[::2], result[1::2]):
             self.assertEqual(second.code, 0, second)
             # Two reports if the boot was killed after Azure's answer but before the state was on the disk.
             self.assertIn(len(first.reports) + len(second.reports), (1, 2), (first, second))
-        self.assertEqual(told[1].reports, [READY % 1])
+        self.assertEqual(result[1].reports, [READY % 1])
         self.assertTrue(self.state().has("ready_at", VM_ID))
 
     def test_terminated(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            told = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
-            self.assertEqual(told.code, 130)
-            self.assertRegex(told.err, r"\nazure-provisioning: interrupted; the next boot continues\n\Z")
+            result = self.boot(files=self.hook, faults=["imds-portal-for-ever"], kill_after=1.5, kill_by=number)
+            self.assertEqual(result.code, 130)
+            self.assertRegex(result.err, r"\nazure-provisioning: interrupted; the next boot continues\n\Z")
             self.assertEqual(os.listdir(self.root + "/run"), [])
             self.assertTrue(self.system.exists(HOOK))
 
@@ -165,31 +177,31 @@ class FirstBootTest(EssentialTest):
             self.choose(shell, *self.clients)
             for how in every if shell == self.shell else ["2>&-", every[-1], ">/dev/full 2>/dev/full"]:
                 self.add("/bin/sh", "-c", "exec /bin/sh %s --without-python run %s" % (PROGRAM, how), files=self.hook)
-            for told in self.play():
-                self.assertEqual((told.code, told.out, told.reports), (0, "", [READY % 1]), told)
+            for result in self.play():
+                self.assertEqual((result.code, result.out, result.reports), (0, "", [READY % 1]), result)
                 self.assertFalse(self.system.exists(HOOK))
 
     def test_detached(self) -> None:
         """The caller returns at once; the rest runs in its own session. This works without setsid too."""
         gate = {"/etc/azure-provisioning/ready.d/session": "#!/bin/sh\ncut -d' ' -f6 /proc/self/stat >/var/session\n"}
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
-        self.assertEqual((told.code, told.out, told.err), (0, "", ""))
-        self.assertLess(told.seconds, 1.0)
-        self.assertEqual(told.asked, ["imds 429"] * 2 + STORY)
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", faults=["imds-throttled"] * 2, files=gate)
+        self.assertEqual((result.code, result.out, result.err), (0, "", ""))
+        self.assertLess(result.seconds, 1.0)
+        self.assertEqual(result.asked, ["imds 429"] * 2 + STORY)
         self.assertTrue(self.state().has("ready_at", VM_ID))
         self.assertNotEqual(int(self.text("/var/session") or ""), os.getsid(0))
         os.unlink(self.root + "/bin/setsid")
         self.place("setsid", "/bin/leave")
         slow = dict(gate, **{"/bin/setsid": '#!/bin/sh\nsleep 0.7\nexec leave "$@"\n'})
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=slow)
-        self.assertEqual((told.code, told.asked), (0, STORY))
-        self.assertGreater(told.seconds, 0.7)  # by then an init system may kill the caller's session
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=slow)
+        self.assertEqual((result.code, result.asked), (0, STORY))
+        self.assertGreater(result.seconds, 0.7)  # by then an init system may kill the caller's session
         os.unlink(self.root + "/bin/setsid")
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
-        self.assertEqual((told.code, told.asked), (0, STORY))
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=gate)
+        self.assertEqual((result.code, result.asked), (0, STORY))
         self.assertEqual(int(self.text("/var/session") or ""), os.getsid(0))
 
-    def test_systemd_is_told(self) -> None:
+    def test_systemd_is_notified(self) -> None:
         """systemd-notify reports it, before the wait for Azure. No other program gets the address of the socket."""
         if find("systemd-notify") is None:
             self.skipTest("no systemd-notify here: what systemd hears of the shell was not tried")
@@ -207,8 +219,8 @@ class FirstBootTest(EssentialTest):
             "threading.Thread(target=hear, daemon=True).start()\n"
         )
         gate = {"/etc/azure-provisioning/ready.d/socket": '#!/bin/sh\n[ -z "$NOTIFY_SOCKET" ]\n'}
-        told = self.boot(setup=listen, files=gate, environment={"NOTIFY_SOCKET": "/var/notify"})
-        self.check_ready(told)
+        result = self.boot(setup=listen, files=gate, environment={"NOTIFY_SOCKET": "/var/notify"})
+        self.check_ready(result)
         self.assertEqual((self.text("/var/said") or "").split("\n")[-1], "READY=1 after 0 requests")
 
 
@@ -216,10 +228,10 @@ class OnceTest(EssentialTest):
     def test_not_on_azure(self) -> None:
         self.fill({DMI + "/chassis_asset_tag": "none\n"})
         before = snapshot(self.root + "/etc"), snapshot(self.root + "/var")
-        told = self.boot(options="", fresh=False)
+        result = self.boot(options="", fresh=False)
         os.unlink(self.root + "/etc/azure-provisioning.conf")
-        self.assertEqual((told.code, told.err), (0, "azure-provisioning: not on Azure, nothing to do\n"))
-        self.assertEqual((told.requests, told.hostname == "image"), ([], False))
+        self.assertEqual((result.code, result.err), (0, "azure-provisioning: not on Azure, nothing to do\n"))
+        self.assertEqual((result.requests, result.hostname == "image"), ([], False))
         self.assertEqual((snapshot(self.root + "/etc"), snapshot(self.root + "/var")), before)
 
     def test_without_dmi(self) -> None:
@@ -233,29 +245,29 @@ class OnceTest(EssentialTest):
         self.check_ready(yes)
 
     def test_every_boot(self) -> None:
-        told = self.boot(files=self.hook, options="  every_boot=yes \n")
-        self.check_ready(told)
+        result = self.boot(files=self.hook, options="  every_boot=yes \n")
+        self.check_ready(result)
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_hook_that_is_left_over(self) -> None:
-        told = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
+    def test_leftover_hook_is_disabled(self) -> None:
+        result = self.boot(files=dict(self.hook, **{STATE: "vm_id=%s\nready_at=y\n" % VM_ID}))
         self.assertEqual(
-            (told.code, told.err, told.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
+            (result.code, result.err, result.requests), (0, "azure-provisioning: the hook is off (%s)\n" % HOOK, [])
         )
         self.assertFalse(self.system.exists(HOOK))
 
-    def test_only_what_install_wrote_down(self) -> None:
+    def test_only_recorded_links_are_removed(self) -> None:
         """No folder, no file of others, and no path that is not absolute."""
         kept = ("/usr/share/keep", "/etc/azure-provisioning/mine", "/etc/azure-provisioning.d/x")
         self.fill(dict.fromkeys(kept, ""))
         links = ("/usr/share", "usr/share/keep", "/none", "/etc/azure-provisioning.d") + kept[:2]
-        told = self.boot(files={INSTALLED: "".join("link=%s\n" % link for link in links) + "folder=%s\n" % kept[0]})
-        self.check_ready(told)
-        self.assertNotIn("the hook is off", told.err)
+        result = self.boot(files={INSTALLED: "".join("link=%s\n" % link for link in links) + "folder=%s\n" % kept[0]})
+        self.check_ready(result)
+        self.assertNotIn("the hook is off", result.err)
         for path in kept:
             self.assertTrue(self.system.exists(path), path)
 
-    def test_each_init_system_in_its_way(self) -> None:
+    def test_hook_is_disabled_for_each_init_system(self) -> None:
         """After Python's `install`, the shell disables the hook as Python's own `disable` would."""
         for name in NAMES:
             with self.subTest(name):
@@ -285,23 +297,23 @@ class OnceTest(EssentialTest):
                     text = "::sysinit:/x\n" if name == "busybox" else "#!/bin/sh\nexit 0\n"
                     self.assertEqual(self.text("/etc/inittab" if name == "busybox" else "/etc/rc.local"), text)
 
-    def test_state_that_is_damaged(self) -> None:
-        told = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
-        self.check_ready(told)
+    def test_damaged_state_is_set_aside(self) -> None:
+        result = self.boot(files={STATE: "\x00\x7fELF nonsense\n"})
+        self.check_ready(result)
         self.assertTrue(self.system.exists(STATE + ".corrupt"))
 
-    def test_folder_that_takes_no_state(self) -> None:
+    def test_state_cannot_be_saved(self) -> None:
         self.fill({"/var/lib/azure-provisioning": "a file"})
-        told = self.boot(fresh=False)
-        self.assertEqual((told.code, len(told.reports)), (0, 1))
-        self.assertIn("warning: the state cannot be saved", told.err)
+        result = self.boot(fresh=False)
+        self.assertEqual((result.code, len(result.reports)), (0, 1))
+        self.assertIn("warning: the state cannot be saved", result.err)
 
     def test_other_verbs(self) -> None:
         for argv in ([], ["status"], ["run", "now"], ["install", "--root", "/"], ["--help"], ["run --detach"]):
             self.add("/bin/sh", PROGRAM, *argv)
-        for told in self.play():
-            self.assertEqual((told.code, told.out, told.requests), (1, "", []))
-            self.assertRegex(told.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
+        for result in self.play():
+            self.assertEqual((result.code, result.out, result.requests), (1, "", []))
+            self.assertRegex(result.err, r"\Aazure-provisioning: only 'run [^\n]* Python >= 3.6[^\n]*\n\Z")
 
     def test_disk_is_waited_for(self) -> None:
         """The state is written twice, the name once: each write waits for the disk before and after the rename."""
@@ -320,13 +332,13 @@ class NameTest(EssentialTest):
         "z" * 63 + ".b", "a--b", "a-_-b", "1", "\x1b[2Jx", "q" * 62 + "-r",
     )  # fmt: skip
 
-    def test_as_python_makes_them(self) -> None:
+    def test_names_are_the_same_as_in_python(self) -> None:
         """The name is used as the user typed it."""
         for name in self.NAMES:
             self.add(setup="azure.instance['compute']['osProfile']['computerName'] = %r" % name)
-        for name, told in zip(self.NAMES, self.play()):
+        for name, result in zip(self.NAMES, self.play()):
             expected = valid_name(name) or valid_name("rehearsal_0")
-            self.assertEqual((told.code, told.hostname), (0, expected), name)
+            self.assertEqual((result.code, result.hostname), (0, expected), name)
 
     def test_resource_name(self) -> None:
         self.add(setup="azure.instance['compute'].pop('osProfile')")
@@ -338,39 +350,39 @@ class NameTest(EssentialTest):
         self.assertEqual((hostile.hostname, none.hostname), ("reboot", "image"))
         self.assertEqual((none.code, len(none.reports)), (0, 1))
 
-    def test_another_users_text_is_no_name(self) -> None:
+    def test_tags_are_not_the_name(self) -> None:
         """Tags come before the profile, and may look like one."""
         tags = "azure.instance['compute'] = dict([('tags', %r)], **azure.instance['compute'])"
-        told = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
-        self.assertEqual((told.code, told.hostname), (0, "rehearsal"))
+        result = self.boot(setup=tags % 'x:"computerName":"evil","ppsType":"Savable"')
+        self.assertEqual((result.code, result.hostname), (0, "rehearsal"))
 
     def test_specialised_disk(self) -> None:
-        told = self.boot(
+        result = self.boot(
             setup="azure.instance['compute'].pop('osProfile')", files={STATE: "vm_id=%s\nready_at=y\n" % OTHER_VM_ID}
         )
-        self.check_ready(told)
-        self.assertEqual(told.hostname, "image")
+        self.check_ready(result)
+        self.assertEqual(result.hostname, "image")
 
     def test_pre_provisioned(self) -> None:
-        told = self.boot(setup="azure.instance['extended']['compute']['ppsType'] = 'Savable'", files=self.hook)
-        self.assertEqual((told.code, told.asked, told.hostname), (1, ["imds 200"], "image"))
+        result = self.boot(setup="azure.instance['extended']['compute']['ppsType'] = 'Savable'", files=self.hook)
+        self.assertEqual((result.code, result.asked, result.hostname), (1, ["imds 200"], "image"))
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_name_that_is_left_alone(self) -> None:
-        told = self.boot(options="hostname = no\n")
-        self.check_ready(told)
-        self.assertEqual((told.hostname, self.text("/etc/hostname")), ("image", "image\n"))
+    def test_hostname_option_no(self) -> None:
+        result = self.boot(options="hostname = no\n")
+        self.check_ready(result)
+        self.assertEqual((result.hostname, self.text("/etc/hostname")), ("image", "image\n"))
 
-    def test_name_in_a_store(self) -> None:
+    def test_hostname_link_into_a_store(self) -> None:
         self.hasten()
         os.unlink(self.root + "/etc/hostname")
         self.fill({"/run/name": "x\n", "/etc/hostname": "-> /run/name"})
-        told = self.boot(options="deadline = 10\n", fresh=False)
-        self.assertEqual(told.code, 1)
-        self.assertIn("reason=failure to write file|", "".join(request[3] for request in told.requests))
+        result = self.boot(options="deadline = 10\n", fresh=False)
+        self.assertEqual(result.code, 1)
+        self.assertIn("reason=failure to write file|", "".join(request[3] for request in result.requests))
         self.assertTrue(self.system.is_link("/etc/hostname"))
 
-    def test_mode_stays_and_slackware_has_its_own_file(self) -> None:
+    def test_mode_is_kept_and_slackware_file_is_written(self) -> None:
         os.chmod(self.root + "/etc/hostname", 0o640)
         self.fill({"/etc/HOSTNAME": "old\n"})
         self.check_ready(self.boot())
@@ -379,28 +391,28 @@ class NameTest(EssentialTest):
 
 
 class OptionsTest(EssentialTest):
-    def test_what_takes_python_is_an_error(self) -> None:
+    def test_options_that_need_python_fail(self) -> None:
         self.hasten()
         wanted = ("password = yes", "password_login=yes", "custom_data = run", "user_data = keep")
         for line in wanted:
             self.add(options=line + "\n", files=self.hook)
-        for line, told in zip(wanted, self.play()):
+        for line, result in zip(wanted, self.play()):
             key = line.partition("=")[0].strip()
-            self.assertEqual((told.code, told.hostname, told.asked[:1]), (1, "image", ["goalstate 200"]), line)
-            self.assertIn("FAILED: the options need Python (option=%s)" % key, told.err)
-            self.assertIn("<State>NotReady</State>", told.reports[0])
+            self.assertEqual((result.code, result.hostname, result.asked[:1]), (1, "image", ["goalstate 200"]), line)
+            self.assertIn("FAILED: the options need Python (option=%s)" % key, result.err)
+            self.assertIn("<State>NotReady</State>", result.reports[0])
             self.assertTrue(self.system.exists(HOOK))
 
-    def test_what_does_not(self) -> None:
-        told = self.boot(options="account = yes\n# password = yes\nhost_keys = new\ncustom_data = no\nsudo =\n")
-        self.check_ready(told)
+    def test_other_options_do_not_fail(self) -> None:
+        result = self.boot(options="account = yes\n# password = yes\nhost_keys = new\ncustom_data = no\nsudo =\n")
+        self.check_ready(result)
 
-    def test_address_that_is_none(self) -> None:
+    def test_invalid_addresses_are_ignored(self) -> None:
         """The last line with a valid address counts: no name is resolved, and no word becomes an argument."""
         self.hasten()
-        told = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
-        self.assertEqual((told.code, told.asked[:1]), (1, ["goalstate 200"]))
-        self.assertIn("no answer from IMDS", told.err)
+        result = self.boot(options="imds = -K/etc/passwd\ndeadline = 10\n")
+        self.assertEqual((result.code, result.asked[:1]), (1, ["goalstate 200"]))
+        self.assertIn("no answer from IMDS", result.err)
 
     def test_gates(self) -> None:
         self.hasten()
@@ -412,8 +424,8 @@ class OptionsTest(EssentialTest):
         passed, failed = self.play()
         self.assertEqual(len(passed.reports), 1)
         ran = (self.text("/var/gates") or "").split()
-        told = VM_ID + ":rehearsal:"
-        self.assertEqual(ran[:4], [told, gates + "10-a", told, gates + "20-b"])
+        result = VM_ID + ":rehearsal:"
+        self.assertEqual(ran[:4], [result, gates + "10-a", result, gates + "20-b"])
         self.assertEqual(failed.code, 1)
         self.assertIn("reason=ready gate failed|", failed.reports[0])
         self.assertIn("|gate=15-no|code=3<", failed.reports[0])
@@ -428,23 +440,23 @@ class OptionsTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot()
-                self.check_ready(told)
+                result = self.boot()
+                self.check_ready(result)
                 warned = re.findall(
-                    r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", told.err
+                    r"warning: the ready gate (.*) cannot be executed, and is passed over: chmod", result.err
                 )
                 self.assertEqual(warned, ["10-a", "20 b", "50-e", "6?[2J"])
                 self.assertEqual(len(find_passed_over(self.system)), len(warned))
 
-    def test_name_of_a_gate(self) -> None:
+    def test_gate_name_is_escaped(self) -> None:
         """It is reported as text: it opens no element of the report, and adds no fact to the state."""
         self.hasten()
         name = "1 <State>&\nready_at=2026"
-        told = self.boot(
+        result = self.boot(
             files={"/etc/azure-provisioning/ready.d/" + name: "#!/bin/sh\nexit 3\n"}, options="deadline = 10\n"
         )
-        self.assertEqual(told.code, 1, told)
-        self.assertIn("|gate=1 ?State???ready_at=2026|code=3<", told.reports[0])
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("|gate=1 ?State???ready_at=2026|code=3<", result.reports[0])
         self.assertFalse(self.state().has("ready_at", VM_ID))
 
     def test_plain_user(self) -> None:
@@ -458,9 +470,9 @@ class OptionsTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot("/bin/su", "plain", "-c", "/bin/sh %s run" % PROGRAM)
-                self.assertEqual((told.code, told.requests), (1, []), told)
-                self.assertEqual(told.err, "azure-provisioning: only root can set this VM up\n")
+                result = self.boot("/bin/su", "plain", "-c", "/bin/sh %s run" % PROGRAM)
+                self.assertEqual((result.code, result.requests), (1, []), result)
+                self.assertEqual(result.err, "azure-provisioning: only root can set this VM up\n")
                 self.assertEqual(os.listdir(self.root + "/tmp"), [])
 
     def refuse(self, *changes: str, who: str) -> None:
@@ -473,19 +485,19 @@ class OptionsTest(EssentialTest):
             if find(shell) is None:
                 continue
             self.choose(shell, *self.clients)
-            told = self.boot(setup=setup, options="deadline = 10\n")
-            self.assertEqual(told.code, 1, told)
+            result = self.boot(setup=setup, options="deadline = 10\n")
+            self.assertEqual(result.code, 1, result)
             problem = "gate=10-a|problem=not run: " + who
-            self.assertIn("reason=ready gate failed|", told.reports[0])
-            self.assertIn("|%s<" % problem, told.reports[0])
-            self.assertIn("FAILED: ready gate failed (%s)" % problem.replace("|", ", "), told.err)
+            self.assertIn("reason=ready gate failed|", result.reports[0])
+            self.assertIn("|%s<" % problem, result.reports[0])
+            self.assertIn("FAILED: ready gate failed (%s)" % problem.replace("|", ", "), result.err)
             self.assertEqual(self.state().facts["error.problem"], "not run: " + who)
             self.assertFalse(self.system.exists("/var/ran"))
             with self.assertRaises(GuestError) as caught:  # as in Python
                 pass_gate(self.system, gate, {})
             self.assertEqual(caught.exception.details["problem"], "not run: " + who)
 
-    def test_gate_that_others_may_write(self) -> None:
+    def test_gate_writable_by_others_is_not_run(self) -> None:
         gate = "/etc/azure-provisioning/ready.d/10-a"
         rows = [(0o777, "everybody"), (0o757, "everybody")]
         if os.geteuid() == 0:  # the group of a plain user has another number in the room
@@ -493,13 +505,13 @@ class OptionsTest(EssentialTest):
         for mode, who in rows:
             self.refuse("chmod(root + %r, %d)" % (gate, mode), who="%s may write to %s" % (who, gate))
 
-    def test_folder_of_gates_that_others_may_write(self) -> None:
+    def test_gate_folder_writable_by_others_is_refused(self) -> None:
         for folder in ("/etc/azure-provisioning/ready.d", "/etc"):
             change = "chmod(root + %r, 0o1777)" % folder
             self.refuse(change, who="everybody may write to " + folder)
             os.chmod(self.root + folder, 0o755)
 
-    def test_target_of_a_gate_that_others_may_write(self) -> None:
+    def test_gate_target_writable_by_others_is_not_run(self) -> None:
         """A link behind a link, in a folder that everybody may write to."""
         gate = "/etc/azure-provisioning/ready.d/10-a"
         self.fill({"/srv/x/gate": "#!/bin/sh\ntouch /var/ran\n", "/srv/gate": "-> x/gate"})
@@ -509,14 +521,14 @@ class OptionsTest(EssentialTest):
             "unlink(root + %r)" % gate, "symlink('/srv/gate', root + %r)" % gate, who="everybody may write to /srv/x"
         )
 
-    def test_gate_of_a_user(self) -> None:
+    def test_gate_of_another_owner_is_not_run(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can give a gate away: one of a user was not tried")
         gate = "/etc/azure-provisioning/ready.d/10-a"
         self.spaces = ("--mount", "--net", "--uts", "--pid", "--ipc", "--fork")
         self.refuse("chown(root + %r, 1000, 1000)" % gate, who="the user 1000 may write to " + gate)
 
-    def test_state_of_a_user(self) -> None:
+    def test_state_of_another_owner_is_corrected(self) -> None:
         """Each written file belongs to root with the right mode, in a folder that only root may write to."""
         if os.geteuid() != 0:
             self.skipTest("only root can give files away: a state of a user was not tried")
@@ -531,13 +543,13 @@ class OptionsTest(EssentialTest):
             found = os.stat(self.root + path)
             self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o7777), (0, 0, mode), path)
 
-    def test_list_of_hooks_of_a_user(self) -> None:
+    def test_hook_list_writable_by_others_is_not_used(self) -> None:
         """No file in a list that a user has written is removed."""
         self.fill({"/etc/x-azure-provisioning": "", INSTALLED: "link=/etc/x-azure-provisioning\n"})
         os.chmod(self.root + INSTALLED, 0o666)
-        told = self.boot(fresh=False)
-        self.check_ready(told)
-        self.assertIn("warning: the hook stays: everybody may write to " + INSTALLED, told.err)
+        result = self.boot(fresh=False)
+        self.check_ready(result)
+        self.assertIn("warning: the hook stays: everybody may write to " + INSTALLED, result.err)
         self.assertTrue(self.system.exists("/etc/x-azure-provisioning"))
 
 
@@ -569,35 +581,35 @@ class SmallPythonTest(EssentialTest):
         if not os.path.exists(self.root + self.python) and not self.places:
             self.place(self.python, self.python)
 
-    def test_goes_on_in_the_shell(self) -> None:
+    def test_shell_continues_without_python(self) -> None:
         for lack in ("sys.modules['socket'] = None", "sys.version_info = (3, 5, 9)", self.NO_SOCKET):
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "run")
             self.add(self.python, "-I", "-S", "-c", self.CODE % lack, PROGRAM, "status", "--json", fresh=False)
         hidden, hidden_verb, old, old_verb, small, verb = self.play()
-        for told in (hidden, small, old):
-            self.check_ready(told)
-        for told in (hidden, small):
-            self.assertIn("the module 'socket' is missing", told.err)
+        for result in (hidden, small, old):
+            self.check_ready(result)
+        for result in (hidden, small):
+            self.assertIn("the module 'socket' is missing", result.err)
         self.assertIn("Python 3.6 or newer is needed", old.err)
         self.assertEqual((old_verb.code, old_verb.requests, old_verb.err.count("\n")), (1, [], 1))
-        for told in (verb, hidden_verb):
-            self.assertEqual((told.code, json.loads(told.out)["ready"]), (0, True), told)
+        for result in (verb, hidden_verb):
+            self.assertEqual((result.code, json.loads(result.out)["ready"]), (0, True), result)
 
-    def check_broken(self, told: Told, problem: str) -> None:
+    def check_broken(self, result: BootResult, problem: str) -> None:
         """Azure, the state and the console get the failure, and the next boot tries again."""
-        self.assertEqual((told.code, told.out, told.hostname), (1, "", "image"), told)
-        self.assertEqual(told.asked, STORY[1:])
-        self.assertEqual(len(told.reports), 1)
-        self.assertIn("<State>NotReady</State>", told.reports[0])
-        self.assertIn("reason=python is broken|", told.reports[0])
-        self.assertRegex(told.reports[0], r"\|problem=%s<" % problem)
+        self.assertEqual((result.code, result.out, result.hostname), (1, "", "image"), result)
+        self.assertEqual(result.asked, STORY[1:])
+        self.assertEqual(len(result.reports), 1)
+        self.assertIn("<State>NotReady</State>", result.reports[0])
+        self.assertIn("reason=python is broken|", result.reports[0])
+        self.assertRegex(result.reports[0], r"\|problem=%s<" % problem)
         line = r"FAILED: python is broken \(problem=%s\)\. Repair or reinstall python3\. The next boot tries again\n\Z"
-        self.assertRegex(told.err, line % problem)
+        self.assertRegex(result.err, line % problem)
         self.assertTrue(self.system.exists(HOOK))
         facts = self.state().facts
         self.assertEqual((facts["error_reason"], "ready_at" in facts), ("python is broken", False))
 
-    def test_python_that_was_whole(self) -> None:
+    def test_python_damaged_after_install(self) -> None:
         """A module that existed at install does not make a Python minimal, whatever the library contains now."""
         whole = {INSTALLED: self.hook[INSTALLED] + "lacks=nothing\n", HOOK: "a link, but for the tests\n"}
         for lack in (self.NO_SOCKET, "sys.version_info = (3, 5, 9)"):
@@ -606,15 +618,15 @@ class SmallPythonTest(EssentialTest):
                 "modules are gone",
             )
         self.check_broken(self.boot(files=whole), "modules are gone")
-        told = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=whole)
-        self.assertEqual((told.code, told.err, told.asked), (0, "", STORY[1:]))
-        self.assertIn("NotReady", told.reports[0])
+        result = self.boot("/bin/sh", PROGRAM, "run", "--detach", files=whole)
+        self.assertEqual((result.code, result.err, result.asked), (0, "", STORY[1:]))
+        self.assertIn("NotReady", result.reports[0])
         small = dict(whole, **{INSTALLED: self.hook[INSTALLED] + "lacks=socket\n"})
         self.check_ready(
             self.boot(self.python, "-I", "-S", "-c", self.CODE % self.NO_SOCKET, PROGRAM, "run", files=small)
         )
 
-    def test_library_that_is_damaged(self) -> None:
+    def test_damaged_library_is_reported(self) -> None:
         """A module exists but cannot be loaded, and nothing was recorded."""
         kinds = {
             "os.symlink('/none', '/library/socket')": "ModuleNotFoundError socket",
@@ -627,19 +639,19 @@ class SmallPythonTest(EssentialTest):
         for lack in kinds:
             code = self.CODE % ("os.system('rm -rf /library/socket*'); " + lack)
             self.add(self.python, "-I", "-S", "-c", code, PROGRAM, "run", files=self.hook)
-        for problem, told in zip(kinds.values(), self.play()):
-            self.check_broken(told, problem.replace("socket", "socket(?: socket)?"))
+        for problem, result in zip(kinds.values(), self.play()):
+            self.check_broken(result, problem.replace("socket", "socket(?: socket)?"))
 
     # Like a CPython before 3.11.3 that was built with musl.
     NO_ATTRIBUTES = "del os.listxattr, os.getxattr, os.setxattr, os.removexattr"
 
     def test_without_extended_attributes(self) -> None:
         command = (self.python, "-I", "-S", "-c", self.CODE % self.NO_ATTRIBUTES, PROGRAM, "run")
-        told = self.boot(*command, options="account = no\npassword = no\nssh_keys = no\ncustom_data = no\n")
-        self.assertEqual((told.code, told.asked, told.hostname), (0, STORY, "rehearsal"), told)
+        result = self.boot(*command, options="account = no\npassword = no\nssh_keys = no\ncustom_data = no\n")
+        self.assertEqual((result.code, result.asked, result.hostname), (0, STORY, "rehearsal"), result)
         self.assertIn("ready_at", self.state().facts)
 
-    def test_bugs_that_python_cannot_report(self) -> None:
+    def test_bug_is_reported_once(self) -> None:
         """For any bug of ours, at any point: one report of it, from Python or otherwise from the shell."""
         self.add(self.python, "-I", "-S", "-c", self.CODE % "os.fsync = None", PROGRAM, "run", files=self.hook)
         code = self.CODE % "import socket; socket.socket.connect = None"
@@ -649,10 +661,10 @@ class SmallPythonTest(EssentialTest):
         self.assertRegex(writing.reports[0], r"reason=unhandled exception\|.*exception=TypeError")
         self.check_broken(connecting, "TypeError")
 
-    def test_with_all_modules_it_stays_in_python(self) -> None:
-        told = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
-        self.assertNotIn("without Python", told.err)
-        self.assertIn("DVD", told.err)
+    def test_python_with_all_modules_is_used(self) -> None:
+        result = self.boot(self.python, "-I", "-S", "-c", self.CODE % "0", PROGRAM, "run", options="deadline = 10\n")
+        self.assertNotIn("without Python", result.err)
+        self.assertIn("DVD", result.err)
 
 
 class HeadTest(EssentialTest):
@@ -676,7 +688,7 @@ class HeadTest(EssentialTest):
             env={"PATH": folder},
         )
 
-    def test_which(self) -> None:
+    def test_interpreter_is_chosen(self) -> None:
         cases: "List[tuple[Dict[str, str], str]]" = [
             ({"python3": "", "python3.12": ""}, "python3"),
             ({"python3.9": "", "python3.12": "", "python3.6": "", "python3.5": ""}, "python3.12"),
@@ -690,5 +702,5 @@ class HeadTest(EssentialTest):
             for pythons, name in cases:
                 with self.subTest(shell=shell, pythons=sorted(pythons)):
                     done = self.call(shell.replace(path, full), pythons, "report", "two words", "", "*")
-                    told = [name, "-I", "-S", self.program, "report", "two words", "", "*"]
-                    self.assertEqual((done.returncode, done.stdout.splitlines(), done.stderr), (0, told, ""))
+                    result = [name, "-I", "-S", self.program, "report", "two words", "", "*"]
+                    self.assertEqual((done.returncode, done.stdout.splitlines(), done.stderr), (0, result, ""))

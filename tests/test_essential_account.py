@@ -8,7 +8,7 @@ from typing import List, Optional
 from azure_provisioning.guest.accounts import find_account, find_group, password_field
 from azure_provisioning.guest.ssh_key import read_keys
 from azure_provisioning.image.rehearse.fake_azure import KEY
-from tests.shells import MACHINE, SHELLS, EssentialTest, Told
+from tests.shells import MACHINE, SHELLS, BootResult, EssentialTest
 
 HOME = "/home/azureuser"
 KEYS = HOME + "/.ssh/authorized_keys"
@@ -27,11 +27,11 @@ SET = "azure.instance['compute']"
 
 
 class AccountTest(EssentialTest):
-    def check_account(self, told: Told, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
+    def check_account(self, result: BootResult, name: str = "azureuser", keys: "Optional[List[str]]" = None) -> None:
         """The account is in every file, with its own home and these keys."""
-        self.check_ready(told)
+        self.check_ready(result)
         account = find_account(self.system, name)
-        assert account is not None, (self.text("/etc/passwd"), told)
+        assert account is not None, (self.text("/etc/passwd"), result)
         self.assertEqual(password_field(self.system, name), "*")
         self.assertGreaterEqual(account.uid, 1000)
         group = find_group(self.system, name)
@@ -67,7 +67,7 @@ class AccountTest(EssentialTest):
                 )
                 self.assertEqual(os.stat(self.root + "/etc/sudoers.d/zz-azure-provisioning").st_mode & 0o777, 0o440)
 
-    def test_once_more_changes_nothing(self) -> None:
+    def test_second_boot_changes_nothing(self) -> None:
         """No later boot does it again, not even after an interruption before the VM is recorded as configured."""
         self.add()
         self.add(fresh=True)
@@ -78,7 +78,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(sorted(os.listdir(self.root + "/home")), ["azureuser"])
 
     @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
-    def test_account_that_is_there(self) -> None:
+    def test_existing_account_is_completed(self) -> None:
         """The account is completed, not replaced: its locked field, its shell, its group. Its own keys stay, before
         ours."""
         for locked in ("!", "!!", "!*"):
@@ -97,11 +97,11 @@ class AccountTest(EssentialTest):
             self.check_account(self.boot(), keys=["# mine", "ssh-ed25519 AAAA old", KEY])
             self.assertIn("azureuser:x:1005:1005:Real Name:%s:/bin/" % HOME, self.text("/etc/passwd") or "")
 
-    def test_password_that_is_there_stays(self) -> None:
+    def test_existing_password_is_kept(self) -> None:
         self.fill({"/etc/passwd": (MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME)})
         self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser:$6$x$y:19000:0:99999:7:::\n"})
-        told = self.boot()
-        self.check_ready(told)
+        result = self.boot()
+        self.check_ready(result)
         self.assertEqual(password_field(self.system, "azureuser"), "$6$x$y")
 
     def test_names(self) -> None:
@@ -128,16 +128,16 @@ class AccountTest(EssentialTest):
         before = self.text("/etc/passwd")
         for name in bad:
             self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name, options="deadline = 10\n")
-        for name, told in zip(bad, self.play()):
+        for name, result in zip(bad, self.play()):
             if name == "a\nb:x:0:0::/:/bin/sh":  # IMDS would not send this; the lines are joined, and refused
                 self.assertNotIn(":0:0::/", self.text("/etc/passwd") or "")
-            self.assertEqual(told.code, 1, (name, told))
-            self.assertIn("reason=unsupported admin username|", told.reports[0])
+            self.assertEqual(result.code, 1, (name, result))
+            self.assertIn("reason=unsupported admin username|", result.reports[0])
         self.assertEqual(self.text("/etc/passwd"), before)
         for name in good:
             self.add(setup=SET + "['osProfile']['adminUsername'] = %r" % name)
-        for name, told in zip(good, self.play()):
-            self.check_ready(told)
+        for name, result in zip(good, self.play()):
+            self.check_ready(result)
             self.assertIsNotNone(find_account(self.system, name), name)
             self.assertTrue(os.path.exists("%s/home/%s/.ssh/authorized_keys" % (self.root, name)))
 
@@ -169,7 +169,7 @@ class AccountTest(EssentialTest):
                     ]
                 self.assertEqual(merged, expected)
 
-    def test_keys_that_are_none(self) -> None:
+    def test_invalid_keys_fail(self) -> None:
         """A text without a complete key is a reported failure, as in Python."""
         self.hasten()
         kind, blob, _ = KEY.split()
@@ -181,18 +181,18 @@ class AccountTest(EssentialTest):
         ):  # fmt: skip
             self.add(setup=self.keys_of(text), options="deadline = 10\n", files=self.hook)
             self.assertFalse(read_keys(text)[0], text)
-        for told in self.play():
-            self.assertEqual(told.code, 1, told)
-            self.assertIn("reason=no usable ssh key|", told.reports[0])
+        for result in self.play():
+            self.assertEqual(result.code, 1, result)
+            self.assertIn("reason=no usable ssh key|", result.reports[0])
         self.assertFalse(self.system.exists(HOME))
 
     def refused(self, reason: str, **settings: object) -> None:
         """A boot that ends in a reported failure."""
-        told = self.boot(options="deadline = 10\n", fresh=False, **settings)
-        self.assertEqual((told.code, len(told.reports)), (1, 1), told)
-        self.assertIn("reason=" + reason, told.reports[0])
+        result = self.boot(options="deadline = 10\n", fresh=False, **settings)
+        self.assertEqual((result.code, len(result.reports)), (1, 1), result)
+        self.assertIn("reason=" + reason, result.reports[0])
 
-    def test_link_of_the_user(self) -> None:
+    def test_links_in_the_home_are_not_followed(self) -> None:
         """No step follows a link, whatever its target is."""
         self.hasten()
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
@@ -219,7 +219,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(os.listdir(self.root + "/home"), ["azureuser"])
 
     @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
-    def test_home_of_another(self) -> None:
+    def test_home_of_another_account_is_refused(self) -> None:
         self.hasten()
         self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "other:x:1001:1001::/home/other:/bin/sh\n"})
         os.makedirs(self.root + HOME)
@@ -249,7 +249,7 @@ class AccountTest(EssentialTest):
         self.check_account(on)
         self.assertIn("warning: azureuser cannot become root: neither sudo nor doas is installed", on.err)
 
-    def test_what_only_python_can_do_is_a_failure_where_it_is_promised(self) -> None:
+    def test_promised_values_that_need_python_fail(self) -> None:
         self.hasten()
         promised = "azure.instance['extended']['compute']['hasCustomData'] = True"
         password = (
@@ -260,7 +260,7 @@ class AccountTest(EssentialTest):
         self.refused("nobody can log in|", setup=password)
         self.check_account(self.boot(setup=promised, options="custom_data = no\n"))
 
-    def test_values_that_come_late(self) -> None:
+    def test_late_values_are_awaited(self) -> None:
         """404 is not an answer if the instance has the value: no VM is Ready without its account."""
         self.hasten()
         late = "from azure_provisioning.image.rehearse.faults import status, no_trouble\n"
@@ -296,7 +296,7 @@ class AccountTest(EssentialTest):
                 self.assertEqual(self.text("/etc/keys/azureuser"), KEY + "\n", self.text("/var/asked"))
                 self.system.unlink("/etc/keys/azureuser")
 
-    def test_what_sudo_makes_of_the_rule(self) -> None:
+    def test_sudo_accepts_the_rule(self) -> None:
         """The question goes to sudo itself: to this machine's, in the room. A rule after ours is one too many."""
         if os.geteuid() != 0:
             self.skipTest("only root can ask sudo about another user")
@@ -321,9 +321,9 @@ class AccountTest(EssentialTest):
             with self.subTest(text):
                 self.fill(dict(MACHINE, **group, **{"/etc/sudoers": text}))
                 os.chmod(self.root + "/etc/sudoers", 0o440)
-                told = self.boot()
-                self.check_account(told)
-                self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, warned, told.err)
+                result = self.boot()
+                self.check_account(result)
+                self.assertEqual("warning: azureuser cannot become root: sudo does" in result.err, warned, result.err)
 
     def test_sudo_without_its_bit(self) -> None:
         """Root can list the rules with sudo, but only an attempt shows whether the account becomes root."""
@@ -332,18 +332,18 @@ class AccountTest(EssentialTest):
         for code in (1, 0):
             self.fill(MACHINE)
             sudo = '#!/bin/sh\ncase $* in *-l*) echo "%s" ;; *) exit %d ;; esac\n' % (listed, code)
-            told = self.boot(files={"/usr/bin/sudo": sudo, "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
-            self.check_account(told)
-            self.assertEqual("warning: azureuser cannot become root: sudo does" in told.err, code == 1, told.err)
+            result = self.boot(files={"/usr/bin/sudo": sudo, "/etc/sudoers": "@includedir /etc/sudoers.d\n"})
+            self.check_account(result)
+            self.assertEqual("warning: azureuser cannot become root: sudo does" in result.err, code == 1, result.err)
 
-    def test_sudo_that_is_doas(self) -> None:
+    def test_sudo_is_doas(self) -> None:
         """If a script or a link is called sudo and leads to doas, the rule is written for doas."""
         shim = {"/usr/bin/doas": "#!/bin/sh\n", "/usr/bin/sudo": '#!/bin/sh\n# sudo\nexec doas "$@"\n'}
         self.check_account(self.boot(files=shim))
         self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
         self.assertFalse(self.system.exists("/etc/sudoers.d"))
 
-    def test_what_doas_makes_of_the_rule(self) -> None:
+    def test_doas_accepts_the_rule(self) -> None:
         """Tried with the rights of the account, by all shells; rules that doas refuses are not written."""
         os.chmod(self.root, 0o755)
         refuses = '#!/bin/sh\n[ "$1" = -C ] && exit 0\n[ "$(id -u)" = 0 ] || exit 1\n'
@@ -351,21 +351,21 @@ class AccountTest(EssentialTest):
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
                 self.fill(MACHINE)
-                told = self.boot(files={"/usr/bin/doas": refuses})
-                self.check_account(told)
-                self.assertIn("warning: azureuser cannot become root: doas does not go by the rule", told.err)
+                result = self.boot(files={"/usr/bin/doas": refuses})
+                self.check_account(result)
+                self.assertIn("warning: azureuser cannot become root: doas does not go by the rule", result.err)
                 self.assertNotIn("cannot become root", self.boot(files={"/usr/bin/doas": "#!/bin/sh\n"}).err)
-        told = self.boot(files={"/usr/bin/doas": '#!/bin/sh\n[ "$1" != -C ]\n', "/etc/doas.conf": "what\n"})
-        self.assertIn("warning: azureuser cannot become root: sudo or doas does not take the rule", told.err)
+        result = self.boot(files={"/usr/bin/doas": '#!/bin/sh\n[ "$1" != -C ]\n', "/etc/doas.conf": "what\n"})
+        self.assertIn("warning: azureuser cannot become root: sudo or doas does not take the rule", result.err)
         self.assertEqual(self.text("/etc/doas.conf"), "what\n")
 
     def test_tools(self) -> None:
         """The tools of the shadow suite, and the applet that busybox calls adduser."""
         self.fill({"/etc/login.defs": "UID_MIN\t\t 1500\n"})
-        told = self.boot(
+        result = self.boot(
             files={"/usr/sbin/useradd": '#!/bin/sh\necho "$*" >/var/useradd\n'}, environment={"PATH": "/bin"}
         )
-        self.check_account(told)
+        self.check_account(result)
         self.assertRegex(self.text("/var/useradd") or "", r"\A-M -s /bin/\w+ azureuser\n\Z")
         account = find_account(self.system, "azureuser")
         self.assertEqual(account and account.uid, 1500)
@@ -379,13 +379,13 @@ class AccountTest(EssentialTest):
         self.add(files=files)
         self.add(fresh=False)
         self.add(options="host_keys = keep\n")
-        for told in self.play():
-            self.assertEqual(told.code, 0, told)
+        for result in self.play():
+            self.assertEqual(result.code, 0, result)
         self.assertEqual((self.text("/var/keygen") or "").count("-A\n"), 1)
         self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
         self.assertTrue(self.state().facts["prepared_at"])
 
-    def test_host_keys_that_sshd_serves(self) -> None:
+    def test_only_host_keys_of_sshd_are_generated(self) -> None:
         """These and no others, in any folder: sshd reports them, and reports nothing without a key; by all shells."""
         self.place("ssh-keygen", "/usr/bin/ssh-keygen")
         private = "-----BEGIN OPENSSH PRIVATE KEY-----\nold\n"
@@ -399,10 +399,10 @@ class AccountTest(EssentialTest):
         for shell in SHELLS:
             with self.subTest(shell):
                 self.choose(shell, *self.clients)
-                told = self.boot(
+                result = self.boot(
                     files=files, setup="import os\nos.path.isdir(root + '/run/sshd') and os.rmdir(root + '/run/sshd')\n"
                 )
-                self.assertEqual(told.code, 0, told)
+                self.assertEqual(result.code, 0, result)
                 found = sorted(os.listdir(self.root + "/etc/ssh"))
                 self.assertEqual(found, ["agent.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"])
                 self.assertEqual(self.text("/etc/ssh/agent.pub"), "ssh-rsa x\n")
@@ -410,5 +410,5 @@ class AccountTest(EssentialTest):
                 lines = [self.text(path + ".pub") or "" for path in served[:2]]
                 self.assertEqual([line.split()[0] for line in lines], ["ssh-ed25519", "ecdsa-sha2-nistp256"])
                 self.assertNotIn("old", self.text(served[1]) or "")
-                kinds = re.findall(r"host key SHA256:\S+ .*\((\w+)\)", told.err)
-                self.assertEqual(kinds, ["ED25519", "ECDSA"], told.err)
+                kinds = re.findall(r"host key SHA256:\S+ .*\((\w+)\)", result.err)
+                self.assertEqual(kinds, ["ED25519", "ECDSA"], result.err)

@@ -31,45 +31,45 @@ for kind, path in (
 class RedirectTest(EssentialTest):
     def check_redirected(self, client: str, relative: bool) -> None:
         self.choose("dash", client)
-        told = self.boot(setup=REDIRECTS % ("", relative))
-        self.assertEqual((told.code, told.hostname), (0, "rehearsal"), told)
+        result = self.boot(setup=REDIRECTS % ("", relative))
+        self.assertEqual((result.code, result.hostname), (0, "rehearsal"), result)
         self.assertTrue(self.state().has("ready_at", VM_ID))
         for awaited in ("IMDS", "the WireServer"):
-            self.assertRegex(told.err, "waiting for %s: (http error 302 querying|no answer from) " % awaited)
-        self.assertEqual((told.err.count("ContainerId:"), told.err.count("Response: 200")), (2, 1), told.err)
-        asked = [what for what in told.asked if what.endswith(" 200")]
+            self.assertRegex(result.err, "waiting for %s: (http error 302 querying|no answer from) " % awaited)
+        self.assertEqual((result.err.count("ContainerId:"), result.err.count("Response: 200")), (2, 1), result.err)
+        asked = [what for what in result.asked if what.endswith(" 200")]
         followed = 2 if relative and client == "busybox wget" else 1  # it sends the request, but the answer is not used
-        self.assertEqual([asked.count(what) for what in STORY], [followed, 2 + followed - 1, followed], told.asked)
+        self.assertEqual([asked.count(what) for what in STORY], [followed, 2 + followed - 1, followed], result.asked)
 
-    def test_to_another_host(self) -> None:
+    def test_redirect_to_another_host_is_not_followed(self) -> None:
         for client in CLIENTS:
             with self.subTest(client):
                 self.check_redirected(client, relative=False)
 
-    def test_to_another_path(self) -> None:
+    def test_redirect_to_another_path_is_not_followed(self) -> None:
         for client in CLIENTS:
             with self.subTest(client):
                 self.check_redirected(client, relative=True)
 
-    def test_busybox_that_shows_no_head(self) -> None:
+    def test_busybox_wget_without_headers(self) -> None:
         """Versions before 1.30 lack -S, but they also print the address of each connection."""
         self.choose("dash", "busybox wget")
         os.unlink(self.root + "/bin/wget")
         with open(self.root + "/bin/wget", "w", encoding="ascii") as file:
             file.write('#!/bin/sh\ncase "$*" in *--version* | *-S*) exit 1; esac\nexec busybox wget "$@"\n')
         os.chmod(self.root + "/bin/wget", 0o755)
-        told = self.boot(setup=REDIRECTS % ("", False))
-        self.assertEqual((told.code, told.hostname), (0, "rehearsal"), told)
-        self.assertEqual(told.err.count("http error 302 querying"), 2, told.err)
+        result = self.boot(setup=REDIRECTS % ("", False))
+        self.assertEqual((result.code, result.hostname), (0, "rehearsal"), result)
+        self.assertEqual(result.err.count("http error 302 querying"), 2, result.err)
 
     def test_nc_before_busybox_wget(self) -> None:
         """It shows the source of an answer without following a redirect first."""
         self.choose("dash", "busybox wget", "busybox nc")
-        told = self.boot()
-        self.check_ready(told)
-        self.assertNotIn("User-Agent", told.requests[0][2])
+        result = self.boot()
+        self.check_ready(result)
+        self.assertNotIn("User-Agent", result.requests[0][2])
 
-    def test_heads_without_end(self) -> None:
+    def test_endless_headers(self) -> None:
         """Answers are stored for the status: at most a MiB of them, and only until the time limit."""
         flood = (
             "def flood(handler):\n"
@@ -81,9 +81,9 @@ class RedirectTest(EssentialTest):
             "    return True\n"
             "azure.troubles['imds'] = [flood]\n"
         )
-        told = self.boot(setup=flood)
-        self.check_ready(told)
-        self.assertLess(told.seconds, 10)
+        result = self.boot(setup=flood)
+        self.check_ready(result)
+        self.assertLess(result.seconds, 10)
 
 
 class FixedNameTest(EssentialTest):
@@ -92,9 +92,9 @@ class FixedNameTest(EssentialTest):
     def log_is(self, setup: str) -> None:
         """A boot with this at the log's path: the VM is Ready, and the file is not touched."""
         self.add(setup="import os\nlog = root + %r\n" % LOG + setup)
-        told = self.play()[0]
-        self.check_ready(told)
-        self.assertLess(told.seconds, 20)
+        result = self.play()[0]
+        self.check_ready(result)
+        self.assertLess(result.seconds, 20)
         os.unlink(self.root + LOG)
 
     def test_log(self) -> None:
@@ -112,7 +112,7 @@ class FixedNameTest(EssentialTest):
                     self.assertEqual(self.text("/etc/victim"), "mine\n")
                     self.assertFalse(self.system.exists("/etc/nothing"))
 
-    def test_log_of_ours(self) -> None:
+    def test_existing_log_is_appended(self) -> None:
         self.fill({LOG: "before\n"})
         self.check_ready(self.boot())
         self.assertRegex(
@@ -126,17 +126,17 @@ class FixedNameTest(EssentialTest):
                 place = repr(path)
                 setup = "import os\nplace = root + %s\nos.makedirs(os.path.dirname(place), exist_ok=True)\n" % place
                 setup += "if os.path.lexists(place): os.unlink(place)\nos.mkfifo(place)\n"
-                told = self.boot(setup=setup)
-                self.check_ready(told)
-                self.assertLess(told.seconds, 20)
+                result = self.boot(setup=setup)
+                self.check_ready(result)
+                self.assertLess(result.seconds, 20)
 
-    def test_gate_that_prints_a_lot(self) -> None:
+    def test_gate_with_much_output(self) -> None:
         """Its output is not stored: a small /run is enough."""
         gate = "#!/bin/sh\nyes | head -c 60000000\n"
         small = "import os; os.system('mount -t tmpfs -o size=1m none ' + root + '/run')"
-        told = self.boot(files={"/etc/azure-provisioning/ready.d/10-loud": gate}, setup=small)
-        self.assertEqual(told.code, 0, told)
-        self.assertIn("10-loud: passed", told.err)
+        result = self.boot(files={"/etc/azure-provisioning/ready.d/10-loud": gate}, setup=small)
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("10-loud: passed", result.err)
 
 
 class IdentityTest(EssentialTest):
@@ -144,8 +144,8 @@ class IdentityTest(EssentialTest):
         """It is reported, but nothing is refused. The id may differ in byte order or case."""
         for other, differs in ((OTHER_VM_ID.upper(), True), (VM_ID.upper(), False), (swap(VM_ID), False), ("", False)):
             with self.subTest(other):
-                told = self.boot(setup="azure.instance['compute']['vmId'] = %r" % other)
-                self.check_ready(told)
+                result = self.boot(setup="azure.instance['compute']['vmId'] = %r" % other)
+                self.check_ready(result)
                 said = "warning: IMDS has the VM id %s, the firmware %s\n" % (OTHER_VM_ID, VM_ID)
-                self.assertEqual(said in told.err, differs, told.err)
+                self.assertEqual(said in result.err, differs, result.err)
                 self.assertEqual(self.state().facts.get("vm_id_imds"), OTHER_VM_ID if differs else None)

@@ -8,25 +8,25 @@ from azure_provisioning.azure.identity import DMI, EFI
 from azure_provisioning.image.rehearse.fake_azure import VM_ID
 from azure_provisioning.image.rehearse.faults import FAULTS
 from tests.guests import HOOK
-from tests.shells import LOG, STORY, VALUES, EssentialTest, Told
+from tests.shells import LOG, STORY, VALUES, BootResult, EssentialTest
 
 
 class TroubleTest(EssentialTest):
-    def play_all(self, kind: str, *left_out: str) -> Told:
+    def play_all(self, kind: str, *left_out: str) -> BootResult:
         """One boot with every fault of a kind that passes at once."""
         once = [name for name in sorted(FAULTS) if FAULTS[name][0] == kind and FAULTS[name][1] < 10]
         slow = ("silent", "drips", "slow", "late", "ended", "slow-start", "open-refusal")
         faults = [name for name in once if not name.endswith(slow) and name not in left_out]
         self.assertGreater(len(faults), 3)
-        told = self.boot(faults=faults)
-        self.assertGreater(len(told.requests), len(faults))
-        return told
+        result = self.boot(faults=faults)
+        self.assertGreater(len(result.requests), len(faults))
+        return result
 
     def test_imds(self) -> None:
         self.hasten()
-        told = self.play_all("imds", "imds-deep")
-        self.check_ready(told)
-        self.assertGreater(len(self.versions(told)), 5)
+        result = self.play_all("imds", "imds-deep")
+        self.check_ready(result)
+        self.assertGreater(len(self.versions(result)), 5)
 
     def test_goal_state(self) -> None:
         self.hasten()
@@ -34,21 +34,21 @@ class TroubleTest(EssentialTest):
         self.check_ready(self.play_all("goalstate", *harmless))
         for fault in harmless:
             self.add(faults=[fault])
-        self.assertEqual([told.asked for told in self.play()], [STORY] * 3)
+        self.assertEqual([result.asked for result in self.play()], [STORY] * 3)
 
     def test_report(self) -> None:
         self.hasten()
         self.check_ready(self.play_all("health"), incarnation=2)
 
-    def test_clients_that_show_the_head(self) -> None:
+    def test_clients_with_headers(self) -> None:
         self.hasten()
         faults = ["imds-cut-off", "imds-not-http", "imds-redirect", "imds-reset", "goal-state-flood", "report-reset"]
         for client, met in (("curl", faults), ("wget", faults[:3]), ("busybox nc", faults[:2])):
             with self.subTest(client):
                 self.choose(self.shell, client)
-                told = self.boot(faults=met)
-                self.check_ready(told)
-                self.assertEqual(len(told.asked), len(met) + 3 + ("report-reset" in met))
+                result = self.boot(faults=met)
+                self.check_ready(result)
+                self.assertEqual(len(result.asked), len(met) + 3 + ("report-reset" in met))
 
     def test_redirect_is_not_followed(self) -> None:
         """Not even to a good answer. Only busybox's wget has no option against it."""
@@ -58,12 +58,12 @@ class TroubleTest(EssentialTest):
         for client in ("wget", "curl", "busybox nc"):
             with self.subTest(client):
                 self.choose(self.shell, client)
-                told = self.boot(setup=setup)
-                self.check_ready(told)
-                self.assertEqual(told.asked, ["imds 302"] + STORY)
-                self.assertFalse([target for _, target, _, _, _ in told.requests if "redirected" in target])
+                result = self.boot(setup=setup)
+                self.check_ready(result)
+                self.assertEqual(result.asked, ["imds 302"] + STORY)
+                self.assertFalse([target for _, target, _, _, _ in result.requests if "redirected" in target])
 
-    def test_half_an_answer_that_says_no_length(self) -> None:
+    def test_partial_answer_without_a_length(self) -> None:
         """Only the end of the connection shows that an answer is complete: nc does not count."""
         self.hasten()
         cut_off = (
@@ -74,21 +74,21 @@ class TroubleTest(EssentialTest):
             "azure.troubles['goalstate'] = [bytes_only(head + azure.current_goal_state()[:-20])]\n"
         )
         self.choose(self.shell, "busybox nc")
-        told = self.boot(setup=cut_off)
-        self.check_ready(told)
-        self.assertEqual(told.asked, ["imds 0", "imds 200", "goalstate 0", "goalstate 200", "health 200"])
-        self.assertEqual(told.hostname, "rehearsal")
+        result = self.boot(setup=cut_off)
+        self.check_ready(result)
+        self.assertEqual(result.asked, ["imds 0", "imds 200", "goalstate 0", "goalstate 200", "health 200"])
+        self.assertEqual(result.hostname, "rehearsal")
 
-    def versions(self, told: Told) -> "List[str]":
+    def versions(self, result: BootResult) -> "List[str]":
         """The requested versions of IMDS's API; with a `+` for `extended=true`.
 
         The single values are requested with the version that answered.
         """
         found = []
-        for _, target, _, _, _ in told.requests:
+        for _, target, _, _, _ in result.requests:
             asked = re.findall(r"api-version=([0-9-]+)(&extended=true)?(&format=text)?", target)
             found += ["%s%s" % (version, "+" if extended else "") for version, extended, value in asked if not value]
-        values = {target.partition("?")[2] for _, target, _, _, _ in told.requests if target.startswith(VALUES)}
+        values = {target.partition("?")[2] for _, target, _, _, _ in result.requests if target.startswith(VALUES)}
         self.assertEqual(values, {"api-version=%s&format=text" % found[-1].rstrip("+")})
         return found
 
@@ -98,20 +98,20 @@ class TroubleTest(EssentialTest):
         for faults in (["imds-slow", "goal-state-slow", "report-slow"], ["report-late"], ["imds-drips"]):
             self.add(faults=faults, setup="azure.speed = 10.0\n")  # as fast as the clock of the tree
         patient, late, dripped = self.play()
-        for told in (patient, late):
-            self.check_ready(told)
-            self.assertEqual(told.asked, STORY)
+        for result in (patient, late):
+            self.check_ready(result)
+            self.assertEqual(result.asked, STORY)
         self.check_ready(dripped)
         self.assertEqual(dripped.asked, ["imds 0"] + STORY)
         self.assertTrue(35 / 10 - 1 < dripped.seconds < 35 / 10 + 8, dripped.seconds)
 
-    def test_slow_for_longer_than_the_deadline(self) -> None:
+    def test_slow_beyond_the_deadline(self) -> None:
         """The rest of the deadline limits each try."""
         self.hasten(6)
-        told = self.boot(
+        result = self.boot(
             faults=["imds-silent"], options="deadline = 60\n", files=self.hook, setup="azure.speed = 6.0\n"
         )
-        self.assertLess(told.seconds, 60 / 6 + 4)
+        self.assertLess(result.seconds, 60 / 6 + 4)
 
     def test_older_clouds(self) -> None:
         """The version that the 400 names, if the client shows its body; otherwise one version after another."""
@@ -129,13 +129,13 @@ class TroubleTest(EssentialTest):
                 for fault in ("imds-stack-hub", "imds-2019", "imds-half-refusal"):
                     self.add(faults=[fault])
                 self.add(setup=named)
-                hub, old, half, told = self.play()
-                for each in (hub, old, half, told):
+                hub, old, half, result = self.play()
+                for each in (hub, old, half, result):
                     self.check_ready(each)
                 self.assertEqual(self.versions(hub), one_by_one[:2])
                 self.assertEqual((self.versions(old), self.versions(half)), (one_by_one, one_by_one))
                 shown = ["2021-08-01+", "2020-10-01"]
-                self.assertEqual(self.versions(told), one_by_one if client == "busybox wget" else shown)
+                self.assertEqual(self.versions(result), one_by_one if client == "busybox wget" else shown)
 
     def test_id_of_generation_1(self) -> None:
         """The state has the firmware's id; Azure and gates get the id that Azure knows."""
@@ -148,32 +148,32 @@ class TroubleTest(EssentialTest):
         self.assertEqual(self.text("/var/seen"), VM_ID + "\n")
         facts = self.state().facts
         self.assertEqual((facts["vm_id"], facts["vm_id_azure"]), (swapped, VM_ID))
-        told = self.boot(faults=["imds-forbidden"], options="deadline = 10\n")
-        (report,) = re.findall("<Description>.*</Description>", "".join(request[3] for request in told.requests))
+        result = self.boot(faults=["imds-forbidden"], options="deadline = 10\n")
+        (report,) = re.findall("<Description>.*</Description>", "".join(request[3] for request in result.requests))
         self.assertIn("|vm_id=%s|" % VM_ID, report)
-        self.assertIn("put the proxy agent (GuestProxyAgent) into the image. The next boot tries again", told.err)
+        self.assertIn("put the proxy agent (GuestProxyAgent) into the image. The next boot tries again", result.err)
 
     def test_deadline(self) -> None:
-        told = self.boot(faults=["imds-portal-for-ever"], options="deadline = 10\n", files=self.hook)
-        self.assertEqual(told.code, 1)
-        self.assertLess(told.seconds, 13)
-        (report,) = re.findall("<State>NotReady</State><Details>.*</Details>", "".join(r[3] for r in told.requests))
+        result = self.boot(faults=["imds-portal-for-ever"], options="deadline = 10\n", files=self.hook)
+        self.assertEqual(result.code, 1)
+        self.assertLess(result.seconds, 13)
+        (report,) = re.findall("<State>NotReady</State><Details>.*</Details>", "".join(r[3] for r in result.requests))
         self.assertIn("<SubStatus>ProvisioningFailed</SubStatus><Description>result=error|reason=no usable", report)
-        self.assertIn("FAILED: no usable answer from IMDS", told.err)
+        self.assertIn("FAILED: no usable answer from IMDS", result.err)
         self.assertEqual(self.state().facts["error_reason"], "no usable answer from IMDS")
         self.assertEqual(self.state().facts["vm_id"], VM_ID)
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_report_that_is_never_accepted(self) -> None:
+    def test_report_is_never_accepted(self) -> None:
         self.hasten()
-        told = self.boot(faults=["report-refused"], options="deadline = 10\n", files=self.hook)
-        self.assertEqual((told.code, told.reports), (1, []))
+        result = self.boot(faults=["report-refused"], options="deadline = 10\n", files=self.hook)
+        self.assertEqual((result.code, result.reports), (1, []))
         self.assertFalse(self.state().has("ready_at", VM_ID))
-        self.assertIn("FAILED: http error 403", told.err)
-        self.assertNotIn("NotReady", "".join(request[3] for request in told.requests))
+        self.assertIn("FAILED: http error 403", result.err)
+        self.assertNotIn("NotReady", "".join(request[3] for request in result.requests))
         self.assertTrue(self.system.exists(HOOK))
 
-    def test_ids_that_are_hostile(self) -> None:
+    def test_hostile_ids(self) -> None:
         """They become part of a document and a log: only a few characters are allowed, and nothing is executed."""
         self.hasten()
         bad = ("$(touch /tmp/x)", "`reboot`", "a;b", "a&amp;b", "'", "a/../b", "x" * 300, "a b", "\x1b[2J", "\\1", "*")
@@ -184,14 +184,14 @@ class TroubleTest(EssentialTest):
             "    return changed(lambda xml: xml.replace(INSTANCE_ID.encode(), text.encode()))\n"
             "azure.troubles['goalstate'] = [spoil(text) for text in %r]\n"
         )
-        told = self.boot(setup=hostile % (bad,))
-        self.check_ready(told)
-        self.assertEqual(told.asked, ["imds 200"] + ["goalstate 200"] * len(bad) + STORY[1:])
-        self.assertIn("unusable answer", told.err)
-        for text in (told.err, self.text(LOG) or ""):
+        result = self.boot(setup=hostile % (bad,))
+        self.check_ready(result)
+        self.assertEqual(result.asked, ["imds 200"] + ["goalstate 200"] * len(bad) + STORY[1:])
+        self.assertIn("unusable answer", result.err)
+        for text in (result.err, self.text(LOG) or ""):
             self.assertEqual(text, "".join(char for char in text if char == "\n" or " " <= char <= "~"))
 
-    def test_first_of_two_roles(self) -> None:
+    def test_first_of_two_role_instances(self) -> None:
         two = "azure.goal_state = azure.goal_state.replace('</RoleInstance>', '</RoleInstance>' + %r)"
-        told = self.boot(setup=two % "<RoleInstance><InstanceId>other</InstanceId></RoleInstance>")
-        self.check_ready(told)
+        result = self.boot(setup=two % "<RoleInstance><InstanceId>other</InstanceId></RoleInstance>")
+        self.check_ready(result)

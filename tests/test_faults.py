@@ -74,7 +74,7 @@ def boot(*faults: str) -> End:
 
 
 class FaultTest(unittest.TestCase):
-    def test_ends_as_it_says(self) -> None:
+    def test_each_fault_ends_as_described(self) -> None:
         for name, fault in FAULTS.items():
             with self.subTest(name):
                 end = boot(name)
@@ -89,7 +89,7 @@ class FaultTest(unittest.TestCase):
                 twice = 2 if name == "report-ended" else 1  # the first one cannot be detected
                 self.assertEqual(ready, {READY: ["xml"] * twice, BY_JSON: ["json"]}[fault.ends], end.story)
 
-    def test_is_met(self) -> None:
+    def test_each_fault_takes_effect(self) -> None:
         """Each fault costs a request or time, except the faults that change nothing."""
         plain = boot()
         harmless = {
@@ -104,14 +104,14 @@ class FaultTest(unittest.TestCase):
             more = len(end.platform.requests) - len(plain.platform.requests), end.seconds - plain.seconds
             self.assertTrue(more[0] > 0 or more[1] > 20, name)
 
-    def test_json_is_met(self) -> None:
+    def test_json_faults_take_effect(self) -> None:
         for name in ("json-health-503", "json-health-slow"):
             end = boot("goal-state-for-ever-404", name)
             self.assertEqual(
                 (end.code, [json.loads(report) for report in end.platform.reports]), (0, [{"state": "Ready"}])
             )
 
-    def test_what_is_slow_is_asked_once(self) -> None:
+    def test_slow_peer_is_asked_once(self) -> None:
         """IMDS, the goal state and the report each have their own time limit; a processed report is not sent again."""
         for name in sorted(FAULTS):
             if name.endswith(("-slow", "-late")):
@@ -120,7 +120,7 @@ class FaultTest(unittest.TestCase):
         end = boot("imds-slow", "goal-state-slow", "report-late")
         self.assertEqual((end.code, len(end.platform.requests), len(end.platform.reports)), (0, 3, 1))
 
-    def test_a_word_every_30_seconds(self) -> None:
+    def test_message_every_30_seconds(self) -> None:
         """Also while an answer is pending: the console shows that the boot continues, and why it waits."""
         end = boot("imds-silent", "goal-state-silent", "report-late")
         self.assertEqual(end.code, 0, end.story)
@@ -138,7 +138,7 @@ class FaultTest(unittest.TestCase):
             self.assertLessEqual(most, RATE, (faults, times[:20]))
             self.assertGreater(len(times), 2)
 
-    def test_described(self) -> None:
+    def test_each_fault_is_described(self) -> None:
         lines = describe_faults()
         self.assertEqual([line.split()[0] for line in lines], sorted(FAULTS))
         for line in lines:

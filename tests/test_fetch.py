@@ -9,7 +9,7 @@ from tests.guests import AZURE_VM, OTHER_VM_ID, STATE, FastSystem, GuestTest
 from tests.simulation import OVF
 
 MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n33 20 11:0 / /media/cd ro - udf /dev/sr0 ro\n"
-DISC = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # used if the kernel reports a drive
+DVD = {"/proc/self/mountinfo": MOUNTS, "/media/cd/ovf-env.xml": OVF}  # used if the kernel reports a drive
 OPTIONS = ("account", "password", "ssh_keys", "password_login", "custom_data")  # the options that need the DVD
 
 
@@ -27,7 +27,7 @@ class Machine(FastSystem):
         super().sleep(seconds)
 
 
-class DiscTest(GuestTest):
+class DvdTest(GuestTest):
     def wait(
         self, comes: bool, promised: "Tuple[bool, bool]", user: bool = True, former: bool = False, **options: object
     ) -> "Tuple[float, bool]":
@@ -37,7 +37,7 @@ class DiscTest(GuestTest):
         """
         self.setUp()
         self.fill(AZURE_VM)
-        self.fill(DISC)
+        self.fill(DVD)
         azure = self.azure(**options)
         locked = "false" if promised[0] else "true"
         profile = {"computerName": "a", "adminUsername": "ann", "disablePasswordAuthentication": locked}
@@ -47,27 +47,27 @@ class DiscTest(GuestTest):
         machine.comes = comes
         if former:
             self.fill({STATE: "vm_id=%s\nprevious_vm_id=%s\n" % (VM_ID, OTHER_VM_ID)})
-        _, disc = fetch(Boot(machine, self.console))
-        return machine.waited, disc is not None
+        _, dvd = fetch(Boot(machine, self.console))
+        return machine.waited, dvd is not None
 
-    def test_comes(self) -> None:
+    def test_dvd_appears(self) -> None:
         self.assertEqual(self.wait(True, (True, True)), (2.0, True))
         self.assertEqual(self.wait(True, (False, True)), (2.0, True))
         self.assertEqual(self.wait(True, (True, False)), (2.0, True))
 
-    def test_no_user(self) -> None:
+    def test_instance_without_user(self) -> None:
         """IMDS may have keys without a user for them: only the DVD names the user."""
         self.assertEqual(self.wait(True, (False, False), user=False), (2.0, True))
         self.assertEqual(self.wait(True, (False, False), user=False, account="no"), (0.0, False))
         self.assertEqual(self.wait(True, (False, False), user=False, former=True), (0.0, False))  # a specialised disk
 
-    def test_never_comes(self) -> None:
+    def test_dvd_never_appears(self) -> None:
         waited, read = self.wait(False, (False, True))
         self.assertFalse(read)
         self.assertTrue(20 <= waited <= 60, waited)
         self.assertIn("no DVD in 60 s, and the password or the customData is on it", self.story)
 
-    def test_nothing_promised_or_nothing_wanted(self) -> None:
+    def test_no_wait_if_nothing_is_on_the_dvd(self) -> None:
         cases: "List[Tuple[Tuple[bool, bool], Dict[str, Any]]]" = [
             ((False, False), {}),
             ((True, True), {"password": "no", "custom_data": "no"}),
@@ -79,7 +79,7 @@ class DiscTest(GuestTest):
                 self.assertEqual(self.wait(True, promised, **options), (0.0, False))
                 self.assertIn("no provisioning DVD (no DVD drive); using IMDS only", self.story)
 
-    def test_disc_that_nothing_is_wanted_of(self) -> None:
+    def test_dvd_is_not_read_if_unused(self) -> None:
         """In that case it is not read, unless IMDS leaves a value open. This stand-in records whether it was read."""
         pooled = "<wa:PlatformSettingsSection><wa:PlatformSettings><wa:PreprovisionedVm>true</wa:PreprovisionedVm>"
         pooled += "</wa:PlatformSettings></wa:PlatformSettingsSection></Environment>"
@@ -101,7 +101,7 @@ class DiscTest(GuestTest):
                     section = section[name]
                 if lacking:
                     del section[lacking[-1]]
-                self.fill({**DISC, "/media/cd/ovf-env.xml": OVF.replace("</Environment>", pooled)})
+                self.fill({**DVD, "/media/cd/ovf-env.xml": OVF.replace("</Environment>", pooled)})
                 self.fill({"/sys/block/sr0/dev": "11:0\n"})
                 self.assertEqual(self.boot(), 1 if read else 0, self.story)
                 self.assertEqual("DVD: read from /dev/sr0" in self.story, read, self.story)

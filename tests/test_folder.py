@@ -14,7 +14,7 @@ ME = Owner(os.geteuid(), os.getegid())
 
 
 class FolderTest(GuestTest):
-    def test_swapped_while_we_work(self) -> None:
+    def test_folder_replaced_while_open(self) -> None:
         """The folder is replaced by a link to root's folder after it was opened: root's folder is not touched."""
         self.fill({"/home/ann/.ssh/keys": "old\n", "/root/.ssh/keys": "root's\n"})
         with open_folder(self.system, "/home/ann/.ssh") as folder:
@@ -36,7 +36,7 @@ class FolderTest(GuestTest):
             self.assertEqual(folder.list(), ["file"])
         self.assertEqual(stat.S_IMODE(os.stat(self.root + "/home/file").st_mode), 0o600)
 
-    def test_what_a_killed_run_left(self) -> None:
+    def test_leftovers_of_a_killed_run(self) -> None:
         self.fill({"/home/.file.azure-provisioning": "half", "/home/.dir.azure-provisioning/a/b": "half"})
         with open_folder(self.system, "/home") as folder:
             folder.write("file", b"whole", 0o600, ME)
@@ -50,7 +50,7 @@ class FolderTest(GuestTest):
             folder.remove("ann")
         self.assertEqual(self.text("/etc/passwd"), "x")
 
-    def test_what_is_mounted_stays(self) -> None:
+    def test_mounted_file_systems_are_kept(self) -> None:
         """Nothing on another file system is removed, such as on a disk that is still mounted in an image."""
         self.system.make_dirs("/home/ann/disk")
         code = (
@@ -70,7 +70,7 @@ class FolderTest(GuestTest):
         self.assertIn("something is mounted here (path=/home/ann/disk)", done.stderr)
         self.assertEqual(done.stdout, "mounted\nfile\n")
 
-    def test_remove_says_whether_there_was_anything(self) -> None:
+    def test_remove_returns_whether_it_existed(self) -> None:
         self.fill({"/home/ann/deep/file": "x"})
         with open_folder(self.system, "/home") as folder:
             self.assertTrue(folder.remove("ann"))
@@ -110,7 +110,7 @@ class FolderTest(GuestTest):
         with self.assertRaisesRegex(GuestError, "symlink is in the way"):
             open_folder(self.system, "/a/x")
 
-    def test_no_descriptor_is_left(self) -> None:
+    def test_no_descriptor_leaks(self) -> None:
         def opened() -> int:
             return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 

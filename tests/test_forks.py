@@ -73,7 +73,7 @@ class RunnerTest(GuestTest):
             universal_newlines=True,
         )
 
-    def test_all_kinds_of_ends(self) -> None:
+    def test_every_outcome_is_counted(self) -> None:
         done = self.run_suite(sample=SAMPLE, good=GOOD)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertEqual(done.stdout.splitlines()[-1], "3 passed, 3 failed, 2 skipped", done.stdout)
@@ -96,7 +96,7 @@ class RunnerTest(GuestTest):
         done = self.run_suite("--strict", "-k", "Quick.test_left_out", sample=SAMPLE)
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (0, "0 passed, 0 failed, 1 skipped"))
 
-    def test_word(self) -> None:
+    def test_name_filter(self) -> None:
         done = self.run_suite("-k", "test_good", "-k", "no such word", sample=SAMPLE, good=GOOD)
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (0, "2 passed, 0 failed, 0 skipped"))
         done = self.run_suite("-k", "no such word", good=GOOD)
@@ -107,7 +107,7 @@ class RunnerTest(GuestTest):
         self.assertEqual(done.returncode, 1)
         self.assertNotIn("Good.test_good", done.stdout)
 
-    def test_name_that_is_none(self) -> None:
+    def test_unknown_name_fails(self) -> None:
         done = self.run_suite("no_such_module", good=GOOD)
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (1, "1 passed, 1 failed, 1 skipped"))
         self.assertIn("no_such_module", done.stdout)
@@ -137,7 +137,7 @@ class PlayTest(unittest.TestCase):
 
 
 class SlowTest(unittest.TestCase):
-    def test_each_exists(self) -> None:
+    def test_each_listed_test_exists(self) -> None:
         """A renamed test would start late."""
         for name in SECONDS:
             (test,) = flatten(unittest.defaultTestLoader.loadTestsFromName("tests." + name))
@@ -145,7 +145,7 @@ class SlowTest(unittest.TestCase):
 
 
 class SkipsTest(unittest.TestCase):
-    def test_each_says_where_the_test_runs(self) -> None:
+    def test_each_reason_names_another_run(self) -> None:
         for reasons in (skips.ANYBODY, skips.AS_ROOT, skips.AS_PLAIN_USER):
             for reason, elsewhere in reasons.items():
                 self.assertTrue(elsewhere, reason)

@@ -45,18 +45,18 @@ class InstrumentTest(GuestTest):
         with mock.patch.object(imds, "parse_instance", side_effect=raised):
             return fuzz.run_case("imds", 1, self.root)
 
-    def test_another_error(self) -> None:
+    def test_unexpected_error_fails(self) -> None:
         for raised in (ValueError("x"), KeyError("x"), MemoryError(), RecursionError(), fuzz.TooSlow()):
             self.assertIn("FAILED\nTraceback", self.case(raised))
             self.assertEqual(os.listdir(self.root), [])
         self.assertEqual(self.case(BadReply("no use")), "no use")
 
-    def test_the_same_again(self) -> None:
+    def test_cases_are_reproducible(self) -> None:
         for name in fuzz.TARGETS:
             self.assertEqual(fuzz.make_case(name, 7)[:2], fuzz.make_case(name, 7)[:2])
         self.assertNotEqual(fuzz.make_case("ovf", 7)[1], fuzz.make_case("ovf", 8)[1])
 
-    def test_line_that_is_lost(self) -> None:
+    def test_lost_line_fails(self) -> None:
         put = Table.put
 
         def careless(table: Table, fields: "List[str]") -> None:
@@ -68,7 +68,7 @@ class InstrumentTest(GuestTest):
                 "lines are gone", "".join(fuzz.run_case("accounts", number, self.root) for number in range(9))
             )
 
-    def test_no_end_and_no_bound(self) -> None:
+    def test_endless_time_and_memory_fail(self) -> None:
         code = "import signal, sys; sys.path.insert(0, %r); import tests\nfrom tests import fuzz\n" % TOP
         code += "fuzz.CASE_SECONDS = 0.2\nfuzz.bound_memory()\nsignal.signal(signal.SIGPROF, fuzz.too_slow)\n"
         code += "fuzz.TARGETS['x'] = fuzz.Target({'': b'x'}, (b'y',), %s)\n"

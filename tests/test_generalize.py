@@ -168,7 +168,7 @@ class GeneralizeTest(ImageTest):
 
     # -- what it does ---------------------------------------------------------------------------------------------
 
-    def test_leases_that_a_boot_would_read(self) -> None:
+    def test_leases_read_by_a_boot_are_removed(self) -> None:
         """The paths in which option 245 is searched, and the paths that are removed: two lists, because a client leaves
         more than leases."""
         for source in SOURCES:
@@ -179,30 +179,30 @@ class GeneralizeTest(ImageTest):
             removed = [patterns for folder, patterns in leases.KEPT if folder == source.folder]
             self.assertTrue(any(fnmatchcase(name, pattern) for each in removed for pattern in each), source)
 
-    def test_all(self) -> None:
+    def test_everything_is_generalized(self) -> None:
         before = listing(self.root)
         result = self.generalize()
         self.assert_general()
         after = listing(self.root)
         changed = {path for path in before if before[path] != after.get(path) and before[path][0] != "folder"}
         changed |= set(after) - set(before) - {"/etc/.pwd.lock"}
-        told = result.out.splitlines()
-        self.assertEqual(len(told), len(set(told)))
+        printed = result.out.splitlines()
+        self.assertEqual(len(printed), len(set(printed)))
         for path in changed:  # each of them, or the removed folder that contained it
-            self.assertTrue(any((path + "/").startswith(line + "/") for line in told), path)
-        self.assertLessEqual(set(told) - changed, set(before), "a folder")
+            self.assertTrue(any((path + "/").startswith(line + "/") for line in printed), path)
+        self.assertLessEqual(set(printed) - changed, set(before), "a folder")
         self.assertIn("generalized: the next boot is a first boot. Next: unmount %s" % self.root, result.err)
         self.assertIn("waagent stays, with /var/lib/waagent: --remove-agent removes it", result.err)
         self.assertIn("the account ann stays", result.err)
         self.assertNotIn("typed\n", result.err + result.out)
 
-    def test_says_so_beforehand(self) -> None:
+    def test_changes_are_announced(self) -> None:
         """Each changed path was announced, and in the same order."""
         result = self.generalize()
         said = [line.split()[-1] for line in result.err.splitlines() if ": will " in line]
-        told = result.out.splitlines()
-        self.assertEqual([path for path in said if path in told], [path for path in told if path in said])
-        self.assertEqual(set(told) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
+        printed = result.out.splitlines()
+        self.assertEqual([path for path in said if path in printed], [path for path in printed if path in said])
+        self.assertEqual(set(printed) - set(said) - {HOOK, "/var/lib/azure-provisioning/install"}, set())
 
     def test_order(self) -> None:
         """Host keys and accounts go last, when a reboot is already a first boot: a login works at any point."""
@@ -226,7 +226,7 @@ class GeneralizeTest(ImageTest):
         said = self.generalize("--user", "bob").err.splitlines()
         self.assertEqual([line.partition(": ")[2] for line in said if ": will " in line], would)
 
-    def test_what_could_not_be_written_is_not_told(self) -> None:
+    def test_failed_changes_are_not_listed(self) -> None:
         """Only changes are listed, not changes that failed for lack of space or permission."""
         if os.geteuid() != 0:
             self.skipTest("as a plain user no file can be made immutable: one that cannot be written was not seen")
@@ -241,7 +241,7 @@ class GeneralizeTest(ImageTest):
         self.assertNotIn("/etc/conf.d/hostname", result.out.splitlines())
         self.assertIn("/etc/hostname", result.out.splitlines())
 
-    def test_modes_stay(self) -> None:
+    def test_modes_are_kept(self) -> None:
         os.chmod(self.root + "/var/log/wtmp", 0o664)
         os.chmod(self.root + "/etc/machine-id", 0o444)
         number = os.stat(self.root + "/var/log/wtmp").st_ino
@@ -261,7 +261,7 @@ class GeneralizeTest(ImageTest):
                 self.assert_general(systemd=module == "systemd")
                 self.assertEqual(self.hook(), links)
 
-    def test_again(self) -> None:
+    def test_second_run_changes_nothing(self) -> None:
         self.generalize()
         before = listing(self.root)
         again = self.generalize()
@@ -269,7 +269,7 @@ class GeneralizeTest(ImageTest):
         self.assertNotIn("will ", again.err)
         self.assert_same(before)
 
-    def test_ids_that_are_new_already(self) -> None:
+    def test_uninitialized_machine_id_is_kept(self) -> None:
         self.fill({"/etc/machine-id": "uninitialized\n", "/var/lib/dbus/machine-id": "-> /etc/machine-id"})
         os.unlink(self.root + "/var/lib/dbus/machine-id")
         os.symlink("/etc/machine-id", self.root + "/var/lib/dbus/machine-id")
@@ -277,7 +277,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(self.text("/etc/machine-id"), "uninitialized\n")
         self.assertTrue(self.system.is_link("/var/lib/dbus/machine-id"))
 
-    def test_a_resolver_of_ones_own_stays(self) -> None:
+    def test_own_resolv_conf_is_kept(self) -> None:
         for text in ("nameserver 168.63.129.16\n", "search corp.example\nnameserver 10.0.0.1\n"):
             self.fill({"/etc/resolv.conf": text})
             self.generalize()
@@ -286,7 +286,7 @@ class GeneralizeTest(ImageTest):
         self.generalize()
         self.assertIsNone(self.text("/etc/resolv.conf"))
 
-    def test_host_keys_that_are_baked_in(self) -> None:
+    def test_host_keys_option_keep(self) -> None:
         self.fill({"/etc/azure-provisioning.conf": "host_keys = keep\n"})
         self.generalize()
         self.assertEqual(self.text("/etc/ssh/ssh_host_rsa_key"), "typed\n")
@@ -301,7 +301,7 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.text("/etc/myapp/key"))
         self.assertEqual((self.text("/etc/shadow"), self.text("/home/x")), (shadow, "x"))
 
-    def test_nothing_installed(self) -> None:
+    def test_not_installed(self) -> None:
         self.uninstall()
         result = self.generalize()
         self.assertIn("nothing is installed here", result.err)
@@ -309,11 +309,11 @@ class GeneralizeTest(ImageTest):
         self.assertNotIn("uses this up", result.err)
         self.assertEqual(self.hook(), (None, []))
 
-    def test_a_root_that_is_none(self) -> None:
+    def test_invalid_root(self) -> None:
         self.empty()
         self.assertIn("is not the root of a Linux system", self.refused("generalize", "--yes", code=2))
 
-    def test_program_that_is_gone(self) -> None:
+    def test_program_is_missing(self) -> None:
         """The failure is reported, the rest is done, and the exit code says that this is not an image."""
         self.system.unlink("/usr/local/sbin/azure-provisioning")
         result = self.generalize(code=1)
@@ -323,7 +323,7 @@ class GeneralizeTest(ImageTest):
         self.assertIsNone(self.text("/etc/ssh/ssh_host_rsa_key"))
         self.assertIn("/etc/ssh/ssh_host_rsa_key", result.out)
 
-    def test_python_that_is_another_now(self) -> None:
+    def test_python_has_changed(self) -> None:
         """The hook names the chosen Python, and after an upgrade the existing one."""
         self.install("--python", "/usr/bin/python3.11")
         for link in self.hook()[1]:
@@ -349,7 +349,7 @@ class GeneralizeTest(ImageTest):
         self.assertIn("there is no terminal to ask at: --yes goes on without asking", result.err)
         self.assert_same(before)
 
-    def test_no(self) -> None:
+    def test_answer_no(self) -> None:
         for answer in (b"\n", b"n\n", b"never\n", b"\4"):  # the last: end of file
             before = listing(self.root)
             code, out, shown = self.answer(answer)
@@ -358,7 +358,7 @@ class GeneralizeTest(ImageTest):
             self.assertIn(b"nothing was done", shown)
             self.assert_same(before)
 
-    def test_yes(self) -> None:
+    def test_answer_yes(self) -> None:
         code, out, shown = self.answer(b"y\n")
         self.assertEqual(code, 0, shown)
         self.assertIn(b"/etc/ssh/ssh_host_rsa_key\n", out)
@@ -423,13 +423,13 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(self.text("/etc/waagent.conf"), "Provisioning.Enabled=y\n")
         self.assertEqual(self.text("/var/log/waagent.log"), "")
 
-    def test_agents_are_taken_out(self) -> None:
-        from azure_provisioning.agents import find_rivals
+    def test_agents_are_removed(self) -> None:
+        from azure_provisioning.agents import find_agents
 
         self.fill(self.AGENT)
-        self.assertEqual(len(find_rivals(self.system)), 1)
+        self.assertEqual(len(find_agents(self.system)), 1)
         result = self.generalize("--remove-agent")
-        self.assertEqual(find_rivals(self.system), [])
+        self.assertEqual(find_agents(self.system), [])
         for path in self.AGENT:
             there = self.system.stat(path, follow=False) is not None
             self.assertEqual(there, path.startswith(self.LEFT), path)
@@ -496,7 +496,7 @@ class GeneralizeTest(ImageTest):
         self.generalize()
         self.assertIsNone(self.text(path))
 
-    def test_blocks_of_ours(self) -> None:
+    def test_own_blocks_are_removed(self) -> None:
         """Values that a boot wrote into files of the image apply to no other VM, with or without the account."""
         ours = BEGIN + "{}" + END + "\n"
         sudoers = "root ALL=(ALL) ALL\n%sudo ALL=(ALL) ALL\n"
@@ -551,14 +551,14 @@ class GeneralizeTest(ImageTest):
         self.assertIn("the next boot is a first boot. Next: capture this machine", self.story)
         self.assertEqual(system.offs, 0)  # the command line does it, after its last message
 
-    def test_power_off_is_for_the_running_machine(self) -> None:
+    def test_power_off_needs_the_running_machine(self) -> None:
         self.assertIn(
             "only the running machine can be powered off", self.refused("generalize", "--yes", "--poweroff", code=2)
         )
         with self.assertRaises(GuestError):
             self.system.power_off()
 
-    def test_container_is_never_powered_off(self) -> None:
+    def test_container_is_not_powered_off(self) -> None:
         """The kernel would power off the host instead."""
         code = "from azure_provisioning.door import system; print(system.has_first_pids())"
         unshare = ["unshare", "--pid", "--fork"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
@@ -607,7 +607,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual([self.text("/etc/doas.conf"), self.text("/etc/doas.d/a.conf")], [stays] * 2)
         self.assertIsNone(self.text("/etc/doas.d/b.conf"))
 
-    def test_rules_that_are_hostile(self) -> None:
+    def test_hostile_rules(self) -> None:
         for text in ("\\\n" * 50000 + "x", "a," * 50000, "!" * 100000, '"' * 99999, "permit {" * 9999, "a b\\" * 9999):
             started = time.monotonic()
             self.assertEqual(without_rules(text, "ann", 1000), text)
@@ -627,24 +627,24 @@ class GeneralizeTest(ImageTest):
         ):
             self.use("systemd")
             self.fill(dict(files, **dict.fromkeys(nvme, "nqn.2014-08.org.nvmexpress:uuid:1\n"), **{name: old}))
-            told = self.generalize().err
+            printed = self.generalize().err
             self.assertEqual(self.text(name), after)
             self.assertEqual([self.text(path) for path in nvme], [None, None])
-            self.assertEqual("each VM needs a name of its own" in told, not files)
+            self.assertEqual("each VM needs a name of its own" in printed, not files)
             if files:
                 self.assertEqual(self.generalize().out, "")
 
-    def test_group_that_others_need(self) -> None:
+    def test_group_with_members_is_kept(self) -> None:
         self.fill({"/etc/group": "root:x:0:\nann:x:1000:bob\n"})
         self.generalize("--user", "ann")
         self.assertEqual(self.text("/etc/group"), "root:x:0:\nann:x:1000:bob\n")
 
-    def test_group_that_is_anothers_too(self) -> None:
+    def test_shared_primary_group_is_kept(self) -> None:
         self.fill({"/etc/passwd": (ACCOUNTS["/etc/passwd"]).replace("bob:x:1001:1001", "bob:x:1001:1000")})
         self.generalize("--user", "ann")
         self.assertIn("\nann:x:1000:\n", self.text("/etc/group") or "")
 
-    def test_home_that_belongs_to_another(self) -> None:
+    def test_home_of_another_owner_is_kept(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can give a home to another: that it stays was not seen")
         for uid in (0, 1001):
@@ -654,23 +654,23 @@ class GeneralizeTest(ImageTest):
             self.assertEqual(self.text("/home/ann/.profile"), "x\n")
             self.fill(ACCOUNTS)
 
-    def test_accounts_of_the_system(self) -> None:
+    def test_system_accounts_are_refused(self) -> None:
         for name in ("root", "daemon"):
             self.assertIn(
                 "a system account is not removed (name=%s" % name, self.refused("generalize", "--yes", "--user", name)
             )
 
-    def test_accounts_that_are_none(self) -> None:
+    def test_unknown_accounts(self) -> None:
         """A misspelled account stays: the result is not an image yet, although everything else is done."""
         for name in ("carl", "../etc", "-r", "a/b", "an\nn"):
             self.use("systemd")
-            told = self.generalize("--user=" + name, code=1).err
-            self.assertIn("there is no account " + ascii(name)[1:-1], told)
-            self.assertIn("this is not an image yet: 1 changes failed", told)
+            printed = self.generalize("--user=" + name, code=1).err
+            self.assertIn("there is no account " + ascii(name)[1:-1], printed)
+            self.assertIn("this is not an image yet: 1 changes failed", printed)
         self.assertIsNone(self.text(STATE))
         self.assertEqual(self.text("/etc/passwd"), ACCOUNTS["/etc/passwd"])
 
-    def test_homes_of_others(self) -> None:
+    def test_shared_homes_are_kept(self) -> None:
         for home in ("/", "/home", "/home/bob", "/home/./bob/..", "/home/bob/", "/etc"):
             line = "ann:x:1000:1000::%s:/bin/sh\n" % home
             self.fill({"/etc/passwd": line + "bob:x:1001:1001::/home/bob/in:/bin/sh\n", "/home/bob/in/file": "bob's\n"})
@@ -710,7 +710,7 @@ class GeneralizeTest(ImageTest):
         subprocess.check_call(["rm", "-rf", place])
         os.symlink(target, place)
 
-    def test_links_of_a_user(self) -> None:
+    def test_links_in_the_home_are_not_followed(self) -> None:
         """In a folder that a user may write to, no link is followed, not even to root's own files."""
         if os.geteuid() != 0:
             self.skipTest("only root can make another user's link: that it is not followed was not seen")
@@ -722,7 +722,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(self.text("/root/fish/fish_history"), "root's\n")
         self.assertIn("a symlink is in the way", result.err)
 
-    def test_what_is_no_file(self) -> None:
+    def test_pipes_folders_and_links(self) -> None:
         """Pipes and folders in place of files do not block, and links in place of logs stay."""
         for path in ("/var/log/syslog", "/etc/hostname", "/etc/machine-id", "/root/.bash_history", "/etc/sudoers.d/x"):
             with self.system_free(path):
@@ -742,7 +742,7 @@ class GeneralizeTest(ImageTest):
     def system_free(self, path: str) -> "Free":
         return Free(self.root + path)
 
-    def test_names_of_several_files(self) -> None:
+    def test_hard_linked_log_keeps_its_content(self) -> None:
         """A log that is a hard link to another file: that file keeps its content."""
         os.unlink(self.root + "/var/log/syslog")
         os.link(self.root + "/etc/shadow", self.root + "/var/log/syslog")
@@ -758,7 +758,7 @@ class GeneralizeTest(ImageTest):
         self.assertEqual(os.stat(self.root + "/var/log/syslog").st_size, 0)
         self.assertIsNone(self.system.stat("/root/.bash_history"))
 
-    def test_folders_in_one_another(self) -> None:
+    def test_nested_folders(self) -> None:
         place = self.root + "/var/lib/waagent"
         for _ in range(150):
             place += "/d"
@@ -766,7 +766,7 @@ class GeneralizeTest(ImageTest):
         self.generalize("--remove-agent")
         self.assertIsNone(self.system.stat("/var/lib/waagent"))
 
-    def test_files_that_may_not_be_changed(self) -> None:
+    def test_immutable_files(self) -> None:
         """A failure is reported, the rest is done, and the next run completes it."""
         place = self.root + "/var/lib/dhcp"
         if os.geteuid() == 0:
@@ -787,7 +787,7 @@ class GeneralizeTest(ImageTest):
 
     # -- cut short ------------------------------------------------------------------------------------------------
 
-    def test_killed_anywhere(self) -> None:
+    def test_killed_at_any_write(self) -> None:
         """Killed at any line that touches the guest, and run again: the same image as without interruption."""
         self.generalize("--user", "ann")
         whole = listing(self.root)
@@ -837,9 +837,9 @@ class GeneralizeTest(ImageTest):
             time.sleep(0.001)
         child.send_signal(signal.SIGTERM)
         self.assertEqual(child.wait(60), 130)
-        told, said = (open_and_read(text) for text in texts)
+        printed, said = (open_and_read(text) for text in texts)
         self.assertIn("interrupted; run it again to continue", said)
-        self.assertIn("/var/log/many/10.log\n", told)
+        self.assertIn("/var/log/many/10.log\n", printed)
         self.assertIn("ready_at", self.facts())
         self.generalize()
         self.assert_general()
@@ -883,7 +883,7 @@ class FirstBootAgainTest(ImageTest):
 
     speed = 4.0
 
-    def test_another_vm(self) -> None:
+    def test_first_boot_of_another_vm(self) -> None:
         self.image("systemd")
         self.fill(AZURE_VM)
         self.install()
@@ -919,7 +919,7 @@ class FirstBootAgainTest(ImageTest):
         known = {STATE, DMI + "/product_uuid", "/etc/machine-id", "/etc/ssh/ssh_host_rsa_key", "/etc/shadow"}
         self.assertLessEqual(differ, known)  # everything else is unchanged since the first VM
 
-    def test_the_same_vm(self) -> None:
+    def test_first_boot_of_the_same_vm(self) -> None:
         """A boot of the machine itself is then a first boot, too."""
         self.image("openrc on busybox")
         self.fill(AZURE_VM)

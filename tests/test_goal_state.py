@@ -163,14 +163,14 @@ class DocumentTest(GuestTest):
         parsed = minidom.parseString(document)
         return "".join(str(child.nodeValue) for child in parsed.getElementsByTagName("Description")[0].childNodes)
 
-    def test_cut_to_512_before_escaping(self) -> None:
+    def test_description_is_cut_to_512_before_escaping(self) -> None:
         for char in ("x", "&", "<", ">", "]", "\xe4", "\U0001f600"):
             self.assertEqual(self.description(char * 5000), char * 512)
             self.assertEqual(self.description(char * 512), char * 512)
         longest = health_document(GoalState("1", "c", "i"), Outcome("&" * 600))
         self.assertEqual(longest.count("&amp;"), 512)
 
-    def test_what_xml_cannot_hold(self) -> None:
+    def test_characters_invalid_in_xml(self) -> None:
         self.assertEqual(self.description("a\0b\x01c\x1bd\ud800e\udfff\ufffe\uffff\x7f"), "a?b?c?d?e???\x7f")
         self.assertEqual(self.description("tab\tline\nend"), "tab\tline\nend")
         self.assertEqual(self.description("]]> -- <![CDATA["), "]]> -- <![CDATA[")
@@ -222,12 +222,12 @@ class ReportTest(GuestTest):
             ],
         )
 
-    def test_said_as_the_origin_does(self) -> None:
+    def test_ids_and_response_are_logged(self) -> None:
         azure = self.azure()
         self.report(self.at(azure))
         self.assertEqual(self.said, ["ContainerId: " + CONTAINER_ID, "InstanceId: " + INSTANCE_ID, "Response: 200 OK"])
 
-    def test_stale_incarnation_is_asked_for_anew(self) -> None:
+    def test_stale_incarnation_is_fetched_again(self) -> None:
         azure = self.azure("report-stale")
         self.report(self.at(azure))
         self.assertEqual(asked(azure), ("goalstate 200", "health 410", "goalstate 200", "health 200"))
@@ -250,7 +250,7 @@ class ReportTest(GuestTest):
             self.report(Peer("WireServer", "127.0.0.1", peer.port))
             self.assertEqual(len(peer.requests), 2, status)
 
-    def test_accepted_however_the_rest_of_the_answer_comes(self) -> None:
+    def test_accepted_status_counts_with_a_broken_body(self) -> None:
         """Azure has answered 2xx: another report would be a second Ready of the same boot."""
         head = b"HTTP/1.1 200 OK\r\n"
         table = {
@@ -269,13 +269,13 @@ class ReportTest(GuestTest):
                     self.assertEqual(len(peer.requests), len(answers))
                     self.assertEqual(self.heard, [])
 
-    def test_peers_take_turns(self) -> None:
+    def test_peers_are_tried_in_turn(self) -> None:
         dead, azure = self.peer(b""), self.azure("goal-state-not-yet")
         self.report(Peer("WireServer", "127.0.0.1", dead.port), self.at(azure))
         self.assertEqual(len(dead.requests), 3)
         self.assertEqual(asked(azure), ("goalstate 503", "goalstate 503", "goalstate 200", "health 200"))
 
-    def test_question_and_report_have_a_time_of_their_own_each(self) -> None:
+    def test_goal_state_and_report_have_separate_time_limits(self) -> None:
         """The WireServer may take half a minute for each; but nothing exceeds the deadline."""
         azure = self.azure("goal-state-slow", "report-slow")
         self.report(self.at(azure), seconds=70.0)
@@ -287,21 +287,21 @@ class ReportTest(GuestTest):
             self.report(self.at(azure), seconds=10.0)
         self.assertLess(self.system.monotonic() - before, 30)
 
-    def test_report_that_azure_takes_its_time_for_is_sent_once(self) -> None:
+    def test_slow_report_is_sent_once(self) -> None:
         for fault in ("report-slow", "report-late"):
             with self.subTest(fault):
                 azure = self.azure(fault)
                 self.report(self.at(azure))
                 self.assertEqual((asked(azure), len(azure.reports)), (("goalstate 200", "health 200"), 1))
 
-    def test_report_that_drips_is_bounded(self) -> None:
+    def test_dripping_report_is_bounded(self) -> None:
         azure = self.azure("report-drips")
         before = self.system.monotonic()
         self.report(self.at(azure))
         self.assertEqual(asked(azure), ("goalstate 200", "health 0", "goalstate 200", "health 200"))
         self.assertTrue(64 < self.system.monotonic() - before < 90)
 
-    def test_refusal_is_worth_having_without_its_body(self) -> None:
+    def test_refusal_without_a_body_is_used(self) -> None:
         """Also if the goal state is refused: its Retry-After is respected, and its text is reported."""
         for fault in ("goal-state-busy", "report-busy"):
             with self.subTest(fault):
@@ -313,7 +313,7 @@ class ReportTest(GuestTest):
                 self.assertEqual((error.reason, error.retry_after), ("http error 503 querying WireServer", 1.0))
                 self.assertEqual(error.said, "<html>")
 
-    def test_failure_that_is_told_is_the_one_that_matters(self) -> None:
+    def test_most_relevant_failure_is_reported(self) -> None:
         """Not the error of the JSON endpoint, which was used last; nor the error of an address without a server."""
         azure = self.azure("wireserver-forbidden")
         with self.assertRaises(ProvisionError) as caught:
@@ -329,7 +329,7 @@ class ReportTest(GuestTest):
             self.report(self.at(self.azure("json-health-refused")), seconds=10.0, protocol="json")
         self.assertEqual(caught.exception.reason, "http error 404 querying WireServer")
 
-    def test_gives_up_in_time(self) -> None:
+    def test_gives_up_at_the_deadline(self) -> None:
         azure = self.azure("report-refused", "json-health-refused")
         before = self.system.monotonic()
         with self.assertRaises(ProvisionError) as caught:

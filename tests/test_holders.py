@@ -154,10 +154,10 @@ class HolderTest(ToolTest):
     def test_draft(self) -> None:
         self.inside("draft")
 
-    def test_strangers(self) -> None:
+    def test_processes_of_others_are_ignored(self) -> None:
         self.inside("strangers")
 
-    def test_what_proc_may_say(self) -> None:
+    def test_untrusted_proc_files(self) -> None:
         """No file that a user can write is trusted, and a process that ends meanwhile is no problem."""
         self.fill({"/usr/bin/passwd": "x", "/home/ann/passwd": "x", "/proc/locks": "", "/etc/.pwd.lock": ""})
         roots = os.geteuid() == 0

@@ -46,7 +46,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(self.tools.ran_words(), ["ssh-keygen -A"] * 2)
         self.assertEqual(self.text("/media/keys/ecdsa"), "old\n")
 
-    def test_only_what_sshd_uses(self) -> None:
+    def test_only_kinds_of_sshd_are_generated(self) -> None:
         """The kinds in sshd's HostKey lines, with includes; all kinds if another file is among them."""
         main, other = "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/hard.conf"
         line = "HostKey /etc/ssh/ssh_host_%s_key\n"
@@ -96,7 +96,7 @@ class HostKeysTest(ToolTest):
         renew_host_keys(self.system, restart_command)
         self.assertEqual(self.text("/etc/keys/a"), PRIVATE)
 
-    def test_a_kind_that_cannot_be_made(self) -> None:
+    def test_one_kind_cannot_be_generated(self) -> None:
         """As with FIPS: the other kinds are generated. A failed kind is tried again, and replaces a partial file."""
         self.fill(IMAGE)
         self.fill({"/etc/ssh/sshd_config": "".join("HostKey /etc/ssh/ssh_host_%s_key\n" % kind for kind in KINDS)})
@@ -115,7 +115,7 @@ class HostKeysTest(ToolTest):
         )
         self.assertEqual({self.text("/etc/ssh/ssh_host_%s_key" % kind) for kind in ("rsa", "ecdsa")}, {"new"})
 
-    def test_on_disk_before_it_is_remembered(self) -> None:
+    def test_synced_before_it_is_recorded(self) -> None:
         """ssh-keygen does not sync: after a power cut the files would be empty, although the state says they are
         complete."""
         self.fill(dict(AZURE_VM, **IMAGE))
@@ -131,7 +131,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(order, [("new\n", False)])
         self.assertIn("prepared_at", self.facts())
 
-    def test_killed_in_between(self) -> None:
+    def test_killed_before_the_first_key(self) -> None:
         self.fill(IMAGE)
 
         def killed(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
@@ -150,13 +150,13 @@ class HostKeysTest(ToolTest):
             renew_host_keys(self.system, restart_command)
         self.assertIsNotNone(self.text("/etc/ssh/ssh_host_rsa_key"))
 
-    def test_tool_makes_none(self) -> None:
+    def test_tool_generates_no_key(self) -> None:
         self.fill(IMAGE)
         self.tools.add("ssh-keygen")
         with self.assertRaisesRegex(GuestError, "made none"):
             renew_host_keys(self.system, restart_command)
 
-    def test_the_tool_dies_once(self) -> None:
+    def test_tool_is_killed_once(self) -> None:
         """A VM must not become Ready without host keys because one ssh-keygen was killed."""
         self.fill(dict(AZURE_VM, **IMAGE))
         deaths = [(-9, "")]
@@ -182,7 +182,7 @@ class HostKeysTest(ToolTest):
         self.assertEqual(renew_host_keys(self.system, restart_command), "no ssh server here")
         self.assertEqual(self.tools.ran, [])
 
-    def test_dropbear_that_runs_under_systemd(self) -> None:
+    def test_dropbear_under_systemd(self) -> None:
         """By its unit, without waiting: the unit may be ordered after us. test_processes.py tests the rest."""
         self.fill({"/usr/sbin/dropbear": "", "/run/systemd/system/x": "", "/etc/init.d/dropbear": "#!/bin/sh\n"})
         self.tools.add("systemctl", folder="/usr/bin")

@@ -76,7 +76,7 @@ class SetNameTest(GuestTest):
         self.assertEqual(self.text("/etc/hostname"), "web\n")
         self.assertIn("nothing to write", set_name(self.system, "web"))
 
-    def test_every_file_that_the_image_has(self) -> None:
+    def test_every_existing_file_is_written(self) -> None:
         self.fill(
             {
                 "/etc/hostname": "old\n",
@@ -97,7 +97,7 @@ class SetNameTest(GuestTest):
         self.assertEqual(self.text("/etc/rc.conf"), "export HOSTNAME='web.example'\n#HOSTNAME=example\nKEYMAP=us\n")
         self.assertEqual(os.stat(self.root + "/etc/rc.conf").st_mode & 0o7777, 0o600)
 
-    def test_files_without_the_key_stay(self) -> None:
+    def test_files_without_the_key_are_kept(self) -> None:
         files = {
             "/etc/conf.d/hostname": "# hostname=\n",
             "/etc/sysconfig/network": "MYHOSTNAME=old\nHOSTNAME_X=old\n",
@@ -108,7 +108,7 @@ class SetNameTest(GuestTest):
         for path, text in files.items():
             self.assertEqual(self.text(path), text)
 
-    def test_slackware_has_another_file(self) -> None:
+    def test_slackware_file(self) -> None:
         self.fill({"/etc/slackware-version": "Slackware 15.0\n"})
         set_name(self.system, "web")
         self.assertEqual(self.text("/etc/HOSTNAME"), "web\n")
@@ -127,7 +127,7 @@ class SetNameTest(GuestTest):
                 set_name(self.system, "web")
             self.assertEqual(snapshot(self.root), before)
 
-    def test_the_running_name_of_this_machine_stays(self) -> None:
+    def test_running_name_of_this_machine_is_kept(self) -> None:
         before = os.uname().nodename
         self.assertIn("from the next boot on", set_name(self.system, "azure-provisioning-test"))
         self.assertEqual(os.uname().nodename, before)

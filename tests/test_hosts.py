@@ -33,7 +33,7 @@ class HostsTest(GuestTest):
                 self.assertEqual(self.resolve(before), after)
                 self.assertEqual(self.resolve(after), after)
 
-    def test_name_that_is_there_already(self) -> None:
+    def test_existing_name(self) -> None:
         for text in (
             "127.0.0.1 localhost web\n",
             "127.0.0.1 localhost WEB\n",
@@ -44,14 +44,14 @@ class HostsTest(GuestTest):
             with self.subTest(text):
                 self.assertEqual(self.resolve(text), text)
 
-    def test_long_name_brings_its_short_one(self) -> None:
+    def test_long_name_adds_its_short_name(self) -> None:
         self.assertEqual(self.resolve(LOCAL, "web.example.com"), LOCAL + "127.0.1.1\tweb.example.com web\n")
 
     def test_no_file(self) -> None:
         resolve_own_name(self.system, "web", "old")
         self.assertEqual(self.text("/etc/hosts"), "127.0.1.1\tweb\n")
 
-    def test_bytes_that_are_no_text_stay(self) -> None:
+    def test_invalid_bytes_are_kept(self) -> None:
         self.system.write("/etc/hosts", b"10.0.0.1 m\xfcller\n127.0.1.1 old\n")
         resolve_own_name(self.system, "web", "old")
         self.assertEqual(self.system.read("/etc/hosts"), b"10.0.0.1 m\xfcller\n127.0.1.1\tweb\n")

@@ -100,17 +100,17 @@ def ours(names: "Set[str]") -> "Set[str]":
 STAGES = (*"status provision fetch report patience steps verify boot settled lasting state timeline".split(),)  # noqa: SIM905
 
 
-class ArrowsTest(GuestTest):
+class ImportsTest(GuestTest):
     def setUp(self) -> None:
         super().setUp()
         self.imports: "Dict[str, Set[str]]" = {path: imports(path, tree) for path, tree in modules()}
 
-    def test_there_is_something_to_look_at(self) -> None:
+    def test_imports_are_found(self) -> None:
         self.assertGreater(len(self.imports), 30)
         self.assertIn("azure_provisioning.azure.transport", self.imports["azure/goal_state.py"])
         self.assertIn("subprocess", self.imports["door/programs.py"])
 
-    def test_wings_do_not_know_one_another(self) -> None:
+    def test_wings_do_not_import_one_another(self) -> None:
         for path, names in self.imports.items():
             wing = path.split("/")[0]
             if wing in WINGS:
@@ -119,7 +119,7 @@ class ArrowsTest(GuestTest):
                     ours(names) & (others | {"story", "cli", "image", "usage", "compiled", "agents"}), set(), path
                 )
 
-    def test_arrows_point_down(self) -> None:
+    def test_imports_point_down(self) -> None:
         for path, names in self.imports.items():
             here = path.split("/")[0].replace(".py", "")
             if here in FLOORS:
@@ -128,36 +128,36 @@ class ArrowsTest(GuestTest):
             else:
                 self.assertEqual(ours(names) & set(FLOORS), set(), "%s lies below all floors" % path)
 
-    def test_arrows_of_the_story_point_down(self) -> None:
+    def test_imports_of_the_story_point_down(self) -> None:
         for place, stage in enumerate(STAGES):
             names = {name.split(".")[2] for name in self.imports["story/%s.py" % stage] if ".story." in name}
             self.assertLessEqual(names, set(STAGES[place + 1 :]), stage)
 
-    def test_one_room_knows_the_keys_of_the_state(self) -> None:
+    def test_one_module_reads_the_keys_of_the_state(self) -> None:
         for path, tree in modules():
             if path != "story/state.py":
                 names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
                 self.assertNotIn("facts", names, path)
 
-    def test_one_door_to_programs(self) -> None:
+    def test_one_module_runs_programs(self) -> None:
         users = [path for path, names in self.imports.items() if "subprocess" in names]
         self.assertEqual(users, ["door/programs.py"])
 
-    def test_one_door_to_the_network(self) -> None:
+    def test_two_modules_use_the_network(self) -> None:
         calls = {path: calls_of(tree) for path, tree in modules()}
         connecting = {path for path, found in calls.items() if "connect" in found}
         self.assertEqual(connecting, {"door/system.py", "azure/transport.py", "init/notify.py"})  # the last: AF_UNIX
         for name in ("http.client", "urllib.request", "urllib", "ssl", "requests", "asyncio"):
             self.assertEqual([path for path, names in self.imports.items() if name in names], [])
 
-    def test_one_door_to_files(self) -> None:
+    def test_files_are_opened_in_door_only(self) -> None:
         for path, tree in modules():
             if path in OWN_FILES:
                 continue
             self.assertEqual(self.imports[path] & DOORS, set(), path)
             self.assertEqual({call for call in os_calls(tree) if call in FILE_CALLS}, set(), path)
 
-    def test_a_newline_alone_ends_a_line(self) -> None:
+    def test_only_a_newline_ends_a_line(self) -> None:
         """`splitlines` accepts nine more line ends: part of a comment would become a line that counts."""
         for path, tree in modules():
             self.assertNotIn("splitlines", calls_of(tree), path)
@@ -177,13 +177,13 @@ class ArrowsTest(GuestTest):
         self.assertIn("story/provision.py", found)
         self.assertEqual(len(found), len(set(found)))
 
-    def test_digits_are_those_of_ascii(self) -> None:
+    def test_digits_are_ascii(self) -> None:
         """`int` refuses some characters that these accept, such as a superscript two: see `config.is_digits`."""
         for path, tree in modules():
             self.assertEqual(calls_of(tree) & {"isdigit", "isdecimal", "isnumeric"}, set(), path)
 
     @unittest.skipUnless(sys.version_info >= (3, 10), "only Pythons from 3.10 on know what their standard library has")
-    def test_no_name_from_outside_the_standard_library(self) -> None:
+    def test_only_the_standard_library_is_imported(self) -> None:
         known = set(getattr(sys, "stdlib_module_names", ())) | {"azure_provisioning"}
         for path, names in self.imports.items():
             self.assertLessEqual({name.split(".")[0] for name in names}, known, path)
@@ -226,7 +226,7 @@ def os_calls(tree: ast.AST) -> "Set[str]":
     return found
 
 
-class FastPathTest(BuiltTest):
+class SettledBootTest(BuiltTest):
     """The modules that the built file loads in a settled boot: every boot of every VM pays for them."""
 
     CODE = (
@@ -281,7 +281,7 @@ class FastPathTest(BuiltTest):
         self.assertLessEqual(mine, {"azure_provisioning." + name for name in few.split()})
         self.assertLess(len(loaded), 20, sorted(loaded))
 
-    def test_manager_that_cannot_be_told(self) -> None:
+    def test_manager_cannot_be_notified(self) -> None:
         """A socket without a reader costs a line, but not the boot of a working VM."""
         self.make_ready()
         done = subprocess.run(
@@ -309,7 +309,7 @@ class FastPathTest(BuiltTest):
         self.fill({DMI + "/product_uuid": "none"})
         self.assertEqual(self.look()[0], "False")
 
-    def test_hook_that_is_left_over(self) -> None:
+    def test_leftover_hook(self) -> None:
         self.make_ready()
         self.install_hook()
         self.fill({"/var/lib/azure-provisioning/install": "init=systemd\nlink=%s\n" % HOOK})

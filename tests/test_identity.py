@@ -40,14 +40,14 @@ class IdentityTest(GuestTest):
         self.system.make_dirs(VMBUS)
         self.assertIs(self.azure_by(), True)
 
-    def test_unusable_dmi_is_none(self) -> None:
+    def test_unusable_dmi_is_ignored(self) -> None:
         self.system.write(DMI + "/chassis_asset_tag", b"x" * 100000)
         self.assertIsNone(self.azure_by())
         self.system.unlink(DMI + "/chassis_asset_tag")
         os.mkfifo(self.root + DMI + "/chassis_asset_tag")
         self.assertIsNone(self.azure_by())  # a boot does not wait for somebody to write to it
 
-    def test_through_links_as_in_sysfs(self) -> None:
+    def test_sysfs_links_are_followed(self) -> None:
         self.fill({"/sys/class/dmi/id": "-> ../../devices/virtual/dmi/id"})
         self.fill({"/sys/devices/virtual/dmi/id/chassis_asset_tag": AZURE_ASSET_TAG})
         self.assertIs(self.azure_by(), True)
@@ -78,7 +78,7 @@ class IdentityTest(GuestTest):
                 self.assertEqual(read_vm_id(self.system), expected)
 
     @unittest.skipIf(os.getuid() == 0, "root may read everything: a plain user's run of the suite tests it")
-    def test_vm_id_that_only_root_may_read(self) -> None:
+    def test_vm_id_is_unreadable(self) -> None:
         self.fill({DMI + "/product_uuid": UUID})
         os.chmod(self.root + DMI + "/product_uuid", 0)
         self.assertIsNone(read_vm_id(self.system))

@@ -17,7 +17,7 @@ NEW, STACK, OLD = QUERY % "2021-08-01&extended=true", QUERY % "2021-05-01&extend
 RIGHT = (VM_ID, "rehearsal", "rehearsal_0")
 
 
-def told(instance: Instance) -> "Tuple[Optional[str], str, str]":
+def summary(instance: Instance) -> "Tuple[Optional[str], str, str]":
     """The identity of an instance; test_records.py tests the rest."""
     return instance.vm_id, instance.computer_name, instance.resource_name
 
@@ -39,7 +39,7 @@ class ParseTest(GuestTest):
         for body, expected in table:
             started = time.monotonic()
             with self.subTest(body[:80]):
-                self.assertEqual(told(imds.parse_instance(body)), expected)
+                self.assertEqual(summary(imds.parse_instance(body)), expected)
             self.assertLess(time.monotonic() - started, 2)
 
     def test_refused(self) -> None:
@@ -92,17 +92,17 @@ class FetchTest(GuestTest):
         self.assertEqual(self.scripted.requests, expected)
 
     def test_bytes_on_the_wire(self) -> None:
-        self.assertEqual(told(self.fetch(http(BODY))), RIGHT)
+        self.assertEqual(summary(self.fetch(http(BODY))), RIGHT)
         self.expect("GET /metadata/instance?api-version=2021-08-01&extended=true")
 
     def test_older_version_after_400(self) -> None:
-        self.assertEqual(told(self.fetch(http(b"", "400 Bad Request"), http(BODY))), RIGHT)
+        self.assertEqual(summary(self.fetch(http(b"", "400 Bad Request"), http(BODY))), RIGHT)
         self.expect(NEW, STACK)
         refused = http(b"", "400 Bad Request")
-        self.assertEqual(told(self.fetch(refused, refused, http(BODY))), RIGHT)
+        self.assertEqual(summary(self.fetch(refused, refused, http(BODY))), RIGHT)
         self.expect(NEW, STACK, OLD)
 
-    def test_version_that_the_400_names(self) -> None:
+    def test_version_named_in_the_400(self) -> None:
         """The newest known version. The body may be cut off. With `extended=true` if that version supports it."""
         table = {
             '["2021-05-01", "2021-03-01", "2021-02-01"]': (NEW, STACK, OLD),
@@ -127,7 +127,7 @@ class FetchTest(GuestTest):
                     self.fetch(answer)
                 self.expect(*targets)
 
-    def test_what_came_is_told(self) -> None:
+    def test_invalid_answer_is_described(self) -> None:
         table = {
             http(b"<html>", "200 OK", "Content-Type: text/html; charset=utf-8"): '200 text/html, begins "<html>"',
             http(b"<html>\n\t<body>\0\x1b[2J" + b"x" * 99): '200 of no type, begins "<html> <body>??[2J'

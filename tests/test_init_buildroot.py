@@ -37,7 +37,7 @@ class BuildrootTest(ImageTest):
         self.assertEqual(self.hook(), ("buildroot", []))
         self.assertTrue(self.text(SCRIPT))
 
-    def test_link_with_another_number(self) -> None:
+    def test_link_with_another_number_is_found(self) -> None:
         self.image("buildroot")
         before = listing(self.root)
         self.install()

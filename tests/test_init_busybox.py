@@ -45,14 +45,14 @@ class InittabTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_made_file_that_a_person_has_added_to(self) -> None:
+    def test_added_lines_are_kept(self) -> None:
         self.image("busybox without inittab")
         self.install()
         self.fill({INITTAB: (self.text(INITTAB) or "") + "::respawn:/sbin/getty\n"})
         disable(self.system)
         self.assertEqual(self.text(INITTAB), "::respawn:/sbin/getty\n")
 
-    def test_mode_stays(self) -> None:
+    def test_mode_is_kept(self) -> None:
         self.image("busybox alone")
         os.chmod(self.system.path(INITTAB), 0o600)
         self.install()
@@ -69,7 +69,7 @@ class InittabTest(ImageTest):
         self.install()
         self.assertEqual(self.text(INITTAB), installed)
 
-    def test_nothing_of_the_machine_but_the_program(self) -> None:
+    def test_line_names_only_the_program(self) -> None:
         self.image("busybox alone")
         self.install("--prefix", "/opt", "--python", "/usr/bin/python3.11")
         (line,) = [line for line in self.actions() if ":once:" in line]

@@ -34,7 +34,7 @@ RELOADED = "s6"  # a boot reads the database that its tools compile from the fil
 
 
 class ContractTest(ImageTest):
-    def test_every_module_answers_everything(self) -> None:
+    def test_every_module_has_every_function(self) -> None:
         folder = os.path.join(TOP, "src", "azure_provisioning", "init", "systems")
         modules = {name[:-3].replace("_", "-") for name in os.listdir(folder) if name.endswith(".py")} - {"--init--"}
         self.assertEqual(modules, set(table.NAMES))
@@ -84,7 +84,7 @@ class ContractTest(ImageTest):
             if self.system.exists(path):
                 self.fill({path: resolve_cdb(["x"], {"default": []})})
 
-    def test_unlinked_ones_are_not_started(self) -> None:
+    def test_unlinked_services_are_not_started(self) -> None:
         for name in self.each("slackware"):
             with self.subTest(name):
                 module = self.start_anew(name)
@@ -96,7 +96,7 @@ class ContractTest(ImageTest):
                 self.compile_anew()
                 self.assertNotIn(server, self.found(name))
 
-    def test_what_cannot_be_run_is_not_started(self) -> None:
+    def test_disabled_services_are_not_started(self) -> None:
         """The file is not executable or is missing; or each system's own way disables the service."""
         for name in self.each("systemd", "finit", "dinit", "s6"):
             if name in WITHOUT_SSH:
@@ -219,7 +219,7 @@ class ContractTest(ImageTest):
                 for obstacle in module.unreached(self.system, self.hook()[1]):
                     self.assertIsInstance(obstacle, usual.Obstacle)
 
-    def test_ssh_waits_or_it_is_said(self) -> None:
+    def test_ssh_waits_or_is_reported(self) -> None:
         """For every image, the SSH server waits for the hook, or `unreached` names the server."""
         ordered: "Set[str]" = set()
         for name in sorted(IMAGES):
@@ -265,7 +265,7 @@ class ContractTest(ImageTest):
     def at_hook(self) -> str:
         return self.text(self.hook()[1][0]) or ""
 
-    def test_left_to_do(self) -> None:
+    def test_remaining_steps_are_reported(self) -> None:
         """All three verbs that write report the steps that remain."""
         for name in sorted(IMAGES):
             with self.subTest(name):
@@ -281,7 +281,7 @@ class ContractTest(ImageTest):
                 self.assertEqual("what the warning says, then " in generalized.err, left is not None)
                 self.assertNotIn("database", self.uninstall().err)  # it was never in one
 
-    def test_nothing_else_knows_one(self) -> None:
+    def test_only_init_modules_name_an_init_system(self) -> None:
         """Only its module, the table, the detection and the command line name an init system."""
         found: "Set[str]" = set()
         for folder, _, names in os.walk(os.path.join(TOP, "src")):

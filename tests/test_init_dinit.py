@@ -50,7 +50,7 @@ class DinitTest(ImageTest):
                 etc = {path for path in listing(self.root) if path not in before and path.startswith("/etc/")}
                 self.assertEqual(etc, {SERVICE, LINK})
 
-    def test_only_services_that_exist_are_named(self) -> None:
+    def test_missing_services_are_not_named(self) -> None:
         """With a missing dependency, dinit would not load our service."""
         self.image("dinit of artix")
         self.system.unlink("/etc/dinit.d/loginready")
@@ -67,7 +67,7 @@ class DinitTest(ImageTest):
         self.assertEqual(self.hook(), ("dinit", []))
         self.assertTrue(self.system.is_link("/etc/dinit.d/boot.d/sshd"))
 
-    def test_folder_of_another_name(self) -> None:
+    def test_folder_with_another_name(self) -> None:
         self.image("dinit of artix")
         before = "type = internal\nwaits-for.d: ../enabled.d\n"
         self.fill({"/etc/dinit.d/boot": before, "/etc/enabled.d/sshd": ""})
@@ -75,7 +75,7 @@ class DinitTest(ImageTest):
         self.assertEqual(self.hook()[1], ["/etc/enabled.d/azure-provisioning"])
         self.assertEqual(self.system.readlink("/etc/enabled.d/azure-provisioning"), SERVICE)
 
-    def test_folder_as_dinit_reads_it(self) -> None:
+    def test_folder_from_the_boot_service(self) -> None:
         """Quotes, variables, includes, and the dependencies of `boot`, direct or not."""
         own = "/etc/dinit.d/boot.d"
         for files, folder in (
@@ -101,7 +101,7 @@ class DinitTest(ImageTest):
                 self.assertEqual(self.hook()[1], [folder + "/azure-provisioning"])
                 self.assertEqual(disable(self.system), [folder + "/azure-provisioning"])
 
-    def test_includes_without_end(self) -> None:
+    def test_recursive_includes(self) -> None:
         self.image("dinit of artix")
         self.fill({"/etc/dinit.d/boot": "@include boot\n@include boot\nwaits-for.d = boot.d\n"})
         self.install()
@@ -118,7 +118,7 @@ class DinitTest(ImageTest):
         self.install()
         self.assertEqual(list(dinit.unreached(self.system, [LINK])), [])
 
-    def test_boot_that_waits_for_no_folder(self) -> None:
+    def test_boot_without_a_folder(self) -> None:
         self.image("dinit of artix")
         self.fill({"/etc/dinit.d/boot": "type = internal\n# waits-for.d = boot.d\n"})
         self.assertIn("nothing would start it", self.refused("install"))
@@ -163,5 +163,5 @@ class DinitTest(ImageTest):
         self.image("dinit of artix")
         self.install("--python", "/usr/bin/python3.11")
         result = call([check, "-d", self.system.path("/etc/dinit.d"), "azure-provisioning"])
-        told = [line for line in (result.out + result.err).split("\n") if "azure-provisioning" in line]
-        self.assertEqual(told, ["Checking service: azure-provisioning..."])  # the image has no sshd: also reported
+        lines = [line for line in (result.out + result.err).split("\n") if "azure-provisioning" in line]
+        self.assertEqual(lines, ["Checking service: azure-provisioning..."])  # the image has no sshd: also reported

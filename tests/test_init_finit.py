@@ -29,7 +29,7 @@ class FinitTest(ImageTest):
                 self.assertEqual(self.hook(), ("finit", []))
                 self.assertTrue(self.text(AVAILABLE))
 
-    def test_one_line_that_finit_reads(self) -> None:
+    def test_file_has_one_line(self) -> None:
         """A one-shot that ends before sshd's runlevel begins, without a condition that may never hold."""
         self.image("finit of debian")
         self.install()
@@ -37,7 +37,7 @@ class FinitTest(ImageTest):
         command = "/usr/bin/python3 -I -S /usr/local/sbin/azure-provisioning run --detach"
         self.assertEqual(line, "task [S] name:azure-provisioning %s -- Azure Provisioning" % command)
 
-    def test_shell_that_cannot_leave(self) -> None:
+    def test_shell_without_setsid(self) -> None:
         """finit kills what remains of a task's session: without setsid the shell must stay in the foreground."""
         for tool, line in (("/usr/bin/setsid", "task [S] "), ("/usr/bin/nohup", "task [2345] ")):
             self.empty()
@@ -57,7 +57,7 @@ class FinitTest(ImageTest):
         self.assertEqual((found["waagent"], found["foo"]), ("/etc/finit.conf", "/etc/finit.d/mine.conf"))
         self.assertEqual(sorted(found), ["foo", "mine", "sshd", "waagent"])
 
-    def test_file_instead_of_a_link(self) -> None:
+    def test_regular_file_in_place_of_the_link(self) -> None:
         """A service that a person put there is also enabled. Its removal disables it."""
         self.image("finit of debian")
         before = listing(self.root)

@@ -39,7 +39,7 @@ class OpenrcTest(ImageTest):
         self.assertTrue(self.text(SCRIPT))
         self.assertTrue(self.system.is_link("/etc/runlevels/default/sshd"))
 
-    def test_runlevel_that_is_a_stacked_link(self) -> None:
+    def test_stacked_runlevel(self) -> None:
         """`rc-update --stack`: a folder of links, and one of them is a runlevel."""
         self.image("openrc on busybox")
         self.fill({"/etc/runlevels/azure/default": "-> ../default"})
@@ -48,7 +48,7 @@ class OpenrcTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_script_of_somebody_else_for_another_init(self) -> None:
+    def test_lsb_script_is_replaced(self) -> None:
         """An LSB script with our name, from before the image was converted, is not OpenRC's."""
         self.image("openrc of debian")
         self.fill({SCRIPT: "#!/bin/sh\n"})

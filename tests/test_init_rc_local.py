@@ -33,7 +33,7 @@ class BlockTest(ImageTest):
         "one\ntwo\n\n\n",
     )
 
-    def test_in_and_out(self) -> None:
+    def test_block_is_added_and_removed(self) -> None:
         for text in self.TEXTS:
             for executable in (False, True):
                 with self.subTest(text=text, executable=executable):
@@ -51,7 +51,7 @@ class BlockTest(ImageTest):
                     self.assertEqual(self.mode_at("/file"), 0o640)
                     self.assertFalse(block.take_block(self.system, "/file"))
 
-    def test_file_that_is_made(self) -> None:
+    def test_missing_file_is_created(self) -> None:
         block.put_block(self.system, "/file", "ours\n", first="#!/bin/sh\n", executable=True)
         self.assertEqual(self.mode_at("/file"), 0o755)
         block.put_block(self.system, "/file", "newer\n", first="#!/bin/sh\n", executable=True)
@@ -62,7 +62,7 @@ class BlockTest(ImageTest):
         block.take_block(self.system, "/file")
         self.assertEqual(self.text("/file"), "#!/bin/sh\ntheirs\n")
 
-    def test_marks_that_were_changed(self) -> None:
+    def test_changed_marks(self) -> None:
         """An incomplete block is left alone: nothing is guessed, and nothing is removed."""
         for text in (marks.BEGIN + "ours\n", "ours\n" + marks.END + "\n", "x" + marks.BEGIN + "a\n" + marks.END + "\n"):
             self.system.write("/file", text)
@@ -73,7 +73,7 @@ class BlockTest(ImageTest):
         with self.assertRaises(GuestError):
             block.take_block(self.system, "/file")
 
-    def test_file_that_cannot_be_read(self) -> None:
+    def test_unreadable_file(self) -> None:
         os.mkfifo(self.root + "/file")
         self.assertIsNone(block.find_block(self.system, "/file"))
         with self.assertRaises(GuestError):
@@ -81,7 +81,7 @@ class BlockTest(ImageTest):
 
 
 class RcLocalTest(ImageTest):
-    def test_made_where_it_is_called(self) -> None:
+    def test_created_where_it_is_called(self) -> None:
         self.image("bsd rc")
         before = listing(self.root)
         self.install()
@@ -114,7 +114,7 @@ class RcLocalTest(ImageTest):
                     self.install("--init", "rc-local")
                     self.assertEqual(self.hook()[1], [path])
 
-    def test_their_commands_run_as_before(self) -> None:
+    def test_other_commands_still_run(self) -> None:
         """In every installed shell our lines run first, whatever the others do, even if ours fail under `-e`."""
         for name in SHELLS:
             shell = shutil.which(name)
@@ -232,7 +232,7 @@ class SlackwareTest(ImageTest):
         os.chmod(self.system.path(SCRIPT), 0o755)  # by a person
         self.assertEqual(self.hook(), ("slackware", [SCRIPT]))
 
-    def test_without_a_call(self) -> None:
+    def test_rc_m_without_a_call(self) -> None:
         self.image("slackware")
         self.install()
         os.chmod(self.system.path(RC_D_LOCAL), 0o644)
@@ -249,7 +249,7 @@ class SlackwareTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_the_one_or_the_other(self) -> None:
+    def test_slackware_and_rc_local_replace_each_other(self) -> None:
         """Both are in the same file. One replaces the other."""
         self.image("slackware")
         before = listing(self.root)

@@ -46,7 +46,7 @@ class RunitTest(ImageTest):
         self.assertEqual(self.hook(), ("runit", [DEFAULT]))
         self.assertFalse(self.system.exists(VOID + "/down"))
 
-    def test_down_by_a_person_or_no_link(self) -> None:
+    def test_down_file_or_missing_link(self) -> None:
         self.image("runit of void")
         self.install()
         self.fill({VOID + "/down": ""})
@@ -56,7 +56,7 @@ class RunitTest(ImageTest):
         self.assertEqual(self.hook(), ("runit", []))
         self.assertEqual(disable(self.system), [])
 
-    def test_uninstall_takes_what_runsv_made(self) -> None:
+    def test_uninstall_removes_the_supervise_folder(self) -> None:
         self.image("runit of void")
         before = listing(self.root)
         self.install()
@@ -70,7 +70,7 @@ class RunitTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_supervise_that_is_a_link(self) -> None:
+    def test_supervise_link_target_is_kept(self) -> None:
         """As in Void's packages for a read-only root: the link's target is not ours."""
         self.image("runit of void")
         self.install()
@@ -78,7 +78,7 @@ class RunitTest(ImageTest):
         self.uninstall()
         self.assertEqual(self.text("/run/runit/x/other"), "mine")
 
-    def test_the_set_that_boots(self) -> None:
+    def test_selected_runsvdir(self) -> None:
         """Debian: a set other than `default` can be selected for the next boot."""
         self.image("runit of debian, native")
         self.fill({"/etc/runit/default.runsvdir": "solo\n", "/etc/runit/runsvdir/solo/.keep": ""})
@@ -94,7 +94,7 @@ class RunitTest(ImageTest):
         self.install()
         self.assertEqual(self.hook()[1], ["/var/service/" + NAME])
 
-    def test_debian_by_its_lsb_script_or_natively(self) -> None:
+    def test_debian_lsb_script_or_service_directory(self) -> None:
         """One hook at a time: Debian skips the script of a service that also has a directory."""
         self.image("runit of debian")
         before = listing(self.root)
@@ -172,7 +172,7 @@ class RunsvdirTest(ImageTest):
             self.assertLess(time.monotonic(), ends, "too late: %s" % self.starts())
             time.sleep(0.05)
 
-    def test_once_in_a_boot_however_it_ends(self) -> None:
+    def test_runs_once_a_boot(self) -> None:
         runit.enable(self.system, self.hook_of_stub)
         expected = "-I -S /usr/local/sbin/azure-provisioning run"
         for number, command in enumerate(("exit 0", "exit 1", "kill -KILL $$"), 1):
@@ -183,7 +183,7 @@ class RunsvdirTest(ImageTest):
             self.assertEqual(self.starts(), [expected] * number)
             self.shut_down(manager)
 
-    def test_disabled_while_it_runs(self) -> None:
+    def test_disabled_while_running(self) -> None:
         """It continues to its end. No later boot starts it."""
         runit.enable(self.system, self.hook_of_stub)
         self.ends_by('trap \'echo ended >>"%s"; exit\' TERM; sleep 7 & wait; echo done >>"%s"' % ((self.note,) * 2))

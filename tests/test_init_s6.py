@@ -37,14 +37,14 @@ class S6Test(ImageTest):
                 self.assertEqual(self.hook(), ("s6", []))
                 self.assertTrue(self.text(home + "/up"))
 
-    def test_only_services_that_exist_are_named(self) -> None:
+    def test_missing_services_are_not_named(self) -> None:
         """With a missing dependency, s6-rc-compile would make no database."""
         self.image("s6 of artix")
         shutil.rmtree(self.root + "/etc/s6/sv/setup")
         self.install()
         self.assertFalse(self.system.exists("%s/%s/dependencies.d" % (ARTIX, NAME)))
 
-    def test_database_is_left_to_the_person(self) -> None:
+    def test_database_is_not_compiled(self) -> None:
         """Reported until it is compiled. No program of the image is run, and the database does not change."""
         self.image("s6 of artix")
         self.fill({"/usr/bin/s6-db-reload": "#!/bin/sh\ntouch %s/ran\n" % self.root})

@@ -29,7 +29,7 @@ class SystemdTest(ImageTest):
         self.assertEqual(preset, ["enable azure-provisioning.service"])
         self.assertEqual((self.mode_at(UNIT), self.mode_at(PRESET)), (0o644, 0o644))
 
-    def test_a_changed_unit_is_written_anew(self) -> None:
+    def test_changed_unit_is_rewritten(self) -> None:
         self.install()
         good = self.text(UNIT)
         self.fill({UNIT: "[Service]\nExecStart=/bin/false\n", PRESET: "disable azure-provisioning.service\n"})
@@ -37,7 +37,7 @@ class SystemdTest(ImageTest):
         self.assertEqual(self.text(UNIT), good)
         self.assertNotIn("disable azure", self.text(PRESET) or "")
 
-    def test_unit_that_was_an_alias(self) -> None:
+    def test_alias_is_replaced(self) -> None:
         """If the unit is a link, its target is not written."""
         self.fill({"/usr/lib/systemd/system/other.service": "theirs", UNIT: "-> /usr/lib/systemd/system/other.service"})
         self.install()
@@ -57,7 +57,7 @@ class SystemdTest(ImageTest):
         self.assertTrue(self.text(UNIT) and self.text(PRESET))
         self.assertEqual(disable(self.system), [])
 
-    def test_unit_of_a_package(self) -> None:
+    def test_unit_of_a_package_is_kept(self) -> None:
         """A package's unit in /usr counts as present. Uninstall does not touch it."""
         packaged = "/usr/lib/systemd/system/azure-provisioning.service"
         self.fill({packaged: "[Service]\n"})

@@ -38,7 +38,7 @@ class LinksTest(ImageTest):
         self.assertEqual(self.numbers("yocto"), "2:05 3:05 4:05 5:05")  # networking 01, sshd 09
         self.assertEqual(self.numbers("yocto busybox"), "5:05")
 
-    def test_before_an_ssh_server_that_starts_early(self) -> None:
+    def test_hook_starts_before_an_early_ssh_server(self) -> None:
         for server in ("ssh", "sshd", "dropbear"):
             with self.subTest(server):
                 early = {"/etc/rc5.d/S03" + server: images.LINK + server}
@@ -48,7 +48,7 @@ class LinksTest(ImageTest):
                 names = [name for name in self.system.list("/etc/rc5.d") if name[:1] == "S"]
                 self.assertLess(names.index("S03" + NAME), names.index("S03" + server))
 
-    def test_names_that_are_no_number(self) -> None:
+    def test_names_without_a_number(self) -> None:
         odd = {"/etc/rc5.d/Sxxsshd": "", "/etc/rc5.d/S1": "", "/etc/rc5.d/S0asshd": "", "/etc/rc5.d/README": ""}
         self.assertIn("/etc/rc5.d/S05" + NAME, self.links("yocto", odd))
 
@@ -56,7 +56,7 @@ class LinksTest(ImageTest):
         self.assertEqual(self.links("chkconfig", {}), ["/etc/rc.d/rc%s.d/S50%s" % (level, NAME) for level in "2345"])
         self.assertIn("/etc/rc.d/init.d/" + NAME, listing(self.root))
 
-    def test_links_that_are_there_stay(self) -> None:
+    def test_existing_links_are_kept(self) -> None:
         """Numbers chosen by a distro's tool or by a person."""
         theirs = {"/etc/rc2.d/S07" + NAME: images.LINK + NAME}
         self.assertEqual(self.links("insserv", theirs), ["/etc/rc2.d/S07" + NAME])
@@ -150,7 +150,7 @@ class StartparTest(ImageTest):
         self.assertTrue(after.endswith("\n"))
         return after.splitlines()
 
-    def test_ssh_waits_for_others(self) -> None:
+    def test_ssh_with_dependencies(self) -> None:
         self.assertEqual(
             self.edited(
                 "TARGETS = networking rsyslog dbus ssh rc.local",
@@ -169,7 +169,7 @@ class StartparTest(ImageTest):
             ],
         )
 
-    def test_ssh_waits_for_nobody(self) -> None:
+    def test_ssh_without_dependencies(self) -> None:
         self.assertEqual(
             self.edited("TARGETS = bootlogs ssh rc.local", "INTERACTIVE =", "rc.local: bootlogs ssh"),
             [
@@ -214,7 +214,7 @@ class StartparTest(ImageTest):
             self.text(DEPEND), "TARGETS = azure-provisioning ssh\nINTERACTIVE =\nssh: azure-provisioning\n"
         )
 
-    def test_as_insserv_wrote_it(self) -> None:
+    def test_line_of_insserv_is_kept(self) -> None:
         """insserv wrote this line itself, so it is kept."""
         self.image("insserv")
         theirs = "TARGETS = a azure-provisioning ssh\nINTERACTIVE =\nssh: azure-provisioning\nazure-provisioning: a\n"
@@ -222,7 +222,7 @@ class StartparTest(ImageTest):
         self.install()
         self.assertEqual(self.text(DEPEND), theirs)
 
-    def test_none(self) -> None:
+    def test_no_file(self) -> None:
         """An image without the file does not get one: startpar would then start nothing else."""
         for image in ("debian without insserv", "yocto", "chkconfig"):
             with self.subTest(image):
@@ -231,7 +231,7 @@ class StartparTest(ImageTest):
                 self.install()
                 self.assertIsNone(self.text(DEPEND))
 
-    def test_mode_stays(self) -> None:
+    def test_mode_is_kept(self) -> None:
         self.image("insserv")
         self.system.write(DEPEND, images.DEPEND_START, mode=0o600)
         self.install()

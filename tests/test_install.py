@@ -68,7 +68,7 @@ class InstallTest(ImageTest):
                     if path not in before and kind != "link":
                         self.assertEqual(mode, 0o755 if kind == "folder" or path == PROGRAM else 0o644, path)
 
-    def test_folders_that_were_there_stay_with_their_modes(self) -> None:
+    def test_existing_folders_keep_their_modes(self) -> None:
         self.image("systemd")
         for folder, mode in (("/etc/systemd/system-preset", 0o700), ("/usr/local/sbin", 0o2775), ("/var/lib", 0o711)):
             os.makedirs(self.root + folder)
@@ -78,7 +78,7 @@ class InstallTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_newer_over_older(self) -> None:
+    def test_newer_replaces_older(self) -> None:
         """Replaced in one step: readers of the old file keep it, and no name is ever empty."""
         self.image("systemd")
         self.install()
@@ -98,7 +98,7 @@ class InstallTest(ImageTest):
         self.assertEqual(result.out.split(), [PROGRAM])
         self.assertEqual(os.listdir(os.path.dirname(place)), ["azure-provisioning"])
 
-    def test_remains_of_a_killed_install_are_replaced(self) -> None:
+    def test_partial_files_of_a_killed_install_are_replaced(self) -> None:
         self.image("systemd")
         self.fill({"/usr/local/sbin/.azure-provisioning.azure-provisioning": "half a fi"})
         self.install()
@@ -115,7 +115,7 @@ class InstallTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_another_prefix_takes_the_place_of_the_first(self) -> None:
+    def test_second_prefix_replaces_the_first(self) -> None:
         self.image("systemd")
         before = listing(self.root)
         self.install("--prefix", "/opt")
@@ -130,7 +130,7 @@ class InstallTest(ImageTest):
         self.install("--prefix", "/")
         self.assertIn(" /sbin/azure-provisioning run\n", self.text(UNIT) or "")
 
-    def test_prefix_that_no_boot_script_could_name(self) -> None:
+    def test_prefix_unusable_in_boot_scripts(self) -> None:
         self.image("systemd")
         for prefix in ("/opt/with space", "/opt/$HOME", "/opt/%n", "/opt/;reboot", "/opt/\n"):
             with self.subTest(prefix):
@@ -145,7 +145,7 @@ class InstallTest(ImageTest):
         self.uninstall()
         self.assertIn("deadline = 600", self.text("/etc/azure-provisioning.conf") or "")
 
-    def test_uninstall_takes_the_state_and_leaves_what_is_the_users(self) -> None:
+    def test_uninstall_removes_the_state_and_keeps_the_options(self) -> None:
         self.image("systemd")
         kept = {
             "/etc/azure-provisioning.conf": "deadline = 600\n",
@@ -159,7 +159,7 @@ class InstallTest(ImageTest):
         self.uninstall()
         self.assertEqual(listing(self.root), before)
 
-    def test_uninstall_after_the_boot_has_disabled_it(self) -> None:
+    def test_uninstall_after_a_first_boot(self) -> None:
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.empty()
@@ -173,7 +173,7 @@ class InstallTest(ImageTest):
                 self.uninstall()
                 self.assertEqual(listing(self.root), before)
 
-    def test_install_after_the_boot_has_disabled_it(self) -> None:
+    def test_install_after_a_first_boot(self) -> None:
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.empty()
@@ -197,14 +197,14 @@ class ChoiceTest(ImageTest):
         self.install("--init", "openrc")
         self.assertEqual(self.hook()[0], "openrc")
 
-    def test_init_that_is_not_there(self) -> None:
+    def test_init_is_not_in_the_image(self) -> None:
         """`install` refuses a hook that no boot would reach, and leaves nothing of it."""
         self.image("systemd")
         for name in ("sysvinit", "runit", "s6", "dinit", "rc-local"):
             with self.subTest(name):
                 self.refused("install", "--init", name)
 
-    def test_init_that_does_not_exist(self) -> None:
+    def test_unknown_init(self) -> None:
         self.image("systemd")
         before = listing(self.root)
         for arguments in (["--init", "upstart"], ["--init", ""], ["--init"], ["--everyboot"], ["more"]):
@@ -214,7 +214,7 @@ class ChoiceTest(ImageTest):
                 self.assertNotIn("Traceback", result.err)
         self.assertEqual(listing(self.root), before)
 
-    def test_init_with_nothing_that_could_start_it(self) -> None:
+    def test_init_without_a_caller(self) -> None:
         """An image with another init system: `install` refuses an enabled hook that no boot would reach."""
         self.image("buildroot")
         self.assertIn("nothing would start it", self.refused("install", "--init", "sysvinit"))
@@ -247,7 +247,7 @@ class ChoiceTest(ImageTest):
         self.fill({UNIT: "-> /dev/null"})
         self.assertEqual(self.hook(), ("systemd", []))  # masked by a person later, with its links in place
 
-    def test_no_linux_image(self) -> None:
+    def test_not_a_linux_image(self) -> None:
         self.refused("install", code=2)
         self.refused("uninstall", code=2)
         self.fill({"/EFI/BOOT/BOOTX64.EFI": ""})
@@ -255,7 +255,7 @@ class ChoiceTest(ImageTest):
 
 
 class ForgetfulTest(ImageTest):
-    def test_what_fstab_keeps_in_memory(self) -> None:
+    def test_folders_on_a_tmpfs_in_fstab(self) -> None:
         self.image("systemd")
         for line, said in (
             ("overlay /etc overlay lowerdir=/etc,upperdir=/run/etc,workdir=/run/work", "/etc is on a tmpfs"),
@@ -264,12 +264,12 @@ class ForgetfulTest(ImageTest):
             ("tmpfs /tmp tmpfs", ""),
         ):
             self.fill({"/etc/fstab": line + "\n"})
-            told = self.install().err
-            self.assertEqual("which is lost at reboot" in told, bool(said), told)
-            self.assertIn(said, told)
+            warned = self.install().err
+            self.assertEqual("which is lost at reboot" in warned, bool(said), warned)
+            self.assertIn(said, warned)
 
 
-class RivalTest(ImageTest):
+class OtherAgentTest(ImageTest):
     """Another provisioning agent would also act: reported, but `install` continues."""
 
     WAAGENT = {
@@ -293,7 +293,7 @@ class RivalTest(ImageTest):
             self.fill(some)
         return [line for line in self.install().err.splitlines() if "would provision too" in line]
 
-    def test_none(self) -> None:
+    def test_no_other_agent(self) -> None:
         self.assertEqual(self.warnings(), [])
 
     def test_waagent(self) -> None:
@@ -381,7 +381,7 @@ class RivalTest(ImageTest):
         note = "/etc/cloud/cloud.cfg.d/README"  # only *.cfg is read
         self.assertEqual(len(self.warnings(self.CLOUD_INIT, {main: with_azure[0], note: without[0]})), 1)
 
-    def test_both(self) -> None:
+    def test_both_agents(self) -> None:
         self.assertEqual(len(self.warnings(self.WAAGENT, self.CLOUD_INIT)), 2)
 
     def test_tiny_cloud(self) -> None:
@@ -390,7 +390,7 @@ class RivalTest(ImageTest):
         script = "#!/sbin/openrc-run\n"
         tiny = {"/sbin/tiny-cloud": "", "/etc/tiny-cloud.conf": "CLOUD=azure\n"}
 
-        def told(*files: "Dict[str, str]") -> "List[str]":
+        def warned(*files: "Dict[str, str]") -> "List[str]":
             self.empty()
             self.image("openrc on busybox")
             for some in files:
@@ -400,7 +400,7 @@ class RivalTest(ImageTest):
         for phase, runlevel in (("-early", "boot"), ("-boot", "boot"), ("-main", "default"), ("", "default")):
             name = "tiny-cloud" + phase
             link = {"/etc/init.d/" + name: script, "/etc/runlevels/%s/%s" % (runlevel, name): "-> /etc/init.d/" + name}
-            (line,) = told(tiny, link)
+            (line,) = warned(tiny, link)
             self.assertIn("tiny-cloud would provision too: remove it, or create /etc/tiny-cloud.disabled", line)
         for conf, count in (
             ({"/etc/tiny-cloud.conf": "CLOUD='auto'\n"}, 1),
@@ -412,8 +412,8 @@ class RivalTest(ImageTest):
             ({"/var/lib/cloud/.bootstrap-complete": ""}, 0),
         ):
             with self.subTest(conf):
-                self.assertEqual(len(told(tiny, link, conf)), count)
-        self.assertEqual(told(tiny), [])  # not enabled
+                self.assertEqual(len(warned(tiny, link, conf)), count)
+        self.assertEqual(warned(tiny), [])  # not enabled
 
     def test_agents_of_the_platform(self) -> None:
         for program, service in (
@@ -447,7 +447,7 @@ class PythonTest(ImageTest):
         (path,) = [line[len("PYTHON=") :] for line in lines if line.startswith("PYTHON=")]
         return path
 
-    def test_where_it_is_found(self) -> None:
+    def test_python_is_found(self) -> None:
         old, new, usual = "/usr/bin/python3.4", "/usr/bin/python3.11", "/usr/bin/python3"
         rhel8, rhel8_real = "/usr/libexec/platform-python", "/usr/libexec/platform-python3.6"
         alternatives = {usual: "-> /etc/alternatives/python3", "/etc/alternatives/python3": "-> " + new, new: ""}
@@ -478,7 +478,7 @@ class PythonTest(ImageTest):
             with self.subTest(sorted(files)):
                 self.assertEqual(self.written({path: text or "x" for path, text in files.items()}), expected)
 
-    def test_no_python_says_what_to_do(self) -> None:
+    def test_no_python_names_the_remedy(self) -> None:
         self.image("systemd", python=False)
         line = self.refused("install")
         self.assertIn("no Python 3.6 or newer was found", line)
@@ -499,7 +499,7 @@ class PythonTest(ImageTest):
             self.uninstall()
             self.assertIsNone(self.text(text))
 
-    def test_shell_needs_something_that_speaks_http(self) -> None:
+    def test_shell_needs_an_http_client(self) -> None:
         self.image("systemd", python=False)
         self.fill({"/bin/sh": "x"})
         self.assertIn("no curl, wget or nc", self.refused("install"))
@@ -509,7 +509,7 @@ class PythonTest(ImageTest):
             self.uninstall()
             os.unlink(self.root + "/usr/bin/" + client)
 
-    def test_options_that_no_shell_fulfils(self) -> None:
+    def test_options_that_need_python(self) -> None:
         self.image("systemd", python=False)
         self.fill({"/bin/sh": "x", "/bin/wget": "x"})
         for line in ("password = yes", "password_login = yes", "custom_data = run", "user_data = keep"):
@@ -519,7 +519,7 @@ class PythonTest(ImageTest):
             self.fill({OPTIONS: line + "\n"})
             self.install()
 
-    def test_python_whose_library_is_cut_down(self) -> None:
+    def test_python_with_an_incomplete_library(self) -> None:
         """The interpreter lacks a module that a boot needs. The hook still calls it."""
         library = "/usr/lib/python3.11/"
         self.image("systemd")
@@ -533,7 +533,7 @@ class PythonTest(ImageTest):
         self.fill({library + "socket.pyc": ""})
         self.assertNotIn("lacks", self.install().err)
 
-    def test_named(self) -> None:
+    def test_python_option(self) -> None:
         new, old, unknown = "/opt/new/bin/python3.8", "/opt/old/bin/python3.5", "/opt/bin/py"
         python = {"/usr/bin/python3": "x", new: "x", old: "x", unknown: "x"}
         self.assertEqual(self.written(python, "--python", new), new)
@@ -542,7 +542,7 @@ class PythonTest(ImageTest):
             with self.subTest(path):
                 self.assertIsNone(self.written(python, "--python", path))
 
-    def test_named_that_is_none(self) -> None:
+    def test_python_option_without_a_python(self) -> None:
         """By name or by content. Reported, because there are many builds of Python."""
         self.image("systemd")
         for path, content, is_one in (
@@ -563,7 +563,7 @@ class PythonTest(ImageTest):
 
     def test_another_init_system(self) -> None:
         """The chosen interpreter is used; the image's own is reported."""
-        for image, name, told in (
+        for image, name, warned in (
             ("systemd", "runit", "systemd"),
             ("systemd", "systemd", ""),
             ("openrc on busybox", "busybox", "openrc"),
@@ -576,23 +576,23 @@ class PythonTest(ImageTest):
                 self.image(image)
                 self.fill({"/etc/runit/runsvdir/default/x": "-> /x", "/etc/runlevels/x": ""})
                 err = self.install("--init", name).err
-                words = "the image boots with %s, which is not known to start a hook for %s" % (told, name)
-                self.assertEqual(words in err, bool(told), err)
-                self.assertEqual("which is not known" in err, bool(told), err)
+                words = "the image boots with %s, which is not known to start a hook for %s" % (warned, name)
+                self.assertEqual(words in err, bool(warned), err)
+                self.assertEqual("which is not known" in err, bool(warned), err)
 
-    def test_named_too_old_or_missing_says_so(self) -> None:
+    def test_python_option_too_old_or_missing(self) -> None:
         self.image("systemd")
         self.fill({"/opt/bin/python3.5": "x"})
         self.assertIn("too old", self.refused("install", "--python", "/opt/bin/python3.5"))
         self.assertIn("path=/opt/none", self.refused("install", "--python", "/opt/none"))
 
-    def test_named_with_a_path_that_no_boot_script_could_have(self) -> None:
+    def test_python_option_unusable_in_boot_scripts(self) -> None:
         self.image("systemd")
         for path in ("/opt/bin/my python", "/opt/bin/$(reboot)", "/opt/bin/%i"):
             self.fill({path: "x"})
             self.refused("install", "--python", path)
 
-    def test_in_the_unit_too(self) -> None:
+    def test_python_is_named_in_the_unit(self) -> None:
         self.image("systemd", python=False)
         self.fill({"/usr/bin/python3.13": "x"})
         self.install()
@@ -621,7 +621,7 @@ class PlainUserTest(ImageTest):
 class FailureTest(ImageTest):
     """If an image accepts only some of the files, it is restored."""
 
-    def test_folder_that_is_a_file(self) -> None:
+    def test_file_in_place_of_a_folder(self) -> None:
         self.image("systemd")
         self.fill({"/etc/systemd/system-preset": "a file"})
         self.assertIn("not a folder", self.refused("install"))
@@ -639,7 +639,7 @@ class FailureTest(ImageTest):
                 finally:
                     os.chmod(self.root + folder, 0o755)
 
-    def test_older_install_comes_back(self) -> None:
+    def test_older_install_is_restored(self) -> None:
         """The newer file is written first. If the rest fails, the older one is restored."""
         self.image("insserv")
         self.install()
@@ -728,7 +728,7 @@ echo "$refused refused"
 
 
 class OwnFileTest(unittest.TestCase):
-    def test_the_checkout_cannot_install_itself(self) -> None:
+    def test_checkout_cannot_install_itself(self) -> None:
         """Only the built file has a published checksum."""
         argv = [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; "
                 "runpy.run_module('azure_provisioning', run_name='__main__')"]  # fmt: skip

@@ -33,7 +33,7 @@ COMMANDS = ("__main__.py", "usage.py", "manual.py")  # no boot loads these, exce
 
 
 class ReadTest(unittest.TestCase):
-    def test_as_the_library_reads(self) -> None:
+    def test_same_result_as_json(self) -> None:
         for text in VALID:
             with self.subTest(text):
                 expected = json.loads(text.lstrip("\ufeff"), parse_int=float)
@@ -52,7 +52,7 @@ class ReadTest(unittest.TestCase):
         for number in range(2000):
             fuzz.compare_json(fuzz.make_case("imds", number)[1])
 
-    def test_fuzzer_sees_what_differs(self) -> None:
+    def test_fuzzer_detects_a_difference(self) -> None:
         with mock.patch.object(json_document, "parse", lambda data: parse(data.replace(b"1", b"2"))):
             fuzz.compare_json(b"[0]")
             with self.assertRaises(fuzz.Wrong):
@@ -104,7 +104,7 @@ class BootTest(unittest.TestCase):
         argv = [sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src")] + modules
         self.assertEqual(subprocess.call(argv), 0)
 
-    def test_instance_as_it_is_sent(self) -> None:
+    def test_instance_of_imds(self) -> None:
         self.assertEqual(parse(json.dumps(INSTANCE).encode()), json.loads(json.dumps(INSTANCE)))
 
 

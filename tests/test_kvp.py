@@ -38,7 +38,7 @@ class PoolTest(GuestTest):
         self.assertIn("hv_kvp_daemon", write_report(self.system, "x"))
         self.assertEqual(self.system.list("/var/lib/hyperv"), [])
 
-    def test_one_report_a_boot(self) -> None:
+    def test_second_report_replaces_the_first(self) -> None:
         self.system.write(POOL, b"", mode=0o644)
         inode = os.stat(self.system.path(POOL)).st_ino
         write_report(self.system, "result=error")
@@ -48,7 +48,7 @@ class PoolTest(GuestTest):
         self.assertEqual(self.pool(), [(KEY, "result=success")])
         self.assertEqual(os.stat(self.system.path(POOL)).st_ino, inode)
 
-    def test_what_others_wrote_stays_where_it_was(self) -> None:
+    def test_records_of_others_are_kept_in_place(self) -> None:
         first, last = make_record("CLOUD_INIT|1", "a"), make_record("z" * 300, "b")
         self.system.write(POOL, first + make_record(KEY, "old") + last + make_record(KEY, "older"))
         write_report(self.system, "new")
@@ -68,12 +68,12 @@ class PoolTest(GuestTest):
         write_report(self.system, "newer")
         self.assertEqual(self.pool(), [("YOUNG", "a"), (KEY, "newer")])
 
-    def test_half_a_record(self) -> None:
+    def test_partial_record_is_dropped(self) -> None:
         self.system.write(POOL, make_record("A", "a") + make_record(KEY, "torn")[:700])
         write_report(self.system, "new")
         self.assertEqual(self.pool(), [("A", "a"), (KEY, "new")])
 
-    def test_cut_at_the_border_of_a_character(self) -> None:
+    def test_cut_between_characters(self) -> None:
         self.system.write(POOL, b"")
         for text, kept in (
             ("\u00e9" * 2000, "\u00e9" * 511),
@@ -93,12 +93,12 @@ class PoolTest(GuestTest):
         with self.assertRaises(GuestError):
             write_report(self.system, "x")
 
-    def test_not_a_file(self) -> None:
+    def test_pool_is_a_folder(self) -> None:
         self.system.make_dirs(POOL)
         with self.assertRaises(GuestError):
             write_report(self.system, "x")
 
-    def test_waits_for_the_lock_but_not_for_ever(self) -> None:
+    def test_wait_for_the_lock_is_bounded(self) -> None:
         self.system.write(POOL, b"")
         with open(self.system.path(POOL), "r+b") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -126,7 +126,7 @@ class DescriptionTest(unittest.TestCase):
         self.assertEqual([field for field in fields if not re.match("agent|timestamp|documentation", field)], expected)
         self.assertEqual(fields[-1], "documentation_url=https://aka.ms/linuxprovisioningerror")
 
-    def test_where_to_read_on_only_if_it_fits(self) -> None:
+    def test_link_is_left_out_if_too_long(self) -> None:
         lengths = [len(describe_failure(ProvisionError("x", output="y" * size), "abc", 0)) for size in range(500)]
         self.assertLessEqual(max(lengths[:340]), 512)
         self.assertNotIn("documentation", describe_failure(ProvisionError("x", output="y" * 400), "abc", 0))

@@ -49,7 +49,7 @@ def can_label() -> bool:
 
 
 class ExpressionTest(unittest.TestCase):
-    def test_as_re(self) -> None:
+    def test_same_result_as_re(self) -> None:
         """The same result as `re`, for all forms that policies use."""
         expressions = [line.split()[0] for line in CONTEXTS.split("\n") if line.startswith("/")]
         expressions += ["/a|/b", "/(a|bb|)c", "/a+b?", "/a{2}", "/a{1,}", "/a{,2}", "/[^/]+/x", "/[]a]", "/[a-c-]",
@@ -69,7 +69,7 @@ class ExpressionTest(unittest.TestCase):
             with self.assertRaises(UnknownError):
                 matches_whole(expression, "a")
 
-    def test_time(self) -> None:
+    def test_time_is_bounded(self) -> None:
         """Expressions that take exponential time in `re`."""
         before = time.monotonic()
         for expression in ("(a*)*b", "(a|a)*b", "(a|aa)+b", "((a*)*)*b", "(.*)*x(.*)*y"):
@@ -155,7 +155,7 @@ class LabelTest(CheckTest):
         self.install()
         self.assertEqual(self.type_of(PROGRAM), "")  # the whole image is labelled later
 
-    def test_a_file_of_ours_without_one(self) -> None:
+    def test_own_file_without_a_label(self) -> None:
         self.fill(POLICY)
         self.label("/etc")
         self.assertRegex(self.findings("selinux")[0].message, "^%s has no label, and [0-9] more" % PROGRAM)

@@ -108,17 +108,17 @@ class LockTest(GuestTest):
         install = self.command("install", speed=0.5)
         self.first_line(install, r"`run` \(process %d\) is running: waiting for it$" % boot.pid)
         self.go_on()
-        told = boot.communicate()[1]
-        self.assertEqual(boot.returncode, 0, told)
-        self.assertIn("the hook is off", told)
-        out, told = install.communicate()
-        self.assertEqual(install.returncode, 0, told)
-        self.assertIn("Installed for ", told)
+        err = boot.communicate()[1]
+        self.assertEqual(boot.returncode, 0, err)
+        self.assertIn("the hook is off", err)
+        out, err = install.communicate()
+        self.assertEqual(install.returncode, 0, err)
+        self.assertIn("Installed for ", err)
         self.assertIn(HOOK, out.split())
         self.assertTrue(self.system.is_link(HOOK))
         self.assertIn("ready_at", self.facts())
 
-    def test_boot_that_does_not_end(self) -> None:
+    def test_boot_does_not_end(self) -> None:
         """Each command reports the holder of the lock, and does nothing."""
         boot = self.at_work()
         before = self.text(STATE)
@@ -129,14 +129,14 @@ class LockTest(GuestTest):
             ["report", "failure", "--reason", "x"],
         ):
             command = self.command(*argv)
-            out, told = command.communicate()
-            self.assertEqual((command.returncode, out), (1, ""), told)
+            out, err = command.communicate()
+            self.assertEqual((command.returncode, out), (1, ""), err)
             self.assertRegex(
-                told,
+                err,
                 r"(?s)is running: waiting for it\n.*nothing was done: `run` \(process %d\) is running here: [^\n]+\n\Z"
                 % boot.pid,
             )
-            self.assertNotIn("Traceback", told)
+            self.assertNotIn("Traceback", err)
         self.assertIsNone(self.text(PROGRAM))
         self.assertEqual(self.text(STATE), before)
         self.assertEqual(self.fake.reports, [])
@@ -145,9 +145,9 @@ class LockTest(GuestTest):
         self.at_work()
         before = self.text(STATE)
         command = self.command("generalize", "--yes")
-        out, told = command.communicate()
-        self.assertEqual((command.returncode, out), (1, ""), told)
-        self.assertRegex(told, r"nothing was done: `run` \(process \d+\) is running here" if os.geteuid() == 0 else ".")
+        out, err = command.communicate()
+        self.assertEqual((command.returncode, out), (1, ""), err)
+        self.assertRegex(err, r"nothing was done: `run` \(process \d+\) is running here" if os.geteuid() == 0 else ".")
         self.assertEqual(self.text(STATE), before)
 
     def test_uninstall_during_a_boot(self) -> None:
@@ -160,13 +160,13 @@ class LockTest(GuestTest):
         second.send_signal(signal.SIGSTOP)
         self.go_on()
         self.assertEqual(boot.wait(60), 0)
-        out, told = uninstall.communicate()
-        self.assertEqual(uninstall.returncode, 0, told)
+        out, err = uninstall.communicate()
+        self.assertEqual(uninstall.returncode, 0, err)
         self.assertIn(STATE, out.split())
         second.send_signal(signal.SIGCONT)
-        told = second.communicate()[1]
-        self.assertEqual(second.returncode, 0, told)
-        self.assertIn("`uninstall` ran meanwhile: the machine stays as it left it", told)
+        err = second.communicate()[1]
+        self.assertEqual(second.returncode, 0, err)
+        self.assertIn("`uninstall` ran meanwhile: the machine stays as it left it", err)
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), [])
         self.assertEqual(len(self.fake.reports), 1)
 
@@ -185,29 +185,29 @@ class LockTest(GuestTest):
         story = self.run_story()
         self.first_line(story, "another `%s` is running: waiting for it$" % verb)
         self.system.release_locks()
-        told = story.communicate()[1]
-        self.assertEqual(story.returncode, 0, told)
-        return told
+        err = story.communicate()[1]
+        self.assertEqual(story.returncode, 0, err)
+        return err
 
     def test_boot_during_an_install(self) -> None:
         """The VM becomes Ready. The hook for the next boot stays."""
-        told = self.wait_for("install")
-        self.assertIn("accepted Ready", told)
+        err = self.wait_for("install")
+        self.assertIn("accepted Ready", err)
         self.assertTrue(self.system.is_link(HOOK))
         self.assertIn("ready_at", self.facts())
 
     def test_boot_during_a_report(self) -> None:
-        told = self.wait_for("report")
-        self.assertIn("the hook is off", told)
+        err = self.wait_for("report")
+        self.assertIn("the hook is off", err)
         self.assertFalse(self.system.is_link(HOOK))
 
     def test_boot_during_generalize(self) -> None:
-        told = self.wait_for("generalize")
-        self.assertIn("`generalize` ran meanwhile", told)
+        err = self.wait_for("generalize")
+        self.assertIn("`generalize` ran meanwhile", err)
         self.assertTrue(self.system.is_link(HOOK))
         self.assertEqual(self.system.list("/var/lib/azure-provisioning"), ["install"])
 
-    def test_left_over_hook_during_an_install(self) -> None:
+    def test_leftover_hook_during_an_install(self) -> None:
         """A Ready VM does not disable a hook while a command writes it."""
         self.fill({STATE: "vm_id=%s\nready_at=x\n" % VM_ID})
         self.install_hook()
@@ -248,7 +248,7 @@ class LockTest(GuestTest):
         self.assertEqual(turn.before, lock.Holder(os.getpid(), "install"))
         self.assertEqual(self.text(lock.PATH), "%d run\n" % os.getpid())
 
-    def test_nonsense_in_the_file(self) -> None:
+    def test_invalid_content_is_not_shown(self) -> None:
         """The content is only for a message. Text of another form is not shown."""
         forms = ["", "x", "0 run\n", "-1 run\n", "1 fly\n", "12345678901 run\n", "1 run", "1 run\n1 run\n"]
         for text in [*forms, "\0" * 9, "1 run\n\x1b[2J", "\u0661 run\n", "9" * 5000]:
@@ -264,7 +264,7 @@ class LockTest(GuestTest):
         with self.assertRaisesRegex(ProvisionError, "another process is running here"):
             lock.wait_for_turn(LiveSystem(self.root, 200.0), "install", self.console.say)
 
-    def test_image_has_none(self) -> None:
+    def test_image_has_no_lock(self) -> None:
         self.held("run")
         lock.wait_for_turn(self.system, "install", self.console.say)
         self.assertEqual(self.story, "")

@@ -207,7 +207,7 @@ class LockoutTest(BuiltTest):
         self.assertEqual(re.findall(r"host key (SHA256:\S+)", found.story), [served])
         self.assertTrue(found.by_key, found.said)
 
-    def test_another_user(self) -> None:
+    def test_only_root_sends_reports(self) -> None:
         """Azure accepts reports from any process, so only root sends one."""
         ask = "chmod 400 /sys/class/dmi/id/product_uuid; for verb in run 'report ready' 'status --wait' status; do "
         ask += 'su -s /bin/sh -c "/usr/bin/python3 -I -S /stage/program.pyz $verb; echo code \\$?" nobody 2>&1; done'
@@ -220,7 +220,7 @@ class LockoutTest(BuiltTest):
         ):
             self.assertIn(text, found.asked)
 
-    def test_a_program_that_fails(self) -> None:
+    def test_failed_gate_runs_again_with_force(self) -> None:
         """The gate ran, and does not run again. The console has its last output, and one command runs it again."""
         data = base64.b64encode(b"#!/bin/sh\r\necho ran >>/stage/ran\r\necho no database\r\nexit 7\r\n").decode()
         options = {"user_data": "run", "host_keys": "keep"}

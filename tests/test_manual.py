@@ -61,7 +61,7 @@ class ManPageTest(FileTest):
             self.assertIn("%s = %s" % (row.key, row.default), flat)
             self.assertIn("%s = %s" % (row.key, row.example), flat)
 
-    def test_complaints_are_seen(self) -> None:
+    def test_complaints_are_detected(self) -> None:
         _, complaint = self.render(manual.man_page() + ".nosuchmacro\n\\fZ\n")
         if shutil.which("groff"):
             self.assertNotEqual(complaint, "")
@@ -170,7 +170,7 @@ class CompletionTest(FileTest):
         found = self.complete("rehearse", "--ssh-key", self.folder + "/ima")
         self.assertEqual(sorted(found), [self.folder + "/image file", self.folder + "/image one"])
 
-    def test_really_completes(self) -> None:
+    def test_bash_completes(self) -> None:
         """With bash itself, without our stand-ins."""
         script = '. "$0"; complete -p azure-provisioning; type compopt >/dev/null'
         self.assertEqual(

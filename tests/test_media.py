@@ -63,7 +63,7 @@ def changed(old: str, new: str) -> bytes:
 
 
 class DocumentTest(unittest.TestCase):
-    def test_everything(self) -> None:
+    def test_every_field(self) -> None:
         found = parse_ovf(OVF.encode("utf-8"))
         self.assertEqual(found.password.reveal() if found.password else None, PASSWORD)
         keys = ("ssh-rsa AAAA a", "ssh-rsa BBBB b")
@@ -72,14 +72,14 @@ class DocumentTest(unittest.TestCase):
             ("rehearsal", "azureuser", None, True, CUSTOM_DATA, keys, "", False, True, ()),
         )
 
-    def test_nothing_secret_shows(self) -> None:
+    def test_secrets_are_not_shown(self) -> None:
         found = parse_ovf(OVF.encode("utf-8"))
         shown = "%r %s" % (found, found)
         self.assertIn("rehearsal", shown)
         for secret in ("s3cret", "custom", "echo"):
             self.assertNotIn(secret, shown)
 
-    def test_prefixes_do_not_matter(self) -> None:
+    def test_prefixes_are_ignored(self) -> None:
         prefixed = OVF.replace('tionSet xmlns="http://schemas.microsoft.com/windowsazure"', "tionSet")
         for name in ("LinuxProvisioningConfigurationSet", "HostName", "UserName", "UserPassword", "CustomData"):
             prefixed = prefixed.replace("<" + name, "<ns1:" + name).replace("</" + name, "</ns1:" + name)
@@ -87,7 +87,7 @@ class DocumentTest(unittest.TestCase):
         found = parse_ovf(prefixed.encode("utf-8"))
         self.assertEqual((found.hostname, found.custom_data), ("rehearsal", CUSTOM_DATA))
 
-    def test_what_may_be_missing_or_odd(self) -> None:
+    def test_missing_and_odd_fields(self) -> None:
         password = "<UserPassword>s3cret &amp; &lt;never&gt; seen</UserPassword>"
         flag = "<DisableSshPasswordAuthentication>false</DisableSshPasswordAuthentication>"
         pool = "<PreprovisionedVm>false</PreprovisionedVm><PreprovisionedVMType>None</PreprovisionedVMType>"
@@ -124,14 +124,14 @@ class DocumentTest(unittest.TestCase):
             with self.subTest(field=field, value=value):
                 self.assertEqual(getattr(parse_ovf(document), field), value)
 
-    def test_custom_data_of_the_largest_size(self) -> None:
+    def test_largest_custom_data(self) -> None:
         data = bytes(range(256)) * 256
         text = "\r\n ".join(base64.b64encode(data).decode("ascii")[at : at + 76] for at in range(0, 87384, 76))
         start, end = OVF.index("<CustomData>") + 12, OVF.index("</CustomData>")
         self.assertEqual(parse_ovf((OVF[:start] + text + OVF[end:]).encode("utf-8")).custom_data, data)
         self.assertIsNone(parse_ovf((OVF[:start] + OVF[end:]).encode("utf-8")).custom_data)
 
-    def test_one_bad_field_costs_that_field(self) -> None:
+    def test_only_the_bad_field_is_dropped(self) -> None:
         flag = "<DisableSshPasswordAuthentication>false"
         pooled, agent = (
             "<PreprovisionedVm>false",
@@ -201,7 +201,7 @@ class DocumentTest(unittest.TestCase):
                 for secret in ("s3cret", "IyEv"):
                     self.assertNotIn(secret, str(caught.exception))
 
-    def test_mutations_end_in_a_record_or_our_own_error(self) -> None:
+    def test_mutations_return_a_record_or_bad_reply(self) -> None:
         chance, good = random.Random(1), OVF.encode("utf-8")
         for _ in range(400):
             data = bytearray(good)
@@ -213,7 +213,7 @@ class DocumentTest(unittest.TestCase):
             except BadReply:
                 continue
 
-    def test_large_documents_take_no_time(self) -> None:
+    def test_large_documents_are_parsed_in_time(self) -> None:
         started = time.monotonic()
         for filling in ("<a>" * 300000, "x<!---->" * 120000, "&amp;" * 200000, "<HostName/>" * 90000):
             with self.assertRaises(BadReply):
@@ -258,7 +258,7 @@ class DriveTest(ToolTest):
         )
         self.assertFalse(self.system.exists(drives.POINT))
 
-    def test_where_it_is_mounted(self) -> None:
+    def test_mount_point(self) -> None:
         """In /var/lib if possible, because SELinux's policy allows it (not in an init script's folder in /run)."""
         self.assertIsNotNone(read_media(self.system)[0])
         folder = self.system.stat("/var/lib/azure-provisioning")
@@ -270,12 +270,12 @@ class DriveTest(ToolTest):
         self.assertEqual([argv[-1] for argv in self.tools.ran], [drives.POINT] * 2 + [drives.SPARE_POINT] * 2)
         self.assertEqual(self.system.list("/run/azure-provisioning"), [])
 
-    def test_second_file_system(self) -> None:
+    def test_second_file_system_is_tried(self) -> None:
         self.problems = {"udf": "mount: unknown filesystem type 'udf'"}
         found, _ = read_media(self.system)
         self.assertIsNotNone(found)
 
-    def test_nothing_there(self) -> None:
+    def test_no_dvd_in_the_drive(self) -> None:
         empty = dict.fromkeys(drives.KINDS, "mount: /dev/sr0: no medium found on /dev/sr0.")
         no_udf = dict(self.problems, udf="mounting /dev/sr0 on %s failed: No such device" % drives.POINT)
         for problems, word in ((empty, "no medium found"), (no_udf, "No such device")):
@@ -298,7 +298,7 @@ class DriveTest(ToolTest):
         self.system.write("/dev/sr0", "")
         self.assertIsNotNone(read_media(self.system)[0])
 
-    def test_a_drive_that_hangs_is_asked_once(self) -> None:
+    def test_hanging_drive_is_tried_once(self) -> None:
         def hang(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
             raise GuestError("command took too long", command=argv[0], seconds=20)
 
@@ -335,7 +335,7 @@ class DriveTest(ToolTest):
         self.problems = {}
         self.tools.add("dd", self.read_disk, "/bin")
 
-    def test_disk_in_the_place_of_a_drive(self) -> None:
+    def test_dvd_as_a_disk(self) -> None:
         """A small or read-only one with such a file system, beside any others."""
         self.no_drive()
         for name, signature, kind in (
@@ -376,7 +376,7 @@ class DriveTest(ToolTest):
         with self.assertRaises(BadReply):  # that is the DVD, but damaged
             read_media(self.system)
 
-    def test_disks_that_are_never_touched(self) -> None:
+    def test_disks_that_are_not_read(self) -> None:
         """In use, partitioned, large, or another kind of device: nothing on it is read."""
         mounts = "20 1 %s / %s rw - %s %s rw\n"
         cases: "List[Tuple[Dict[str, str], Dict[str, str]]]" = [
@@ -433,7 +433,7 @@ class DriveTest(ToolTest):
         read_media(self.system)
         self.assertEqual(len(self.tools.ran), 16)
 
-    def test_disk_left_mounted_by_a_run_that_was_killed(self) -> None:
+    def test_disk_left_mounted_by_a_killed_run(self) -> None:
         self.no_drive()
         self.disk("vdb")
         mounts = "33 20 254:48 / %s ro - iso9660 /dev/vdb ro\n" % drives.POINT
@@ -448,13 +448,13 @@ class DriveTest(ToolTest):
         self.assertEqual((found.hostname if found else None, how), ("rehearsal", "/dev/sr0 at /media/my dvd"))
         self.assertEqual(self.tools.ran, [])
 
-    def test_left_mounted_by_a_run_that_was_killed(self) -> None:
+    def test_left_mounted_by_a_killed_run(self) -> None:
         mounts = "33 20 11:0 / %s ro - udf /dev/sr0 ro\n" % drives.POINT
         self.fill({"/proc/self/mountinfo": mounts, drives.POINT + "/ovf-env.xml": OVF})
         self.assertIsNotNone(read_media(self.system)[0])
         self.assertEqual(self.tools.ran_words(), ["umount %s" % drives.POINT])
 
-    def test_unmounted_whatever_is_on_it(self) -> None:
+    def test_unmounted_after_any_content(self) -> None:
         for document in ("x" * ((1 << 20) + 1), "-> /etc/shadow"):
             self.document = document
             found, why = read_media(self.system)
@@ -464,7 +464,7 @@ class DriveTest(ToolTest):
             read_media(self.system)
         self.assertFalse(self.mounted)
 
-    def test_busy_at_the_end(self) -> None:
+    def test_busy_at_unmount(self) -> None:
         busy = {"umount": 1, "umount -l": 0}
 
         def refuse(argv: "List[str]", stdin: bytes) -> "Tuple[int, str]":

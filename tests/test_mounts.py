@@ -117,7 +117,7 @@ class MountTest(ImageTest):
         self.assertEqual(self.text("/var/log/own.log"), "")
         self.assertNotIn("Traceback", done.stderr)
 
-    def test_once_it_is_unmounted(self) -> None:
+    def test_generalize_after_unmounting(self) -> None:
         self.run_mounted(MOUNTED, "generalize", "--user", "ann", "--yes")
         done = self.run_mounted({"/run": "folder"}, "generalize", "--user", "ann", "--yes")
         self.assert_hosts()
@@ -148,7 +148,7 @@ class MountTest(ImageTest):
         self.assertNotIn("Traceback", done.stderr)
         self.assertEqual(listing(self.root), before)
 
-    def test_what_an_image_calls_ours(self) -> None:
+    def test_foreign_files_in_the_manifest_are_kept(self) -> None:
         """An image's records may name any file. Files with other names than ours, and files in /run, stay."""
         notes = "init=systemd\nprogram=/run/syslog\nprogram=/etc/hosts\nfolder=/run/systemd/netif\nfolder=/run/empty\n"
         os.mkdir(os.path.join(self.hosts, "folder/empty"))

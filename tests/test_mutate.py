@@ -9,13 +9,13 @@ from tests.mutate import MUTATIONS, Copies, Mutation
 
 
 class MutateTest(unittest.TestCase):
-    def test_each_can_be_made(self) -> None:
+    def test_every_mutation_applies(self) -> None:
         self.assertEqual(mutate.unlikely(), [])
 
     def test_names_are_unique(self) -> None:
         self.assertEqual(len({one.name for one in MUTATIONS}), len(MUTATIONS))
 
-    def test_what_is_found(self) -> None:
+    def test_outcomes_of_mutations(self) -> None:
         """One that is detected, one that survives, one that cannot be made, and one that any test would detect."""
         folder = tempfile.mkdtemp(prefix="azure-provisioning-test-")
         self.addCleanup(shutil.rmtree, folder)

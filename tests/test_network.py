@@ -20,13 +20,13 @@ class NetworkTest(GuestTest):
         folder = "/sys/class/net/%s/" % name
         return {folder + "flags": flags + "\n", folder + "carrier": carrier}
 
-    def told(self, files: "Dict[str, str]") -> str:
+    def described(self, files: "Dict[str, str]") -> str:
         """The description of a guest with these files."""
         self.setUp()
         self.fill({**self.card("lo", "0x9"), **files})
         return describe_network(self.system)
 
-    def test_words(self) -> None:
+    def test_described_networks(self) -> None:
         eth0, trie, routes = self.card("eth0"), "/proc/net/fib_trie", "/proc/net/route"
         address = {trie: LOCAL + ADDRESS % "10.0.0.4", routes: HEAD + DEFAULT + SUBNET}
         table = [
@@ -50,11 +50,11 @@ class NetworkTest(GuestTest):
         ]
         for files, words in table:
             with self.subTest(words):
-                self.assertEqual(self.told(files), words)
+                self.assertEqual(self.described(files), words)
 
-    def test_nothing_tells(self) -> None:
+    def test_no_network_files(self) -> None:
         self.assertEqual(describe_network(self.system), "")
-        self.assertEqual(self.told({"/proc/net/route": "x" * (2 << 20), **self.card("eth0")}), "")
+        self.assertEqual(self.described({"/proc/net/route": "x" * (2 << 20), **self.card("eth0")}), "")
 
     def test_this_machine(self) -> None:
         """Any network: the words agree with the kernel's own files."""

@@ -75,7 +75,7 @@ class OddTest(CheckTest):
         with open(place, "wb") as file:
             file.write(data)
 
-    def test_digits_that_are_none(self) -> None:
+    def test_digits_outside_ascii(self) -> None:
         """`str.isdigit` accepts them, but `int` does not."""
         self.put("/usr/lib/modules/5\xb2/modules.dep", b"x.ko:\n")
         self.put("/boot/vmlinuz-5\xb2", b"")
@@ -91,12 +91,12 @@ class OddTest(CheckTest):
         self.assertIn(done.code, (0, 1), done.err)
         self.assertNotIn("Traceback", done.err)
 
-    def test_words_with_a_nul(self) -> None:
+    def test_texts_with_a_nul(self) -> None:
         for path, text in TEXTS.items():
             self.put(path, text.encode("utf-8"))
         self.every_verb()
 
-    def test_other_words_with_a_nul(self) -> None:
+    def test_other_files_with_a_nul(self) -> None:
         for path in OTHERS:
             self.put(path, NUL.encode("utf-8") + b"\xff\xfe\n")
         self.every_verb()
@@ -146,7 +146,7 @@ class StepsTest(GuestTest):
 
 
 class PoolTest(GuestTest):
-    def test_half_a_character(self) -> None:
+    def test_lone_surrogates(self) -> None:
         """JSON can contain it, but no file or terminal accepts it."""
         self.fill({"/etc/hostname": "x\n", "/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/bin/sh": ""})
         for section, key in (("extended", "ppsType"), ("compute", "name"), ("compute", "vmId")):

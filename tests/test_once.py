@@ -27,7 +27,7 @@ class HookTest(ImageTest):
 
 
 class OnceTest(HookTest):
-    def test_first_boot_disables_it(self) -> None:
+    def test_first_boot_disables_the_hook(self) -> None:
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)
@@ -43,7 +43,7 @@ class OnceTest(HookTest):
                 self.install()  # a new image is captured from this VM
                 self.assertEqual(self.hook(), enabled)
 
-    def test_every_boot_keeps_it(self) -> None:
+    def test_every_boot_keeps_the_hook(self) -> None:
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name, "--every-boot")
@@ -53,7 +53,7 @@ class OnceTest(HookTest):
                     self.assertEqual(self.hook(), enabled)
                 self.assertTrue(is_settled(Tree(self.root)))
 
-    def test_left_over(self) -> None:
+    def test_interrupted_after_ready(self) -> None:
         """Interrupted between Ready and the end: the next boot notices that, and finishes."""
         for name in sorted(IMAGES):
             with self.subTest(name):
@@ -75,7 +75,7 @@ class OnceTest(HookTest):
                 load.assert_called_once_with(SUPPORTED[name])
                 self.assertEqual(self.hook()[1], [])
 
-    def test_brought_by_a_package(self) -> None:
+    def test_installed_by_a_package(self) -> None:
         """No record says which init system it is."""
         for name in sorted(IMAGES):
             with self.subTest(name):
@@ -88,7 +88,7 @@ class OnceTest(HookTest):
 class FailedBootTest(HookTest):
     speed = 500.0  # these boots only wait
 
-    def test_failed_boot_keeps_it(self) -> None:
+    def test_failed_boot_keeps_the_hook(self) -> None:
         for name in sorted(IMAGES):
             with self.subTest(name):
                 self.guest(name)

@@ -69,7 +69,7 @@ class PasswordTest(ToolTest):
         set_password(self.system, "azureuser", Secret("another"))
         self.assertNotEqual(self.field(), first)
 
-    def test_busybox_is_not_asked(self) -> None:
+    def test_busybox_chpasswd_is_not_used(self) -> None:
         self.fill({"/bin/busybox": "", "/usr/sbin/chpasswd": "-> /bin/busybox"})
         set_password(self.system, "azureuser", Secret(PASSWORD))
         self.assertEqual(self.tools.ran, [])
@@ -98,7 +98,7 @@ class PasswordTest(ToolTest):
         )
         self.assertIsNone(self.text("/etc/nshadow"))
 
-    def test_a_locked_hash_is_replaced(self) -> None:
+    def test_locked_hash_is_replaced(self) -> None:
         self.system.write("/etc/shadow", IMAGE["/etc/shadow"].replace("azureuser:*", "azureuser:!$6$a$b"))
         set_password(self.system, "azureuser", Secret(PASSWORD))
         self.assertTrue(self.field().startswith("$6$"))
@@ -130,6 +130,6 @@ class PasswordTest(ToolTest):
         set_password(self.system, "azureuser", Secret("ö" * 72))
         self.assertTrue(self.field().startswith("$6$"))
 
-    def test_nobody(self) -> None:
+    def test_unknown_account_is_refused(self) -> None:
         with self.assertRaisesRegex(GuestError, "no such account"):
             set_password(self.system, "nobody", Secret(PASSWORD))

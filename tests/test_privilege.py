@@ -23,13 +23,13 @@ class PrivilegeTest(ToolTest):
             self.assertEqual(self.mode(SUDO_RULE), 0o440)
             self.assertEqual(self.text("/etc/sudoers"), SUDOERS)
 
-    def test_capitals_are_no_alias(self) -> None:
+    def test_name_in_capitals_is_quoted(self) -> None:
         self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS})
         for name, expected in (("ALL", '"ALL" '), ("ADMIN_1", '"ADMIN_1" '), ("Admin", "Admin ")):
             grant(self.system, name)
             self.assertTrue((self.text(SUDO_RULE) or "").startswith(expected))
 
-    def test_visudo_reads_it_first(self) -> None:
+    def test_visudo_checks_the_rule_first(self) -> None:
         self.fill({"/usr/bin/sudo": "", "/etc/sudoers": SUDOERS, CANDIDATE: "left by a killed run\n"})
         seen = []
 
@@ -65,7 +65,7 @@ class PrivilegeTest(ToolTest):
         grant(self.system, "azureuser")
         self.assertEqual((self.text("/etc/sudoers") or "")[300000:], "x\n" + SUDOERS)
 
-    def test_folder_is_not_read(self) -> None:
+    def test_sudoers_folder_is_not_included(self) -> None:
         for text in ("root ALL=(ALL) ALL", "# includedir /etc/sudoers.d\n", "#includedir /etc/other\n", ""):
             with self.subTest(text=text):
                 self.fill({"/usr/bin/sudo": "", "/etc/sudoers": text})
@@ -98,13 +98,13 @@ class PrivilegeTest(ToolTest):
         self.assertEqual(self.system.list("/etc/doas.d")[-1], os.path.basename(DOAS_RULE))
         self.assertIsNone(self.text(DOAS_CONF))
 
-    def test_folder_that_this_doas_does_not_know(self) -> None:
+    def test_doas_without_a_folder(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf", "/etc/doas.d/x": ""})
         grant(self.system, "azureuser")
         self.assertIsNone(self.text(DOAS_RULE))
         self.assertIsNotNone(self.text(DOAS_CONF))
 
-    def test_sudo_that_is_doas(self) -> None:
+    def test_sudo_is_doas(self) -> None:
         """Alpine's doas-sudo-shim is a script; others make a link. A sudo rule would have no effect."""
         shim = '#!/bin/sh\n# sudo by doas\nuser=root\nexec doas -u $user -- "$@"\n'
         for sudo in ("-> doas", "-> /usr/bin/doas", "-> /etc/alternatives/sudo", shim):
@@ -121,7 +121,7 @@ class PrivilegeTest(ToolTest):
         self.fill({"/usr/bin/sudo": '#!/bin/sh\n# not doas: the real one\nexec /opt/bin/sudo "$@"\n'})
         self.assertEqual(grant(self.system, "azureuser"), "azureuser may use sudo without a password")
 
-    def test_both(self) -> None:
+    def test_sudo_and_doas(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": "\x7fELF doas\n", "/etc/sudoers": ""})
         self.assertEqual(
             grant(self.system, "azureuser"),

@@ -71,16 +71,16 @@ def start(argv, program=None, uid=0, **keywords):
 
 def pids(*options):
     "Those of the image's dropbear with these among their words."
-    told = []
+    restarted = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open("/proc/%s/cmdline" % pid) as file:
                 words = file.read().split("\0")
             if os.readlink("/proc/%s/exe" % pid).endswith("sbin/dropbear") and set(options) <= set(words):
-                told.append(int(pid))
+                restarted.append(int(pid))
         except OSError:
             continue
-    return told
+    return restarted
 
 def end(*children):
     for child in children:
@@ -243,12 +243,12 @@ class OtherUsersTest(GuestTest):
             self.assertEqual((restarted, count, new), (True, 1, True))
             self.assertEqual((user, held), (None, None), "a user's own, or one that holds a connection")
 
-    def test_nobody_who_would_bring_it_back(self) -> None:
+    def test_dropbear_without_a_supervisor_keeps_running(self) -> None:
         for said, untouched, ran in self.found["stale"]:
             self.assertIn("but the running dropbear has the old keys until it is restarted", said)
             self.assertEqual((untouched, ran), (True, False))
 
-    def test_script_that_does_not(self) -> None:
+    def test_script_does_not_restart_dropbear(self) -> None:
         self.assertIn("but dropbear has not come back after a restart by /etc/init.d/dropbear", self.found["gone"])
 
     def test_supervisor(self) -> None:

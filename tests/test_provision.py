@@ -94,11 +94,11 @@ class FirstBootTest(StoryTest):
         azure = self.azure()
         self.boot()
         del azure.requests[:]
-        before, told = snapshot(self.root), len(self.story)
+        before, start = snapshot(self.root), len(self.story)
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(asked(azure), ())
         self.assertEqual(snapshot(self.root), before)
-        self.assertEqual(self.story[told:], "")
+        self.assertEqual(self.story[start:], "")
 
     def test_headers_on_the_wire(self) -> None:
         azure = self.azure()
@@ -131,7 +131,7 @@ class FirstBootTest(StoryTest):
         self.assertEqual(len(wireserver.requests), 2)
         self.assertIn(b"<GoalStateIncarnation>5</GoalStateIncarnation>", wireserver.requests[1])
 
-    def test_network_comes_late(self) -> None:
+    def test_late_network(self) -> None:
         goal_state = GOAL_STATE % {"incarnation": 1, "container_id": CONTAINER_ID, "instance_id": INSTANCE_ID}
         answers = (b"", http(json.dumps(INSTANCE).encode("ascii")), http(goal_state.encode("ascii")), http())
         late = ScriptedPeer(answers, late=0.4)
@@ -141,7 +141,7 @@ class FirstBootTest(StoryTest):
         self.assertIn("waiting for the network: no answer from Azure", self.story)
         self.assertNotIn("goes over", self.story)
 
-    def test_the_card_that_is_asked_over(self) -> None:
+    def test_network_card_is_named(self) -> None:
         """Azure answers only on a VM's first card. With two cards, the line names the one in use."""
         head, row = "Iface\n", "%s\t%s\t00000000\t0005\t0\t0\t%d\t%s\t0\t0\t0\n"
         rows = [row % ("eth0", "0" * 8, 100, "0" * 8), row % ("eth1", "0100007F", 0, "F" * 8)]
@@ -185,12 +185,12 @@ class ElsewhereTest(StoryTest):
         self.system = ElsewhereSystem(self.root, self.cloud.server_address[1])
         self.options(imds=self.cloud.endpoint, deadline=120)
 
-    def test_lease_tells_the_wireserver(self) -> None:
+    def test_wireserver_address_from_the_lease(self) -> None:
         self.fill({LEASE: "OPTION_245=0a000002\n"})
         self.assert_ready(self.boot())
         self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 0))
 
-    def test_lease_comes_after_the_first_try(self) -> None:
+    def test_lease_after_the_first_try(self) -> None:
         """A networkd that sends the new name has no lease file for a moment, just before the report."""
         self.assert_ready(self.boot())
         self.assertEqual((asked(self.cloud), self.system.refused), (GOOD, 1))
@@ -214,7 +214,7 @@ class FaultTest(StoryTest):
                 if name not in UNSEEN:
                     self.assertGreater(len(azure.requests), 3, "the fault was not met")
 
-    def test_all_at_once(self) -> None:
+    def test_all_faults_at_once(self) -> None:
         slow = {name for name in FAULTS if name.endswith(("-silent", "-drips", "-flood", "-slow", "-late", "-ended"))}
         quick = {name for name in FAULTS if FAULTS[name].times < FOR_EVER} - slow - {"imds-gone", "imds-slow-start"}
         azure = self.azure(*sorted(quick), deadline=600)
@@ -238,7 +238,7 @@ class FaultTest(StoryTest):
         self.assert_ready(self.boot())
         self.assertEqual(asked(azure), ("goalstate 200", "health 200"))  # configured facts are not requested again
 
-    def test_portal_for_ever(self) -> None:
+    def test_permanent_captive_portal(self) -> None:
         self.system = FastSystem(self.root, speed=8.0)
         azure = self.azure("imds-portal-for-ever", deadline=30)
         self.assert_failed(self.boot())
@@ -274,7 +274,7 @@ class FaultTest(StoryTest):
         self.assertLess(int(self.facts()["error.seconds"]), 110)  # a quarter of the time is reserved for the report
         self.assertEqual(self.text("/etc/hostname"), "image\n")
 
-    def test_only_imds_is_away(self) -> None:
+    def test_only_imds_is_unreachable(self) -> None:
         azure = self.azure()
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
@@ -320,7 +320,7 @@ class FailureTest(StoryTest):
         self.assertEqual(len(self.description(azure.reports[0])), 512)
         self.assertGreater(azure.reports[0].count("&amp;"), 200)
 
-    def test_failed_report_masks_nothing(self) -> None:
+    def test_failed_report_does_not_hide_the_failure(self) -> None:
         self.azure(*NO_REPORT, deadline=15)
         self.break_hostname("/nix/store/x")
         self.assert_failed(self.boot())
@@ -341,7 +341,7 @@ class FailureTest(StoryTest):
         self.assertIn("ZeroDivisionError", self.description(azure.reports[0]))
         self.assertTrue(self.system.is_link(HOOK))
 
-    def test_bugs_and_failures_before_the_story(self) -> None:
+    def test_bugs_and_failures_before_the_first_step(self) -> None:
         """Other agents, the lock and the local part: Azure gets a report, whatever else fails."""
 
         class Broken(FastSystem):
@@ -379,7 +379,7 @@ class FailureTest(StoryTest):
                     else:
                         with self.assertRaises(ZeroDivisionError) as caught:
                             self.boot()
-                        self.assertTrue(getattr(caught.exception, "told", False))
+                        self.assertTrue(getattr(caught.exception, "reported", False))
                         self.assertIn("exception=ZeroDivisionError", self.description(azure.reports[0]))
                         self.assertIn("FAILED: unhandled exception", self.story)
                     self.assertEqual(len(azure.reports), 1)
@@ -387,20 +387,20 @@ class FailureTest(StoryTest):
                     self.system.broken = ""
                     self.assert_ready(self.boot())
 
-    def test_bug_in_the_report_masks_nothing(self) -> None:
+    def test_bug_in_the_report_does_not_hide_the_failure(self) -> None:
         """The state and the console have the failure. The bug is not marked as reported, so the shell reports it."""
 
         class Broken(FastSystem):
             def connect(self, host: str, port: int, seconds: float) -> socket.socket:
-                if self.is_told:
+                if self.is_reported:
                     raise ZeroDivisionError("a bug")
                 return super().connect(host, port, seconds)
 
-            is_told = False
+            is_reported = False
 
             def write(self, path: str, *more: object, **named: object) -> bool:
                 if path == STATE and "error_reason" in str(more[0]):
-                    self.is_told = True
+                    self.is_reported = True
                 return super().write(path, *more, **named)  # type: ignore[arg-type]
 
         azure = self.azure()
@@ -408,12 +408,12 @@ class FailureTest(StoryTest):
         self.system = Broken(self.root, self.speed)
         with self.assertRaises(ZeroDivisionError) as caught:
             self.boot()
-        self.assertFalse(getattr(caught.exception, "told", False))
+        self.assertFalse(getattr(caught.exception, "reported", False))
         self.assertEqual(azure.reports, [])
         self.assertEqual(self.facts()["error_reason"], "the hostname belongs to the distro's configuration")
         self.assertIn("FAILED: the hostname belongs to", self.story)
 
-    def test_bug_in_the_console_masks_nothing(self) -> None:
+    def test_bug_in_the_console_does_not_hide_the_failure(self) -> None:
         class Broken(io.StringIO):
             def write(self, text: str) -> int:
                 if "FAILED" in text or "hosts: " in text:
@@ -427,7 +427,7 @@ class FailureTest(StoryTest):
         self.assertIn("exception=ZeroDivisionError", self.description(azure.reports[0]))
         self.assertEqual(self.facts()["error_reason"], "unhandled exception")
 
-    def test_bug_after_ready_takes_nothing_back(self) -> None:
+    def test_bug_after_ready_keeps_ready(self) -> None:
         class Broken(FastSystem):
             def write(self, path: str, *more: object, **named: object) -> bool:
                 if path == STATE and "ready_at" in str(more[0]):
@@ -438,11 +438,11 @@ class FailureTest(StoryTest):
         self.system = Broken(self.root, self.speed)
         with self.assertRaises(ZeroDivisionError) as caught:
             self.boot()
-        self.assertTrue(getattr(caught.exception, "told", False))
+        self.assertTrue(getattr(caught.exception, "reported", False))
         self.assertEqual(len(azure.reports), 1)
         self.assertIn("<State>Ready</State></Health>", azure.reports[0])
 
-    def test_hosts_that_cannot_be_written_are_a_warning(self) -> None:
+    def test_unwritable_hosts_is_a_warning(self) -> None:
         azure = self.azure()
         self.system.unlink("/etc/hosts")
         os.mkdir(self.system.path("/etc/hosts"))
@@ -459,11 +459,11 @@ class FailureTest(StoryTest):
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
         story = start_story(self.root, "run", prepare=fill_disk)
-        _, told = story.communicate()
-        self.assertEqual(story.returncode, 1, told)
+        _, err = story.communicate()
+        self.assertEqual(story.returncode, 1, err)
         self.assertRegex(self.description(azure.reports[0]), r"reason=.*\bwrite\b.*\|path=/etc/hostname\|")
-        self.assertIn("the state cannot be saved", told)
-        self.assertNotIn("Traceback", told)
+        self.assertIn("the state cannot be saved", err)
+        self.assertNotIn("Traceback", err)
         after = snapshot(self.root)
         for path, content in before.items():
             self.assertEqual(after[path], content, path)
@@ -484,7 +484,7 @@ class FailureTest(StoryTest):
 class WhichMachineTest(StoryTest):
     speed = 4.0
 
-    def test_passwords_stay_where_no_key_is(self) -> None:
+    def test_password_login_is_kept_without_a_key(self) -> None:
         self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n"})
         azure = self.azure()
         keys = azure.instance["compute"]["publicKeys"]
@@ -512,7 +512,7 @@ class WhichMachineTest(StoryTest):
         self.fill({DMI + "/chassis_asset_tag": "No Asset Tag\n"})
         self.assert_ready(self.boot(force=True))
 
-    def test_done_but_forced(self) -> None:
+    def test_ready_but_forced(self) -> None:
         azure = self.azure()
         self.boot()
         self.install_hook()
@@ -539,7 +539,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.facts()["vm_id"], VM_ID)  # as IMDS returned it
         self.assertEqual(asked(azure), GOOD)
 
-    def test_no_dmi_but_option(self) -> None:
+    def test_no_dmi_but_platform_option(self) -> None:
         azure = self.azure(platform="azure")
         self.without_dmi()
         self.assert_ready(self.boot())
@@ -548,7 +548,7 @@ class WhichMachineTest(StoryTest):
         self.assert_ready(self.boot())
         self.assertEqual(asked(azure), ("imds 200",))  # the first request returns the id, and nothing else is needed
 
-    def test_ids_that_are_none(self) -> None:
+    def test_invalid_ids(self) -> None:
         for vm_id in ("0" * 8 + "-0000-0000-0000-" + "0" * 12, "F" * 8 + "-FFFF-FFFF-FFFF-" + "F" * 12, "None", ""):
             with self.subTest(vm_id):
                 self.setUp()
@@ -560,12 +560,12 @@ class WhichMachineTest(StoryTest):
 
     def test_imds_has_another_id(self) -> None:
         """It is reported, but nothing is refused. Another byte order or capitals are the same id."""
-        for told in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
-            other = told.lower() == OTHER_VM_ID
-            with self.subTest(told):
+        for vm_id in (OTHER_VM_ID, OTHER_VM_ID.upper(), VM_ID.upper(), swap(VM_ID)):
+            other = vm_id.lower() == OTHER_VM_ID
+            with self.subTest(vm_id):
                 self.setUp()
                 azure = self.azure()
-                azure.instance["compute"]["vmId"] = told
+                azure.instance["compute"]["vmId"] = vm_id
                 self.assertEqual(self.boot(), 0, self.story)
                 self.assertEqual((self.facts()["vm_id"], asked(azure)), (VM_ID, GOOD))
                 self.assertEqual(self.facts().get("vm_id_imds"), OTHER_VM_ID if other else None)
@@ -611,7 +611,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(self.text("/etc/hosts"), AZURE_VM["/etc/hosts"])
         self.assertEqual(len(azure.reports), 1)
 
-    def test_no_profile_on_a_new_disk(self) -> None:
+    def test_no_profile_and_no_state(self) -> None:
         azure = self.azure()
         del azure.instance["compute"]["osProfile"]
         self.assert_ready(self.boot(), name="rehearsal-0")
@@ -655,7 +655,7 @@ class WhichMachineTest(StoryTest):
         self.assertEqual(asked(azure), GOOD + GOOD)
         self.assertEqual(self.facts()["vm_id"], OTHER_VM_ID)
 
-    def test_what_is_forgotten_before_the_rest(self) -> None:
+    def test_folders_in_memory_fail_first(self) -> None:
         """Read-only images keep some folders in memory. The serial console shows the consequence."""
 
         class Forgetful(FastSystem):
@@ -684,20 +684,20 @@ class WhichMachineTest(StoryTest):
                 self.assertEqual("which is lost at reboot" in self.story, bool(said))
                 self.assertIn(said, self.story)
 
-    def test_the_account_of_another_vm(self) -> None:
-        for user, told in (("root", False), ("alice", True)):  # a refused account belongs to no VM
+    def test_account_of_another_vm(self) -> None:
+        for user, is_warned in (("root", False), ("alice", True)):  # a refused account belongs to no VM
             with self.subTest(user):
                 self.setUp()
                 azure = self.azure(every_boot="yes")
                 azure.instance["compute"]["osProfile"] = {"computerName": "rehearsal", "adminUsername": user}
-                self.assertEqual(self.boot(), 0 if told else 1, self.story)
+                self.assertEqual(self.boot(), 0 if is_warned else 1, self.story)
                 self.fill({DMI + "/product_uuid": OTHER_VM_ID + "\n"})
                 self.boot()
                 self.assertEqual(
-                    "the account %s belongs to another VM, and stays" % user in self.story, told, self.story
+                    "the account %s belongs to another VM, and stays" % user in self.story, is_warned, self.story
                 )
 
-    def test_sshd_that_lets_others_in(self) -> None:
+    def test_sshd_allows_other_users_only(self) -> None:
         azure = self.azure()
         azure.instance["compute"]["osProfile"] = {"computerName": "rehearsal", "adminUsername": "alice"}
         self.fill({"/etc/ssh/sshd_config": "AllowUsers bob\n"})
@@ -721,14 +721,14 @@ class WhichMachineTest(StoryTest):
         self.assert_ready(self.boot())
         self.assertIsNone(self.text(STATE + ".corrupt"))
 
-    def test_state_that_is_a_folder(self) -> None:
+    def test_state_is_a_folder(self) -> None:
         azure = self.azure()
         self.system.make_dirs(STATE)
         self.assertEqual(self.boot(), 0, self.story)
         self.assertEqual(len(azure.reports), 1)
         self.assertIn("state cannot be saved", self.story)
 
-    def test_another_provisioner(self) -> None:
+    def test_other_agent_is_running(self) -> None:
         azure = self.azure()
         wants = os.path.dirname(HOOK)
         self.fill({"/usr/sbin/waagent": "", "/lib/systemd/system/waagent.service": "[Service]\n"})
@@ -786,7 +786,7 @@ class NameTest(StoryTest):
             with self.subTest("%r, %r" % (computer_name, resource_name)):
                 self.assertEqual(self.name_from(computer_name, resource_name), expected)
 
-    def test_refused_names_are_told(self) -> None:
+    def test_refused_names_are_reported(self) -> None:
         self.name_from("\U0001f600" * 300, "\x1b[2J")
         self.assertIn("is not usable as a host name", self.story)
         self.assertEqual(self.name_from("...", "..."), "image")
@@ -809,24 +809,24 @@ class ProcessTest(StoryTest):
 
     def test_two_at_once(self) -> None:
         first, second = self.start_two()
-        told = first.communicate()[1], second.communicate()[1]
-        self.assertEqual((first.returncode, second.returncode), (0, 0), told)
+        err = first.communicate()[1], second.communicate()[1]
+        self.assertEqual((first.returncode, second.returncode), (0, 0), err)
         self.assertEqual(len(self.fake.reports), 1)
         self.assertEqual(asked(self.fake)[-3:], GOOD)
         self.assertNotIn("imds 200", asked(self.fake)[:-3])
-        self.assertNotIn("accepted Ready", told[1])
+        self.assertNotIn("accepted Ready", err[1])
 
-    def test_the_other_failed(self) -> None:
+    def test_other_run_failed(self) -> None:
         """Then this one does the work."""
         first, second = self.start_two()
         first.kill()
         first.communicate()
-        told = second.communicate()[1]
-        self.assertEqual(second.returncode, 0, told)
+        err = second.communicate()[1]
+        self.assertEqual(second.returncode, 0, err)
         self.assertEqual(len(self.fake.reports), 1)
         self.assert_ready(0)
 
-    def test_the_other_never_ends(self) -> None:
+    def test_other_run_does_not_end(self) -> None:
         azure = self.azure(deadline=10)
         self.system.lock("/run/azure-provisioning.lock")
         self.assertEqual(self.boot(), 0)
@@ -845,11 +845,11 @@ class ProcessTest(StoryTest):
                 self.assertTrue(wait_until(partial(getattr, azure, "requests")))
                 azure.troubles["imds"] = []
                 story.send_signal(number)
-                out, told = story.communicate()
-                self.assertEqual(story.returncode, 130, told)
+                out, err = story.communicate()
+                self.assertEqual(story.returncode, 130, err)
                 self.assertEqual(out, "")
-                self.assertTrue(told.endswith("azure-provisioning: interrupted; the next boot continues\n"), told)
-                self.assertNotIn("Traceback", told)
+                self.assertTrue(err.endswith("azure-provisioning: interrupted; the next boot continues\n"), err)
+                self.assertNotIn("Traceback", err)
                 self.assertEqual(
                     self.text("/dev/console"), "azure-provisioning: interrupted; the next boot continues\r\n"
                 )
@@ -860,19 +860,17 @@ class ProcessTest(StoryTest):
         self.azure()
         os.mkdir(self.system.path("/dev"))
         self.fill({"/dev/console": ""})
-        told = start_story(self.root, "run").communicate()[1]
-        self.assertRegex(
-            self.text("/dev/console") or "", r"^azure-provisioning: Azure accepted Ready [^\n]*\r\n$", told
-        )
+        err = start_story(self.root, "run").communicate()[1]
+        self.assertRegex(self.text("/dev/console") or "", r"^azure-provisioning: Azure accepted Ready [^\n]*\r\n$", err)
 
     def test_detached(self) -> None:
         """The caller returns at once, even if it reads all output. Another session does the work."""
         azure = self.azure(*["imds-silent"] * 20)
         started = time.monotonic()
         story = start_story(self.root, "run", "--detach")
-        told = story.communicate()[1]
+        err = story.communicate()[1]
         took = time.monotonic() - started
-        self.assertEqual(story.returncode, 0, told)
+        self.assertEqual(story.returncode, 0, err)
         self.assertEqual(azure.reports, [], "it returned after %.2f s, when all was done" % took)
         azure.troubles["imds"] = []
         children = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs(pid, self.root)]
@@ -886,7 +884,7 @@ class ProcessTest(StoryTest):
         self.assert_ready(0)
         self.assertEqual(len(azure.reports), 1)
 
-    def test_detached_and_done(self) -> None:
+    def test_detached_and_ready(self) -> None:
         self.azure()
         self.boot()
         story = start_story(self.root, "run", "--detach")
@@ -903,7 +901,7 @@ def runs(pid: int, root: str) -> bool:
         return False
 
 
-class AsAzureHasItTest(StoryTest):
+class AzureDetailsTest(StoryTest):
     """Output uses Azure's names. On a partly broken platform only the broken part is missing."""
 
     SWAPPED = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
@@ -918,7 +916,7 @@ class AsAzureHasItTest(StoryTest):
         self.system.unlink(EFI + "/fw_platform_size")
         os.rmdir(self.system.path(EFI))
 
-    def disc(self, document: str) -> None:
+    def dvd(self, document: str) -> None:
         """A DVD mounted by an automounter."""
         self.fill({"/proc/self/mountinfo": self.MOUNTS, "/sys/block/sr0/dev": "11:0\n"})
         self.fill({"/media/cd/ovf-env.xml": document})
@@ -941,7 +939,7 @@ class AsAzureHasItTest(StoryTest):
         self.assertIn("|vm_id=%s|" % VM_ID, self.description(azure.reports[0]))
         self.assertIn("|vm_id=%s|" % VM_ID, self.text(self.POOL) or "")
 
-    def test_id_where_imds_has_another(self) -> None:
+    def test_id_differs_in_imds(self) -> None:
         """Another machine may answer as IMDS: the firmware's id is shown, with the one from IMDS beside it."""
         self.fill({self.POOL: ""})
         azure = self.azure()
@@ -951,11 +949,11 @@ class AsAzureHasItTest(StoryTest):
         self.assertEqual(self.facts()["vm_id_imds"], OTHER_VM_ID)
         self.assertNotIn("vm_id_azure", self.facts())
 
-    def test_proxy_agent_that_is_missing(self) -> None:
+    def test_proxy_agent_is_missing(self) -> None:
         for faults in (("wireserver-forbidden",), ("imds-forbidden", "wireserver-forbidden")):
             with self.subTest(faults):
                 self.setUp()
-                self.disc(OVF.replace("</Environment>", self.PLATFORM))
+                self.dvd(OVF.replace("</Environment>", self.PLATFORM))
                 self.azure(*faults, deadline=15)
                 self.assert_failed(self.boot())
                 (line,) = [line for line in self.story.split("\n") if "FAILED: " in line]
@@ -972,8 +970,8 @@ class AsAzureHasItTest(StoryTest):
         self.assert_failed(self.boot())
         self.assertNotIn("ProvisionGuestProxyAgent", self.story)
 
-    def test_custom_data_that_is_no_base64_costs_itself_alone(self) -> None:
-        self.disc(OVF.replace("I2Nsb3VkLWNvbmZpZwo=", "I2Nsb3VkL!"))
+    def test_invalid_custom_data_is_dropped(self) -> None:
+        self.dvd(OVF.replace("I2Nsb3VkLWNvbmZpZwo=", "I2Nsb3VkL!"))
         azure = self.azure(deadline=60)
         self.assert_failed(self.boot())
         self.assertEqual(self.facts()["error_reason"], "failure to read customData while hasCustomData=true")
@@ -983,7 +981,7 @@ class AsAzureHasItTest(StoryTest):
         self.options(imds=azure.endpoint, wireserver=azure.endpoint, custom_data="no")
         self.assert_ready(self.boot())
 
-    def test_what_the_refusal_said_is_in_the_log_alone(self) -> None:
+    def test_body_of_a_refusal_is_only_in_the_log(self) -> None:
         said = "<p>%s\x1b[2J</p>" % ("no " * 200)
         peer = self.peer(http(said.encode("ascii"), "403 Forbidden"))
         address = "127.0.0.1:%d" % peer.port

@@ -88,11 +88,11 @@ class RaceTest(ImageTest):
             lambda: system.remove_dir("/etc/made"),
         )
 
-    def test_writes_where_nothing_was(self) -> None:
+    def test_writes_of_new_files(self) -> None:
         """A rename into a folder that was replaced after its temporary file was written."""
         self.race(lambda: self.system.write("/etc/new%f" % time.monotonic(), "x", mode=0o600))
 
-    def test_changes_taken_back(self) -> None:
+    def test_changes_are_rolled_back(self) -> None:
         def change() -> None:
             self.system.begin()
             self.system.write("/etc/file", "x%f" % time.monotonic())
@@ -137,14 +137,14 @@ class RaceTest(ImageTest):
         self.assertNotIn(SECRET.encode(), seen)
         self.assertIn(b"own\n", seen)
 
-    def test_root_itself(self) -> None:
+    def test_image_root_is_replaced(self) -> None:
         """The folder above the root also has an owner. The root is the folder that was opened first."""
         self.system.exists("/")
         inner = System(self.root + "/etc")
         inner.exists("/")
         self.race(lambda: inner.write("/file", "x%f" % time.monotonic()), lambda: inner.unlink("/hosts"))
 
-    def test_pipe_in_the_place_of_a_file(self) -> None:
+    def test_file_replaced_by_a_pipe(self) -> None:
         """Opening a pipe would block forever."""
         os.mkfifo(self.root + "/etc/file.pipe")
 
@@ -170,7 +170,7 @@ class RaceTest(ImageTest):
                     with suppress(GuestError):
                         attempt()
 
-    def test_pipe_in_the_place_of_keys(self) -> None:
+    def test_keys_replaced_by_a_pipe(self) -> None:
         keys = "/home/ann/.ssh/authorized_keys"
         self.image("systemd")
         accounts = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"
@@ -181,7 +181,7 @@ class RaceTest(ImageTest):
 
 
 class LockTest(ImageTest):
-    def test_what_is_no_file(self) -> None:
+    def test_lock_must_be_a_regular_file(self) -> None:
         """The accounts' lock in an image must be a regular file: a pipe would block, and a device would be opened."""
         self.system.make_dirs("/etc")
         os.mkfifo(self.root + "/etc/.pwd.lock")

@@ -34,7 +34,7 @@ class TextTest(unittest.TestCase):
         prose = re.sub(r"(?m)^    .*$", "", before)
         self.assertLessEqual(len(re.findall(r"[A-Za-z0-9]\S*", prose)), WORDS)
 
-    def test_links_lead_somewhere(self) -> None:
+    def test_link_targets_exist(self) -> None:
         titles = re.findall(r"(?m)^#+ (.*)$", text())
         anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
         for target in re.findall(r"\]\(([^)]+)\)", text()):
@@ -43,13 +43,13 @@ class TextTest(unittest.TestCase):
             elif "://" not in target:
                 self.assertTrue(os.path.exists(os.path.join(TOP, target)), target)
 
-    def test_paths_are_there(self) -> None:
+    def test_paths_exist(self) -> None:
         paths = re.findall(r"`((?:units|src|tests|\.github|\.ci)/[^`*? ]+)`", text())
         self.assertTrue(paths)
         for path in paths:
             self.assertTrue(os.path.exists(os.path.join(TOP, path)), path)
 
-    def test_targets_of_make_are_there(self) -> None:
+    def test_make_targets_exist(self) -> None:
         with open(os.path.join(TOP, "Makefile"), encoding="utf-8") as file:
             targets = set(re.findall(r"(?m)^([a-z-]+):", file.read()))
         named = set(re.findall(r"(?m)(?:`|^    )make ([a-z-]+)", text()))

@@ -85,7 +85,7 @@ class TableTest(unittest.TestCase):
             for reason in row.reasons:
                 self.assertEqual(reason, reason.strip())
 
-    def test_every_reason_of_a_boot_is_in_it(self) -> None:
+    def test_every_reason_of_a_boot_is_listed(self) -> None:
         """Every reason that the modules raise has its own row."""
         found: "Set[str]" = set()
         for path, tree in modules():
@@ -97,13 +97,13 @@ class TableTest(unittest.TestCase):
         unknown = [reason for reason in found if find_row(re.sub("%[sd]", "x", reason), {}) is ANY]
         self.assertEqual(unknown, [])
 
-    def test_the_advice_is_not_to_choose_another_password(self) -> None:
+    def test_another_password_is_not_advised(self) -> None:
         """One of more than 72 characters may have been encrypted."""
         remedy = find_remedy("unsupported password length", {})
         self.assertNotRegex(remedy, "(?i)choose|another|shorter")
         self.assertIn("SSH key", remedy)
 
-    def test_the_shell_says_the_same(self) -> None:
+    def test_shell_gives_the_same_advice(self) -> None:
         """Every failure that the shell implementation can report, with the words of the table."""
         with open(os.path.join(TOP, "src", "essential.sh"), encoding="ascii") as file:
             script = file.read()
@@ -127,8 +127,8 @@ class TableTest(unittest.TestCase):
             ("no usable answer from IMDS", "problem=http error 403 querying IMDS"),
             ("no usable answer from IMDS", "problem=no answer from IMDS: curl: (7) refused"),
         ]
-        told = set(re.findall(r"fail '([^']+)'", script))
-        self.assertLessEqual(told, {reason for reason, _ in cases})
+        reported = set(re.findall(r"fail '([^']+)'", script))
+        self.assertLessEqual(reported, {reason for reason, _ in cases})
         for reason, details in cases:
             argv = ["sh", "-c", 'log=%s\n%s\nadvise "$@"' % (reasons.LOG, function), "sh", reason, details]
             printed = subprocess.check_output(argv, universal_newlines=True)

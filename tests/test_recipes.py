@@ -90,7 +90,7 @@ class RecipeTest(ImageTest):
 
 
 class EveryRecipeTest(RecipeTest):
-    def test_what_they_call_is_understood(self) -> None:
+    def test_commands_are_valid(self) -> None:
         seen = 0
         for name in recipes():
             text = recipe(name).replace("\\\n", " ")
@@ -136,7 +136,7 @@ class YoctoTest(RecipeTest):
         assert found, name
         return found.group(1)
 
-    def test_every_line_is_one(self) -> None:
+    def test_every_line_is_valid(self) -> None:
         for name in (YOCTO, "yocto/classes/azure-provisioning.bbclass"):
             text = re.sub(r"(?ms)^\w+\(\) \{\n.*?^\}$", "", recipe(name))
             for line in text.splitlines():

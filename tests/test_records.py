@@ -160,7 +160,7 @@ class InstanceTest(GuestTest):
 
 
 class SecretTest(unittest.TestCase):
-    def test_it_shows_in_no_text(self) -> None:
+    def test_secret_is_not_shown(self) -> None:
         secret = Secret("hidden")
         self.assertNotIn("hidden", "%s %r %s %s" % (secret, secret, [secret], "{}".format(secret)))
         self.assertEqual(secret.reveal(), "hidden")

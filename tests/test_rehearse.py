@@ -72,7 +72,7 @@ class RehearseTest(unittest.TestCase):
         result = self.rehearse("list")
         self.assertEqual(result, Result(0, "".join(line + "\n" for line in describe_faults()), ""))
 
-    def test_fault_that_does_not_exist(self) -> None:
+    def test_unknown_fault(self) -> None:
         result = self.rehearse("goal-state-not-yet", "nonsense")
         self.assertEqual((result.code, result.out), (2, ""))
         self.assertIn("fault=nonsense", result.err)
@@ -83,10 +83,10 @@ class RehearseTest(unittest.TestCase):
             ((), r"This image would reach Ready in \d+\.\d s as azureuser with 1 key; \d+ paths would change\. "),
             (("imds-throttled",), r"This image would reach Ready in [1-9]\d*\.\d s as azureuser with 1 key; "),
         ):
-            told = self.rehearse(*faults).err
-            last = told.splitlines()[-1]
-            shown = re.findall(r"(?:accepted Ready after|would reach Ready in) ([0-9.]+) s", told)
-            self.assertEqual(shown[:1], shown[1:], told)  # the boot and the verdict use one clock
+            printed = self.rehearse(*faults).err
+            last = printed.splitlines()[-1]
+            shown = re.findall(r"(?:accepted Ready after|would reach Ready in) ([0-9.]+) s", printed)
+            self.assertEqual(shown[:1], shown[1:], printed)  # the boot and the verdict use one clock
             self.assertRegex(last, r"\Aazure-provisioning: " + said)
             self.assertIn("Not rehearsed: useradd, host keys, gates, DHCP, drivers.", last)
 
@@ -166,7 +166,7 @@ class ImageRehearsalTest(ImageTest):
         self.addCleanup(os.unlink, path)
         return path
 
-    def test_case_of_ones_own(self) -> None:
+    def test_options_of_a_vm(self) -> None:
         """User, name, keys, password, customData and userData: as for a VM created with them."""
         self.system_image()
         keys = [KEY, KEY.replace("ISEh ", "ISEi ")]
@@ -189,7 +189,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn(PASSWORD, result.out + result.err)
         self.assertNotRegex(result.out, r"(?m)^(new|changed) \w+ /(sys|run)")
 
-    def test_programs_in_the_data(self) -> None:
+    def test_gates_are_not_run(self) -> None:
         """Gates are named as not rehearsed. One that no boot could start also fails here, with the boot's reason."""
         self.system_image()
         self.fill({"/etc/azure-provisioning.conf": "custom_data = run\nuser_data = run\n"})
@@ -220,7 +220,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("+azureuser:(a hash):", result.out)
         self.assertNotIn("authorized_keys", result.out)
 
-    def test_dvd_of_ones_own(self) -> None:
+    def test_own_dvd(self) -> None:
         """It is read like a real one. A damaged one causes no traceback."""
         self.system_image()
         document = Case(user="ann", password_login=True, computer_name="web-1", custom_data=b"data\n").document() or b""
@@ -232,7 +232,7 @@ class ImageRehearsalTest(ImageTest):
         broken = self.rehearse("--password-login", "--dvd", self.write("broken", document[:200]))
         self.assertIn("error parsing ovf-env.xml", broken.err)
 
-    def test_files_of_a_case_that_are_none(self) -> None:
+    def test_invalid_files(self) -> None:
         self.system_image()
         os.mkfifo(self.root + ".fifo")
         self.addCleanup(os.unlink, self.root + ".fifo")
@@ -247,7 +247,7 @@ class ImageRehearsalTest(ImageTest):
             self.assertEqual((result.code, result.out), (1, ""))
             self.assertIn(said, result.err)
 
-    def test_verdict_is_that_of_check(self) -> None:
+    def test_verdict_agrees_with_check(self) -> None:
         """Where check has an error, no rehearsal promises a working VM. The exit code is 1."""
         drop_in, options = "/etc/ssh/sshd_config.d/a.conf", "/etc/azure-provisioning.conf"
         boot = "A boot would report `nobody can log in`, not Ready; "
@@ -292,7 +292,7 @@ class ImageRehearsalTest(ImageTest):
         last = self.rehearse("--user", "ann").err.splitlines()[-1]
         self.assertIn("would let nobody in: PubkeyAuthentication no. A boot would report", last)
 
-    def test_what_shuts_passwords_out_too(self) -> None:
+    def test_lock_outs_for_passwords_too(self) -> None:
         """An sshd that does not start, or cannot be reached, is no better for a VM with a password."""
         for path, text in (
             ("/etc/ssh/sshd_config.d/a.conf", "ListenAddress 127.0.0.1\n"),
@@ -312,7 +312,7 @@ class ImageRehearsalTest(ImageTest):
         last = self.rehearse("--password-login").err.splitlines()[-1]
         self.assertRegex(last, "would reach Ready in .* as azureuser with a password; ")
 
-    def test_hook_that_is_off(self) -> None:
+    def test_disabled_hook(self) -> None:
         """Masked or switched off: the rehearsal continues with a new `install`. The verdict is about the image."""
         unit = "/etc/systemd/system/azure-provisioning.service"
         for path, target in ((unit, "/dev/null"), (HOOK, "")):
@@ -328,7 +328,7 @@ class ImageRehearsalTest(ImageTest):
                 self.assertIn("the hook is off, so installing again into a scratch copy", result.err)
                 self.assertRegex(result.err.splitlines()[-1], "This image would not reach Ready: hook: ")
 
-    def test_verdict_counts_what_check_found(self) -> None:
+    def test_verdict_counts_findings_of_check(self) -> None:
         """The same for an image with and without a hook."""
         self.system_image()
         self.assertRegex(self.rehearse().err, r"check: \d+ errors, \d+ warnings?\.\n\Z")
@@ -371,7 +371,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("new file /etc/sudoers.d/zz-azure-provisioning, mode 0440%s\n" % root, out)
         self.assertNotIn("/run", out.replace("run --", ""))
 
-    def test_one_that_is_installed_already(self) -> None:
+    def test_installed_program_is_rehearsed(self) -> None:
         """The installed program is rehearsed: here with a hook that stays."""
         self.system_image()
         self.install("--every-boot", "--prefix", "/opt")
@@ -387,7 +387,7 @@ class ImageRehearsalTest(ImageTest):
             self.rehearse().out, r"removed link [^\n]*multi-user.target.wants/azure-provisioning.service\n"
         )
 
-    def test_the_image_s_options_count(self) -> None:
+    def test_options_of_the_image_apply(self) -> None:
         self.system_image()
         self.fill(
             {"/etc/azure-provisioning.conf": "account = no\nssh_keys = no\nimds = 10.0.0.1\nwireserver = 10.0.0.1\n"}
@@ -397,7 +397,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("azureuser:", result.out)
         self.assertNotIn("/etc/azure-provisioning.conf", result.out)
 
-    def test_nothing_in_it_is_executed(self) -> None:
+    def test_no_program_of_the_image_is_executed(self) -> None:
         self.system_image()
         self.fill({"/etc/azure-provisioning/ready.d/gate": "#!/bin/sh\ntouch %s/ran\n" % self.folder})
         os.chmod(self.system.path("/etc/azure-provisioning/ready.d/gate"), 0o755)
@@ -466,7 +466,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertNotIn("/srv", result.out)
         os.chmod(self.root + "/srv", 0o755)
 
-    def test_account_that_is_there(self) -> None:
+    def test_existing_account(self) -> None:
         """Its home and keys come from the image, and one key is added."""
         uid, gid = os.geteuid() or 1000, os.getegid() or 1000
         if uid == 65534:
@@ -491,7 +491,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertEqual(result.code, 0, result.err)
         self.assertIn("-> 500\n", result.out)
 
-    def test_exit_code_is_the_boot_s(self) -> None:
+    def test_exit_code_is_that_of_the_boot(self) -> None:
         """A failure is shown as at a boot, with its changes."""
         self.system_image()
         self.fill({"/etc/azure-provisioning.conf": "deadline = 10\n"})
@@ -501,7 +501,7 @@ class ImageRehearsalTest(ImageTest):
         self.assertIn("+error_reason=", result.out)
         self.assertIn("new link /etc/systemd/system/multi-user.target.wants/azure-provisioning.service", result.out)
 
-    def test_another_agent(self) -> None:
+    def test_other_agent(self) -> None:
         self.system_image()
         self.fill({"/usr/sbin/waagent": ""})
         self.fill({"/lib/systemd/system/waagent.service": "[Service]\n"})
@@ -510,11 +510,11 @@ class ImageRehearsalTest(ImageTest):
         self.assertEqual(result.code, 1)
         self.assertIn("waagent would provision too", result.err)
 
-    def test_what_is_no_image(self) -> None:
+    def test_not_an_image(self) -> None:
         result = call([sys.executable, "-I", "-S", built_file(), "rehearse", "--root", self.folder])
         self.assertEqual((result.code, result.out), (2, ""))
-        told = r"\Aazure-provisioning: %s is not the root of a Linux system[^\n]*\n\Z" % self.folder
-        self.assertRegex(result.err, told)
+        printed = r"\Aazure-provisioning: %s is not the root of a Linux system[^\n]*\n\Z" % self.folder
+        self.assertRegex(result.err, printed)
 
     def test_messages_name_the_image(self) -> None:
         self.image("systemd", python=False)

@@ -27,7 +27,7 @@ class VersionTest(unittest.TestCase):
         for place in [place.path for place in release.PLACES] + [release.YOCTO % NEW, release.DEBIAN, CHANGES]:
             self.assertIn(place, str(raised.exception))
 
-    def test_no_other_file_has_it(self) -> None:
+    def test_no_other_file_names_the_version(self) -> None:
         known = {place.path for place in release.PLACES} | {release.DEBIAN, CHANGES}
         found = set()
         for folder, folders, names in os.walk(TOP):
@@ -117,7 +117,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual(code, 0, printed)
         self.assertIn("git tag --annotate v%s" % NEW, printed)
         self.assertEqual(self.git("tag"), "")
-        told = printed
+        output = printed
         self.assertEqual(self.git("log", "--format=%s", self.before + ".."), "release: Version " + NEW)
         self.assertEqual(self.git("status", "--porcelain"), "")
         # The tests in the repository compare every place, and the recipes.
@@ -136,7 +136,7 @@ class ReleaseTest(unittest.TestCase):
             names,
             {"azure-provisioning" + ending for ending in ("", ".sha256", ".8", ".conf.5", ".bash", ".zsh", ".fish")},
         )
-        self.assertIn(self.text("dist/azure-provisioning.sha256").split()[0] + "  dist/azure-provisioning\n", told)
+        self.assertIn(self.text("dist/azure-provisioning.sha256").split()[0] + "  dist/azure-provisioning\n", output)
         # Both changelogs keep their entries, under a dated heading.
         changes = self.text(CHANGES)
         self.assertRegex(changes, r"\n## Unreleased\n\n## %s \(\d{4}-\d\d-\d\d\)\n\n- " % re.escape(NEW))
@@ -149,14 +149,14 @@ class ReleaseTest(unittest.TestCase):
         self.before = self.git("rev-parse", "HEAD")
         self.assert_refused("nothing under Unreleased", self.release(NEW.replace(".0.0", ".0.1")))
 
-    def test_version_that_is_none_or_not_newer(self) -> None:
+    def test_version_invalid_or_not_newer(self) -> None:
         for version in ("", "1", "1.2", "1.2.3.4", "v9.9.9", "9.9.9-rc1", "09.9.9", "9.9.9\n", "9.9.x", "$(id)"):
             self.assert_refused("is no version", self.release(version))
         older = "0.0.%d" % int(OLD.split(".")[2])
         for version in (OLD, older):
             self.assert_refused("is not newer than " + OLD, self.release(version))
 
-    def test_tag_that_exists(self) -> None:
+    def test_tag_exists(self) -> None:
         self.git("tag", "v" + NEW)
         self.addCleanup(self.git, "tag", "--delete", "v" + NEW)
         self.assert_refused("the tag v%s exists" % NEW, self.release(NEW))
@@ -172,7 +172,7 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual((code, "M README.md" in printed), (1, True), printed)
         self.assertEqual(self.text("README.md"), readme + "more\n")  # the refused change stays as it is
 
-    def test_suite_that_fails(self) -> None:
+    def test_tests_fail(self) -> None:
         self.put(
             "tests/test_bad.py",
             "import unittest\nclass Bad(unittest.TestCase):\n    def test(self):\n        self.fail()\n",
@@ -180,13 +180,13 @@ class ReleaseTest(unittest.TestCase):
         self.assert_refused("the tests fail", self.release(NEW, "tests.test_bad"))
         self.assert_refused("the tests fail", self.release(NEW, MODULE, "tests.test_bad"))
 
-    def test_place_that_was_forgotten(self) -> None:
+    def test_version_differs_in_one_file(self) -> None:
         name = "units/recipes/apk/APKBUILD"
         self.put(name, self.text(name).replace("pkgver=" + OLD, "pkgver=0.0.9"))
         code, printed = self.release(NEW)
         self.assertEqual((code, "  %s: %s, 0.0.9\n" % (name, OLD) in printed), (1, True), printed)
 
-    def test_commit_that_is_refused(self) -> None:
+    def test_commit_is_refused(self) -> None:
         """The last step fails: the checkout is restored."""
         hook = os.path.join(self.top, ".git", "hooks", "pre-commit")
         os.makedirs(os.path.dirname(hook), exist_ok=True)
@@ -241,7 +241,7 @@ class WorkflowTest(unittest.TestCase):
             for action in actions:
                 self.assertRegex(action, r"\Aactions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+\Z")
 
-    def test_every_job_has_an_end_and_little_permission(self) -> None:
+    def test_every_job_has_a_timeout_and_few_permissions(self) -> None:
         for name, text in self.texts.items():
             jobs = re.findall(r"(?m)^    runs-on: ", text)
             self.assertEqual(len(jobs), len(re.findall(r"(?m)^    timeout-minutes: \d+$", text)), name)
@@ -249,7 +249,7 @@ class WorkflowTest(unittest.TestCase):
         self.assertNotIn("write", self.texts["ci.yml"])
         self.assertEqual(re.findall(r"\w+: write", self.texts["release.yml"]), ["contents: write"])
 
-    def test_what_is_attached_is_what_is_built(self) -> None:
+    def test_attached_files_are_built(self) -> None:
         text = self.texts["release.yml"].replace("\\\n", "")
         attached = re.search(r'--notes "[^"]*" +(.*)', text)
         assert attached
@@ -258,7 +258,7 @@ class WorkflowTest(unittest.TestCase):
         ]
         self.assertEqual(attached.group(1).split(), wanted)
 
-    def test_what_is_run_is_there(self) -> None:
+    def test_make_targets_exist(self) -> None:
         with open(os.path.join(TOP, "Makefile"), encoding="utf-8") as file:
             targets = re.findall(r"(?m)^([a-z-]+):", file.read())
         called = [target for text in self.texts.values() for target in re.findall(r"make -C \w+ ([a-z-]+)", text)]

@@ -167,7 +167,7 @@ class RemedyTest(CheckTest, ShellTest):
             (words,) = self.copied(found)
             self.assertEqual((words[:2], words[-1:]), (raw("chroot", self.root), raw(name)))
 
-    def test_account_that_no_command_can_name(self) -> None:
+    def test_account_name_with_a_nul(self) -> None:
         self.fill({"/etc/passwd": "a\0b:x:1000:1000::/:/bin/sh\n", "/etc/shadow": "a\0b::19000:0:99999:7:::\n"})
         self.assertNotIn("passwords", [name for name, _ in self.remedies()])
 
@@ -214,7 +214,7 @@ class RemedyTest(CheckTest, ShellTest):
         edited = [words[-1] for words in answers if words[0] == b"sed"]
         self.assertEqual(sorted(edited), sorted(raw(*(path for path in meant if "/modprobe.d/" in path))))
 
-    def test_no_path_leads_out_of_the_image(self) -> None:
+    def test_paths_stay_inside_the_image(self) -> None:
         """A shell outside would follow a link in the image to a file of the host."""
         outside = self.folder + "/outside"
         os.mkdir(outside)

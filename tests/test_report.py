@@ -47,13 +47,13 @@ class HealthTest(GuestTest):
         }
         return tuple(names[request.target] for request in azure.requests)
 
-    def test_first_road(self) -> None:
+    def test_wireserver_endpoint(self) -> None:
         azure = self.azure()
         self.report(*self.peers(azure))
         self.assertEqual(self.asked(azure), ("goalstate", "health"))
         self.assertIn(READY, azure.reports[0])
 
-    def test_json_road(self) -> None:
+    def test_json_endpoint(self) -> None:
         azure = self.azure()
         reply = report_by_json(self.system, self.peers(azure)[0], SUCCESS, 15, self.said.append)
         self.assertEqual(reply.status, 201)
@@ -65,11 +65,11 @@ class HealthTest(GuestTest):
         details = {"subStatus": "ProvisioningFailed", "description": 'a "problem" \u00e9'}
         self.assertEqual(json.loads(azure.reports[1]), {"state": "NotReady", "details": details})
 
-    def test_description_is_cut_and_is_text(self) -> None:
+    def test_description_is_cut_and_decoded(self) -> None:
         found = json.loads(health_json(Outcome("\udc80" + "\u00e9" * 2000)))["details"]["description"]
         self.assertEqual(found, "?" + "\u00e9" * 511)
 
-    def test_second_road_after_a_third_of_the_time(self) -> None:
+    def test_json_endpoint_after_a_third_of_the_time(self) -> None:
         for fault in (
             "goal-state-for-ever-404",
             "goal-state-for-ever-410",
@@ -83,7 +83,7 @@ class HealthTest(GuestTest):
                 self.assertEqual(self.asked(azure)[-1], "json")
                 self.assertEqual(azure.reports, ['{"state": "Ready"}'])
 
-    def test_both_roads_in_turn_at_every_peer(self) -> None:
+    def test_both_endpoints_in_turn_at_every_peer(self) -> None:
         first = self.azure("goal-state-for-ever-404", "json-health-refused")
         second = self.azure("goal-state-for-ever-404", "json-health-refused")
         with self.assertRaises(ProvisionError):
@@ -97,7 +97,7 @@ class HealthTest(GuestTest):
         self.report(*self.peers(azure))
         self.assertEqual(self.asked(azure).count("json"), 3)
 
-    def test_pinned(self) -> None:
+    def test_protocol_option(self) -> None:
         azure = self.azure()
         self.report(*self.peers(azure), protocol="json")
         self.assertEqual(self.asked(azure), ("json",))
@@ -106,7 +106,7 @@ class HealthTest(GuestTest):
             self.report(*self.peers(azure), protocol="goalstate", seconds=10)
         self.assertEqual(set(self.asked(azure)), {"goalstate"})
 
-    def test_nobody_there(self) -> None:
+    def test_no_server(self) -> None:
         azure = self.azure()
         peer = self.peers(azure)[0]
         azure.__exit__()

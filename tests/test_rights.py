@@ -70,7 +70,7 @@ class OwnFileTest(GuestTest):
             self.assertFalse(self.system.write("/x", "data", mode=mode, owner=ROOT))
 
     @AS_ROOT
-    def test_one_thing_wrong(self) -> None:
+    def test_each_wrong_right_is_corrected(self) -> None:
         changes: "List[Callable[[str], None]]" = [
             lambda place: os.chown(place, USER, -1),
             lambda place: os.chown(place, -1, 50),
@@ -88,7 +88,7 @@ class OwnFileTest(GuestTest):
             self.assertEqual(self.rights("/x"), (0, 0, 0o644, []))
 
     @AS_ROOT
-    def test_folder_that_gives_all_its_files_away(self) -> None:
+    def test_default_acl_of_the_folder_does_not_apply(self) -> None:
         """The folder's default ACL applies to other files, not to ours."""
         os.mkdir(self.root + "/d")
         try:
@@ -132,7 +132,7 @@ class OwnFileTest(GuestTest):
         self.assertEqual(self.system.touched, [])
 
     @AS_ROOT
-    def test_link_is_roots(self) -> None:
+    def test_link_belongs_to_root(self) -> None:
         self.system.link("/x", "/link")
         os.chown(self.root + "/link", USER, USER, follow_symlinks=False)
         self.assertTrue(self.system.link("/x", "/link"))
@@ -140,7 +140,7 @@ class OwnFileTest(GuestTest):
         self.assertFalse(self.system.link("/x", "/link"))
 
     @AS_ROOT
-    def test_taken_back(self) -> None:
+    def test_rollback_restores_owner_and_mode(self) -> None:
         """A file of another user is restored if the install fails."""
         self.system.write("/d/x", "hers", mode=0o664)
         os.chown(self.root + "/d/x", USER, 50)
@@ -178,10 +178,10 @@ class InstallTest(ImageTest):
                     else:
                         spoil(place)
                 os.chown(self.root + FOLDER, USER, USER)
-                told = [one for one in check.check(System(self.root)) if one.level == "error"]
+                found_rights = [one for one in check.check(System(self.root)) if one.level == "error"]
                 for path in [*ours, FOLDER]:
                     if not self.system.is_link(path):
-                        self.assert_named(told, self.system.path(path)[len(self.root) :])
+                        self.assert_named(found_rights, self.system.path(path)[len(self.root) :])
                 self.assertEqual(set(self.install().out.split()), {*ours, FOLDER})
                 self.assertEqual({path: self.look(path) for path in ours}, before)
                 self.assertEqual(self.look(FOLDER), (0, 0, 0o755))
@@ -198,7 +198,7 @@ class InstallTest(ImageTest):
         self.assertEqual(said, [remedy], path)
 
     @AS_ROOT
-    def test_what_is_the_users_stays_his(self) -> None:
+    def test_files_of_the_user_keep_their_owner(self) -> None:
         """The options, and a file with only lines of ours, keep their owner and mode."""
         self.image("bsd rc")
         options = "/etc/azure-provisioning.conf"
@@ -216,13 +216,13 @@ class InstallTest(ImageTest):
 
 
 class CheckRightsTest(CheckTest):
-    def told(self) -> "Dict[str, Tuple[str, str]]":
+    def found_rights(self) -> "Dict[str, Tuple[str, str]]":
         """The findings about rights: message to (level, id)."""
         found = check.check(self.system)
         return {one.message.partition(":")[0]: (one.level, one.id) for one in found if "may write to" in one.message}
 
     @AS_ROOT
-    def test_folders_on_the_way(self) -> None:
+    def test_parent_folders(self) -> None:
         for path, uid, gid, mode, expected in (
             ("/usr/local", 0, 50, 0o2775, ("the group 50", "warning", "program")),
             ("/usr/local/sbin", 0, 0, 0o777, ("everybody", "error", "program")),
@@ -239,13 +239,13 @@ class CheckRightsTest(CheckTest):
                 os.makedirs(self.root + path, exist_ok=True)
                 os.chown(self.root + path, uid, gid)
                 os.chmod(self.root + path, mode)
-                told = self.told()
+                found_rights = self.found_rights()
                 if path == "/var/lib" and not find_kept(self.system):  # no compiled file for another Python
                     expected = ("the user 1000", "error", "hook")
                 if expected:
-                    self.assertEqual(told, {"%s may write to %s" % (expected[0], path): expected[1:]})
+                    self.assertEqual(found_rights, {"%s may write to %s" % (expected[0], path): expected[1:]})
                 else:
-                    self.assertEqual(told, {})
+                    self.assertEqual(found_rights, {})
 
     @AS_ROOT
     def test_behind_links(self) -> None:
@@ -254,22 +254,22 @@ class CheckRightsTest(CheckTest):
         os.makedirs(self.root + "/home/a b/x")
         os.rename(self.root + "/srv", self.root + "/home/a b/x/p")
         os.symlink("/home/a b/x/p", self.root + PROGRAM)
-        self.assertEqual(self.told(), {})
+        self.assertEqual(self.found_rights(), {})
         os.chown(self.root + "/home/a b", USER, USER)
-        self.assertEqual(self.told(), {"the user 1000 may write to /home/a b": ("error", "program")})
+        self.assertEqual(self.found_rights(), {"the user 1000 may write to /home/a b": ("error", "program")})
         (found,) = [one for one in self.findings("program") if one.level == "error"]
         quoted = "'%s/home/a b'" % self.root
         self.assertEqual(found.remedy, "chown 0:0 %s && chmod go-w %s" % (quoted, quoted))
 
     @AS_ROOT
-    def test_tree_of_a_plain_user(self) -> None:
+    def test_image_of_a_plain_user(self) -> None:
         """An image that a user builds belongs wholly to that user, who counts as root there. A third user does not."""
         for folder, folders, files in os.walk(self.root):
             for name in [".", *folders, *files]:
                 os.chown(os.path.join(folder, name), USER, USER, follow_symlinks=False)
-        self.assertEqual(self.told(), {})
+        self.assertEqual(self.found_rights(), {})
         os.chown(self.root + UNIT, USER + 1, USER)
-        self.assertEqual(self.told(), {"the user 1001 may write to %s" % UNIT: ("error", "hook")})
+        self.assertEqual(self.found_rights(), {"the user 1001 may write to %s" % UNIT: ("error", "hook")})
         (found,) = [one for one in self.findings("hook") if one.level == "error"]
         self.assertEqual(found.remedy.split(" && ")[0], "chown %d:%d %s%s" % (USER, USER, self.root, UNIT))
 
@@ -291,7 +291,7 @@ class CheckRightsTest(CheckTest):
         self.assertEqual((danger.path, danger.slight), (folder, False))
 
     @AS_ROOT
-    def test_root_folder_alone_is_a_users(self) -> None:
+    def test_only_the_root_folder_belongs_to_a_user(self) -> None:
         """An image must belong to the user as a whole: otherwise the owner of `/` could change all of it in the VM."""
         os.chown(self.root, USER, USER)
         self.assertIn(
@@ -313,8 +313,8 @@ class CheckRightsTest(CheckTest):
                             self.fill({target: "x"})
                     self.fill({path: "-> " + target})
                     found = [one for one in check.check(self.system) if one.level != "ok"]
-                    told = [one for one in found if "chmod" in one.remedy or "chown" in one.remedy]
-                    self.assertEqual(told, [])
+                    found_rights = [one for one in found if "chmod" in one.remedy or "chown" in one.remedy]
+                    self.assertEqual(found_rights, [])
                     if path in (UNIT, PROGRAM):
                         remedy = "azure-provisioning install --root " + self.root
                         self.assertIn(("error", remedy), [(one.level, one.remedy) for one in found])

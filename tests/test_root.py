@@ -48,7 +48,7 @@ class RootTest(ImageTest):
         self.assertNotIn("Traceback", done.stderr)
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def refused_by_all(self, root: str, told: str, code: int = 2) -> None:
+    def refused_by_all(self, root: str, message: str, code: int = 2) -> None:
         """Every verb reports it in one line. The folder is unchanged."""
         before = listing(self.top), listing(self.root)
         for name in VERBS:
@@ -56,7 +56,7 @@ class RootTest(ImageTest):
                 done = self.verb(name, root)
                 self.assertNotIn("Traceback", done.err)
                 self.assertEqual((done.code, done.out), (code, ""), done.err)
-                self.assertRegex(done.err, r"(?m)\Aazure-provisioning: [^\n]*%s[^\n]*\n\Z" % told)
+                self.assertRegex(done.err, r"(?m)\Aazure-provisioning: [^\n]*%s[^\n]*\n\Z" % message)
         self.assertEqual((listing(self.top), listing(self.root)), before)
 
 
@@ -115,7 +115,7 @@ class RefusedTest(RootTest):
             for folder in folders:
                 os.rmdir(self.top + folder)
 
-    def test_nobody_may_look(self) -> None:
+    def test_closed_folder(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can play another user: a folder that is closed was not seen")
         os.chmod(self.top, 0o755)
@@ -136,7 +136,7 @@ class RefusedTest(RootTest):
         self.assertEqual(ended.exception.code, 2)
 
 
-class TakenTest(RootTest):
+class AcceptedTest(RootTest):
     def spellings(self) -> "List[Tuple[str, str]]":
         """(the argument, the current folder) for the image."""
         above, name = os.path.split(self.root)
@@ -173,7 +173,7 @@ class TakenTest(RootTest):
         for word in ("/", "//", "///", "/.", "/..", "/etc/..", self.top + "/slash"):
             self.assertEqual(open_root(word).root, "/", word)
 
-    def test_almost_nothing_in_it(self) -> None:
+    def test_nearly_empty_image(self) -> None:
         """`status` reports what it finds there."""
         self.empty()
         self.fill({"/etc/hostname": "x\n", "/usr/bin/x": ""})
@@ -184,7 +184,7 @@ class TakenTest(RootTest):
 
 
 class KindTest(RootTest):
-    def test_which_error(self) -> None:
+    def test_type_of_the_error(self) -> None:
         self.assertRaises(UsageError, open_root, self.top + "/no")
         self.assertRaises(UsageError, open_root, self.top)
         self.assertRaises(UsageError, open_root, "/dev/null")

@@ -63,7 +63,7 @@ class DiskTest(ToolTest):
         self.assertEqual(grow_root(self.system), "/dev/sda2 grew by 28717 MiB, the file system fills /dev/sda2")
         self.assertEqual(self.tools.ran_words(), ["growpart /dev/sda 1", "resize2fs /dev/sda2"])
 
-    def test_again_only_the_file_system(self) -> None:
+    def test_second_run_grows_only_the_file_system(self) -> None:
         grow_root(self.system)
         del self.tools.ran[:]
         self.assertEqual(grow_root(self.system), "the file system fills /dev/sda2")
@@ -101,12 +101,12 @@ class DiskTest(ToolTest):
         self.part("sda", "sda3", 3, "8:3", 2001 * MIB, 10 * MIB)
         self.assertEqual(grow_root(self.system), "the file system fills /dev/sda2")
 
-    def test_too_little_to_be_worth_it(self) -> None:
+    def test_small_gap_is_ignored(self) -> None:
         self.disk("sda", (2001 + 16) * MIB, "8:0")
         grow_root(self.system)
         self.assertEqual(self.tools.ran_words(), ["resize2fs /dev/sda2"])
 
-    def test_left_alone(self) -> None:
+    def test_unsupported_roots_are_left_unchanged(self) -> None:
         for number, kind, source in (
             ("0:30", "overlay", "overlay"),
             ("0:31", "zfs", "rpool/root"),
@@ -153,7 +153,7 @@ class DiskTest(ToolTest):
         self.root_is("0:33", "btrfs", "/dev/mapper/rhel-root")
         self.assertIn("takes the free space of its group", grow_root(self.system))
 
-    def test_volumes_that_are_left(self) -> None:
+    def test_unsupported_volumes_are_left_unchanged(self) -> None:
         for uuid, below in (("CRYPT-LUKS2-abc", ("sda2",)), ("LVM-abc", ("sda1", "sda2")), ("", ("sda2",))):
             self.volume(uuid, *below)
             self.assertIn("left unchanged", grow_root(self.system))
@@ -180,7 +180,7 @@ class DiskTest(ToolTest):
         with self.assertRaises(GuestError):
             grow_root(self.system)
 
-    def test_a_tool_that_does_nothing_or_worse(self) -> None:
+    def test_partition_does_not_grow(self) -> None:
         for size in (1900 * MIB, 1800 * MIB):
             self.grown = size
             with self.assertRaises(GuestError) as caught:

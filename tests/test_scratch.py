@@ -28,7 +28,7 @@ class ScratchTest(GuestTest):
     def changed(self) -> "List[str]":
         return [path for path, _, _ in self.scratch.changes()]
 
-    def test_only_what_is_looked_at(self) -> None:
+    def test_only_accessed_files_are_copied(self) -> None:
         self.fill({"/etc/a": "one\n", "/etc/b": "two\n", "/usr/bin/tool": "#!/bin/sh\n", "/srv/x/y": ""})
         self.assertEqual(self.scratch.read("/etc/a"), b"one\n")
         self.assertFalse(self.copied("/etc/b") or self.copied("/usr") or self.copied("/srv"))
@@ -46,7 +46,7 @@ class ScratchTest(GuestTest):
         seen, here = os.stat(self.root + "/etc/a"), os.stat(self.scratch.root + "/etc/a")
         self.assertEqual((here.st_mode, here.st_mtime_ns), (seen.st_mode, seen.st_mtime_ns))
 
-    def test_what_is_gone_stays_gone(self) -> None:
+    def test_removed_file_stays_removed(self) -> None:
         self.fill({"/etc/a": "one\n", "/etc/b": "two\n"})
         self.assertTrue(self.scratch.unlink("/etc/a"))
         self.assertIsNone(self.scratch.read("/etc/a"))
@@ -55,7 +55,7 @@ class ScratchTest(GuestTest):
         self.scratch.write("/etc/a", "one\n")
         self.assertEqual(self.changed(), [])
 
-    def test_folder_is_not_empty_because_nobody_looked(self) -> None:
+    def test_unread_folder_is_not_empty(self) -> None:
         self.fill({"/srv/x": ""})
         self.assertFalse(self.scratch.remove_dir("/srv"))
         self.assertTrue(self.scratch.exists("/srv/x"))
@@ -84,7 +84,7 @@ class ScratchTest(GuestTest):
         self.assertFalse(self.copied("/home/me/deep/er"))
         self.assertEqual(self.changed(), ["/home/me/.ssh/keys"])
 
-    def test_odd_things(self) -> None:
+    def test_special_files(self) -> None:
         os.mkdir(self.root + "/etc")
         os.mkfifo(self.root + "/etc/fifo")
         os.symlink("loop", self.root + "/etc/loop")

@@ -55,7 +55,7 @@ class SecretsTest(ToolTest):
         found["the names"] = "\n".join(found).encode("utf-8", "surrogateescape")
         found["the story"] = self.story.encode("utf-8")
         found["what was run"] = repr(self.tools.ran).encode("utf-8")
-        found["what Azure was told"] = repr((azure.requests, azure.reports)).encode("utf-8")
+        found["what Azure received"] = repr((azure.requests, azure.reports)).encode("utf-8")
         return found
 
     def leaks(self, azure: FakeAzure) -> "List[str]":
@@ -67,7 +67,7 @@ class SecretsTest(ToolTest):
             if any(form in content for form in forms(secret))
         ]
 
-    def test_nothing_is_out(self) -> None:
+    def test_no_secret_leaks(self) -> None:
         azure = self.boot_with_secrets()
         self.assertEqual(self.given, [("azureuser:%s\n" % PASSWORD).encode("utf-8")])
         self.assertEqual(self.system.read(FOLDER + "customData"), CUSTOM_DATA)
@@ -78,7 +78,7 @@ class SecretsTest(ToolTest):
         self.assertEqual(len(azure.reports), 1)
         self.assertEqual(self.leaks(azure), [])
 
-    def test_nothing_is_out_when_it_fails(self) -> None:
+    def test_no_secret_leaks_after_a_failure(self) -> None:
         """The details of an error go to Azure, and to every reader of the state."""
         self.system.write("/etc/shadow", "azureuser:*:1:0:::::\n")
         self.tools.make_dirs(FOLDER + "customData")  # a folder blocks the path
@@ -87,7 +87,7 @@ class SecretsTest(ToolTest):
         self.assertIn("NotReady", "".join(azure.reports))
         self.assertEqual(self.leaks(azure), [])
 
-    def test_a_leak_is_seen(self) -> None:
+    def test_leak_is_detected(self) -> None:
         """For each secret, in each form, at each place."""
         azure = self.boot_with_secrets()
         for secret in SECRETS.values():
@@ -98,5 +98,5 @@ class SecretsTest(ToolTest):
         self.tools.ran.append(["echo", PASSWORD])
         azure.reports.append(CUSTOM_DATA.decode("ascii"))
         self.stream.write(base64.b64encode(USER_DATA).decode("ascii"))
-        places = {"password: what was run", "customData: what Azure was told", "userData: the story"}
+        places = {"password: what was run", "customData: what Azure received", "userData: the story"}
         self.assertEqual(set(self.leaks(azure)), places)

@@ -35,7 +35,7 @@ class SshdTest(ToolTest):
         self.assertEqual(self.text(DROP_IN), "PasswordAuthentication yes\n")
         self.assertEqual(self.text(CONFIG), INCLUDE + "PasswordAuthentication yes\n")
 
-    def test_said_before(self) -> None:
+    def test_earlier_value_in_sshd_config(self) -> None:
         """The first value wins: if the folder is read too late, the lines go to the top of the configuration."""
         for files in (
             {CONFIG: "PasswordAuthentication yes\n" + INCLUDE},
@@ -65,7 +65,7 @@ class SshdTest(ToolTest):
                 self.assertEqual(self.text(CONFIG), BLOCK % (ON if wanted else OFF) + text)
         self.assertFalse(self.system.exists("/etc/ssh/sshd_config.d"))
 
-    def test_a_second_factor_stays(self) -> None:
+    def test_second_factor_is_kept(self) -> None:
         """sshd refuses a user whose list of methods is empty."""
         needed = "Match Group sudo\nAuthenticationMethods publickey,keyboard-interactive:pam\n"
         for text, lines in (
@@ -101,7 +101,7 @@ class SshdTest(ToolTest):
             set_password_login(self.system, allowed=False)
         self.assertIsNone(self.text(DROP_IN))
 
-    def test_sshd_dies_once(self) -> None:
+    def test_sshd_is_killed_once(self) -> None:
         self.fill({CONFIG: INCLUDE})
         deaths = [(-9, "")]
 
@@ -113,7 +113,7 @@ class SshdTest(ToolTest):
         self.assertEqual(deaths, [])
         self.assertEqual(self.text(DROP_IN), OFF)
 
-    def test_sshd_does_otherwise(self) -> None:
+    def test_sshd_reports_another_value(self) -> None:
         self.fill({CONFIG: INCLUDE})
         self.tools.add("sshd", lambda argv, stdin: (0, "passwordauthentication yes\n"))
         for text, problem in (("", "sshd uses yes, although no line sets it"), (ON, "another line sets yes first")):
@@ -168,18 +168,18 @@ class SshdTest(ToolTest):
             self.tools.add(name)
             self.assertEqual(find_sshd(self.system), "/sbin/" + name)
 
-    def test_systemd_listens(self) -> None:
+    def test_socket_of_systemd(self) -> None:
         """SIGHUP would end an sshd that a systemd socket started."""
         self.fill({"/run/sshd.pid": "123\n", "/run/systemd/system/x": ""})
         run_process(self, 123, "/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")
         self.fill({"/sbin/sshd": ""})
         os.chmod(self.root + "/sbin/sshd", 0o755)
-        for code, told in ((0, []), (3, [123])):
+        for code, signalled in ((0, []), (3, [123])):
             self.tools.add("systemctl", lambda argv, stdin: (code, ""))  # noqa: B023
-            self.assertEqual(reload_sshd(self.system), bool(told))
-            self.assertEqual(self.hung_up, told)
+            self.assertEqual(reload_sshd(self.system), bool(signalled))
+            self.assertEqual(self.hung_up, signalled)
 
-    def test_number_of_another_process(self) -> None:
+    def test_pid_of_another_process(self) -> None:
         """Whatever its name is: the pid may now belong to a user's process."""
         self.fill(
             {CONFIG: INCLUDE + "PasswordAuthentication no\n", "/sbin/sshd": "", "/home/u/sshd": "", "/sbin/cron": ""}

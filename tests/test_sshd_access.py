@@ -2,7 +2,7 @@
 
 from typing import Dict
 
-from azure_provisioning.guest.sshd_access import find_obstacle
+from azure_provisioning.guest.sshd_access import find_lock_out
 from tests.tools import ToolTest
 
 CONFIG = "/etc/ssh/sshd_config"
@@ -38,20 +38,20 @@ LET_IN = (
 
 
 class SshdAccessTest(ToolTest):
-    def test_kept_out(self) -> None:
-        for text, obstacle in KEPT_OUT.items():
+    def test_administrator_is_locked_out(self) -> None:
+        for text, lock_out in KEPT_OUT.items():
             with self.subTest(text):
                 self.fill({CONFIG: text, **ACCOUNTS})
-                self.assertEqual(find_obstacle(self.system, "alice"), obstacle)
+                self.assertEqual(find_lock_out(self.system, "alice"), lock_out)
 
-    def test_let_in(self) -> None:
+    def test_administrator_is_allowed(self) -> None:
         for text in LET_IN:
             with self.subTest(text):
                 self.fill({CONFIG: text, **ACCOUNTS})
-                self.assertEqual(find_obstacle(self.system, "alice"), "")
+                self.assertEqual(find_lock_out(self.system, "alice"), "")
 
-    def test_sshd_tells(self) -> None:
+    def test_access_list_from_sshd_t(self) -> None:
         """Its output has a line for each name."""
         self.fill(ACCOUNTS)
         self.tools.add("sshd", lambda argv, stdin: (0, "allowusers bob\nallowusers carol\n"))
-        self.assertEqual(find_obstacle(self.system, "alice"), "AllowUsers bob carol")
+        self.assertEqual(find_lock_out(self.system, "alice"), "AllowUsers bob carol")

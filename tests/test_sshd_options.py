@@ -162,7 +162,7 @@ class ArgumentsTest(ToolTest):
         introduce(self.system)
         return find_options(self.system)
 
-    def test_where_each_init_system_keeps_them(self) -> None:
+    def test_options_of_each_init_system(self) -> None:
         for image, files, expected in ROWS:
             with self.subTest(image=image, files=files):
                 self.assertEqual(self.found(image, files), expected)
@@ -200,7 +200,7 @@ class ArgumentsTest(ToolTest):
         for image in IMAGES:
             self.assertEqual(self.found(image, {}), [], image)
 
-    def test_every_distro_that_starts_it_by_a_line(self) -> None:
+    def test_start_line_of_each_distro(self) -> None:
         line = "/usr/sbin/sshd -D -f /etc/ssh/other\n"
         for image, files in (
             (
@@ -272,7 +272,7 @@ class AskedTest(ToolTest):
             ways, silent = find_ways(self.system, "ann", [KEY])
             self.assertEqual([(way.works, silent) for way in ways], [(expected, "")] * 2)
 
-    def test_one_that_runs(self) -> None:
+    def test_options_of_the_running_sshd(self) -> None:
         """Options of the running sshd are a hint if no boot gives any. Other users and other programs give none."""
 
         class Live(ToolSystem):

@@ -58,7 +58,7 @@ class StateTest(GuestTest):
         state.save(self.system)
         self.assertEqual(State(self.system).problem, "")
 
-    def test_believed(self) -> None:
+    def test_valid_facts_are_accepted(self) -> None:
         for content, key, value in (
             (b"", "vm_id", None),
             (b"vm_id=a\n", "vm_id", "a"),
@@ -75,7 +75,7 @@ class StateTest(GuestTest):
                 state = self.written(content)
                 self.assertEqual((state.problem, state.facts.get(key)), ("", value))
 
-    def test_not_believed(self) -> None:
+    def test_invalid_facts_are_refused(self) -> None:
         for content in (
             b"\n",
             b"\0",
@@ -112,13 +112,13 @@ class StateTest(GuestTest):
         self.written(b"other nonsense\n").set_aside(self.system)
         self.assertEqual(self.text(STATE + ".corrupt"), "other nonsense\n")
 
-    def test_steps_that_are_none(self) -> None:
+    def test_invalid_steps_are_ignored(self) -> None:
         values = ["ok", "ok x", "", "ok 1.2.3", "ok .", "ok \xb2", "ok -1", "ok 2"]
         lines = ["step.%s=%s\n" % pair for pair in zip("abcdefgh", values)]
         state = self.written(("vm_id=a\n" + "".join(lines)).encode("utf-8"))
         self.assertEqual(state.steps(), [("h", "ok", 2.0)])
 
-    def test_whose_facts(self) -> None:
+    def test_facts_belong_to_one_vm(self) -> None:
         state = self.written(("vm_id=%s\nready_at=x\n" % VM_ID).encode("ascii"))
         for vm_id, known in (
             (VM_ID, True),
@@ -142,7 +142,7 @@ class StateTest(GuestTest):
         state.adopt(OTHER_VM_ID)
         self.assertEqual(state.facts, {"vm_id": OTHER_VM_ID, "previous_vm_id": VM_ID})
 
-    def test_a_newer_error_replaces_the_older(self) -> None:
+    def test_newer_error_replaces_the_older(self) -> None:
         state = State(self.system)
         state.note_error(ProvisionError("one", a="1"), "then", "boot")
         state.note_error(ProvisionError("two", b="2"), "now", "boot")

@@ -56,7 +56,7 @@ class StatusTest(ImageTest):
         self.assertEqual((result.code, result.err), (0, ""))
         return result.out
 
-    def test_id_that_is_roots_to_read(self) -> None:
+    def test_unreadable_vm_id(self) -> None:
         """The state may belong to the VM from which the image was captured: a plain user cannot determine that."""
         self.on_azure()
         self.fill({STATE: READY})
@@ -159,7 +159,7 @@ class StatusTest(ImageTest):
         self.fill({STATE: READY})
         self.assertIs(self.status()["ready"], True)
 
-    def test_id_is_as_azure_writes_it(self) -> None:
+    def test_id_has_the_byte_order_of_azure(self) -> None:
         """The id that IMDS returned before counts. Otherwise generation 1, without EFI, swaps the bytes of three
         fields."""
         swapped = "527c2691-029f-fe4c-b1f4-a4da7ebac2cf"
@@ -182,19 +182,19 @@ class StatusTest(ImageTest):
         self.assertEqual((found["vm_id"], found["vm_id_imds"]), (VM_ID, OTHER_VM_ID))
         self.assertIn("VM          %s (but IMDS has %s)\n" % (VM_ID, OTHER_VM_ID), self.text_status())
 
-    def test_an_image_tells_of_the_vm_that_it_was(self) -> None:
+    def test_image_shows_its_former_vm(self) -> None:
         """For an image mounted on another machine, no firmware is read."""
         self.fill({STATE: READY})
         self.assertEqual((self.status()["vm_id"], self.status()["ready"]), (VM_ID, True))
 
-    def test_state_that_is_not_usable(self) -> None:
+    def test_unusable_state(self) -> None:
         self.on_azure()
         for text in ("", "\0" * 4096, "ready_at", "ready_at=now\n", "<html>", "vm_id=%s\nready_at=x" % ("9" * 100000)):
             with self.subTest(text[:20]):
                 self.fill({STATE: text})
                 self.assertIs(self.status()["ready"], False)
 
-    def test_files_that_are_none(self) -> None:
+    def test_pipes_do_not_block(self) -> None:
         """A pipe in place of a file: the answer does not wait for it."""
         paths = (STATE, DMI + "/chassis_asset_tag", DMI + "/product_uuid", "/etc/azure-provisioning.conf")
         for path in paths:
@@ -203,7 +203,7 @@ class StatusTest(ImageTest):
         result = cli("status", "--root", self.root, "--json")
         self.assertEqual((result.code, json.loads(result.out)["azure"]), (0, None))
 
-    def test_wait_ends_when_it_is_over(self) -> None:
+    def test_wait_ends_with_the_boot(self) -> None:
         """With an exit code for scripts: 0 is Ready, 1 failed."""
         self.on_azure()
         for facts, code, word in ((READY, 0, "ready: "), (FAILED, 1, "failed: no such key")):
@@ -249,11 +249,11 @@ class StatusTest(ImageTest):
             with self.assertRaises(subprocess.TimeoutExpired):
                 child.wait(0.8)
             child.terminate()
-            _, told = child.communicate(timeout=10)
+            _, printed = child.communicate(timeout=10)
         finally:
             child.kill()
             child.wait()
-        self.assertEqual((child.returncode, told), (130, "azure-provisioning: interrupted\n"))
+        self.assertEqual((child.returncode, printed), (130, "azure-provisioning: interrupted\n"))
 
     def test_wait_gives_up(self) -> None:
         self.install()
@@ -263,7 +263,7 @@ class StatusTest(ImageTest):
         status.wait_for_end(system)
         self.assertTrue(300 <= system.monotonic() - started <= 3000)
 
-    def test_nobody_waits_where_nothing_will_come(self) -> None:
+    def test_wait_ends_outside_azure(self) -> None:
         self.fill({DMI + "/chassis_asset_tag": "another cloud\n"})
         system = FastSystem(self.root, speed=1)
         started = system.monotonic()
@@ -336,7 +336,7 @@ class StateWordTest(ImageTest):
     def azure(self, tag: str = AZURE_ASSET_TAG) -> None:  # type: ignore[override]
         self.fill({DMI + "/chassis_asset_tag": tag + "\n", DMI + "/product_uuid": VM_ID + "\n"})
 
-    def test_each(self) -> None:
+    def test_each_word(self) -> None:
         self.assertEqual((self.word(), self.word(live=True)), ("none", "not-azure"))
         self.azure()
         self.assertEqual(self.word(live=True), "none")
@@ -380,13 +380,13 @@ class StateWordTest(ImageTest):
         self.fill({STATE: FAILED, "/proc/4711/cmdline": program + "\0run\0"})
         self.assertEqual(self.word(live=True), "running")  # the next boot is working on it
 
-    def test_wait_for_what_will_not_come(self) -> None:
+    def test_wait_without_a_boot_is_2(self) -> None:
         self.azure()
         self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)
         self.azure("another cloud")
         self.assertEqual(cli("status", "--root", self.root, "--wait").code, 2)
 
-    def test_image_that_is_installed_is_not_waited_for(self) -> None:
+    def test_wait_ends_for_an_installed_image(self) -> None:
         self.install()
         started = time.monotonic()
         result = cli("status", "--root", self.root, "--wait")
@@ -400,7 +400,7 @@ class StateWordTest(ImageTest):
         self.assertIn("on Azure    unknown: an image has no firmware\n", out)
         self.assertIn("VM          unknown: no VM was set up from this image\n", out)
 
-    def test_hook_that_is_off(self) -> None:
+    def test_disabled_hook(self) -> None:
         self.install()
         self.system.unlink("/etc/systemd/system/multi-user.target.wants/azure-provisioning.service")
         self.assertIn("none: the boot hook is installed, but off", cli("status", "--root", self.root).out)

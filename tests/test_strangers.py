@@ -47,7 +47,7 @@ def listening(pid: int) -> "Optional[int]":
     return None
 
 
-class StrangerTest(BuiltTest):
+class OtherProcessTest(BuiltTest):
     def begin(self, *faults: str) -> "subprocess.Popen[str]":
         """A rehearsal that waits some seconds for an answer."""
         if not os.path.exists("/proc/self/net/tcp"):
@@ -76,7 +76,7 @@ class StrangerTest(BuiltTest):
                     answer += data
             return answer
 
-    def test_neither_answered_nor_shown(self) -> None:
+    def test_other_processes_are_refused_and_not_shown(self) -> None:
         story = self.begin("imds-silent")
         port = self.port_of(story)
         for request in REQUESTS:
@@ -88,7 +88,7 @@ class StrangerTest(BuiltTest):
         asked = [line.partition("?")[0] for line in requests if line.startswith(("GET", "POST"))]
         self.assertEqual(asked, ["GET /metadata/instance"] * 2 + ["GET /machine", "POST /machine"])
 
-    def test_crowd(self) -> None:
+    def test_many_connections(self) -> None:
         """Many clients that reconnect again and again, or connect and send nothing, do not stop it."""
         story = self.begin("imds-silent")
         port = self.port_of(story)

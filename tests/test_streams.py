@@ -80,7 +80,7 @@ class StreamsTest(BuiltTest):
                             "".join(line + "\n" for line in err.splitlines() if "stdout" in line), NO_STDOUT
                         )
 
-    def test_reader_that_has_gone(self) -> None:
+    def test_reader_has_ended(self) -> None:
         """A reader such as `head` closes early: no failure, and no message."""
         for words, code, _ in VERBS[:4] + VERBS[7:10]:
             with self.subTest(words):
@@ -94,7 +94,7 @@ class StreamsTest(BuiltTest):
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertNotRegex(done.stderr, "Traceback|Exception|stdout")
 
-    def test_no_file_gets_their_numbers(self) -> None:
+    def test_files_do_not_get_descriptors_0_to_2(self) -> None:
         """Output to a descriptor that the caller closed must not reach a file that was opened later."""
         code = (
             "import os, runpy, sys\n"
@@ -135,10 +135,10 @@ class SealedStreamsTest(SealedTest):
         """With each of them closed or full: Ready, once."""
         ways = CLOSED + FULL
         commands: "List[Tuple[object, ...]]" = [(["run"], [], self.CLEAR + 'exec "$@" ' + how) for how in ways]
-        for how, told in zip(ways, self.run_sealed(*commands)):
+        for how, ended in zip(ways, self.run_sealed(*commands)):
             with self.subTest(how):
-                self.assertEqual((told[0], told[1], told[4]), (0, "", self.STORY), told)
-                self.assertNotRegex(str(told[2]), "Traceback|Exception")
+                self.assertEqual((ended[0], ended[1], ended[4]), (0, "", self.STORY), ended)
+                self.assertNotRegex(str(ended[2]), "Traceback|Exception")
 
     def test_detach_returns_at_once(self) -> None:
         """Also without open descriptors, and on a machine without /dev/null."""
@@ -146,24 +146,24 @@ class SealedStreamsTest(SealedTest):
         bare = "mkdir /run/shm && mount --bind /dev/shm /run/shm && mount -t tmpfs none /dev && mkdir /dev/shm && "
         bare += "mount --bind /run/shm /dev/shm && [ ! -e /dev/null ] || exit 9; "
         ways = [self.LATER + way for way in ('exec "$@" <&- >&- 2>&-', bare + 'exec "$@"')]
-        for told in self.run_sealed(*[(["run", "--detach"], [], way) for way in ways]):
-            self.assertEqual((told[0], told[1], told[4]), (0, "", self.STORY), told)
+        for ended in self.run_sealed(*[(["run", "--detach"], [], way) for way in ways]):
+            self.assertEqual((ended[0], ended[1], ended[4]), (0, "", self.STORY), ended)
 
     def test_not_on_azure(self) -> None:
         self.fill({DMI + "/chassis_asset_tag": "none\n"})
         ways: "List[Tuple[object, ...]]" = [
             (argv, [], 'exec "$@" ' + how) for argv in (["run"], ["report", "ready"]) for how in CLOSED + FULL
         ]
-        for (argv, _, _), told in zip(ways, self.run_sealed(*ways)):
-            self.assertEqual((told[0], told[1], told[4]), (int(argv != ["run"]), "", []), told)
-            self.assertNotIn("Traceback", str(told[2]))
+        for (argv, _, _), ended in zip(ways, self.run_sealed(*ways)):
+            self.assertEqual((ended[0], ended[1], ended[4]), (int(argv != ["run"]), "", []), ended)
+            self.assertNotIn("Traceback", str(ended[2]))
 
     def test_report(self) -> None:
         ways: "List[Tuple[object, ...]]" = [
             (["report", "ready"], [], 'exec "$@" ' + how) for how in (*CLOSED[:3], CLOSED[-1], FULL[2])
         ]
-        for told in self.run_sealed(*ways):
-            self.assertEqual((told[0], told[1], told[4]), (0, "", self.STORY[1:]), told)
+        for ended in self.run_sealed(*ways):
+            self.assertEqual((ended[0], ended[1], ended[4]), (0, "", self.STORY[1:]), ended)
 
 
 def heed_signals() -> None:
@@ -192,7 +192,7 @@ class HangupTest(BuiltTest):
         time.sleep(0.2)
         return story
 
-    def test_scratch_copy_goes(self) -> None:
+    def test_scratch_copy_is_removed(self) -> None:
         """The scratch copy contains the image's shadow. A second signal does not interrupt the clean-up of the
         first."""
         signals = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
@@ -202,15 +202,15 @@ class HangupTest(BuiltTest):
                 self.assertTrue(os.listdir(self.root))
                 story.send_signal(number)
                 story.send_signal(again)
-                out, told = story.communicate()
-                self.assertEqual((story.returncode, out), (130, ""), told)
-                self.assertTrue(told.endswith("azure-provisioning: interrupted\n"), told)
-                self.assertNotIn("Traceback", told)
+                out, ended = story.communicate()
+                self.assertEqual((story.returncode, out), (130, ""), ended)
+                self.assertTrue(ended.endswith("azure-provisioning: interrupted\n"), ended)
+                self.assertNotIn("Traceback", ended)
                 self.assertEqual(os.listdir(self.root), [])
 
-    def test_hangup_that_the_caller_has_ignored(self) -> None:
+    def test_ignored_hangup_stays_ignored(self) -> None:
         """As nohup does."""
         story = self.start("rehearse", "--fault", "imds-throttled", before="trap '' HUP; ")
         story.send_signal(signal.SIGHUP)
-        _, told = story.communicate()
-        self.assertEqual(story.returncode, 0, told)
+        _, ended = story.communicate()
+        self.assertEqual(story.returncode, 0, ended)

@@ -121,7 +121,7 @@ class InsideTest(GuestTest):
             self.system.read("/etc/large", limit=100)
         self.assertEqual(caught.exception.reason, "file too large")
 
-    def test_root_that_is_reached_by_a_link(self) -> None:
+    def test_root_through_a_link(self) -> None:
         alias = self.root + "-alias"
         os.symlink(self.root, alias)
         self.addCleanup(os.unlink, alias)
@@ -149,7 +149,7 @@ class InsideTest(GuestTest):
 
 
 class WriteTest(GuestTest):
-    def test_a_guest_that_is_dropped_lets_its_root_go(self) -> None:
+    def test_dropped_system_closes_its_root(self) -> None:
         """At once, not at Python's next garbage collection: an image cannot be unmounted before."""
         before = set(os.listdir("/proc/self/fd"))
         guest = System(self.root)
@@ -167,7 +167,7 @@ class WriteTest(GuestTest):
         self.assertEqual(snapshot(self.root)["/a/b/c"][1], 0o600)
         self.assertEqual(snapshot(self.root)["/a/b"][1], 0o755)
 
-    def test_a_folder_never_has_another_mode(self) -> None:
+    def test_new_folder_has_its_mode_at_once(self) -> None:
         """A run killed after mkdir(2) must not leave a /home that only root can enter."""
         self.addCleanup(os.umask, os.umask(0o077))
         make, modes = os.mkdir, []
@@ -230,7 +230,7 @@ class WriteTest(GuestTest):
         self.assertEqual(self.system.readlink("/etc/file"), "../run/real")
         self.assertEqual((self.text("/run/real"), self.text("/run/made")), ("new", "new"))
 
-    def test_a_reader_sees_the_old_or_the_new(self) -> None:
+    def test_reader_sees_old_or_new_content(self) -> None:
         self.fill({"/etc/file": "old"})
         with open(self.root + "/etc/file") as reader:
             self.system.write("/etc/file", "new")
@@ -244,7 +244,7 @@ class WriteTest(GuestTest):
         self.system.write("/etc/copy", text)
         self.assertEqual(self.system.read("/etc/copy"), data)
 
-    def test_what_is_no_file(self) -> None:
+    def test_special_files_are_not_written(self) -> None:
         self.system.make_dirs("/etc/folder")
         os.mkfifo(self.root + "/etc/fifo")
         with socket.socket(socket.AF_UNIX) as server:
@@ -282,7 +282,7 @@ class WriteTest(GuestTest):
         self.assertEqual(self.system.read("/etc/file", limit=10, head=True), b"x" * 10)
         self.assertFalse(self.system.write("/etc/file", b"x" * ((1 << 20) + 1)))
 
-    def test_a_file_in_the_place_of_a_folder(self) -> None:
+    def test_file_in_place_of_a_folder(self) -> None:
         self.fill({"/etc/file": "x"})
         for use in (
             lambda: self.system.write("/etc/file/below", "y"),
@@ -308,7 +308,7 @@ class WriteTest(GuestTest):
             preexec_fn=prepare,
         )
 
-    def test_full_disk_leaves_the_old(self) -> None:
+    def test_full_disk_keeps_the_old_content(self) -> None:
         self.fill({"/etc/file": "old"})
         before = snapshot(self.root)
         done = self.in_child(
@@ -348,7 +348,7 @@ class WriteTest(GuestTest):
         self.assertEqual((done.stdout, done.stderr), ("True\n", ""), done.stderr)
         self.assertEqual(self.text("/mounted"), "new")
 
-    def test_file_mounted_in_an_image_is_another_machines(self) -> None:
+    def test_mounted_file_in_an_image_is_refused(self) -> None:
         done = self.write_over_a_mount("System(root).write('/etc/resolv.conf', 'new')")
         self.assertIn("GuestError: something is mounted here (path=/etc/resolv.conf)", done.stderr)
         self.assertEqual(self.text("/mounted"), "something else and longer\n")
@@ -557,24 +557,24 @@ class RunTest(GuestTest):
         self.assertEqual(error.reason, "command took too long")
         self.assertLess(time.monotonic() - started, 5)
 
-    def test_grandchild_that_keeps_the_output_open(self) -> None:
+    def test_grandchild_keeps_the_output_open(self) -> None:
         started = time.monotonic()
         self.run_code("import os, time; os.fork() or time.sleep(10)")
         self.assertLess(time.monotonic() - started, 5)
 
-    def test_grandchild_that_goes_on_printing(self) -> None:
+    def test_grandchild_continues_to_print(self) -> None:
         """It is neither ended by a signal nor blocked. Its output is neither awaited nor stored."""
-        told = self.root + "/told"
+        marker = self.root + "/marker"
         code = "import os, time; os.fork() and os._exit(print('mine', flush=True) or 0); os.setsid()\n"
         code += "for _ in range(100): os.write(1, b'x' * 65536); time.sleep(0.01)\n"
-        code += "open(%r, 'w').close()" % told
+        code += "open(%r, 'w').close()" % marker
         started = time.monotonic()
         printed = self.here.ask([sys.executable, "-I", "-S", "-c", code])
         self.assertLess(time.monotonic() - started, 0.9)
         self.assertIn("mine\n", printed)
-        self.assertTrue(wait_until(lambda: os.path.exists(told)))
+        self.assertTrue(wait_until(lambda: os.path.exists(marker)))
 
-    def test_grandchild_that_floods(self) -> None:
+    def test_grandchild_prints_without_end(self) -> None:
         """A program that prints without end blocks nothing."""
         code = "import os, time; os.fork() and os._exit(0)\n"
         code += "ends = time.time() + 3\nwhile time.time() < ends: os.write(1, b'x' * 65536)"
@@ -582,7 +582,7 @@ class RunTest(GuestTest):
         self.assertLessEqual(len(self.here.ask([sys.executable, "-I", "-S", "-c", code])), 1 << 20)
         self.assertLess(time.monotonic() - started, 2)
 
-    def test_group_ends_at_the_timeout(self) -> None:
+    def test_session_is_ended_at_the_timeout(self) -> None:
         """With every process in its session. Its output so far is lost, and blocks nothing."""
         pids = self.root + "/pids"
         code = "import os, time; os.fork()\nwith open(%r, 'a') as file: file.write('%%d ' %% os.getpid())\n" % pids
@@ -609,7 +609,7 @@ class RunTest(GuestTest):
         done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
         self.assertEqual(done.stdout.split(), [b"1048576", b"True", b"True"])
 
-    def test_no_room_for_what_it_prints(self) -> None:
+    def test_output_needs_no_disk_space(self) -> None:
         """The output is in no folder, so it needs no disk space."""
         code = "import sys; sys.path.insert(0, '/proc/self/cwd/src')\n"  # the checkout's path may be hidden
         code += "from azure_provisioning.door.system import System\n"
@@ -622,52 +622,52 @@ class RunTest(GuestTest):
         argv += ["sh", "-c", mounts + 'exec "$@"', "sh", sys.executable, "-c", code]
         self.assertEqual(subprocess.check_output(argv, cwd=TOP).strip(), b"1048576")
 
-    def test_secret_that_nobody_reads(self) -> None:
+    def test_secret_is_not_read(self) -> None:
         """Also input larger than a pipe. A program that reads slowly gets all of it."""
         secret = b"x" * (1 << 20)
         self.assertEqual(self.here.run(["/bin/true"], secret=secret), 0)
         self.assertEqual(self.here.execute(["/bin/sh", "-c", "sleep 0.1; wc -c"], secret=secret), (0, "1048576\n"))
         self.assertEqual(self.here.execute(["/bin/sh", "-c", "exec <&-; echo x"], secret=secret)[1], "x\n")
 
-    def test_no_descriptor_is_left(self) -> None:
+    def test_no_descriptor_leaks(self) -> None:
         before = os.listdir("/proc/self/fd")
         for argv in (["/bin/true"], ["/bin/false"], ["/no/such"], ["/bin/sleep", "5"]):
             with suppress(GuestError):
                 self.here.execute(argv, seconds=0.2)
         self.assertEqual(os.listdir("/proc/self/fd"), before)
 
-    def test_detached_keeps_nothing_of_the_caller(self) -> None:
+    def test_detached_child_closes_descriptors(self) -> None:
         """Also descriptors besides the usual three, such as debconf's 3: its reader would wait."""
-        told = self.root + "/told"
+        marker = self.root + "/marker"
         code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os; mine = os.open('/', os.O_RDONLY)\n"
-        code += "if system.System().detach():\n os.fstat(mine)\n with open(%r, 'w') as file:\n" % (told + ".new")
+        code += "if system.System().detach():\n os.fstat(mine)\n with open(%r, 'w') as file:\n" % (marker + ".new")
         code += "  links = ['/proc/self/fd/' + name for name in os.listdir('/proc/self/fd')]\n"
         code += "  file.write(' '.join(os.readlink(link) for link in links if os.path.lexists(link)))\n"
-        code += " os.rename(%r, %r)" % (told + ".new", told)
+        code += " os.rename(%r, %r)" % (marker + ".new", marker)
         pipe = os.pipe()
         try:
             subprocess.check_call([sys.executable, "-c", code], pass_fds=pipe)
         finally:
             for descriptor in pipe:
                 os.close(descriptor)
-        self.assertTrue(wait_until(lambda: os.path.exists(told)))
-        self.assertRegex(self.text("/told") or "", "^/dev/null ")
-        self.assertNotIn("pipe:", self.text("/told") or "")
+        self.assertTrue(wait_until(lambda: os.path.exists(marker)))
+        self.assertRegex(self.text("/marker") or "", "^/dev/null ")
+        self.assertNotIn("pipe:", self.text("/marker") or "")
 
-    def test_detached_before_the_caller_goes_on(self) -> None:
+    def test_detach_returns_after_setsid(self) -> None:
         """finit kills the session of an ended task. The child has left the session by then, however slow it is."""
         code = "import sys; sys.path.insert(0, %r); import tests\nfrom azure_provisioning.door import system\n" % TOP
         code += "import os, time; leave = os.setsid\n"
         code += "os.setsid = lambda: (time.sleep(0.5), leave())\n"
-        code += "if system.System().detach():\n time.sleep(0.2)\n open(%r, 'w').close()\n" % (self.root + "/told")
+        code += "if system.System().detach():\n time.sleep(0.2)\n open(%r, 'w').close()\n" % (self.root + "/marker")
         child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
         self.assertEqual(child.wait(30), 0)
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        self.assertTrue(wait_until(lambda: os.path.exists(self.root + "/told")))
+        self.assertTrue(wait_until(lambda: os.path.exists(self.root + "/marker")))
 
-    def test_surroundings(self) -> None:
+    def test_environment_of_programs(self) -> None:
         seen = (
             "import os, sys; assert sys.stdin.read() == '';"
             "assert sorted(set(os.environ) - {'LC_CTYPE'}) == ['HOME', 'LC_ALL', 'PATH'], os.environ;"
@@ -675,7 +675,7 @@ class RunTest(GuestTest):
         )
         self.assertEqual(self.run_code(seen), 0)
 
-    def test_volatile(self) -> None:
+    def test_tmpfs_is_detected(self) -> None:
         found: "Optional[str]" = None
         points: "List[str]" = []
         with open("/proc/self/mounts") as mounts:
@@ -685,7 +685,7 @@ class RunTest(GuestTest):
                 if kind == "tmpfs" and os.path.isdir(point) and "\\" not in point:
                     found = point
         if found is None:
-            self.skipTest("nothing here is a tmpfs, so none was told from a disk")
+            self.skipTest("nothing here is a tmpfs, so none was compared with a disk")
         self.assertEqual(self.here.volatile(found), "tmpfs")
         self.assertEqual(self.here.volatile(found + "/below"), "tmpfs")
         self.assertEqual(self.here.volatile("/proc/self"), "")

@@ -45,7 +45,7 @@ class FilesTest(ToolTest):
     """Each reader and writer of a file, with every character that ends a line for Python but not for the file
     format."""
 
-    def test_comment_makes_no_rule_of_doas(self) -> None:
+    def test_comment_is_not_a_doas_rule(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf"})
         for end in ENDS:
             with self.subTest(ascii(end)):
@@ -105,7 +105,7 @@ class FilesTest(ToolTest):
             self.assertNotIn("authorizedkeysfile", found)
             self.assertEqual("port" in found, end in "\v\f", ascii(end))
 
-    def test_what_is_only_read(self) -> None:
+    def test_files_that_are_only_read(self) -> None:
         for end in ENDS:
             with self.subTest(ascii(end)):
                 self.fill({accounts.LOGIN_DEFS: "# x%sUID_MIN 5\n" % end})

@@ -81,7 +81,7 @@ class ExchangeTest(GuestTest):
         exchange(Elsewhere(self.root), Peer("IMDS", "192.0.2.7", 80), "GET /", {})
         self.assertIn(b"\r\nHost: 192.0.2.7\r\n", peer.requests[0])
 
-    def test_answers_that_are_understood(self) -> None:
+    def test_accepted_answers(self) -> None:
         table = [
             (http(b"body"), 200, b"body"),
             (http(b""), 200, b""),
@@ -112,7 +112,7 @@ class ExchangeTest(GuestTest):
                 reply = self.ask(answer)
                 self.assertEqual((reply.status, reply.body), (status, body))
 
-    def test_answers_that_are_refused(self) -> None:
+    def test_refused_answers(self) -> None:
         table = {
             b"": "an empty answer",
             b"\r\n\r\n": "not an HTTP answer",
@@ -169,13 +169,13 @@ class ExchangeTest(GuestTest):
                 self.ask(flood)
             self.assertLess(flood.sent, ENOUGH, name)
 
-    def test_interim_answers_without_end_cost_one_try(self) -> None:
+    def test_endless_interim_answers_use_one_try(self) -> None:
         started = time.monotonic()
         with self.assertRaises(ProvisionError):
             self.ask(Flood(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 512), seconds=0.4)
         self.assertLess(time.monotonic() - started, PATIENCE)
 
-    def test_slow_peers_are_timed_as_a_whole(self) -> None:
+    def test_time_limit_includes_the_whole_answer(self) -> None:
         table = {
             "silence": silent,
             "head drips": slowly(HEAD + b"X: " + b"x" * 1000),
@@ -191,7 +191,7 @@ class ExchangeTest(GuestTest):
             self.assertEqual(caught.exception.reason, "read timeout querying WireServer", name)
             self.assertTrue(0.25 < took < PATIENCE, "%s took %.2f s" % (name, took))
 
-    def test_a_late_byte_wins_no_time(self) -> None:
+    def test_late_byte_does_not_extend_the_limit(self) -> None:
         def late(connection: socket.socket) -> None:
             time.sleep(0.9)
             connection.sendall(b"H")
@@ -202,7 +202,7 @@ class ExchangeTest(GuestTest):
             self.ask(late, seconds=1.0)
         self.assertLess(time.monotonic() - started, 1.7)
 
-    def test_peer_that_reads_nothing_costs_one_try(self) -> None:
+    def test_peer_that_does_not_read_uses_one_try(self) -> None:
         with socket.socket() as listener:  # only queues the connection
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             listener.bind(("127.0.0.1", 0))
@@ -213,7 +213,7 @@ class ExchangeTest(GuestTest):
                 exchange(self.plain, peer, "POST /", {}, b"x" * (32 << 20), seconds=0.3)
             self.assertLess(time.monotonic() - started, PATIENCE)
 
-    def test_a_try_has_the_time_that_azure_takes(self) -> None:
+    def test_default_time_limit_of_a_try(self) -> None:
         peer = self.peer(silent)
         started = self.system.monotonic()
         with self.assertRaises(Unreachable):
@@ -260,13 +260,13 @@ class ExchangeTest(GuestTest):
             self.assertIn(self.ask(late, seconds=30.0).status, (400, 503))
             self.assertLess(time.monotonic() - started, 2 + PATIENCE)
 
-    def test_refusal_that_is_a_flood(self) -> None:
+    def test_refusal_with_endless_headers(self) -> None:
         for head in (b"HTTP/1.1 500 No\r\n\r\n", b"HTTP/1.1 500 No\r\nX: ", b"HTTP/1.1 500 No\r\n"):
             flood = Flood(head, b"X: y\r\n" * 8192)
             self.assertEqual(self.ask(flood).status, 500)
             self.assertLess(flood.sent, ENOUGH)
 
-    def test_nobody_there(self) -> None:
+    def test_no_server(self) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]  # bound but not listening: refuses, and no other process gets the port
@@ -279,7 +279,7 @@ class ExchangeTest(GuestTest):
                 reach(self.plain, peer, 1)
             self.assertEqual(caught.exception.details["error"], "Connection refused")
 
-    def test_connection_that_is_never_taken(self) -> None:
+    def test_connection_is_not_accepted(self) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(0)
@@ -306,7 +306,7 @@ class ExchangeTest(GuestTest):
             self.ask(reset)
         self.assertEqual(caught.exception.reason, "read error querying WireServer")
 
-    def test_no_redirect_is_followed(self) -> None:
+    def test_redirect_is_not_followed(self) -> None:
         target = self.peer(http(b"you should not be here"))
         for status in ("301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"):
             reply = self.ask(http(b"", status, "Location: http://127.0.0.1:%d/" % target.port))
@@ -315,7 +315,7 @@ class ExchangeTest(GuestTest):
                 accept(reply, Peer("IMDS", "127.0.0.1", 80))
         self.assertEqual(target.connections, 0)
 
-    def test_no_proxy_is_used(self) -> None:
+    def test_proxy_is_not_used(self) -> None:
         proxy = self.peer(http(b"from the proxy"))
         url = "http://127.0.0.1:%d" % proxy.port
         names = ("http_proxy", "https_proxy", "all_proxy")
@@ -376,14 +376,14 @@ class PersistTest(GuestTest):
         self.assertEqual(self.virtual.slept, [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0])
         self.assertEqual(self.heard, ["http error 503 querying IMDS (http_code=503)"] * 8)
 
-    def test_ends_before_until(self) -> None:
+    def test_tries_end_before_the_limit(self) -> None:
         with self.assertRaises(BadReply) as caught:
             self.refuse({}, 1000)
         self.assertEqual(caught.exception.reason, "http error 503 querying IMDS")
         self.assertTrue(1057 < self.virtual.now < 1060, self.virtual.now)
         self.assertTrue(all(0.5 <= seconds <= 60 for seconds in self.given), self.given)
 
-    def test_what_the_last_try_had_no_time_for(self) -> None:
+    def test_short_last_try_is_not_the_reason(self) -> None:
         """An expired half-second limit is not the reason of the failure."""
 
         def attempt(seconds: float) -> None:
@@ -419,7 +419,7 @@ class PersistTest(GuestTest):
                 self.refuse({"retry-after": value}, 1)
                 self.assertEqual(self.virtual.slept, [pause])
 
-    def test_pauses_grow_although_none_is_asked_for(self) -> None:
+    def test_pauses_grow_despite_retry_after_0(self) -> None:
         """`Retry-After: 0` at every try must not cause a hundred tries in ten seconds."""
         self.refuse({"retry-after": "0"}, 7)
         self.assertEqual(self.virtual.slept, [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
@@ -448,7 +448,7 @@ class PersistTest(GuestTest):
 
 
 class ScriptedPeerTest(GuestTest):
-    def test_a_peer_counts_who_comes(self) -> None:
+    def test_peer_counts_connections(self) -> None:
         """The tests above need this to see that no client connected."""
         peer: ScriptedPeer = self.peer(http(b"one"), http(b"two"))
         bodies = [exchange(self.system, Peer("x", "127.0.0.1", peer.port), "GET /", {}).body for _ in range(3)]

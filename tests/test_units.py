@@ -51,12 +51,12 @@ def active(text: str) -> str:
 
 
 class EveryUnitTest(unittest.TestCase):
-    def test_there_are_some(self) -> None:
+    def test_every_init_system_has_units(self) -> None:
         self.assertLessEqual({SYSTEMD}.union(SCRIPTS, WITHOUT_PATHS), set(names()))
         folders = set(NAMES) | set(TEXTS)
         self.assertEqual({name.split("/")[0] for name in names()}, folders - {"buildroot"})
 
-    def test_none_waits_for_an_online_network(self) -> None:
+    def test_no_unit_waits_for_the_network(self) -> None:
         for name in names():
             self.assertNotRegex(active(shipped(name)), r"network-online|net-online|wait-online", name)
 
@@ -66,7 +66,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertTrue(text.endswith("\n") and "\r" not in text and text.isprintable() is False, name)
             self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"), name)
 
-    def test_shipped_paths_are_what_install_replaces(self) -> None:
+    def test_install_replaces_all_shipped_paths(self) -> None:
         """A packager ships them unchanged. `install` replaces all paths with the image's."""
         hook = Hook("/opt/python3.9", "/opt/sbin/azure")
         for name in set(names()) - set(WITHOUT_PATHS):
@@ -76,7 +76,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertNotIn(DEFAULT.program, text)
             self.assertEqual((text.count(hook.python), text.count(hook.program)), (1, 1), name)
 
-    def test_what_a_boot_calls(self) -> None:
+    def test_arguments_of_a_boot(self) -> None:
         """The words after the program identify a boot, here and in the shell."""
         called = []
         for name in set(names()) - {"systemd/10-azure-provisioning.preset", "slackware/azure-provisioning.rc.local"}:
@@ -97,7 +97,7 @@ class EveryUnitTest(unittest.TestCase):
             self.assertIn(SHELL, text, name)
         self.assertIn("ExecStart=/bin/sh %s run\n" % PROGRAM, unit(SYSTEMD, Hook(SHELL, PROGRAM)))
 
-    def test_nobody_is_told_of_another_program(self) -> None:
+    def test_units_have_no_conditions(self) -> None:
         """Only the program decides whether a VM is set up, because it knows the VM's id."""
         for name in names():
             self.assertNotRegex(active(shipped(name)), r"Condition|/var/lib|\[ -[ef] ", name)
@@ -124,7 +124,7 @@ class SystemdUnitTest(GuestTest):
         self.assertNotIn("Unit.Requires", found)
         self.assertFalse(set(found["Unit.After"]) & set(found["Unit.Before"]))
 
-    def test_the_boot_is_held_for_ready_1_only(self) -> None:
+    def test_boot_waits_only_for_ready_1(self) -> None:
         found = self.directives()
         self.assertEqual(found["Service.Type"], ["notify"])
         self.assertEqual(found["Service.RemainAfterExit"], ["yes"])
@@ -211,7 +211,7 @@ class ScriptTest(GuestTest):
                 folders = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
                 self.assertEqual(set(path.split(":")), folders)
 
-    def test_sysvinit_tells_a_failure(self) -> None:
+    def test_sysvinit_reports_a_failure(self) -> None:
         self.exit_with(1)
         self.assertEqual(self.run_shell("sh", self.script(SYSVINIT), "start").code, 1)
 
@@ -304,7 +304,7 @@ class ScriptTest(GuestTest):
         self.assertLessEqual({"localmount", "mountall", "networking"}, set(said["after"].split()))
         self.assertIn("-timeout", said["keyword"].split())
 
-    def test_openrc_script_is_no_lsb_script(self) -> None:
+    def test_openrc_script_has_no_lsb_header(self) -> None:
         """Debian's OpenRC never calls start() of a script that has an LSB header."""
         self.assertNotIn("INIT INFO", shipped(OPENRC))
         self.assertEqual(shipped(OPENRC).splitlines()[0], "#!/sbin/openrc-run")

@@ -18,7 +18,7 @@ class TableTest(unittest.TestCase):
     def test_each_verb_has_a_function(self) -> None:
         self.assertEqual({verb.name.split()[0] for verb in usage.VERBS}, set(cli.VERBS))
 
-    def test_each_verb_has_an_example_that_is_understood(self) -> None:
+    def test_each_verb_has_a_valid_example(self) -> None:
         for verb in usage.VERBS:
             self.assertTrue(verb.examples, verb.name)
             for line, says in verb.examples:
@@ -26,12 +26,12 @@ class TableTest(unittest.TestCase):
                 self.assertTrue(says)
                 usage.parse(re.sub(r"'([^']*)'", lambda found: found.group(1).replace(" ", "_"), line).split())
 
-    def test_examples_name_faults_that_exist(self) -> None:
+    def test_examples_name_existing_faults(self) -> None:
         for verb in usage.VERBS:
             for line, _ in verb.examples:
                 self.assertLessEqual(set(re.findall(r"--fault (\S+)", line)), set(FAULTS) | {"list"})
 
-    def test_each_option_is_taken(self) -> None:
+    def test_each_option_is_accepted(self) -> None:
         for verb in usage.VERBS:
             for option in verb.options:
                 needed = [word for other in verb.options if other.needed for word in (other.name, "x")]
@@ -40,7 +40,7 @@ class TableTest(unittest.TestCase):
                 got = getattr(found, option.name.lstrip("-").replace("-", "_"))
                 self.assertEqual(got, [value[0]] if option.repeated else (value[0] if value else True), option)
 
-    def test_exit_codes_are_the_readme_s(self) -> None:
+    def test_exit_codes_match_the_readme(self) -> None:
         with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
             text = file.read().partition("## Exit codes")[2].partition("##")[0]
         rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)

@@ -37,14 +37,14 @@ class VerifyTest(GuestTest):
         self.assertNotIn("warning: this image", self.story)
         self.assertEqual(self.facts()["login.root"], "unknown: nothing in an image is executed")
 
-    def test_servers_that_cannot_be_asked(self) -> None:
+    def test_servers_without_a_test_mode(self) -> None:
         for files in (SSHD, {"/usr/sbin/dropbear": ""}, {**SSHD, "/usr/sbin/dropbear": ""}):
             with self.subTest(files):
                 self.assertIn("login: ann by key", self.play(files))
                 self.assertEqual((self.code, self.facts()["login.key"]), (0, "yes"))
                 self.assertNotIn("warning: ", self.story.replace("warning: no DVD", ""))
 
-    def test_suspicion_is_no_failure(self) -> None:
+    def test_suspicion_does_not_fail(self) -> None:
         files = {**SSHD, "/etc/ssh/sshd_config.d/x.conf": "DenyUsers ann\n"}
         self.assertIn("warning: this image's sshd will not let ann in: DenyUsers ann", self.play(files))
         self.assertEqual((self.code, self.facts()["login.key"]), (0, "unknown: DenyUsers ann"))
@@ -59,7 +59,7 @@ class VerifyTest(GuestTest):
         unit["/lib/systemd/system/ssh.service"] = "[Service]\nExecStart=/usr/sbin/sshd -D\n"
         self.assertNotIn(UNKNOWN, self.play({**SSHD, **unit}))
 
-    def test_plain_fact(self) -> None:
+    def test_certain_lock_out_fails(self) -> None:
         closed = {**SSHD, "/etc/nologin": "closed\n"}
         self.assertIn(NOBODY, self.play(closed))
         self.assertEqual((self.code, self.facts()["error.key"]), (1, "/etc/nologin"))
@@ -156,7 +156,7 @@ class ListTest(GuestTest):
                 self.fill({**pam, "/etc/security/access.conf": text})
                 self.assertEqual(bool(find_rule(self.system, "ann", ["ann", "sudo"])[0]), refused)
 
-    def test_pam_access_for_sure(self) -> None:
+    def test_certain_pam_access_lock_out(self) -> None:
         """Only a rule that no other rule, module or directory can change is certain."""
         debian = "[success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\n"
         shut, ours = "-:ALL EXCEPT root:ALL\n", "account required pam_access.so\n"

@@ -59,7 +59,7 @@ class DamageTest(unittest.TestCase):
         self.program = built()
         self.dice = random.Random(6)
 
-    def test_whole(self) -> None:
+    def test_undamaged_file(self) -> None:
         self.assertEqual(whole.find_damage(self.program), "")
         head, members = whole.take_apart(self.program)
         with zipfile.ZipFile(built_file()) as archive:  # as another program reads it
@@ -68,7 +68,7 @@ class DamageTest(unittest.TestCase):
         self.assertTrue(head.endswith(b"\nexit 0\n"))
         self.assertRegex(whole.digest_of(self.program), r"\A[0-9a-f]{16}\Z")
 
-    def test_any_byte(self) -> None:
+    def test_any_changed_byte_is_detected(self) -> None:
         for name, (begin, end) in parts(self.program).items():
             places = range(begin, end) if end - begin <= ROUNDS else self.dice.sample(range(begin, end), ROUNDS)
             for place in places:
@@ -93,7 +93,7 @@ class DamageTest(unittest.TestCase):
         ):
             self.assertNotEqual(whole.find_damage(whole.put_together(*changed)), "")
 
-    def test_made_to_take_for_ever(self) -> None:
+    def test_overlapping_members(self) -> None:
         """An archive whose 65 000 members all overlap in the same megabytes."""
         body = b"x" * (8 << 20)
         entry = whole.ENTRY.pack(b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, len(body), len(body), 1, 0, 0, 0, 0, 0, 0)
@@ -126,9 +126,9 @@ class InstallTest(ImageTest):
             timeout=120,
         )
 
-    def test_nothing_is_written(self) -> None:
+    def test_damaged_file_writes_nothing(self) -> None:
         program, dice = built(), random.Random(7)
-        before, told = listing(self.root), 0
+        before, refused = listing(self.root), 0
         for name, (begin, end) in parts(program).items():
             for _ in range(RUNS if name in ("members", "whole", "install") else RUNS // 6):
                 place = dice.randrange(begin, end)
@@ -136,10 +136,10 @@ class InstallTest(ImageTest):
                 done = self.run_damaged(data, sys.executable, "-I", "-S")
                 self.assertNotEqual(done.returncode, 0, (name, place, data[place]))
                 self.assertEqual(listing(self.root), before, (name, place, data[place]))
-                told += "nothing was done with this file: it is damaged" in done.stderr
-        self.assertGreater(told, 20)
+                refused += "nothing was done with this file: it is damaged" in done.stderr
+        self.assertGreater(refused, 20)
 
-    def test_word_that_changes(self) -> None:
+    def test_changed_word_is_detected(self) -> None:
         """Damage that Python does not notice: in the text of a message, a comment, the script that it skips."""
         program = built()
         before = listing(self.root)
@@ -155,7 +155,7 @@ class InstallTest(ImageTest):
             self.assertRegex(done.stderr, r"\Aazure-provisioning: nothing was done with this file: [^\n]*\n\Z")
             self.assertEqual(listing(self.root), before)
 
-    def test_by_the_shell_that_it_begins_with(self) -> None:
+    def test_damaged_file_run_by_the_shell(self) -> None:
         program, dice = built(), random.Random(8)
         before = listing(self.root)
         begin, end = parts(program)["members"]
@@ -164,7 +164,7 @@ class InstallTest(ImageTest):
             self.assertNotEqual(done.returncode, 0)
             self.assertEqual(listing(self.root), before)
 
-    def test_rehearsal_too(self) -> None:
+    def test_damaged_file_does_not_rehearse(self) -> None:
         data = built().replace(b"Installs the program and its", b"Installs the program amd its", 1)
         with open(self.file, "wb") as file:
             file.write(data)
@@ -189,7 +189,7 @@ class InstalledTest(CheckTest):
             self.assertEqual((found.level, "it is damaged" in found.message), ("error", True), found)
             self.assertIn("install", found.remedy)
 
-    def test_check_tells_another_build(self) -> None:
+    def test_check_reports_another_build(self) -> None:
         head, members = whole.take_apart(built())
         members = [(name, content + b"\n" * (name == b"__main__.py")) for name, content in members]
         digest = whole.compute_digest(head, members).encode("ascii")
@@ -201,7 +201,7 @@ class InstalledTest(CheckTest):
         mine = whole.digest_of(built())
         self.assertIn("undamaged and of build %s, and this is %s" % (digest.decode("ascii"), mine), out)
 
-    def test_generalize_does_not_enable_it(self) -> None:
+    def test_generalize_does_not_enable_a_damaged_file(self) -> None:
         self.gone("/etc/systemd/system/multi-user.target.wants/azure-provisioning.service")
         program = built()
         data = program.replace(b"Installs the program and its", b"Installs the program amd its", 1)
@@ -217,7 +217,7 @@ class InstalledTest(CheckTest):
 
 
 class PartsTest(unittest.TestCase):
-    def test_parts_are_what_they_say(self) -> None:
+    def test_parts_are_located(self) -> None:
         program = built()
         found: "List[int]" = [begin for begin, _ in parts(program).values()]
         self.assertEqual(program[found[1] : found[1] + 4], b"PK\3\4")

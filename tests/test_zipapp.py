@@ -82,7 +82,7 @@ class BuildTest(unittest.TestCase):
             ["azure-provisioning" + ending for ending in ("", ".8", ".bash", ".conf.5", ".fish", ".sha256", ".zsh")],
         )
 
-    def test_junk_of_a_checkout(self) -> None:
+    def test_leftover_files_in_a_checkout(self) -> None:
         """Files that editors, merges, Python and people leave do not change the bytes, in any locale."""
         folder = self.checkout()
         junk = b"""
@@ -109,7 +109,7 @@ class BuildTest(unittest.TestCase):
             with mock.patch.dict(os.environ, {"LC_ALL": locale, "PYTHONCOERCECLOCALE": "0"}):
                 self.assertEqual(self.build(folder), expected)
 
-    def test_checkout_that_is_not_whole(self) -> None:
+    def test_incomplete_checkout(self) -> None:
         """A link's target is not part of the checkout. A missing unit would show only at an install."""
         for name in ("src/azure_provisioning/cli.py", "src/head.sh", "units/dinit/azure-provisioning"):
             for kind in ("link", "pipe", "folder", "gone"):
@@ -158,7 +158,7 @@ class BuildTest(unittest.TestCase):
             file.write(b"x")
         self.assertEqual(call(check).code, 1)
 
-    def test_other_bytes_from_another_source(self) -> None:
+    def test_changed_source_changes_the_bytes(self) -> None:
         folder = self.checkout()
         with open(os.path.join(folder, "units", "systemd", "azure-provisioning.service"), "a") as file:
             file.write("# changed\n")
@@ -210,7 +210,7 @@ class ContentTest(unittest.TestCase):
         expected -= {"azure_provisioning/completion.py", "azure_provisioning/manual.py"}  # made by the build
         self.assertEqual(set(self.archive.namelist()), expected | {"__main__.py"})
 
-    def test_stored_and_free_of_this_machine(self) -> None:
+    def test_stored_without_machine_data(self) -> None:
         for entry in self.archive.infolist():
             self.assertEqual(entry.compress_type, zipfile.ZIP_STORED, entry.filename)
             self.assertEqual(entry.date_time, (1980, 1, 1, 0, 0, 0))
@@ -244,12 +244,12 @@ class StartTest(unittest.TestCase):
                 self.assertEqual((result.code, result.err), (0, ""))
                 self.assertRegex(result.out, "(?m)^imds-silent .*; ends: Ready$")
 
-    def test_with_the_site_module_too(self) -> None:
+    def test_with_the_site_module(self) -> None:
         result = call([sys.executable, "-I", built_file(), "--version"])
         self.assertEqual((result.code, result.err), (0, ""))
         self.assertRegex(result.out, r"\Aazure-provisioning \d+\.\d+[^\n]*\n\Z")
 
-    def test_as_a_program(self) -> None:
+    def test_executed_directly(self) -> None:
         result = call([built_file(), "--version"], PATH=os.path.dirname(sys.executable) + ":/usr/bin:/bin")
         self.assertEqual(result.code, 0, result)
 
@@ -284,14 +284,14 @@ class StartTest(unittest.TestCase):
             result.err, r"\Aazure-provisioning: Python 3\.6 or newer is needed, and [^\n]* is 2\.7[^\n]*\n\Z"
         )
 
-    def test_main_has_nothing_that_an_old_python_cannot_parse(self) -> None:
+    def test_main_is_parsed_by_old_pythons(self) -> None:
         """No f-string, annotation or keyword-only argument, even if no old Python is found."""
         with open(os.path.join(TOP, "src", "azure_provisioning", "__main__.py"), encoding="utf-8") as file:
             text = re.sub(r"#.*", "", file.read())
         self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"))
         self.assertIsNone(re.search(r"\bf['\"]|->|def \w+\([^)]*:|\*,|\bnonlocal\b|\bfrom None\b|\bprint\b", text))
 
-    def test_module_that_is_missing(self) -> None:
+    def test_missing_module(self) -> None:
         """A minimal Python: the message names the missing module that the verb needs."""
         needed = {
             "argparse": ["status"],
@@ -307,7 +307,7 @@ class StartTest(unittest.TestCase):
                 self.assertEqual((result.code, result.out), (1, ""), result)
                 self.assertRegex(result.err, r"\Aazure-provisioning: the module '%s' is missing[^\n]*\n\Z" % module)
 
-    def test_our_own_module_that_is_missing_is_a_bug(self) -> None:
+    def test_missing_own_module_is_a_bug(self) -> None:
         data = io.BytesIO()
         with zipfile.ZipFile(built_file()) as whole, zipfile.ZipFile(data, "w") as broken:
             for name in whole.namelist():

@@ -82,7 +82,7 @@ def break_off(error):
         )
     else:
         show_traceback()
-    if not getattr(error, "told", False):
+    if not getattr(error, "reported", False):
         hand_over(SMALL if module else BROKEN + describe(error))
     return 1 if module else 3
 

@@ -36,7 +36,7 @@ CLOUD_DISABLED = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
 CLOUD_OFF = "cloud-init=disabled"  # on the kernel's command line
 
 
-def find_rivals(system: System) -> "List[str]":
+def find_agents(system: System) -> "List[str]":
     """The other provisioning agents that this guest would start at a boot on Azure, as lines with a remedy each."""
     found = []
     if waagent_provisions(system) and is_enabled(system, WAAGENT):

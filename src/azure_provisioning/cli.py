@@ -45,7 +45,7 @@ def main(argv: "List[str]") -> int:
         root = getattr(arguments, "root", None) or "/"
         return int(VERBS[arguments.verb](console, arguments))
     except ProvisionError as error:
-        name_place(error, root, argv)
+        name_host_path(error, root, argv)
         console.announce(explain(error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def explain(error: ProvisionError) -> str:
     return reasons.with_remedy(error) if known else str(error)
 
 
-def name_place(error: ProvisionError, root: str, argv: "List[str]") -> None:
+def name_host_path(error: ProvisionError, root: str, argv: "List[str]") -> None:
     """For an unprivileged user, add the path on the host to the error, and the command that has the right."""
     path, refused = error.details.get("path", ""), [os.strerror(number) for number in (errno.EACCES, errno.EPERM)]
     if os.geteuid() != 0 and error.details.get("error") in refused and path.startswith("/"):
@@ -164,9 +164,9 @@ def say_next(console: Console, system: System, name: str, *, unfinished: bool) -
         steps = before, own("check"), own("generalize"), diskless.first(system)
         console.say("Next: %s%s; %s; %sthen power off and capture this machine." % steps)
         return
-    place = ["--root", root]
+    option = ["--root", root]
     console.say("Installed for %s in %s." % (name, Command(root)))
-    console.say("Next: %s%s; %s; then unmount it." % (before, own("check", *place), own("rehearse", *place)))
+    console.say("Next: %s%s; %s; then unmount it." % (before, own("check", *option), own("rehearse", *option)))
 
 
 def uninstall_verb(console: Console, arguments: "argparse.Namespace") -> int:
@@ -273,7 +273,7 @@ def report_verb(console: Console, arguments: "argparse.Namespace") -> int:
     wait_for_turn(system, "report", console.say)
     boot = Boot(system, console)
     if not boot.on_azure:
-        raise ProvisionError("not on Azure, so there is nothing to report to (%s)" % boot.told_by)
+        raise ProvisionError("not on Azure, so there is nothing to report to (%s)" % boot.evidence)
     if arguments.outcome == "failure":
         line = describe_failure(ProvisionError(arguments.reason), boot.azure_id, boot.system.time())
         report(boot, Outcome(line), boot.ends)

@@ -30,8 +30,8 @@ class Console:
         self._began = time.monotonic()
         self._log: "Optional[int]" = None
 
-    def keep_log(self, place: str, limit: int, heading: str = "") -> None:
-        """Also write every further line to the file at `place`, which is truncated if it has more than `limit` bytes.
+    def keep_log(self, path: str, limit: int, heading: str = "") -> None:
+        """Also write every further line to the file at `path`, which is truncated if it has more than `limit` bytes.
 
         `heading` is the first line, only in the file: it separates this boot from the one before.
 
@@ -40,7 +40,7 @@ class Console:
         """
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-            log = os.open(place, flags, 0o600)
+            log = os.open(path, flags, 0o600)
             found = os.fstat(log)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_uid != os.geteuid():
                 os.close(log)

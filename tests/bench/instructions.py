@@ -159,10 +159,10 @@ class Room:
 
     def count(self, *argv: str) -> int:
         """The instructions of a program and of everything that it starts."""
-        told = self.run([*COUNTER, *argv])
-        counts = [int(number) for number in re.findall(r"^==\d+== Collected : (\d+)$", told, re.M)]
+        output = self.run([*COUNTER, *argv])
+        counts = [int(number) for number in re.findall(r"^==\d+== Collected : (\d+)$", output, re.M)]
         if not counts:
-            raise SystemExit("callgrind did not tell: %s" % told)
+            raise SystemExit("callgrind did not tell: %s" % output)
         return sum(counts)
 
 

@@ -33,7 +33,7 @@ STATE = "/var/lib/azure-provisioning/state"
 USER = "azureuser"
 SECONDS = 150.0  # for one boot
 NEWNS, NEWUTS, NEWIPC, NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
-DISC = 9  # the descriptor by which the stand-in for `mount` finds the DVD
+DVD = 9  # the descriptor by which the stand-in for `mount` finds the DVD
 
 # A kernel without UDF, and a drive with an ISO 9660 medium: not every host kernel has either.
 MOUNT = """#!/bin/sh
@@ -66,20 +66,20 @@ class Room:
         must("ip", "link", "set", "lo", "up")
         must("mount", "-t", "tmpfs", "none", scratch)
         self.scratch, self.tree = scratch, tree
-        self.root, self.disc = os.path.join(scratch, "root"), os.path.join(scratch, "disc")
+        self.root, self.dvd = os.path.join(scratch, "root"), os.path.join(scratch, "dvd")
         self.story = os.path.join(scratch, "story")  # the output of the boots
         self.boots = 0
         self.requests: List[str] = []  # the requests to Azure since its reports were last taken
-        for name in ("root", "disc", "image"):
+        for name in ("root", "dvd", "image"):
             os.mkdir(os.path.join(scratch, name))
-        self.fill_disc()
+        self.fill_dvd()
         self.fill_image(program)
         self.azure = start_azure()
 
-    def fill_disc(self) -> None:
+    def fill_dvd(self) -> None:
         """The DVD."""
-        must("mount", "-t", "tmpfs", "none", self.disc)
-        with open(os.path.join(self.disc, "ovf-env.xml"), "w", encoding="utf-8") as file:
+        must("mount", "-t", "tmpfs", "none", self.dvd)
+        with open(os.path.join(self.dvd, "ovf-env.xml"), "w", encoding="utf-8") as file:
             file.write(OVF)
 
     def fill_image(self, program: str) -> None:
@@ -87,7 +87,7 @@ class Room:
         image = os.path.join(self.scratch, "image")
         self.mount(self.tree, image)
         guest = System(self.root)
-        device = os.stat(self.disc).st_dev
+        device = os.stat(self.dvd).st_dev
         files = {
             "/etc/hostname": "image\n",
             "/etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\timage\n",
@@ -103,7 +103,7 @@ class Room:
         for path, text in files.items():
             guest.write(path, text, mode=0o755 if "ready.d" in path else 0o644)
         os.rename(self.place("/usr/bin/mount"), self.place("/usr/bin/mount.real"))
-        guest.write("/usr/bin/mount", MOUNT % DISC, mode=0o755)
+        guest.write("/usr/bin/mount", MOUNT % DVD, mode=0o755)
         os.makedirs(self.place("/etc/ssh/sshd_config.d"), exist_ok=True)
         must(sys.executable, "-I", program, "install", "--root", self.root)
         del guest  # it holds the root open
@@ -225,7 +225,7 @@ def start(room: Room, end: str) -> int:
 def first_process(room: Room, end: str) -> int:
     """The work that an init does for us: the mounts, the name, the program."""
     unshare(NEWNS | NEWUTS | NEWIPC)
-    os.dup2(os.open(room.disc, os.O_RDONLY), DISC, inheritable=False)
+    os.dup2(os.open(room.dvd, os.O_RDONLY), DVD, inheritable=False)
     for name in ("run", "dev"):
         must("mount", "-t", "tmpfs", "none", room.place("/" + name))
     must("mount", "-t", "proc", "proc", room.place("/proc"))

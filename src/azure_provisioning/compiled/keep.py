@@ -33,7 +33,7 @@ def keep(system: System, console: Console, program: bytes) -> None:
     made = ""
     try:
         if DIGEST and any(is_this_python(system, python) for python in manifest.values(system, "python")):
-            path = own_place()
+            path = own_path()
             system.write(path, use.pack(compile_modules(program)), mode=0o644, owner=ROOT)
             made = path
     except ImportError:
@@ -54,9 +54,9 @@ def find_kept(system: System) -> "List[str]":
     return [path for path in paths if KEPT.match(path) and not system.is_dir(path)]
 
 
-def own_place() -> str:
+def own_path() -> str:
     """The path of the modules of this build, compiled by this Python."""
-    return use.place(importlib.util.MAGIC_NUMBER)
+    return use.path_for(importlib.util.MAGIC_NUMBER)
 
 
 def is_genuine(system: System, path: str, program: bytes) -> bool:
@@ -64,7 +64,7 @@ def is_genuine(system: System, path: str, program: bytes) -> bool:
     only? The output of another Python cannot be told from a planted file. Raises GuestError.
     """
     found = system.stat(path, follow=False)
-    if not DIGEST or path != own_place() or found is None or find_writer(found, keeper(system)):
+    if not DIGEST or path != own_path() or found is None or find_writer(found, keeper(system)):
         return False
     try:
         return system.read(path, limit=use.LIMIT) == use.pack(compile_modules(program))
@@ -77,10 +77,10 @@ def is_this_python(system: System, python: str) -> bool:
     if python == SHELL:
         return False
     names = [re.search(r"[/-]python(\d\.\d+)$", step) for step in system.chain(python)]
-    told = {match.group(1) for match in names if match}
-    if not told:
+    releases = {match.group(1) for match in names if match}
+    if not releases:
         return system.live and system.path(python) == os.path.realpath(sys.executable)
-    return told == {"%d.%d" % sys.version_info[:2]}
+    return releases == {"%d.%d" % sys.version_info[:2]}
 
 
 def compile_modules(program: bytes) -> "Dict[str, bytes]":

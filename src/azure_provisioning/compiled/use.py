@@ -21,7 +21,7 @@ LIMIT = 4 << 20  # bytes; seven times the real size
 SUM = 8  # bytes at the start: the checksum of the rest
 
 
-def place(magic: bytes) -> str:
+def path_for(magic: bytes) -> str:
     """The path of the modules of this build, compiled by a Python with this magic number."""
     return "/var/lib/azure-provisioning/boot-%s-%s" % (DIGEST, magic[:2].hex())
 
@@ -46,7 +46,7 @@ def use(program: str) -> None:
     if not DIGEST or not magic:
         return
     try:
-        data = read(place(magic))
+        data = read(path_for(magic))
     except OSError:
         return
     if data[:SUM] == checksum(data[SUM:]):

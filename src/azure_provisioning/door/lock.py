@@ -69,7 +69,7 @@ def wait_for_turn(system: System, verb: str, say: "Callable[[str], None]") -> No
     """
     if not system.live:
         return
-    ends, told = system.monotonic() + SECONDS, ""
+    ends, last = system.monotonic() + SECONDS, ""
     while take(system, verb) is None:
         holder = find_holder(system)
         if system.monotonic() >= ends:
@@ -78,8 +78,8 @@ def wait_for_turn(system: System, verb: str, say: "Callable[[str], None]") -> No
                 advice="wait until it ends; `status --wait` returns when a first boot is over",
             )
         line = describe(holder) + " is running: waiting for it"
-        if line != told:
-            told = line
+        if line != last:
+            last = line
             say(line)
         system.sleep(PAUSE)
 

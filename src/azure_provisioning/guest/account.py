@@ -101,14 +101,14 @@ def verify(system: System, name: str) -> None:
 
 
 def create(system: System, name: str) -> str:
-    """Create the account with the first of ROADS that works; returns which one. Raises GuestError with every failure.
+    """Create the account with the first of METHODS that works; returns which one. Raises GuestError with every failure.
 
     The tools create the account only. Groups, home and shadow field are completed afterwards in the same way for all.
     """
     failures: "List[str]" = []
-    for title, road in ROADS:
+    for title, method in METHODS:
         try:
-            if road(system, name) and find_account(system, name):
+            if method(system, name) and find_account(system, name):
                 return "made by " + title if not failures else "made by %s (%s)" % (title, "; ".join(failures))
         except GuestError as error:
             failures.append(str(error))
@@ -158,7 +158,7 @@ def by_files(system: System, name: str) -> bool:
     return True
 
 
-ROADS: "Tuple[Tuple[str, Callable[[System, str], bool]], ...]" = (
+METHODS: "Tuple[Tuple[str, Callable[[System, str], bool]], ...]" = (
     ("useradd", by_useradd),
     ("busybox adduser", by_adduser),
     ("editing the files", by_files),

@@ -163,21 +163,21 @@ def restart_dropbear(system: System, ask_init: "AskInit") -> str:
     before = listeners(system) if system.live else []
     if not before:
         return ""
-    told = []
+    restarted = []
     try:
-        told = [services.restart(system, process, ask_init) for process in before]
+        restarted = [services.restart(system, process, ask_init) for process in before]
     except GuestError as error:
         return ", but %s: %s" % (STALE, error)
-    if not all(told):
+    if not all(restarted):
         return ", but " + STALE
-    if "systemd" in told:
+    if "systemd" in restarted:
         return ", and systemd restarts dropbear"
     ends = system.monotonic() + END_SECONDS
     while not {process.pid for process in listeners(system)} - {process.pid for process in before}:
         if system.monotonic() >= ends:
-            return ", but dropbear has not come back after a restart by %s" % told[0]
+            return ", but dropbear has not come back after a restart by %s" % restarted[0]
         system.sleep(0.1)
-    return ", and dropbear was restarted by " + told[0]
+    return ", and dropbear was restarted by " + restarted[0]
 
 
 def listeners(system: System) -> "List[Process]":

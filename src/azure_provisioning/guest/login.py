@@ -14,7 +14,7 @@ from .accounts import Account, find_account, locked, password_field, set_passwor
 from .authorized_keys import DEFAULT, key_path
 from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
-from .sshd_access import find_barrier, find_obstacle, groups_of
+from .sshd_access import find_barrier, find_lock_out, groups_of
 from .sshd_config import (
     NO_KEYS,
     QUESTIONS,
@@ -247,9 +247,9 @@ def through_methods(value: str, parts: "Dict[str, Verdict]") -> "List[Way]":
 
 def find_key(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> "Verdict":
     """(does a key let the account in, why not)."""
-    obstacle = find_obstacle(system, account.name, sshd)
-    if obstacle:
-        return False, obstacle
+    why = find_lock_out(system, account.name, sshd)
+    if why:
+        return False, why
     if is_locked(system, account.name) and sshd.get("usepam", "no") != "yes":
         return False, LOCKED
     try:

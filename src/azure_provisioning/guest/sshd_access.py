@@ -12,7 +12,7 @@ EVERYWHERE = ("0.0.0.0/0", "*")
 LIST_LIMIT = 100000  # comparisons of a name with a pattern, in all
 
 
-def find_obstacle(system: System, name: str, sshd: "Optional[Dict[str, str]]" = None) -> str:
+def find_lock_out(system: System, name: str, sshd: "Optional[Dict[str, str]]" = None) -> str:
     """The setting by which sshd refuses every key of `name`; empty if there is none. Raises GuestError.
 
     `sshd`: the settings that apply to `name`; by default sshd is asked. sshd checks them in this order, and adds up all

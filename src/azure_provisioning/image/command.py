@@ -41,11 +41,11 @@ class Command(str):
         guard = ("--",) if any(name.startswith("-") for name in names) else ()
         return Command(*self.simple, *guard, *names) if self else self
 
-    def inside(self, place: str) -> "Command":
-        """The command in a chroot at `place`."""
+    def inside(self, root: str) -> "Command":
+        """The command in a chroot at `root`."""
         if not self:
             return self
-        return Command("chroot", place, *(self.simple or ("sh", "-c", str(self))))
+        return Command("chroot", root, *(self.simple or ("sh", "-c", str(self))))
 
     def then(self, other: "Command") -> "Command":
         """This command, then `other` if it succeeds; empty if either is empty."""

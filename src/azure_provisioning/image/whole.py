@@ -31,8 +31,8 @@ def find_damage(program: bytes) -> str:
         return "it is damaged: its archive cannot be read"
     if put_together(head, members) != program:
         return "it is damaged: its archive is not as built"
-    told = digest_of(program)
-    if not told or compute_digest(head, members) != told:
+    recorded = digest_of(program)
+    if not recorded or compute_digest(head, members) != recorded:
         return "it is damaged: its content is not as built"
     return ""
 

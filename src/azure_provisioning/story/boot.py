@@ -26,7 +26,7 @@ class Boot:
         self.started = system.monotonic()
         introduce(system)
         self.options, self.problems = config.load(system)
-        self.on_azure, self.vm_id, self.told_by = identify(system, self.options.platform)
+        self.on_azure, self.vm_id, self.evidence = identify(system, self.options.platform)
         self.state = State(system)
         self.forced = False  # run although the VM is set up already
         self.renamed = False  # did the running kernel's name change in this boot?
@@ -121,7 +121,7 @@ def begin(system: System, console: Console, *, force: bool = False) -> "Optional
         boot.state.forget_ends(boot.vm_id)
         return boot
     if not boot.on_azure:
-        console.say("not on Azure, nothing to do (%s)" % boot.told_by)
+        console.say("not on Azure, nothing to do (%s)" % boot.evidence)
     elif boot.is_done(READY):
         retire_left_over(boot)
     else:

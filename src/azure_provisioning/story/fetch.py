@@ -69,29 +69,29 @@ def fetch(boot: Boot) -> "Tuple[Instance, Optional[Media]]":
     try:
         instance = persist(system, ask, until, notice)
     except (Unreachable, BadReply) as error:
-        disc = read_disc(boot)
-        if disc is None:
+        dvd = read_dvd(boot)
+        if dvd is None:
             boot.note_step("fetch", "failed", started)
             raise
-        note_proxy_agent(boot, disc)
+        note_proxy_agent(boot, dvd)
         name_proxy_agent(boot, error)
         boot.console.warn("%s; using the provisioning DVD only" % error)
-        instance = Instance.from_json({"compute": {"name": disc.hostname}})
+        instance = Instance.from_json({"compute": {"name": dvd.hostname}})
     else:
-        disc = read_disc(boot) if is_disc_of_use(boot.options, instance) else None
+        dvd = read_dvd(boot) if is_dvd_needed(boot.options, instance) else None
     began = system.monotonic()
     until = min(began + MEDIA_SECONDS, boot.report_from)
     is_left_alone = boot.state.is_of_former_vm and not instance.has_profile  # a VM made from a specialised disk
-    while disc is None and is_disc_awaited(boot.options, instance) and system.live and not is_left_alone:
+    while dvd is None and is_dvd_awaited(boot.options, instance) and system.live and not is_left_alone:
         if system.monotonic() >= until:
             what = "the password or the customData" if instance.user else "the administrator"
             boot.console.warn("no DVD in %d s, and %s is on it" % (until - began, what))
             break
         system.sleep(LONGEST_PAUSE)
-        disc = read_disc(boot, quiet=True)
+        dvd = read_dvd(boot, quiet=True)
     boot.note_step("fetch", "ok", started)
-    note_proxy_agent(boot, disc)
-    return instance, disc
+    note_proxy_agent(boot, dvd)
+    return instance, dvd
 
 
 def name_proxy_agent(boot: Boot, error: ProvisionError) -> None:
@@ -99,41 +99,41 @@ def name_proxy_agent(boot: Boot, error: ProvisionError) -> None:
     if error.details.get("http_code") not in ("401", "403"):
         return
     if not boot.state.awaits_proxy_agent:
-        disc = read_disc(boot, quiet=True)
-        note_proxy_agent(boot, disc)
+        dvd = read_dvd(boot, quiet=True)
+        note_proxy_agent(boot, dvd)
     if boot.state.awaits_proxy_agent:
         error.details["ProvisionGuestProxyAgent"] = "true"
 
 
-def note_proxy_agent(boot: Boot, disc: "Optional[Media]") -> None:
+def note_proxy_agent(boot: Boot, dvd: "Optional[Media]") -> None:
     """Record that the DVD announces a proxy agent: at a later boot the DVD is gone."""
-    if disc is not None and disc.proxy_agent:
+    if dvd is not None and dvd.proxy_agent:
         boot.state.note_proxy_agent()
 
 
-def is_disc_of_use(options: Options, instance: Instance) -> bool:
+def is_dvd_needed(options: Options, instance: Instance) -> bool:
     """Can the DVD have something that an option needs, or that IMDS did not report? If not, it is not mounted."""
     wanted = options.wants("account", "password", "ssh_keys", "password_login", "custom_data")
     return wanted or not instance.computer_name or instance.pool is None
 
 
-def is_disc_awaited(options: Options, instance: Instance) -> bool:
+def is_dvd_awaited(options: Options, instance: Instance) -> bool:
     """Does an option need something that Azure announced and only the DVD has?"""
     user = options.wants("account") and not instance.user
     password = options.wants("password") and instance.password_login is True
     return user or password or (options.wants("custom_data") and instance.promises_custom_data)
 
 
-def read_disc(boot: Boot, *, quiet: bool = False) -> "Optional[Media]":
+def read_dvd(boot: Boot, *, quiet: bool = False) -> "Optional[Media]":
     """The DVD's content or None; logs a line that says where it was read, or why there is none."""
     from ..azure import media  # not loaded if nothing on it is needed
 
     try:
-        disc, why = media.read_media(boot.system)
+        dvd, why = media.read_media(boot.system)
     except (BadReply, GuestError) as error:
-        disc, why = None, str(error)
+        dvd, why = None, str(error)
     if not quiet:
-        boot.console.say("DVD: read from %s" % why if disc else "no provisioning DVD (%s); using IMDS only" % why)
-    for problem in disc.problems if disc else ():
+        boot.console.say("DVD: read from %s" % why if dvd else "no provisioning DVD (%s); using IMDS only" % why)
+    for problem in dvd.problems if dvd else ():
         boot.console.warn("DVD: %s" % problem)
-    return disc
+    return dvd

@@ -5,7 +5,7 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> verify ->
 """
 
 from .. import __version__
-from ..agents import find_rivals
+from ..agents import find_agents
 from ..azure.description import describe_failure, timestamp
 from ..azure.transport import LONGEST_PAUSE
 from ..door import lock
@@ -58,7 +58,7 @@ def catch(act: "Callable[[], Result]") -> "Tuple[Optional[Result], Optional[Exce
 def take_turn(boot: Boot) -> "Tuple[List[str], Optional[lock.Turn]]":
     """(other provisioning agents, the lock or None if another process has it). With the lock, the local part is
     done."""
-    others = find_rivals(boot.system)
+    others = find_agents(boot.system)
     turn = None if others else lock.take(boot.system, "run")
     if turn is not None:
         boot.reread()  # another run may have ended since
@@ -74,14 +74,14 @@ def set_up(boot: Boot, turn: "Optional[lock.Turn]") -> int:
         return 0
     if not boot.is_done(CONFIGURED):
         wait_for_azure(boot)
-        instance, disc = fetch(boot)
-        pool = instance.pool or (disc.pool if disc else "")
+        instance, dvd = fetch(boot)
+        pool = instance.pool or (dvd.pool if dvd else "")
         if pool:
             why = "this VM is pre-provisioned (%s): nothing is applied to it" % pool
             return leave(boot, why, why)
         take_identity(boot, instance)
         if not boot.is_done(CONFIGURED) and not boot.is_done(READY):
-            apply(boot, instance, disc)
+            apply(boot, instance, dvd)
             remember(boot, CONFIGURED)
     if not boot.is_done(READY):
         pass_gates(boot)
@@ -154,15 +154,15 @@ def take_identity(boot: Boot, instance: Instance) -> None:
 # -- apply -----------------------------------------------------------------------------------------------------------
 
 
-def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
+def apply(boot: Boot, instance: Instance, dvd: "Optional[Media]") -> None:
     """Configure the guest as Azure asks, without network. Raises the error of a fatal step."""
-    if not instance.has_profile and disc is None and boot.state.is_of_former_vm:
+    if not instance.has_profile and dvd is None and boot.state.is_of_former_vm:
         boot.console.say("Azure has no profile for this VM, and its disk was set up before: it is left as it is")
         return
     forgotten = find_mismatch(boot.system.volatile)
     if forgotten:
         boot.console.announce("warning: " + forgotten)
-    profile = make_profile(instance, disc)
+    profile = make_profile(instance, dvd)
     if boot.state.former_user:
         boot.console.warn("the account %s belongs to another VM, and stays" % boot.state.former_user)
     take_steps(boot, "apply", profile)
@@ -170,25 +170,25 @@ def apply(boot: Boot, instance: Instance, disc: "Optional[Media]") -> None:
         boot.state.note_user(profile.user)
     missing_password = ""
     if profile.password_login and profile.password is None:
-        missing_password = "none on the provisioning DVD" if disc else "no provisioning DVD"
+        missing_password = "none on the provisioning DVD" if dvd else "no provisioning DVD"
     verify(boot, profile, missing_password)
     boot.system.sync()
 
 
-def make_profile(instance: Instance, disc: "Optional[Media]") -> Profile:
+def make_profile(instance: Instance, dvd: "Optional[Media]") -> Profile:
     """The settings for this VM: from IMDS first, and from the DVD if IMDS does not have them."""
-    names = (instance.computer_name, disc.hostname if disc else "", instance.resource_name)
+    names = (instance.computer_name, dvd.hostname if dvd else "", instance.resource_name)
     login = instance.password_login
-    if login is None and disc:
-        login = disc.password_login
+    if login is None and dvd:
+        login = dvd.password_login
     return Profile(
         names=tuple(name for name in names if name),
-        user=instance.user or (disc.user if disc else ""),
-        password=disc.password if disc else None,
-        ssh_keys=instance.ssh_keys or (disc.ssh_keys if disc else ()),
+        user=instance.user or (dvd.user if dvd else ""),
+        password=dvd.password if dvd else None,
+        ssh_keys=instance.ssh_keys or (dvd.ssh_keys if dvd else ()),
         password_login=login,
-        custom_data=disc.custom_data if disc else None,
-        promises_custom_data=instance.promises_custom_data or bool(disc and disc.promises_custom_data),
+        custom_data=dvd.custom_data if dvd else None,
+        promises_custom_data=instance.promises_custom_data or bool(dvd and dvd.promises_custom_data),
         user_data=instance.user_data,
     )
 
@@ -240,7 +240,7 @@ def fail(boot: Boot, trouble: Exception) -> int:
     """Report a failure to the state, the pool, Azure and the console. The hook stays for the next boot.
 
     If one of them fails, even because of a bug of ours, the others still follow. A bug is raised after that; it has
-    `told` if Azure knows of the failure or has accepted Ready: otherwise the shell reports it (see __main__.py).
+    `reported` if Azure knows of the failure or has accepted Ready: otherwise the shell reports it (see __main__.py).
     """
     error = ProvisionError("unhandled exception", exception=repr(trouble))
     if isinstance(trouble, ProvisionError):
@@ -254,7 +254,7 @@ def fail(boot: Boot, trouble: Exception) -> int:
     bug = unreported if error is trouble else trouble
     if bug is None:
         return 1
-    bug.told = boot.accepted or (unreported is None and not boot.reporting)  # type: ignore[attr-defined]
+    bug.reported = boot.accepted or (unreported is None and not boot.reporting)  # type: ignore[attr-defined]
     raise bug
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def wireservers(boot: Boot) -> "List[Peer]":
     """The addresses of the WireServer: from the options, else the one in the lease and the constant one."""
     constant = boot.options.wireserver
-    told = None if boot.options.sets_wireserver else find_endpoint(boot.system)
-    places = [(told, 80)] if told and told != constant[0] else []
+    leased = None if boot.options.sets_wireserver else find_endpoint(boot.system)
+    places = [(leased, 80)] if leased and leased != constant[0] else []
     return [Peer("WireServer", host, port) for host, port in [*places, constant]]
 
 

@@ -3,7 +3,7 @@
 import os
 
 from .. import __version__, config
-from ..agents import find_rivals
+from ..agents import find_agents
 from ..azure.identity import DMI, hides_id, identify
 from ..door.system import System
 from ..door.text import is_digits
@@ -79,7 +79,7 @@ def find_state(system: System, azure: "Optional[bool]", state: State, *, enabled
         return "ready"
     if system.live and is_running(system):
         return "running"
-    if find_rivals(system):
+    if find_agents(system):
         return "other-agent"
     if state.error() is not None:
         return "failed"

@@ -102,19 +102,19 @@ def judge(boot: Boot, profile: Profile, ways: "List[Way]") -> bool:
     shut = [way for way in ways if not way.works]
     if not works and all(way.works is False for way in ways) and boot.options.login == "require":
         raise GuestError(NOBODY, **{way.name: way.why for way in ways})
-    told = [way for way in shut if asked[way.name]] or ([] if works else shut)
-    if told and not works:
-        whys = ["%s: %s" % (way.name, way.why) for way in told]
-        alone = {way.why for way in told}
+    failed = [way for way in shut if asked[way.name]] or ([] if works else shut)
+    if failed and not works:
+        whys = ["%s: %s" % (way.name, way.why) for way in failed]
+        alone = {way.why for way in failed}
         console.announce(
             "warning: this image's sshd will not let %s in: %s"
             % (name, alone.pop() if len(alone) == 1 else "; ".join(whys))
         )
         return True
-    for way in told:
+    for way in failed:
         console.announce("warning: %s cannot log in by %s: %s" % (name, way.name, way.why))
     console.say("login: %s by %s" % (name, " and ".join(works)))
-    return bool(told)
+    return bool(failed)
 
 
 def judge_root(boot: Boot, profile: Profile, ways: "List[Way]", root: "Optional[Way]") -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Iterator
 
-from ...agents import find_rivals
+from ...agents import find_agents
 from ..generalize.agent import plan_agents
 from ..generalize.plan import Plan
 from .finding import Finding, error, ok, warning
@@ -12,10 +12,10 @@ from .subject import Image
 def check_agents(image: Image) -> "Iterator[Finding]":
     """Two agents that both set up a VM interfere; ours gives way. Leftovers are only untidy."""
     remedy = image.ours("generalize", "--remove-agent")
-    rivals = find_rivals(image.system)
-    for line in rivals:
+    agents = find_agents(image.system)
+    for line in agents:
         yield error("other-agent", line, remedy)
-    if rivals:
+    if agents:
         return
     plan = Plan(image.system)
     plan_agents(plan, take_out=False)

@@ -20,12 +20,12 @@ SHARED = ("/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/tmp/")  # noqa: S1
 
 def check_rights(image: Image) -> "Iterator[Finding]":
     """The owner and the mode of each of our files, and of every folder above it."""
-    told = set()
+    seen = set()
     for name, path in files(image):
         for danger in find_dangers(image.system, path):
-            if danger.path in told:
+            if danger.path in seen:
                 continue
-            told.add(danger.path)
+            seen.add(danger.path)
             level = warning if danger.slight or name == "options" else error
             remedy = take_back(image, danger, path)
             if not remedy and name in ("hook", "program"):

@@ -27,9 +27,9 @@ def plan_former_name(plan: Plan) -> None:
             sent = re.compile(r'(?m)^[ \t]*send[ \t]+host-name[ \t]+"%s(?:\.[^"]*)?"[ \t]*;.*\n?' % re.escape(name))
             for path in DHCLIENT:  # the line that waagent writes
                 plan.rewrite(path, lambda text: sent.sub("", text))
-            told = re.compile(r"(?m)^DHCP_HOSTNAME=[\"']?%s\b.*\n?" % re.escape(name))
+            setting = re.compile(r"(?m)^DHCP_HOSTNAME=[\"']?%s\b.*\n?" % re.escape(name))
             for path in plan.files(SCRIPTS, "ifcfg-*"):
-                plan.rewrite(path, lambda text: told.sub("", text))
+                plan.rewrite(path, lambda text: setting.sub("", text))
     for path, key in KEYED:
         plan.rewrite(path, lambda text, key=key: assign(text, key, NAME))  # type: ignore[misc] # a default binds it
     for path in reversed(NAMED):

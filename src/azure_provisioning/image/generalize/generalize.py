@@ -113,11 +113,11 @@ def say_what_is_next(system: System, console: Console, *, poweroff: bool) -> Non
     if not table.find_hook(system)[1]:
         console.warn("generalized, but nothing is installed here that would set the next VM up: run `install`")
         return
-    own_place = "unmount %s" % system.root
+    last = "unmount %s" % system.root
     if system.root == "/" or system.live:
-        own_place = "capture this machine" if poweroff else "power off this machine and capture it"
+        last = "capture this machine" if poweroff else "power off this machine and capture it"
     before = "what the warning says, then " if left else ""
-    steps = before, diskless.first(system), own_place
+    steps = before, diskless.first(system), last
     console.say("generalized: the next boot is a first boot. Next: %s%s%s" % steps)
 
 

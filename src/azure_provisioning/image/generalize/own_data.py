@@ -4,7 +4,7 @@ import stat
 from functools import partial
 
 from ...azure.kvp import POOL
-from ...compiled.keep import KEPT, is_genuine, keep, own_place
+from ...compiled.keep import KEPT, is_genuine, keep, own_path
 from ...console import Console
 from ...guest.block import without_block
 from ...guest.privilege import SUDOERS, SUDOERS_RS
@@ -59,7 +59,7 @@ def plan_compiled(plan: Plan, console: Console, program: bytes) -> None:
             if stat.S_ISREG(what.st_mode) and is_genuine(plan.system, path, program):
                 continue
         plan.remove(path)
-        if path == own_place():
+        if path == own_path():
             plan.add("compile our modules again", partial(keep, plan.system, console, program))
 
 

@@ -37,9 +37,9 @@ class Plan:
         self.changes: "List[Change]" = []
         self.problems: "List[str]" = []
         self.notes: "List[str]" = []
-        self._places: "Set[str]" = set()
+        self._real_paths: "Set[str]" = set()
         self._mounts = find_mounts(system)
-        self._told: "Set[str]" = set()  # the mount points that were reported
+        self._reported: "Set[str]" = set()  # the mount points that were reported
 
     # -- found ----------------------------------------------------------------------------------------------------
 
@@ -54,8 +54,8 @@ class Plan:
         except GuestError as error:
             if self.system.budget is not None:
                 self.system.budget.settle()  # too much work is not the problem of one path
-            told = self.notes if error.reason == IN_THE_WAY else self.problems
-            told.append(str(error))
+            messages = self.notes if error.reason == IN_THE_WAY else self.problems
+            messages.append(str(error))
 
     def look(self, folder: str) -> "List[Tuple[str, os.stat_result]]":
         """(name, status) of the entries of a folder; empty if there is no such folder."""
@@ -80,9 +80,9 @@ class Plan:
     def is_new(self, path: str) -> bool:
         """Is nothing planned yet for this path? /var/mail is often a link to /var/spool/mail."""
         with self.looking():
-            place = join(self.system.path(os.path.dirname(path)), os.path.basename(path))
-            if place not in self._places:
-                self._places.add(place)
+            real = join(self.system.path(os.path.dirname(path)), os.path.basename(path))
+            if real not in self._real_paths:
+                self._real_paths.add(real)
                 return True
         return False
 
@@ -95,10 +95,10 @@ class Plan:
         is removed either as a whole or not at all.
         """
         root = "" if self.system.root == "/" else self.system.root
-        place = self.system.path(path, follow=False)[len(root) :]
-        if root and is_below(place, *NOT_THE_IMAGES):
+        real = self.system.path(path, follow=False)[len(root) :]
+        if root and is_below(real, *NOT_THE_IMAGES):
             return False
-        points = [point for point in self._mounts if is_below(point, place) or (root and is_below(place, point))]
+        points = [point for point in self._mounts if is_below(point, real) or (root and is_below(real, point))]
         for point in points:
             self._tell(point)
         return not points
@@ -115,8 +115,8 @@ class Plan:
         return False
 
     def _tell(self, point: str) -> None:
-        if point not in self._told:
-            self._told.add(point)
+        if point not in self._reported:
+            self._reported.add(point)
             self.problems.append("something is mounted at %s: it is left unchanged" % point)
 
     # -- changes --------------------------------------------------------------------------------------------------

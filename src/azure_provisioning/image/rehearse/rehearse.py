@@ -72,8 +72,8 @@ INSTALLED = ("hook", "program")  # ids of `check` that an `install` resolves
 class Guest(Scratch):
     """A scratch copy of an image, whose only network is this command's Azure, and whose clock is faster."""
 
-    def __init__(self, image: Tree, place: str, azure: FakeAzure, scale: float) -> None:
-        super().__init__(image, place)
+    def __init__(self, image: Tree, folder: str, azure: FakeAzure, scale: float) -> None:
+        super().__init__(image, folder)
         self.azure = azure
         self.scale = scale  # seconds of its clock for one that is shown
         self.shown: "Optional[float]" = None  # the seconds until Ready, as the boot has shown them
@@ -175,18 +175,18 @@ def rehearse(
 
     The image is only read, and nothing is left behind. Raises ProvisionError if the installation fails.
     """
-    place = tempfile.mkdtemp(prefix="azure-provisioning-")
+    folder = tempfile.mkdtemp(prefix="azure-provisioning-")
     try:
         own = root is None
         if root is None:
-            root = os.path.join(place, "image")
+            root = os.path.join(folder, "image")
             make_image(root)
         check_root(System(root))
-        os.mkdir(os.path.join(place, "copy"))
+        os.mkdir(os.path.join(folder, "copy"))
         with FakeAzure(faults, answers_all=False, speed=SPEED) as azure:
             case.apply(azure)
             # The clock multiplies processor time too; without faults that is all, so it is divided again.
-            system = Guest(Tree(root), os.path.join(place, "copy"), azure, 1.0 if faults else SPEED)
+            system = Guest(Tree(root), os.path.join(folder, "copy"), azure, 1.0 if faults else SPEED)
             check_readable(system)
             fill(system, FIRMWARE)
             document = case.document()
@@ -204,7 +204,7 @@ def rehearse(
         console.say(done.verdict.text)
         return done
     finally:
-        shutil.rmtree(place)
+        shutil.rmtree(folder)
 
 
 def tell_of_waiting(azure: FakeAzure, console: Console) -> None:

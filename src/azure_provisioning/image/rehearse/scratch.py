@@ -30,15 +30,15 @@ class Thing(NamedTuple):
 
 
 class Scratch(System):
-    """The copy of `image` in the empty folder `place`, which may be changed in any way."""
+    """The copy of `image` in the empty folder `host_path`, which may be changed in any way."""
 
-    def __init__(self, image: Tree, place: str) -> None:
-        super().__init__(place)
+    def __init__(self, image: Tree, host_path: str) -> None:
+        super().__init__(host_path)
         self.image = image
         self.called = image.root
         if os.geteuid() == 0:  # the owner of the whole image counts as root (door/rights.py)
             found = os.stat(image.root)
-            os.chown(place, found.st_uid, found.st_gid)
+            os.chown(host_path, found.st_uid, found.st_gid)
         self._folders = {"/"}  # real folders in the image, so that no symlink is on the way to their entries
         self._brought: Dict[str, Tuple[int, ...]] = {"/": self._look("/")}
         self._listed: Set[str] = set()
@@ -61,38 +61,38 @@ class Scratch(System):
         elif whole and path in self._brought and path not in self._filled:
             self._fill(path)
 
-    def _place(self, path: str) -> str:
+    def _host_path(self, path: str) -> str:
         return self.root + path.rstrip("/")
 
     def _copy(self, path: str, found: os.stat_result) -> None:
         """Make a stand-in: with the type, mode and size, and as root the owner, but without content."""
         self.spend(path, COPY_STEPS)
-        place, mode = self._place(path), stat.S_IMODE(found.st_mode)
+        host_path, mode = self._host_path(path), stat.S_IMODE(found.st_mode)
         try:
             if stat.S_ISDIR(found.st_mode):
-                os.mkdir(place)
+                os.mkdir(host_path)
                 self._folders.add(path)
                 mode |= 0o700
             elif stat.S_ISLNK(found.st_mode):
-                os.symlink(self.image.readlink(path) or "", place)
+                os.symlink(self.image.readlink(path) or "", host_path)
             elif stat.S_ISREG(found.st_mode):
-                os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-                os.truncate(place, min(found.st_size, SIZE_LIMIT))
+                os.close(os.open(host_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                os.truncate(host_path, min(found.st_size, SIZE_LIMIT))
                 mode = mode & 0o1777 | 0o400  # no setuid program of an image on this machine
             else:
-                os.mkfifo(place)  # stands for a device or the like, and is never opened
+                os.mkfifo(host_path)  # stands for a device or the like, and is never opened
             if os.geteuid() == 0:
-                os.chown(place, found.st_uid, found.st_gid, follow_symlinks=False)
+                os.chown(host_path, found.st_uid, found.st_gid, follow_symlinks=False)
             if not stat.S_ISLNK(found.st_mode):
-                os.chmod(place, mode)
-                os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+                os.chmod(host_path, mode)
+                os.utime(host_path, ns=(found.st_atime_ns, found.st_mtime_ns))
         except OSError as error:
             raise broken("copy file", path, error) from error
         self._brought[path] = self._look(path)
 
     def _fill(self, path: str) -> None:
         """Give a stand-in the content of the file in the image."""
-        if not stat.S_ISREG(self._brought[path][1]) or not os.path.lexists(self._place(path)):
+        if not stat.S_ISREG(self._brought[path][1]) or not os.path.lexists(self._host_path(path)):
             return
         if self._look(path) != self._brought[path]:
             return  # changed by the story
@@ -102,12 +102,12 @@ class Scratch(System):
             return  # it was replaced since: keep the stand-in
         try:
             self.spend(path, size=len(data))
-            place, mode = self._place(path), self._brought[path][1]
-            os.chmod(place, 0o600)
-            with open(place, "r+b") as file:
+            host_path, mode = self._host_path(path), self._brought[path][1]
+            os.chmod(host_path, 0o600)
+            with open(host_path, "r+b") as file:
                 file.write(data)
-            os.chmod(place, stat.S_IMODE(mode))
-            os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+            os.chmod(host_path, stat.S_IMODE(mode))
+            os.utime(host_path, ns=(found.st_atime_ns, found.st_mtime_ns))
         except OSError as error:
             raise broken("read file", path, error) from error
         self._filled.add(path)
@@ -115,7 +115,7 @@ class Scratch(System):
 
     def _look(self, path: str) -> Tuple[int, ...]:
         """A fingerprint that changes whenever the file is rewritten."""
-        found = os.lstat(self._place(path))
+        found = os.lstat(self._host_path(path))
         if stat.S_ISDIR(found.st_mode):
             return (found.st_ino, found.st_mode, found.st_uid, found.st_gid)
         return (found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime_ns)
@@ -145,7 +145,7 @@ class Scratch(System):
                 before = Thing(mode, (uid, gid), self._original(path, mode))
             if path in there:
                 _, mode, uid, gid = self._look(path)[:4]
-                after = Thing(mode, (uid, gid), content(self._place(path), mode))
+                after = Thing(mode, (uid, gid), content(self._host_path(path), mode))
             if before != after:
                 yield path, before, after
 
@@ -154,12 +154,12 @@ class Scratch(System):
         folders = ["/"]
         while folders:
             path = folders.pop()
-            for name in os.listdir(self._place(path)):
+            for name in os.listdir(self._host_path(path)):
                 below = os.path.join(path, name)
                 if below in VOLATILE:
                     continue
                 yield below
-                if stat.S_ISDIR(os.lstat(self._place(below)).st_mode):
+                if stat.S_ISDIR(os.lstat(self._host_path(below)).st_mode):
                     folders.append(below)
 
     def contents(self) -> Dict[bytes, str]:
@@ -181,11 +181,11 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def content(place: str, mode: int) -> bytes:
+def content(host_path: str, mode: int) -> bytes:
     """The content of a file, or the target of a link, at a path on the host."""
     if stat.S_ISLNK(mode):
-        return os.fsencode(os.readlink(place))
+        return os.fsencode(os.readlink(host_path))
     if not stat.S_ISREG(mode):
         return b""
-    with open(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+    with open(os.open(host_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         return file.read(CONTENT_LIMIT)

@@ -132,12 +132,12 @@ def play(system: Scratch, console: "Console", program: bytes, endpoint: str) -> 
         )
     except GuestError as error:
         raise refuse(str(error)) from error
-    told = False
+    started = False
     for line in lines_in(printed):
         words = line.partition("azure-provisioning: ")
-        told = told or not words[0]
+        started = started or not words[0]
         console.say(words[2] if not words[0] and words[1] else line)
-    if not told:
+    if not started:
         raise refuse(printed.strip()[-200:] or "it ended with %d" % code)
     return code
 
