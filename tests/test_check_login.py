@@ -279,6 +279,26 @@ class ConfigTest(CheckTest):
     def test_nologin(self) -> None:
         remedy = self.bad("sshd-config", "error", "lets nobody but root in", {"/etc/nologin": ""})
         self.assertEqual(remedy, "rm %s/etc/nologin" % self.root)
+        # systemd removes it in each boot, unless that unit is masked: then the file in /run stays, too.
+        unit = "systemd-user-sessions.service"
+        folder = "/usr/lib/systemd/system/"
+        opened = {folder + unit: "[Service]\n", "/usr/lib/tmpfiles.d/systemd-nologin.conf": ""}
+        opened[folder + "multi-user.target.wants/" + unit] = "-> ../" + unit
+        pam = {"/etc/pam.d/sshd": "account required pam_nologin.so\n", DROP_IN: "UsePAM yes\n"}
+        masked = {**opened, **pam, "/etc/systemd/system/" + unit: "-> /dev/null"}
+        self.start()
+        self.fill({**opened, **pam, "/etc/nologin": ""})
+        self.good("sshd-config")
+        self.start()
+        self.fill({**masked, "/etc/nologin": ""})
+        said = [finding.message.split(" lets")[0].split()[-1] for finding in self.findings("sshd-config")]
+        self.assertEqual(said, ["/etc/nologin", "/run/nologin"])
+        self.start()
+        remedy = self.bad("sshd-config", "error", unit + " does not run: /run/nologin lets nobody", masked)
+        self.assertEqual(remedy, "chroot %s systemctl unmask systemd-user-sessions" % self.root)
+        self.start()
+        self.fill({**masked, "/etc/pam.d/sshd": "auth required pam_nologin.so\n"})
+        self.good("sshd-config")
 
 
 class AdministratorTest(CheckTest):

@@ -13,6 +13,7 @@ from tests.guests import BuiltTest
 from tests.lockout import Case, Found, find_tree, play
 
 CONFIG = "/etc/ssh/sshd_config"
+NOT_OPENED = "ln -s /dev/null /etc/systemd/system/systemd-user-sessions.service"
 APPEND = "cat >>/etc/ssh/sshd_config <<'END'\n%s\nEND\n"
 PLAIN = "printf '%%s\\n' 'UsePAM yes' 'KbdInteractiveAuthentication no' '%s' >/etc/ssh/sshd_config"
 RULE = "printf '%%s\\n' '%s' >%s; chmod 440 %s"
@@ -109,7 +110,7 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "Azure gave none",
         "none on the provisioning DVD",
     ),
-    "nologin": (Case("echo closed >/etc/nologin"), "/etc/nologin", "Azure gave none"),
+    "nologin": (Case("echo closed >/etc/nologin; " + NOT_OPENED), "/etc/nologin", "Azure gave none"),
     "a key that is too short": (
         Case(APPEND % "RequiredRSASize 4096", kind="rsa", bits="2048"),
         "RequiredRSASize 4096",

@@ -67,8 +67,21 @@ class VerifyTest(GuestTest):
         self.assertIn("warning: this image's sshd will not let ann in: /etc/nologin", self.play(closed, login="warn"))
         self.assertEqual(self.code, 0)
         # systemd removes it once users may log in, which is not yet.
-        self.play({**closed, "/run/nologin": "", "/run/systemd/system/x": ""})
+        opener = {"/usr/lib/systemd/system/systemd-user-sessions.service": "", "/run/systemd/system/x": ""}
+        self.play({**closed, "/run/nologin": "", **opener})
         self.assertEqual(self.code, 0, self.story)
+        self.play({**closed, **opener})
+        self.assertEqual(self.code, 1, "it was made after users were let in")
+        # A unit that is masked removes neither.
+        masked = {**opener, "/etc/systemd/system/systemd-user-sessions.service": "-> /dev/null", "/run/nologin": ""}
+        self.play({**closed, **masked})
+        self.assertEqual((self.code, self.facts()["error.key"]), (1, "/etc/nologin"))
+        pam = {"/etc/pam.d/sshd": "account required pam_nologin.so\n", "/etc/ssh/sshd_config": "UsePAM yes\n"}
+        self.play({**SSHD, **masked, **pam})
+        self.assertEqual(self.facts()["login.key"][-12:], "/run/nologin")
+        for harmless in ({}, {**pam, "/etc/ssh/sshd_config": "UsePAM no\n"}, {**pam, "/etc/pam.d/sshd": ""}):
+            self.play({**SSHD, **masked, **harmless})
+            self.assertEqual(self.facts()["login.key"], "yes", harmless)
         self.play({**SSHD, "/run/x": "", "/etc/nologin": "-> /run/x"})
         self.assertEqual(self.code, 0, self.story)
 

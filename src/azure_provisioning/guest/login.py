@@ -8,7 +8,7 @@ from collections import namedtuple
 
 from ..door.system import System
 from ..errors import GuestError
-from . import ageing, pam_access
+from . import ageing, nologin, pam_access
 from .account import is_shell
 from .accounts import Account, find_account, locked, password_field, set_password_field
 from .authorized_keys import DEFAULT, key_path
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     Verdict = Tuple[Optional[bool], str]
 
-NOLOGIN = "/etc/nologin"
 NO_HASH = ("", "*", "!", "x")  # first characters of a field for no password, or for a locked one
 LACKING = "the account has none"
 LOCKED = "the account is locked"
@@ -121,7 +120,7 @@ def find_ways(system: System, name: str, keys: "Sequence[str]", *, by_files: boo
 
 
 def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, bool]":
-    """(the rule of pam_access by which PAM refuses `name`, whether that is certain); empty if there is none.
+    """(what PAM refuses `name` by, a rule or a file, whether that is certain); empty if there is none.
 
     It is certain only for the PAM service that sshd uses, and sshd must use PAM.
     """
@@ -129,6 +128,8 @@ def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, 
         return "", False
     own = sshd.get("pamservicename", "sshd") == "sshd"
     try:
+        if nologin.is_never_opened(system) and pam_access.asks(system, "pam_nologin.so"):
+            return nologin.PASSING, own
         refusal, sure = pam_access.find_refusal(system, name, groups_of(system, name))
         return refusal, sure and own and (find_sshd(system) or "").endswith("/sshd")
     except GuestError:
@@ -159,18 +160,9 @@ def find_problem(system: System, name: str, account: "Optional[Account]") -> str
         return "there is no account %s" % name
     if not system.is_program(account.shell) or not is_shell(account.shell):
         return "the shell %s allows no session" % account.shell
-    if stays_closed(system):
-        return NOLOGIN
+    if nologin.stays_closed(system):
+        return nologin.LASTING
     return ageing.find_refusal(system, name)
-
-
-def stays_closed(system: System) -> bool:
-    """Is there an /etc/nologin that no boot removes? A symlink points to a file that a boot removes.
-
-    systemd removes it when users may log in (systemd-user-sessions.service); until then, /run/nologin exists too.
-    """
-    found = system.exists(NOLOGIN) and not system.is_link(NOLOGIN)
-    return found and not (system.is_dir("/run/systemd/system") and system.exists("/run/nologin"))
 
 
 def hear(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":

@@ -45,6 +45,12 @@ def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[s
     return "", False
 
 
+def asks(system: System, module: str) -> bool:
+    """Does sshd's own stack require this module? Raises GuestError if a file cannot be read."""
+    found = (rule for rule in read_stack(system, "sshd", DEPTH_LIMIT) if rule is not None)
+    return any(control in PLAIN[:2] and path.rpartition("/")[2] == module for control, path, _ in found)
+
+
 def judge(system: System, text: str, name: str, groups: "Sequence[str]", *, sure: bool) -> str:
     """The rule of `text` that refuses; empty if none does. What is not certain stops it, or is passed over."""
 

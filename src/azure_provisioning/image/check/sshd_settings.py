@@ -5,7 +5,7 @@ from typing import Iterator, List, Set, Tuple
 
 from ... import config
 from ...errors import GuestError
-from ...guest import pam_access, sshd_config
+from ...guest import nologin, pam_access, sshd_config
 from ...guest.account import GROUPS
 from ...guest.accounts import Account, all_accounts, all_groups, uid_min
 from ...guest.authorized_keys import DEFAULT
@@ -73,8 +73,8 @@ def check_config(image: Image) -> "Iterator[Finding]":
     path = sshd_config.find_config(system)
     sshd = sshd_config.find_sshd(system)
     problems = []
-    if system.exists("/etc/nologin"):
-        problems.append(error(ID, "/etc/nologin lets nobody but root in", image.remove("/etc/nologin")))
+    if nologin.stays_closed(system):
+        problems.append(error(ID, "%s lets nobody but root in" % nologin.LASTING, image.remove(nologin.LASTING)))
     if sshd:
         problems += sshd_start.find_problems(image, sshd)
     if path and sshd:
@@ -209,12 +209,16 @@ def add_group(settings: Settings, allowed: "List[str]", joined: "List[str]") -> 
 
 
 def of_pam(settings: Settings) -> "Iterator[Finding]":
-    """The rules of pam_access, as a boot reads them. One that is only about the usual name is a warning."""
+    """pam_nologin, and the rules of pam_access, as a boot reads them. One that is only about the usual name is a
+    warning."""
     image, system = settings.image, settings.image.system
     if settings.value("usepam").lower() != "yes" or settings.value("pamservicename", "sshd") != "sshd":
         return
     _, joined = find_groups(image)
     try:
+        if nologin.is_never_opened(system) and pam_access.asks(system, "pam_nologin.so"):
+            message = "%s does not run: %s lets nobody but root in" % (nologin.OPENER, nologin.PASSING)
+            yield error(ID, message, image.enable(nologin.OPENER.partition(".")[0]))
         rule, sure = pam_access.find_refusal(system, USUAL, [USUAL, *joined])
         other = pam_access.find_refusal(system, ANOTHER, [ANOTHER, *joined])[0] if rule else ""
     except GuestError:

@@ -141,7 +141,8 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
         return ("systemctl", "enable", service)
     if system.stat("%s/%s" % (OWN, name), follow=False) is None:  # systemctl unmasks only those
         return ()
-    if links(system, service):
+    wants = ("%s/%s/" % (folder, wants) for folder in FOLDERS for wants in system.list(folder))
+    if any(system.is_link(folder + name) and not is_mask(system, folder + name) for folder in wants):
         return ("systemctl", "unmask", service)
     return in_turn("systemctl unmask " + service, "systemctl enable " + service)
 
