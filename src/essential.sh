@@ -295,6 +295,11 @@ make_host_keys() { # new ones, in place of the image's; a running sshd reads the
 	has dropbear && has dropbearkey || return 0
 	mkdir -p /etc/dropbear && rm -f /etc/dropbear/dropbear_*_host_key*
 	for kind in ed25519 ecdsa rsa; do dropbearkey -t $kind -f "/etc/dropbear/dropbear_${kind}_host_key"; done
+	for path in /etc/init.d/*dropbear /etc/rc.d/rc.dropbear; do # one that runs has the old keys until its restart
+		pidof dropbear && [ -x "$path" ] && guard "$path" || continue
+		RC_NODEPS=yes "$path" stop
+		sleep 1 && RC_NODEPS=yes "$path" start
+	done
 	ls /etc/dropbear/dropbear_*_host_key
 } </dev/null >/dev/null 2>&1
 find_account() { # $uid, $gid, $home and $shell of $user, from passwd; false if it has no such line
@@ -424,6 +429,8 @@ check_login() { # by the files as they are now: is $user not locked or expired, 
 	case $1 in '!:'* | '!!:'* | '!\*:'*) return 1 ;; esac
 	why='the account has expired' day=$(echo "$1" | cut -d: -f7 | grep '^[0-9]\{1,9\}$')
 	[ -z "$day" ] || [ "$day" -gt $(($(date +%s) / 86400)) ] || return
+	why='/etc/nologin lets nobody but root in' # systemd removes it later, after the one in /run
+	[ ! -f /etc/nologin ] || [ -L /etc/nologin ] || { [ -d /run/systemd/system ] && [ -f /run/nologin ]; } || return
 	why='the keys are not where sshd looks for them'
 	[ ! -s "$work/keys" ] || { merge_keys "$(key_file)" "$work/new" && cmp -s "$(key_file)" "$work/new"; }
 }

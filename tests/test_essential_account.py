@@ -2,13 +2,14 @@
 
 import os
 import re
+import shutil
 import unittest
 from typing import List, Optional
 
 from azure_provisioning.guest.accounts import find_account, find_group, password_field
 from azure_provisioning.guest.ssh_key import read_keys
 from azure_provisioning.image.rehearse.fake_azure import KEY
-from tests.shells import MACHINE, SHELLS, BootResult, EssentialTest
+from tests.shells import MACHINE, PROGRAM, SHELLS, BootResult, EssentialTest, find
 
 HOME = "/home/azureuser"
 KEYS = HOME + "/.ssh/authorized_keys"
@@ -412,3 +413,42 @@ class AccountTest(EssentialTest):
                 self.assertNotIn("old", self.text(served[1]) or "")
                 kinds = re.findall(r"host key SHA256:\S+ .*\((\w+)\)", result.err)
                 self.assertEqual(kinds, ["ED25519", "ECDSA"], result.err)
+
+
+class DropbearTest(EssentialTest):
+    def test_running_dropbear_is_restarted(self) -> None:
+        """One that started before us would serve the keys of the image."""
+        for name in ("dropbear", "dropbearkey"):
+            if find(name) is None:
+                self.skipTest("no %s here: a running dropbear was not restarted" % name)
+            self.place(name, "/usr/bin/" + name)
+        script = """#!/bin/sh
+echo "$1 $RC_NODEPS" >>/etc/words
+case $1 in
+start) exec dropbear -R -p 127.0.0.1:2200 -P /etc/dropbear.pid ;;
+stop) read -r pid </etc/dropbear.pid && kill $pid && rm /etc/dropbear.pid ;;
+esac
+"""
+        run = "/bin/sh %s run; code=$?; read -r pid </etc/dropbear.pid && kill $pid; exit $code" % PROGRAM
+        for before, words in (("", ""), ("/etc/init.d/S50dropbear start; sleep 1; ", "start \nstop yes\nstart yes\n")):
+            with self.subTest(before):
+                files = {**self.hook, "/etc/init.d/S50dropbear": script, "/etc/words": ""}
+                result = self.boot("/bin/sh", "-c", before + run, files=files, environment={"PATH": "/bin:/usr/bin"})
+                self.assertEqual(self.text("/etc/words"), words, result)
+                self.assertIn("dropbear_ed25519_host_key", os.listdir(self.root + "/etc/dropbear"))
+
+
+class ClosedTest(EssentialTest):
+    def test_nologin(self) -> None:
+        """A file that keeps everybody but root out, unless systemd will remove it in this boot."""
+        for files, code in (
+            ({"/etc/nologin": "closed"}, 1),
+            ({"/etc/nologin": "closed", "/run/systemd/system/x": "", "/run/nologin": ""}, 0),
+            ({"/etc/nologin": "closed", "/run/systemd/system/x": ""}, 1),
+        ):
+            with self.subTest(files):
+                shutil.rmtree(self.root + "/run")
+                os.mkdir(self.root + "/run")
+                result = self.boot(files={**self.hook, **files}, options="deadline = 20\n")
+                self.assertEqual(result.code, code, result.err)
+                self.assertEqual("nobody can log in" in result.err, bool(code), result.err)

@@ -139,6 +139,17 @@ for name in ("dropbear", "S50dropbear"):
     found[name] = [said, before != pids("-R"), len(pids("-R")), is_new(2200), user.poll(), held.poll()]
     end(user, held)
 
+# Scripts that know only start and stop: another word is ignored, or is an error.
+for name, other in (("ignores", ""), ("refuses", "*) exit 1 ;;")):
+    words = "start) exec %s ;; stop) kill $(cat /run/dropbear.pid) ;;%s" % (ROOTS, other)
+    write("/etc/init.d/dropbear", "#!/bin/sh\ncase $1 in %s esac\n" % words)
+    subprocess.check_call(["/etc/init.d/dropbear", "start"], stdin=NOTHING, stdout=NOTHING, stderr=NOTHING)
+    time.sleep(0.3)
+    before = pids("-R")
+    said = host_keys.renew_dropbear(here, lambda *_: ())
+    found[name] = [said, before != pids("-R"), len(pids("-R")), is_new(2200)]
+    end()
+
 # Nobody is known who would bring it back; or only a script that another user could have written.
 for name, mode, owner in (("other", 0o755, 0), ("dropbear", 0o777, 0), ("dropbear", 0o755, USER)):
     subprocess.check_call(ROOTS.split(), stdin=NOTHING, stdout=NOTHING, stderr=NOTHING)
@@ -242,6 +253,12 @@ class OtherUsersTest(GuestTest):
             self.assertIn("dropbear was restarted by /etc/init.d/" + name, said)
             self.assertEqual((restarted, count, new), (True, 1, True))
             self.assertEqual((user, held), (None, None), "a user's own, or one that holds a connection")
+
+    def test_init_script_without_restart(self) -> None:
+        for name in ("ignores", "refuses"):
+            said, restarted, count, new = self.found[name]
+            self.assertIn("dropbear was restarted by /etc/init.d/dropbear", said)
+            self.assertEqual((restarted, count, new), (True, 1, True))
 
     def test_dropbear_without_a_supervisor_keeps_running(self) -> None:
         for said, untouched, ran in self.found["stale"]:

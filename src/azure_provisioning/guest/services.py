@@ -9,13 +9,14 @@ from typing import Callable, Optional, Sequence
 from ..door.rights import way
 from ..door.system import System
 from ..errors import GuestError
-from .processes import Process, hang_up, is_roots_own, processes
+from .processes import Process, find_process, hang_up, is_roots_own, processes
 
 SYSTEMD = "/run/systemd/system"
 UNIT = re.compile(r"(?m)^(?:0:|\d+:name=systemd):/(?:[\w.-]+\.slice/)*([\w@:.\\-]+\.service)$")  # in /proc/PID/cgroup
 SUPERVISORS = ("runsv", "s6-supervise", "supervise-daemon")  # they start again what ends
 SCRIPTS = ("/etc/init.d/%s", "/etc/rc.d/rc.%s")
 RESTART_SECONDS = 60.0
+END_SECONDS = 5.0  # for a server that was asked to end
 WITHOUT_WAITING = {"RC_NODEPS": "yes"}  # dropbear and sshd depend on us, so OpenRC would wait for us
 
 
@@ -40,10 +41,30 @@ def restart(system: System, process: Process, ask_init: "Callable[[System, str],
     script = find_script(system, process.name)
     if script is None:
         return ""
-    code, _ = system.execute([script, "restart"], RESTART_SECONDS, environment=WITHOUT_WAITING)
-    if code != 0:
+    call(system, script, "restart")
+    if has_ended(system, process):
+        return script
+    # A script may know only start and stop, and ignore any other word.
+    code = call(system, script, "stop")
+    if not has_ended(system, process):
         raise GuestError("command failed", command=script, code=code)
+    call(system, script, "start")
     return script
+
+
+def call(system: System, script: str, word: str) -> int:
+    """The exit code of an init script with one of its words."""
+    return system.execute([script, word], RESTART_SECONDS, environment=WITHOUT_WAITING)[0]
+
+
+def has_ended(system: System, process: Process) -> bool:
+    """Does the process end within END_SECONDS?"""
+    ends = system.monotonic() + END_SECONDS
+    while find_process(system, process.pid, process.name) == process:
+        if system.monotonic() >= ends:
+            return False
+        system.sleep(0.1)
+    return True
 
 
 def find_supervisor(system: System, process: Process) -> str:
