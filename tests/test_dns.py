@@ -67,7 +67,20 @@ class PublishTest(ToolTest):
         self.assertEqual(publish_name(self.system, "new"), "eth0 by systemd-networkd")
         self.tools.add("busctl")  # does not wait for an answer: SELinux's policy may block it
         manager = "org.freedesktop.network1 /org/freedesktop/network1 org.freedesktop.network1.Manager"
-        self.assertEqual(self.publish(), ["busctl call --expect-reply=no %s ReconfigureLink i 2" % manager])
+        call = "busctl call --expect-reply=no %s ReconfigureLink i 2" % manager
+        self.assertEqual(self.publish(), [call])
+        self.fill({"/run/systemd/netif/links/2": "ADMIN_STATE=configured\n"})
+        # The policy may block the call itself, and busctl reports nothing.
+        with self.assertRaises(GuestError) as caught:
+            self.publish()
+        self.assertIn("did not request a lease", str(caught.exception))
+
+        def obey(_argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            self.fill({"/run/systemd/netif/links/2": "ADMIN_STATE=configuring\n"})
+            return 0, ""
+
+        self.tools.add("busctl", obey)
+        self.assertEqual(self.publish(), [call])
 
     def test_network_manager_with_its_own_dhclient(self) -> None:
         self.start("/usr/sbin/NetworkManager", "--no-daemon")

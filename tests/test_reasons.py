@@ -27,6 +27,7 @@ WARNINGS = {
         "no interface has a default route", "no interface has a route to Azure", "dhclient got no lease",
         "a second dhclient does not end", "the volume is not a linear one: it keeps its size",
         "lvm is missing: the volume keeps its size", "no known DHCP client can send the new name",
+        "systemd-networkd did not request a lease with the new name",
         "no program `true`", "sudo does not apply the rule", "doas does not apply the rule",
         "dhcpcd sends no host name", "host keys cannot be made", "password login cannot be set",
         "no sshd to be asked",

@@ -21,6 +21,7 @@ DHCLIENT_LEASES, DHCLIENT_PID = "/run/dhclient-azure-provisioning.leases", "/run
 DHCLIENT_SPARE = DHCLIENT_LEASES + ".conf"  # if /etc is read-only: the profile's pattern for leases allows it
 END_SECONDS = 5.0  # for our own dhclient to end
 SECONDS = 30.0  # for a client to get an answer
+OBEY_SECONDS = 3.0  # for networkd to begin, which takes it milliseconds
 AZURE = "168.63.129.16"  # Azure's DNS server too
 
 # The service, object and interface of its D-Bus API (org.freedesktop.network1(5)).
@@ -85,15 +86,28 @@ def by_networkd(system: System, interface: str, _name: str, running: Running) ->
     """systemd-networkd. `renew` and `forcerenew` send the old name (systemd issues 23244, 36440).
 
     This calls what `networkctl reconfigure` calls, but does not wait for an answer, which an SELinux policy may block.
+    The policy may block the call, too: networkd has obeyed when it writes its file about the link again.
     """
     index = index_of(system, interface)
     if "systemd-networkd" not in running or not has_index_in(system, "/run/systemd/netif/leases", interface):
         return False
+    before = written(system, index)
     if system.find_program("busctl"):
         system.run(["busctl", "call", "--expect-reply=no", *NETWORKD, "ReconfigureLink", "i", index], SECONDS)
     else:
         system.run(["networkctl", "reconfigure", interface], SECONDS)
+    ends = system.monotonic() + OBEY_SECONDS
+    while before and before == written(system, index):
+        if system.monotonic() >= ends:
+            raise GuestError("systemd-networkd did not request a lease with the new name", interface=interface)
+        system.sleep(0.05)
     return True
+
+
+def written(system: System, index: str) -> "Tuple[int, ...]":
+    """A value that changes whenever networkd writes its file about a link; empty without such a file."""
+    found = system.stat("/run/systemd/netif/links/" + index)
+    return (found.st_ino, found.st_mtime_ns) if found else ()
 
 
 def by_network_manager(system: System, interface: str, name: str, running: Running) -> bool:
