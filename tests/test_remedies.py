@@ -43,7 +43,7 @@ CHANGES: "Sequence[Tuple[Dict[str, str], Sequence[str]]]" = (
     ({"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet"\n', "/usr/sbin/grub-mkconfig": ""}, ["/boot/grub/grub.cfg"]),
     ({"/etc/update-extlinux.conf": 'default_kernel_opts="quiet"\n'}, ["/boot/grub/grub.cfg"]),
     ({"/usr/sbin/update-initramfs": "", "/etc/initramfs-tools/modules": ""}, [INITRAMFS]),
-    ({"/usr/sbin/dracut": ""}, [INITRAMFS]),
+    ({"/usr/sbin/dracut": "", "/etc/dracut.conf.d/x.conf": ""}, [INITRAMFS]),
     ({"/usr/sbin/mkinitcpio": "", "/etc/mkinitcpio.conf.d/x.conf": ""}, [INITRAMFS]),
     ({"/usr/sbin/mkinitfs": "", "/etc/mkinitfs/features.d/x": ""}, [INITRAMFS]),
     ({"/etc/selinux/config": "SELINUX=enforcing\nSELINUXTYPE=x\n", "/etc/selinux/x/contexts/x": ""}, []),

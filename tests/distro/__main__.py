@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List
 
@@ -37,7 +38,9 @@ def main() -> int:
         print("no such tree: %s; there are %s" % (unknown[0], " ".join(names)))
         return 2
     started = time.monotonic()
-    results = {name: run_checks(name) for name in sys.argv[1:] or names}
+    chosen = sys.argv[1:] or names
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # its own copies and namespaces for each tree
+        results = dict(zip(chosen, pool.map(run_checks, chosen)))
     show(results)
     cells = [cell for row in results.values() for cell in row]
     bad = len(cells) - cells.count("ok")

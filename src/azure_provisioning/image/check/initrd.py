@@ -29,8 +29,11 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
         added = Command("printf", "%s\\n", *modules).onto(listed)
         return added.then(image.inside(Command("update-initramfs", "-u" if there else "-c", "-k", version)))
     if system.find_program("dracut"):
-        drivers = ("--add-drivers", " ".join(modules))
-        return image.inside(Command("dracut", "--force", "--no-hostonly", *drivers, "--regenerate-all"))
+        folder, name = "/etc/dracut.conf.d", "/etc/dracut.conf.d/hyperv.conf"
+        added = Command("mkdir", "-p").on(image.place(folder))
+        lines = ('hostonly="no"', 'add_drivers+=" %s "' % " ".join(modules))
+        added = added.then(Command("printf", "%s\\n", *lines).into(image.place(name)))
+        return added.then(image.inside(Command("dracut", "--force", "--regenerate-all")))
     if system.find_program("mkinitcpio"):
         listed = image.place("/etc/mkinitcpio.conf.d/hyperv.conf")
         added = Command("mkdir", "-p").on(image.place("/etc/mkinitcpio.conf.d"))
