@@ -32,7 +32,8 @@ cat > /etc/initramfs-tools/hooks/drivers <<'END'
 #!/bin/sh
 [ "$1" != prereqs ] || exit 0
 . /usr/share/initramfs-tools/hook-functions
-manual_add_modules virtio_pci virtio_blk virtio_net ext4 crc32c_generic ata_piix sr_mod hv_vmbus hv_storvsc hv_netvsc
+manual_add_modules virtio_pci virtio_blk virtio_net vmxnet3 ext4 crc32c_generic ata_piix sr_mod
+manual_add_modules hv_vmbus hv_storvsc hv_netvsc
 END
 cat > /etc/initramfs-tools/scripts/init-premount/drivers <<'END'
 #!/bin/sh
@@ -40,6 +41,7 @@ cat > /etc/initramfs-tools/scripts/init-premount/drivers <<'END'
 modprobe -a virtio_pci virtio_blk virtio_net ext4 crc32c_generic
 read -r line < /proc/cmdline
 case " $line " in *' dvd '*) modprobe -a ata_piix sr_mod ;; esac
+case " $line " in *' second-card '*) modprobe vmxnet3 ;; esac
 END
 cat > /etc/initramfs-tools/scripts/init-bottom/dev <<'END'
 #!/bin/sh
@@ -318,6 +320,16 @@ echo 'service [2345] /usr/sbin/sshd -D -- OpenSSH daemon' > /etc/finit.d/sshd.co
 """
 
 
+# Labels for every file. What is written later gets its label from `install`, and from the system that runs.
+SELINUX = r"""
+sed -i 's/^SELINUX=.*/SELINUX=enforcing/' /etc/selinux/config
+mount -t proc proc /proc
+setfiles -F -e /proc -e /sys -e /dev /etc/selinux/default/contexts/files/file_contexts / || failed=yes
+umount /proc
+[ -z "$failed" ]
+"""
+
+
 @dataclass(frozen=True)
 class Image:
     """One image. `enabled` lists what on its disk makes the hook run at boot. After Ready nothing does.
@@ -340,6 +352,8 @@ class Image:
     stories: Tuple[str, ...] = ()  # none: all except those for certain images
     lab: bool = True  # finished for the lab: root has no password, and the ramdisk has only the lab's drivers
     mirror: str = ""  # the source of its packages, if not this machine's
+    kernel: str = ""  # words for the kernel's command line
+    confined: str = ""  # a command that lists what a mandatory access control enforces
 
     @property
     def become(self) -> str:
@@ -542,6 +556,31 @@ _TABLE = (
         FINIT_ENABLED,
         FINIT_ASK,
         stories=("first",),
+    ),
+    Image(
+        "apparmor",
+        "bookworm",
+        "systemd",
+        "dhclient",
+        (*SYSTEMD, "ifupdown", "isc-dhcp-client", "apparmor"),
+        ED25519 + IFUPDOWN + FEWER_UNITS,
+        SYSTEMD_ENABLED,
+        SYSTEMD_ASK,
+        stories=("confined",),
+        confined="for one in /proc/[0-9]*; do grep -qx dhclient $one/comm && cat $one/attr/current; done",
+    ),
+    Image(
+        "selinux",
+        "bookworm",
+        "systemd",
+        "networkd",
+        (*SYSTEMD, "selinux-policy-default", "policycoreutils"),
+        ED25519 + NETWORKD + FEWER_UNITS + SELINUX,
+        SYSTEMD_ENABLED,
+        SYSTEMD_ASK,
+        stories=("confined",),
+        kernel="security=selinux enforcing=1",
+        confined="getenforce",
     ),
 )
 

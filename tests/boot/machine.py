@@ -21,6 +21,16 @@ KERNEL_LINE += " cryptomgr.notests"
 # cores, a second processor costs half as much time again. Some kernels also hung early with two.
 EMULATION = ("-accel", "tcg", "-cpu", "Nehalem,+rdrand", "-smp", "1", "-m", "512")
 
+TAP = "tap,id=%s,ifname=tap0,script=no,downscript=no"
+CARD = "%s,romfile=,netdev=%s,mac=" + MAC
+ONE_CARD = ("-netdev", TAP % "net0", "-device", CARD % ("virtio-net-pci", "net0"))
+# As with accelerated networking: two cards with different drivers and one address, and both get every packet.
+TWO_CARDS = (
+    *("-netdev", TAP % "tap", "-netdev", "hubport,id=wire,hubid=0,netdev=tap"),
+    *("-netdev", "hubport,id=net0,hubid=0", "-device", CARD % ("virtio-net-pci", "net0")),
+    *("-netdev", "hubport,id=net1,hubid=0", "-device", CARD % ("vmxnet3", "net1")),
+)
+
 # An emulated kernel that is silent this long before it runs anything hangs. Nothing has touched the disk yet.
 STUCK = 30.0
 
@@ -47,6 +57,8 @@ class Machine:
         azure: bool = True,
         dvd: Optional[Path] = None,
         writable: bool = True,
+        second_card: bool = False,
+        words: str = "",
     ) -> None:
         self.sealed = sealed
         self.console = ""
@@ -67,14 +79,13 @@ class Machine:
             "-initrd",
             str(boot[1]),
             "-append",
-            KERNEL_LINE % ("rw" if writable else "ro") + (" dvd" if dvd else ""),
+            " ".join([KERNEL_LINE % ("rw" if writable else "ro"), *words.split()])
+            + (" dvd" if dvd else "")
+            + (" second-card" if second_card else ""),
             "-drive",
             # Data that the guest flushed is in this machine's kernel, which outlives a killed QEMU.
             "file=%s,if=virtio,format=raw,cache=unsafe" % disk,
-            "-netdev",
-            "tap,id=net0,ifname=tap0,script=no,downscript=no",
-            "-device",
-            "virtio-net-pci,romfile=,netdev=net0,mac=" + MAC,
+            *(TWO_CARDS if second_card else ONE_CARD),
             "-smbios",
             "type=1,manufacturer=Microsoft Corporation,product=Virtual Machine,uuid=" + uuid,
         ]
@@ -104,7 +115,7 @@ class Machine:
         self._reader.start()
 
     def _kernel_runs(self) -> bool:
-        """Wait until the kernel runs its first program; False if it was silent for too long before."""
+        """Wait until the kernel runs its first program; False if it was silent for too long before, or panicked."""
         silent = time.monotonic()
         with self._changed:
             while "Loading, please wait" not in self.console and self.on():
@@ -114,7 +125,7 @@ class Machine:
                     silent = time.monotonic()
                 if time.monotonic() - silent > STUCK:
                     return False
-        return True
+            return "Loading, please wait" in self.console
 
     def now(self) -> float:
         """Seconds since power-on."""

@@ -81,14 +81,15 @@ class Disks:
         """`check` must predict the result of these machines: they become Ready."""
         errors = self.errors(tree)
         must(not errors, "check --root: %s" % "; ".join(errors.values()))
+        self.remedies = {one["id"]: one["remedy"] or "" for one in self.findings if one["level"] == "warning"}
 
     def errors(self, tree: Path) -> Dict[str, str]:
         """The errors that `check` finds in a tree: id and message. Its exit code must agree."""
         command = ["python3", str(self.program), "check", "--json", "--root", str(tree)]
         answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
         (self.folder / "check.log").write_bytes(answer.stdout)
-        findings = json.loads(answer.stdout.decode())
-        errors = {finding["id"]: finding["message"] for finding in findings if finding["level"] == "error"}
+        self.findings: List[Dict[str, str]] = json.loads(answer.stdout.decode())
+        errors = {one["id"]: one["message"] for one in self.findings if one["level"] == "error"}
         must(answer.returncode == bool(errors), "check --root: exit %d: %s" % (answer.returncode, errors))
         return errors
 
@@ -133,10 +134,12 @@ class Scene:
         tag: bool = True,
         media: bool = False,
         writable: bool = True,
+        second_card: bool = False,
     ) -> Iterator["Boot"]:
         """Power a VM on. `dhcp` and `platform`: they answer from the start; otherwise the story starts them.
 
         `tag`: the firmware says that this is Azure. `media`: with the provisioning DVD. `writable`: the root is.
+        `second_card`: with a second card that has the address of the first.
         """
         self._boots += 1
         cloud = azure or Azure(self.sealed, vm)
@@ -147,7 +150,8 @@ class Scene:
         iso = disk.dvd(ovf(vm), self.folder) if media else None
         log = self.folder / ("console-%d.log" % self._boots)
         kernel = trees.kernel(trees.grown(self.image))
-        machine = Machine(self.sealed, kernel, self.disk.image, log, vm.uuid(), tag, iso, writable)
+        words = self.image.kernel
+        machine = Machine(self.sealed, kernel, self.disk.image, log, vm.uuid(), tag, iso, writable, second_card, words)
         try:
             yield Boot(self, machine, cloud)
         finally:
