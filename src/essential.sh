@@ -296,9 +296,10 @@ make_host_keys() { # new ones, in place of the image's; a running sshd reads the
 	mkdir -p /etc/dropbear && rm -f /etc/dropbear/dropbear_*_host_key*
 	for kind in ed25519 ecdsa rsa; do dropbearkey -t $kind -f "/etc/dropbear/dropbear_${kind}_host_key"; done
 	for path in /etc/init.d/*dropbear /etc/rc.d/rc.dropbear; do # one that runs has the old keys until its restart
-		pidof dropbear && [ -x "$path" ] && guard "$path" || continue
-		RC_NODEPS=yes "$path" stop
-		sleep 1 && RC_NODEPS=yes "$path" start
+		if pidof dropbear && [ -x "$path" ] && guard "$path"; then
+			RC_NODEPS=yes "$path" stop
+			sleep 1 && RC_NODEPS=yes "$path" start
+		fi
 	done
 	ls /etc/dropbear/dropbear_*_host_key
 } </dev/null >/dev/null 2>&1

@@ -9,7 +9,7 @@ from typing import List, Optional
 from azure_provisioning.guest.accounts import find_account, find_group, password_field
 from azure_provisioning.guest.ssh_key import read_keys
 from azure_provisioning.image.rehearse.fake_azure import KEY
-from tests.shells import MACHINE, PROGRAM, SHELLS, BootResult, EssentialTest, find
+from tests.shells import MACHINE, PROGRAM, SHELLS, SPACES, BootResult, EssentialTest, find
 
 HOME = "/home/azureuser"
 KEYS = HOME + "/.ssh/authorized_keys"
@@ -416,6 +416,8 @@ class AccountTest(EssentialTest):
 
 
 class DropbearTest(EssentialTest):
+    spaces = (*SPACES, "--pid", "--fork", "--mount-proc")  # without the dropbears of other tests
+
     def test_running_dropbear_is_restarted(self) -> None:
         """One that started before us would serve the keys of the image."""
         for name in ("dropbear", "dropbearkey"):

@@ -71,16 +71,16 @@ def start(argv, program=None, uid=0, **keywords):
 
 def pids(*options):
     "Those of the image's dropbear with these among their words."
-    restarted = []
+    found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open("/proc/%s/cmdline" % pid) as file:
                 words = file.read().split("\0")
             if os.readlink("/proc/%s/exe" % pid).endswith("sbin/dropbear") and set(options) <= set(words):
-                restarted.append(int(pid))
+                found.append(int(pid))
         except OSError:
             continue
-    return restarted
+    return found
 
 def end(*children):
     for child in children:

@@ -569,8 +569,8 @@ def _published(scene: Scene, machine: Vm) -> None:
     """A DHCP request carried the name; or the log says that this client sends none, like dhcpcd in Debian, or that
     SELinux's policy kept networkd from it."""
     silent = "did not request a lease with the new name" if scene.image.kernel else "sends no host name"
-    told = scene.sealed.was_given(machine.computer) or silent in scene.disk.text(LOG)
-    must(told, "no DHCP request carried the new name, and the log does not say so")
+    known = scene.sealed.was_given(machine.computer) or silent in scene.disk.text(LOG)
+    must(known, "no DHCP request carried the new name, and the log does not say so")
 
 
 def _prepared(scene: Scene) -> float:
