@@ -319,7 +319,6 @@ BREAKAGES = [
     ("ready-gates", GATE + "chmod 777 gate"),
     ("ready-gates", GATE + "chmod 755 gate; chown 1000 gate"),
     ("account", "mv home former; ln -s /data/home home"),
-    ("sshd-config", "echo 'Come back tomorrow' >etc/nologin"),
     ("sshd-config", "touch etc/ssh/sshd_not_to_be_run"),
     ("sshd-config", "sed -i '/^sshd:/d' etc/passwd"),
     ("sshd-config", DROP_IN % "PermitRotLogin no"),
@@ -327,7 +326,10 @@ BREAKAGES = [
     ("sshd-config", DROP_IN % "PubkeyAuthentication no"),
     ("sshd-config", DROP_IN % "AuthenticationMethods publickey,password"),
 ]
+# systemd removes that file in each boot.
+CLOSED = [("sshd-config", "echo 'Come back tomorrow' >etc/nologin")]
 OF_SYSTEMD = [
+    ("sshd-config", "ln -s /dev/null etc/systemd/system/systemd-user-sessions.service"),
     ("hook", "ln -sf /dev/null etc/systemd/system/azure-provisioning.service"),
     ("hook", "ln -sf /lib/systemd/system/rescue.target etc/systemd/system/default.target"),
 ]
@@ -341,7 +343,7 @@ def mended(bench: Bench) -> None:
     must(run(["python3", "-I", "-S", str(bench.program), "install", "--root", str(root)]))
     before = errors_of(bench, root)  # such a tree has no DHCP client
     own = {"systemd": OF_SYSTEMD, "insserv": OF_INITTAB, "plain": OF_INITTAB, "openrc": OF_INITTAB}
-    for name, how in BREAKAGES + own.get(bench.kind, []):
+    for name, how in BREAKAGES + own.get(bench.kind, []) + (CLOSED if bench.kind != "systemd" else []):
         subprocess.run(["sh", "-e", "-c", how], cwd=str(root), check=True)
         found = [error for error in errors_of(bench, root) if error not in before]
         check(name in [error["id"] for error in found], how, "is not found, but", found)
