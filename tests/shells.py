@@ -68,6 +68,8 @@ for place in ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/proc", "/dev/null"] 
 def enter():
     os.chroot(root)
     os.chdir("/")
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # a shell cannot trap what nohup, or a shell's background, ignores
 
 found = []
 for case in json.load(sys.stdin):
