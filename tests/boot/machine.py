@@ -79,9 +79,11 @@ class Machine:
             "-initrd",
             str(boot[1]),
             "-append",
-            " ".join([KERNEL_LINE % ("rw" if writable else "ro"), *words.split()])
+            KERNEL_LINE % ("rw" if writable else "ro")
             + (" dvd" if dvd else "")
-            + (" second-card" if second_card else ""),
+            + (" second-card" if second_card else "")
+            + " "
+            + words,
             "-drive",
             # Data that the guest flushed is in this machine's kernel, which outlives a killed QEMU.
             "file=%s,if=virtio,format=raw,cache=unsafe" % disk,

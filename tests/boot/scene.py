@@ -79,19 +79,24 @@ class Disks:
 
     def _check(self, tree: Path) -> None:
         """`check` must predict the result of these machines: they become Ready."""
-        errors = self.errors(tree)
-        must(not errors, "check --root: %s" % "; ".join(errors.values()))
-        self.remedies = {one["id"]: one["remedy"] or "" for one in self.findings if one["level"] == "warning"}
+        findings = self._findings(tree)
+        errors = [one["message"] for one in findings if one["level"] == "error"]
+        must(not errors, "check --root: %s" % "; ".join(errors))
+        self.remedies = {one["id"]: one["remedy"] or "" for one in findings if one["level"] == "warning"}
 
     def errors(self, tree: Path) -> Dict[str, str]:
-        """The errors that `check` finds in a tree: id and message. Its exit code must agree."""
+        """The errors that `check` finds in a tree: id and message."""
+        return {one["id"]: one["message"] for one in self._findings(tree) if one["level"] == "error"}
+
+    def _findings(self, tree: Path) -> List[Dict[str, str]]:
+        """The findings of `check` in a tree. Its exit code must agree."""
         command = ["python3", str(self.program), "check", "--json", "--root", str(tree)]
         answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
         (self.folder / "check.log").write_bytes(answer.stdout)
-        self.findings: List[Dict[str, str]] = json.loads(answer.stdout.decode())
-        errors = {one["id"]: one["message"] for one in self.findings if one["level"] == "error"}
+        findings: List[Dict[str, str]] = json.loads(answer.stdout.decode())
+        errors = [one for one in findings if one["level"] == "error"]
         must(answer.returncode == bool(errors), "check --root: exit %d: %s" % (answer.returncode, errors))
-        return errors
+        return findings
 
 
 class Scene:

@@ -12,7 +12,7 @@ from ..usual import restart_command as restart_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterator, List, Optional, Tuple
+    from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
     from ...records import Hook
 
@@ -65,10 +65,10 @@ def links(system: System, service: str = NAME) -> "List[str]":
     return [] if service == NAME and find_mask(system) else [path for path in found if not is_mask(system, path)]
 
 
-def all_links(system: System, service: str) -> "List[str]":
-    """The same, with those that are masked."""
-    folders = [found for found in system.list(OWN) if found.endswith((".wants", ".requires"))]
-    paths = ["%s/%s/%s" % (OWN, folder, unit_name(service)) for folder in folders]
+def all_links(system: System, service: str, folders: "Sequence[str]" = (OWN,)) -> "List[str]":
+    """The same, with those that are masked, in all of these folders."""
+    found = [(folder, name) for folder in folders for name in system.list(folder)]
+    paths = ["%s/%s/%s" % (*one, unit_name(service)) for one in found if one[1].endswith((".wants", ".requires"))]
     return [path for path in paths if system.is_link(path)]
 
 
@@ -141,8 +141,7 @@ def enable_command(system: System, service: str) -> "Tuple[str, ...]":
         return ("systemctl", "enable", service)
     if system.stat("%s/%s" % (OWN, name), follow=False) is None:  # systemctl unmasks only those
         return ()
-    wants = ("%s/%s/" % (folder, wants) for folder in FOLDERS for wants in system.list(folder))
-    if any(system.is_link(folder + name) and not is_mask(system, folder + name) for folder in wants):
+    if not all(is_mask(system, path) for path in all_links(system, service, FOLDERS)):
         return ("systemctl", "unmask", service)
     return in_turn("systemctl unmask " + service, "systemctl enable " + service)
 
