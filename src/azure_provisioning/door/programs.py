@@ -12,7 +12,7 @@ from .tree import FILE_LIMIT, SEARCH, Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO, Dict, Optional, Sequence, Tuple
+    from typing import BinaryIO, Callable, Dict, Optional, Sequence, Tuple
 
 CHUNK = 64 << 10  # bytes read at once: the capacity of a pipe
 REAP_SECONDS = 5.0  # for a killed program to end
@@ -36,6 +36,15 @@ class Programs(Tree):
     def sleep(self, seconds: float) -> None:
         """Wait for a number of seconds."""
         time.sleep(seconds)
+
+    def becomes(self, condition: "Callable[[], object]", seconds: float) -> bool:
+        """Wait until the condition holds, asking ten times a second; False if it does not within `seconds`."""
+        ends = self.monotonic() + seconds
+        while not condition():
+            if self.monotonic() >= ends:
+                return False
+            self.sleep(0.1)
+        return True
 
     @property
     def can_run(self) -> bool:

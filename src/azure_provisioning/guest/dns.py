@@ -96,11 +96,8 @@ def by_networkd(system: System, interface: str, _name: str, running: Running) ->
         system.run(["busctl", "call", "--expect-reply=no", *NETWORKD, "ReconfigureLink", "i", index], SECONDS)
     else:
         system.run(["networkctl", "reconfigure", interface], SECONDS)
-    ends = system.monotonic() + OBEY_SECONDS
-    while before and before == written(system, index):
-        if system.monotonic() >= ends:
-            raise GuestError("systemd-networkd did not request a lease with the new name", interface=interface)
-        system.sleep(0.05)
+    if before and not system.becomes(lambda: written(system, index) != before, OBEY_SECONDS):
+        raise GuestError("systemd-networkd did not request a lease with the new name", interface=interface)
     return True
 
 

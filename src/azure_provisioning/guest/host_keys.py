@@ -172,11 +172,9 @@ def restart_dropbear(system: System, ask_init: "AskInit") -> str:
         return ", but " + STALE
     if "systemd" in restarted:
         return ", and systemd restarts dropbear"
-    ends = system.monotonic() + END_SECONDS
-    while not {process.pid for process in listeners(system)} - {process.pid for process in before}:
-        if system.monotonic() >= ends:
-            return ", but dropbear has not come back after a restart by %s" % restarted[0]
-        system.sleep(0.1)
+    old = {process.pid for process in before}
+    if not system.becomes(lambda: {process.pid for process in listeners(system)} - old, END_SECONDS):
+        return ", but dropbear has not come back after a restart by %s" % restarted[0]
     return ", and dropbear was restarted by " + restarted[0]
 
 

@@ -5,12 +5,12 @@ removes both when users may log in.
 """
 
 from ..door.system import System
+from .services import SYSTEMD
 
 LASTING, PASSING = "/etc/nologin", "/run/nologin"
-RUNNING = "/run/systemd/system"
 INITS = ("/sbin/init", "/init")
 OPENER = "systemd-user-sessions.service"
-UNITS = ("/etc/systemd/system", RUNNING, "/usr/lib/systemd/system", "/lib/systemd/system")
+UNITS = ("/etc/systemd/system", SYSTEMD, "/usr/lib/systemd/system", "/lib/systemd/system")
 MASK = "/dev/null"
 MAKERS = ("/usr/lib/tmpfiles.d/systemd-nologin.conf", "/lib/tmpfiles.d/systemd-nologin.conf")
 
@@ -21,12 +21,12 @@ def stays_closed(system: System) -> bool:
         return False
     if not has_opener(system):
         return True
-    return system.is_dir(RUNNING) and not system.exists(PASSING)  # it was made after users were let in
+    return system.is_dir(SYSTEMD) and not system.exists(PASSING)  # it was made after users were let in
 
 
 def is_never_opened(system: System) -> bool:
     """Does the file that systemd makes stay, because nothing removes it?"""
-    made = system.exists(PASSING) if system.is_dir(RUNNING) else any(map(system.exists, MAKERS))
+    made = system.exists(PASSING) if system.is_dir(SYSTEMD) else any(map(system.exists, MAKERS))
     return made and boots_systemd(system) and not has_opener(system)
 
 
@@ -39,4 +39,4 @@ def has_opener(system: System) -> bool:
 
 def boots_systemd(system: System) -> bool:
     """Is systemd the init of this machine or image?"""
-    return system.is_dir(RUNNING) or any(system.chain(path)[-1].endswith("/systemd") for path in INITS)
+    return system.is_dir(SYSTEMD) or any(system.chain(path)[-1].endswith("/systemd") for path in INITS)

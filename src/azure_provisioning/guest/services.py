@@ -59,12 +59,7 @@ def call(system: System, script: str, word: str) -> int:
 
 def has_ended(system: System, process: Process) -> bool:
     """Does the process end within END_SECONDS?"""
-    ends = system.monotonic() + END_SECONDS
-    while find_process(system, process.pid, process.name) == process:
-        if system.monotonic() >= ends:
-            return False
-        system.sleep(0.1)
-    return True
+    return system.becomes(lambda: find_process(system, process.pid, process.name) != process, END_SECONDS)
 
 
 def find_supervisor(system: System, process: Process) -> str:

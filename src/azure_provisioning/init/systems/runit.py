@@ -114,9 +114,7 @@ def clean(system: System, home: str) -> None:
 
 def wait_for_runsv(system: System, home: str) -> None:
     """Return when runsv has read `down`, or after a time limit if no runsvdir runs."""
-    ends = system.monotonic() + SCAN_SECONDS
-    while not system.exists(home + "/supervise/ok") and system.monotonic() < ends:
-        system.sleep(0.1)
+    system.becomes(lambda: system.exists(home + "/supervise/ok"), SCAN_SECONDS)
 
 
 def services(system: System) -> "Dict[str, str]":
