@@ -120,8 +120,7 @@ def write_network(image: Image) -> Command:
     if first and first.path.rpartition("/")[2] <= path.rpartition("/")[2]:
         return image.edit(first.path)
     lines = ("[Match]", "Name=" + INTERFACE, "Driver=" + CARD.drivers[0], "[Network]", "DHCP=ipv4")
-    folder = Command("mkdir", "-p").on(image.place(path.rpartition("/")[0]))
-    return folder.then(Command("printf", "%s\\n", *lines).into(image.place(path)))
+    return image.put(path, Command("printf", "%s\\n", *lines))
 
 
 def mend(image: Image, starter: Starter) -> Command:

@@ -29,21 +29,16 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
         added = Command("printf", "%s\\n", *modules).onto(listed)
         return added.then(image.inside(Command("update-initramfs", "-u" if there else "-c", "-k", version)))
     if system.find_program("dracut"):
-        folder, name = "/etc/dracut.conf.d", "/etc/dracut.conf.d/hyperv.conf"
-        added = Command("mkdir", "-p").on(image.place(folder))
         lines = ('hostonly="no"', 'add_drivers+=" %s "' % " ".join(modules))
-        added = added.then(Command("printf", "%s\\n", *lines).into(image.place(name)))
+        added = image.put("/etc/dracut.conf.d/hyperv.conf", Command("printf", "%s\\n", *lines))
         return added.then(image.inside(Command("dracut", "--force", "--regenerate-all")))
     if system.find_program("mkinitcpio"):
-        listed = image.place("/etc/mkinitcpio.conf.d/hyperv.conf")
-        added = Command("mkdir", "-p").on(image.place("/etc/mkinitcpio.conf.d"))
-        added = added.then(Command("echo", "MODULES+=(%s)" % " ".join(modules)).into(listed))
+        listed = Command("echo", "MODULES+=(%s)" % " ".join(modules))
+        added = image.put("/etc/mkinitcpio.conf.d/hyperv.conf", listed)
         return added.then(image.inside(Command("mkinitcpio", "-P")))
     if system.find_program("mkinitfs"):
-        folder, feature = MKINITFS + "/features.d", MKINITFS + "/features.d/hyperv.modules"
-        added = Command("mkdir", "-p").on(image.place(folder))
         places = [PLACES[name] for name in modules if name in PLACES]
-        added = added.then(Command("printf", "%s\\n", *places).into(image.place(feature)))
+        added = image.put(MKINITFS + "/features.d/hyperv.modules", Command("printf", "%s\\n", *places))
         chosen = Command("echo", 'features="$features hyperv"').onto(image.place(MKINITFS + "/mkinitfs.conf"))
         return added.then(chosen).then(image.inside(Command("mkinitfs", version)))
     return Command()

@@ -79,8 +79,7 @@ def marks(image: Image) -> "Dict[str, str]":
 
 def add_rule(image: Image) -> Command:
     """The command that adds the udev rule."""
-    folder = Command("mkdir", "-p").on(image.place("/etc/udev/rules.d"))
-    return folder.then(Command("printf", "%s\\n", RULE).into(image.place(RULES)))
+    return image.put(RULES, Command("printf", "%s\\n", RULE))
 
 
 def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
@@ -92,11 +91,8 @@ def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
         return
     if found.get("ID_NET_MANAGED_BY") == "unmanaged" and release_of_systemd(image) >= IS_MANAGED_BY:
         return
-    folder = "/etc/systemd/network/%s.d" % network.path.rpartition("/")[2]
-    remedy = Command("mkdir", "-p").on(image.place(folder))
-    remedy = remedy.then(
-        Command("printf", "%s\\n", "[Match]", "Driver=hv_netvsc").into(image.place(folder) + "/azure.conf")
-    )
+    path = "/etc/systemd/network/%s.d/azure.conf" % network.path.rpartition("/")[2]
+    remedy = image.put(path, Command("printf", "%s\\n", "[Match]", "Driver=hv_netvsc"))
     yield Problem("%s is for any card, whatever its driver" % network.path, remedy)
 
 

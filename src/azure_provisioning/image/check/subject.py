@@ -93,6 +93,11 @@ class Image:
         """Remove a file."""
         return Command("rm").on(self.place(path, follow=False))
 
+    def put(self, path: str, printed: Command) -> Command:
+        """Write what a command prints to a file, in a folder that may be missing."""
+        folder = Command("mkdir", "-p").on(self.place(path.rpartition("/")[0]))
+        return folder.then(printed.into(self.place(path)))
+
     def allow_to_run(self, path: str) -> Command:
         """Make a file executable."""
         return Command("chmod", "+x").on(self.place(path))
