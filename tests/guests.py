@@ -89,6 +89,9 @@ class FastSocket(socket.socket):
         super().settimeout(None if seconds is None else seconds / self.speed)
 
 
+WITH_ATTRIBUTES = unittest.skipUnless(hasattr(os, "setxattr"), "this Python has no extended attributes")
+
+
 class GuestTest(unittest.TestCase):
     """Has a scratch root, `self.system`, and the console's output, `self.story`."""
 

@@ -13,6 +13,7 @@ from typing import Dict
 from azure_provisioning.door.expression import UnknownError, matches_whole, stem
 from azure_provisioning.door.labels import NAME, label_by_policy, read_label, read_policy
 from azure_provisioning.door.system import System
+from tests.guests import WITH_ATTRIBUTES
 from tests.images import call
 from tests.sound import CheckTest
 
@@ -78,6 +79,7 @@ class ExpressionTest(unittest.TestCase):
         self.assertLess(time.monotonic() - before, 20)
 
 
+@WITH_ATTRIBUTES
 class LabelTest(CheckTest):
     def label(self, *paths: str) -> None:
         """Existing files have labels, as in a labelled image."""

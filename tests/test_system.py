@@ -22,7 +22,7 @@ from azure_provisioning.door.folder import Owner, open_folder
 from azure_provisioning.door.system import System
 from azure_provisioning.errors import GuestError
 from tests import TOP
-from tests.guests import GuestTest, snapshot, wait_until
+from tests.guests import WITH_ATTRIBUTES, GuestTest, snapshot, wait_until
 
 
 class InsideTest(GuestTest):
@@ -210,6 +210,7 @@ class WriteTest(GuestTest):
         found = os.stat(self.root + "/etc/file")
         self.assertEqual((found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)), (12345, 54321, 0o4750))
 
+    @WITH_ATTRIBUTES
     def test_extended_attributes_are_kept(self) -> None:
         with tempfile.TemporaryDirectory(prefix="azure-provisioning-test-") as root:
             system = System(root)

@@ -48,6 +48,15 @@ def make_bootable(tree: Path, image: Path, mebibytes: int) -> None:
     core.unlink()
 
 
+def partitioned(image: Path, mebibytes: int) -> Path:
+    """Write a disk with one partition for LVM, and nothing in it."""
+    with open(image, "wb") as file:
+        file.truncate(mebibytes << 20)
+    command = ["sfdisk", "--quiet", str(image)]
+    subprocess.run(command, input=b"label: dos\nstart=2048, type=8e\n", stdout=subprocess.DEVNULL, check=True)
+    return image
+
+
 def fixed_vhd(image: Path, vhd: Path) -> None:
     """Write the disk in Azure's format: a fixed VHD, with a size without footer in whole MiB."""
     options = "subformat=fixed,force_size=on"

@@ -329,6 +329,17 @@ umount /proc
 [ -z "$failed" ]
 """
 
+# The initial ramdisk has lvm from its package, and these lines instead of udev.
+LVM = r"""
+cat > /etc/initramfs-tools/scripts/local-top/volumes <<'END'
+#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+modprobe dm_mod
+lvm vgchange -a y --noudevsync
+lvm vgmknodes
+END
+"""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -581,6 +592,17 @@ _TABLE = (
         stories=("confined",),
         kernel="security=selinux enforcing=1",
         confined="getenforce",
+    ),
+    Image(
+        "lvm",
+        "bookworm",
+        "systemd",
+        "networkd",
+        (*SYSTEMD, "lvm2", "fdisk"),
+        ED25519 + NETWORKD + FEWER_UNITS + LVM,
+        SYSTEMD_ENABLED,
+        SYSTEMD_ASK,
+        stories=("volume",),
     ),
 )
 

@@ -59,6 +59,7 @@ class Machine:
         writable: bool = True,
         second_card: bool = False,
         words: str = "",
+        second_disk: Optional[Path] = None,
     ) -> None:
         self.sealed = sealed
         self.console = ""
@@ -93,6 +94,8 @@ class Machine:
         ]
         if azure:
             argv += ["-smbios", "type=3,asset=" + AZURE_TAG]
+        if second_disk is not None:
+            argv += ["-drive", "file=%s,if=virtio,format=raw,cache=unsafe" % second_disk]
         if dvd is not None:
             argv += ["-drive", "file=%s,media=cdrom,readonly=on" % dvd]
         for _ in range(3):

@@ -110,6 +110,8 @@ class Scene:
         self.figures: Dict[str, float] = {}
         self.disk = Disk(folder / "disk.img")
         self.sealed = Sealed(folder / "dhcp.log")
+        self.words = disks.image.kernel  # for the kernel's command line
+        self.second_disk: Optional[Path] = None
         self._boots = 0
 
     def __enter__(self) -> "Scene":
@@ -155,8 +157,19 @@ class Scene:
         iso = disk.dvd(ovf(vm), self.folder) if media else None
         log = self.folder / ("console-%d.log" % self._boots)
         kernel = trees.kernel(trees.grown(self.image))
-        words = self.image.kernel
-        machine = Machine(self.sealed, kernel, self.disk.image, log, vm.uuid(), tag, iso, writable, second_card, words)
+        machine = Machine(
+            self.sealed,
+            kernel,
+            self.disk.image,
+            log,
+            vm.uuid(),
+            tag,
+            iso,
+            writable,
+            second_card,
+            self.words,
+            self.second_disk,
+        )
         try:
             yield Boot(self, machine, cloud)
         finally:

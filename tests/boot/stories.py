@@ -3,13 +3,14 @@
 A story checks the required events, and watches for forbidden ones: a second Ready, a request on a settled boot.
 """
 
+import os
 import re
 import threading
 import time
 from dataclasses import replace
 from typing import Callable, Dict, NamedTuple, Set, Tuple
 
-from . import intact
+from . import disk, intact
 from .azure import Azure, Seen, Vm, vm
 from .disk import Disk
 from .images import Image
@@ -484,6 +485,41 @@ def confined(scene: Scene) -> None:
 OURS = "python3|azure-provision|useradd|ssh-keygen|dhclient|networkctl|mount|sudo|visudo|sshd"
 
 
+def volume(scene: Scene) -> None:
+    """Root on LVM, and a disk larger than the image: partition, volume and file system grow, once; a login."""
+    scene.second_disk = disk.partitioned(scene.folder / "volume.img", SMALL)
+    with scene.boot(vm(7), tag=False) as boot:
+        boot.shell(BOOT)
+        said = boot.machine.ask(MOVE, 400)
+        must(said.endswith("moved"), "the lab's own fault: the root was not moved to LVM: " + said[-300:])
+        boot.machine.power_off()
+    os.truncate(scene.second_disk, LARGE << 20)
+    scene.words = "root=/dev/mapper/system-root"
+    born = replace(vm(1, generation=1), ssh_key=scene.login.public)
+    with scene.boot(born) as boot:
+        scene.figures["ready"] = _comes_up(boot, born)
+        _lets_in(boot, born)
+        grown = _size(boot)
+        log = boot.machine.ask("grep -e grow_root -e ' grew ' " + LOG)
+        must(grown > LARGE * 0.9, "the root file system has %d MiB of a disk of %d MiB: %s" % (grown, LARGE, log))
+        boot.machine.power_off()
+    scene.figures["second"] = _quiet(scene, vm(1, generation=2), "true")
+
+
+# For a root shell: copy the running system to a logical volume, which fills the second disk.
+MOVE = (
+    "pvcreate -q /dev/vdb1 && vgcreate -q system /dev/vdb1 && lvcreate -q -n root -l 100%FREE system &&"
+    " mkfs.ext4 -q /dev/system/root && mkdir -p /mnt && mount /dev/system/root /mnt && cp -ax /. /mnt && umount /mnt &&"
+    " vgchange -q -an && echo moved"
+)
+SMALL, LARGE = 1500, 2200  # MiB
+
+
+def _size(boot: Boot) -> int:
+    """MiB of the root file system."""
+    return int(boot.machine.ask("df -m --output=size / | tail -n 1"))
+
+
 def plain(scene: Scene) -> None:
     """The same image without us, for comparison."""
     with scene.boot(vm(10), platform=False) as boot:
@@ -525,6 +561,7 @@ _ALL = (
     Story("bare", bare, "hooked", images=("sysvinit-plain",)),
     Story("second-card", second_card, "hooked", images=("networkd", "nm", "sysvinit", "sysvinit-plain")),
     Story("confined", confined, "hooked", images=("apparmor", "selinux")),
+    Story("volume", volume, "hooked", images=("lvm",)),
     Story("essential", essential, "hooked", images=("no-python", "bare", "half-python")),
     Story("down", down, "hooked", waits=True),
     Story("never", never, "hooked", waits=True, images=HOOK_IMAGES),
