@@ -14,6 +14,7 @@ ANYBODY: "Dict[str, str]" = {
     "this Python has no extended attributes": "the suite on any Python but one before 3.11.3 for musl",
     "only Pythons from 3.10 on": "the suite on the newest Python",
     "the boot lab, which makes the disk, takes Python 3.8": "the suite on a Python from 3.8 on",
+    "audit hooks take Python 3.8": "the suite on a Python from 3.8 on",
     "no shellcheck": "make lint",
     "no tree of real packages is there": "the suite on a machine where make distro-test has left some",
     "this file system knows no immutable files": "a kernel from 6.6 on, whose tmpfs knows them",

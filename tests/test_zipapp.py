@@ -244,6 +244,20 @@ class StartTest(unittest.TestCase):
                 self.assertEqual((result.code, result.err), (0, ""))
                 self.assertRegex(result.out, "(?m)^imds-silent .*; ends: Ready$")
 
+    @unittest.skipIf(sys.version_info < (3, 8), "audit hooks take Python 3.8")
+    def test_each_module_is_compiled_once(self) -> None:
+        """Compiling is two thirds of a first boot in an image that was made from outside."""
+        script = (
+            "import runpy, sys; sys.argv.pop(0)\n"
+            "sys.addaudithook(lambda event, data: event == 'compile' and print('compiled', data[1]))\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')"
+        )
+        result = call([sys.executable, "-I", "-S", "-c", script, built_file(), "rehearse", "--fault", "list"])
+        names = re.findall(r"(?m)^compiled \S+?/azure_provisioning/(\S+)$", result.out)
+        self.assertIn("image/rehearse/fake_azure.py", names)
+        package = ["__init__.py"]  # loaded before
+        self.assertEqual(sorted(set(names)), sorted([name for name in names if name not in package] + package))
+
     def test_with_the_site_module(self) -> None:
         result = call([sys.executable, "-I", built_file(), "--version"])
         self.assertEqual((result.code, result.err), (0, ""))

@@ -5,6 +5,7 @@ This module and the package's must parse on every Python since 2.7, so that it c
 """
 
 import sys
+from zipimport import zipimporter
 
 from azure_provisioning import BOOT_HOOK, OLDEST
 
@@ -36,6 +37,7 @@ def start():
     """Handle a settled boot, or run any other command line."""
     if None in (sys.stdin, sys.stdout, sys.stderr):
         open_closed()
+    sys.path_hooks = [OnceCompiled if hook is zipimporter else hook for hook in sys.path_hooks]
     if sys.argv[1:] in BOOT_HOOK:
         from azure_provisioning.compiled import use as compiled
 
@@ -50,6 +52,18 @@ def start():
     from azure_provisioning import cli
 
     return cli.main(sys.argv[1:])
+
+
+class OnceCompiled(zipimporter):
+    """Imports modules of this file. Python's own importer compiles each of them twice."""
+
+    def get_filename(self, name):
+        # type: (str) -> str
+        """The path of a module. The original compiles the module to answer this, before it is loaded."""
+        if self.archive != own_path():
+            return zipimporter.get_filename(self, name)
+        ending = "/__init__.py" if self.is_package(name) else ".py"
+        return "%s/%s%s%s" % (self.archive, self.prefix, name.rpartition(".")[2], ending)
 
 
 def open_closed():
