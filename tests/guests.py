@@ -295,8 +295,9 @@ class Here(FastSystem):
 system.System = Here
 console.DEVICE = %(root)r + "/dev/console"
 from azure_provisioning import cli
+from azure_provisioning.story import run
 
-assert cli.System is Here
+assert run.System is Here
 sys.exit(cli.main(%(argv)r))
 """
 

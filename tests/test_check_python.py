@@ -51,7 +51,7 @@ class NeededTest(CheckTest):
             if path.split("/")[0] in (
                 "image",
                 "usage.py",
-                "cli.py",
+                "verbs.py",
                 "completion.py",
                 "manual.py",
                 "topics.py",
@@ -85,9 +85,7 @@ class NeededTest(CheckTest):
     def test_all_modules_are_loaded_before_the_first_write(self) -> None:
         """A missing module is found before the first step, and the shell runs the whole boot."""
         code = "import importlib, sys; sys.path.insert(0, sys.argv[1])\nfrom azure_provisioning import cli\n"
-        code += (
-            "from azure_provisioning.story import provision\nfor name in cli.LIBRARY: importlib.import_module(name)\n"
-        )
+        code += "from azure_provisioning.story import run\nfor name in run.LIBRARY: importlib.import_module(name)\n"
         code += "print(*[name for name in sys.argv[2:] if name not in sys.modules])"
         done = call([sys.executable, "-I", "-S", "-c", code, os.path.join(TOP, "src"), *interpreter.NEEDED])
         self.assertEqual((done.code, done.out), (0, "\n"), done)

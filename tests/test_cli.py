@@ -411,6 +411,20 @@ class SealedRunTest(SealedTest):
                     self.assertNotIn("ready_at=", self.text(STATE) or "")
                 self.assertNotIn("going on without Python", str(done[2]))
 
+    def test_nothing_is_loaded_after_the_report(self) -> None:
+        """A module that cannot be read then would make a boot that Azure accepted a failed one."""
+        for recorded in (True, False):
+            with self.subTest(recorded=recorded):
+                if not recorded:  # a package's hook
+                    shutil.rmtree(self.root + "/var/lib/azure-provisioning")
+                (done,) = self.run_sealed((["run"], [], 'python=$1; shift; exec "$python" -v "$@"'))
+                before, accepted, after = str(done[2]).partition("Response: 200")
+                self.assertEqual((done[0], bool(accepted)), (0, True), done)
+                loaded = r"(?m)^import '(azure_provisioning\S+)'"
+                self.assertIn("azure_provisioning.init.systems.systemd", re.findall(loaded, before))
+                self.assertEqual(re.findall(loaded, after), [])
+                self.install_hook()
+
     def gate(self, text: str, mode: int = 0o755) -> str:
         """Put a gate into the room."""
         if os.geteuid() != 0:

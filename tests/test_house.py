@@ -18,7 +18,9 @@ WINGS = ("azure", "guest", "init")
 # Which package may use which, from the top down; a package may use itself and every package after it.
 FLOORS = (
     "__main__",
+    "breakdown",
     "cli",
+    "verbs",
     "completion",
     "manual",
     "usage",
@@ -61,7 +63,7 @@ OWN_FILES = {
     "compiled/use.py",
     "image/rehearse/rehearse.py",
     "image/rehearse/scratch.py",
-    "cli.py",
+    "verbs.py",
     "output.py",
     "init/unit.py",
 }

@@ -40,11 +40,11 @@ class Here(FastSystem):
 
 
 system.System = Here  # before anything of ours takes it from there
-from azure_provisioning import cli
+from azure_provisioning import cli, verbs
 from azure_provisioning.image import root
 
-assert cli.System is root.System is Here
-cli.own_file = lambda: b"the program"
+assert verbs.System is root.System is Here
+verbs.own_file = lambda: b"the program"
 sys.exit(cli.main(%(argv)r))
 """
 

@@ -47,7 +47,7 @@ CODE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import tests
-from azure_provisioning import cli, reasons, usage
+from azure_provisioning import cli, reasons, usage, verbs
 from azure_provisioning.image.generalize import agent, generalize
 from azure_provisioning.image.install import install
 from azure_provisioning.image.rehearse import difference
@@ -62,7 +62,7 @@ if words[0] == "inside":
     words = words[1:]
 else:
     words += ["--root", sys.argv[2]]
-cli.own_file = lambda: b"the program"
+verbs.own_file = lambda: b"the program"
 sys.exit(cli.main(words))
 """
 

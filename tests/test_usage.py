@@ -5,7 +5,7 @@ import re
 import sys
 import unittest
 
-from azure_provisioning import cli, usage
+from azure_provisioning import usage, verbs
 from azure_provisioning.image.rehearse.faults import FAULTS
 from tests import TOP
 from tests.images import built_file, call
@@ -16,7 +16,7 @@ WORDS = [""] + sorted({part for verb in usage.VERBS for part in (verb.name.split
 
 class TableTest(unittest.TestCase):
     def test_each_verb_has_a_function(self) -> None:
-        self.assertEqual({verb.name.split()[0] for verb in usage.VERBS}, set(cli.VERBS))
+        self.assertEqual({verb.name.split()[0] for verb in usage.VERBS}, set(verbs.VERBS))
 
     def test_each_verb_has_a_valid_example(self) -> None:
         for verb in usage.VERBS:

@@ -300,10 +300,13 @@ class StartTest(unittest.TestCase):
 
     def test_main_is_parsed_by_old_pythons(self) -> None:
         """No f-string, annotation or keyword-only argument, even if no old Python is found."""
-        with open(os.path.join(TOP, "src", "azure_provisioning", "__main__.py"), encoding="utf-8") as file:
-            text = re.sub(r"#.*", "", file.read())
-        self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"))
-        self.assertIsNone(re.search(r"\bf['\"]|->|def \w+\([^)]*:|\*,|\bnonlocal\b|\bfrom None\b|\bprint\b", text))
+        for name in ("__init__.py", "__main__.py", "breakdown.py"):
+            with open(os.path.join(TOP, "src", "azure_provisioning", name), encoding="utf-8") as file:
+                text = re.sub(r"#.*", "", file.read())
+            self.assertEqual(text, text.encode("ascii", "replace").decode("ascii"))
+            self.assertIsNone(
+                re.search(r"\bf['\"]|->|def \w+\([^)]*:|\*,|\bnonlocal\b|\bfrom None\b|\bprint\b", text), name
+            )
 
     def test_missing_module(self) -> None:
         """A minimal Python: the message names the missing module that the verb needs."""

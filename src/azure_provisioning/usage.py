@@ -40,7 +40,7 @@ class Option(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """One row of the table; `cli.VERBS` has its function, under the first word of `name`."""
+    """One row of the table; `verbs.VERBS` has its function, under the first word of `name`."""
 
     name: str  # "install"; "report ready" for one of several forms of `report`
     says: str  # the description, on one line

@@ -133,5 +133,10 @@ def disable(system: System) -> "List[str]":
     For the init system that `install` recorded, as there is no other hook then. A package records none: for all of
     them.
     """
+    return [path for module in recorded(system) for path in module.disable(system)]
+
+
+def recorded(system: System) -> "List[InitSystem]":
+    """The modules of the init systems that may have our hook, all of them loaded."""
     names = [name for name in manifest.values(system, "init") if name in NAMES] or NAMES
-    return [path for name in names for path in load(name).disable(system)]
+    return [load(name) for name in names]

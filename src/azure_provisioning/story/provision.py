@@ -4,6 +4,8 @@ identify -> prepare -> (release the boot) -> wait -> fetch -> apply -> verify ->
 -> remember ready -> disable. `boot.begin` has identified the VM when this starts.
 """
 
+from contextlib import suppress
+
 from .. import __version__
 from ..agents import find_agents
 from ..azure.description import describe_failure, timestamp
@@ -85,6 +87,7 @@ def set_up(boot: Boot, turn: "Optional[lock.Turn]") -> int:
             remember(boot, CONFIGURED)
     if not boot.is_done(READY):
         pass_gates(boot)
+        load_rest(boot)
         report_ready(boot)
         remember(boot, READY)
     disable(boot)
@@ -280,11 +283,23 @@ def show_failure(boot: Boot, error: ProvisionError) -> None:
     if said:
         boot.console.say("the answer was: %s" % said)
     again = "The next boot tries again"
-    if isinstance(error, SpentError):
+    if boot.accepted:
+        again = "Azure had accepted Ready before"
+    elif isinstance(error, SpentError):
         again = "No boot runs it again"
     elif isinstance(error, LastingError):
         again = "The next boot would fail the same way"
     boot.console.announce("FAILED: %s. %s" % (with_remedy(error), again))
+
+
+def load_rest(boot: Boot) -> None:
+    """Load the modules that are needed after the report of Ready: then none of them can be missing or unreadable."""
+    from ..init import table
+
+    if boot.system.live:
+        from ..guest import host_keys  # noqa: F401
+    with suppress(GuestError):  # `disable` reports it
+        table.recorded(boot.system)
 
 
 def disable(boot: Boot) -> None:
