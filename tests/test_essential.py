@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import unittest
+import zipfile
 from typing import Dict, List
 
 from azure_provisioning.azure.identity import DMI
@@ -21,6 +22,7 @@ from azure_provisioning.init.table import NAMES, find_hook
 from azure_provisioning.story.state import swap
 from tests import TOP
 from tests.guests import HOOK, OTHER_VM_ID, STATE, snapshot
+from tests.images import built_file
 from tests.shells import (
     CLIENTS,
     INSTALLED,
@@ -594,6 +596,23 @@ class SmallPythonTest(EssentialTest):
         self.assertEqual((old_verb.code, old_verb.requests, old_verb.err.count("\n")), (1, [], 1))
         for result in (verb, hidden_verb):
             self.assertEqual((result.code, json.loads(result.out)["ready"]), (0, True), result)
+
+    def test_damaged_file(self) -> None:
+        """The module that asks the shell is damaged, too: neighbours in the file are often lost together."""
+        for damaged in (("breakdown.py",), ("breakdown.py", "cli.py"), ("cli.py",), ("story/run.py",)):
+            with self.subTest(damaged), open(built_file(), "rb") as file:
+                data = bytearray(file.read())
+                for entry in zipfile.ZipFile(built_file()).infolist():
+                    if entry.filename in ["azure_provisioning/" + name for name in damaged]:
+                        start = entry.header_offset + 30 + len(entry.filename) + 100
+                        data[start : start + 10] = bytes(10)
+                self.system.write("/damaged", bytes(data))
+                result = self.boot(self.python, "-I", "-S", "/damaged", "run")
+                if "cli.py" in damaged or "story/run.py" in damaged:
+                    self.assertIn("<State>NotReady</State>", "".join(result.reports), result)
+                    self.assertIn("reason=python is broken|", "".join(result.reports))
+                else:  # nothing needed it
+                    self.assertIn("<State>Ready</State>", "".join(result.reports), result)
 
     def check_broken(self, result: BootResult, problem: str) -> None:
         """Azure, the state and the console get the failure, and the next boot tries again."""

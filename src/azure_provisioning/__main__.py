@@ -28,9 +28,7 @@ def main():
     except SystemExit as ending:  # argparse
         return int(ending.code or 0)
     except Exception as error:  # noqa: BLE001 # one of the two broad handlers; the other reports to Azure
-        from azure_provisioning import breakdown
-
-        return breakdown.break_off(error)
+        return break_off(error)
 
 
 def start():
@@ -53,6 +51,21 @@ def start():
     from azure_provisioning import cli
 
     return cli.main(sys.argv[1:])
+
+
+def break_off(error):
+    # type: (Exception) -> int
+    """Report an unhandled error; the shell is asked even if this file is damaged just there."""
+    try:
+        from azure_provisioning import breakdown
+
+        return breakdown.break_off(error)
+    except (ImportError, SyntaxError, ValueError, NameError, AttributeError, TypeError, OSError):
+        if sys.argv[1:] in BOOT_HOOK and FILE and not getattr(error, "reported", False):
+            import os
+
+            os.execv("/bin/sh", ["/bin/sh", FILE, "--broken-python=" + type(error).__name__] + sys.argv[1:])  # noqa: S606
+        raise
 
 
 class OnceCompiled(zipimporter):
