@@ -13,7 +13,8 @@ true 2>/dev/null 3>&1 || exec >/dev/null
 true 3>&2 || exec 2>/dev/null
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning
 options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget
-logging='' reporting='' why='' stage='' first='' user='' stop=0
+lock=/run/$agent.essential turn=$$:$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+logging='' reporting='' why='' first='' user='' stop=0
 address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, with an optional port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
@@ -48,6 +49,7 @@ within() { # SECONDS COMMAND...: its exit code; it is killed after that time
 	return "$2"
 }
 replace() { # PATH [MODE]: write stdin to it, whole or not at all; keeps owner and mode, or with MODE belongs to root
+	[ ! -L "$1" ] || set -- "$(readlink -f "$1")" "$2"
 	spare=${1%/*}/.${1##*/}.$agent
 	mkdir -p "${1%/*}" && rm -f "$spare" && { [ -n "$2" ] || [ ! -f "$1" ] || cp -p "$1" "$spare"; } && cat >"$spare" &&
 		{ [ -z "$2" ] || { chown 0:0 "$spare" "${1%/*}" && chmod "$2" "$spare" && chmod go-w "${1%/*}"; }; } && sync &&
@@ -57,14 +59,18 @@ replace() { # PATH [MODE]: write stdin to it, whole or not at all; keeps owner a
 	! has restorecon || restorecon "$2"
 	return "$1"
 } 2>/dev/null
+put() { printf '%s\n' "$1"; } # LINE: as it is; the `echo` of some shells interprets backslashes
+store() { # FILE COMMAND...: its output, all of it: busybox's tools do not report that the disk is full
+	stored=$1 && shift
+	"$@" >"$stored" && [ "$("$@" | wc -c)" -eq "$(wc -c <"$stored")" ]
+}
 edit() { # FILE SCRIPT...: replace it by the output of sed
+	[ -e "$1" ] || return 0
 	file=$1 && shift
-	sed "$@" "$file" >"$work/edited" && { cmp -s "$work/edited" "$file" || replace "$file" <"$work/edited"; }
+	store "$work/edited" sed "$@" "$file" && { cmp -s "$work/edited" "$file" || replace "$file" <"$work/edited"; }
 }
-append() { # FILE LINE
-	grep '' "$1" >"$work/edited" || [ ! -s "$1" ] || return
-	echo "$2" >>"$work/edited" && replace "$1" <"$work/edited"
-}
+with_line() { { [ ! -s "$1" ] || grep '' "$1"; } && put "$2"; } # FILE LINE: its content, and the line
+append() { store "$work/edited" with_line "$1" "$2" && replace "$1" <"$work/edited"; } # FILE LINE
 owner() { ls -ldn "$1" | sed 's/^[^ ]* *[0-9]* *\([0-9]*\) .*/\1/'; } # PATH: the uid of its owner
 guard() ( # PATH: false, and says who, if others than root may write to it, a folder above it or a link's target
 	path=${1:-/}
@@ -179,9 +185,10 @@ fetch_instance() {
 	return 1
 }
 tells() { grep -q "\"$1\" *: *$2" "$work/instance"; } # KEY PATTERN: quotes in users' texts are escaped
+ask_value() { ask "$imds" "$1" 'Metadata: true' && ! sed q "$work/body" | grep -q '^[[:space:]]*<'; } # PATH: not HTML
 fetch_value() { # PATH: that value of the instance, which is known to exist: at most 16 KiB, in $work/value
 	set -- "/metadata/instance/compute/$1?api-version=$api&format=text"
-	persist $fetch_ends IMDS ask "$imds" "$1" 'Metadata: true' ||
+	persist $fetch_ends IMDS ask_value "$1" ||
 		fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
 	head -c 16384 "$work/body" >"$work/value"
 }
@@ -261,6 +268,7 @@ set_name() { # NAME: for the next boot, then in the kernel
 	[ / -ef /proc/1/root ] || case $(readlink /proc/self/ns/uts) in '' | *4026531838*) return 0 ;; esac
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
+sshd=$(command -v sshd || command -v sshd.pam || command -v sshd.krb5) # the others are Alpine's
 started_with() { # NAME: the value of this variable in the files that distros start sshd with
 	sed -n "s/^$1=//p" /etc/default/ssh /etc/default/sshd /etc/sysconfig/sshd /etc/conf.d/sshd 2>/dev/null |
 		sed 's/ #.*//' | tr -d "\"'"
@@ -268,16 +276,17 @@ started_with() { # NAME: the value of this variable in the files that distros st
 ask_sshd() { # OPTION...: what it prints; its start, which comes later, makes the folder that it requires
 	for path in $(started_with SSHD_CONFIG) $(started_with cfgfile); do set -- -f "$path" "$@"; done
 	set -- $(started_with SSHD_OPTS) $(started_with OPTIONS) $(started_with command_args) "$@"
-	"$(command -v sshd)" "$@" 2>"$work/said" && return
+	"$sshd" "$@" 2>"$work/said" && return
 	path=$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")
-	[ -n "$path" ] && mkdir -p "$path" && "$(command -v sshd)" "$@" 2>/dev/null
+	[ -n "$path" ] && mkdir -p "$path" && "$sshd" "$@" 2>"$work/said"
 }
 served_keys() { # the paths of sshd's host keys, if it reports them; it needs a key to report anything
 	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" |
 		sed -n '/^hostkeyagent \//q; s/^hostkey \//\//p' | grep -v -x "$work/key"
 }
 make_host_keys() { # new ones, in place of the image's; a running sshd reads them again
-	if has sshd && has ssh-keygen; then
+	if [ -n "$sshd" ]; then
+		has ssh-keygen || return
 		served=$(served_keys)
 		rm -f /etc/ssh/ssh_host_*key*
 		[ -n "$served" ] || ssh-keygen -A
@@ -289,11 +298,12 @@ make_host_keys() { # new ones, in place of the image's; a running sshd reads the
 		done
 		[ -n "$(ls ${served:-/etc/ssh/ssh_host_*_key})" ] || return
 		# SIGHUP ends an sshd that systemd's socket has started, whose next connection reads the files anyway.
-		read -r pid </run/sshd.pid && grep -q -x sshd "/proc/$pid/comm" &&
+		read -r pid </run/sshd.pid && grep -q '^sshd' "/proc/$pid/comm" &&
 			! systemctl -q is-active ssh.socket sshd.socket && kill -HUP "$pid"
 	fi
-	has dropbear && has dropbearkey || return 0
+	has dropbear || return 0
 	mkdir -p /etc/dropbear && rm -f /etc/dropbear/dropbear_*_host_key*
+	has dropbearkey || return
 	for kind in ed25519 ecdsa rsa; do dropbearkey -t $kind -f "/etc/dropbear/dropbear_${kind}_host_key"; done
 	for path in /etc/init.d/*dropbear /etc/rc.d/rc.dropbear; do # one that runs has the old keys until its restart
 		if pidof dropbear && [ -x "$path" ] && guard "$path"; then
@@ -304,7 +314,9 @@ make_host_keys() { # new ones, in place of the image's; a running sshd reads the
 	ls /etc/dropbear/dropbear_*_host_key
 } </dev/null >/dev/null 2>&1
 find_account() { # $uid, $gid, $home and $shell of $user, from passwd; false if it has no such line
-	while IFS=: read -r login _ uid gid _ home shell; do [ "$login" != "$user" ] || return 0; done </etc/passwd
+	while IFS=: read -r login _ uid gid _ home shell || [ -n "$login" ]; do
+		[ "$login" != "$user" ] || { [ "$home" = / ] || home=${home%/} && return 0; }
+	done </etc/passwd
 	false
 }
 choose_shell() { # an installed one, which /etc/shells lists if it lists any of them
@@ -313,18 +325,20 @@ choose_shell() { # an installed one, which /etc/shells lists if it lists any of 
 }
 is_shell() { case $1 in '' | */nologin | */false | */sync | */true) false ;; *) [ -x "$1" ] ;; esac; } # PATH
 create_account() { # with the shadow suite, busybox, or the lines that these would write; the one in passwd is last
-	[ -s /etc/passwd ] && [ -s /etc/group ] || return
-	gid=$(sed -n "s/^$pattern:[^:]*:\([0-9]*\).*/\1/p" /etc/group | sed q)
+	[ -s /etc/passwd ] || return
+	gid=$(own_group)
 	case $(readlink -f "$(command -v useradd || command -v adduser)") in # Debian's adduser asks questions
 	*/busybox*) adduser -D -H -h "/home/$user" -s "$(choose_shell)" ${gid:+-G "$user"} "$user" ;;
 	*/useradd) useradd -M -s "$(choose_shell)" ${gid:+-g "$gid"} "$user" ;;
 	esac </dev/null >/dev/null 2>&1
 	! find_account || return 0
-	uid=$(uid_min)
-	while grep -q "^[^:]*:[^:]*:$uid:" /etc/passwd /etc/group; do uid=$((uid + 1)); done
+	gid=$(own_group) uid=$(uid_min)
+	while grep -q "^[^:]*:[^:]*:$uid:" /etc/passwd /etc/group 2>/dev/null; do uid=$((uid + 1)); done
+	edit /etc/shadow "/^$pattern:/d" || return # of a former account
 	[ -n "$gid" ] || append /etc/group "$user:x:$uid:" || return
 	append /etc/passwd "$user:x:$uid:${gid:-$uid}::/home/$user:$(choose_shell)"
 }
+own_group() { sed -n "s/^$pattern:[^:]*:\([0-9]*\).*/\1/p" /etc/group | sed q; } 2>/dev/null # its gid, if it exists
 uid_min() { # the first uid for people's accounts
 	sed -n 's/^UID_MIN[[:space:]]*\([1-9][0-9]\{0,8\}\)$/\1/p' /etc/login.defs 2>/dev/null | grep -m 1 . || echo 1000
 }
@@ -335,20 +349,21 @@ make_account() { # one that accepts a key login; an existing one is completed, n
 		fail 'unsupported admin username' "name=$user" 'problem=a system account has this name'
 	why='the accounts cannot be written'
 	for name in wheel sudo adm systemd-journal; do
-		set -- "/^$name:/{/[:,]$pattern\$/!{/[:,]$pattern,/!{s/[^:]\$/&,/;s/\$/$user/;};};}"
-		edit /etc/group "$1" && { [ ! -e /etc/gshadow ] || edit /etc/gshadow "$1"; } || return
+		set -- "/^$name:.*:.*:/{/[:,]$pattern\$/!{/[:,]$pattern,/!{s/[^:]\$/&,/;s/\$/$user/;};};}"
+		edit /etc/group "$1" && edit /etc/gshadow "$1" || return
 	done
-	# A locked field makes sshd without PAM refuse keys too.
-	set -- -e "s/^\($pattern\):!:/\1:*:/" -e "s/^\($pattern\):!!:/\1:*:/" -e "s/^\($pattern\):!\*:/\1:*:/"
+	# A locked field makes sshd without PAM refuse keys too. An account without a password must not age or expire.
+	set -- -e "s/^\($pattern\):![^:]*:/\1:*:/"
 	[ ! -e /etc/shadow ] || grep -q "^$pattern:" /etc/shadow || append /etc/shadow "$user:*:::::::" || return
-	[ ! -e /etc/shadow ] || edit /etc/shadow "$@" || return
+	edit /etc/shadow "$@" -e "s/^\($pattern:\([^:]*:\)\{6\}\)[^:]*/\1/" \
+		-e "s/^\($pattern:\*:\)0*\([0-9]*\):[^:]*:[^:]*:[^:]*:[^:]*:/\1\2:::::/" || return
 	[ -e /etc/shadow ] || edit /etc/passwd "$@" -e "s/^\($pattern\):x:/\1:*:/" || return
 	is_shell "$shell" || edit /etc/passwd "s|^\($pattern:.*:\)[^:]*\$|\1$(choose_shell)|" || return
 	make_home
 }
 make_home() { # from the skeleton, whole or not at all; files in an existing one are not changed
 	why="not a usable home folder: $home"
-	case $home in /*[!/]) mkdir -p "${home%/*}" && why=$(guard "${home%/*}") ;; *) false ;; esac || return
+	case $home in /*[!/]) mkdir -p "${home%/*}/" && why=$(guard "${home%/*}") ;; *) false ;; esac || return
 	why="the home folder cannot be made: $home"
 	if [ ! -e "$home" ] || { [ "$(owner "$home")" = 0 ] && rmdir "$home" 2>/dev/null; }; then
 		set -- "${home%/*}/.${home##*/}.$agent"
@@ -377,7 +392,7 @@ read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each comp
 	for word in $(tr '\r\t' '\n ' | tr -d '\000-\010\013-\037\177' | sed 's/$/ ./'); do
 		case $kind:$whole:$word in
 		-:*) [ "$word" != . ] || kind='' ;;
-		*:yes:.) echo "$kind $blob$comment" && kind='' whole='' ;;
+		*:yes:.) put "$kind $blob$comment" && kind='' whole='' ;;
 		*:yes:*) comment="$comment $word" ;;
 		*::ssh-ed25519 | *::ssh-rsa | *::ecdsa-sha2-nistp256 | *::ecdsa-sha2-nistp384 | *::ecdsa-sha2-nistp521 | \
 			*::sk-ssh-ed25519@openssh.com | *::sk-ecdsa-sha2-nistp256@openssh.com) kind=$word blob='' comment='' ;;
@@ -394,93 +409,137 @@ key_file() { # the file in which this sshd looks for the keys of $user, or the d
 	case $1 in none) return 1 ;; /* | %h*) ;; *) set -- "%h/$1" ;; esac
 	echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"
 }
-merge_keys() { # OLD-FILE NEW-FILE: write the content of the old file, and the keys of $work/keys that it lacks
-	true >"$2"
-	[ ! -s "$1" ] || grep '' "$1" >"$2" || return
-	while read -r kind blob comment; do
-		grep -q "^[[:space:]]*${kind}[[:space:]]*$blob" "$2" || echo "$kind $blob${comment:+ $comment}" >>"$2" || return
-	done <"$work/keys"
-}
+merge_keys() { # FILE: print its content, and the keys of $work/keys that it lacks; before it those that it restricts
+	for with in yes no; do
+		[ $with = yes ] || [ ! -s "$1" ] || grep '' "$1" || return
+		while read -r kind blob comment; do
+			! grep -q "^[[:space:]]*${kind}[[:space:]]*$blob" "$1" || continue
+			if grep -q "${kind}[[:space:]]*$blob" "$1"; then [ $with = yes ]; else [ $with = no ]; fi &&
+				put "$kind $blob${comment:+ $comment}"
+		done <"$work/keys"
+	done
+	true
+} 2>/dev/null
 put_keys() { # into the file that sshd reads; its content stays
 	why='there is no such account'
 	find_account && file=$(key_file) || return
 	why="no place for keys: $file" place=$(cd -P "$home" && pwd -P) rest=${file#"$home"/}
 	if [ "$rest" = "$file" ]; then # outside the home
-		mkdir -p "${file%/*}" && guard "${file%/*}" && merge_keys "$file" "$work/new" && replace "$file" 644 <"$work/new"
+		mkdir -p "${file%/*}" && guard "${file%/*}" && store "$work/new" merge_keys "$file" &&
+			replace "$file" 644 <"$work/new"
 		return
 	fi >/dev/null
-	# Made in a folder that only root can use, then moved: no link that the user may have made is followed.
-	stage=${place%/*}/.keys.$agent
-	rm -rf "$stage" && mkdir -m 700 "$stage" && cd -P "$place" || return
+	cd -P "$place" || return
 	while [ "$rest" != "${rest#*/}" ]; do
 		place=$place/${rest%%/*}
-		mkdir -m 700 "./${rest%%/*}" 2>/dev/null && chown -h "$uid:$gid" "./${rest%%/*}"
-		cd -P "./${rest%%/*}" && [ "$(pwd -P):$(owner .)" = "$place:$uid" ] && chmod 700 . || return
+		mkdir -m 700 "./${rest%%/*}" 2>/dev/null
+		cd -P "./${rest%%/*}" && [ "$(pwd -P)" = "$place" ] || return
+		case $(owner .) in 0 | "$uid") chown "$uid:$gid" . && chmod 700 . || return ;; *) return 1 ;; esac
 		rest=${rest#*/}
 	done
-	ln "./$rest" "$stage/old" 2>/dev/null
-	[ ! -e "./$rest" ] && [ ! -L "./$rest" ] || { [ -f "$stage/old" ] && [ ! -L "$stage/old" ]; } || return
-	merge_keys "$stage/old" "$stage/new" && chown "$uid:$gid" "$stage/new" && chmod 600 "$stage/new" && sync &&
-		mv -f "$stage/new" "./$rest" && sync && rm -rf "$stage" && { ! has restorecon || restorecon -R "${place%/*}"; }
+	# While the folder is root's, nobody can put a link there. A run that is killed now leaves that to the next one.
+	rights=$(ls -ld . | sed 's/^d\(...\)\(...\)\(...\).*/u=\1,g=\2,o=\3/; s/[-sStT]//g')
+	chown 0:0 . && chmod 700 . && replace_keys
+	set -- $?
+	chown "$uid:$gid" . && chmod "$rights" . && sync
+	! has restorecon || restorecon -R "${place%/*}"
+	return "$1"
 }
+replace_keys() { # in the folder in which this runs, which only root can use: the file $rest, if no link leads elsewhere
+	new=.$rest.$agent
+	rm -rf "./$new" || return
+	[ -e "./$rest" ] || [ -L "./$rest" ] || : >"./$rest" || return
+	set -- $(ls -ldn "./$rest") # mode, number of names, owner
+	case $1:$2:$3 in -*:1:0 | -*:1:"$uid") ;; *) return 1 ;; esac
+	store "./$new" merge_keys "./$rest" && chown "$uid:$gid" "./$new" && chmod 600 "./$new" && sync &&
+		mv -f "./$new" "./$rest"
+}
+reads() { # PATH: can $user read it? Also true if that cannot be tried
+	within 30 su -s /bin/sh -c true "$user" || return 0
+	# shellcheck disable=SC2016 # for the shell that su starts
+	within 30 su -s /bin/sh -c 'test -r "$0"' "$user" "$1"
+} </dev/null >/dev/null 2>&1
 check_login() { # by the files as they are now: is $user not locked or expired, with every key where sshd looks?
 	why='the account is locked, or has no shell or home'
 	find_account && [ -d "$home" ] && is_shell "$shell" || return
 	set -- "$(cat /etc/shadow /etc/passwd 2>/dev/null | sed -n "s/^$pattern://p" | sed q)"
-	case $1 in '!:'* | '!!:'* | '!\*:'*) return 1 ;; esac
+	case $1 in '!'*) return 1 ;; esac
 	why='the account has expired' day=$(echo "$1" | cut -d: -f7 | grep '^[0-9]\{1,9\}$')
 	[ -z "$day" ] || [ "$day" -gt $(($(date +%s) / 86400)) ] || return
 	why='/etc/nologin lets nobody but root in' # systemd removes it later, after the one in /run
 	[ ! -f /etc/nologin ] || [ -L /etc/nologin ] || { [ -d /run/systemd/system ] && [ -f /run/nologin ]; } || return
-	why='the keys are not where sshd looks for them'
-	[ ! -s "$work/keys" ] || { merge_keys "$(key_file)" "$work/new" && cmp -s "$(key_file)" "$work/new"; }
+	why='sshd does not accept its configuration'
+	[ -z "$sshd" ] || ask_sshd -T >"$work/new" || ! grep -i -q 'bad configuration option' "$work/said" || return
+	if [ -s "$work/keys" ]; then
+		why='the keys are not where sshd looks for them'
+		merge_keys "$(key_file)" >"$work/new" && cmp -s "$(key_file)" "$work/new" || return
+		why="$user cannot read $(key_file)"
+		reads "$(key_file)"
+	elif wants password && wants ssh_keys; then
+		why='there is neither a key nor a password'
+		case ${1%%:*} in [$./A-Za-z0-9]?????????*) ;; *) grep -q '^[^#]' "$(key_file)" ;; esac 2>/dev/null
+	fi
 }
 is_sudo() { # PATH: false if it leads to doas, as Alpine's doas-sudo-shim does
 	case $(readlink -f "$1") in '' | */doas) return 1 ;; esac
 	! head -c 2 "$1" | grep -q '^#!' || ! grep -q -w '^[^#]*doas' "$1"
 } 2>/dev/null
+sudo=$(command -v sudo || command -v sudo-rs)
 becomes_root() { # COMMAND: does $user, with sudo or doas? Also true if that cannot be tried
 	within 30 su -s /bin/sh -c true "$user" || return 0
 	within 30 su -s /bin/sh -c "$1 -n true" "$user"
 } </dev/null >/dev/null 2>&1
 is_granted() { # by the last rule that sudo lists for all commands, or by trying it if sudo lists none
-	within 30 sudo -n -l -U "$user" </dev/null >"$work/rights" 2>/dev/null
+	within 30 "$sudo" -n -l -U "$user" </dev/null >"$work/rights" 2>/dev/null
 	if grep -q -e 'following commands on ' -e 'is not allowed to ' "$work/rights"; then
 		case $(grep -e '^ *(ALL[ :)].*ALL$' -e '^ *(root[ :)].*ALL$' "$work/rights" | sed -n '$p') in
 		'' | *!ALL | *' PASSWD: ALL') false ;;
-		*' NOPASSWD: '*) [ -u "$(command -v sudo)" ] || becomes_root sudo ;; # root can list rules without that bit
+		*' NOPASSWD: '*) [ -u "$sudo" ] || becomes_root "$sudo" ;; # root can list rules without that bit
 		*) grep -q '^ .*!authenticate' "$work/rights" ;;
 		esac
-	else becomes_root sudo; fi
+	else becomes_root "$sudo"; fi
 }
-grant() { # the right to become root without a password, with sudo or doas
-	why='sudo or doas does not take the rule' rule=/etc/sudoers.d/zz-$agent
-	if is_sudo "$(command -v sudo)"; then
-		case $user in *[!A-Z0-9_]*) set -- "$user" ;; *) set -- "\"$user\"" ;; esac # capitals alone are an alias
-		echo "$1 ALL=(ALL) NOPASSWD:ALL" >"$work/rule"
-		! has visudo || visudo -cf "$work/rule" >/dev/null 2>&1 || return
-		grep -q '^[[:space:]]*[#@]includedir[[:space:]]*/etc/sudoers.d' /etc/sudoers ||
-			append /etc/sudoers '#includedir /etc/sudoers.d'
-		replace $rule 440 <"$work/rule" && rm -f /etc/sudoers.d/90-$agent || return # of older releases
-		why='sudo does not go by the rule, perhaps as another one comes later' && is_granted
-	elif has doas; then
-		case $user in permit | deny | as | cmd | args | nopass | persist | nolog | keepenv | setenv) return 1 ;; esac
-		rule=/etc/doas.conf # Alpine's doas reads only a folder, if it exists; the last matching rule counts
-		[ ! -d /etc/doas.d ] || ! grep -q /etc/doas.d "$(command -v doas)" || rule=/etc/doas.d/zz-$agent.conf
-		[ ! -e $rule ] || grep -v -x "permit nopass $pattern" $rule >"$work/rule" || [ $? = 1 ] || return
-		echo "permit nopass $user" >>"$work/rule" && doas -C "$work/rule" >/dev/null 2>&1 || return
-		replace $rule 600 <"$work/rule" && why='doas does not go by the rule' && becomes_root doas
-	else why='neither sudo nor doas is installed' && false; fi
+grant_sudo() {
+	case $user in *[!A-Z0-9_]*) set -- "$user" ;; *) set -- "\"$user\"" ;; esac # capitals alone are an alias
+	why='sudo does not take the rule' rule=/etc/sudoers.d/zz-$agent
+	put "$1 ALL=(ALL) NOPASSWD:ALL" >"$work/rule"
+	! has visudo || visudo -cf "$work/rule" >/dev/null 2>&1 || return
+	[ -e /etc/sudoers ] || [ ! -e /usr/etc/sudoers ] || replace /etc/sudoers 440 </usr/etc/sudoers || return
+	grep -q '^[[:space:]]*[#@]includedir[[:space:]]*/etc/sudoers.d' /etc/sudoers ||
+		append /etc/sudoers '#includedir /etc/sudoers.d'
+	replace $rule 440 <"$work/rule" && rm -f /etc/sudoers.d/90-$agent || return # of older releases
+	why='sudo does not go by the rule, perhaps as another one comes later' && is_granted
 }
-fetch_keys() { # the administrator's, at most 16, into $work/keys
+doas_rules() { # those that are there, then ours: the last matching one counts
+	[ ! -e $rule ] || grep -v -x "permit nopass $pattern" $rule || [ $? = 1 ] || return
+	put "permit nopass $user"
+}
+grant_doas() {
+	why='doas does not take the rule'
+	case $user in permit | deny | as | cmd | args | nopass | persist | nolog | keepenv | setenv) return 1 ;; esac
+	rule=/etc/doas.conf # Alpine's doas reads only a folder, if it exists
+	[ ! -d /etc/doas.d ] || ! grep -q /etc/doas.d "$(command -v doas)" || rule=/etc/doas.d/zz-$agent.conf
+	store "$work/rule" doas_rules && doas -C "$work/rule" >/dev/null 2>&1 && replace $rule 600 <"$work/rule" || return
+	why='doas does not go by the rule' && becomes_root doas
+}
+grant() { # the right to become root without a password, by each tool that is there; true if one grants it
+	why='neither sudo nor doas is installed' granted=false
+	! has doas || ! grant_doas || granted=true
+	! is_sudo "$sudo" || ! grant_sudo || granted=true
+	$granted
+}
+fetch_keys() { # the administrator's, at most 64, into $work/keys
 	number=0 count=$(grep -o '"keyData" *: *"[^"]' "$work/instance" | grep -c .)
-	while [ $number -lt "$count" ] && [ $number -lt 16 ]; do
+	while [ $number -lt "$count" ] && [ $number -lt 64 ]; do
 		[ $((number % 4)) != 1 ] || sleep 1 # IMDS answers 5 requests a second
-		fetch_value publicKeys/$number/keyData && read_keys <"$work/value" >>"$work/keys"
+		fetch_value publicKeys/$number/keyData
+		read_keys <"$work/value" | while read -r kind blob comment; do # each once
+			grep -q "^$kind $blob" "$work/keys" || put "$kind $blob${comment:+ $comment}" >>"$work/keys"
+		done
 		number=$((number + 1))
 	done
 	[ -s "$work/keys" ] || [ "$count" = 0 ] || fail 'no usable ssh key' "given=$count"
-	[ "$count" != 0 ] || ! tells disablePasswordAuthentication '"\{0,1\}false' || ! wants password ||
+	[ "$count" != 0 ] || ! tells disablePasswordAuthentication '"\{0,1\}[Ff]alse' || ! wants password ||
 		fail 'nobody can log in' 'problem=a password takes Python, and there is no key'
 }
 apply() { # Azure's settings for this VM; everything is fetched before anything is written
@@ -497,7 +556,10 @@ apply() { # Azure's settings for this VM; everything is fetched before anything 
 	[ -n "$user" ] || return 0
 	! wants account || thrice make_account || fail 'the account cannot be made' "name=$user" "problem=$why"
 	[ ! -s "$work/keys" ] || thrice put_keys || fail 'the ssh keys cannot be added' "path=$file" "problem=$why"
-	! wants account || check_login || fail 'nobody can log in' "name=$user" "problem=$why"
+	if wants account && ! check_login; then
+		[ "$(option login)" = warn ] || fail 'nobody can log in' "name=$user" "problem=$why"
+		announce "warning: nobody can log in: $why"
+	fi
 	say "account: $user, SSH keys: $(grep -c . "$work/keys")"
 	! wants sudo || grant || announce "warning: $user cannot become root: $why"
 }
@@ -536,6 +598,21 @@ tell_host_keys() { # for checking a first login
 		[ ! -e "$key" ] || dropbearkey -y -f "$key" | sed -n 's/^Fingerprint: //p'
 	done
 } 2>/dev/null
+take_turn() { # UNTIL: wait until no other run is at work; false if one still is
+	until [ "$(readlink "$lock")" = "$turn" ] || ln -s "$turn" "$lock" 2>/dev/null; do
+		[ -L "$lock" ] || return 0 # there is no /run
+		other=$(readlink "$lock")
+		if [ "${other#*:}" != "${turn#*:}" ] || ! kill -0 "${other%%:*}" 2>/dev/null; then rm -f "$lock"
+		elif [ "$(seconds)" -lt "$1" ]; then sleep 1
+		else return 1; fi
+	done
+}
+leave_turn() { [ "$(readlink "$lock")" != "$turn" ] || rm -f "$lock"; }
+prepare() { # what sshd must find when it starts: for a new VM, new host keys
+	[ "${mode#*=}" = "$mode" ] && [ -n "$vm_id" ] && ! { is_ours && [ -n "$(fact prepared_at)" ]; } || return 0
+	if [ "$(option host_keys)" = keep ] || thrice make_host_keys; then note "prepared_at=$(now)"
+	else say 'warning: host keys cannot be made'; fi
+}
 release() { # a boot that waits for us
 	[ -z "$NOTIFY_SOCKET" ] || systemd-notify --ready
 	unset NOTIFY_SOCKET
@@ -555,7 +632,7 @@ work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
 # shellcheck disable=SC3028 # without it there is no such child
 # A child of bash has these traps until it resets them, and `within` may signal it before that.
 is_first() { [ "${BASHPID:-$$}" = $$ ]; }
-trap 'set -- $?; ! is_first || rm -rf "$work" ${stage:+"$stage"}; exit $1' EXIT # mksh would give the code of rm
+trap 'set -- $?; ! is_first || { rm -rf "$work"; leave_turn; }; exit $1' EXIT # mksh would give the code of rm
 : >"$work/keys"
 if is_ours && [ -n "$(fact ready_at)" ]; then disable && release && exit 0; fi
 trap '! is_first || { say "interrupted; the next boot continues"; exit 130; }' HUP INT TERM
@@ -567,16 +644,16 @@ logging=$(case $(ls -ldn $log | tr -s ' ') in ('' | -?????????' 1 0 '* | -??????
 case $mode$(sed -n 's/^lacks=//p' $folder/install 2>/dev/null) in
 *pythonnothing) mode='--broken-python=modules are gone' ;;
 esac
-if [ "${mode#*=}" = "$mode" ] && [ -n "$vm_id" ] && ! { is_ours && [ -n "$(fact prepared_at)" ]; }; then
-	if [ "$(option host_keys)" = keep ] || thrice make_host_keys; then note "prepared_at=$(now)"
-	else say 'warning: host keys cannot be made'; fi
-fi
+! take_turn "$started" || prepare
 release
 if [ $# = 2 ]; then
 	# shellcheck disable=SC2016 # left before this one ends: an init system may kill what is then in the session
 	$(command -v setsid || command -v nohup) /bin/sh -c '/bin/sh "$0" "$1" run &' "$0" "$mode" </dev/null >/dev/null 2>&1
 	exit 0
 fi
+take_turn $((started + 900)) || { say 'another run is still at work: leaving it to that' && exit 0; }
+prepare
+if is_ours && [ -n "$(fact ready_at)" ]; then disable && exit 0; fi
 deadline=$(option deadline | grep '^[1-9][0-9]\{1,4\}$') || deadline=900
 ends=$((started + deadline)) fetch_ends=$((started + deadline - (deadline < 240 ? deadline / 4 : 60)))
 case $(wget --version 2>&1) in *'GNU Wget'*) first=wget &&

@@ -64,7 +64,7 @@ SEVERAL = re.compile(r";(?!;)(?! (do|then|done|fi|else|esac|\})\b)(?! \})")
 class SizeTest(EssentialTest):
     def test_script_size_is_limited(self) -> None:
         """Lines with statements: without comments and ends of blocks."""
-        for name, most in (("head.sh", 25), ("essential.sh", 508)):
+        for name, most in (("head.sh", 25), ("essential.sh", 570)):
             with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
                 lines = file.read().splitlines()
             counted = lines if name == "head.sh" else [line for line in lines if not NO_STATEMENT.match(line)]
@@ -82,7 +82,7 @@ class WithinTest(unittest.TestCase):
             text = file.read()
         found = re.findall(r"(?ms)^within\(\) \{.*?^\}\n|^is_first\(\)[^\n]*\n|^trap [^\n]*\n", text)
         self.assertEqual(len(found), 4, found)
-        script = "work=$(mktemp -d) times=0; say() { :; }\n" + "".join(found)
+        script = "work=$(mktemp -d) times=0; say() { :; }; leave_turn() { :; }\n" + "".join(found)
         script += 'while [ $times -lt 300 ] && [ -d "$work" ]; do within 5 true; times=$((times + 1)); done\n'
         script += 'echo $times "$work"; kill -TERM $$; sleep 9; :\n'
         for shell in SHELLS:
@@ -662,7 +662,7 @@ class SmallPythonTest(EssentialTest):
             self.check_broken(result, problem.replace("socket", "socket(?: socket)?"))
 
     # Like a CPython before 3.11.3 that was built with musl.
-    NO_ATTRIBUTES = "del os.listxattr, os.getxattr, os.setxattr, os.removexattr"
+    NO_ATTRIBUTES = "for name in dir(os): name.endswith('xattr') and delattr(os, name)"
 
     def test_without_extended_attributes(self) -> None:
         command = (self.python, "-I", "-S", "-c", self.CODE % self.NO_ATTRIBUTES, PROGRAM, "run")

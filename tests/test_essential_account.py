@@ -187,6 +187,16 @@ class AccountTest(EssentialTest):
             self.assertIn("reason=no usable ssh key|", result.reports[0])
         self.assertFalse(self.system.exists(HOME))
 
+    def test_portal_answers_once(self) -> None:
+        """A page in place of a single value: asked again, and no machine is named after it."""
+        setup = "from azure_provisioning.image.rehearse.faults import no_trouble\n"
+        setup += "def portal(handler):\n    handler.send(200, b'<html>Please log in</html>')\n    return True\n"
+        for number in range(1, 5):
+            with self.subTest(number):
+                result = self.boot(setup=setup + "azure.troubles['imds'] = [no_trouble] * %d + [portal]" % number)
+                self.check_account(result)
+                self.assertEqual(result.hostname, "rehearsal")
+
     def refused(self, reason: str, **settings: object) -> None:
         """A boot that ends in a reported failure."""
         result = self.boot(options="deadline = 10\n", fresh=False, **settings)
@@ -228,11 +238,164 @@ class AccountTest(EssentialTest):
         self.refused("the account cannot be made|")
         self.assertEqual(os.stat(self.root + HOME).st_uid, 1001)
 
-    def test_expired(self) -> None:
+    def existing(self, shadow: str = "azureuser:*:19000:0:99999:7:::\n", home: str = HOME) -> None:
+        """The image has the account."""
+        self.fill(
+            {
+                "/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % home,
+                "/etc/group": MACHINE["/etc/group"] + "azureuser:x:1000:\n",
+                "/etc/shadow": MACHINE["/etc/shadow"] + shadow,
+            }
+        )
+
+    def test_ageing(self) -> None:
+        """The account does not expire, and without a password it does not age. A password ages as before."""
+        for before, after in (
+            ("*:19000:0:99999:7::100:", "*:19000::::::"),
+            ("!:0:1:90:7:30::", "*:::::::"),
+            ("!$6$x$y:19000:0:90:7:::", "*:19000::::::"),
+            ("$6$x$y:19000:0:90:7::100:", "$6$x$y:19000:0:90:7:::"),
+        ):
+            with self.subTest(before):
+                self.existing("azureuser:%s\n" % before)
+                self.check_ready(self.boot())
+                self.assertIn("azureuser:%s\n" % after, self.text("/etc/shadow") or "")
+
+    def test_odd_account_files(self) -> None:
+        """A former account's line in shadow is not inherited; an existing group is used; a last line without its end
+        counts; a link is written through."""
+        self.fill(MACHINE)
+        self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser::19000:0:99999:7:::\n"})
+        self.check_account(self.boot())
+        self.fill(MACHINE)
+        self.fill({"/etc/group": MACHINE["/etc/group"] + "azureuser:x:1234:\nadm:x:5\n"})
+        result = self.boot()
+        self.check_ready(result)
+        account = find_account(self.system, "azureuser")
+        self.assertEqual((account and account.gid, (self.text("/etc/group") or "").count("\nazureuser:")), (1234, 1))
+        self.assertIn("adm:x:5\n", self.text("/etc/group") or "")
+        self.existing()
+        self.fill({"/etc/passwd": (self.text("/etc/passwd") or "").rstrip("\n")})
+        self.check_account(self.boot())
+        self.assertEqual((self.text("/etc/passwd") or "").count("\nazureuser:"), 1)
+        self.fill(MACHINE)
+        os.makedirs(self.root + "/data", exist_ok=True)
+        os.rename(self.root + "/etc/passwd", self.root + "/data/passwd")
+        self.fill({"/etc/passwd": "-> /data/passwd"})
+        self.check_account(self.boot())
+        self.assertTrue(os.path.islink(self.root + "/etc/passwd"))
+        self.fill({"/etc/group": "root:x:0:\n"})
+
+    def test_odd_homes(self) -> None:
+        """A trailing slash, a folder of root's inside it, and a home that is a file system of its own."""
+        self.existing(home=HOME + "/")
+        os.makedirs(self.root + HOME + "/.ssh")
+        os.chown(self.root + HOME, 1000, 1000)
+        mounted = "import os; os.system('mount -t tmpfs -o mode=755,uid=1000 none %%s%s' %% root)" % HOME
+        self.fill({KEYS: "# mine\n"})
+        os.chown(self.root + KEYS, 1000, 1000)
+        result = self.boot()
+        self.check_ready(result)
+        self.assertEqual((self.text(KEYS) or "").splitlines(), ["# mine", KEY])
+        self.assertEqual(os.stat(self.root + HOME + "/.ssh").st_uid, 1000)
+        shown = self.boot("/bin/sh", "-c", "/bin/sh %s run && ls -lnR %s/.ssh >&2" % (PROGRAM, HOME), setup=mounted)
+        self.assertEqual(shown.code, 0, shown)
+        self.assertRegex(shown.err, r"(?m)^-rw------- +1 1000 +1000 .* authorized_keys$")
+
+    def test_unreadable_keys(self) -> None:
+        """The user, as whom sshd reads them, must get at them."""
         self.hasten()
-        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + "azureuser:x:1000:1000::%s:/bin/sh\n" % HOME})
-        self.fill({"/etc/shadow": MACHINE["/etc/shadow"] + "azureuser:*:19000:0:99999:7::100:\n"})
-        self.refused("nobody can log in|")
+        os.chmod(self.root, 0o755)
+        for closed in (HOME, "/home"):
+            with self.subTest(closed):
+                self.existing()
+                os.makedirs(self.root + HOME, exist_ok=True)
+                self.fill({HOME + "/.profile": "x\n"})
+                for path in ("/home", HOME):
+                    os.chmod(self.root + path, 0o700 if path == closed else 0o755)
+                os.chown(self.root + HOME, *((0, 0) if closed == HOME else (1000, 1000)))
+                self.refused("nobody can log in|")
+
+    def test_restricted_key_comes_later(self) -> None:
+        """sshd takes the first line with a key: a `command` before ours would be all that it allows."""
+        self.existing()
+        self.fill({KEYS: 'command="/bin/false" %s\n' % KEY})
+        for path in (HOME, HOME + "/.ssh", KEYS):
+            os.chown(self.root + path, 1000, 1000)
+        for _ in range(2):
+            self.check_ready(self.boot())
+            self.assertEqual(self.text(KEYS), '%s\ncommand="/bin/false" %s\n' % (KEY, KEY))
+
+    def test_neither_key_nor_password(self) -> None:
+        self.hasten()
+        for disabled in ("true", "False", None):
+            setup = SET + "['publicKeys'] = []; %s['osProfile']['disablePasswordAuthentication'] = %r" % (SET, disabled)
+            if disabled is None:
+                setup = SET + "['publicKeys'] = []; %s['osProfile'].pop('disablePasswordAuthentication')" % SET
+            with self.subTest(disabled):
+                self.fill(MACHINE)
+                self.refused("nobody can log in|", setup=setup)
+        self.existing("azureuser:$6$xxxxxxxx$yyyyyyyy:19000:0:99999:7:::\n")
+        self.check_ready(self.boot(setup=setup))
+        self.check_ready(self.boot(setup=setup, options="login = warn\n"))
+
+    def test_login_warn(self) -> None:
+        self.fill({"/etc/nologin": "closed\n"})
+        result = self.boot(options="login = warn\n")
+        self.check_ready(result)
+        self.assertIn("warning: nobody can log in: /etc/nologin lets nobody but root in", result.err)
+
+    def test_backslashes_in_comments(self) -> None:
+        """The `echo` of some shells would end the line there, and the key would be lost."""
+        comments = ["contoso\\chris@PC", "\\n \\0101 \\\\"]
+        keys = [KEY + " " + comments[0], ECDSA + " " + comments[1]]
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                self.fill(MACHINE)
+                shutil.rmtree(self.root + HOME, ignore_errors=True)
+                self.check_account(self.boot(setup=self.keys_of(*keys)), keys=keys)
+
+    def test_two_at_once(self) -> None:
+        """One waits for the other: every file has every line once, and Azure gets one report."""
+        both = "/bin/sh %s run & /bin/sh %s run; code=$?; wait $! && exit $code" % (PROGRAM, PROGRAM)
+        for shell in SHELLS:
+            with self.subTest(shell):
+                self.choose(shell, *self.clients)
+                self.fill(MACHINE)
+                result = self.boot("/bin/sh", "-c", both)
+                self.assertEqual((result.code, len(result.reports)), (0, 1), result)
+                for path in ("/etc/passwd", "/etc/group", "/etc/shadow"):
+                    lines = (self.text(path) or "").splitlines()
+                    self.assertEqual(len({line.split(":")[0] for line in lines}), len(lines), lines)
+                    self.assertTrue(any(line.startswith("azureuser:") for line in lines), lines)
+
+    def test_full_run(self) -> None:
+        """busybox's tools do not report that the disk is full: no account file gets shorter."""
+        self.hasten(10)
+        many = [("u%03d" % number, 2000 + number) for number in range(150)]
+        whole = {
+            "/etc/passwd": MACHINE["/etc/passwd"] + "".join("%s:x:%d:%d::/:/bin/sh\n" % (n, i, i) for n, i in many),
+            "/etc/group": MACHINE["/etc/group"] + "".join("%s:x:%d:\n" % (n, i) for n, i in many),
+            "/etc/shadow": MACHINE["/etc/shadow"] + "".join("%s:*:19000:0:99999:7:::\n" % n for n, _ in many),
+        }
+        for kilobytes in range(16, 52, 4):
+            with self.subTest(kilobytes):
+                self.fill(whole)
+                mounted = "import os; os.system('mount -t tmpfs -o size=%dk none %%s/run' %% root)" % kilobytes
+                self.boot(setup=mounted, options="deadline = 10\n")
+                for path, text in whole.items():
+                    self.assertGreaterEqual(len(self.text(path) or ""), len(text), path)
+
+    def test_keys_are_moved_in_a_folder_of_root(self) -> None:
+        """Otherwise the user could replace the file by a link to a folder, and `mv` would move ours into that."""
+        path = self.root + "/bin/mv"
+        os.unlink(path)
+        self.fill(
+            {"/bin/mv": '#!/bin/sh\ncase $* in *authorized_keys) ls -ldn . >>/moved ;; esac\nexec busybox mv "$@"\n'}
+        )
+        self.check_account(self.boot())
+        self.assertRegex(self.text("/moved") or "", r"\Adrwx------ +\d+ 0 +0 [^\n]*\n\Z")
 
     def test_skeleton(self) -> None:
         self.fill({"/etc/skel/.profile": "x\n", "/etc/skel/.config/a": "-> /etc/shadow"})
@@ -337,6 +500,18 @@ class AccountTest(EssentialTest):
             self.check_account(result)
             self.assertEqual("warning: azureuser cannot become root: sudo does" in result.err, code == 1, result.err)
 
+    def test_every_tool_is_granted(self) -> None:
+        """Both tools get a rule, sudo in Rust too; the distro's file in /usr/etc stays in force."""
+        files = {
+            "/usr/bin/sudo-rs": "#!/bin/sh\n",
+            "/usr/bin/doas": "#!/bin/sh\n",
+            "/usr/etc/sudoers": "Defaults secure_path=/bin\n",
+        }
+        self.check_account(self.boot(files=files))
+        self.assertEqual(self.text("/etc/sudoers"), "Defaults secure_path=/bin\n#includedir /etc/sudoers.d\n")
+        self.assertIn("azureuser", self.text("/etc/sudoers.d/zz-azure-provisioning") or "")
+        self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
+
     def test_sudo_is_doas(self) -> None:
         """If a script or a link is called sudo and leads to doas, the rule is written for doas."""
         shim = {"/usr/bin/doas": "#!/bin/sh\n", "/usr/bin/sudo": '#!/bin/sh\n# sudo\nexec doas "$@"\n'}
@@ -357,7 +532,7 @@ class AccountTest(EssentialTest):
                 self.assertIn("warning: azureuser cannot become root: doas does not go by the rule", result.err)
                 self.assertNotIn("cannot become root", self.boot(files={"/usr/bin/doas": "#!/bin/sh\n"}).err)
         result = self.boot(files={"/usr/bin/doas": '#!/bin/sh\n[ "$1" != -C ]\n', "/etc/doas.conf": "what\n"})
-        self.assertIn("warning: azureuser cannot become root: sudo or doas does not take the rule", result.err)
+        self.assertIn("warning: azureuser cannot become root: doas does not take the rule", result.err)
         self.assertEqual(self.text("/etc/doas.conf"), "what\n")
 
     def test_tools(self) -> None:
@@ -385,6 +560,18 @@ class AccountTest(EssentialTest):
         self.assertEqual((self.text("/var/keygen") or "").count("-A\n"), 1)
         self.assertEqual(sorted(os.listdir(self.root + "/etc/ssh")), ["ssh_host_ed25519_key", "ssh_host_rsa_key"])
         self.assertTrue(self.state().facts["prepared_at"])
+
+    def test_host_keys_of_the_image_never_stay(self) -> None:
+        """Also if sshd has Alpine's other name; without a tool that makes new ones there is a warning."""
+        old = {"/etc/ssh/ssh_host_ed25519_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nold\n"}
+        result = self.boot(files=dict(old, **{"/usr/sbin/sshd": "#!/bin/sh\n"}))
+        self.assertIn("warning: host keys cannot be made", result.err)
+        self.assertNotIn("prepared_at", self.state().facts)
+        os.unlink(self.root + "/usr/sbin/sshd")
+        self.place("ssh-keygen", "/usr/bin/ssh-keygen")
+        self.check_ready(self.boot(files=dict(old, **{"/usr/sbin/sshd.pam": "#!/bin/sh\n"})))
+        self.assertNotIn("old", self.text("/etc/ssh/ssh_host_ed25519_key") or "old")
+        self.assertIn("prepared_at", self.state().facts)
 
     def test_only_host_keys_of_sshd_are_generated(self) -> None:
         """These and no others, in any folder: sshd reports them, and reports nothing without a key; by all shells."""

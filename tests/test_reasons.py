@@ -91,7 +91,7 @@ class TableTest(unittest.TestCase):
         found: "Set[str]" = set()
         for path, tree in modules():
             wing = path.split("/")[0] + "/"
-            if wing in ("story/", "azure/", "guest/"):
+            if wing in ("story/", "azure/", "guest/") and path != "story/run.py":  # which refuses others than root
                 found |= set(raised(path, tree)) - WARNINGS.get(wing, set())
         self.assertGreater(len(found), 30)
         found = {FORMS.get(reason, reason) for reason in found}

@@ -42,6 +42,8 @@ FILES = (
     "/etc/HOSTNAME",
     "/etc/slackware-version",
     "/etc/sudoers",
+    "/usr/etc/sudoers",
+    "/etc/nologin",
     "/etc/doas.conf",
     "/etc/default/ssh",
     "/etc/default/sshd",
@@ -174,7 +176,7 @@ def bring(system: Scratch) -> None:
     for path in paths:
         bring_file(system, path)
     homes = [line.split(":")[5] for line in lines_in(system.read_text("/etc/passwd") or "") if line.count(":") == 6]
-    for home in homes:
+    for home in homes + ["/home/" + name for name in system.list("/home")]:
         if home.startswith("/home/"):
             bring_file(system, home + "/.ssh/authorized_keys")
     for folder in FOLDERS:
