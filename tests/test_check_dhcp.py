@@ -12,6 +12,7 @@ WANTS = "/etc/systemd/system/multi-user.target.wants/"
 NETWORKD = WANTS + "systemd-networkd.service"
 FILE = "/etc/systemd/network/50-dhcp.network"
 INTERFACES = "/etc/network/interfaces"
+X86 = "\x7fELF\2\1\1" + "\0" * 9 + "\2\0>\0"  # the head of a program of x86-64
 ASKING = "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n"
 
 
@@ -106,6 +107,68 @@ class NetworkdTest(CheckTest):
             self.good("dhcp")
         self.fill({early: static, "/etc/systemd/network/10-static.network": "-> /dev/null"})
         self.good("dhcp")
+
+    def test_conditions_of_files(self) -> None:
+        """What is known of the card and the machine counts, inverted as well; see systemd.network(5)."""
+        early = "/etc/systemd/network/10-static.network"
+        static = "[Match]\n%s\n[Network]\nAddress=10.0.0.4/24\n"
+        for condition, level in (
+            ("Kind=!*\nType=ether", True),  # one without a kind is none of these
+            ("Kind=!veth\nName=eth0", True),
+            ("Kind=veth", False),
+            ("SSID=!home", True),
+            ("Property=ID_NET_DRIVER=hv_netvsc", True),
+            ("Property=ID_NET_DRIVER=hv_*\nName=e*", True),
+            ("Property=!ID_NET_DRIVER=hv_netvsc", False),
+            ("Property=ID_NET_DRIVER=mlx5_core", False),
+            ("Property=!A=1", True),
+            ("Property=ID_BUS=pci", None),
+            ("Name=!lo\nName=eth*", True),  # of each line only its own words are inverted
+            ('Driver="hv_netvsc"', True),
+            ('Name="eth0"', False),  # only names are not unquoted
+            ("Architecture=x86-64\nName=eth0", True),
+            ("Architecture=!arm64\nName=eth0", True),
+            ("Architecture=arm64", False),
+            ("Architecture=x86", None),
+            ("Virtualization=vm", True),
+            ("Virtualization=!vm", False),
+            ("Path=pci-0000:00:03.0", False),
+            ("Path=!pci-*", True),
+            ("Path=acpi-*", None),
+            ("Host=x\nName=eth0", None),
+            ("Host=x\nName=ens3", False),
+            ("KernelCommandLine=!x", None),
+            ("Firmware=uefi", None),
+        ):
+            with self.subTest(condition):
+                self.start()
+                self.fill({"/bin/sh": X86})
+                doubt = "it cannot be determined whether .*/%s is for eth0"
+                self.fill({early: static % condition})
+                if level is None:
+                    self.assertRegex(self.findings("dhcp")[0].message, doubt % "10-static.network")
+                    self.assertEqual([one.level for one in self.findings("dhcp")], ["warning"])
+                else:
+                    self.assertEqual([one.level for one in self.findings("dhcp")], ["error" if level else "ok"])
+                self.gone(early)
+                self.fill({FILE: NETWORK.replace("Name=e*\nDriver=hv_netvsc", condition)})
+                levels = {True: "ok", False: "error", None: "warning"}
+                self.assertEqual([one.level for one in self.findings("dhcp")], [levels[level]])
+                if level is None:
+                    self.fill({FILE: NETWORK, early: NETWORK.replace("Name=e*", condition)})  # both ask for DHCP
+                    self.good("dhcp")
+
+    def test_activation(self) -> None:
+        """networkd does not bring up every card that it configures."""
+        for text, level in (
+            ("[Link]\nActivationPolicy=up\n", "ok"),
+            ("[Link]\nActivationPolicy=manual\n", "warning"),
+            ("[Link]\nActivationPolicy=always-down\n", "error"),
+            ("[Network]\nDHCP=v4\n", "ok"),
+            ("[Network]\nDHCP=no\nBridge=br0\n", "warning"),
+        ):
+            self.fill({FILE: NETWORK + text})
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
 
     def test_patterns_and_drop_ins(self) -> None:
         self.fill({FILE: NETWORK.replace("Name=e*", "Name=!lo docker*")})

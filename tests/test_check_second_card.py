@@ -55,7 +55,7 @@ class SecondCardTest(CheckTest):
         self.good(ID, "systemd-networkd ignores the second card")
         self.fill({FILE: ANY})
         self.mended("50-dhcp.network is for any card")
-        for text in ("Name=*", "Type=ether", "Name=!lo", "Name=en* eth*"):
+        for text in ("Name=*", "Type=ether", "Name=!lo", "Name=en* eth*", "Kind=!*\nType=ether"):
             self.start()
             self.fill({FILE: ANY.replace("Name=e*", text)})
             self.mended("50-dhcp.network")

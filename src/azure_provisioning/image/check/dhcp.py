@@ -21,10 +21,15 @@ CLIENTS = (
     ("wickedd",),
 )
 IFCFG = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
-CARD = networkd.Card(INTERFACE, ("hv_netvsc",))
+CARD = networkd.Card(INTERFACE, (networkd.NETVSC,))
+ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a part of, and has its address then
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 SCRIPT = re.compile(r"\b(udhcpc|dhcpcd|dhclient)\b")
 PINNED = re.compile(r"(?im)^[ \t]*(?:MACAddress|PermanentMACAddress|HWADDR|mac-address|macaddress)\s*[=:]")
+
+
+class Doubt(str):
+    """A problem that may be none: a warning."""
 
 
 class Starter(NamedTuple):
@@ -64,8 +69,9 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
     elif script:
         yield ok("dhcp", "%s starts a DHCP client" % script)
     elif started:
-        first = started[0]
-        yield error("dhcp", "%s is started, but %s" % (first.service, first.problem), mend(image, first.starter))
+        doubtful = [one for one in started if isinstance(one.problem, Doubt)]
+        first, found = (doubtful or started)[0], warning if doubtful else error
+        yield found("dhcp", "%s is started, but %s" % (first.service, first.problem), mend(image, first.starter))
     else:
         yield error("dhcp", "no DHCP client is started at boot; there is: " + names, remedy(image, clients))
 
@@ -227,15 +233,33 @@ def refusal(profile: str) -> str:
 
 def of_networkd(image: Image, _service: str) -> str:
     """The first .network file for eth0 uses DHCP for IPv4."""
-    network = networkd.first_for(image.system, CARD)
-    none = "no file of systemd/network asks for DHCP on %s" % INTERFACE
-    if network is None:
-        return none
+    found = networkd.find_for(image.system, CARD)
+    problems = [lack(network) for network, _ in found]
+    if not any(certain for _, certain in found):
+        problems.append("no file of systemd/network asks for DHCP on %s" % INTERFACE)
+    if not any(problems):
+        return ""
+    if not all(problems):
+        path = next(network.path for network, certain in found if not certain)
+        return Doubt("it cannot be determined whether %s is for %s" % (path, INTERFACE))
+    return next((problem for problem in problems if isinstance(problem, Doubt)), problems[-1])
+
+
+def lack(network: networkd.Network) -> str:
+    """Why a .network file that is used for eth0 does not ask by DHCP; empty if it does."""
     if network.value("Link", "Unmanaged") in networkd.YES:
         return "%s makes it ignore %s" % (network.path, INTERFACE)
-    if network.value("Network", "DHCP") in ("ipv4", "both", *networkd.YES):
-        return ""
-    return "%s: %s is the first for it" % (none, network.path)
+    policy = network.value("Link", "ActivationPolicy")
+    if policy in ("down", "always-down"):
+        return "%s keeps %s down (ActivationPolicy)" % (network.path, INTERFACE)
+    if any(network.values("Network", key) for key in ENSLAVED):
+        return Doubt("%s makes %s a part of another card" % (network.path, INTERFACE))
+    if network.value("Network", "DHCP") not in ("ipv4", "v4", "both", *networkd.YES):
+        words = (INTERFACE, network.path)
+        return "no file of systemd/network asks for DHCP on %s: %s is the first for it" % words
+    if policy == "manual":
+        return Doubt("%s leaves it to others to bring %s up (ActivationPolicy)" % (network.path, INTERFACE))
+    return ""
 
 
 def of_ifupdown(image: Image, service: str) -> str:

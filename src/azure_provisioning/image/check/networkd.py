@@ -1,14 +1,22 @@
 """systemd-networkd's files: which one applies to a network card, and its settings. See systemd.network(5)."""
 
+import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ...door.pattern import matches
 from ...door.system import System
 from ...door.text import read_text
+from .machine import machine_of
 
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 YES = ("yes", "true", "on", "1", "y", "t")
-OF_OTHERS = ("Kind", "WLANInterfaceType", "SSID", "BSSID")  # only match other interfaces
+# What no network card of Azure has: a kind, which is of virtual cards, and what is of wireless ones.
+LACKED = ("Kind", "WLANInterfaceType", "SSID", "BSSID")
+NETVSC = "hv_netvsc"
+BUSES = ("pci-", "usb-", "virtio-", "xen-", "ccw-")  # beginnings of ID_PATH that a card on VMBus does not have
+# systemd's names of the architectures of the kernels that programs of a kind run on: surely, and perhaps.
+ARCHITECTURES = {"x86": (("x86-64",), ("x86",)), "arm64": (("arm64",), ()), "": ((), ("x86-64", "x86", "arm64"))}
+WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+""")
 
 
 class Card(NamedTuple):
@@ -37,35 +45,78 @@ class Network(NamedTuple):
         """The last value, in lower case; empty if there is none."""
         return (self.values(section, key) or [""])[-1].lower()
 
-    def is_for(self, card: Card) -> bool:
-        """Would networkd use this file for a card?"""
+    def is_for(self, card: Card, system: System) -> "Optional[bool]":
+        """Would networkd use this file for a card? None if it cannot be determined."""
         conditions = {key for section, key, _ in self.settings if section == "Match" and self.values("Match", key)}
-        return bool(conditions) and all(self.meets(card, key) for key in conditions)
+        return bool(conditions) and together([self.meets(card, key, system) for key in conditions])
 
-    def meets(self, card: Card, key: str) -> bool:
-        """Does a card match the [Match] section's condition with this key? Unknown conditions count as met."""
-        words = [word for value in self.values("Match", key) for word in value.split()]
-        if key in OF_OTHERS or key in ("MACAddress", "PermanentMACAddress"):
+    def meets(self, card: Card, key: str, system: System) -> "Optional[bool]":
+        """Does a card match the [Match] section's condition with this key? None if it cannot be determined."""
+        patterns = self.patterns(key)
+        if key in ("Virtualization", "Architecture"):
+            value = self.values("Match", key)[-1]  # only the last counts
+            met = meets_machine(key, value.lstrip("!").strip(), system)
+            return met if met is None else met != value.startswith("!")
+        if key in ("MACAddress", "PermanentMACAddress"):
             return False
-        if key in ("Name", "OriginalName"):
-            return listed(words, [card.name])
+        if key in LACKED:
+            return listed(patterns, [])
+        if key == "Name":
+            return listed(patterns, [card.name])
         if key == "Driver":
-            return listed(words, list(card.drivers))
+            return listed(patterns, list(card.drivers))
         if key == "Type":
-            return listed(words, ["ether"])
+            return listed(patterns, ["ether"])
+        if key == "Path" and NETVSC in card.drivers:
+            elsewhere = all(word.startswith(BUSES) for _, word in patterns)
+            return listed(patterns, []) if elsewhere else None
         if key == "Property":
-            return all(word.strip("\"'") in card.properties for word in words)
-        if key == "Virtualization":
-            return listed([word.replace("yes", "vm").replace("true", "vm") for word in words], ["vm", "microsoft"])
-        return True
+            return together([has_property(card, word, inverted=inverted) for inverted, word in patterns])
+        return None  # it depends on the VM, or on what the image does not show
+
+    def patterns(self, key: str) -> "List[Tuple[bool, str]]":
+        """(inverted, pattern) of each word of a condition: a `!` at the start inverts all words of its line."""
+        found = []
+        for value in self.values("Match", key):
+            inverted = value.startswith("!")
+            words = value[inverted:].split() if key == "Name" else WORD.findall(value[inverted:])  # no quotes in names
+            found += [(inverted, word if key == "Name" else re.sub("[\"']", "", word)) for word in words]
+        return found
 
 
-def listed(words: "List[str]", names: "List[str]") -> bool:
-    """Does a name match a list of patterns? A `!` at the start negates the whole list."""
-    negated = bool(words) and words[0].startswith("!")
-    if negated:
-        words = [words[0][1:], *words[1:]]
-    return negated != any(matches(name, word) for word in words for name in names)
+def together(met: "List[Optional[bool]]") -> "Optional[bool]":
+    """Are all conditions met? None if it cannot be determined."""
+    return False if False in met else None if None in met else True
+
+
+def listed(patterns: "List[Tuple[bool, str]]", names: "List[str]") -> bool:
+    """Does a card whose name, driver, or other quality is one of `names` match a list of patterns?
+
+    One without the quality meets a list in which all are inverted: net_condition_test_strv in net-condition.c.
+    """
+    if any(inverted and matches(name, pattern) for inverted, pattern in patterns for name in names):
+        return False
+    wanted = [pattern for inverted, pattern in patterns if not inverted]
+    return not wanted or any(matches(name, pattern) for pattern in wanted for name in names)
+
+
+def has_property(card: Card, word: str, *, inverted: bool) -> "Optional[bool]":
+    """Does a card have udev's property `KEY=pattern`, or with `inverted` lack it? None if it cannot be determined."""
+    key, _, pattern = word.partition("=")
+    known = dict(one.partition("=")[::2] for one in card.properties)
+    known.update(INTERFACE=card.name, SUBSYSTEM="net")
+    values = list(card.drivers) if key == "ID_NET_DRIVER" else [known[key]] if key in known else []
+    if not values and key.startswith("ID_"):  # udev's own rules may set it
+        return None
+    return inverted != any(matches(value, pattern) for value in values)
+
+
+def meets_machine(key: str, value: str, system: System) -> "Optional[bool]":
+    """Does a VM on Azure meet a condition of systemd.unit(5)? None if it cannot be determined."""
+    if key == "Virtualization":
+        return value.lower() in YES or value in ("vm", "microsoft")
+    sure, perhaps = ARCHITECTURES[machine_of(system)]
+    return True if value in sure or value == "native" else None if value in perhaps else False
 
 
 def find_networks(system: System) -> "List[Network]":
@@ -109,6 +160,18 @@ def read_settings(content: str) -> "List[Tuple[str, str, str]]":
     return found
 
 
+def find_for(system: System, card: Card) -> "List[Tuple[Network, bool]]":
+    """(file, whether that is certain) of the files that networkd may use for a card; it uses the first that applies."""
+    found = []
+    for network in find_networks(system):
+        met = network.is_for(card, system)
+        if met is not False:
+            found.append((network, met is True))
+        if met:
+            break
+    return found
+
+
 def first_for(system: System, card: Card) -> "Optional[Network]":
-    """The file that networkd uses for a card; None if it ignores the card."""
-    return next((network for network in find_networks(system) if network.is_for(card)), None)
+    """The first file that networkd may use for a card; None if it ignores the card."""
+    return next((network for network, _ in find_for(system, card)), None)
