@@ -202,6 +202,43 @@ class NetworkdTest(CheckTest):
             self.fill({"/usr/sbin/" + program: ""})
             self.good("dhcp", service)
 
+    def client(self, service: str, program: str) -> None:
+        """A client other than networkd."""
+        self.start()
+        self.gone(NETWORKD)
+        unit = "/usr/lib/systemd/system/%s.service" % service
+        self.fill({WANTS + service + ".service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/" + program: ""})
+
+    def test_dhcpcd(self) -> None:
+        """dhcpcd.conf(5): its lists of cards count only before the first block."""
+        self.client("dhcpcd", "dhcpcd")
+        for text, problem in (
+            ("interface eth0\nstatic ip_address=10.0.0.4/24\n", "`static ip_address=10.0.0.4/24`"),
+            ("interface eth0\nstatic routers=10.0.0.1\n", ""),
+            ("interface eth1\nstatic ip_address=10.0.0.4/24\n", ""),
+            ("profile static\nstatic ip_address=10.0.0.4/24\ninterface eth0\nfallback static\n", ""),
+            ("# interface eth0\n#static ip_address=10.0.0.4/24\n", ""),
+            ("inform 10.0.0.4\n", "`inform 10.0.0.4`"),
+            ("nodhcp\n", "`nodhcp`"),
+            ("nodhcp\ninterface eth0\ndhcp # here\n", ""),
+            ("interface eth0\n  noipv4\n", "`noipv4`"),
+            ("ipv6only\n", "`ipv6only`"),
+            ("noipv6\nipv4only\n", ""),
+            ("denyinterfaces veth*, eth*\n", "excludes eth0"),
+            ("allowinterfaces wlan0\n", "excludes eth0"),
+            ("allowinterfaces wlan0\nallowinterfaces eth?\n", ""),
+            ("interface eth1\ndenyinterfaces eth*\n", ""),
+        ):
+            self.fill({"/etc/dhcpcd.conf": text})
+            found = self.findings("dhcp")
+            self.assertEqual([one.level for one in found], ["error" if problem else "ok"], text)
+            self.assertIn(problem, found[0].message)
+        self.client("dhcpcd@eth1", "dhcpcd")
+        self.assertRegex(self.findings("dhcp")[0].message, "^dhcpcd@eth1 is started, but it is for eth1 only")
+        unit = "/usr/lib/systemd/system/dhcpcd@.service"
+        self.fill({WANTS + "dhcpcd@eth0.service": "-> " + unit, unit: "[Service]\n"})
+        self.good("dhcp", "dhcpcd@eth0")
+
     def test_netplan(self) -> None:
         path, generator = "/etc/netplan/50-x.yaml", "/usr/lib/systemd/system-generators/netplan"
         asking = "network:\n  ethernets:\n    eth0:\n      dhcp4: true\n"

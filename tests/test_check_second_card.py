@@ -125,6 +125,12 @@ class SecondCardTest(CheckTest):
         self.good(ID)
         self.fill({"/etc/dhcpcd.conf": "denyinterfaces veth*\n", UDEVD: "-> /dev/null"})
         self.mended("dhcpcd takes every card")
+        for text in (
+            "interface eth1\nmtu 1400\n",
+            "hostname\nssid x\nallowinterfaces eth0\n",
+        ):  # lists count before blocks
+            self.fill({"/etc/dhcpcd.conf": text})
+            self.mended("dhcpcd takes every card")
         self.client("dhcpcd@eth0", "dhcpcd")
         self.good(ID)
 

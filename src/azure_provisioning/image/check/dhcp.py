@@ -3,6 +3,8 @@
 import re
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from ...door.pattern import matches
+from ...door.text import words_in
 from ...guest.sshd_config import matching
 from ..command import Command
 from . import interfaces, networkd
@@ -24,6 +26,8 @@ IFCFG = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
 CARD = networkd.Card(INTERFACE, (networkd.NETVSC,))
 ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a part of, and has its address then
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
+DHCPCD = "/etc/dhcpcd.conf"
+BLOCKS = ("interface", "ssid", "profile")  # words that begin a block of that file, which ends at the next
 SCRIPT = re.compile(r"\b(udhcpc|dhcpcd|dhclient)\b")
 PINNED = re.compile(r"(?im)^[ \t]*(?:MACAddress|PermanentMACAddress|HWADDR|mac-address|macaddress)\s*[=:]")
 
@@ -262,6 +266,50 @@ def lack(network: networkd.Network) -> str:
     return ""
 
 
+def of_dhcpcd(image: Image, service: str) -> str:
+    """It configures every card, unless its settings exclude it or its address is from elsewhere. See dhcpcd.conf(5)."""
+    _, instance, card = service.partition("@")
+    if instance and card != INTERFACE:
+        return "it is for %s only" % card
+    if not takes(image, INTERFACE):
+        return "%s excludes %s (denyinterfaces or allowinterfaces)" % (DHCPCD, INTERFACE)
+    against: "Dict[str, str]" = {}
+    for words in lines_for(image, INTERFACE):
+        line = " ".join(words)
+        if words[0] in ("dhcp", "ipv4", "ipv4only"):
+            against.pop("ipv4", "")
+            against.pop("dhcp" if words[0] == "dhcp" else "", "")
+        elif words[0] == "nodhcp":
+            against["dhcp"] = line
+        elif words[0] in ("noipv4", "ipv6only"):
+            against["ipv4"] = line
+        elif words[0] == "inform" or line.startswith("static ip_address="):
+            against["address"] = line
+    return "`%s` in %s keeps it from asking by DHCP" % (min(against.values()), DHCPCD) if against else ""
+
+
+def takes(image: Image, card: str) -> bool:
+    """Does dhcpcd configure a card? Its lists count only before the first block."""
+    lists: "Dict[str, List[str]]" = {"denyinterfaces": [], "allowinterfaces": []}
+    for words in lines_for(image, ""):
+        if words[0] in lists:
+            lists[words[0]] += " ".join(words[1:]).replace(",", " ").split()
+    if any(matches(card, word) for word in lists["denyinterfaces"]):
+        return False
+    return not lists["allowinterfaces"] or any(matches(card, word) for word in lists["allowinterfaces"])
+
+
+def lines_for(image: Image, card: str) -> "List[List[str]]":
+    """The words of the lines of dhcpcd.conf that count for a card: before the first block, and in its own blocks."""
+    found, counts = [], True
+    for words in (words_in(line.partition("#")[0]) for line in image.text(DHCPCD).split("\n")):
+        if words[:1] and words[0] in BLOCKS:
+            counts = bool(card) and words == ["interface", card]
+        elif counts and words:
+            found.append(words)
+    return found
+
+
 def of_ifupdown(image: Image, service: str) -> str:
     """`iface eth0 inet dhcp` in /etc/network/interfaces, and `auto eth0`: `ifup -a` brings up nothing else."""
     found = interfaces.read_interfaces(image)
@@ -311,16 +359,17 @@ def of_slackware(image: Image, _service: str) -> str:
     return "" if asks else "rc.inet1.conf does not ask for DHCP on %s" % INTERFACE
 
 
+INSTANCES = ("-" + INTERFACE, "@" + INTERFACE)  # ends of the names of services that are for Azure's card only
 LEASERS = ("dhclient", "dhcpcd", "udhcpc")
 PACKAGED = ("systemd", "sysvinit", "openrc")  # for these a distro's packages have services
 # The clients that are services of their own.
-ALONE = {"dhcpcd": nothing, "NetworkManager": of_networkmanager, "systemd-networkd": of_networkd}
+ALONE = {"dhcpcd": of_dhcpcd, "NetworkManager": of_networkmanager, "systemd-networkd": of_networkd}
 NETPLAN = ("netplan",)
 STARTERS = (
     Starter(NETPLAN, ("systemd-networkd", "NetworkManager"), of_netplan),
     Starter(("systemd-networkd",), ("systemd-networkd",), of_networkd),
     Starter(("NetworkManager", "networkmanager", "network-manager"), ("NetworkManager",), of_networkmanager),
-    Starter(("dhcpcd", "dhcpcd5", "dhcpcd@*", "dhcpcd-%s" % INTERFACE), ("dhcpcd",), nothing),
+    Starter(("dhcpcd", "dhcpcd5", *("dhcpcd%s" % one for one in (*INSTANCES, "@*"))), ("dhcpcd",), of_dhcpcd),
     Starter(("dhclient", "dhclient@%s" % INTERFACE), ("dhclient",), nothing),
     Starter(("udhcpc", "udhcpc@*"), ("udhcpc",), nothing),
     Starter(("connman", "connmand"), ("connmand",), nothing),
@@ -338,7 +387,7 @@ IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
 # By client or starter: the files, and the form of the line. Without a value the machine's name is sent.
 NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
     "dhclient": (("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"), r"send[ \t]+host-name[ \t]+\".+"),
-    "dhcpcd": (("/etc/dhcpcd.conf",), r"hostname[ \t]+[^\s#].*"),
+    "dhcpcd": ((DHCPCD,), r"hostname[ \t]+[^\s#].*"),
     "NetworkManager": (
         ("/etc/NetworkManager/system-connections/*", *IFCFG_FILES),
         r"(?:dhcp-hostname|DHCP_HOSTNAME)[ \t]*=[ \t]*\S.*",

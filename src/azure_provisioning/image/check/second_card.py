@@ -5,7 +5,7 @@ client that configures it as a separate card requests one lease twice, or waits 
 """
 
 import re
-from typing import Callable, Dict, Iterator, List, NamedTuple
+from typing import Callable, Dict, Iterator, NamedTuple
 
 from ...door.pattern import matches
 from ...guest.sshd_config import matching
@@ -144,19 +144,14 @@ def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
 
 def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
     """It configures every card, except those that are denied."""
-    card, path = card_name(image), "/etc/dhcpcd.conf"
-    if service.endswith(("@" + dhcp.INTERFACE, "-" + dhcp.INTERFACE)):
-        return
-    lists: "Dict[str, List[str]]" = {"denyinterfaces": [], "allowinterfaces": []}
-    for words in (line.replace(",", " ").split() for line in image.active(path).split("\n")):
-        if words and words[0] in lists:
-            lists[words[0]] += words[1:]
-    if any(matches(card, word) for word in lists["denyinterfaces"]):
-        return
-    if lists["allowinterfaces"] and not any(matches(card, word) for word in lists["allowinterfaces"]):
+    card, path = card_name(image), dhcp.DHCPCD
+    if service.endswith(dhcp.INSTANCES) or not dhcp.takes(image, card):
         return
     line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + dhcp.INTERFACE
-    yield Problem("dhcpcd takes every card", Command("echo", line).onto(image.place(path)))
+    place = image.place(path)
+    block = re.search(r"(?m)^[ \t]*(?:%s)\b" % "|".join(dhcp.BLOCKS), image.text(path))  # in one it would not count
+    remedy = Command("sed", "-i", "1i " + line).on(place) if block else Command("echo", line).onto(place)
+    yield Problem("dhcpcd takes every card", remedy)
 
 
 def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
