@@ -143,6 +143,11 @@ class CheckTest(ImageTest):
             os.mkfifo(place)
             os.chmod(place, 0o666)
 
+    def fill_private(self, path: str, text: str) -> None:
+        """A file that only root may read."""
+        self.fill({path: text})
+        os.chmod(self.root + path, 0o600)
+
     def findings(self, name: str) -> "List[Finding]":
         """The findings with an id."""
         return [finding for finding in check.check(self.system) if finding.id == name]

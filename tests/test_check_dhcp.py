@@ -268,32 +268,85 @@ class NetworkdTest(CheckTest):
         self.assertIn("Permission denied", found.message)
 
     def test_networkmanager(self) -> None:
-        self.gone(NETWORKD)
-        unit, conf = "/usr/lib/systemd/system/NetworkManager.service", "/usr/lib/NetworkManager/conf.d/00-server.conf"
-        self.fill({WANTS + "NetworkManager.service": "-> " + unit, unit: "[Service]\n", "/usr/sbin/NetworkManager": ""})
+        self.client("NetworkManager", "NetworkManager")
+        conf = "/usr/lib/NetworkManager/conf.d/00-server.conf"
         self.good("dhcp")
         self.fill({conf: "[main]\nno-auto-default=*\n"})
         self.assertRegex(self.findings("dhcp")[0].message, "NetworkManager is started, but it has no profile for eth0")
         profile = "/etc/NetworkManager/system-connections/x.nmconnection"
-        self.fill({profile: "[ethernet]\nmac-address=00:0D:3A:00:00:00\n"})
+        self.fill_private(profile, "[ethernet]\nmac-address=00:0D:3A:00:00:00\n")
         self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
         self.fill({profile: "[connection]\ninterface-name=eth0\n"})
+        self.assertRegex(
+            self.findings("dhcp")[0].message, "it ignores .*x.nmconnection, which others than root may read"
+        )
+        self.fill_private(profile, "[connection]\ninterface-name=eth0\n")
         self.good("dhcp")
         for text, why in (
             ("[connection]\ninterface-name=eth0\nautoconnect=false\n", "not activated at boot"),
             ("[connection]\ntype=ethernet\n[ipv4]\naddress1=10.0.0.4/24\nmethod=manual\n", "does not ask by DHCP"),
             ("[connection]\ninterface-name=eth1\n", "no profile for eth0"),
             ("[connection]\ntype=wifi\n", "no profile for eth0"),
+            ("[connection]\ntype=ethernet\n[match]\ninterface-name=en*;\n", "no profile for eth0"),
+            ("[connection]\ntype=ethernet\n[match]\ninterface-name=e*;!eth*;\n", "no profile for eth0"),
+            ("[connection]\ntype=ethernet\n[match]\ndriver=mlx5_core;\n", "no profile for eth0"),
         ):
-            self.fill({profile: text})
+            self.fill_private(profile, text)
             self.assertRegex(self.findings("dhcp")[0].message, why)
             self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])
-        self.gone(conf)
-        self.good("dhcp")  # it creates a profile for a card without one
-        self.fill({profile: "[connection]\ninterface-name=eth0\nautoconnect=false\n"})
+        names = ("en*;eth*;", "!lo;", "|!eth0;&e*;|eth?")
+        for text in (*("interface-name=" + one for one in names), "driver=hv_netvsc"):
+            self.fill_private(profile, "[connection]\ntype=ethernet\n[match]\n%s\n" % text)
+            self.good("dhcp")
+        self.fill_private(profile, "[connection]\ntype=ethernet\n[match]\npath=pci-*;\n")
+        self.assertRegex(self.findings("dhcp")[0].message, "cannot be determined whether .*/x.nmconnection is for eth0")
+        self.gone(conf, profile)
+        self.fill({profile: "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=manual\n"})
+        self.good("dhcp")  # it ignores this one, and creates a profile for a card without one
+        self.fill_private(profile, "[connection]\ninterface-name=eth0\nautoconnect=false\n")
         self.assertRegex(self.findings("dhcp")[0].message, "x.nmconnection is not activated at boot")
-        self.fill({profile: "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\ndhcp-hostname=image\n"})
+        self.fill_private(profile, "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\ndhcp-hostname=image\n")
         self.assertRegex(self.findings("dhcp")[1].message, "`dhcp-hostname=image` in ")
+
+    def test_configuration_of_networkmanager(self) -> None:
+        """Which cards it manages: NetworkManager.conf(5)."""
+        conf, packaged = "/etc/NetworkManager/conf.d/50-x.conf", "/usr/lib/NetworkManager/conf.d/50-x.conf"
+        for text, why in (
+            ("[keyfile]\nunmanaged-devices=interface-name:eth*\n", "unmanaged-devices excludes eth0"),
+            ("[keyfile]\nunmanaged-devices=mac:00:0d:3a:00:00:00;eth0\n", "unmanaged-devices"),
+            ("[keyfile]\nunmanaged-devices=except:type:wifi\n", "unmanaged-devices"),
+            ("[keyfile]\nunmanaged-devices=*,except:interface-name:eth0\n", ""),
+            ("[keyfile]\nunmanaged-devices=eth*\n", ""),  # only interface-name: has patterns
+            ("[keyfile]\nunmanaged-devices=driver:veth\nunmanaged-devices+=driver:hv_netvsc\n", "unmanaged-devices"),
+            ("[device-x]\nmatch-device=interface-name:eth*\nmanaged=0\n", "section .device. with managed=0"),
+            ("[device]\nmanaged=false\n[device-x]\nmatch-device=type:ethernet\nmanaged=true\n", ""),
+            ("[device-x]\nmatch-device=driver:mlx5_core\nmanaged=0\n", ""),
+            ("[main]\nno-auto-default=eth1,eth0\n", "it has no profile for eth0"),
+            ("[main]\nno-auto-default=eth1\n", ""),
+            ("[.config]\nenable=false\n[main]\nno-auto-default=*\n", ""),
+        ):
+            self.client("NetworkManager", "NetworkManager")
+            for path in (conf, packaged):
+                self.fill({path: text})
+                self.assertRegex(self.findings("dhcp")[0].message, why or "is started$", text)
+                self.assertEqual([one.level for one in self.findings("dhcp")], ["error" if why else "ok"], text)
+                self.gone(path)
+            self.fill({packaged: text, conf: ""})  # the same name in /etc hides it
+            self.good("dhcp")
+
+    def test_networkmanager_with_ifupdown(self) -> None:
+        """Debian's configuration leaves what is in interfaces to ifupdown."""
+        self.client("NetworkManager", "NetworkManager")
+        debian = "[main]\nplugins=ifupdown,keyfile\n\n[ifupdown]\nmanaged=false\n"
+        conf = "/etc/NetworkManager/NetworkManager.conf"
+        for config, text, level in (
+            (debian, ASKING, "error"),
+            (debian, "auto lo\niface lo inet loopback\n", "ok"),
+            (debian.replace("false", "true"), ASKING, "ok"),
+            (debian.replace("ifupdown,", ""), ASKING, "ok"),
+        ):
+            self.fill({conf: config, INTERFACES: text})
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], (config, text))
 
 
 class ScriptsTest(CheckTest):

@@ -106,14 +106,19 @@ class SecondCardTest(CheckTest):
             ("[keyfile]\nunmanaged-devices=interface-name:docker*\n", "warning"),
             ("[device-x]\nmatch-device=driver:mlx5_core\nmanaged=0\n", "ok"),
             ("[device-x]\nmatch-device=driver:mlx5_core\n", "warning"),
+            ("[device-x]\nmatch-device=driver:mlx5_core\n[ifupdown]\nmanaged=false\n", "warning"),
+            ("[keyfile]\nunmanaged-devices=enP*\n", "warning"),  # a name alone is no pattern
             ("#[keyfile]\n#unmanaged-devices=driver:mlx5_core\n", "warning"),
         ):
             self.fill({conf: text})
             self.assertEqual([one.level for one in self.findings(ID)], [level], text)
         profile = "/etc/NetworkManager/system-connections/eth0.nmconnection"
-        self.fill({conf: "[main]\nno-auto-default=*\n", profile: "[connection]\ninterface-name=eth0\n"})
+        self.fill({conf: "[main]\nno-auto-default=*\n"})
+        self.fill_private(profile, "[connection]\ninterface-name=eth0\n")
         self.good(ID)
-        self.fill({profile: "[connection]\ntype=ethernet\n"})
+        self.fill_private(profile, "[connection]\ntype=ethernet\n[match]\ndriver=hv_netvsc;\n")
+        self.good(ID)
+        self.fill_private(profile, "[connection]\ntype=ethernet\n")
         self.warned("no rule")
 
     def test_dhcpcd(self) -> None:

@@ -7,7 +7,7 @@ from ...door.pattern import matches
 from ...door.text import words_in
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import interfaces, networkd
+from . import interfaces, networkd, networkmanager
 from .finding import Finding, error, ok, warning
 from .subject import Image
 
@@ -187,52 +187,24 @@ def of_netplan(image: Image, _service: str) -> str:
 
 def of_networkmanager(image: Image, _service: str) -> str:
     """It configures every card without a profile, unless its settings forbid that. See NetworkManager.conf(5)."""
-    profiles = find_profiles(image)
-    refused = [reason for reason in (refusal(image.text(path)) for path in profiles) if reason]
-    if len(refused) < len(profiles):
+    problem = networkmanager.unmanaged(image, CARD)
+    if problem:
+        return problem
+    found = networkmanager.profiles(image, CARD)
+    ignored = [profile for profile in found if networkmanager.is_ignored(image, profile)]
+    profiles = [profile for profile in found if profile not in ignored]
+    if any(profile.certain and not profile.refusal for profile in profiles):
         return ""
+    doubtful = next((profile.path for profile in profiles if not profile.certain), None)
+    if doubtful:
+        return Doubt("it cannot be determined whether %s is for %s" % (doubtful, INTERFACE))
     if profiles:  # with a profile for the card, none is created
-        return "%s %s" % (profiles[0], refused[0])
-    text = image.active(*files_of_networkmanager(image))
-    if re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*(\*|%s)" % INTERFACE, text):
-        return "it has no profile for %s, and no-auto-default keeps it from making one" % INTERFACE
-    return ""
-
-
-def files_of_networkmanager(image: Image) -> "List[str]":
-    """Its configuration files: NetworkManager.conf(5)."""
-    folders = ("/etc", "/run", "/usr/lib")
-    files = [path for folder in folders for path in matching(image.system, folder + "/NetworkManager/conf.d/*.conf")]
-    return ["/etc/NetworkManager/NetworkManager.conf", *files]
-
-
-def find_profiles(image: Image) -> "List[str]":
-    """NetworkManager's profiles for Azure's card."""
-    found = []
-    for folder in ("/etc", "/run", "/usr/lib"):
-        found += matching(image.system, folder + "/NetworkManager/system-connections/*")
-    found += matching(image.system, "/etc/sysconfig/network-scripts/ifcfg-e*")
-    return [path for path in found if is_of_card(image.text(path))]
-
-
-def is_of_card(profile: str) -> bool:
-    """Is a profile for eth0, or for any card?"""
-    kind = re.search(r"(?im)^[ \t]*type\s*=\s*[\"']?([\w-]+)", profile)
-    if PINNED.search(profile) or (kind and kind.group(1).lower() not in ("ethernet", "802-3-ethernet")):
-        return False
-    name = re.search(r"(?m)^[ \t]*(?:interface-name|DEVICE)\s*=\s*[\"']?([\w.-]+)", profile)
-    return name is None or name.group(1) == INTERFACE
-
-
-def refusal(profile: str) -> str:
-    """Why a profile for the card does not use DHCP at boot; empty if it does."""
-    if re.search(r"(?im)^[ \t]*(?:autoconnect\s*=\s*(?:false|no|0)|ONBOOT\s*=\s*[\"']?no)\b", profile):
-        return "is not activated at boot"
-    ipv4 = re.search(r"(?ms)^\[ipv4\][^\[]*?^[ \t]*method\s*=\s*(\w+)", profile)
-    proto = re.search(r"(?im)^[ \t]*BOOTPROTO\s*=\s*[\"']?(\w+)", profile)
-    if (ipv4 and ipv4.group(1) != "auto") or (proto and proto.group(1).lower() not in ("dhcp", "dhcp4", "bootp")):
-        return "does not ask by DHCP"
-    return ""
+        return "%s %s" % (profiles[0].path, profiles[0].refusal)
+    if not networkmanager.read(image).lists("main", "no-auto-default", CARD):
+        return ""
+    if ignored:
+        return "it ignores %s, which others than root may read or write" % ignored[0].path
+    return "it has no profile for %s, and no-auto-default keeps it from making one" % INTERFACE
 
 
 def of_networkd(image: Image, _service: str) -> str:

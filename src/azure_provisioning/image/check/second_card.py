@@ -10,7 +10,7 @@ from typing import Callable, Dict, Iterator, NamedTuple
 from ...door.pattern import matches
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import dhcp, interfaces, networkd
+from . import dhcp, interfaces, networkd, networkmanager
 from .finding import NOTHING, Finding, ok, warning
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
@@ -108,28 +108,15 @@ def release_of_systemd(image: Image) -> int:
 
 def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
     """A udev rule, its configuration or its profiles exclude the second card."""
-    card, text = card_name(image), image.active(*dhcp.files_of_networkmanager(image))
-    if marks(image).get("NM_UNMANAGED") == "1":
+    card = networkd.Card(card_name(image), DRIVERS)
+    if marks(image).get("NM_UNMANAGED") == "1" or networkmanager.unmanaged(image, card):
         return
-    devices = re.findall(r"(?m)^[ \t]*(unmanaged-devices|match-device)\s*=\s*(.*)$", text)
-    unmanaged = re.search(r"(?mi)^[ \t]*managed\s*=\s*(?:0|false|no)\b", text)
-    for key, value in devices:
-        if (key == "unmanaged-devices" or unmanaged) and any(means(word, card) for word in re.split(r"[;,]", value)):
-            return
-    named = [re.search(r"(?m)^[ \t]*(?:interface-name|DEVICE)\s*=", image.text(path))
-             for path in dhcp.find_profiles(image)]  # fmt: skip
-    if all(named) and re.search(r"(?m)^[ \t]*no-auto-default\s*=\s*\*", text):
+    profiles = networkmanager.profiles(image, card)
+    used = [profile for profile in profiles if not networkmanager.is_ignored(image, profile)]
+    if not used and networkmanager.read(image).lists("main", "no-auto-default", card):
         return
     remedy = add_rule(image) if image.system.find_program(*UDEVD) else NOTHING
     yield Problem("NetworkManager has no rule (NM_UNMANAGED) that excludes a card", remedy)
-
-
-def means(word: str, card: str) -> bool:
-    """Does a word in NetworkManager's lists of devices match the second card?"""
-    kind, _, value = word.strip().rpartition(":")
-    if kind == "driver":
-        return any(matches(driver, value) for driver in DRIVERS)
-    return kind in ("interface-name", "") and matches(card, value.lstrip("="))
 
 
 def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
