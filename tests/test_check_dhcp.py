@@ -249,6 +249,19 @@ class NetworkdTest(CheckTest):
             (asking + "      match:\n        macaddress: 00:0d:3a:00:00:00\n", "error"),
             (asking.replace("true", "false"), "error"),
             (asking.replace("      dhcp4", "      # dhcp4"), "error"),
+            (asking.replace("eth0:", 'all:\n      match: {name: "en*"}'), "error"),
+            (asking.replace("eth0:", "all:\n      match:\n        driver: [hv_netvsc, x]\n      set-name: lan"), "ok"),
+            (asking.replace("eth0:", "all:\n      match: {driver: mlx5_core}"), "error"),
+            ("network: {ethernets: {eth0: {dhcp4: yes,\n  critical: true}}}\n", "ok"),
+            (
+                "network:\n  ethernets:\n    eth0:\n      addresses:\n      - 10.0.0.4/24\n    eth1: {dhcp4: true}\n",
+                "error",
+            ),
+            (asking + "    all: {match: {name: e*}, dhcp4: no}\n", "warning"),  # that is the first
+            (asking + "    other: {match: {name: e*}, dhcp4: no}\n", "ok"),
+            (asking + "      activation-mode: manual\n", "warning"),
+            (asking.replace("true", "no\n  bridges: {br0: {interfaces: [eth0], dhcp4: true}}"), "warning"),
+            (asking.replace("eth0:", "eth0: &x"), "warning"),  # a form that is not read
         ):
             self.start()
             self.gone(NETWORKD, FILE)
@@ -256,6 +269,12 @@ class NetworkdTest(CheckTest):
             self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # no service reads it
             self.fill({generator: ""})
             self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
+        self.fill({path: asking, "/etc/netplan/90-y.yaml": asking.replace("true", "false")})
+        self.assertEqual([one.level for one in self.findings("dhcp")], ["error"])  # files are merged
+        self.fill({"/usr/lib/netplan/50-x.yaml": asking, path: "network: {version: 2}\n", "/etc/netplan/90-y.yaml": ""})
+        self.assertEqual(
+            [one.level for one in self.findings("dhcp")], ["error"]
+        )  # one of the same name in /etc hides it
 
     @unittest.skipIf(os.getuid() == 0, "root may read everything: a plain user's run of the suite tests it")
     def test_unreadable_netplan(self) -> None:

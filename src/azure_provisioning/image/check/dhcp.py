@@ -7,7 +7,7 @@ from ...door.pattern import matches
 from ...door.text import words_in
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import interfaces, networkd, networkmanager
+from . import interfaces, netplan, networkd, networkmanager
 from .finding import Finding, error, ok, warning
 from .subject import Image
 
@@ -174,14 +174,31 @@ def find_netplan(image: Image) -> "Optional[str]":
 
 
 def of_netplan(image: Image, _service: str) -> str:
-    """`dhcp4: true` for a card that may be eth0. The files are YAML, of which only single words are examined."""
-    text = image.active(*matching(image.system, "/etc/netplan/*.yaml"))
-    if not re.search(r"\bdhcp4:\s*(true|yes|on)\b", text):
-        return "no file of /etc/netplan asks for DHCP"
-    if PINNED.search(text):
-        return "the files of /etc/netplan are for the card of one machine (macaddress)"
-    if not re.search(r"(?m)^[ \t]*[\"']?%s[\"']?:|\bmatch:" % INTERFACE, text):
-        return "no file of /etc/netplan is for %s" % INTERFACE
+    """`dhcp4: true` for a card that may be eth0."""
+    try:
+        found = netplan.definitions(image)
+    except netplan.Unclear:
+        return Doubt("it cannot be determined whether the files of /etc/netplan ask for DHCP on %s" % INTERFACE)
+    fit = [one for one in found if one.network.is_for(CARD, image.system)]
+    asking = [one for one in fit or found if one.network.value("Network", "DHCP")]
+    if not asking:
+        parts = [one.name for one in fit if one.part]
+        none = "no file of /etc/netplan asks for DHCP on %s" % INTERFACE
+        return Doubt("%s: it is a part of another card" % none) if parts else none
+    if not fit:
+        pinned = all(one.network.values("Match", "MACAddress") for one in asking)
+        return "the files of /etc/netplan are for " + (
+            "the card of one machine (macaddress)"
+            if pinned
+            else "%s, and Azure's card is %s" % (asking[0].name, INTERFACE)
+        )
+    first = fit[0]
+    if first is not asking[0]:
+        return Doubt("`%s` of /etc/netplan, the first for %s, does not ask for DHCP" % (first.name, INTERFACE))
+    policy = first.network.value("Link", "ActivationPolicy")
+    if policy:
+        problem = "`%s` of /etc/netplan does not bring %s up (activation-mode)" % (first.name, INTERFACE)
+        return Doubt(problem) if policy == "manual" else problem
     return ""
 
 

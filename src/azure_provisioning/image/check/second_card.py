@@ -7,10 +7,9 @@ client that configures it as a separate card requests one lease twice, or waits 
 import re
 from typing import Callable, Dict, Iterator, NamedTuple
 
-from ...door.pattern import matches
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import dhcp, interfaces, networkd, networkmanager
+from . import dhcp, interfaces, netplan, networkd, networkmanager
 from .finding import NOTHING, Finding, ok, warning
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
@@ -120,13 +119,19 @@ def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
 
 
 def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
-    """`match:` with only a name also matches the second card. Only single words of the YAML are examined."""
-    for path in matching(image.system, "/etc/netplan/*.yaml"):
-        text = image.active(path)
-        names = re.findall(r"\bname:[ \t]*[\"']?([^\"'\s}]+)", text)
-        if "match:" in text and "driver:" not in text and any(matches(card_name(image), name) for name in names):
-            remedy = image.edit(path).noting("match: {driver: hv_netvsc}")
-            yield Problem("%s is for any card of that name, whatever its driver" % path, remedy)
+    """`match:` with only a name also matches the second card."""
+    card = networkd.Card(card_name(image), DRIVERS)
+    try:
+        found = netplan.definitions(image)
+    except netplan.Unclear:  # check_dhcp has said so
+        return
+    first = next((one for one in found if one.network.is_for(card, image.system)), None)
+    if first and first.network.value("Network", "DHCP"):
+        path = next(
+            (path for path in matching(image.system, "/etc/netplan/*.yaml") if first.name in image.text(path)), ""
+        )
+        remedy = image.edit(path).noting("match: {driver: hv_netvsc}") if path else NOTHING
+        yield Problem("`%s` in %s is for any card of that name, whatever its driver" % (first.name, path), remedy)
 
 
 def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
