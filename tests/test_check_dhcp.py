@@ -486,8 +486,36 @@ class ScriptsTest(CheckTest):
             ("BOOTPROTO=none\n", "error"),
             ("BOOTPROTO=dhcp\nONBOOT=no\n", "error"),
             ("BOOTPROTO=dhcp\nONBOOT=yes\n", "ok"),
+            ("BOOTPROTO=dhcp\nBOOTPROTO=static\n", "error"),
+            ("BOOTPROTO=dhcp6\n", "error"),
         ):
             self.image_with("chkconfig", dict(rest, **{path: text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_wicked(self) -> None:
+        """SUSE's ifcfg files: without STARTMODE a card is brought up by hand only."""
+        wicked = {"/etc/rc.d/rc3.d/S10wicked": LINK + "wicked", "/etc/rc.d/init.d/wicked": images.SCRIPT}
+        wicked["/sbin/wickedd"] = ""
+        for text, level in (
+            ("BOOTPROTO='dhcp'\nSTARTMODE='auto'\n", "ok"),
+            ("BOOTPROTO=dhcp4\nSTARTMODE=hotplug\n", "ok"),
+            ("BOOTPROTO='dhcp+autoip'\nSTARTMODE=onboot\n", "ok"),
+            ("BOOTPROTO=dhcp\n", "error"),
+            ("BOOTPROTO=dhcp\nSTARTMODE=manual\n", "error"),
+            ("BOOTPROTO=static\nSTARTMODE=auto\n", "error"),
+        ):
+            self.image_with("chkconfig", dict(wicked, **{"/etc/sysconfig/network/ifcfg-eth0": text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_connman(self) -> None:
+        connman = {"/etc/rcS.d/S10connman": LINK + "connman", "/etc/init.d/connman": images.SCRIPT}
+        connman["/usr/sbin/connmand"] = ""
+        for text, level in (
+            ("[General]\nNetworkInterfaceBlacklist=vmnet, veth\n", "ok"),
+            ("[General]\nNetworkInterfaceBlacklist = usb,eth\n", "error"),
+            ("[General]\n# NetworkInterfaceBlacklist=eth\n", "ok"),
+        ):
+            self.image_with("insserv", dict(connman, **{"/etc/connman/main.conf": text}))
             self.assertEqual(self.level(), level, text)
 
     def test_openrc(self) -> None:
@@ -526,7 +554,18 @@ class ScriptsTest(CheckTest):
     def test_netifrc(self) -> None:
         files = {"/etc/init.d/net.lo": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> net.lo", "/sbin/dhcpcd": ""}
         files["/etc/runlevels/default/net.eth0"] = "-> /etc/init.d/net.eth0"
-        for text, level in (("", "ok"), ('config_eth0="dhcp"\n', "ok"), ('config_eth0="10.0.0.4/24"\n', "error")):
+        for text, level in (
+            ("", "ok"),
+            ('config_eth0="dhcp"\n', "ok"),
+            ('config_eth0="10.0.0.4/24"\n', "error"),
+            ('config_eth0="\ndhcp\n"\n', "ok"),  # an item on each line
+            ('config_eth0=( "dhcp" )\n', "ok"),
+            ('config_eth0=""\n', "ok"),
+            ('config_eth0="dhcpv6"\n', "error"),
+            ('config_eth0="dhcp"\nconfig_eth0="10.0.0.4/24"\n', "error"),  # the last counts
+            ('config_eth0="10.0.0.4/24"\nconfig_eth0="dhcp"\n', "ok"),
+            ('config_eth0="$how"\n', "warning"),
+        ):
             self.image_with("openrc on sysvinit", dict(files, **{"/etc/conf.d/net": text}))
             self.assertEqual(self.level(), level, text)
 

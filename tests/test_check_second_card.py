@@ -178,3 +178,25 @@ class ScriptsTest(CheckTest):
             self.image("insserv")
             self.fill(dict(files, **{INTERFACES: text}))
             self.assertEqual([one.level for one in self.findings(ID)], [level], text)
+
+    def test_dhclient(self) -> None:
+        """Void's script names no card, unless its `conf` does."""
+        run, conf = "/etc/sv/dhclient/run", "/etc/sv/dhclient/conf"
+        void = {"/sbin/init": "-> runit-init", "/sbin/runit-init": "", "/usr/bin/python3": "", "/sbin/dhclient": ""}
+        self.empty()
+        self.fill(dict(void, **{"/etc/runit/runsvdir/default/dhclient": "-> /etc/sv/dhclient", "/etc/hostname": ""}))
+        self.fill({run: "#!/bin/sh\n[ -r conf ] && . ./conf\nexec dhclient ${OPTS:=-d} \n"})
+        self.make_program(run)
+        (found,) = self.findings(ID)
+        self.assertRegex(found.message, "dhclient takes every card")
+        self.assertEqual(call(["sh", "-c", found.remedy]).code, 0, found.remedy)
+        self.assertEqual(self.system.read_text(conf), "OPTS='-d eth0'\n")
+        self.good(ID)
+        for text, level in (
+            ("exec dhclient -d -v\n", "warning"),
+            ("exec dhclient -d $iface\n", "ok"),
+            ("exec /sbin/dhclient -d eth0\n", "ok"),
+        ):
+            self.fill({run: "#!/bin/sh\n" + text})
+            self.make_program(run)
+            self.assertEqual([one.level for one in self.findings(ID)], [level], text)

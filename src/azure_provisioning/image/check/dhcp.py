@@ -9,6 +9,7 @@ from ...guest.sshd_config import matching
 from ..command import Command
 from . import interfaces, netplan, networkd, networkmanager
 from .finding import Finding, error, ok, warning
+from .ifcfg import assigned
 from .subject import Image
 
 INTERFACE = "eth0"  # hv_netvsc has no slot or path from which udev could make another name
@@ -23,13 +24,15 @@ CLIENTS = (
     ("wickedd",),
 )
 IFCFG = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
+IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
+STARTMODES = ("auto", "boot", "onboot", "on", "nfsroot", "hotplug", "ifplugd")  # with which SUSE brings up a card
+CONNMAN = "/etc/connman/main.conf"
 CARD = networkd.Card(INTERFACE, (networkd.NETVSC,))
 ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a part of, and has its address then
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 DHCPCD = "/etc/dhcpcd.conf"
 BLOCKS = ("interface", "ssid", "profile")  # words that begin a block of that file, which ends at the next
 SCRIPT = re.compile(r"\b(udhcpc|dhcpcd|dhclient)\b")
-PINNED = re.compile(r"(?im)^[ \t]*(?:MACAddress|PermanentMACAddress|HWADDR|mac-address|macaddress)\s*[=:]")
 
 
 class Doubt(str):
@@ -324,22 +327,42 @@ def of_network(image: Image, service: str) -> str:
     """Scripts called `network`: those of chkconfig distros use ifcfg files, Buildroot's and others' interfaces."""
     if not any(image.system.is_dir(folder) for folder in IFCFG):
         return of_ifupdown(image, service)
-    for folder in IFCFG:
-        text = image.text("%s/ifcfg-%s" % (folder, INTERFACE))
-        if re.search(r"(?im)^[ \t]*BOOTPROTO\s*=\s*[\"']?(dhcp|dhcp4)\b", text):
-            if PINNED.search(text):
+    for path in IFCFG_FILES:
+        text = image.text(path)
+        if re.match(r"dhcp4?\b", assigned(text, "BOOTPROTO").lower()):
+            if assigned(text, "HWADDR"):
                 return "ifcfg-%s is for the card of one machine (HWADDR)" % INTERFACE
-            by_hand = r"(?im)^[ \t]*(?:ONBOOT\s*=\s*[\"']?no|STARTMODE\s*=\s*[\"']?(?:manual|off))\b"
-            return "ifcfg-%s is not brought up at boot" % INTERFACE if re.search(by_hand, text) else ""
+            return "" if is_at_boot(path, text) else "ifcfg-%s is not brought up at boot" % INTERFACE
     return "no ifcfg-%s asks for DHCP" % INTERFACE
+
+
+def is_at_boot(path: str, text: str) -> bool:
+    """Is the card of an ifcfg file brought up at boot? SUSE's default is `manual` (ifcfg(5)), that of others is yes."""
+    if path.startswith(IFCFG[1] + "/") and assigned(text, "STARTMODE").lower() not in STARTMODES:
+        return False
+    return not re.match("no|off|0", assigned(text, "ONBOOT").lower())
 
 
 def of_netifrc(image: Image, service: str) -> str:
     """netifrc uses DHCP by default. Alpine's net.eth0 is a link to its `networking`."""
     if image.system.chain("/etc/init.d/" + service)[-1].rpartition("/")[2] == "networking":
         return of_ifupdown(image, service)
-    match = re.search(r"(?m)^[ \t]*config_%s=[\"'(]*([^\"')\n]*)" % INTERFACE, image.text("/etc/conf.d/net"))
-    return "" if match is None or "dhcp" in match.group(1) else "/etc/conf.d/net gives %s an address" % INTERFACE
+    value = assigned(image.text("/etc/conf.d/net"), "config_" + INTERFACE)
+    if not value or re.search(r"dhcp(?!v6)|dhclient", value):
+        return ""
+    problem = "/etc/conf.d/net gives %s an address" % INTERFACE
+    return Doubt(problem) if "$" in value else problem
+
+
+def of_connman(image: Image, _service: str) -> str:
+    """It configures every card, except those whose names begin with a word of its list."""
+    return "%s excludes %s (NetworkInterfaceBlacklist)" % (CONNMAN, INTERFACE) if is_listed(image, INTERFACE) else ""
+
+
+def is_listed(image: Image, card: str) -> bool:
+    """Does connman's list exclude a card? See connman.conf(5)."""
+    lists = re.findall(r"(?m)^[ \t]*NetworkInterfaceBlacklist[ \t]*=[ \t]*(.*)$", image.active(CONNMAN))
+    return bool(lists) and any(word.strip() and card.startswith(word.strip()) for word in lists[-1].split(","))
 
 
 def of_slackware(image: Image, _service: str) -> str:
@@ -361,7 +384,7 @@ STARTERS = (
     Starter(("dhcpcd", "dhcpcd5", *("dhcpcd%s" % one for one in (*INSTANCES, "@*"))), ("dhcpcd",), of_dhcpcd),
     Starter(("dhclient", "dhclient@%s" % INTERFACE), ("dhclient",), nothing),
     Starter(("udhcpc", "udhcpc@*"), ("udhcpc",), nothing),
-    Starter(("connman", "connmand"), ("connmand",), nothing),
+    Starter(("connman", "connmand"), ("connmand",), of_connman),
     Starter(("wicked", "wickedd"), ("wickedd",), of_network),
     Starter(("net.%s" % INTERFACE,), LEASERS, of_netifrc),
     Starter(("networking", "networking.sh", "ifup@%s" % INTERFACE), LEASERS, of_ifupdown),
@@ -372,7 +395,6 @@ STARTERS = (
 
 # -- the name that a client sends by its own configuration, instead of the machine's name ------------------------------
 
-IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
 # By client or starter: the files, and the form of the line. Without a value the machine's name is sent.
 NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
     "dhclient": (("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"), r"send[ \t]+host-name[ \t]+\".+"),

@@ -159,14 +159,13 @@ def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
 
 def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
     """It configures every card, except those whose names begin with a word of its list."""
-    path, card = "/etc/connman/main.conf", card_name(image)
-    text = image.active(path)
-    lists = re.findall(r"(?m)^[ \t]*NetworkInterfaceBlacklist[ \t]*=[ \t]*(.*)$", text)
-    if lists and any(word.strip() and card.startswith(word.strip()) for word in lists[-1].split(",")):
+    path, card = dhcp.CONNMAN, card_name(image)
+    if dhcp.is_listed(image, card):
         return
+    text = image.active(path)
     prefix, place = card[:3] if card.startswith("enP") else card, image.place(path)
     usual = "vmnet,vboxnet,virbr,ifb,ve-,vb-,ham,veth"  # connman.conf(5)
-    if lists:
+    if re.search(r"(?m)^[ \t]*NetworkInterfaceBlacklist[ \t]*=", text):
         remedy = Command("sed", "-i", "s/^[[:blank:]]*NetworkInterfaceBlacklist[[:blank:]]*=.*/&,%s/" % prefix).on(
             place
         )
@@ -180,12 +179,24 @@ def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
     yield Problem("connman takes every card", remedy)
 
 
+def of_dhclient(image: Image, service: str) -> "Iterator[Problem]":
+    """Without the name of a card on its command line it configures every card: dhclient(8)."""
+    path = (image.services or {}).get(service, "")
+    conf = path.rpartition("/")[0] + "/conf"  # Void's script takes the options from there
+    options = re.search(r"(?m)\bdhclient((?:[ \t]+(?:-\w+|\$\{?OPTS\S*))*)[ \t]*$", image.active(path))
+    taken = bool(options and "OPTS" in options.group(1))
+    if options and not (taken and dhcp.INTERFACE in image.active(conf)):
+        write = image.put(conf, Command("echo", "OPTS='-d %s'" % dhcp.INTERFACE))
+        yield Problem("dhclient takes every card", write if taken else image.edit(path))
+
+
 # By the first service name in dhcp.STARTERS; the others only use eth0.
 LOOKS: "Dict[str, Callable[[Image, str], Iterator[Problem]]]" = {
     "netplan": of_netplan,
     "systemd-networkd": of_networkd,
     "NetworkManager": of_networkmanager,
     "dhcpcd": of_dhcpcd,
+    "dhclient": of_dhclient,
     "connman": of_connman,
     "networking": of_ifupdown,
 }
