@@ -29,6 +29,31 @@ class NetworkdTest(CheckTest):
             "/etc/systemd/system/systemd-networkd.service": "-> /dev/null",
         })  # fmt: skip
 
+    def test_presets_of_the_first_boot(self) -> None:
+        """Without a machine-id systemd enables what presets do not disable, if it has a section [Install]."""
+        unit, preset = "/usr/lib/systemd/system/systemd-networkd.service", "/usr/lib/systemd/system-preset/90-x.preset"
+        for first, installed, text, level in (
+            (True, True, "enable systemd-networkd.service\ndisable *\n", "warning"),
+            (True, True, "", "warning"),
+            (True, True, "disable *\n", "error"),
+            (True, False, "enable *\n", "error"),
+            (False, True, "enable *\n", "error"),
+        ):
+            self.start()
+            self.gone(NETWORKD)
+            self.fill({"/etc/machine-id": "uninitialized\n" if first else "", preset: text})
+            self.fill({unit: "[Install]\nWantedBy=multi-user.target\n" if installed else "[Service]\n"})
+            (found,) = self.findings("dhcp")
+            self.assertEqual(found.level, level, (first, installed, text))
+            self.assertEqual(found.remedy, "chroot %s systemctl enable systemd-networkd" % self.root)
+        self.start()
+        self.gone("/etc/machine-id")
+        self.fill({preset: "disable *\n"})
+        (_, found) = self.findings("dhcp")
+        self.assertRegex(found.message, "90-x.preset disables systemd-networkd, which some builds of systemd apply")
+        self.assertEqual(images.call(["sh", "-c", found.remedy]).code, 0, found.remedy)
+        self.good("dhcp")
+
     def test_configured_client_is_preferred(self) -> None:
         """ifupdown with DHCP for eth0, or another client with a file for it, before a networkd without one."""
         self.gone(NETWORKD, FILE)
@@ -337,6 +362,7 @@ class NetworkdTest(CheckTest):
             ("[keyfile]\nunmanaged-devices=*,except:interface-name:eth0\n", ""),
             ("[keyfile]\nunmanaged-devices=eth*\n", ""),  # only interface-name: has patterns
             ("[keyfile]\nunmanaged-devices=driver:veth\nunmanaged-devices+=driver:hv_netvsc\n", "unmanaged-devices"),
+            ("[keyfile]\nunmanaged-devices=eth0;eth1\nunmanaged-devices-=eth0\n", ""),
             ("[device-x]\nmatch-device=interface-name:eth*\nmanaged=0\n", "section .device. with managed=0"),
             ("[device]\nmanaged=false\n[device-x]\nmatch-device=type:ethernet\nmanaged=true\n", ""),
             ("[device-x]\nmatch-device=driver:mlx5_core\nmanaged=0\n", ""),

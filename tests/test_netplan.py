@@ -39,6 +39,7 @@ class YamlTest(unittest.TestCase):
             "a: " + "{a: " * 50 + "}" * 50,
             "".join(" " * depth + "a:\n" for depth in range(50)),
             "a: " + "x" * 5000,
+            "a:\n" * 50000,
         ):
             with self.assertRaises(Unclear, msg=text):
                 parse(text)

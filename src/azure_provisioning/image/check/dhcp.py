@@ -6,6 +6,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from ...door.pattern import matches
 from ...door.text import words_in
 from ...guest.sshd_config import matching
+from ...init.systems import systemd
 from ..command import Command
 from . import interfaces, netplan, networkd, networkmanager
 from .finding import Finding, error, ok, warning
@@ -69,12 +70,17 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
     started = find_started(image, clients)
     good = next((one for one in started if not one.problem), None)
     script = find_script(image, clients)
+    enabled_later = None if good or script else find_preset(image, clients)
     if good:
         how = "is started" if good.service == good.client else "starts " + good.client
         yield ok("dhcp", "%s %s" % (good.service, how))
         yield from check_name(image, good)
+        yield from check_preset(image, good)
     elif script:
         yield ok("dhcp", "%s starts a DHCP client" % script)
+    elif enabled_later:
+        message = "no DHCP client is started; presets enable %s in the first boot, if the root is writable then"
+        yield warning("dhcp", message % enabled_later, image.enable(enabled_later))
     elif started:
         doubtful = [one for one in started if isinstance(one.problem, Doubt)]
         first, found = (doubtful or started)[0], warning if doubtful else error
@@ -92,6 +98,32 @@ def find_started(image: Image, clients: "List[str]") -> "List[Started]":
         if service and able:
             found.append(Started(starter, service, able[0], starter.problem(image, service)))
     return found
+
+
+def find_preset(image: Image, clients: "List[str]") -> "Optional[str]":
+    """A service that no link starts, but that the presets of the first boot enable: without a line for it, too."""
+    if image.init != "systemd" or not systemd.is_first_boot(image.system):
+        return None
+    for starter in STARTERS:
+        for service in starter.services if set(clients).intersection(starter.clients) else ():
+            unit = systemd.unit_name(service)
+            wanted = any(key in ("WantedBy", "RequiredBy") for key, _ in systemd.unit_settings(image.system, unit))
+            verdict = systemd.find_preset(image.system, unit) if wanted else (False, "")
+            if (verdict is None or verdict[0]) and not starter.problem(image, service):
+                return service
+    return None
+
+
+def check_preset(image: Image, started: Started) -> "Iterator[Finding]":
+    """If a preset says `disable`, a systemd built with first-boot-full-preset removes the link in the first boot."""
+    unit = systemd.unit_name(started.service)
+    if not (image.services or {}).get(started.service, "").startswith(systemd.OWN + "/"):
+        return
+    verdict = systemd.find_preset(image.system, unit) if systemd.is_first_boot(image.system) else None
+    if verdict and not verdict[0]:
+        message = "%s disables %s, which some builds of systemd apply in the first boot" % (verdict[1], started.service)
+        path = "/etc/systemd/system-preset/10-%s.preset" % started.service.partition("@")[0]
+        yield warning("dhcp", message, image.put(path, Command("echo", "enable " + unit)))
 
 
 def find_clients(image: Image) -> "List[str]":

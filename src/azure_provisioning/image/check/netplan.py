@@ -14,7 +14,7 @@ PLACES = ("/usr/lib/netplan/*.yaml", "/lib/netplan/*.yaml", "/etc/netplan/*.yaml
 TRUE = ("true", "yes", "on", "y")
 UNITED = ("bridges", "bonds", "vrfs")  # kinds of definitions that other cards are a part of
 DEPTH = 20
-LIMIT = 4096  # characters of a line
+LIMIT, SIZE = 4096, 1 << 17  # characters of a line, and of a file
 SPECIAL = tuple("\"'#&*!|>%@`{}[],")  # a plain scalar or key begins with none of them
 PLAIN = re.compile(r"(?:[^{}\[\],:]|:(?=[^\s{}\[\],]))+")  # in {} or []
 FLOW = re.compile(r"(?:^|[:-][ \t]+)[{\[]")
@@ -92,7 +92,9 @@ def merge(old: "Dict[str, Any]", new: "Dict[str, Any]") -> "Dict[str, Any]":
 
 def parse(text: str) -> object:
     """The content of a file: mappings, lists, texts, and None. Raises Unclear."""
-    lines = join(text)
+    lines = join(text) if len(text) <= SIZE else None
+    if lines is None:
+        raise Unclear
     if not lines:
         return None
     value, at = block(lines, 0, DEPTH)
@@ -107,7 +109,7 @@ def join(text: str) -> "List[Line]":
     whole: "List[str]" = []  # the parts of a line whose brackets are not closed yet
     opened = indentation = 0
     for line in text.split("\n"):
-        content = without_comment(line).rstrip()
+        content = without_comment(line).rstrip() if len(line) <= LIMIT else line
         if not content.strip() or (content == "---" and not found):
             continue
         if content.lstrip(" ").startswith("\t") or content in ("---", "...") or len(content) > LIMIT:

@@ -51,10 +51,12 @@ def read(image: Image) -> Settings:
             name = (section, key[:-1])
             if section.startswith("device"):
                 sections.setdefault(section, {})[key] = value
-            elif key.endswith("+"):
-                values[name] = "%s,%s" % (values.get(name, ""), value)
-            elif key.endswith("-"):
-                values[name] = ",".join(word for word in words_of(values.get(name, "")) if word not in words_of(value))
+            elif key.endswith(("+", "-")):
+                words = words_of(values.get(name, ""))
+                image.system.spend(path, len(words))
+                gone = set(words_of(value)) if key.endswith("-") else set()
+                added = words_of(value) if key.endswith("+") else []
+                values[name] = ",".join([word for word in words if word not in gone] + added)
             else:
                 values[(section, key)] = value
         last = sections.pop("device", {})

@@ -197,8 +197,9 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
             yield Obstacle(message, (), sure=False)
     verdict = find_preset(system, NAME)
     if verdict and not verdict[0]:
-        message = "%s disables the hook, and an image without a machine-id applies that" % verdict[1]
-        yield Obstacle(message, INSTALL, sure=is_first_boot(system))
+        # Most builds only enable units then, others are built with first-boot-full-preset, such as Azure Linux's.
+        message = "%s disables the hook, and without a machine-id some builds of systemd apply that" % verdict[1]
+        yield Obstacle(message, INSTALL, sure=False)
     yield from unheld(system)
 
 
