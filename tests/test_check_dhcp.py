@@ -148,6 +148,7 @@ class NetworkdTest(CheckTest):
             ("Property=ID_NET_DRIVER=mlx5_core", False),
             ("Property=!A=1", True),
             ("Property=ID_BUS=pci", None),
+            ("Property=DEVPATH=*VMBUS*", None),
             ("Name=!lo\nName=eth*", True),  # of each line only its own words are inverted
             ('Driver="hv_netvsc"', True),
             ('Name="eth0"', False),  # only names are not unquoted

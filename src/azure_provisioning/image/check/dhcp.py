@@ -255,7 +255,8 @@ def of_networkmanager(image: Image, _service: str) -> str:
     if not networkmanager.read(image).lists("main", "no-auto-default", CARD):
         return ""
     if ignored:
-        return "it ignores %s, which others than root may read or write" % ignored[0].path
+        problem = "it ignores %s, which others than root may read or write" % ignored[0].path
+        return Doubt(problem) if ignored[0].path.startswith("/usr/") else problem  # a package's: it may have been tried
     return "it has no profile for %s, and no-auto-default keeps it from making one" % INTERFACE
 
 

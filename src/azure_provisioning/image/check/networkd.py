@@ -13,6 +13,7 @@ YES = ("yes", "true", "on", "1", "y", "t")
 # What no network card of Azure has: a kind, which is of virtual cards, and what is of wireless ones.
 LACKED = ("Kind", "WLANInterfaceType", "SSID", "BSSID")
 NETVSC = "hv_netvsc"
+GIVEN = ("ID_", "DEV", "IF", "TAG", "USEC", "SYSTEMD_", "CURRENT_")  # beginnings of what the kernel and udev may set
 BUSES = ("pci-", "usb-", "virtio-", "xen-", "ccw-")  # beginnings of ID_PATH that a card on VMBus does not have
 # systemd's names of the architectures of the kernels that programs of a kind run on: surely, and perhaps.
 ARCHITECTURES = {"x86": (("x86-64",), ("x86",)), "arm64": (("arm64",), ()), "": ((), ("x86-64", "x86", "arm64"))}
@@ -106,7 +107,7 @@ def has_property(card: Card, word: str, *, inverted: bool) -> "Optional[bool]":
     known = dict(one.partition("=")[::2] for one in card.properties)
     known.update(INTERFACE=card.name, SUBSYSTEM="net")
     values = list(card.drivers) if key == "ID_NET_DRIVER" else [known[key]] if key in known else []
-    if not values and key.startswith("ID_"):  # udev's own rules may set it
+    if not values and key.startswith(GIVEN):
         return None
     return inverted != any(matches(value, pattern) for value in values)
 
