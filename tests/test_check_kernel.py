@@ -103,6 +103,32 @@ class KernelTest(CheckTest):
         self.fill({"/usr/lib/modules/6.18.1/config": "CONFIG_HYPERV=y\n"})
         self.assertRegex(self.findings("kernel")[0].message, "lacks hv_vmbus")
 
+    def test_configuration_named_by_flavour(self) -> None:
+        """A kernel before 6.18 on Alpine, whose configuration has no version in its name, and on Slackware."""
+        config = "CONFIG_HYPERV=m\nCONFIG_HYPERV_NET=m\nCONFIG_HYPERV_STORAGE=m\nCONFIG_HYPERV_UTILS=m\n"
+        for version, suffix in (
+            ("6.12.58-0-virt", "virt"),
+            ("5.15.19", "generic-5.15.19.x64"),
+            ("5.15.19-smp", "generic-smp-5.15.19-smp"),
+        ):
+            self.start()
+            os.rename(self.root + MODULES, self.root + "/usr/lib/modules/" + version)
+            os.rename(self.root + "/boot/vmlinuz-" + KERNEL, "%s/boot/vmlinuz-%s" % (self.root, suffix))
+            self.fill({"/boot/config-" + suffix: config, "/boot/config-edge": "CONFIG_HYPERV_VTL_MODE=y\n"})
+            self.good("kernel", "the kernel %s has" % version)
+            self.fill({"/boot/config-" + suffix: config + "CONFIG_HYPERV_VTL_MODE=y\n"})  # it is read
+            self.assertRegex(self.findings("kernel")[0].message, "the kernel %s is made for VTL2" % version)
+
+    def test_configuration_is_all_there_is(self) -> None:
+        """A kernel without modules, in a file named by its flavour."""
+        self.gone(MODULES, "/boot/vmlinuz-" + KERNEL)
+        config = "CONFIG_HYPERV=y\nCONFIG_HYPERV_NET=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_UTILS=y\n"
+        config += "CONFIG_BLK_DEV_NVME=y\nCONFIG_PCI_HYPERV=y\n"
+        self.fill({"/boot/config-virt": config, "/boot/vmlinuz-virt": ""})
+        self.good("kernel", "the kernel virt has")
+        self.fill({"/boot/config-virt": config.replace("HYPERV=y\n", "HYPERV=n\n")})
+        self.assertRegex(self.findings("kernel")[0].message, r"virt lacks hv_vmbus \(CONFIG_HYPERV\)")
+
     def test_kernel_for_vtl2_is_an_error(self) -> None:
         self.bad("kernel", "error", "made for VTL2 .CONFIG_HYPERV_VTL_MODE.: it does not boot as an ordinary guest",
                  {"/boot/config-" + KERNEL: "CONFIG_HYPERV_VTL_MODE=y\n"})  # fmt: skip

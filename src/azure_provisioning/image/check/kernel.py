@@ -59,9 +59,9 @@ class Kernel(NamedTuple):
 
 def find_kernel(system: System) -> "Optional[Kernel]":
     """The kernel that would boot: the newest with an image in /boot; None if no kernel is found."""
-    boot = set(system.list("/boot"))
     versions = {name for top in TOPS for name in system.list(top) if system.exists("%s/%s/modules.dep" % (top, name))}
-    versions |= {name[len("config-") :] for name in boot if name.startswith("config-")}
+    versions |= set(filter(is_version, names_of_configs(system)))
+    versions = versions or set(names_of_configs(system))  # a kernel without modules, known by its flavour
     bootable = [version for version in versions if has_image(system, version)]
     if not versions:
         return None
@@ -88,6 +88,23 @@ def natural(version: str) -> "List[object]":
     return [(0, int(part), "") if is_digits(part, len(part)) else (1, 0, part) for part in parts if part]
 
 
+def is_version(name: str) -> bool:
+    """Is this a version, and not the name of a flavour?"""
+    return is_digits(name[:1])
+
+
+def names_of_configs(system: System) -> "List[str]":
+    """What follows `config-` in the names of the files in /boot."""
+    return [name[len("config-") :] for name in system.list("/boot") if name.startswith("config-")]
+
+
+def is_config_of(name: str, version: str) -> bool:
+    """Is it the kernel's: `virt` for 6.12.58-0-virt on Alpine, `generic-5.15.19.x64` for 5.15.19 on Slackware?"""
+    if name == version or is_version(name):
+        return name == version
+    return version.endswith("-" + name) or re.sub(r"\.x64$", "", name).endswith("-" + version)
+
+
 def read_lines(system: System, path: str) -> "List[str]":
     """The lines of one of depmod's lists."""
     lines = lines_in((system.read(path, limit=LIST_LIMIT) or b"").decode("utf-8", "replace"))
@@ -103,7 +120,9 @@ def module(path: str) -> "Optional[str]":
 
 def read_config(system: System, version: str) -> "Dict[str, str]":
     """The kernel's configuration for each driver's option, and those of Hyper-V: "y", "m", or "n" if not set."""
-    paths = ["/boot/config-" + version] + ["%s/%s/config" % (top, version) for top in TOPS]
+    names = [name for name in names_of_configs(system) if is_config_of(name, version)]
+    paths = ["/boot/config-" + name for name in sorted(names, key=version.__ne__)]  # that with the version first
+    paths += ["%s/%s/config" % (top, version) for top in TOPS]
     found: "Dict[str, str]" = {}
     for line in (line for path in paths for line in read_lines(system, path)):
         match = re.match(r"(?:# )?(CONFIG_\w+)(?:=([ym])$| (is not set)$)", line)
@@ -114,7 +133,7 @@ def read_config(system: System, version: str) -> "Dict[str, str]":
 
 def has_vmbus_option(version: str, config: "Dict[str, str]") -> bool:
     """Does the bus have its own option? From 6.18 on CONFIG_HYPERV is not a driver (drivers/hv/Kconfig)."""
-    return "CONFIG_HYPERV_VMBUS" in config or natural(version) >= natural("6.18")
+    return "CONFIG_HYPERV_VMBUS" in config or (is_version(version) and natural(version) >= natural("6.18"))
 
 
 def drivers_of(version: str, config: "Dict[str, str]", value: str) -> "Set[str]":
