@@ -17,13 +17,14 @@ DRIVERS = {
     "hv_utils": "drivers/hv/hv_utils",
     "hv_netvsc": "drivers/net/hyperv/hv_netvsc",
     "hv_storvsc": "drivers/scsi/hv_storvsc",
+    "sd_mod": "drivers/scsi/sd_mod",
     "nvme": "drivers/nvme/host/nvme",
     "pci_hyperv": "drivers/pci/controller/pci-hyperv",
     "sr_mod": "drivers/scsi/sr_mod",
     "udf": "fs/udf/udf",
     "isofs": "fs/isofs/isofs",
 }
-DISK = ("hv_vmbus", "hv_storvsc", "pci_hyperv", "nvme")
+DISK = ("hv_vmbus", "hv_storvsc", "sd_mod", "pci_hyperv", "nvme")
 INITRAMFS = "/boot/initrd.img-" + KERNEL
 MODULES = "/usr/lib/modules/" + KERNEL
 LIBRARY = "/usr/lib/python3.11"

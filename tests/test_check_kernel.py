@@ -53,13 +53,61 @@ class KernelTest(CheckTest):
         self.bad("kernel", "warning", "lacks hv_storvsc: most VM sizes", files)
         self.bad("kernel", "warning", "lacks hv_storvsc", gone=[file_of("hv_storvsc")])
         self.good("initramfs", "has the disk's driver")
-        self.system.write(INITRAMFS, cpio("init", *modules("hv_vmbus", "hv_storvsc", "pci_hyperv")))
+        self.system.write(INITRAMFS, cpio("init", *modules("hv_vmbus", "hv_storvsc", "sd_mod", "pci_hyperv")))
         self.assertRegex(self.findings("initramfs")[0].message, "lacks nvme: the root disk is not found")
         self.start()
         files[MODULES + "/modules.dep"] += "kernel/ata_piix.ko:\n"
         self.fill(dict(files, **{MODULES + "/kernel/ata_piix.ko": ""}))
         self.system.write(INITRAMFS, cpio("init", *ALL))
         self.good("initramfs", "has the disk's driver")
+
+    def test_driver_of_scsi_disks(self) -> None:
+        """The controller's driver alone gives no /dev/sda."""
+        self.bad("kernel", "warning", "lacks sd_mod: most VM sizes", self.lacking("sd_mod"))
+        self.good("initramfs")  # an NVMe disk is all that this kernel can have
+        self.fill(self.lacking("sd_mod", "nvme"))
+        self.assertRegex(self.findings("kernel")[0].message, r"lacks sd_mod \(CONFIG_BLK_DEV_SD\)")
+        self.assertEqual([one.level for one in self.findings("kernel")], ["error", "warning"])
+        self.fill({"/boot/config-" + KERNEL: "# CONFIG_BLK_DEV_SD is not set\n", MODULES + "/modules.builtin": ""})
+        self.assertEqual([one.level for one in self.findings("kernel")], ["error", "warning"])
+        self.bad("kernel", "error", "`blacklist sd_mod` in ", {"/etc/modprobe.d/x.conf": "blacklist sd_mod\n"})
+        self.start()
+        self.system.write(INITRAMFS, cpio("init", *modules(*(name for name in DISK if name != "sd_mod"))))
+        (found,) = self.findings("initramfs")
+        self.assertEqual(
+            (found.level, found.message), ("error", INITRAMFS + " lacks sd_mod: the root disk is not found")
+        )
+        built_in = "".join("kernel/%s.ko\n" % DRIVERS[name] for name in ("hv_vmbus", "hv_storvsc"))
+        self.bad("initramfs", "error", "sd_mod is a module, and there is no initramfs",
+                 {MODULES + "/modules.builtin": built_in}, gone=[INITRAMFS])  # fmt: skip
+
+    def test_driver_of_scsi_disks_built_in(self) -> None:
+        """Where nothing says what is built in, sd_mod is supposed to be, as in many kernels."""
+        dep, config = self.lacking("sd_mod"), "/boot/config-" + KERNEL
+        for files in (
+            {MODULES + "/modules.builtin": "kernel/drivers/scsi/sd_mod.ko\n"},
+            {config: "CONFIG_BLK_DEV_SD=y\n"},
+            {MODULES + "/modules.builtin": "", config: "CONFIG_BLK_DEV_SD=y\n"},
+            {MODULES + "/modules.builtin": ""},
+        ):
+            self.start()
+            self.fill({**dep, **files})
+            self.system.write(INITRAMFS, cpio("init", *modules(*(name for name in DISK if name != "sd_mod"))))
+            self.good("kernel")
+            self.good("initramfs")
+
+    def test_driver_of_ide_disks(self) -> None:
+        """A VM of generation 1 shows its disk as IDE too, for a kernel without hv_storvsc."""
+        path = MODULES + "/kernel/ata_piix.ko"
+        dep = self.lacking("hv_storvsc", "nvme")[MODULES + "/modules.dep"] + "kernel/ata_piix.ko:\n"
+        self.fill({MODULES + "/modules.dep": dep, path: "", "/usr/sbin/update-initramfs": ""})
+        self.assertEqual([one.level for one in self.findings("kernel")][:2], ["warning", "warning"])
+        self.system.write(INITRAMFS, cpio("init", *modules("hv_vmbus")))
+        (found,) = self.findings("initramfs")
+        self.assertRegex(found.message, "lacks ata_piix and sd_mod: the root disk is not found")
+        self.assertRegex(found.remedy, "printf '%s.n' hv_vmbus sd_mod pci_hyperv ata_piix >>")
+        self.system.write(INITRAMFS, cpio("init", path, *modules("sd_mod")))
+        self.good("initramfs")
 
     def test_nvme(self) -> None:
         """VM sizes of version 6 and later have no other disk."""
@@ -74,7 +122,8 @@ class KernelTest(CheckTest):
             self.assertEqual([one.level for one in found], ["warning"])
             self.assertRegex(found[0].message, "lacks %s: VM sizes of version 6" % name)
         self.start()
-        self.fill({MODULES + "/modules.builtin": "kernel/drivers/hv/hv_vmbus.ko\nkernel/drivers/scsi/hv_storvsc.ko\n"})
+        built_in = "".join("kernel/%s.ko\n" % DRIVERS[name] for name in ("hv_vmbus", "hv_storvsc", "sd_mod"))
+        self.fill({MODULES + "/modules.builtin": built_in})
         self.gone(INITRAMFS)
         self.assertRegex(self.findings("initramfs")[0].message, "nvme is a module, and there is no .*: VM sizes of")
         self.assertEqual([one.level for one in self.findings("initramfs")], ["warning"])
@@ -86,7 +135,7 @@ class KernelTest(CheckTest):
         self.fill({config: both})
         self.good("kernel")
         self.good("initramfs")
-        self.system.write(INITRAMFS, cpio("init", *modules("hv_storvsc", "nvme", "pci_hyperv")))
+        self.system.write(INITRAMFS, cpio("init", *modules("hv_storvsc", "sd_mod", "nvme", "pci_hyperv")))
         self.assertRegex(self.findings("initramfs")[0].message, "lacks hv_vmbus: the root disk is not found")
         self.fill({config: both.replace("VMBUS=m", "VMBUS=y")})
         self.good("initramfs")
@@ -123,7 +172,7 @@ class KernelTest(CheckTest):
         """A kernel without modules, in a file named by its flavour."""
         self.gone(MODULES, "/boot/vmlinuz-" + KERNEL)
         config = "CONFIG_HYPERV=y\nCONFIG_HYPERV_NET=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_UTILS=y\n"
-        config += "CONFIG_BLK_DEV_NVME=y\nCONFIG_PCI_HYPERV=y\n"
+        config += "CONFIG_BLK_DEV_SD=y\nCONFIG_BLK_DEV_NVME=y\nCONFIG_PCI_HYPERV=y\n"
         self.fill({"/boot/config-virt": config, "/boot/vmlinuz-virt": ""})
         self.good("kernel", "the kernel virt has")
         self.fill({"/boot/config-virt": config.replace("HYPERV=y\n", "HYPERV=n\n")})
@@ -146,6 +195,7 @@ class KernelTest(CheckTest):
         self.gone(MODULES)
         config = "CONFIG_BLK_DEV_NVME=y\nCONFIG_PCI_HYPERV=y\n"
         config += "CONFIG_HYPERV=y\nCONFIG_HYPERV_NET=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_UTILS=y\n"
+        config += "CONFIG_BLK_DEV_SD=y\n"
         self.fill({"/boot/config-" + KERNEL: config + "CONFIG_BLK_DEV_SR=y\n# CONFIG_UDF_FS is not set\n"})
         self.good("kernel")
         self.assertRegex(self.findings("dvd")[0].message, r"cannot use udf \(CONFIG_UDF_FS\)")
@@ -312,6 +362,7 @@ class InitramfsTest(CheckTest):
             self.fill({"/usr/sbin/" + tool: ""})
             remedy = self.findings("initramfs")[0].remedy
             self.assertRegex(remedy, words % ((self.root,) * words.count("%s")))
+            self.assertRegex(remedy, r"\bhv_storvsc(\.ko\*'?)? \S*\bsd_mod\b")
             self.gone("/usr/sbin/" + tool)
 
 

@@ -184,7 +184,9 @@ class RemedyTest(CheckTest, ShellTest):
                 found = [each for each in self.remedies() if each[0] == "initramfs"]
                 words = self.copied(found)
                 image = "/boot/initrd.img-" + version
-                self.assertEqual(words, [raw("chroot", self.root, "lsinitramfs", image), raw("grep", "hv_storvsc")])
+                self.assertEqual(
+                    words, [raw("chroot", self.root, "lsinitramfs", image), raw("grep", "-E", "hv.storvsc|sd.mod")]
+                )
 
     def test_files(self) -> None:
         """modprobe.d, the network's files, and the ready gates."""

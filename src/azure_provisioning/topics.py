@@ -77,7 +77,7 @@ CHECKS = (
     ("other-agent", "another provisioning agent would set the VM up too, or left files"),
     (
         "kernel",
-        "the drivers that a VM on Azure needs (hv_vmbus, hv_netvsc, hv_storvsc, hv_utils, nvme, pci_hyperv)",
+        "the drivers that a VM on Azure needs (hv_vmbus, hv_netvsc, hv_storvsc, sd_mod, hv_utils, nvme, pci_hyperv)",
     ),
     ("initramfs", "the boot can load the driver of the disk"),
     ("root-filesystem", "/ is writable and persistent"),

@@ -33,7 +33,7 @@ cat > /etc/initramfs-tools/hooks/drivers <<'END'
 [ "$1" != prereqs ] || exit 0
 . /usr/share/initramfs-tools/hook-functions
 manual_add_modules virtio_pci virtio_blk virtio_net vmxnet3 ext4 crc32c_generic ata_piix sr_mod
-manual_add_modules hv_vmbus hv_storvsc hv_netvsc
+manual_add_modules hv_vmbus hv_storvsc sd_mod hv_netvsc
 END
 cat > /etc/initramfs-tools/scripts/init-premount/drivers <<'END'
 #!/bin/sh

@@ -463,8 +463,8 @@ def faults(bench: Bench) -> Set[str]:
 
 
 def remedied(bench: Bench) -> None:
-    """The initramfs of a real kernel, without Hyper-V's drivers and then missing. The printed remedy of `check` runs
-    with the distro's own tool in a chroot, and the finding is gone."""
+    """The initramfs of a real kernel, without the drivers of Azure's disk and then missing. The printed remedy of
+    `check` runs with the distro's own tool in a chroot, and the finding is gone."""
     if bench.kind != "systemd":
         return  # the tools are the same for all init systems
     root = bench.offline.parent / "with-kernel"
@@ -474,7 +474,7 @@ def remedied(bench: Bench) -> None:
         subprocess.run(["cp", "-a", "--reflink=auto", str(tree(release, bench.kind, packages)), str(root)], check=True)
         (version,) = os.listdir(str(root / "lib/modules"))
         must(run(inside(root, "sh", "-e", "-c", make.replace("VERSION", version))))
-        for message in ("lacks hv_vmbus and hv_storvsc", "there is no initramfs"):
+        for message in ("lacks hv_vmbus and hv_storvsc and sd_mod", "there is no initramfs"):
             found = initramfs_findings(bench, root)
             check(len(found) == 1 and message in found[0]["message"], maker, "initramfs:", found)
             ours, tool = found[0]["remedy"].split(" && chroot %s " % root)
@@ -496,7 +496,7 @@ printf 'MODULES=list\\nCOMPRESS=gzip\\n' >> initramfs.conf
 update-initramfs -c -k VERSION
 """,
     "dracut": """
-dracut --force --no-hostonly --gzip --omit-drivers 'hv_vmbus hv_storvsc hv_netvsc hyperv_keyboard hid_hyperv' \
+dracut --force --no-hostonly --gzip --omit-drivers 'hv_vmbus hv_storvsc sd_mod hv_netvsc hyperv_keyboard hid_hyperv' \
     /boot/initrd.img-VERSION VERSION
 """,
 }

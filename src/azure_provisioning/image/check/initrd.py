@@ -12,6 +12,8 @@ PLACES = {
     "hv_vmbus": "kernel/drivers/hv",
     "hv_storvsc": "kernel/drivers/scsi/hv_storvsc.ko*",
     "hv_netvsc": "kernel/drivers/net/hyperv",
+    "sd_mod": "kernel/drivers/scsi/sd_mod.ko*",
+    "ata_piix": "kernel/drivers/ata/ata_piix.ko*",
     "pci_hyperv": "kernel/drivers/pci/controller/pci-hyperv*.ko*",
     "nvme": "kernel/drivers/nvme/host",
 }
@@ -44,9 +46,10 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
     return Command()
 
 
-def look_into(image: Image, path: str) -> Command:
-    """A command to list the content of an initramfs."""
+def look_into(image: Image, path: str, modules: "Sequence[str]") -> Command:
+    """A command that lists which of the modules are in an initramfs; their files have `-` or `_` in the name."""
+    pattern = "|".join(modules).replace("_", ".")
     for tool in ("lsinitramfs", "lsinitrd", "lsinitcpio"):
         if image.system.find_program(tool):
-            return image.inside(Command(tool).on(path)).piped(Command("grep", "hv_storvsc"))
+            return image.inside(Command(tool).on(path)).piped(Command("grep", "-E", pattern))
     return Command()

@@ -1,7 +1,7 @@
 """Does the kernel have Hyper-V's drivers, and the disk's where the boot needs it? Can it read the provisioning DVD?"""
 
 import re
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...azure.drives import KINDS
 from ...door.system import System
@@ -25,6 +25,7 @@ CONFIG = {
     "hv_netvsc": "CONFIG_HYPERV_NET",
     "hv_storvsc": "CONFIG_HYPERV_STORAGE",
     "hv_utils": "CONFIG_HYPERV_UTILS",
+    "sd_mod": "CONFIG_BLK_DEV_SD",
     "ata_piix": "CONFIG_ATA_PIIX",
     "nvme": "CONFIG_BLK_DEV_NVME",
     "pci_hyperv": "CONFIG_PCI_HYPERV",
@@ -33,6 +34,9 @@ CONFIG = {
     "isofs": "CONFIG_ISO9660_FS",
 }
 NVME = ("pci_hyperv", "nvme")
+SCSI = ("hv_vmbus", "hv_storvsc", "sd_mod")  # the controller's driver finds the disk, and sd_mod makes it /dev/sda
+BUSES = ("hv_vmbus", "pci_hyperv")  # these find the controller
+IDE = ("ata_piix", "sd_mod")  # that of a VM of generation 1
 NVME_SIZES = "VM sizes of version 6 and later (Dsv6, Easv6, ...) have NVMe disks only"
 NVME_LOST = ": %s, where the root disk is not found" % NVME_SIZES
 NO_KERNEL = "there is no kernel in the image: it cannot be determined whether %s"
@@ -49,6 +53,10 @@ class Kernel(NamedTuple):
     def has(self, name: str) -> bool:
         """Does it have this driver, built in or as a module?"""
         return name in self.built_in or name in self.modules
+
+    def has_all(self, names: "Sequence[str]") -> bool:
+        """Does it have all of them?"""
+        return all(map(self.has, names))
 
     def option(self, name: str) -> str:
         """The option of the kernel's configuration for a driver."""
@@ -68,9 +76,12 @@ def find_kernel(system: System) -> "Optional[Kernel]":
     version = max(bootable or versions, key=natural)
     config = read_config(system, version)
     built_in, modules = (drivers_of(version, config, value) for value in ("y", "m"))
+    known = bool(config)
     for top in TOPS:
         folder = "%s/%s" % (top, version)
-        built_in |= set(filter(None, map(module, read_lines(system, folder + "/modules.builtin"))))
+        listed = set(filter(None, map(module, read_lines(system, folder + "/modules.builtin"))))
+        known = known or bool(listed)
+        built_in |= listed
         for line in read_lines(system, folder + "/modules.dep"):
             path = line.partition(":")[0]
             name = module(path)
@@ -79,6 +90,8 @@ def find_kernel(system: System) -> "Optional[Kernel]":
             modules.discard(module(path) or "")
             if name:
                 modules.add(name)
+    if not known and "sd_mod" not in modules:
+        built_in.add("sd_mod")  # in many kernels it is, and nothing here says what is
     return Kernel(version, built_in, modules, config)
 
 
@@ -149,8 +162,9 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
         yield warning("kernel", NO_KERNEL % "it has Hyper-V's drivers (CONFIG_HYPERV, CONFIG_HYPERV_NET, ...)")
         return
     lacking = [name for name in ("hv_vmbus", "hv_netvsc") if not kernel.has(name)]
-    if not kernel.has("hv_storvsc") and not (kernel.has("ata_piix") or kernel.has("nvme")):
-        lacking.append("hv_storvsc")
+    if not kernel.has("nvme"):
+        lacking += [] if kernel.has("hv_storvsc") or kernel.has("ata_piix") else ["hv_storvsc"]
+        lacking += [] if kernel.has("sd_mod") else ["sd_mod"]
     for name in lacking:
         yield error("kernel", "the kernel %s lacks %s (%s)" % (kernel.version, name, kernel.option(name)))
     if kernel.config.get("CONFIG_HYPERV_VTL_MODE") == "y":  # its help in drivers/hv/Kconfig
@@ -160,8 +174,10 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
     for finding in check_bars(image, kernel):
         yield finding
         lacking += [finding.message] * (finding.level == "error")
-    if not kernel.has("hv_storvsc") and "hv_storvsc" not in lacking:
-        yield warning("kernel", "the kernel %s lacks hv_storvsc: most VM sizes need it for their disk" % kernel.version)
+    for name in ("hv_storvsc", "sd_mod"):
+        if not kernel.has(name) and name not in lacking:
+            message = "the kernel %s lacks %s: most VM sizes need it for their disk" % (kernel.version, name)
+            yield warning("kernel", message)
     for name in NVME:
         if not kernel.has(name):
             message = "the kernel %s lacks %s (%s): %s" % (kernel.version, name, CONFIG[name], NVME_SIZES)
@@ -176,7 +192,7 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
 def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
     """Is an installed driver blocked from loading?"""
     barred = find_bars(image)
-    for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc", "hv_utils", *NVME):
+    for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc", "sd_mod", "hv_utils", *NVME):
         if name in barred and name in kernel.modules:
             message = describe_bar(barred[name][0], name)
             if name in NVME:
@@ -192,19 +208,21 @@ def describe_bar(bar: Bar, name: str) -> str:
 
 def drivers_of_disk(kernel: Kernel) -> "Tuple[List[str], List[str]]":
     """(the drivers that every VM needs for its root disk, those for sizes with NVMe), of those the kernel has."""
-    nvme = ["hv_vmbus", *NVME] if all(kernel.has(name) for name in ("hv_vmbus", *NVME)) else []
-    if kernel.has("hv_storvsc"):
-        return ["hv_vmbus", "hv_storvsc"], nvme
-    return ([], nvme) if kernel.has("ata_piix") else (nvme, [])
+    nvme = ["hv_vmbus", *NVME] if kernel.has_all(("hv_vmbus", *NVME)) else []
+    if kernel.has_all(SCSI):
+        return list(SCSI), nvme
+    if kernel.has_all(IDE):
+        return [] if nvme else list(IDE), nvme
+    return nvme, []
 
 
-def without_initramfs(image: Image, version: str, needed: "List[str]", useful: "List[str]", remedy: Command) -> Finding:
-    """The finding for a missing initramfs, if the kernel has the disk's driver as a module."""
+def without_initramfs(image: Image, version: str, drivers: "List[str]", remedy: Command, *, every: bool) -> Finding:
+    """The finding for a missing initramfs, if drivers of the disk, that of `every` VM or not, are modules."""
     if not has_image(image.system, version):
-        message = "there is no initramfs in /boot: it cannot be determined whether it has hv_storvsc"
+        message = "there is no initramfs in /boot: it cannot be determined whether it has %s" % " and ".join(drivers)
         return warning("initramfs", message)
-    message = "%s is a module, and there is no initramfs in /boot that could load it" % (needed or useful)[-1]
-    return error("initramfs", message, remedy) if needed else warning("initramfs", message + NVME_LOST, remedy)
+    message = "%s is a module, and there is no initramfs in /boot that could load it" % drivers[0]
+    return error("initramfs", message, remedy) if every else warning("initramfs", message + NVME_LOST, remedy)
 
 
 def check_initramfs(image: Image) -> "Iterator[Finding]":
@@ -221,11 +239,12 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
         yield ok("initramfs", "the disk's driver is built into the kernel")
         return
     found = find_initramfs(image.system, kernel.version)
-    modules = [name for name in ("hv_vmbus", "hv_storvsc", *NVME) if name in kernel.modules]
+    modules = [name for name in dict.fromkeys((*SCSI, *NVME, *needed)) if name in kernel.modules]
     remedy = rebuild(image, kernel.version, modules, there=found is not None)
     lost = "the root disk is not found"
+    drivers = [name for name in needed or useful if name not in BUSES] or (needed or useful)[-1:]
     if found is None:
-        yield without_initramfs(image, kernel.version, needed, useful, remedy)
+        yield without_initramfs(image, kernel.version, drivers, remedy, every=bool(needed))
         return
     lacking, has_modules = set(needed + useful), False
     try:
@@ -237,12 +256,12 @@ def check_initramfs(image: Image) -> "Iterator[Finding]":
             if not lacking:
                 break  # the rest need not be unpacked
     except (UnreadableError, GuestError) as problem:
-        message = "it cannot be determined whether %s has hv_storvsc: %s" % (found, problem)
-        yield warning("initramfs", message, look_into(image, found))
+        message = "it cannot be determined whether %s has %s: %s" % (found, " and ".join(drivers), problem)
+        yield warning("initramfs", message, look_into(image, found, drivers))
         return
     missing = [name for name in needed if name in lacking]
     if missing and not has_modules:
-        message = "%s has no modules, and %s is a module: %s" % (found, missing[-1], lost)
+        message = "%s has no modules, and %s is a module: %s" % (found, drivers[0], lost)
         yield error("initramfs", message, remedy)
     elif missing:
         yield error("initramfs", "%s lacks %s: %s" % (found, " and ".join(missing), lost), remedy)
