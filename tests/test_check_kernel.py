@@ -307,6 +307,18 @@ class InitramfsTest(CheckTest):
             gone=[INITRAMFS, "/boot/vmlinuz-" + KERNEL],
         )
 
+    def test_unified_kernel_image(self) -> None:
+        """The initramfs may be in one file with the kernel."""
+        for folder in ("/efi", "/boot", "/boot/efi"):
+            self.bad(
+                "initramfs",
+                "warning",
+                "cannot be determined whether the initramfs in %s/EFI/Linux/x.efi has hv_storvsc and sd_mod$" % folder,
+                {folder + "/EFI/Linux/x.efi": "MZ"},
+                gone=[INITRAMFS],
+            )
+        self.bad("initramfs", "error", "no initramfs in /boot", {"/efi/EFI/Linux/x.txt": ""}, gone=[INITRAMFS])
+
     def test_name_without_a_version(self) -> None:
         os.rename(self.root + INITRAMFS, self.root + "/boot/initramfs-lts")
         self.good("initramfs", "/boot/initramfs-lts")

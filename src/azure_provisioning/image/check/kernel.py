@@ -19,6 +19,7 @@ LIST_LIMIT = 4 << 20  # bytes of modules.dep; those of distros have less than on
 INITRAMFS_LIMIT = 256 << 20  # bytes
 IMAGES = ("vmlinuz-%s", "vmlinux-%s", "Image-%s", "kernel-%s", "bzImage-%s")
 INITRAMFS = ("initrd.img-%s", "initramfs-%s.img", "initrd-%s", "initrd-%s.img", "initramfs-%s")
+UNIFIED = ("/boot/EFI/Linux", "/boot/efi/EFI/Linux", "/efi/EFI/Linux")
 NAMELESS_INITRAMFS = re.compile(r"(initramfs|initrd)([-.][a-z]+)*$")
 CONFIG = {
     "hv_vmbus": "CONFIG_HYPERV_VMBUS",  # up to 6.17 CONFIG_HYPERV
@@ -218,8 +219,12 @@ def drivers_of_disk(kernel: Kernel) -> "Tuple[List[str], List[str]]":
 
 def without_initramfs(image: Image, version: str, drivers: "List[str]", remedy: Command, *, every: bool) -> Finding:
     """The finding for a missing initramfs, if drivers of the disk, that of `every` VM or not, are modules."""
+    names = " and ".join(drivers)
+    unified = find_unified(image.system)
+    if unified:
+        return warning("initramfs", "it cannot be determined whether the initramfs in %s has %s" % (unified, names))
     if not has_image(image.system, version):
-        message = "there is no initramfs in /boot: it cannot be determined whether it has %s" % " and ".join(drivers)
+        message = "there is no initramfs in /boot: it cannot be determined whether it has %s" % names
         return warning("initramfs", message)
     message = "%s is a module, and there is no initramfs in /boot that could load it" % drivers[0]
     return error("initramfs", message, remedy) if every else warning("initramfs", message + NVME_LOST, remedy)
@@ -293,6 +298,12 @@ def find_initramfs(system: System, version: str) -> "Optional[str]":
         if NAMELESS_INITRAMFS.match(name) and "fallback" not in name and system.stat("/boot/" + name):
             return "/boot/" + name
     return None
+
+
+def find_unified(system: System) -> "Optional[str]":
+    """A file of the EFI partition with a kernel and its initramfs: a unified kernel image."""
+    paths = ["%s/%s" % (folder, name) for folder in UNIFIED for name in system.list(folder) if name.endswith(".efi")]
+    return paths[0] if paths else None
 
 
 def check_dvd(image: Image) -> "Iterator[Finding]":
