@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import unittest
 from typing import Dict, List
 
@@ -233,6 +234,84 @@ class KernelTest(CheckTest):
         self.fill({path: "# install udf /bin/true\n#blacklist udf\ninstall squashfs /bin/true\nblacklist udfx\n"})
         self.good("dvd")
         self.good("kernel")
+
+    def test_lines_that_block_a_module(self) -> None:
+        """As kmod reads them: what an `install` runs, patterns, and the alias by which the kernel mounts a DVD."""
+        path = "/etc/modprobe.d/x.conf"
+        for line in (
+            "install udf exit 0",
+            "install udf true",
+            "install udf :",
+            "install udf /bin/sh -c :",
+            "install udf /bin/sh -c 'exit 0'",
+            'install udf /usr/bin/bash -c "/bin/true"',
+            "install udf /bin/echo no; /bin/false",
+            "install ud? /bin/false",
+            "install u* /bin/false",
+            "alias fs-udf off",
+            "alias fs_udf off",
+            "alias fs-u* off",
+        ):
+            with self.subTest(line):
+                remedy = self.bad("dvd", "warning", "`%s` in %s keeps udf from" % (re.escape(line), path),
+                                  {path: "# kept\n%s\noptions udf x\n" % line})  # fmt: skip
+                self.assertEqual(call(["sh", "-c", remedy]).code, 0)
+                self.assertEqual(self.system.read_text(path), "# kept\noptions udf x\n")
+                self.good("dvd")
+        self.start()
+        self.fill({path: "blacklist u*\nalias udf off\nalias fs-ext4 off\nalias fs-udf udf\nalias off fs-udf\n"
+                   "install udf /sbin/modprobe --ignore-install udf\ninstall udf /bin/true\ninstall sr-mod\n"
+                   "install sr_mod /bin/true && /sbin/modprobe -i sr_mod\ninstall hv_utils /usr/local/bin/load\n"
+                   "install isofs /bin/sh -c\n"})  # fmt: skip
+        self.good("dvd")
+        self.good("kernel")
+
+    def test_line_that_blocks_what_a_module_needs(self) -> None:
+        path, dep = "/etc/modprobe.d/x.conf", MODULES + "/modules.dep"
+        lines = self.system.read_text(dep) or ""
+        for name in ("hv_storvsc", "sd_mod", "sr_mod"):
+            lines = lines.replace("/%s.ko.xz: " % name, "/%s.ko.xz: kernel/cdrom.ko.xz kernel/scsi-mod.ko.xz " % name)
+        for line in ("install scsi_mod /bin/false", "install scsi-mod /bin/false", "install sc* /bin/true"):
+            self.start()
+            self.fill({dep: lines, path: line + "\n"})
+            found = self.findings("kernel")
+            self.assertEqual([one.level for one in found], ["error", "error"])
+            self.assertEqual(found[0].message, "`%s` in %s keeps hv_storvsc from being loaded" % (line, path))
+            self.assertEqual(call(["sh", "-c", found[0].remedy]).code, 0)
+            self.good("kernel")
+        self.fill({path: "install cdrom /bin/false\n"})
+        self.assertRegex(self.findings("dvd")[0].message, "`install cdrom /bin/false` in .* keeps sr_mod from")
+        self.fill({path: "blacklist cdrom\nblacklist scsi_mod\nalias scsi_mod off\n"})  # is only for itself
+        self.good("dvd")
+        self.good("kernel")
+        grub = "/boot/grub/grub.cfg"
+        self.fill({grub: GRUB.replace("ro ", "ro modprobe.blacklist=scsi_mod ")})
+        self.good("kernel")
+        self.fill({grub: GRUB.replace("ro ", "ro module_blacklist=scsi_mod ")})
+        self.assertRegex(self.findings("kernel")[0].message, "`module_blacklist=scsi_mod` in .* keeps hv_storvsc")
+
+    def test_line_that_sed_cannot_find(self) -> None:
+        for text in ("install \\\n udf /bin/true\n", "install ud[f] /bin/true\n"):
+            path = "/etc/modprobe.d/x.conf"
+            remedy = self.bad("dvd", "warning", "`install ud.* /bin/true` in", {path: text})
+            self.assertEqual(remedy, "vi %s%s" % (self.root, path))
+
+    def test_blacklist_of_a_rescue(self) -> None:
+        """Only what is on every command line for everyday use counts."""
+        grub, entries = "/boot/grub/grub.cfg", "/boot/loader/entries/"
+        barred = GRUB.replace("ro ", "ro modprobe.blacklist=hv_netvsc ")
+        for text in (GRUB + barred, barred + GRUB, GRUB + barred.replace("ro ", "ro single ")):
+            self.fill({grub: text})
+            self.good("kernel")
+        for text in (barred + barred, barred + GRUB.replace("ro ", "ro single "), barred.replace("ro ", "ro single ")):
+            self.fill({grub: text})
+            self.assertRegex(self.findings("kernel")[0].message, "`modprobe.blacklist=hv_netvsc` in " + grub)
+        self.start()
+        usual, odd = "options root=UUID=0 ro\n", "options root=UUID=0 ro modprobe.blacklist=hv_netvsc\n"
+        self.fill({entries + "a.conf": usual, entries + "b.conf": odd})
+        self.good("kernel")
+        self.fill({entries + "a.conf": odd, entries + "0-rescue.conf": usual})
+        self.assertRegex(self.findings("kernel")[0].message, "in %sa.conf keeps" % entries)
 
     def test_overridden_blacklists_do_not_count(self) -> None:
         """A file hides others of its name in later folders, and the boot loader may also block a module."""

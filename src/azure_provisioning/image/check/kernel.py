@@ -11,7 +11,7 @@ from ..command import Command
 from .finding import NOTHING, Finding, error, ok, warning
 from .initramfs import UnreadableError, file_names
 from .initrd import look_into, rebuild
-from .modprobe import Bar, find_bars, let_in
+from .modprobe import Bar, find_bars, let_in, read_bars
 from .subject import Image
 
 TOPS = ("/lib/modules", "/usr/lib/modules")
@@ -49,6 +49,7 @@ class Kernel(NamedTuple):
     version: str
     built_in: Set[str]  # modules that are part of it
     modules: Set[str]  # loadable modules; `-` is `_` in all names
+    needs: Dict[str, List[str]]  # by module: the others that it needs
     config: Dict[str, str]  # of Hyper-V's options: "y", "m", or "n" if not set
 
     def has(self, name: str) -> bool:
@@ -58,6 +59,10 @@ class Kernel(NamedTuple):
     def has_all(self, names: "Sequence[str]") -> bool:
         """Does it have all of them?"""
         return all(map(self.has, names))
+
+    def bars(self, image: Image, bars: "List[Bar]", name: str) -> "List[Bar]":
+        """Those of the bars that keep it from loading a driver."""
+        return find_bars(image, bars, name, self.needs.get(name, ())) if name in self.modules else []
 
     def option(self, name: str) -> str:
         """The option of the kernel's configuration for a driver."""
@@ -77,23 +82,24 @@ def find_kernel(system: System) -> "Optional[Kernel]":
     version = max(bootable or versions, key=natural)
     config = read_config(system, version)
     built_in, modules = (drivers_of(version, config, value) for value in ("y", "m"))
-    known = bool(config)
+    known, needs = bool(config), {}
     for top in TOPS:
         folder = "%s/%s" % (top, version)
         listed = set(filter(None, map(module, read_lines(system, folder + "/modules.builtin"))))
         known = known or bool(listed)
         built_in |= listed
         for line in read_lines(system, folder + "/modules.dep"):
-            path = line.partition(":")[0]
+            path, _, others = line.partition(":")
             name = module(path)
             if name in CONFIG and not system.exists(path if path.startswith("/") else folder + "/" + path):
                 name = None  # listed, but not in the image
             modules.discard(module(path) or "")
             if name:
                 modules.add(name)
+                needs[name] = list(filter(None, map(module, others.split())))
     if not known and "sd_mod" not in modules:
         built_in.add("sd_mod")  # in many kernels it is, and nothing here says what is
-    return Kernel(version, built_in, modules, config)
+    return Kernel(version, built_in, modules, needs, config)
 
 
 def natural(version: str) -> "List[object]":
@@ -192,14 +198,15 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
 
 def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
     """Is an installed driver blocked from loading?"""
-    barred = find_bars(image)
+    every = read_bars(image)
     for name in ("hv_vmbus", "hv_netvsc", "hv_storvsc", "sd_mod", "hv_utils", *NVME):
-        if name in barred and name in kernel.modules:
-            message = describe_bar(barred[name][0], name)
+        bars = kernel.bars(image, every, name)
+        if bars:
+            message = describe_bar(bars[0], name)
             if name in NVME:
                 message += ": " + NVME_SIZES
             level = warning if name == "hv_utils" or name in NVME else error
-            yield level("kernel", message, let_in(image, name, barred[name]))
+            yield level("kernel", message, let_in(image, bars))
 
 
 def describe_bar(bar: Bar, name: str) -> str:
@@ -317,13 +324,14 @@ def check_dvd(image: Image) -> "Iterator[Finding]":
     if kernel is None:
         yield warning("dvd", NO_KERNEL % "it can read the provisioning DVD (CONFIG_UDF_FS, CONFIG_BLK_DEV_SR)")
         return
-    barred = {name: bars for name, bars in find_bars(image).items() if name in kernel.modules}
-    lacking = [name for name in ("sr_mod", "udf", "isofs") if not kernel.has(name) or name in barred]
+    every = read_bars(image)
+    barred = {name: kernel.bars(image, every, name) for name in ("sr_mod", "udf", "isofs")}
+    lacking = [name for name in barred if not kernel.has(name) or barred[name]]
     for name in lacking:
         if name == "isofs" and "udf" not in lacking:
             continue  # the DVD is UDF; isofs is only a fallback
-        if name in barred:
-            message, remedy = describe_bar(barred[name][0], name), let_in(image, name, barred[name])
+        if barred[name]:
+            message, remedy = describe_bar(barred[name][0], name), let_in(image, barred[name])
         else:
             message, remedy = "the kernel cannot use %s (%s)" % (name, CONFIG[name]), NOTHING
         yield warning("dvd", message + ": passwords and customData cannot be read", remedy)

@@ -1,41 +1,107 @@
 """Modules that are blocked from loading, by modprobe.d and the kernel's command line."""
 
 import re
-from typing import Dict, List, NamedTuple
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
+from ...door.pattern import matches
 from ..command import Command
 from .serial import LOADERS, command_lines
 from .subject import Image
 
 FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
-# What follows the name of a `blacklist` is ignored; `install` counts with a program that does nothing.
-LINE = re.compile(r"(?m)^[ \t]*(?:(blacklist)[ \t]+(\S+)|(install)[ \t]+(\S+)[ \t]+(?:/usr)?/bin/(?:true|false)\b).*$")
+# What follows the name of a `blacklist` is ignored.
+LINE = re.compile(r"(?m)^[ \t]*(?:(blacklist)[ \t]+(\S+)|(install|alias)[ \t]+(\S+)[ \t]+(\S.*)).*$")
 PARAMETER = re.compile(r"\b((?:modprobe\.|module_)blacklist)=([\w,-]+)")
+# By which the kernel asks for a file system. Other modules are asked for by their device.
+ALIASES = {"udf": "fs_udf", "isofs": "fs_iso9660"}
+# Programs of an `install` that load nothing.
+IDLE = ("true", "false", ":", "exit", "echo", "printf", "logger")
+SHELLS = ("sh", "bash", "dash", "ash")
+LOADS = re.compile(r"\b(?:modprobe|insmod|kmod)\b")
+# An entry of a boot loader that is not for everyday use, by a word of its command line.
+RESCUE = re.compile(
+    r"(?:^|\s)(?:single|recovery|rescue|emergency|[sS1]|systemd\.unit=(?:rescue|emergency)\.target)(?=\s|$)"
+)
+PLAIN = re.compile(r"[\w:*?-]+\Z", re.ASCII)
 
 
 class Bar(NamedTuple):
-    """What blocks a module from loading."""
+    """What blocks modules from loading."""
 
     path: str
     line: str  # the text
+    verb: str  # or the parameter
+    pattern: str  # of the modules, or of the alias; `-` is `_`
+
+    def stops(self, name: str) -> bool:
+        """Does the line count for a module itself?"""
+        if self.verb == "alias":
+            return matches(ALIASES.get(name, ""), self.pattern)
+        return matches(name, self.pattern) if self.verb == "install" else name == self.pattern
+
+    def stops_others(self, needs: "Sequence[str]") -> bool:
+        """Does it count for any module that another needs?"""
+        return self.verb in ("install", "module_blacklist") and any(map(self.stops, needs))
 
 
-def find_bars(image: Image) -> "Dict[str, List[Bar]]":
-    """The blocked modules, each with what blocks it; `-` is `_` in all names.
+def read_bars(image: Image) -> "List[Bar]":
+    """Everything that blocks modules."""
+    return [*bars_of_files(image), *bars_of_loader(image)]
+
+
+def find_bars(image: Image, bars: "List[Bar]", name: str, needs: "Sequence[str]") -> "List[Bar]":
+    """Those that block a module, which `needs` others.
 
     `blacklist` ignores the aliases of a module, by which the kernel loads all of these: `fs-udf` when a DVD is mounted,
-    else that of the device. `install x /bin/false` applies to everything (modprobe.d(5)).
+    else that of the device. `install x /bin/false` applies to everything, also when another module needs it
+    (modprobe.d(5)).
     """
-    found: "Dict[str, List[Bar]]" = {}
+    image.system.spend(FOLDERS[0], len(bars) * (1 + len(needs)) // 16)
+    return [bar for bar in bars if bar.stops(name) or bar.stops_others(needs)]
+
+
+def bars_of_files(image: Image) -> "Iterator[Bar]":
+    """The lines in modprobe.d. Of the `install` lines for a name only the first is followed."""
+    followed: "Dict[str, bool]" = {}  # does it load nothing?
     for path in files(image):
         for match in LINE.finditer(image.text(path).replace("\\\n", " ")):
-            name = (match.group(2) or match.group(4)).replace("-", "_")
-            found.setdefault(name, []).append(Bar(path, " ".join(match.group(0).split())))
+            verb, word, rest = match.group(1) or match.group(3), match.group(2) or match.group(4), match.group(5) or ""
+            pattern = word.replace("-", "_")
+            if verb == "install" and not (is_idle(rest) and followed.setdefault(pattern, True)):
+                followed.setdefault(pattern, False)
+                continue
+            if verb == "alias" and ALIASES.get(rest.split()[0].replace("-", "_")):
+                continue  # another name of the driver itself
+            yield Bar(path, " ".join(match.group(0).split()), verb, pattern)
+
+
+def is_idle(command: str) -> bool:
+    """Does the command of an `install` load no module?"""
+    words = [word.rpartition("/")[2] for word in re.split(r"[\s;\"']+", command)]
+    if words[0] in SHELLS and words[1:2] == ["-c"]:
+        words = words[2:]
+    return bool(words) and words[0] in IDLE and not LOADS.search(command)
+
+
+def bars_of_loader(image: Image) -> "Iterator[Bar]":
+    """The parameters that are on every command line of a boot loader, except those for a rescue."""
+    loaders: "Dict[str, List[Tuple[str, str]]]" = {}
     for path, lines in command_lines(image, LOADERS):
-        for name, words in (words for line in lines for words in PARAMETER.findall(line)):
-            for word in words.split(","):
-                found.setdefault(word.replace("-", "_"), []).append(Bar(path, "%s=%s" % (name, word)))
-    return found
+        folder = path.rpartition("/")[0]
+        loaders.setdefault(folder if folder.endswith("/entries") else path, []).extend((path, line) for line in lines)
+    for entries in loaders.values():
+        usual = [(path, line) for path, line in entries if "rescue" not in path and not RESCUE.search(line)] or entries
+        every = [dict.fromkeys(parameters(line)) for _, line in usual]
+        for name, module in every[0]:
+            if all((name, module) in each for each in every):
+                yield Bar(usual[0][0], "%s=%s" % (name, module), name, module.replace("-", "_"))
+
+
+def parameters(line: str) -> "Iterator[Tuple[str, str]]":
+    """(parameter, module) of a kernel's command line."""
+    for name, modules in PARAMETER.findall(line):
+        for module in modules.split(","):
+            yield name, module
 
 
 def files(image: Image) -> "List[str]":
@@ -48,15 +114,23 @@ def files(image: Image) -> "List[str]":
     return [found[name] for name in sorted(found)]
 
 
-def let_in(image: Image, name: str, bars: "List[Bar]") -> Command:
+def let_in(image: Image, bars: "List[Bar]") -> Command:
     """The command that removes only these lines from the files; empty if a boot loader has one of them."""
     command = Command()
-    module = name.replace("_", "[-_]")
     for path in sorted({bar.path for bar in bars}):
         if not path.endswith(".conf") or "/modprobe.d/" not in path:
             return Command()
-        lines = ["/^[[:blank:]]*%s[[:blank:]][[:blank:]]*%s\\([[:blank:]].*\\)*$/d" % (verb, module)
-                 for verb in ("blacklist", "install")]  # fmt: skip
-        step = Command("sed", "-i", "-e", lines[0], "-e", lines[1]).on(image.place(path))
+        lines = sorted({(bar.verb, bar.pattern) for bar in bars if bar.path == path})
+        if "\\\n" in image.text(path) or not all(PLAIN.match(pattern) for _, pattern in lines):
+            step = image.edit(path)
+        else:
+            step = Command("sed", "-i", *(word for line in lines for word in ("-e", deleted(*line))))
+            step = step.on(image.place(path))
         command = command.then(step) if command else step
     return command
+
+
+def deleted(verb: str, pattern: str) -> str:
+    """The script of sed that deletes a line of a file."""
+    name = pattern.replace("_", "[-_]").replace("*", "[*]")
+    return "/^[[:blank:]]*%s[[:blank:]][[:blank:]]*%s\\([[:blank:]].*\\)*$/d" % (verb, name)
