@@ -276,7 +276,7 @@ class ClockTest(CheckTest):
         unit, conf = "/usr/lib/systemd/system/chrony.service", "/etc/chrony/chrony.conf"
         self.fill({unit: "[Service]\n", "/etc/systemd/system/multi-user.target.wants/chrony.service": "-> " + unit})
         for rules, device in (("", "ptp0"), ('ATTR{clock_name}=="hyperv", SYMLINK += "ptp_hyperv"\n', "ptp_hyperv")):
-            self.fill({conf: "pool x\n#refclock PHC /dev/ptp0\n", "/usr/lib/udev/rules.d/50-x.rules": rules})
+            self.fill({conf: "pool x\n#refclock PHC /dev/ptp0", "/usr/lib/udev/rules.d/50-x.rules": rules})
             self.good("clock", "with a line `refclock PHC` it would use the host's clock, /dev/ptp_hyperv$")
             self.assertEqual(call(["sh", "-c", self.findings("clock")[0].remedy]).code, 0)
             self.assertIn("\nrefclock PHC /dev/%s poll" % device, self.system.read_text(conf) or "")

@@ -25,7 +25,7 @@ def check_hostname(image: Image) -> "Iterator[Finding]":
     target = image.system.readlink("/etc/hostname") or ""
     if target.startswith(STORES):
         message = "/etc/hostname belongs to the distro's configuration (%s)" % target
-        yield error("hostname", message, Command("echo", "hostname = no").onto(image.place(PATH)))
+        yield error("hostname", message, image.append(PATH, Command("echo", "hostname = no")))
     else:
         yield ok("hostname", "/etc/hostname can be written")
 

@@ -56,4 +56,4 @@ def of_chrony(image: Image, service: str) -> Finding:
     named = any("ptp_hyperv" in image.active(path) for path in rules)
     line = "refclock PHC /dev/%s poll 3 dpoll -2 offset 0 stratum 2" % ("ptp_hyperv" if named else "ptp0")
     message = "%s sets it; with a line `refclock PHC` it would use the host's clock, /dev/ptp_hyperv" % service
-    return Finding("ok", "clock", message, Command("echo", line).onto(image.place(paths[0])))
+    return Finding("ok", "clock", message, image.append(paths[0], Command("echo", line)))

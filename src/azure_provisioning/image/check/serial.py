@@ -125,7 +125,7 @@ def fix(image: Image, silent: "List[str]") -> Command:
     for path, name in VARIABLES:
         if path in sources and path not in written:  # both files are read as shell scripts
             line = Command("echo", '%s="$%s %s"' % (name, name, setting))
-            steps.insert(0, line.onto(image.place(path)))
+            steps.insert(0, image.append(path, line))
     whole = steps[0] if steps else Command()
     for step in steps[1:]:
         whole = whole.then(step)
@@ -192,4 +192,4 @@ def getty_remedy(image: Image) -> Command:
         line = "%s::respawn:/sbin/getty -L %s 115200 vt100" % (port, port)
     else:
         return Command()
-    return Command("echo", line).onto(image.place("/etc/inittab"))
+    return image.append("/etc/inittab", Command("echo", line))

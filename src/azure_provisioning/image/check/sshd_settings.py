@@ -98,7 +98,7 @@ def of_keys(settings: Settings) -> "Iterator[Finding]":
     if all(word.lower() == "none" for word in files) and command.lower() != "none":
         if image.options.ssh_keys:
             message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
-            remedy = Command("echo", "ssh_keys = no").onto(image.place(config.PATH))
+            remedy = image.append(config.PATH, Command("echo", "ssh_keys = no"))
             yield error(ID, settings.words("authorizedkeysfile", message), remedy, WITH_KEYS)
     elif all(word.lower() == "none" for word in files):
         yield settings.error("authorizedkeysfile", "AuthorizedKeysFile none: SSH keys let nobody in", WITH_KEYS)

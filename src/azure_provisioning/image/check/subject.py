@@ -98,6 +98,12 @@ class Image:
         folder = Command("mkdir", "-p").on(self.place(path.rpartition("/")[0]))
         return folder.then(printed.into(self.place(path)))
 
+    def append(self, path: str, printed: Command) -> Command:
+        """Append what a command prints to a file. A last line without its end would swallow the first of these."""
+        place, text = self.place(path), self.text(path)
+        added = printed.onto(place)
+        return added if text.endswith("\n") or not text else Command("echo").onto(place).then(added)
+
     def allow_to_run(self, path: str) -> Command:
         """Make a file executable."""
         return Command("chmod", "+x").on(self.place(path))
