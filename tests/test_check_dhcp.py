@@ -426,7 +426,7 @@ class ScriptsTest(CheckTest):
             self.assertEqual(self.level(), level, text)
         self.image_with("insserv", dict(rest, **{INTERFACES: ASKING}))
         self.assertEqual(self.level(), "error")  # no client
-        self.image_with("insserv", dict(rest, **{INTERFACES: "source x/*\n", "/sbin/dhclient": ""}))
+        self.image_with("insserv", dict(rest, **{INTERFACES: "source interfaces.d/*\n", "/sbin/dhclient": ""}))
         self.fill({INTERFACES + ".d/eth0": ASKING})
         self.assertEqual(self.level(), "ok")
         self.gone("/etc/rcS.d/S10networking")
@@ -477,8 +477,152 @@ class ScriptsTest(CheckTest):
         ):
             self.fill({INTERFACES: text})
             self.assertEqual(self.level(), level, text)
-        self.fill({INTERFACES: "source interfaces\nauto lo\n"})
+        self.fill({INTERFACES + ".d/%d" % number: "" for number in range(201)})
         self.assertRegex(self.findings("dhcp")[0].message, "cannot be determined: too many files")
+        self.image_with("insserv", dict(rest, **{"/sbin/dhclient": "", INTERFACES: "source interfaces\nauto lo\n"}))
+        self.assertRegex(self.findings("dhcp")[0].message, "does not ask for DHCP on eth0")
+
+    def with_ifup(self, program: str, text: str) -> None:
+        """An image whose `networking` runs one of the three programs called ifup."""
+        programs = {
+            "ifupdown": {"/sbin/ifup": ""},
+            "busybox": {"/sbin/ifup": "-> /bin/busybox", "/bin/busybox": images.BUSYBOX},
+            "ifupdown-ng": {"/sbin/ifup": "-> ifupdown", "/sbin/ifupdown": ""},
+        }
+        rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
+        rest.update({"/sbin/udhcpc": "", INTERFACES: text})
+        self.image_with("insserv", dict(rest, **programs[program]))
+
+    def test_dialects(self) -> None:
+        """What the three programs really do with a file: `ifquery`, and `ifup -n` of busybox."""
+        asking, no, unsure = "iface eth0 inet dhcp\n", "error", "warning"
+        for text, *levels in (
+            ("auto /eth*\n" + asking, "ok", no, no),
+            ("auto /eth*/1\n" + asking, "ok", no, no),
+            ("auto /eth*/2\n" + asking, no, no, no),
+            ("auto /e*=any\niface any inet dhcp\n", "ok", no, no),
+            ("auto eth0=any\niface any inet dhcp\n", "ok", "ok", no),
+            ("auto mac/00:0d:3a:00:00:00=any\niface any inet dhcp\n", unsure, no, no),
+            ("auto eth*\n" + asking, no, no, no),
+            ("auto eth0\niface eth* inet dhcp\n", no, no, no),
+            ("auto /eth*\niface /eth* inet dhcp\n", no, no, no),
+            ("auto lo eth0\n" + asking, "ok", "ok", no),
+            ("auto \\\n  eth0\n" + asking, "ok", "ok", "ok"),
+            ("auto eth0\n" + asking + "auto eth0\n", "ok", no, "ok"),
+            (asking + "\tauto\n", "ok", no, no),
+            ("allow-auto lo eth0\n" + asking, "ok", no, no),
+            ("allow-hotplug eth0\n" + asking, "ok", no, no),
+            ("auto lo\n" + asking + "allow-hotplug eth0\n", "ok", no, no),
+            ("auto eth0\niface eth0\n\tuse dhcp\n", no, no, "ok"),
+            ("auto eth0\n\tuse dhcp\n", no, no, "ok"),
+            ("auto eth0\niface eth0 dhcp\n", no, no, "ok"),
+            ("auto eth0\niface eth0 inet\n", no, no, no),
+            ("auto eth0\niface eth0 inet6 dhcp\n", no, no, "ok"),
+            ("auto eth0\niface eth0 inet6 auto\n" + asking, "ok", "ok", "ok"),
+            ("template b\n\tuse dhcp\nauto eth0\niface eth0 inherits b\n", no, no, "ok"),
+            ("iface b inet dhcp\nauto eth0\niface eth0 inherits b\n", "ok", no, "ok"),
+            ("iface b inet dhcp\nauto eth0\niface eth0 inet inherits b\n", "ok", no, "ok"),
+            ("iface b inet manual\nauto eth0\niface eth0 inet dhcp inherits b\n", "ok", no, "ok"),
+            ("auto eth0\niface eth0 inet dhcp inherits b\n", no, no, "ok"),
+            ("iface b inet dhcp\nauto eth0\niface eth0\n\tinherit b\n", no, no, "ok"),
+            ("defaults\n\tuse dhcp\nauto eth0\niface eth0\n", no, no, "ok"),
+            ("auto eth0\n" + asking + "\tup\n", no, no, "ok"),
+            ("auto eth0\n" + asking + "\tup x\n\tup y\n", "ok", "ok", "ok"),
+            ("auto eth0\n" + asking + "\tmtu 1\n\tmtu 2\n", "ok", no, "ok"),
+            ("auto eth0\n\tmtu 1500\n" + asking, no, no, "ok"),
+            ("auto eth0 # first\niface eth0 inet dhcp # Azure\n", "ok", no, "ok"),
+            (asking + "\tno-auto-down eth0\nauto eth0\n", "ok", "ok", "ok"),
+            ("auto eth0\n" + asking + "\thostname $(hostname)\n", "ok", "ok", "ok"),
+            ("source /etc/none/*\nauto eth0\n" + asking, "ok", no, "ok"),
+            ("source-directory /etc/none\nauto eth0\n" + asking, "ok", no, "ok"),
+            ("mapping eth0\n\tscript x\n\tmap y\nauto eth0\n" + asking, unsure, unsure, "ok"),
+            ("mapping eth1\n\tscript x\nauto eth0\n" + asking, "ok", "ok", "ok"),
+        ):
+            for program, level in zip(("ifupdown", "busybox", "ifupdown-ng"), levels):
+                with self.subTest(text, program=program):
+                    self.with_ifup(program, text)
+                    self.assertEqual(self.level(), level)
+
+    def test_includes_of_dialects(self) -> None:
+        folder = INTERFACES + ".d/"
+        for text, name, *levels in (
+            ("source /etc/network/interfaces.d/*\n", "eth0", "ok", "error", "ok"),
+            ("source /etc/network/interfaces.d/eth0\n", "eth0", "ok", "ok", "ok"),
+            ("source interfaces.d/*\n", "eth0", "ok", "error", "error"),
+            ("source /etc/network/other/*\n", "eth0", "error", "error", "error"),
+            ("source-directory /etc/network/interfaces.d\n", "eth0", "ok", "ok", "ok"),
+            ("source-directory /etc/network/interfaces.d\n", "eth0.cfg", "error", "ok", "ok"),
+            ("auto lo\n", "eth0", "error", "error", "error"),
+        ):
+            for program, level in zip(("ifupdown", "busybox", "ifupdown-ng"), levels):
+                with self.subTest(text, program=program, name=name):
+                    self.with_ifup(program, text)
+                    self.fill({folder + name: "auto eth0\niface eth0 inet dhcp\n"})
+                    self.assertEqual(self.level(), level)
+        self.with_ifup("ifupdown", ASKING + "source interfaces.d/*\n")
+        self.fill({folder + "wrong": "auto eth1\niface eth1\n"})
+        self.assertEqual(self.level(), "ok")  # an error in an include is only its own
+        self.with_ifup("busybox", ASKING + "source /etc/network/interfaces\n")
+        self.assertRegex(self.findings("dhcp")[0].message, "ifup refuses /etc/network/interfaces: .* included twice")
+
+    def test_included_auto_on_alpine(self) -> None:
+        """Its script without ifquery, of busybox's ifup, searches only the file itself."""
+        script = '#!/sbin/openrc-run\nawk \'$1 == "auto" {print $2}\' "$cfgfile"\n'
+        rest = {"/etc/init.d/networking": script, "/etc/runlevels/boot/networking": "-> /etc/init.d/networking"}
+        rest.update({"/sbin/udhcpc": "-> /bin/busybox", "/sbin/ifup": "-> /bin/busybox"})
+        rest.update({INTERFACES: "source /etc/network/eth0\n", "/etc/network/eth0": ASKING})
+        self.image_with("openrc on busybox", rest)
+        (found,) = self.findings("dhcp")
+        self.assertRegex(found.message, "searches for `auto eth0` only in /etc/network/interfaces itself")
+        self.assertRegex(found.remedy, "^vi ")  # one more `auto eth0` would be one too many for busybox
+        self.fill({INTERFACES: "auto eth0\n" + rest[INTERFACES], "/etc/network/eth0": "iface eth0 inet dhcp\n"})
+        self.assertEqual(self.level(), "ok")
+
+    def test_settings_of_networking(self) -> None:
+        """/etc/default/networking, which is about `auto`; udev brings up the others whatever it says."""
+        for text, level in (
+            ("CONFIGURE_INTERFACES=yes\n", "ok"),
+            ("#CONFIGURE_INTERFACES=no\n", "ok"),
+            ("CONFIGURE_INTERFACES=no\n", "error"),
+            ('CONFIGURE_INTERFACES="no"\n', "error"),
+            ("CONFIGURE_INTERFACES=no\nCONFIGURE_INTERFACES=yes\n", "ok"),
+            ('EXCLUDE_INTERFACES="usb0 eth*"\n', "error"),
+            ('EXCLUDE_INTERFACES="usb0"\n', "ok"),
+        ):
+            self.with_ifup("ifupdown", ASKING)
+            self.fill({"/etc/default/networking": text})
+            self.assertEqual(self.level(), level, text)
+            if level == "error":
+                self.assertEqual(self.findings("dhcp")[0].remedy, "vi %s/etc/default/networking" % self.root)
+                self.fill({INTERFACES: ASKING.replace("auto eth0", "allow-hotplug eth0")})
+                self.assertEqual(self.level(), "ok", text)
+
+    def test_applet_without_a_link(self) -> None:
+        """Only busybox's own ifup calls an applet that has no name in the file system."""
+        for program, level in (("ifupdown", "error"), ("ifupdown-ng", "error"), ("busybox", "ok")):
+            self.with_ifup(program, "auto eth0\niface eth0 inet dhcp\n")
+            self.gone("/sbin/udhcpc")
+            self.fill({"/bin/busybox": images.BUSYBOX + " udhcpc ", "/usr/bin/apt-get": ""})
+            self.assertEqual(self.level(), level, program)
+            if level == "error":
+                (found,) = self.findings("dhcp")
+                self.assertRegex(found.message, "ifup finds no DHCP client")
+                self.assertIn("apt-get install", found.remedy)
+
+    def test_remedy_of_ifupdown(self) -> None:
+        """The remedy is executed: it adds what is missing, to a last line without an end too, and nothing twice."""
+        lo = "auto lo\niface lo inet loopback\n"
+        for program in ("ifupdown", "busybox", "ifupdown-ng"):
+            for text in (lo, lo[:-1], lo + "iface eth0 inet dhcp", lo + "auto eth0", "auto eth1\niface eth1 inet dhcp"):
+                with self.subTest(text, program=program):
+                    self.with_ifup(program, text)
+                    remedy = self.findings("dhcp")[0].remedy
+                    self.assertEqual(images.call(["sh", "-c", remedy]).code, 0, remedy)
+                    self.assertEqual(self.level(), "ok", remedy)
+                    self.assertIn(text, self.system.read_text(INTERFACES) or "")
+        for text in ("auto eth0\niface eth0 inet static\n", "auto eth0\niface eth0 inet\n"):
+            self.with_ifup("ifupdown", text)
+            self.assertEqual(self.findings("dhcp")[0].remedy, "vi %s%s" % (self.root, INTERFACES))
 
     def test_hostname_of_other_clients(self) -> None:
         rest = {"/etc/rcS.d/S10networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}

@@ -167,11 +167,11 @@ class ScriptsTest(CheckTest):
 
     def test_ifupdown(self) -> None:
         files: Dict[str, str] = {"/etc/rcS.d/S10networking": images.LINK + "networking", "/sbin/dhclient": ""}
-        files["/etc/init.d/networking"] = images.SCRIPT
+        files.update({"/etc/init.d/networking": images.SCRIPT, "/sbin/ifup": ""})
         for text, level in (
             ("auto eth0\niface eth0 inet dhcp\n", "ok"),
             ("auto /eth*\niface eth0 inet dhcp\n", "ok"),
-            ("auto /eth*\niface /eth* inet dhcp\n", "warning"),
+            ("auto /eth*=any\niface any inet dhcp\n", "warning"),
             ("allow-hotplug eth0 eth1\niface eth0 inet dhcp\niface eth1 inet dhcp\n", "warning"),
         ):
             self.empty()

@@ -174,13 +174,19 @@ def mend(image: Image, starter: Starter) -> Command:
         return write_network(image)
     if starter.problem is not of_ifupdown:
         return Command()
-    found = interfaces.read_interfaces(image)
-    lines = ["auto " + INTERFACE]
-    if not asks(found):
-        if any(interfaces.is_for(name, INTERFACE) for name in found.others):
-            return image.edit(interfaces.PATH)
-        lines.append("iface %s inet dhcp" % INTERFACE)
-    return Command("printf", "%s\\n", *lines).onto(image.place(interfaces.PATH))
+    reader = interfaces.read_interfaces(image)
+    found, names = reader.found, [name for _, name in reader.entries(INTERFACE)]
+    if lacks_program(image, reader):
+        return image.add("dhcp")
+    if found.excludes(INTERFACE) and not names:
+        return image.edit(interfaces.DEFAULTS)
+    lines = [] if names else ["auto " + INTERFACE]  # busybox refuses a second one
+    name = names[0] if names else INTERFACE
+    if found.refused or INTERFACE in found.unseen or (found.methods.get(name) and not found.asks(*names, name)):
+        return image.edit(interfaces.PATH)
+    if not found.asks(*names, name):
+        lines.append("iface %s inet dhcp" % name)
+    return image.append(interfaces.PATH, Command("printf", "%s\\n", *lines)) if lines else Command()
 
 
 def find_script(image: Image, clients: "List[str]") -> "Optional[str]":
@@ -337,23 +343,34 @@ def lines_for(image: Image, card: str) -> "List[List[str]]":
 
 def of_ifupdown(image: Image, service: str) -> str:
     """`iface eth0 inet dhcp` in /etc/network/interfaces, and `auto eth0`: `ifup -a` brings up nothing else."""
-    found = interfaces.read_interfaces(image)
+    reader = interfaces.read_interfaces(image)
+    found = reader.found
     if found.empty:
         return "/etc/network/interfaces is empty"
-    if not asks(found):
-        if found.dhcp:
-            words = (found.dhcp[0], INTERFACE)
+    if found.refused:
+        return "ifup refuses /etc/network/interfaces: %s" % found.refused
+    alone = service in ("ifup@%s" % INTERFACE, "net.%s" % INTERFACE)  # they bring up this card only
+    names = [INTERFACE] if alone else [name for _, name in reader.entries(INTERFACE)]
+    if not found.asks(*(names or [INTERFACE])):
+        others = [name for name in found.with_dhcp() if name != INTERFACE]
+        if others:
+            words = (others[0], INTERFACE)
             return "/etc/network/interfaces asks for DHCP on %s, and Azure's card is %s" % words
         return "/etc/network/interfaces does not ask for DHCP on %s" % INTERFACE
-    alone = service in ("ifup@%s" % INTERFACE, "net.%s" % INTERFACE)  # they bring up this card only
-    if alone or any(interfaces.is_for(pattern, INTERFACE) for pattern in found.auto):
+    if lacks_program(image, reader):
+        return "ifup finds no DHCP client: busybox has one, but nothing called udhcpc is there"
+    if names:
         return ""
+    if found.excludes(INTERFACE):
+        return "%s keeps it from bringing up %s" % (interfaces.DEFAULTS, INTERFACE)
+    if INTERFACE in found.unseen:
+        return "it searches for `auto %s` only in /etc/network/interfaces itself, not in its includes" % INTERFACE
     return "nothing in /etc/network/interfaces brings %s up: it lacks `auto %s`" % (INTERFACE, INTERFACE)
 
 
-def asks(found: interfaces.Interfaces) -> bool:
-    """Is eth0 one of the cards with DHCP?"""
-    return any(interfaces.is_for(name, INTERFACE) for name in found.dhcp)
+def lacks_program(image: Image, reader: interfaces.Reader) -> bool:
+    """Is ifup one that runs a client as a program, and there is none?"""
+    return reader.needs_program and not image.system.find_program(*LEASERS)
 
 
 def of_network(image: Image, service: str) -> str:
@@ -439,7 +456,7 @@ NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
     of_network: (IFCFG_FILES, r"(?:DHCP_HOSTNAME|DHCLIENT_HOSTNAME_OPTION)=[\"']?(?!AUTO)[^\"'\s].*"),
     of_slackware: (("/etc/rc.d/rc.inet1.conf",), r"DHCP_HOSTNAME\[0\]=[\"']?[^\"'\s].*"),
     of_networkd: (("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"), r"Hostname=\S.*"),
-    of_ifupdown: ((interfaces.PATH, interfaces.PATH + ".d/*"), r"(?:dhcp-)?hostname[ \t]+\S.*"),
+    of_ifupdown: ((interfaces.PATH, interfaces.PATH + ".d/*"), r"(?:dhcp-)?hostname[ \t]+(?![$`])\S.*"),
 }
 
 

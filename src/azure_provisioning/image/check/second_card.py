@@ -148,12 +148,11 @@ def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
 
 def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
     """No pattern that is brought up matches the second card."""
-    found, card = interfaces.read_interfaces(image), card_name(image)
-    asked = any(interfaces.is_for(name, card) for name in found.dhcp)
-    for pattern in found.auto if asked else []:
-        if interfaces.is_for(pattern, card):
+    reader = interfaces.read_interfaces(image)
+    for entry, name in reader.entries(card_name(image)):
+        if reader.found.asks(name):
             remedy = image.edit(interfaces.PATH).noting("auto %s" % dhcp.INTERFACE)
-            yield Problem("`%s` in %s is any card" % (pattern, interfaces.PATH), remedy)
+            yield Problem("`%s` in %s is any card" % (entry, interfaces.PATH), remedy)
             return
 
 
