@@ -496,7 +496,7 @@ class ScriptsTest(CheckTest):
     def test_dialects(self) -> None:
         """What the three programs really do with a file: `ifquery`, and `ifup -n` of busybox."""
         asking, no, unsure = "iface eth0 inet dhcp\n", "error", "warning"
-        for text, *levels in (
+        cases = (
             ("auto /eth*\n" + asking, "ok", no, no),
             ("auto /eth*/1\n" + asking, "ok", no, no),
             ("auto /eth*/2\n" + asking, no, no, no),
@@ -537,11 +537,13 @@ class ScriptsTest(CheckTest):
             ("source-directory /etc/none\nauto eth0\n" + asking, "ok", no, "ok"),
             ("mapping eth0\n\tscript x\n\tmap y\nauto eth0\n" + asking, unsure, unsure, "ok"),
             ("mapping eth1\n\tscript x\nauto eth0\n" + asking, "ok", "ok", "ok"),
-        ):
-            for program, level in zip(("ifupdown", "busybox", "ifupdown-ng"), levels):
+        )
+        for number, program in enumerate(("ifupdown", "busybox", "ifupdown-ng")):
+            self.with_ifup(program, "")
+            for text, *levels in cases:
                 with self.subTest(text, program=program):
-                    self.with_ifup(program, text)
-                    self.assertEqual(self.level(), level)
+                    self.fill({INTERFACES: text})
+                    self.assertEqual(self.level(), levels[number])
 
     def test_includes_of_dialects(self) -> None:
         folder = INTERFACES + ".d/"
@@ -802,8 +804,32 @@ class ScriptsTest(CheckTest):
         os.chmod(self.root + "/etc/rc.d/rc.inet1", 0o644)
         self.assertEqual(self.level(), "error")
         self.make_program("/etc/rc.d/rc.inet1")
-        self.fill({conf: 'USE_DHCP[0]=""\n'})
-        self.assertEqual(self.level(), "error")
+        script = "#!/bin/sh\nif_up() {\n  /sbin/dhcpcd -d -t 60 ${DHCP_OPTIONS} ${1}\n}\n"
+        for text in ('USE_DHCP[0]=""\n', 'IPADDR[0]="10.0.0.4"\n'):  # what its script calls depends on them
+            self.fill({conf: text, "/etc/rc.d/rc.inet1": script})
+            self.assertEqual(self.level(), "error")
+
+    def test_calls_in_scripts(self) -> None:
+        files = {"/etc/rcS.d/S10own": LINK + "own", "/sbin/udhcpc": ""}
+        for line, level in (
+            ("udhcpc -i eth0", "ok"),
+            ("[ -x /sbin/udhcpc ] && /sbin/udhcpc -i eth0 &", "ok"),
+            ("if ! $BIN/udhcpc -n; then", "ok"),
+            ("start-stop-daemon -S -x /sbin/udhcpc -- -i eth0", "ok"),
+            ("DAEMON=/sbin/udhcpc", "ok"),
+            ("echo Starting; exec busybox udhcpc", "ok"),
+            ("dhclient eth0", "error"),  # which is not there
+            ("rm -f /etc/resolvconf/run/interface/eth0.udhcpc", "error"),
+            ("cat /run/udhcpc.pid /etc/udhcpc.conf", "error"),
+            ("mkdir -p /var/lib/udhcpc", "error"),
+            ("[ -x /sbin/udhcpc ] || exit 0", "error"),
+            ("echo Starting /sbin/udhcpc", "error"),
+            ("killall udhcpc", "error"),
+            ("command -v udhcpc >/dev/null", "error"),
+            ("# udhcpc -i eth0", "error"),
+        ):
+            self.image_with("insserv", dict(files, **{"/etc/init.d/own": "#!/bin/sh\n%s\n" % line}))
+            self.assertEqual(self.level(), level, line)
 
     def test_unknown_init(self) -> None:
         self.empty()

@@ -33,7 +33,13 @@ ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a p
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 DHCPCD = "/etc/dhcpcd.conf"
 BLOCKS = ("interface", "ssid", "profile")  # words that begin a block of that file, which ends at the next
-SCRIPT = re.compile(r"\b(udhcpc|dhcpcd|dhclient)\b")
+# A client in a script, by name or path: not eth0.dhclient, dhclient.conf or /run/dhclient.
+CALLED = re.compile(r"(?<![\w./$}-])(?:[\w./${}-]*(?:bin|init\.d|\$\{?\w+\}?)/)?(udhcpc|dhcpcd|dhclient)(?![\w./-])")
+# What stands before one that is only named: in a test, a message, or a command about files or processes.
+NAMED = re.compile(
+    r"(?:\[|\btest)\s(?:[^;&|]*\s)?-\w\s+[\"']?$"
+    r"|\b(?:echo|printf|log\w*|e(?:info|begin|warn|error)|killall5?|p?kill|pidof|pgrep|which|type|command\s+-v|rm)\s[^;&|]*$"
+)
 
 
 class Doubt(str):
@@ -190,13 +196,22 @@ def mend(image: Image, starter: Starter) -> Command:
 
 
 def find_script(image: Image, clients: "List[str]") -> "Optional[str]":
-    """The first service whose own script calls one of the clients."""
+    """The first service whose own script calls one of the clients, whatever the settings are."""
+    by_settings = {name for one in STARTERS if one.problem not in (of_ifupdown, of_network) for name in one.services}
     for name, path in sorted((image.services or {}).items()):
-        if "/init.d/" in image.system.chain(path)[-1] or "/rc.d/" in path:
-            match = SCRIPT.search(image.active(path))
-            if match and match.group(1) in clients:
+        if name not in by_settings and ("/init.d/" in image.system.chain(path)[-1] or "/rc.d/" in path):
+            if calls(image.active(path), clients):
                 return name
     return None
+
+
+def calls(script: str, clients: "List[str]") -> bool:
+    """Does a script call one of the clients?"""
+    return any(
+        match.group(1) in clients and not NAMED.search(line[: match.start()])
+        for line in script.split("\n")
+        for match in CALLED.finditer(line)
+    )
 
 
 # -- what the settings of each lack; empty if nothing ------------------------------------------------------------------
