@@ -779,6 +779,18 @@ class ScriptsTest(CheckTest):
         self.assertEqual(self.level(), "ok")
         self.fill({"/etc/sv/dhcpcd/down": ""})
         self.assertEqual(self.level(), "error")
+        run = "#!/bin/sh\nsv check dbus >/dev/null || exit 1\nexec NetworkManager -n\n"
+        self.empty()
+        self.fill(dict(void, **{"/usr/bin/NetworkManager": "", "/etc/sv/NetworkManager/run": run}))
+        self.fill({"/etc/sv/dbus/run": "#!/bin/sh\n", "/etc/hostname": ""})
+        self.fill({"/etc/runit/runsvdir/default/NetworkManager": "-> /etc/sv/NetworkManager"})
+        self.make_program("/etc/sv/NetworkManager/run")
+        self.make_program("/etc/sv/dbus/run")
+        (found,) = self.findings("dhcp")
+        self.assertRegex(found.message, "NetworkManager is started, but it waits for dbus, which is not started")
+        self.assertRegex(found.remedy, "ln -sf /etc/sv/dbus /etc/runit/runsvdir/default/")
+        self.fill({"/etc/runit/runsvdir/default/dbus": "-> /etc/sv/dbus"})
+        self.assertEqual(self.level(), "ok")
         self.empty()
         self.fill(
             {"/sbin/init": "-> dinit", "/sbin/dinit": "", "/sbin/dhcpcd": "", "/etc/hostname": "", "/usr/bin/x": ""}

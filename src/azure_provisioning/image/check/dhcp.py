@@ -90,7 +90,9 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
     elif started:
         doubtful = [one for one in started if isinstance(one.problem, Doubt)]
         first, found = (doubtful or started)[0], warning if doubtful else error
-        yield found("dhcp", "%s is started, but %s" % (first.service, first.problem), mend(image, first.starter))
+        other = awaited(image, first.service)
+        command = image.enable(other) if other else mend(image, first.starter)
+        yield found("dhcp", "%s is started, but %s" % (first.service, first.problem), command)
     else:
         yield error("dhcp", "no DHCP client is started at boot; there is: " + names, remedy(image, clients))
 
@@ -102,8 +104,20 @@ def find_started(image: Image, clients: "List[str]") -> "List[Started]":
         service = find_netplan(image) if starter.services == NETPLAN else image.starts(*starter.services)
         able = [client for client in clients if client in starter.clients]
         if service and able:
-            found.append(Started(starter, service, able[0], starter.problem(image, service)))
+            other = awaited(image, service)
+            problem = "it waits for %s, which is not started" % other if other else starter.problem(image, service)
+            found.append(Started(starter, service, able[0], problem))
     return found
+
+
+def awaited(image: Image, service: str) -> str:
+    """The service without which the `run` of a runit service ends, if no boot starts it: Void's NetworkManager."""
+    home, _, name = (image.services or {})[service].rpartition("/") if image.init == "runit" else ("", "", "")
+    if name != "run":
+        return ""
+    folder, script = home.rpartition("/")[0], image.active(home + "/run")
+    others = re.findall(r"\bsv[ \t]+(?:check|start|up)[ \t]+([\w.@-]+)[^|\n]*\|\|[ \t]*exit\b", script)
+    return next((other for other in others if image.system.stat("%s/%s" % (folder, other)) is None), "")
 
 
 def find_preset(image: Image, clients: "List[str]") -> "Optional[str]":
