@@ -6,7 +6,7 @@ from typing import Dict
 
 from tests import images
 from tests.images import LINK
-from tests.sound import NETWORK, CheckTest
+from tests.sound import GOOD, MODULES, NETWORK, CheckTest
 
 WANTS = "/etc/systemd/system/multi-user.target.wants/"
 NETWORKD = WANTS + "systemd-networkd.service"
@@ -798,6 +798,32 @@ class ScriptsTest(CheckTest):
         self.assertEqual(self.level(), "error")
         self.fill({"/etc/dinit.d/boot.d/dhcpcd": "-> ../dhcpcd"})
         self.assertEqual(self.level(), "ok")
+
+    def test_driver_of_the_card(self) -> None:
+        """OpenRC and Buildroot start what the image's builder has chosen."""
+        kernel = {path: text for path, text in GOOD.items() if path.startswith((MODULES, "/boot/vmlinuz"))}
+        alpine = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", INTERFACES: ASKING, "/sbin/udhcpc": ""}
+        alpine["/etc/runlevels/boot/networking"] = "-> /etc/init.d/networking"
+        script, listed = "#!/sbin/openrc-run\n", {"/etc/modules": "af_packet\n"}
+        for files, levels in (
+            ({}, ["ok", "warning"]),
+            (listed, ["ok", "warning"]),
+            ({"/etc/init.d/hwdrivers": script}, ["ok", "warning"]),
+            ({"/etc/init.d/hwdrivers": script, "/etc/runlevels/sysinit/hwdrivers": "-> /etc/init.d/hwdrivers"}, ["ok"]),
+            ({"/etc/init.d/mdev": script, "/etc/runlevels/sysinit/mdev": "-> /etc/init.d/mdev"}, ["ok"]),
+            ({"/etc/modules": "af_packet\nhv_netvsc\n"}, ["ok"]),
+            ({"/etc/mkinitfs/mkinitfs.conf": 'features="base scsi network"\n'}, ["ok"]),
+            ({MODULES + "/modules.builtin": "kernel/drivers/net/hyperv/hv_netvsc.ko\n"}, ["ok"]),
+        ):
+            self.image_with("openrc on busybox", {**kernel, **alpine, **files})
+            self.assertEqual([one.level for one in self.findings("dhcp")], levels, files)
+        self.image_with("openrc on busybox", {**kernel, **alpine, "/etc/init.d/hwdrivers": script})
+        remedy = self.findings("dhcp")[1].remedy
+        self.assertEqual(remedy, "chroot %s rc-update add hwdrivers sysinit" % self.root)
+        for text, levels in (("mdev -s\n", ["ok", "warning"]), ("find /sys -name modalias\n", ["ok"])):
+            files = {"/etc/init.d/S40network": "#!/bin/sh\nbusybox udhcpc\n", "/etc/init.d/S10devices": text}
+            self.image_with("buildroot", {**kernel, **files, "/sbin/udhcpc": ""})
+            self.assertEqual([one.level for one in self.findings("dhcp")], levels, text)
 
     def test_finit(self) -> None:
         self.image_with("finit of debian", {"/sbin/dhclient": "", INTERFACES: ASKING})

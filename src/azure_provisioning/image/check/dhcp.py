@@ -9,6 +9,7 @@ from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from ..command import Command
 from . import interfaces, netplan, networkd, networkmanager
+from .coldplug import check_driver
 from .finding import Finding, error, ok, warning
 from .ifcfg import assigned
 from .subject import Image
@@ -82,8 +83,10 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
         yield ok("dhcp", "%s %s" % (good.service, how))
         yield from check_name(image, good)
         yield from check_preset(image, good)
+        yield from check_driver(image)
     elif script:
         yield ok("dhcp", "%s starts a DHCP client" % script)
+        yield from check_driver(image)
     elif enabled_later:
         message = "no DHCP client is started; presets enable %s in the first boot, if the root is writable then"
         yield warning("dhcp", message % enabled_later, image.enable(enabled_later))
