@@ -27,8 +27,7 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
     """
     system = image.system
     if system.find_program("update-initramfs"):
-        listed = image.place("/etc/initramfs-tools/modules")
-        added = Command("printf", "%s\\n", *modules).onto(listed)
+        added = image.append("/etc/initramfs-tools/modules", Command("printf", "%s\\n", *modules))
         return added.then(image.inside(Command("update-initramfs", "-u" if there else "-c", "-k", version)))
     if system.find_program("dracut"):
         lines = ('hostonly="no"', 'add_drivers+=" %s "' % " ".join(modules))
@@ -41,7 +40,7 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
     if system.find_program("mkinitfs"):
         places = [PLACES[name] for name in modules if name in PLACES]
         added = image.put(MKINITFS + "/features.d/hyperv.modules", Command("printf", "%s\\n", *places))
-        chosen = Command("echo", 'features="$features hyperv"').onto(image.place(MKINITFS + "/mkinitfs.conf"))
+        chosen = image.append(MKINITFS + "/mkinitfs.conf", Command("echo", 'features="$features hyperv"'))
         return added.then(chosen).then(image.inside(Command("mkinitfs", version)))
     return Command()
 

@@ -140,9 +140,9 @@ def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
     if service.endswith(dhcp.INSTANCES) or not dhcp.takes(image, card):
         return
     line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + dhcp.INTERFACE
-    place = image.place(path)
     block = re.search(r"(?m)^[ \t]*(?:%s)\b" % "|".join(dhcp.BLOCKS), image.text(path))  # in one it would not count
-    remedy = Command("sed", "-i", "1i " + line).on(place) if block else Command("echo", line).onto(place)
+    first = Command("sed", "-i", "1i " + line).on(image.place(path))
+    remedy = first if block else image.append(path, Command("echo", line))
     yield Problem("dhcpcd takes every card", remedy)
 
 
@@ -174,7 +174,7 @@ def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
     else:
         remedy = Command("mkdir", "-p").on(image.place("/etc/connman"))
         lines = ("[General]", "NetworkInterfaceBlacklist=%s,%s" % (usual, prefix))
-        remedy = remedy.then(Command("printf", "%s\\n", *lines).onto(place))
+        remedy = remedy.then(image.append(path, Command("printf", "%s\\n", *lines)))
     yield Problem("connman takes every card", remedy)
 
 
