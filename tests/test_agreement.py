@@ -38,7 +38,7 @@ BARRED = (
     ("AllowGroups root\n", True, False),
     ("DenyGroups wheel\n", True, False),
     ("AllowUsers ann\n", True, False),
-    ("ListenAddress 127.0.0.1\n", True, True),
+    ("ListenAddress 127.0.0.1\n", True, False),
     ("Match User ann\nDenyUsers *\n", False, True),
 )
 

@@ -193,7 +193,9 @@ class ConfigTest(CheckTest):
     def test_names(self) -> None:
         self.config("error", "AllowUsers root: the administrator is none", "AllowUsers root\n")
         self.config("warning", "another administrator", "AllowUsers root\nAllowUsers azureuser@10.*\n")
-        self.config("error", "DenyUsers", "DenyUsers bob *\n")
+        self.config("error", "DenyUsers bob [*]: nobody", "DenyUsers bob *\n")
+        self.config("error", "nobody", "DenyUsers *@0.0.0.0/0\n")
+        self.config("warning", "with another administrator", "DenyUsers * !azureuser\n")
         self.config("error", "in none of them", "AllowGroups root\n")
         self.config("warning", "unless it is also the administrator's name", "AllowGroups azureuser\n")
         self.config("error", "the administrator is in sudo", "DenyGroups sud*\n")
@@ -202,6 +204,7 @@ class ConfigTest(CheckTest):
             "AllowGroups root sudo\n",
             "AllowGroups *\n",
             "DenyUsers bob\n",
+            "DenyUsers *@192.168.0.0/16\n",
             "DenyGroups x\n",
         ):
             self.start()
@@ -261,13 +264,78 @@ class ConfigTest(CheckTest):
             self.fill({DROP_IN: "UsePAM yes\n", "/etc/security/access.conf": text, **module})
             self.good("sshd-config")
 
-    def test_network(self) -> None:
-        self.config("error", "it cannot be reached from outside", "ListenAddress 127.0.0.1\n")
-        self.config("warning", "let only 22 in", "Port 2222\n")
-        for text in ("ListenAddress 127.0.0.1\nListenAddress 0.0.0.0\n", "Port 22\nPort 2222\n"):
+    def test_no_session(self) -> None:
+        """Settings with which nobody gets a session, or perhaps no shell."""
+        for text, why in (
+            ("ForceCommand /usr/sbin/nologin\n", "nobody gets a session"),
+            ("ForceCommand false\n", "nobody gets a session"),
+            ("ChrootDirectory /srv/jail/%u\n", "nobody gets a session"),
+            ("MaxSessions 0\n", "nobody gets a session"),
+            ("MaxAuthTries 0\n", "nobody can log in"),
+            ("MaxStartups 0\n", "nobody can log in"),
+            ("PerSourceMaxStartups 0\n", "nobody can log in"),
+        ):
+            self.config("error", "%s: %s" % (text.strip(), why), text)
+        for text in (
+            "ForceCommand internal-sftp\n",
+            "ForceCommand /usr/bin/tlog-rec-session\n",
+            "ChrootDirectory /run/jail\n",
+            "ChrootDirectory /usr\n",
+            "ChrootDirectory %h\n",
+        ):
+            self.config("warning", "%s: the administrator may get no shell" % text.strip(), text)
+        for text in (
+            "ForceCommand none\nChrootDirectory none\nMaxSessions 10\nMaxAuthTries 1\nPerSourceMaxStartups none\n",
+            "ChrootDirectory /\nMaxStartups 10:30:100\nAddressFamily any\n",
+        ):
             self.start()
             self.fill({DROP_IN: text})
             self.good("sshd-config")
+
+    def test_kinds_of_keys(self) -> None:
+        for keyword in ("PubkeyAcceptedAlgorithms", "PubkeyAcceptedKeyTypes"):
+            self.config("error", "without ssh-rsa and ssh-ed25519: such keys let nobody in", keyword + " ssh-dss\n")
+            self.config("warning", "without ssh-rsa: such keys", keyword + " ssh-ed25519,ecdsa-sha2-*\n")
+            self.config("warning", "without ssh-ed25519: such keys", keyword + " rsa-sha2-512,rsa-sha2-256\n")
+        self.config("warning", "the usual RSA keys, of 3072 bits", "RequiredRSASize 8192\n")
+        authority = "TrustedUserCAKeys /etc/ssh/ca.pub\n"
+        self.config("warning", "such keys", "PubkeyAcceptedAlgorithms ecdsa-*\n" + authority)
+        for text in (
+            "PubkeyAcceptedAlgorithms +ssh-dss\n",
+            "PubkeyAcceptedAlgorithms rsa-sha2-*,ssh-ed25519*\nRequiredRSASize 3072\n",
+        ):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_network(self) -> None:
+        self.config("error", "it cannot be reached from outside", "ListenAddress 127.0.0.1\n")
+        self.config("error", "it cannot be reached from outside", "ListenAddress [::1]:22\nListenAddress localhost\n")
+        self.config("warning", "without this address", "ListenAddress 192.168.77.5\nListenAddress 127.0.0.1\n")
+        self.config("warning", "without this address", "ListenAddress 2001:db8::5\nListenAddress ::\n")
+        self.config("warning", "a VM with IPv4 alone", "AddressFamily inet6\n")
+        self.config("warning", "let only 22 in", "Port 2222\n")
+        for text in (
+            "ListenAddress 127.0.0.1\nListenAddress 0.0.0.0\n",
+            "Port 22\nPort 2222\n",
+            "AddressFamily inet\n",
+            "ListenAddress 0.0.0.0:22 rdomain vrf-1\nListenAddress ::1\n",
+            "ListenAddress myhost.example:22\n",
+        ):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_systemd_listens(self) -> None:
+        """Then sshd's own addresses do not count, except with Ubuntu's generator."""
+        unit = "/usr/lib/systemd/system/ssh.socket"
+        files = {"/etc/systemd/system/sockets.target.wants/ssh.socket": "-> " + unit, unit: "[Socket]\nAccept=yes\n"}
+        self.fill({DROP_IN: "ListenAddress 127.0.0.1\nAddressFamily inet6\n", **files})
+        self.good("sshd-config")
+        generator = "/usr/lib/systemd/system-generators/sshd-socket-generator"
+        self.fill({generator: "", DROP_IN: "ListenAddress 127.0.0.1\n"})
+        self.make_program(generator)
+        self.assertEqual([one.level for one in self.findings("sshd-config")], ["error"])
 
     def test_password_login_cannot_be_enabled(self) -> None:
         text = "PasswordAuthentication no\n"

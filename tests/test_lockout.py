@@ -26,6 +26,8 @@ ACCESS = "echo 'account required pam_access.so' >>/etc/pam.d/sshd; printf '%s\\n
 LET_IN: "Dict[str, Case]" = {
     "untouched": Case(""),
     "by password": Case("", key=False, login="password"),
+    "its own address": Case(APPEND % "ListenAddress 127.0.0.1\nListenAddress 10.0.0.4"),
+    "a network is barred": Case(APPEND % "DenyUsers *@192.168.0.0/16"),
     "pam_access": Case(ACCESS % "+:(sudo):ALL\\n-:ALL:ALL"),
     "another configuration": Case(
         "cp %s /etc/ssh/other; mkdir -p /srv/keys; sed -i '1i AuthorizedKeysFile /srv/keys/%%u' /etc/ssh/other;"
@@ -151,6 +153,22 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "Azure gave none",
         "PasswordAuthentication no",
     ),
+    **{
+        text: (Case(APPEND % text), text, "Azure gave none")
+        for text in (
+            "ForceCommand /usr/sbin/nologin",
+            "ChrootDirectory /srv/missing",
+            "MaxSessions 0",
+            "MaxAuthTries 0",
+            "PerSourceMaxStartups 0",
+            "ListenAddress 127.0.0.1",
+        )
+    },
+    "no session for the group": (
+        Case(APPEND % "Match Group sudo\nForceCommand /bin/false"),
+        "ForceCommand /bin/false",
+        "Azure gave none",
+    ),
     "an sshd that does not start": (Case("echo FooBar yes >>" + CONFIG), "sshd does not start: ", "Azure gave none"),
     "passwords off for the group": (
         Case(APPEND % "Match Group sudo\nPasswordAuthentication no", key=False, login="password"),
@@ -181,6 +199,9 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
         Case(ACCESS % "+:ann:10.0.0.0/8\\n-:ALL EXCEPT root:ALL"),
         "will not let ann in: /etc/security/access.conf: -:ALL EXCEPT root:ALL",
     ),
+    "no shell": (Case(APPEND % "ForceCommand internal-sftp"), "not let ann in: ForceCommand internal-sftp"),
+    "IPv6": (Case(APPEND % "AddressFamily inet6"), "not let ann in: AddressFamily inet6"),
+    "another address": (Case(APPEND % "ListenAddress 192.168.77.5"), "not let ann in: ListenAddress 192.168.77.5:22"),
     "passwords stay on": (
         Case(APPEND % "Match Group sudo\nPasswordAuthentication yes"),
         "a Match block says otherwise",

@@ -85,6 +85,16 @@ class VerifyTest(GuestTest):
         self.play({**SSHD, "/run/x": "", "/etc/nologin": "-> /run/x"})
         self.assertEqual(self.code, 0, self.story)
 
+    def test_no_session(self) -> None:
+        """By the files alone it is a suspicion."""
+        for text, why in (
+            ("ForceCommand /usr/sbin/nologin\n", "ForceCommand /usr/sbin/nologin"),
+            ("ForceCommand internal-sftp\n", "ForceCommand internal-sftp"),
+            ("ListenAddress 127.0.0.1\nListenAddress ::1\n", "ListenAddress 127.0.0.1 ::1"),
+        ):
+            self.play({**SSHD, "/etc/ssh/sshd_config.d/x.conf": text})
+            self.assertEqual((self.code, self.facts()["login.key"]), (0, "unknown: " + why))
+
     def test_promised_password(self) -> None:
         for files in ({}, SSHD, {"/usr/sbin/dropbear": ""}):
             with self.subTest(files):

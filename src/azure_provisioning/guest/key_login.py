@@ -45,14 +45,20 @@ def find_refusal(
 def find_weakness(key: SshKey, sshd: "Dict[str, str]") -> str:
     """Why sshd accepts no key of this kind and size; empty if it does."""
     accepted = next((sshd[keyword] for keyword in ALGORITHMS if keyword in sshd), "")
-    if accepted and accepted[0] not in "+-^":  # only a file has a difference: sshd prints the whole list
-        names = RSA if key.kind == "ssh-rsa" else (key.kind,)
-        if not any(matches(name, pattern, sets=False) for pattern in accepted.split(",") for name in names):
-            return "PubkeyAcceptedAlgorithms without %s" % key.kind
+    if not takes(accepted, key.kind):
+        return "PubkeyAcceptedAlgorithms without %s" % key.kind
     least = sshd.get("requiredrsasize", "")
     if key.kind == "ssh-rsa" and is_digits(least, 6) and rsa_bits(key) < int(least):
         return "RequiredRSASize %s" % least
     return ""
+
+
+def takes(accepted: str, kind: str) -> bool:
+    """Has PubkeyAcceptedAlgorithms an algorithm for keys of this kind?"""
+    if not accepted or accepted[0] in "+-^":  # only a file has a difference: sshd prints the whole list
+        return True
+    names = RSA if kind == "ssh-rsa" else (kind,)
+    return any(matches(name, pattern, sets=False) for pattern in accepted.split(",") for name in names)
 
 
 def rsa_bits(key: SshKey) -> int:

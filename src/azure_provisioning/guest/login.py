@@ -27,6 +27,7 @@ from .sshd_config import (
     walk_all,
 )
 from .sshd_options import are_known
+from .sshd_session import find_bar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,6 +202,9 @@ def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dic
     barrier = find_barrier(system, account.name, sshd)
     if barrier:
         return both(barrier, works=False)
+    open_to, bar = find_bar(system, account, sshd)
+    if open_to is False:
+        return both(bar, works=False)
     parts: "Dict[str, Verdict]" = {
         "publickey": find_key(system, account, keys, sshd),
         "password": find_password(system, account, sshd),
@@ -208,8 +212,10 @@ def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dic
     }
     methods = sshd.get("authenticationmethods", "any")
     if methods.split() in ([], ["any"]):
-        return [Way("key", *parts["publickey"]), Way("password", *parts["password"])]
-    return through_methods(methods, parts)
+        ways = [Way("key", *parts["publickey"]), Way("password", *parts["password"])]
+    else:
+        ways = through_methods(methods, parts)
+    return ways if open_to else [Way(way.name, None, bar) if way.works else way for way in ways]
 
 
 def rank(works: "Optional[bool]") -> int:

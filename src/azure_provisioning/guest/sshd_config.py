@@ -17,6 +17,7 @@ DEPTH_LIMIT = 16  # nested includes, as in sshd
 LINES_LIMIT = 20000  # in all files
 PLACES_LIMIT = 4096  # paths that match a pattern, up to any of its slashes
 LISTS = ("allowusers", "denyusers", "allowgroups", "denygroups")
+ADDED_UP = (*LISTS, "listenaddress")
 LINE = re.compile(r"(?a)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)\Z")
 QUESTIONS = ("kbdinteractiveauthentication", "challengeresponseauthentication")  # the second before OpenSSH 8.7
 NO_KEYS = "no hostkeys available"
@@ -122,11 +123,12 @@ def ask_sshd(system: System, options: "List[str]") -> str:
 
 
 def first_of(pairs: "Iterator[Tuple[str, str]]") -> "Dict[str, str]":
-    """The first value of each keyword, which is the one that counts; the lists of who may log in are added up."""
+    """The first value of each keyword, which is the one that counts; the lists of who may log in, and of the addresses,
+    are added up."""
     found: "Dict[str, str]" = {}
-    lists: "Dict[str, List[str]]" = {key: [] for key in LISTS}
+    lists: "Dict[str, List[str]]" = {key: [] for key in ADDED_UP}
     for key, value in ((key.lower(), value.strip()) for key, value in pairs):
-        if key in LISTS:
+        if key in ADDED_UP:
             lists[key].append(value)
         found.setdefault(key, value)
     return dict(found, **{key: " ".join(values) for key, values in lists.items() if values})

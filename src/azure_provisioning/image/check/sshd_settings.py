@@ -4,16 +4,18 @@ import re
 from typing import Iterator, List, Set, Tuple
 
 from ... import config
+from ...door.text import is_digits
 from ...errors import GuestError
 from ...guest import nologin, pam_access, sshd_config
 from ...guest.account import GROUPS
 from ...guest.accounts import Account, all_accounts, all_groups, uid_min
 from ...guest.authorized_keys import DEFAULT
-from ...guest.key_login import find_laxity, resolve, steps_to
+from ...guest.key_login import ALGORITHMS, find_laxity, resolve, steps_to, takes
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
 from ...guest.sshd_config import Line
 from ...guest.sshd_options import UNKNOWN, are_known
+from ...guest.sshd_session import SETTINGS
 from ..command import Command
 from . import sshd_start
 from .finding import EVERYBODY, SOME, WITH_KEYS, Finding, error, ok, warning
@@ -22,7 +24,19 @@ from .subject import Image
 
 ID = "sshd-config"
 USUAL = "azureuser"  # the name that the portal and the documents of Azure propose
-ANOTHER = "azure-provisioning-x"  # a name that no rule is about
+ANOTHER = "q7-any-other"  # a name that no rule is about
+# The kinds of keys that Azure accepts, with the bits of the longest that its tools make.
+KINDS, USUAL_BITS = ("ssh-rsa", "ssh-ed25519"), 3072
+WHY = {
+    "ListenAddress": "it cannot be reached from outside",
+    "MaxAuthTries": "nobody can log in",
+    "MaxStartups": "nobody can log in",
+    "PerSourceMaxStartups": "nobody can log in",
+}
+DOUBTS = {
+    "AddressFamily": "a VM with IPv4 alone cannot be reached",
+    "ListenAddress": "a VM without this address cannot be reached",
+}
 INSERT = "s/^[[:space:]]*[[:alnum:]]*[[:space:]=]*/&%s /"  # of sed: a word before the others
 
 
@@ -79,7 +93,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
         problems += sshd_start.find_problems(image, sshd)
     if path and sshd:
         settings = Settings(image)
-        for look in (of_keys, of_methods, of_network, of_passwords, of_names, of_groups, of_pam):
+        for look in (of_keys, of_kinds, of_methods, of_sessions, of_ports, of_passwords, of_names, of_groups, of_pam):
             problems += look(settings)
     yield from problems
     if not problems and (path or system.find_program("dropbear")):
@@ -136,12 +150,38 @@ def of_methods(settings: Settings) -> "Iterator[Finding]":
         yield settings.error("authenticationmethods", message, WITH_KEYS)
 
 
-def of_network(settings: Settings) -> "Iterator[Finding]":
-    """Where sshd listens."""
-    hosts = settings.all("listenaddress")
-    if hosts and all(re.match(r"(127\.|\[?::1|localhost)", host) for host in hosts):
-        message = "ListenAddress %s: it cannot be reached from outside" % hosts[0]
-        yield settings.error("listenaddress", message, EVERYBODY)
+def of_kinds(settings: Settings) -> "Iterator[Finding]":
+    """The kinds and sizes of keys that sshd accepts, of those that a VM can be created with."""
+    keyword = next((key for key in ALGORITHMS if settings.value(key)), "")
+    missing = [kind for kind in KINDS if not takes(settings.value(keyword), kind)]
+    if missing:
+        message = "PubkeyAcceptedAlgorithms without %s: such keys let nobody in" % " and ".join(missing)
+        if len(missing) == len(KINDS) and settings.value("trustedusercakeys", "none").lower() == "none":
+            yield settings.error(keyword, message, WITH_KEYS)
+        else:
+            yield settings.warning(keyword, message)
+    least = settings.value("requiredrsasize")
+    if is_digits(least, 6) and int(least) > USUAL_BITS:
+        message = "RequiredRSASize %s: the usual RSA keys, of %d bits, let nobody in" % (least, USUAL_BITS)
+        yield settings.warning("requiredrsasize", message)
+
+
+def of_sessions(settings: Settings) -> "Iterator[Finding]":
+    """What keeps everybody out, whatever the key or password."""
+    for keyword, judge in SETTINGS.items():
+        key = keyword.lower()
+        value = settings.value(key)
+        verdict = judge(settings.image.system, value, None) if value else True
+        if verdict is False:
+            message = "%s %s: %s" % (keyword, value, WHY.get(keyword, "nobody gets a session"))
+            yield settings.error(key, message, EVERYBODY)
+        elif verdict is None:
+            message = "%s %s: %s" % (keyword, value, DOUBTS.get(keyword, "the administrator may get no shell"))
+            yield settings.warning(key, message)
+
+
+def of_ports(settings: Settings) -> "Iterator[Finding]":
+    """The ports where sshd listens."""
     ports = settings.all("port")
     if ports and "22" not in ports:
         yield settings.warning("port", "Port %s: Azure's usual rules let only 22 in" % ports[0])
@@ -160,10 +200,14 @@ def of_names(settings: Settings) -> "Iterator[Finding]":
     """The lists of users. If all that may log in are system accounts, the administrator cannot be one of them."""
     system = settings.image.system
     denied = settings.value("denyusers").split()
-    if any(word.split("@")[0] == "*" for word in denied):
-        yield settings.error("denyusers", "DenyUsers *: nobody is let in", SOME)
-    elif listed(denied, [USUAL], sshd_config.OUTSIDE):
+    usual, another = (listed(denied, [name], sshd_config.OUTSIDE) for name in (USUAL, ANOTHER))
+    if usual and another:
+        yield settings.error("denyusers", "DenyUsers %s: nobody is let in" % " ".join(denied), SOME)
+    elif usual:
         message = "DenyUsers %s: an administrator called %s is not let in" % (" ".join(denied), USUAL)
+        yield settings.warning("denyusers", message)
+    elif another:
+        message = "DenyUsers %s: a VM with another administrator lets nobody in" % " ".join(denied)
         yield settings.warning("denyusers", message)
     names = [word.split("@")[0] for word in settings.value("allowusers").split()]
     if not names or "*" in names:
