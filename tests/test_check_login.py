@@ -264,6 +264,42 @@ class ConfigTest(CheckTest):
             self.fill({DROP_IN: "UsePAM yes\n", "/etc/security/access.conf": text, **module})
             self.good("sshd-config")
 
+    def test_other_modules_of_pam(self) -> None:
+        """pam_deny lets nobody in, and what other modules do depends on files that are not read."""
+        pam, modules = "/etc/pam.d/", {"/usr/lib/security/pam_deny.so": "", DROP_IN: "UsePAM yes\n"}
+        common = "[success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\n"
+        modules[pam + "common"] = "account " + common + "account required pam_permit.so\n"
+        for text, level, pattern in (
+            ("account required pam_deny.so\n", "error", "pam.d/sshd: account required pam_deny.so: PAM lets nobody in"),
+            (
+                "account required pam_nologin.so\naccount include deny\n",
+                "error",
+                "pam.d/deny: account requisite pam_deny",
+            ),
+            (
+                "account required pam_succeed_if.so user ingroup x\n",
+                "warning",
+                "_if.so user ingroup x: it cannot be det",
+            ),
+            ("account [default=die success=ok] pam_listfile.so\n", "warning", "pam_listfile.so: it cannot"),
+            ("@include common\naccount required pam_time.so\n", "warning", "pam_time.so: it cannot"),
+        ):
+            files = {pam + "deny": "account requisite pam_deny.so\n", "/etc/security/time.conf": "sshd;*;*;!Al\n"}
+            remedy = self.bad("sshd-config", level, pattern, {**modules, **files, pam + "sshd": text})
+            self.assertEqual(remedy, "vi %s/etc/pam.d/%s" % (self.root, "deny" if "/deny" in pattern else "sshd"))
+            self.fill({DROP_IN: "UsePAM no\n"})
+            self.good("sshd-config")
+        for text in (
+            "account required pam_nologin.so\n@include common\n",
+            "account required pam_unix.so\naccount sufficient pam_localuser.so\naccount required pam_x.so\n",
+            "account sufficient pam_succeed_if.so uid < 500\naccount optional pam_x.so\n",
+            "account [default=bad success=ok user_unknown=ignore] pam_sss.so\naccount required pam_time.so\n",
+            "auth required pam_deny.so\nsession required pam_x.so\n",
+        ):
+            self.start()
+            self.fill({**modules, pam + "sshd": text, "/etc/security/time.conf": "# nothing\n"})
+            self.good("sshd-config")
+
     def test_no_session(self) -> None:
         """Settings with which nobody gets a session, or perhaps no shell."""
         for text, why in (

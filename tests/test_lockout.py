@@ -143,6 +143,11 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "/etc/security/access.conf: -:ALL EXCEPT root (admin):ALL",
         "Azure gave none",
     ),
+    "pam_deny": (
+        Case("sed -i '1i account required pam_deny.so' /etc/pam.d/sshd"),
+        "/etc/pam.d/sshd: account required pam_deny.so",
+        "Azure gave none",
+    ),
     "an option of its start": (
         Case("echo \"SSHD_OPTS='-o DenyUsers=ann'\" >/etc/default/ssh"),
         "DenyUsers ann",
@@ -198,6 +203,10 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
     "pam_access": (
         Case(ACCESS % "+:ann:10.0.0.0/8\\n-:ALL EXCEPT root:ALL"),
         "will not let ann in: /etc/security/access.conf: -:ALL EXCEPT root:ALL",
+    ),
+    "another module of PAM": (
+        Case("sed -i '1i account required pam_succeed_if.so quiet user ingroup nobody' /etc/pam.d/sshd"),
+        "not let ann in: /etc/pam.d/sshd: account required pam_succeed_if.so",
     ),
     "no shell": (Case(APPEND % "ForceCommand internal-sftp"), "not let ann in: ForceCommand internal-sftp"),
     "IPv6": (Case(APPEND % "AddressFamily inet6"), "not let ann in: AddressFamily inet6"),

@@ -132,6 +132,9 @@ def find_rule(system: System, name: str, sshd: "Dict[str, str]") -> "Tuple[str, 
         if nologin.is_never_opened(system) and pam_access.asks(system, "pam_nologin.so"):
             return nologin.PASSING, own
         refusal, sure = pam_access.find_refusal(system, name, groups_of(system, name))
+        if not sure:
+            other, sure = pam_access.find_other(system)
+            refusal = other if sure else refusal or other
         return refusal, sure and own and (find_sshd(system) or "").endswith("/sshd")
     except GuestError:
         return "", False

@@ -1,4 +1,4 @@
-"""Does pam_access let the administrator in over SSH? By pam.d(5) and access.conf(5), as we read the files.
+"""Does PAM let the administrator in over SSH? By pam.d(5) and access.conf(5), as we read the files.
 
 An answer is certain if nothing in the files leaves a doubt; otherwise it is a suspicion. Each answer is yes, no, or
 None if only PAM itself could tell.
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
-    Rule = Tuple[str, str, List[str]]  # control, module, its words
+    Rule = Tuple[str, str, List[str], str]  # control, module, its words, and the file
 
 FOLDER, ACCESS = "/etc/pam.d", "/etc/security/access.conf"
 DEPTH_LIMIT = 8  # files of PAM's that include one another
@@ -21,7 +21,18 @@ LINE = re.compile(r"(?a)(-?)account\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)\Z")
 PLAIN = ("required", "requisite", "optional")  # none of these ends the stack with success
 HARMLESS = ("noaudit", "debug", "quiet_log")
 NSSWITCH, LOCAL_SOURCES = "/etc/nsswitch.conf", ("files", "compat", "systemd")
-MODULE = "pam_access.so"
+MODULE, DENIES = "pam_access.so", "pam_deny.so"
+# Modules that refuse no local account that is in order. What is left can refuse anybody, by rules that we do not read.
+LOCAL = (
+    "access", "cap", "cracklib", "debug", "echo", "ecryptfs", "env", "faildelay", "faillock", "keyinit", "krb5",
+    "lastlog", "lastlog2", "ldap", "limits", "localuser", "loginuid", "mail", "mkhomedir", "motd", "namespace",
+    "nologin", "oddjob_mkhomedir", "permit", "pwquality", "rootok", "securetty", "selinux", "sepermit",
+    "shells", "sss", "systemd", "systemd_home", "tally", "tally2", "tcb", "umask", "unix", "unix2", "unix_acct",
+    "usertype", "warn", "winbind", "xauth",
+)  # fmt: skip
+SCHEDULE = "/etc/security/time.conf"  # of pam_time, which refuses nobody without a rule
+# With success, these end the stack of a local account, if nothing refused it before.
+ENDS = ("pam_localuser.so", "pam_unix.so", "pam_permit.so")
 MODULE_FOLDERS = ("/lib/security", "/lib64/security", "/usr/lib/security", "/usr/lib64/security")
 # The origin is the third field, as a name or address: one with more colons is left to PAM.
 RULE = re.compile(r"([+-])[ \t]*:[ \t]*([^:]+?)[ \t]*:[ \t]*([^:]+?)[ \t]*\Z")
@@ -45,10 +56,45 @@ def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[s
     return "", False
 
 
+def find_other(system: System) -> "Tuple[str, bool]":
+    """(the line of another module that may keep everybody out, whether that is certain); empty if there is none.
+
+    Only pam_deny is certain. Raises GuestError if a file cannot be read.
+    """
+    stack, doubt = list(read_stack(system, "sshd", DEPTH_LIMIT)), ""
+    for place, rule in enumerate(stack):
+        if rule is None:
+            continue
+        control, path, words, file = rule
+        module = path.rpartition("/")[2]
+        line = "%s: %s" % (file, " ".join(["account", control, path, *words]))
+        if module == DENIES:
+            if is_asked(system, stack, place):
+                return line, True
+        elif control == "sufficient" and module in ENDS:
+            break
+        elif can_refuse(control) and not is_harmless(system, module):
+            doubt = doubt or line
+    return doubt, False
+
+
+def can_refuse(control: str) -> bool:
+    """Does a failure of the module refuse the login?"""
+    return control.lstrip("-") in PLAIN[:2] or bool(re.search(r"=(bad|die)\b", control))
+
+
+def is_harmless(system: System, module: str) -> bool:
+    """Does this module refuse no local account that is in order?"""
+    if module == "pam_time.so":
+        rules = (line.split("#")[0].strip() for line in lines_in(system.read_text(SCHEDULE) or ""))
+        return not any(rules)
+    return module[len("pam_") : -len(".so")] in LOCAL
+
+
 def asks(system: System, module: str) -> bool:
     """Does sshd's own stack require this module? Raises GuestError if a file cannot be read."""
     found = (rule for rule in read_stack(system, "sshd", DEPTH_LIMIT) if rule is not None)
-    return any(control in PLAIN[:2] and path.rpartition("/")[2] == module for control, path, _ in found)
+    return any(control in PLAIN[:2] and path.rpartition("/")[2] == module for control, path, *_ in found)
 
 
 def judge(system: System, text: str, name: str, groups: "Sequence[str]", *, sure: bool) -> str:
@@ -85,7 +131,7 @@ def is_asked(system: System, stack: "Sequence[Optional[Rule]]", place: int) -> b
     rules = [rule for rule in stack[: place + 1] if rule is not None]
     if len(rules) <= place or any(rule is None or "reset" in rule[0] for rule in stack):
         return False
-    control, module, words = rules[place]
+    control, module, words, _ = rules[place]
     known = all(word in HARMLESS or word.startswith("accessfile=/") for word in words)
     reached = all(goes_on(rules[before][0], before, place) for before in range(place))
     return control in PLAIN[:2] and known and reached and is_there(system, module)
@@ -93,7 +139,8 @@ def is_asked(system: System, stack: "Sequence[Optional[Rule]]", place: int) -> b
 
 def read_stack(system: System, service: str, depth: int) -> "Iterator[Optional[Rule]]":
     """The rules about accounts, those of included files in their place; None for what cannot be told."""
-    text = system.read_text("%s/%s" % (FOLDER, service)) if depth else None
+    path = "%s/%s" % (FOLDER, service)
+    text = system.read_text(path) if depth else None
     if text is None or "\\\n" in text:
         yield None
     for line in lines_in(text or ""):
@@ -107,7 +154,7 @@ def read_stack(system: System, service: str, depth: int) -> "Iterator[Optional[R
         elif included:
             yield None
         elif match:  # a control of its own where a module that is missing is no failure
-            yield match.group(1) + match.group(2), match.group(3), match.group(4).split()
+            yield match.group(1) + match.group(2), match.group(3), match.group(4).split(), path
 
 
 def goes_on(control: str, place: int, wanted: int) -> bool:

@@ -253,8 +253,7 @@ def add_group(settings: Settings, allowed: "List[str]", joined: "List[str]") -> 
 
 
 def of_pam(settings: Settings) -> "Iterator[Finding]":
-    """pam_nologin, and the rules of pam_access, as a boot reads them. One that is only about the usual name is a
-    warning."""
+    """The modules and the rules of pam_access, as a boot reads them. A rule only about the usual name is a warning."""
     image, system = settings.image, settings.image.system
     if settings.value("usepam").lower() != "yes" or settings.value("pamservicename", "sshd") != "sshd":
         return
@@ -263,6 +262,12 @@ def of_pam(settings: Settings) -> "Iterator[Finding]":
         if nologin.is_never_opened(system) and pam_access.asks(system, "pam_nologin.so"):
             message = "%s does not run: %s lets nobody but root in" % (nologin.OPENER, nologin.PASSING)
             yield error(ID, message, image.enable(nologin.OPENER.partition(".")[0]))
+        other, sure = pam_access.find_other(system)
+        if other and sure:
+            yield error(ID, "%s: PAM lets nobody in" % other, image.edit(other.partition(": ")[0]))
+        elif other:
+            message = "%s: it cannot be determined whether PAM lets the administrator in" % other
+            yield warning(ID, message, image.edit(other.partition(": ")[0]))
         rule, sure = pam_access.find_refusal(system, USUAL, [USUAL, *joined])
         other = pam_access.find_refusal(system, ANOTHER, [ANOTHER, *joined])[0] if rule else ""
     except GuestError:
