@@ -300,6 +300,69 @@ class ConfigTest(CheckTest):
             self.fill({**modules, pam + "sshd": text, "/etc/security/time.conf": "# nothing\n"})
             self.good("sshd-config")
 
+    def test_tcp_wrappers(self) -> None:
+        """Only an sshd that is linked with libwrap reads these files."""
+        deny, allow, sshd = "/etc/hosts.deny", "/etc/hosts.allow", {"/usr/sbin/sshd": "\x7fELF\0libwrap.so.0\0"}
+        for denied, allowed, level in (
+            ("# all\nALL: ALL\n", "", "error"),
+            ("ALL : ALL : deny\n", "in.ftpd: ALL\nsshd: 127. [::1], LOCAL\n", "error"),
+            ("sshd, in.ftpd: bob, \\\n ALL\n", "", "error"),
+            ("ALL: 10.\nALL: ALL\n", "", "error"),
+            ("ALL: ALL\n", "sshd: 10.0.0.0/8\n", "warning"),
+            ("ALL: ALL\n", "ALL: ALL EXCEPT .bad.example\n", "warning"),
+            ("sshd: 10.: allow\nALL: ALL\n", "", "warning"),
+        ):
+            files = {deny: denied, allow: allowed, **sshd}
+            remedy = self.bad("sshd-config", level, "^/etc/hosts.deny: .*ALL.*: sshd hangs up", files)
+            self.assertEqual(remedy, "vi %s%s" % (self.root, deny if level == "error" else allow))
+            self.fill({"/usr/sbin/sshd": ""})
+            self.good("sshd-config")
+        for denied, allowed in (
+            ("# ALL: ALL\n", ""),
+            ("ALL: ALL\n", "sshd: ALL\n"),
+            ("ALL: ALL\n", "ALL: ALL\n"),
+            ("ALL: ALL EXCEPT 10.\nALL: 192.168.\nin.ftpd: ALL\nALL: PARANOID\n", ""),
+            ("ALL EXCEPT sshd: ALL\nnonsense\n", ""),
+        ):
+            self.start()
+            self.fill({deny: denied, allow: allowed, **sshd})
+            self.good("sshd-config")
+
+    def test_packet_filters(self) -> None:
+        def enabled(name: str) -> "dict[str, str]":
+            unit = "/usr/lib/systemd/system/%s.service" % name
+            return {unit: "[Service]\n", WANTS + name + ".service": "-> " + unit}
+
+        chain = "table inet x {\n chain input {\n type filter hook input priority 0; policy drop;\n %s\n }\n}\n"
+        tables = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n%s\nCOMMIT\n"
+        ufw = {"/etc/ufw/ufw.conf": "ENABLED=yes\n", "/etc/default/ufw": 'DEFAULT_INPUT_POLICY="DROP"\n'}
+        cases = (
+            ("nftables", "/etc/nftables.conf", chain, "tcp dport 80 accept", "tcp dport { ssh, 80 } accept"),
+            ("nftables", "/etc/sysconfig/nftables.conf", chain, "iif lo accept", "tcp dport 20-25 accept"),
+            (
+                "netfilter-persistent",
+                "/etc/iptables/rules.v4",
+                tables,
+                "#-p tcp --dport 22",
+                "-p tcp --dport 22 -j ACCEPT",
+            ),
+            ("iptables", "/etc/sysconfig/iptables", tables, "--dport 443", "-A INPUT -i eth0 -j ACCEPT"),
+            (
+                "ufw",
+                "/etc/ufw/user.rules",
+                "%s\n",
+                "--dport 80 -j ACCEPT",
+                "-A ufw-user-input -p tcp --dport 22 -j ACCEPT",
+            ),
+        )
+        for service, path, text, bad, good in cases:
+            files = {**enabled(service), **(ufw if service == "ufw" else {})}
+            self.bad("sshd-config", "warning", "no rule for SSH: nobody may", {**files, path: text % bad})
+            self.gone(WANTS + service + ".service")
+            self.good("sshd-config")
+            self.fill({**files, path: text % good if good[0] != "#" else good})
+            self.good("sshd-config")
+
     def test_no_session(self) -> None:
         """Settings with which nobody gets a session, or perhaps no shell."""
         for text, why in (

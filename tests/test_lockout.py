@@ -26,6 +26,7 @@ ACCESS = "echo 'account required pam_access.so' >>/etc/pam.d/sshd; printf '%s\\n
 LET_IN: "Dict[str, Case]" = {
     "untouched": Case(""),
     "by password": Case("", key=False, login="password"),
+    "TCP wrappers": Case("echo 'ALL: ALL' >/etc/hosts.deny; echo 'sshd: 203.0.113.' >/etc/hosts.allow"),
     "its own address": Case(APPEND % "ListenAddress 127.0.0.1\nListenAddress 10.0.0.4"),
     "a network is barred": Case(APPEND % "DenyUsers *@192.168.0.0/16"),
     "pam_access": Case(ACCESS % "+:(sudo):ALL\\n-:ALL:ALL"),
@@ -148,6 +149,7 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "/etc/pam.d/sshd: account required pam_deny.so",
         "Azure gave none",
     ),
+    "TCP wrappers": (Case("echo 'ALL: ALL' >/etc/hosts.deny"), "/etc/hosts.deny: ALL: ALL", "Azure gave none"),
     "an option of its start": (
         Case("echo \"SSHD_OPTS='-o DenyUsers=ann'\" >/etc/default/ssh"),
         "DenyUsers ann",

@@ -8,7 +8,7 @@ from collections import namedtuple
 
 from ..door.system import System
 from ..errors import GuestError
-from . import ageing, nologin, pam_access
+from . import ageing, nologin, pam_access, tcp_wrappers
 from .account import is_shell
 from .accounts import Account, find_account, locked, password_field, set_password_field
 from .authorized_keys import DEFAULT, key_path
@@ -203,6 +203,8 @@ def read_as_sshd(system: System) -> "Tuple[Dict[str, str], str, str]":
 def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dict[str, str]") -> "List[Way]":
     """The two ways through an sshd with these settings."""
     barrier = find_barrier(system, account.name, sshd)
+    wrapped, sure = tcp_wrappers.find_refusal(system)
+    barrier = barrier or (wrapped if sure else "")
     if barrier:
         return both(barrier, works=False)
     open_to, bar = find_bar(system, account, sshd)

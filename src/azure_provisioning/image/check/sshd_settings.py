@@ -6,7 +6,7 @@ from typing import Iterator, List, Set, Tuple
 from ... import config
 from ...door.text import is_digits
 from ...errors import GuestError
-from ...guest import nologin, pam_access, sshd_config
+from ...guest import nologin, pam_access, sshd_config, tcp_wrappers
 from ...guest.account import GROUPS
 from ...guest.accounts import Account, all_accounts, all_groups, uid_min
 from ...guest.authorized_keys import DEFAULT
@@ -17,7 +17,7 @@ from ...guest.sshd_config import Line
 from ...guest.sshd_options import UNKNOWN, are_known
 from ...guest.sshd_session import SETTINGS
 from ..command import Command
-from . import sshd_start
+from . import packet_filter, sshd_start
 from .finding import EVERYBODY, SOME, WITH_KEYS, Finding, error, ok, warning
 from .sshd_lines import change, comment_out, place_of
 from .subject import Image
@@ -91,6 +91,7 @@ def check_config(image: Image) -> "Iterator[Finding]":
         problems.append(error(ID, "%s lets nobody but root in" % nologin.LASTING, image.remove(nologin.LASTING)))
     if sshd:
         problems += sshd_start.find_problems(image, sshd)
+        problems += of_wrappers(image)
     if path and sshd:
         settings = Settings(image)
         for look in (of_keys, of_kinds, of_methods, of_sessions, of_ports, of_passwords, of_names, of_groups, of_pam):
@@ -98,6 +99,16 @@ def check_config(image: Image) -> "Iterator[Finding]":
     yield from problems
     if not problems and (path or system.find_program("dropbear")):
         yield ok(ID, "nothing keeps the administrator out")
+
+
+def of_wrappers(image: Image) -> "Iterator[Finding]":
+    """hosts.deny, which an sshd with libwrap reads."""
+    rule, sure = tcp_wrappers.find_refusal(image.system)
+    if rule and sure:
+        yield error(ID, "%s: sshd hangs up on everybody" % rule, image.edit(tcp_wrappers.DENY))
+    elif rule:
+        message = "%s: sshd hangs up on all that %s does not name" % (rule, tcp_wrappers.ALLOW)
+        yield warning(ID, message, image.edit(tcp_wrappers.ALLOW))
 
 
 def of_keys(settings: Settings) -> "Iterator[Finding]":
@@ -181,8 +192,9 @@ def of_sessions(settings: Settings) -> "Iterator[Finding]":
 
 
 def of_ports(settings: Settings) -> "Iterator[Finding]":
-    """The ports where sshd listens."""
+    """The ports where sshd listens, and whether packets reach them."""
     ports = settings.all("port")
+    yield from packet_filter.find_problems(settings.image, ports)
     if ports and "22" not in ports:
         yield settings.warning("port", "Port %s: Azure's usual rules let only 22 in" % ports[0])
 
