@@ -162,6 +162,9 @@ class ConfigTest(CheckTest):
     def test_keys(self) -> None:
         self.config("error", "SSH keys let nobody in", "PubkeyAuthentication no\n")
         self.config("error", "AuthorizedKeysFile none", "AuthorizedKeysFile none\n")
+        self.config("error", "AuthorizedKeysFile /dev/null: SSH keys let", "AuthorizedKeysFile /dev/null\n")
+        authority = "AuthorizedKeysFile /dev/null\nTrustedUserCAKeys /etc/ssh/ca.pub\n"
+        self.config("error", "as /etc/ssh/ca.pub has the keys: a boot has no file", authority)
         command = "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/keys %u\n"
         self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
         self.config("warning", "cannot write keys", "AuthorizedKeysFile /etc/keys/%G\n")
@@ -299,6 +302,60 @@ class ConfigTest(CheckTest):
             self.start()
             self.fill({**modules, pam + "sshd": text, "/etc/security/time.conf": "# nothing\n"})
             self.good("sshd-config")
+
+    def test_match_blocks(self) -> None:
+        """A block that is about everybody is as good as no block, and overrides what stands before it."""
+        for criteria in (
+            "User *",
+            "user=*,!root",
+            "Group sudo",
+            "Group wheel,su?o",
+            "Address 0.0.0.0/0,::/0",
+            "Address * Host * LocalPort 22",
+            "LocalAddress * User azure*,q7*",
+            "all",
+        ):
+            text = "Match %s\n  PubkeyAuthentication no\n" % criteria
+            self.config("error", "PubkeyAuthentication no: SSH keys let nobody in$", text, line=2)
+        text = "AllowUsers azureuser *\nMatch User *\n\tAllowUsers root\n"
+        self.config("error", "AllowUsers root: the administrator is none of them", text, line=3)
+        text = "PubkeyAuthentication yes\nMatch all\nPubkeyAuthentication no\n"
+        self.config("error", "SSH keys let nobody in", text, line=3)
+        self.config("error", "nobody gets a session", 'ForceCommand "/sbin/nologin"\n')
+        self.config("error", "nobody gets a session", "Match Group sudo\nForceCommand /bin/false\n", line=2)
+        for criteria in (
+            "User azureuser",
+            "Address *,!10.0.0.0/8",
+            "Group !sudo,* User azure*",
+            "LocalPort 2222",
+            "X y",
+        ):
+            text = "Match %s\nPubkeyAuthentication no\n" % criteria
+            if criteria.startswith("Group"):
+                self.start()
+                self.fill({DROP_IN: text})
+                self.good("sshd-config")
+                continue
+            pattern = "SSH keys let nobody in, for those of Match " + criteria.replace("*", "[*]")
+            self.config("warning", pattern, text, line=2)
+        for text in (
+            "Match User bob,sftp*\nPubkeyAuthentication no\nForceCommand internal-sftp\n",
+            "Match Group sftponly\nChrootDirectory %h\nForceCommand internal-sftp\n",
+            "Match Address 127.0.0.1,::1\nDenyUsers *\n",
+            "Match invalid-user\nPubkeyAuthentication no\n",
+            "Match Address 10.0.0.0/8\nPasswordAuthentication yes\nAuthorizedKeysFile /etc/keys/%u\n",
+            "PubkeyAuthentication no\nMatch User *\nPubkeyAuthentication yes\n",
+            "PubkeyAuthentication no\nMatch all\nPubkeyAuthentication yes\n",
+        ):
+            self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_match_block_includes_a_file(self) -> None:
+        files = {DROP_IN: "Match User *\nInclude /etc/ssh/more\n", "/etc/ssh/more": "Match Group sudo\nDenyUsers *\n"}
+        self.bad("sshd-config", "error", "^/etc/ssh/more, line 2: DenyUsers", files)
+        self.fill({DROP_IN: "Match User bob\nInclude /etc/ssh/more\n"})
+        self.good("sshd-config")
 
     def test_tcp_wrappers(self) -> None:
         """Only an sshd that is linked with libwrap reads these files."""

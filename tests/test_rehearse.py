@@ -266,6 +266,11 @@ class ImageRehearsalTest(ImageTest):
             (nothing, ("/usr/bin/sudo",), ready + " as azureuser with 1 key, but azureuser cannot become root: "),
             ({options: "deadline = x\n"}, (), ready + ".* with 1 key, and a default where an option has a mistake; "),
             (nothing, (NETWORK,), "would not reach Ready: dhcp: .*no file of systemd/network asks for DHCP"),
+            (
+                {drop_in: "Match User *\nPubkeyAuthentication no\n"},
+                (),
+                "let nobody in: PubkeyAuthentication no. " + boot,
+            ),
             ({drop_in: "Match User ann\nPubkeyAuthentication no\n"}, (), ready + " as azureuser with 1 key; "),
         ):
             with self.subTest(said):

@@ -18,14 +18,16 @@ from .sshd_access import find_barrier, find_lock_out, groups_of
 from .sshd_config import (
     NO_KEYS,
     QUESTIONS,
+    arguments,
     ask_settings,
     ask_sshd,
     find_config,
     find_sshd,
     first_of,
     settings,
-    walk_all,
+    walk_lines,
 )
+from .sshd_match import that_count
 from .sshd_options import are_known
 from .sshd_session import find_bar
 
@@ -43,7 +45,10 @@ LOCKED = "the account is locked"
 
 
 # The beginnings of the keywords that decide who can log in, and that a Match block may override: sshd_config(5).
-DECISIVE = ("allow", "deny", "auth", "pubkey", "password", "kbdint", "challenge", "revoked", "trusted")
+DECISIVE = (
+    "allow", "deny", "auth", "pubkey", "password", "kbdint", "challenge", "revoked", "trusted",
+    "force", "chroot", "max", "required",
+)  # fmt: skip
 
 
 class Way(namedtuple("Way", "name works why")):
@@ -107,7 +112,7 @@ def find_ways(system: System, name: str, keys: "Sequence[str]", *, by_files: boo
     wanted = [key for text in keys for key in read_keys(text)[0]]
     if dropbear and not sshd:
         return judge_dropbear(system, account, wanted), ""
-    found, silent, dead = read_as_sshd(system) if by_files else hear(system, name)
+    found, silent, dead = read_as_sshd(system, name) if by_files else hear(system, name)
     ways = both(dead, works=False) if dead else judge(system, account, wanted, found)
     unsure = bool(silent or dropbear) or not are_known(system)
     if unsure:  # our own reading of the files; or another server may listen, or sshd may read other files
@@ -188,15 +193,16 @@ def hear(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":
     return settings(system, name), silent, ""
 
 
-def read_as_sshd(system: System) -> "Tuple[Dict[str, str], str, str]":
-    """As `hear`, from the files. A Match block may override what decides about a login: then they do not say."""
-    lines = list(walk_all(system))
-    found = first_of((key, value) for key, value, general in lines if general)
+def read_as_sshd(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":
+    """As `hear`, from the files. If it cannot be told whether a Match block with what decides about a login applies to
+    `name`, they do not say."""
+    lines, unsure = that_count(walk_lines(system), [(name, groups_of(system, name))])
+    found = first_of((line.key, " ".join(arguments(line.text))) for line in lines)
     if not any(keyword in found for keyword in QUESTIONS):
         found[QUESTIONS[0]] = "yes"  # sshd's default
     if find_sshd(system) is None:
         return found, "there is no sshd", ""
-    blocks = [key for key, _, general in lines if not general and key.startswith(DECISIVE)]
+    blocks = [line.key for line in unsure if line.key.startswith(DECISIVE)]
     return found, "a Match block has %s" % blocks[0] if blocks else "", ""
 
 

@@ -27,8 +27,10 @@ OUTSIDE = "203.0.113.9"
 CONNECTION = "user=%(user)s,host=%(from)s,addr=%(from)s,laddr=10.0.0.4,lport=%(port)s"
 ROUTING_DOMAIN = ",rdomain="  # a part of it since OpenSSH 7.7; older versions reject it
 # `key`: the keyword in lower case, or empty if the line has another form; `text`: what follows it, or the whole line;
-# `general`: whether it applies to everybody; `path` and `number`: where it is, or empty and 0 for an option of sshd's.
-Line = namedtuple("Line", "key text general path number")
+# `general`: whether it applies to everybody; `path` and `number`: where it is, or empty and 0 for an option of sshd's;
+# `match`: the criteria of its Match block, and of those that include its file.
+ALL = "all"  # the criterion of a block for everybody
+Line = namedtuple("Line", "key text general path number match")
 RUN_FOLDER = re.compile(r"[Mm]issing privilege separation directory: ((?:/var)?/run/[A-Za-z0-9_-]+)\Z")
 
 
@@ -154,35 +156,37 @@ def walk_lines(system: System) -> "Iterator[Line]":
     for line in find_settings(system):
         match = LINE.match(line.strip(BLANKS))
         if match:
-            yield Line(match.group(1).lower(), match.group(2), general=True, path="", number=0)
+            yield Line(match.group(1).lower(), match.group(2), general=True, path="", number=0, match="")
     path = find_config(system)
     if path:
         yield from walk_file(system, path, [FILES_LIMIT, LINES_LIMIT])
 
 
 def walk_file(
-    system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT, *, general: bool = True
+    system: System, path: str, left: "List[int]", depth: int = DEPTH_LIMIT, *, block: str = ""
 ) -> "Iterator[Line]":
     """The same for one file; `left` limits the files and lines in all."""
     lines = (system.read_text(path) or "").split("\n")
     left[:] = left[0] - 1, left[1] - len(lines)
     if min(left) < 0 or depth < 0:
         raise GuestError("sshd's configuration includes too many files", path=path)
-    above = general  # a file included in a Match block belongs to that block, whatever it says itself
+    above = block  # a file included in a Match block belongs to that block, whatever it says itself
     for number, text in enumerate((line.strip(BLANKS) for line in lines), 1):
         match = LINE.match(text)
         if not match:
             if text and not text.startswith("#"):
-                yield Line("", text, general, path, number)
+                yield Line("", text, block in ("", ALL), path, number, block)
             continue
         key, value = match.group(1).lower(), match.group(2)
         if key == "match":
-            general = above and value.strip(BLANKS).lower() == "all"
-        yield Line(key, value, general, path, number)
+            own = value.strip(BLANKS)
+            nested = [each for each in (above, own) if each.lower() != ALL]
+            block = " ".join(nested).strip() or ALL
+        yield Line(key, value, block in ("", ALL), path, number, block)
         if key == "include":
             for pattern in arguments(value):
                 for included in matching(system, absolute(pattern)):
-                    yield from walk_file(system, included, left, depth - 1, general=general)
+                    yield from walk_file(system, included, left, depth - 1, block=block)
 
 
 def arguments(value: str) -> "List[str]":

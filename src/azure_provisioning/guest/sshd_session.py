@@ -34,7 +34,7 @@ def judge_command(system: System, value: str, account: "Optional[Account]") -> "
     words = value.split()
     if value.lower() in ("", "none"):
         return True
-    return False if len(words) == 1 and words[0].rpartition("/")[2] in NO_SHELLS else None
+    return False if len(words) == 1 and words[0].strip("\"'").rpartition("/")[2] in NO_SHELLS else None
 
 
 def judge_folder(system: System, value: str, account: "Optional[Account]") -> "Optional[bool]":

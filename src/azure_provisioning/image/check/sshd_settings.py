@@ -1,6 +1,7 @@
 """The settings of sshd that keep the administrator out, who has a key and a name that is not known yet."""
 
 import re
+import stat
 from typing import Iterator, List, Set, Tuple
 
 from ... import config
@@ -14,6 +15,7 @@ from ...guest.key_login import ALGORITHMS, find_laxity, resolve, steps_to, takes
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
 from ...guest.sshd_config import Line
+from ...guest.sshd_match import override, that_count
 from ...guest.sshd_options import UNKNOWN, are_known
 from ...guest.sshd_session import SETTINGS
 from ..command import Command
@@ -37,17 +39,17 @@ DOUBTS = {
     "AddressFamily": "a VM with IPv4 alone cannot be reached",
     "ListenAddress": "a VM without this address cannot be reached",
 }
+BLOCKS_LIMIT = 50  # Match blocks that are looked at
 INSERT = "s/^[[:space:]]*[[:alnum:]]*[[:space:]=]*/&%s /"  # of sed: a word before the others
 
 
 class Settings:
-    """The settings that apply to everybody, and where they are."""
+    """The settings that apply to the administrator, and where they are."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, lines: "List[Line]") -> None:
         self.image = image
-        found = sshd_config.walk_lines(image.system)
-        self.lines = [line for line in found if line.general and line.key not in ("", "match")]
-        self.first = sshd_config.first_of((line.key, value_of(line)) for line in self.lines)
+        self.lines = lines
+        self.first = sshd_config.first_of((line.key, value_of(line)) for line in lines)
 
     def value(self, key: str, default: str = "") -> str:
         """The value that counts; of a list, all values."""
@@ -93,12 +95,29 @@ def check_config(image: Image) -> "Iterator[Finding]":
         problems += sshd_start.find_problems(image, sshd)
         problems += of_wrappers(image)
     if path and sshd:
-        settings = Settings(image)
-        for look in (of_keys, of_kinds, of_methods, of_sessions, of_ports, of_passwords, of_names, of_groups, of_pam):
-            problems += look(settings)
+        problems += of_lines(image)
     yield from problems
     if not problems and (path or system.find_program("dropbear")):
         yield ok(ID, "nothing keeps the administrator out")
+
+
+def of_lines(image: Image) -> "Iterator[Finding]":
+    """The settings for everybody, then those of each Match block that may be about the administrator."""
+    _, joined = find_groups(image)
+    people = [(name, [name, *joined]) for name in (USUAL, ANOTHER)]
+    lines, unsure = that_count(sshd_config.walk_lines(image.system), people)
+    settings, known = Settings(image, lines), set()
+    for look in (*IN_BLOCKS, of_ports, of_passwords, of_pam):
+        for finding in look(settings):
+            known.add(finding.message)
+            yield finding
+    for criteria in list(dict.fromkeys(line.match for line in unsure))[:BLOCKS_LIMIT]:
+        block = [line for line in unsure if line.match == criteria]
+        for look in IN_BLOCKS:
+            for finding in look(Settings(image, override(block, lines))):
+                if finding.message not in known:
+                    message = "%s, for those of Match %s" % (finding.message, criteria)
+                    yield warning(ID, message, finding.remedy)
 
 
 def of_wrappers(image: Image) -> "Iterator[Finding]":
@@ -119,14 +138,18 @@ def of_keys(settings: Settings) -> "Iterator[Finding]":
     if settings.value("pubkeyauthentication").lower() == "no":
         yield settings.error("pubkeyauthentication", "PubkeyAuthentication no: SSH keys let nobody in", WITH_KEYS)
     files = settings.value("authorizedkeysfile", DEFAULT).split()
-    command = settings.value("authorizedkeyscommand", "none")
-    if all(word.lower() == "none" for word in files) and command.lower() != "none":
+    none = all(word.lower() == "none" or is_special(image, word) for word in files)
+    others = [settings.value(key, "none") for key in ("authorizedkeyscommand", "trustedusercakeys")]
+    other = next((value for value in others if value.lower() != "none"), "")
+    if none and other:
         if image.options.ssh_keys:
-            message = "AuthorizedKeysFile none, as %s has the keys: a boot has no file for Azure's keys" % command
+            message = "AuthorizedKeysFile %s, as %s has the keys: a boot has no file for Azure's keys"
+            message %= (" ".join(files), other)
             remedy = image.append(config.PATH, Command("echo", "ssh_keys = no"))
             yield error(ID, settings.words("authorizedkeysfile", message), remedy, WITH_KEYS)
-    elif all(word.lower() == "none" for word in files):
-        yield settings.error("authorizedkeysfile", "AuthorizedKeysFile none: SSH keys let nobody in", WITH_KEYS)
+    elif none:
+        message = "AuthorizedKeysFile %s: SSH keys let nobody in" % " ".join(files)
+        yield settings.error("authorizedkeysfile", message, WITH_KEYS)
     elif re.sub("%[%hu]", "", files[0]).count("%"):
         message = "AuthorizedKeysFile %s: a boot cannot write keys to such a path" % files[0]
         yield settings.warning("authorizedkeysfile", message)
@@ -136,6 +159,12 @@ def of_keys(settings: Settings) -> "Iterator[Finding]":
         yield settings.error("revokedkeys", message, WITH_KEYS)
     if settings.value("strictmodes", "yes").lower() != "no":
         yield from of_folders(image, files)
+
+
+def is_special(image: Image, path: str) -> bool:
+    """Is it a device or another file that has no keys? An image may lack its devices."""
+    found = image.system.stat(path) if path.startswith("/") else None
+    return path == "/dev/null" or (found is not None and not stat.S_ISREG(found.st_mode))
 
 
 def of_folders(image: Image, files: "List[str]") -> "Iterator[Finding]":
@@ -248,6 +277,10 @@ def of_groups(settings: Settings) -> "Iterator[Finding]":
     if barred:
         message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
         yield settings.error("denygroups", message, SOME)
+
+
+# What sshd also honours in a Match block.
+IN_BLOCKS = (of_keys, of_kinds, of_methods, of_sessions, of_names, of_groups)
 
 
 def find_groups(image: Image) -> "Tuple[Set[str], List[str]]":
