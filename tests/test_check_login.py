@@ -45,6 +45,18 @@ class ServerTest(CheckTest):
         unit = "/usr/lib/systemd/system/ssh.socket"
         self.fill({"/etc/systemd/system/sockets.target.wants/ssh.socket": "-> " + unit, unit: "[Socket]\n"})
         self.good("sshd", "ssh.socket")
+        # systemd starts no socket whose service is not there.
+        service = "/etc/systemd/system/ssh.service"
+        self.fill({service: "-> /dev/null"})
+        (found,) = self.findings("sshd")
+        self.assertEqual((found.level, found.remedy), ("error", "chroot %s systemctl unmask ssh.service" % self.root))
+        self.assertIn("ssh.socket starts ssh.service, which is masked or missing", found.message)
+        self.fill({unit: "[Socket]\nService=other.service\n", "/etc/systemd/system/other.service": "[Service]\n"})
+        self.good("sshd", "ssh.socket")
+        self.fill({unit: "[Socket]\nAccept=yes\n"})
+        self.assertEqual([one.level for one in self.findings("sshd")], ["error"])
+        self.fill({"/usr/lib/systemd/system/ssh@.service": "[Service]\n"})
+        self.good("sshd", "ssh.socket")
 
     def test_enabled_in_another_target_only(self) -> None:
         self.gone(WANTS + "ssh.service")
@@ -244,6 +256,14 @@ class ConfigTest(CheckTest):
         files = {"/usr/lib/systemd/system/ssh.service": unit}
         remedy = self.bad("sshd-config", "error", "^an option of sshd's start: PubkeyAuthentication no", files)
         self.assertEqual(remedy, "")
+
+    def test_port_in_the_start_command(self) -> None:
+        """sshd then ignores those of its configuration."""
+        unit = "/usr/lib/systemd/system/ssh.service"
+        start = "[Service]\nExecStart=/usr/sbin/sshd -D -p %s\n"
+        self.bad("sshd-config", "warning", "started with -p 2222: ", {unit: start % 2222, DROP_IN: "Port 22\n"})
+        self.fill({unit: start % 22, DROP_IN: "Port 2222\n"})
+        self.good("sshd-config")
 
     def test_pam_access(self) -> None:
         module = {"/usr/lib/security/pam_access.so": "", "/etc/pam.d/sshd": "account required pam_access.so\n"}
@@ -488,6 +508,23 @@ class ConfigTest(CheckTest):
         files = {"/etc/systemd/system/sockets.target.wants/ssh.socket": "-> " + unit, unit: "[Socket]\nAccept=yes\n"}
         self.fill({DROP_IN: "ListenAddress 127.0.0.1\nAddressFamily inet6\n", **files})
         self.good("sshd-config")
+        # Its own addresses do.
+        drop_in, own = "/etc/systemd/system/ssh.socket.d/x.conf", WANTS + "ssh.service"
+        self.gone(own)
+        self.fill({unit: "[Socket]\nListenStream=22\n", DROP_IN: "Port 2222\n"})
+        self.good("sshd-config")
+        for streams, level in (
+            (("", "127.0.0.1:22", "[::1]:22", "/run/x"), "error"),
+            (("", "2222"), "warning"),
+            (("", "0.0.0.0:2222", "[::]:2222"), "warning"),
+            (("127.0.0.1:22",), "ok"),
+            (("", "0.0.0.0:22", "[::]:22"), "ok"),
+        ):
+            self.fill({drop_in: "[Socket]\n" + "".join("ListenStream=%s\n" % stream for stream in streams)})
+            (found,) = self.findings("sshd-config")
+            self.assertEqual(found.level, level, found)
+            if level != "ok":
+                self.assertEqual(found.remedy, "chroot %s systemctl revert ssh.socket" % self.root)
         generator = "/usr/lib/systemd/system-generators/sshd-socket-generator"
         self.fill({generator: "", DROP_IN: "ListenAddress 127.0.0.1\n"})
         self.make_program(generator)

@@ -8,7 +8,7 @@ from ..door.pattern import LIMIT, matches
 from ..door.system import System
 from ..door.text import BLANKS, is_digits
 from ..errors import GuestError
-from .sshd_options import SERVERS, find_options, find_settings
+from .sshd_options import SERVERS, find_options, find_ports, find_settings
 
 KERBEROS = ("kerberosauthentication", "gssapiauthentication")
 PATHS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config", "/usr/local/etc/ssh/sshd_config")
@@ -98,7 +98,7 @@ def parse_settings(printed: str) -> "Dict[str, str]":
 def find_port(system: System) -> str:
     """The port of the connection: 22 if sshd listens there, else its first one."""
     try:
-        ports = [value for key, value in walk(system) if key == "port"]
+        ports = find_ports(system) or [value for key, value in walk(system) if key == "port"]
     except GuestError:
         ports = []
     fit = [port for port in ports if is_digits(port, 5)]

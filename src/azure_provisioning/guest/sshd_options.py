@@ -8,7 +8,7 @@ from .processes import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence
+    from typing import Iterator, List, Optional, Sequence, Tuple
 
 SERVERS = ("sshd", "sshd.pam", "sshd.krb5")  # the last two are Alpine's openssh-server-pam and openssh-server-krb5
 SERVICES = ("ssh", "sshd", "ssh.socket", "sshd.socket", "openssh", "openssh-server")
@@ -49,21 +49,31 @@ def listener(argv: "Sequence[str]") -> "List[str]":
 def choose(words: "Sequence[str]") -> "Optional[List[str]]":
     """What counts for `sshd -T` among an sshd's words; None for a configuration that depends on where it is started."""
     found: "List[str]" = []
-    left = iter(words)
-    for word in left:
-        if word in ("-", "--") or not word.startswith("-"):
-            break  # as getopt has it
-        place = next((place for place, letter in enumerate(word) if place and letter in WITH_VALUE), 0)
-        if not place:
-            continue
-        value = word[place + 1 :] or next(left, "")
-        if word[place] == "f":
+    for letter, value in with_values(words):
+        if letter == "f":
             if not value.startswith("/"):
                 return None
             found = ["-f", value, *without_config(found)]
-        elif word[place] in "oh":
-            found += ["-o", value if word[place] == "o" else "HostKey=" + value]
+        elif letter in "oh":
+            found += ["-o", value if letter == "o" else "HostKey=" + value]
     return found
+
+
+def with_values(words: "Sequence[str]") -> "Iterator[Tuple[str, str]]":
+    """(letter, value) of the options that have one, as getopt has it."""
+    left = iter(words)
+    for word in left:
+        if word in ("-", "--") or not word.startswith("-"):
+            break
+        place = next((place for place, letter in enumerate(word) if place and letter in WITH_VALUE), 0)
+        if place:
+            yield word[place], word[place + 1 :] or next(left, "")
+
+
+def find_ports(system: System) -> "List[str]":
+    """The ports that the start names: with any, sshd ignores those of its configuration. Raises GuestError."""
+    words = [] if system.ask_arguments is None else system.ask_arguments(system, SERVICES, SERVERS)
+    return [value for letter, value in with_values(words or []) if letter == "p"]
 
 
 def without_config(options: "List[str]") -> "List[str]":

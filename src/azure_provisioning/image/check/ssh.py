@@ -5,6 +5,7 @@ from typing import Iterator
 from ...guest import host_keys, sshd_config
 from ...init.systems.systemd import find_unit
 from ..command import Command
+from . import ssh_socket
 from .finding import Finding, error, ok, warning
 from .interpreter import lack_of_all, who_runs
 from .subject import Image
@@ -20,7 +21,11 @@ def check_server(image: Image) -> "Iterator[Finding]":
         return
     names = ["dropbear"] if program.endswith("dropbear") else ["ssh", "sshd"]
     service = image.starts(*SERVICES)
-    if service:
+    socket = ssh_socket.find_socket(image)
+    obstacles = list(ssh_socket.find_obstacle(image, socket)) if socket and service == socket else []
+    if obstacles:
+        yield from obstacles
+    elif service:
         yield ok("sshd", "%s starts %s" % (service, program))
     elif image.services is None:
         yield warning("sshd", "it cannot be determined whether this boot starts %s" % program)

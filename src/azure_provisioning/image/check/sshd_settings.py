@@ -16,10 +16,10 @@ from ...guest.sshd import DROP_IN
 from ...guest.sshd_access import listed
 from ...guest.sshd_config import Line
 from ...guest.sshd_match import override, that_count
-from ...guest.sshd_options import UNKNOWN, are_known
-from ...guest.sshd_session import SETTINGS
+from ...guest.sshd_options import UNKNOWN, are_known, find_ports
+from ...guest.sshd_session import SETTINGS, has_own_addresses
 from ..command import Command
-from . import packet_filter, sshd_start
+from . import packet_filter, ssh_socket, sshd_start
 from .finding import EVERYBODY, SOME, WITH_KEYS, Finding, error, ok, warning
 from .sshd_lines import change, comment_out, place_of
 from .subject import Image
@@ -222,9 +222,16 @@ def of_sessions(settings: Settings) -> "Iterator[Finding]":
 
 def of_ports(settings: Settings) -> "Iterator[Finding]":
     """The ports where sshd listens, and whether packets reach them."""
-    ports = settings.all("port")
-    yield from packet_filter.find_problems(settings.image, ports)
-    if ports and "22" not in ports:
+    image = settings.image
+    ports, given = settings.all("port"), find_ports(image.system)
+    yield from packet_filter.find_problems(image, given or ports)
+    socket = ssh_socket.find_socket(image)
+    own = has_own_addresses(image.system)
+    if socket and not (own and settings.all("port") + settings.all("listenaddress")):
+        yield from ssh_socket.find_addresses(image, socket)
+    elif given and "22" not in given:
+        yield warning(ID, "sshd is started with -p %s: Azure's usual rules let only 22 in" % given[0])
+    elif ports and not given and "22" not in ports:
         yield settings.warning("port", "Port %s: Azure's usual rules let only 22 in" % ports[0])
 
 
