@@ -304,6 +304,46 @@ class OptionsTest(CheckTest):
         os.chmod(self.root + gate, 0o755)
         self.good("ready-gates", "before Ready: 10-x")
 
+    def test_gates_that_cannot_be_started(self) -> None:
+        """The kernel starts an ELF file, or a script by the program in its first line: execve(2)."""
+        gate = "/etc/azure-provisioning/ready.d/10-x"
+        for text, problem in (
+            ("#!/bin/sh\n", ""),
+            ("#! /bin/sh -e\nexit 0\n", ""),
+            ("#!/usr/bin/env python3\n", ""),
+            ("#!/usr/bin/env -S python3 -u\n", ""),
+            ("#!/usr/bin/env -S -u FOO sh\n", ""),
+            ("#!/bin/perl -w\r\n", ""),
+            ("#!/run/current-system/sw/bin/bash\n", ""),  # there from some point of the boot on
+            ("\x7fELF\2\1\1\0", ""),
+            ("\xcb\r\r\n\0\0", ""),  # perhaps registered with binfmt_misc
+            ("#!/usr/bin/nosuch\n", "there is no /usr/bin/nosuch"),
+            ("#!/bin/sh\r\necho x\r\n", "its lines end with CRLF"),
+            ("#!/usr/bin/env python3\r\n", "its lines end with CRLF"),
+            ("#!/usr/bin/env nosuch\n", "there is no nosuch"),
+            ("#!/etc/hostname\n", "there is no /etc/hostname that may be executed"),
+            ("#!\n/bin/sh\n", "its first line names no program"),
+            ("echo ready\n", "it does not begin with #!"),
+            ("\ufeff#!/bin/sh\n", "it does not begin with #!"),
+            ("", "it is empty"),
+        ):
+            with self.subTest(text):
+                self.start()
+                self.fill({gate: text, "/etc/hostname": "x\n", "/usr/bin/env": "", "/bin/perl": ""})
+                os.chmod(self.root + gate, 0o755)
+                if not problem:
+                    self.good("ready-gates", "before Ready: 10-x")
+                    continue
+                (found,) = self.findings("ready-gates")
+                self.assertEqual(found.level, "error")
+                self.assertIn("%s cannot be started, and Ready would not be reported: %s" % (gate, problem),
+                              found.message)  # fmt: skip
+                if "CRLF" in problem:
+                    self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)
+                    self.good("ready-gates", "before Ready: 10-x")
+                else:
+                    self.assertEqual(found.remedy, "vi %s%s" % (self.root, gate))
+
 
 class AgentsTest(CheckTest):
     def test_other_agent(self) -> None:

@@ -3,11 +3,16 @@
 from typing import Iterator
 
 from ...config import PATH
+from ...door.text import read_bytes, words_in
 from ...guest import gates
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .rights import take_back
 from .subject import Image
 
+HEAD = 256  # bytes in which the kernel looks for the interpreter: linux/binfmts.h
+CRLF = "its lines end with CRLF"
+LATER = "/run/"  # what is there in the VM does not show in an image
 PATIENCE = 20 * 60  # seconds after which Azure reboots a VM that is not Ready
 
 
@@ -37,5 +42,33 @@ def check_gates(image: Image) -> "Iterator[Finding]":
         path = "%s/%s" % (gates.FOLDER, name)
         if path not in known and not name.startswith(".") and not name.endswith("~"):
             yield warning("ready-gates", "%s is not executable, and is not run" % path, image.allow_to_run(path))
-    if found and not any(dangers):
+    lame = [(path, problem) for path, problem in ((path, find_lameness(image, path)) for path in found) if problem]
+    for path, problem in lame:
+        message = "%s cannot be started, and Ready would not be reported: %s" % (path, problem)
+        straight = Command("sed", "-i", r"s/\r$//").on(image.place(path))
+        yield error("ready-gates", message, straight if problem == CRLF else image.edit(path))
+    if found and not any(dangers) and not lame:
         yield ok("ready-gates", "before Ready: %s" % " ".join(path.rpartition("/")[2] for path in found))
+
+
+def find_lameness(image: Image, path: str) -> str:
+    """Why the kernel does not start a file, as execve(2) decides; empty if it does, or if that is unknown."""
+    head = read_bytes(image.system, path, HEAD)
+    if not head:
+        return "it is empty"
+    if b"\0" in head:
+        return ""  # an ELF file, or a format that binfmt_misc may know
+    line = head.split(b"\n")[0].decode("utf-8", "surrogateescape")
+    if not line.startswith("#!"):
+        return "it does not begin with #!"
+    words = words_in(line[2:])
+    if line.endswith("\r") and not (words[1:] and "perl" in words[0]):  # Perl accepts one after an option
+        return CRLF
+    if not words:
+        return "its first line names no program"
+    wanted = words[:2] if words[0].endswith("/env") and words[1:] and words[1][0] != "-" else words[:1]
+    for name in wanted:
+        if not name.startswith(LATER) and not image.system.find_program(name):
+            exists = name.startswith("/") and image.system.exists(name)
+            return "there is no %s%s" % (name, " that may be executed" if exists else "")
+    return ""
