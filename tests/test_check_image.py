@@ -352,7 +352,9 @@ class AgentsTest(CheckTest):
         remedy = self.bad("other-agent", "error", "waagent would provision too", files)
         self.assertEqual(remedy, "azure-provisioning generalize --remove-agent --root " + self.root)
         self.fill({"/etc/waagent.conf": "Provisioning.Agent=disabled\n"})
-        self.assertEqual([one.level for one in self.findings("other-agent")], ["warning", "ok"])
+        (found,) = self.findings("other-agent")
+        self.assertEqual((found.level, found.remedy), ("warning", remedy))
+        self.assertIn("waagent would report Ready at once", found.message)
 
     def test_no_finding_after_removal(self) -> None:
         """Files that --remove-agent leaves in an image without a running package manager are not reported again."""

@@ -1,15 +1,18 @@
 """Install is complete or absent; a second install changes nothing; uninstall leaves no trace."""
 
 import os
+import re
 import shutil
 import sys
 import unittest
 from typing import Dict, List, Optional
 
+from azure_provisioning.agents import find_agents
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.check.interpreter import NEEDED
 from azure_provisioning.init.table import disable
 from tests import TOP, images
+from tests.guests import FastSystem
 from tests.images import IMAGES, SUPPORTED, ImageTest, built_file, call, cli, listing
 
 PROGRAM = "/usr/local/sbin/azure-provisioning"
@@ -291,7 +294,10 @@ class OtherAgentTest(ImageTest):
         self.image("systemd")
         for some in files:
             self.fill(some)
-        return [line for line in self.install().err.splitlines() if "would provision too" in line]
+        if self.system.exists(self.DS_IDENTIFY):
+            os.chmod(self.root + self.DS_IDENTIFY, 0o755)
+        said = re.compile("would (provision too|report Ready)")
+        return [line for line in self.install().err.splitlines() if said.search(line)]
 
     def test_no_other_agent(self) -> None:
         self.assertEqual(self.warnings(), [])
@@ -300,8 +306,17 @@ class OtherAgentTest(ImageTest):
         (line,) = self.warnings(self.WAAGENT)
         self.assertIn("waagent would provision too", line)
         (line,) = self.warnings(self.WAAGENT, {"/etc/waagent.conf": "Provisioning.Agent=auto\n"})
-        for conf in ("Provisioning.Agent=disabled\n", "# x\nProvisioning.Enabled=n # no\n"):
-            self.assertEqual(self.warnings(self.WAAGENT, {"/etc/waagent.conf": conf}), [])
+        for conf, provisions in (
+            ("Provisioning.Agent=waagent\n", True),
+            ("Provisioning.Agent=cloud-init\n", True),
+            ("# x\nProvisioning.Enabled=n # no\n", True),  # today's waagent does not read it
+            ("Provisioning.Agent=disabled\n", False),
+            ('Provisioning.Agent = "none" # it is compared with the three names\n', False),
+        ):
+            (line,) = self.warnings(self.WAAGENT, {"/etc/waagent.conf": conf})
+            said = "would provision too" if provisions else "would report Ready at once, before the account exists"
+            self.assertIn("waagent %s: remove it, or disable its service" % said, line)
+            self.assertEqual(bool(find_agents(self.system)), provisions)  # a boot gives way only to who provisions
         self.assertEqual(self.warnings({"/usr/sbin/waagent": ""}), [])  # installed, but not enabled
 
     def test_masked(self) -> None:
@@ -346,6 +361,83 @@ class OtherAgentTest(ImageTest):
         (line,) = self.warnings(self.CLOUD_INIT)
         self.assertIn("cloud-init would provision too", line)
         self.assertEqual(self.warnings(self.CLOUD_INIT, {"/etc/cloud/cloud-init.disabled": ""}), [])
+
+    GENERATOR = "/lib/systemd/system-generators/cloud-init-generator"
+    DS_IDENTIFY = "/usr/lib/cloud-init/ds-identify"
+
+    def test_cloud_init_is_off(self) -> None:
+        """By each of the switches that cloud-init's generator and its ds-identify have."""
+        on = dict(self.CLOUD_INIT, **{self.GENERATOR: "#!/bin/sh\n", self.DS_IDENTIFY: "#!/bin/sh\n"})
+        cfg, grub = "/etc/cloud/ds-identify.cfg", "/boot/grub/grub.cfg"
+        line = "\tlinux /boot/vmlinuz root=UUID=0 ro %s\n"
+        off = line % "quiet cloud-init=disabled"
+        mask = "/etc/systemd/system-generators/cloud-init-generator"
+        wanted = {"/etc/systemd/system/multi-user.target.wants/cloud-init.target": "-> /lib/systemd/system/x"}
+        list_azure = {"/etc/cloud/cloud.cfg": "datasource_list: [ Azure ]\n"}
+        for files, acts in (
+            ({}, True),
+            ({grub: off + off}, False),
+            ({grub: off + line % "single"}, True),
+            ({grub: off + "\tlinux16 /boot/memtest86+.bin\n"}, False),
+            ({grub: line % "cloud-init=disabled2 no-cloud-init=disabled"}, True),
+            ({"/etc/default/grub": 'GRUB_CMDLINE_LINUX_DEFAULT=""\nGRUB_CMDLINE_LINUX="cloud-init=disabled"\n'}, False),
+            ({"/etc/default/grub": "GRUB_CMDLINE_LINUX=cloud-init=disabled\n", grub: line % ""}, True),
+            (
+                {
+                    "/boot/grub2/grubenv": "kernelopts=root=/dev/sda1 cloud-init=disabled\n",
+                    "/boot/loader/entries/x.conf": "options $kernelopts $tuned_params\n",
+                },
+                False,
+            ),  # fmt: skip
+            ({cfg: "policy: disabled\n"}, False),
+            ({cfg: "# policy: disabled\n"}, True),
+            ({cfg: "policy: search,found=all,maybe=all,notfound=disabled\n"}, True),
+            ({cfg: "policy: enabled\n"}, True),
+            ({cfg: "datasource: NoCloud\n"}, False),
+            ({cfg: "policy: enabled\ndatasource: NoCloud\n"}, True),  # then it does not write the datasource
+            ({cfg: "datasource: 'Azure' # here\n", "/etc/cloud/cloud.cfg": "datasource_list: [ NoCloud ]\n"}, True),
+            ({grub: line % "ci.di.policy=disabled"}, False),
+            ({grub: line % "ci.ds=NoCloud;s=/x"}, False),
+            ({grub: line % "ci.datasource=Azure", cfg: "datasource: NoCloud\n"}, True),
+            (dict(list_azure, **{cfg: "policy: disabled\n"}), False),
+            ({mask: "-> /dev/null"}, False),
+            ({mask: ""}, False),
+            (dict(wanted, **{mask: "-> /dev/null"}), True),
+            (dict(wanted, **{mask: "-> /dev/null", cfg: "policy: disabled\n"}), True),  # nothing reads it
+        ):
+            with self.subTest(files):
+                self.assertEqual(len(self.warnings(on, files)), int(acts))
+        self.assertEqual(len(self.warnings(self.CLOUD_INIT, {cfg: "policy: disabled\n"})), 1)  # without ds-identify
+
+    def test_cloud_init_of_a_running_machine(self) -> None:
+        """The kernel's own command line, and the datasources that this boot has found."""
+        self.image("systemd")
+        self.fill(self.CLOUD_INIT)
+
+        class Live(FastSystem):
+            live = True
+
+        live, found = Live(self.root), "/run/cloud-init/cloud.cfg"
+        for files, acts in (
+            ({"/boot/grub/grub.cfg": "linux /x root=/y cloud-init=disabled\n"}, True),
+            ({"/proc/cmdline": "root=/y cloud-init=disabled\n"}, False),
+            ({"/proc/cmdline": "root=/y\n", found: "datasource_list: [ NoCloud, None ]\n"}, False),
+            ({found: "di_report:\n  datasource_list: [ NoCloud, None ]\n"}, True),
+        ):
+            self.fill(files)
+            self.assertEqual(bool(find_agents(live)), acts, files)
+
+    def test_cloud_init_of_sysvinit(self) -> None:
+        """Debian's script for it asks for no switch; the one for OpenRC does."""
+        off, script = "/etc/cloud/cloud-init.disabled", "/etc/init.d/cloud-init-local"
+        for text, acts in (("", True), ("test -e %s && exit 0\n" % off, False)):
+            self.empty()
+            self.image("insserv")
+            self.fill({"/usr/bin/cloud-init": "", off: "", script: images.SCRIPT + text})
+            self.fill({"/etc/rc2.d/S01cloud-init-local": "-> .." + script[len("/etc") :]})
+            found = find_agents(self.system)
+            self.assertEqual(len(found), int(acts), found)
+            self.assertEqual([line for line in found if off in line], [])
 
     def test_datasources(self) -> None:
         """YAML lists in any of the files. The last one counts."""

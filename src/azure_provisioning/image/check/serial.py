@@ -4,7 +4,9 @@ login?"""
 import re
 from typing import Iterator, List, Tuple
 
-from ...guest.sshd_config import matching
+from ...guest import boot_loader
+from ...guest.boot_loader import LOADERS as LOADERS
+from ...guest.boot_loader import SOURCES as SOURCES
 from ...init.systems import openrc, systemd
 from ..command import Command
 from .finding import Finding, ok, warning
@@ -14,31 +16,6 @@ from .subject import Image
 PORTS = {"x86": "ttyS0", "arm64": "ttyAMA0"}  # Azure's, by architecture
 # Possible names of a service for a login on the port.
 GETTYS = ("serial-getty@%s", "agetty.%s", "agetty-%s", "getty@%s", "getty-%s", "%s")
-# The boot loader's files: (path, the lines with a kernel's command line).
-LOADERS = (
-    ("/boot/grub/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
-    ("/boot/grub2/grub.cfg", r"(?m)^[ \t]*linux(?:16|efi)?\s.*$"),
-    ("/boot/grub2/grubenv", r"(?m)^kernelopts=.*$"),
-    ("/boot/grub/menu.lst", r"(?m)^[ \t]*kernel\s.*$"),
-    ("/boot/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
-    ("/boot/efi/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
-    ("/efi/loader/entries/*.conf", r"(?m)^[ \t]*options\s.*$"),
-    ("/boot/extlinux.conf", r"(?mi)^[ \t]*append\s.*$"),
-    ("/boot/extlinux/extlinux.conf", r"(?mi)^[ \t]*append\s.*$"),
-    ("/boot/syslinux/*.cfg", r"(?mi)^[ \t]*append\s.*$"),
-    ("/etc/lilo.conf", r"(?m)^[ \t]*append\s*=.*$"),
-    ("/boot/cmdline.txt", r"(?m)^.+$"),
-    # Started by the UEFI shell: a kernel with its command line.
-    ("/boot/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
-    ("/boot/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
-    ("/efi/startup.nsh", r"(?m)^.*\b(?:root|console)=.*$"),
-)
-# The sources from which the loader's files are generated when the kernel changes.
-SOURCES = (
-    ("/etc/default/grub", r"(?m)^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=.*$"),
-    ("/etc/update-extlinux.conf", r"(?m)^[ \t]*default_kernel_opts=.*$"),
-    ("/etc/kernel/cmdline", r"(?m)^.+$"),
-)
 # How sed finds those lines, by a part of the file's path: the setting goes to their end.
 EDITS = (
     ("/grub.cfg", "linux[16efi]*[[:space:]]"),
@@ -58,13 +35,7 @@ VARIABLES = (("/etc/default/grub", "GRUB_CMDLINE_LINUX"), ("/etc/update-extlinux
 
 def command_lines(image: Image, places: "Tuple[Tuple[str, str], ...]") -> "List[Tuple[str, List[str]]]":
     """(file, its command lines) for each place that has some."""
-    found = []
-    for pattern, form in places:
-        for path in matching(image.system, pattern):
-            lines = re.findall(form, image.text(path))
-            if lines:
-                found.append((path, lines))
-    return found
+    return boot_loader.command_lines(image.system, places)
 
 
 def ports(image: Image) -> "List[str]":

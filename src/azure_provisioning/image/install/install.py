@@ -5,7 +5,7 @@ import stat
 from functools import partial
 
 from ... import config
-from ...agents import find_agents
+from ...agents import find_agents, find_early
 from ...console import Console
 from ...door.labels import describe_missing
 from ...door.system import System
@@ -78,7 +78,7 @@ def install(
         console.warn("%s does not look like a Python: no boot would set up a VM with another program" % python)
     if lack:
         console.warn("%s: %s" % (lack, WITHOUT))
-    for line in find_agents(system):
+    for line in find_agents(system) + find_early(system):
         console.warn(line)
     forgotten = find_mismatch(system.volatile if system.root == "/" else partial(kind_of, Image(system)))
     for line in filter(None, (describe_missing(system, system.labels), forgotten)):
