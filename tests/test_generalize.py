@@ -296,9 +296,11 @@ class GeneralizeTest(ImageTest):
         private = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
         lines = "HostKey /etc/myapp/key\nHostKey /etc/shadow\nHostKey /home\n"
         self.fill({"/etc/myapp/key": private, "/etc/ssh/sshd_config": lines, "/home/x": "x"})
+        self.fill({"/etc/myapp/key.pub": "ssh-rsa x\n", "/etc/shadow.pub": "x\n"})
         shadow = self.text("/etc/shadow")
         self.generalize()
         self.assertIsNone(self.text("/etc/myapp/key"))
+        self.assertEqual((self.text("/etc/myapp/key.pub"), self.text("/etc/shadow.pub")), (None, "x\n"))
         self.assertEqual((self.text("/etc/shadow"), self.text("/home/x")), (shadow, "x"))
 
     def test_not_installed(self) -> None:
@@ -571,7 +573,7 @@ class GeneralizeTest(ImageTest):
     def test_rules_of_sudo(self) -> None:
         """Every rule that names the user, by name or uid, alone or in a list. An alias without other users goes too."""
         stays = (
-            "# ann is a comment\n#1001 ALL=ALL\n%ann ALL=ALL\nDefaults env_reset\nDefaults:bob !lecture\n"
+            "# ann is a comment\n#1001 ALL=ALL\n%sudo ALL=ALL\nDefaults env_reset\nDefaults:bob !lecture\n"
             "Cmnd_Alias ANN = /bin/ann\nbob ALL=(ann) ALL\nAnn ALL=ALL\n#includedir /etc/sudoers.d\n"
         )
         files = {
@@ -579,7 +581,7 @@ class GeneralizeTest(ImageTest):
                 stays + "ann, bob ALL=ALL\nbob,\\\n  ann ALL=(ALL) \\\n NOPASSWD: ALL\nDefaults:ann !requiretty\n"
                 'Defaults:ann,bob targetpw\n"ann" ALL=ALL\n#1000 ALL=ALL\n!ann, bob ALL=ALL\n'
                 "User_Alias ADMINS = ann, bob : ONLY = ann : OTHERS = bob\nUser_Alias AGAIN = ONLY\n"
-                "ONLY ALL=ALL\nAGAIN, bob ALL=ALL\nADMINS ALL=ALL\nann ALL=ALL",
+                "ONLY ALL=ALL\nAGAIN, bob ALL=ALL\nADMINS ALL=ALL\n%ann ALL=ALL\n%#1000 ALL=ALL\nann ALL=ALL",
                 stays + "bob ALL=ALL\nbob ALL=(ALL)   NOPASSWD: ALL\n"
                 "Defaults:bob targetpw\nbob ALL=ALL\n"
                 "User_Alias ADMINS = bob : OTHERS = bob\n"
@@ -595,10 +597,10 @@ class GeneralizeTest(ImageTest):
 
     def test_rules_of_doas(self) -> None:
         stays = (
-            "# permit ann\npermit :ann\npermit persist bob as ann cmd ann\ndeny bob\npermit nopass setenv { ann } bob\n"
+            "# permit ann\npermit :adm\npermit persist bob as ann cmd ann\ndeny bob\npermit nopass setenv { ann } bob\n"
         )
         taken = (
-            "permit ann\ndeny ann\n  permit nopass keepenv ann as root\n"
+            "permit ann\ndeny ann\npermit nopass :ann\n  permit nopass keepenv ann as root\n"
             "permit setenv { -A B=c D } nopass ann cmd reboot\n"
             'permit "ann" # sure\npermit persist \\\n  ann\npermit nolog ann cmd vi args /etc/x'
         )
@@ -635,9 +637,89 @@ class GeneralizeTest(ImageTest):
                 self.assertEqual(self.generalize().out, "")
 
     def test_group_with_members_is_kept(self) -> None:
-        self.fill({"/etc/group": "root:x:0:\nann:x:1000:bob\n"})
+        """And so are its rules."""
+        rules = "%ann ALL=ALL\n%#1000 ALL=ALL\n"
+        self.fill({"/etc/group": "root:x:0:\nann:x:1000:bob\n", "/etc/sudoers": rules + "ann ALL=ALL\n"})
+        self.fill({"/etc/doas.conf": "permit ann\npermit :ann\n"})
         self.generalize("--user", "ann")
         self.assertEqual(self.text("/etc/group"), "root:x:0:\nann:x:1000:bob\n")
+        self.assertEqual((self.text("/etc/sudoers"), self.text("/etc/doas.conf")), (rules, "permit :ann\n"))
+
+    def test_jobs_of_at(self) -> None:
+        """They name the uid, which the next administrator will have. Those of others stay."""
+        job = "#!/bin/sh\n# atrun uid=%d gid=1000\n# mail x 0\numask 22\n"
+        for folder in ("/var/spool/cron/atjobs", "/var/spool/at", "/var/spool/atjobs"):
+            kept = {
+                folder + "/.SEQ": "0002a\n",
+                folder + "/a0000201c6f2b2": job % 1001,
+                folder + "/a0000301c6f2b3": job % 10001,
+                folder + "/notes": "# atrun uid=1000 gid=1000\n",
+            }
+            self.use("systemd")
+            self.fill(dict(kept, **{folder + "/a0000101c6f2b1": job % 1000, folder + "/=0000401c6f2b1": job % 1000}))
+            self.generalize("--user", "ann")
+            self.assertEqual(self.system.list(folder), sorted(path.rpartition("/")[2] for path in kept))
+        self.use("systemd")  # a uid of two accounts
+        self.fill({"/etc/passwd": ACCOUNTS["/etc/passwd"] + "eve:x:1000:1000::/home/eve:/bin/sh\n"})
+        self.fill({"/var/spool/at/a0000101c6f2b1": job % 1000})
+        self.generalize("--user", "ann")
+        self.assertEqual(self.text("/var/spool/at/a0000101c6f2b1"), job % 1000)
+
+    def test_files_that_start_something_as_the_account(self) -> None:
+        """They are named, and stay: nobody knows what they are for."""
+        named = {
+            "/etc/cron.d/backup": "# x\nMAILTO=root\n*/5 * * * * ann /usr/bin/backup\n",
+            "/etc/cron.d/daily": "@daily\tann\tls\n",
+            "/etc/systemd/system/getty@tty1.service.d/auto.conf": "[Service]\nExecStart=-/sbin/agetty -a ann %I\n",
+            "/etc/inittab": "1:2345:respawn:/sbin/agetty -a ann tty1 linux\n",
+            "/etc/conf.d/agetty.tty1": 'agetty_options="--autologin ann"\n',
+        }
+        others = {
+            "/etc/crontab": "17 * * * * root cd / && run-parts ann\n# 1 * * * * ann x\n",
+            "/etc/cron.d/anna": "1 1 1 1 1 anna /usr/bin/ann x\n",
+            "/etc/systemd/system/getty@tty2.service.d/x.conf": "[Service]\n#ExecStart=-/sbin/agetty --autologin ann\n",
+        }
+        self.fill(dict(named, **others))
+        said = self.generalize("--user", "ann").err
+        for path, text in dict(named, **others).items():
+            self.assertEqual("%s stays, and still names the account ann\n" % path in said, path in named, path)
+            self.assertEqual(self.text(path), text)
+        self.assertNotIn("still names", self.generalize("--user", "bob").err)
+
+    def test_names_of_localhost(self) -> None:
+        """The former name goes from the lines of localhost, whose own names stay."""
+        for hostname, before, after in (
+            ("image", "127.0.0.1 localhost image.corp image\n", "127.0.0.1 localhost\n"),
+            ("image", "127.0.0.1\timage\tlocalhost # image\n", "127.0.0.1\tlocalhost # image\n"),
+            ("image.corp", "::1 ip6-localhost IMAGE ip6-loopback\n", "::1 ip6-localhost ip6-loopback\n"),
+            ("image", "127.0.1.1 image.corp\n127.0.0.1 image\n", ""),
+            ("image", "127.0.0.1 localhost images my-image\n", "127.0.0.1 localhost images my-image\n"),
+            ("image", "10.0.0.4 image\n# 127.0.0.1 image\n", "10.0.0.4 image\n# 127.0.0.1 image\n"),
+            ("localhost.localdomain", "127.0.0.1 localhost localhost.localdomain\n::1 localhost\n", None),
+            ("localhost4", "127.0.0.1 localhost localhost4\n", None),
+        ):
+            self.fill({"/etc/hostname": hostname + "\n", "/etc/hosts": before})
+            self.generalize()
+            self.assertEqual(self.text("/etc/hosts"), before if after is None else after)
+        for hostname, before, after in (
+            ("image", "image.corp\n", "localhost\n"),
+            ("image", "corp\n", "corp\n"),
+            ("localhost.localdomain", "localhost.localdomain\n", "localhost.localdomain\n"),
+        ):
+            self.fill({"/etc/hostname": hostname + "\n", "/etc/mailname": before})
+            self.generalize()
+            self.assertEqual(self.text("/etc/mailname"), after)
+
+    def test_journal_of_a_namespace(self) -> None:
+        own, other = "/var/log/journal/%s.app/system.journal" % ID.strip(), "/var/log/journal/remote/x.journal"
+        self.fill({own: "x", other: "x"})
+        self.generalize()
+        self.assertEqual(self.system.list("/var/log/journal"), ["remote"])
+
+    def test_hostid_is_named(self) -> None:
+        self.fill({"/etc/hostid": "\0\1\2\3"})
+        self.assertIn("/etc/hostid stays, because ZFS may need it", self.generalize().err)
+        self.assertEqual(self.text("/etc/hostid"), "\0\1\2\3")
 
     def test_shared_primary_group_is_kept(self) -> None:
         self.fill({"/etc/passwd": (ACCOUNTS["/etc/passwd"]).replace("bob:x:1001:1001", "bob:x:1001:1000")})

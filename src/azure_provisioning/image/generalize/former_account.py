@@ -1,10 +1,13 @@
 """Removes an account of the machine that becomes the image: its home, files kept for it elsewhere, its lines."""
 
 import os
+import re
 import stat
 from contextlib import suppress
+from fnmatch import fnmatchcase
 
 from ...door.system import System
+from ...door.text import read_bytes, read_text
 from ...errors import GuestError, ProvisionError
 from ...guest.account import NAME
 from ...guest.accounts import (
@@ -48,6 +51,18 @@ KEPT = (
     "/var/lib/sudo/lectured",
     "/var/db/sudo/lectured",
 )
+# Folders of at(1), on Debian, Fedora and SUSE. A job names only the uid, which the next administrator may have.
+JOBS = ("/var/spool/cron/atjobs", "/var/spool/at", "/var/spool/atjobs")
+JOB = re.compile(rb"#!/bin/sh\n# atrun uid=([0-9]+) ")
+JOB_HEAD = 64  # bytes
+# Files that may start something as the account, and what such a line has.
+STARTERS = (
+    ("/etc", "crontab", r"(?:@\w+|\S+(?:[ \t]+\S+){4})[ \t]+%s[ \t]"),
+    ("/etc/cron.d", "*", r"(?:@\w+|\S+(?:[ \t]+\S+){4})[ \t]+%s[ \t]"),
+    ("/etc", "inittab", r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t]|$)"),
+    ("/etc/conf.d", "agetty*", r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t\"']|$)"),
+    ("/etc/systemd/system", "*getty*", r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t]|$)"),
+)
 FILES = (PASSWD, SHADOW, GROUP, GSHADOW, SUBUID, SUBGID)
 BACKUP = "-"  # the shadow suite's ending for the previous version
 
@@ -68,7 +83,9 @@ def plan_account(plan: Plan, name: str) -> bool:
     plan_home(plan, account)
     for folder in KEPT:
         plan.remove(join(folder, name))
+    plan_jobs(plan, account)
     plan_privilege(plan, account)
+    note_starters(plan, name)
     plan.add("remove the account %s (uid %d)" % (name, account.uid), lambda: remove_account(plan.system, account))
     return True
 
@@ -103,14 +120,45 @@ def plan_home(plan: Plan, account: Account) -> None:
         plan.remove(home)
 
 
+def plan_jobs(plan: Plan, account: Account) -> None:
+    """Remove the account's jobs of at(1), unless another account has its uid."""
+    if any(other.uid == account.uid and other.name != account.name for other in all_accounts(plan.system)):
+        return
+    for folder in JOBS:
+        for path in plan.files(folder, "*"):
+            with plan.looking():
+                job = JOB.match(read_bytes(plan.system, path, JOB_HEAD))
+                if job and int(job.group(1)) == account.uid:
+                    plan.remove(path)
+
+
+def note_starters(plan: Plan, name: str) -> None:
+    """Name the files of others that still start something as the account: what that is for is not known."""
+    for folder, pattern, form in STARTERS:
+        paths = plan.files(folder, pattern)
+        paths += [path for below, _ in plan.look(folder) if fnmatchcase(below, pattern + ".d")
+                  for path in plan.files(join(folder, below), "*.conf")]  # fmt: skip
+        for path in paths:
+            with plan.looking():
+                if re.search(r"(?m)^[ \t]*(?!#)" + form % re.escape(name), read_text(plan.system, path)):
+                    plan.notes.append("%s stays, and still names the account %s" % (path, name))
+
+
 def plan_privilege(plan: Plan, account: Account) -> None:
-    """Remove the account's rules for sudo and doas from all files; a file without other rules is removed."""
+    """Remove the rules of the account and its own group for sudo and doas; a file without other rules is removed."""
+
+    groups: "Set[str]" = set()
+    with plan.looking():
+        groups = own_groups(plan.system, account)
+    members = ["%" + name for name in groups] + (["%%#%d" % account.gid] if groups else [])
 
     def sudo(text: str) -> str:
-        return without_rules(text, account.name, account.uid)
+        return without_rules(text, account.name, account.uid, members)
 
     def doas(text: str) -> str:
-        return without_doas_rules(text, account.name)
+        for name in [account.name, *(":" + name for name in groups)]:
+            text = without_doas_rules(text, name)
+        return text
 
     kinds = ((sudo, SUDOERS, SUDO_FOLDER), (doas, (DOAS_CONF,), DOAS_FOLDER))
     for change, mains, folder in kinds:

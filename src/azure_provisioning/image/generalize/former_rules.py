@@ -6,7 +6,7 @@ from ...door.text import BLANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Set
+    from typing import List, Optional, Sequence, Set
 
 # sudoers(5): an item of a list of users, which `!` negates; items are separated by commas, with optional blanks.
 ITEM = r'(?:!\s*)*(?:"[^"]*"|(?:\\.|[^\s,=:"\\])+)'
@@ -23,9 +23,10 @@ DOAS_OPTIONS = ("nopass", "nolog", "persist", "keepenv")
 LINE_LIMIT = 64 << 10  # characters of a rule; a longer one is kept
 
 
-def without_rules(text: str, name: str, uid: int = -1) -> str:
-    """sudoers without the rules of one user: other users of a list stay, and an alias without other users goes too."""
-    gone = {name, "#%d" % uid}
+def without_rules(text: str, name: str, uid: int = -1, groups: "Sequence[str]" = ()) -> str:
+    """sudoers without the rules of one user, and of `groups`: other users of a list stay, and an alias without other
+    users goes too."""
+    gone = {name, "#%d" % uid, *groups}
     for _ in range(ROUNDS):
         emptied: "Set[str]" = set()
         kept = [keep_sudo(line, gone, emptied) for line in logical_lines(text)]
@@ -85,7 +86,7 @@ def without_users(users: str, gone: "Set[str]") -> "Optional[str]":
 
 
 def without_doas_rules(text: str, name: str) -> str:
-    """doas.conf(5) without the rules of one user, with any options, targets and commands."""
+    """doas.conf(5) without the rules of one user, or of a `:group`, with any options, targets and commands."""
     return "".join(line for line in logical_lines(text) if doas_user(line) != name)
 
 

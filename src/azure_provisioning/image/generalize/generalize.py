@@ -220,3 +220,4 @@ def plan_host_keys(plan: Plan) -> None:
     with plan.looking():
         for path in find_others(plan.system):  # keys elsewhere, from sshd's HostKey lines
             plan.remove(path)
+            plan.remove(path + ".pub")

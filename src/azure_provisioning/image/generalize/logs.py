@@ -13,7 +13,7 @@ DEPTH, LIMIT = 16, 20000  # nested folders, and files
 ROTATED = re.compile(
     r".*\.(?:gz|xz|bz2|zst|lz4|old|prev|[0-9]+)\Z|.*-[0-9]{8}\Z|@[0-9a-f]{24,}\.[su]\Z|sar?[0-9]{2,8}\Z"
 )
-JOURNAL = re.compile(r"[0-9a-f]{32}\Z")  # a folder of systemd's, named after the machine id
+JOURNAL = re.compile(r"[0-9a-f]{32}(?:\.[^/]+)?\Z")  # a folder of systemd's: the machine id, and perhaps a namespace
 # Not logs: Slackware's list of packages, and the configuration of svlogd and s6-log.
 NO_LOGS = ("/var/log/packages", "/var/log/scripts", "/var/log/removed_packages", "/var/log/removed_scripts")
 NO_LOG_NAMES = ("config", "lock", "state")

@@ -15,6 +15,7 @@ NVME_IDS = ("/etc/nvme/hostnqn", "/etc/nvme/hostid")
 ISCSI_NAME = "/etc/iscsi/initiatorname.iscsi"
 ISCSI_SERVICES = ("/usr/lib/systemd/system/iscsi-init.service", "/lib/systemd/system/iscsi-init.service")
 ISCSI_SCRIPTS = ("/lib/open-iscsi/startup-checks.sh", "/usr/lib/open-iscsi/startup-checks.sh")
+HOST_ID = "/etc/hostid"  # gethostid(3); ZFS imports a pool only if it was this id's
 ISCSI_NEW = "GenerateName=yes\n"
 
 
@@ -43,6 +44,9 @@ def plan_machine_id(plan: Plan) -> None:
 def plan_storage_ids(plan: Plan) -> None:
     """Remove the ids for iSCSI and NVMe over fabrics: a target admits or locks by these names."""
     system = plan.system
+    with plan.looking():
+        if system.exists(HOST_ID):
+            plan.notes.append("%s stays, because ZFS may need it: every VM has this id" % HOST_ID)
     for path in NVME_IDS:
         plan.remove(path)
     with plan.looking():
