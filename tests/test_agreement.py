@@ -21,7 +21,7 @@ LOGIN = {
     "/usr/sbin/sshd": "#!/bin/sh\nexit 1\n",
     "/usr/bin/ssh-keygen": "#!/bin/sh\nmkdir -p /etc/ssh\necho new >/etc/ssh/ssh_host_ed25519_key\n",
     "/etc/sudoers": "@includedir /etc/sudoers.d\n",
-    "/usr/bin/sudo": "#!/bin/sh\n",
+    "/usr/bin/sudo": "#!/bin/sh\n: a sudo such as /opt/bin/sudo\n",
     "/etc/ssh/sshd_config": "Port 22\n",
 }
 

@@ -658,6 +658,17 @@ class AdministratorTest(CheckTest):
         os.chmod(self.root + "/usr/bin/doas", 0o755)
         self.assertEqual([one.level for one in self.findings("privilege")], ["warning", "ok"])
 
+    def test_sudo_as_a_script(self) -> None:
+        """For a script the bit has no effect: one that calls a sudo is fine, one for another program is no sudo."""
+        self.fill({"/usr/bin/sudo": '#!/bin/sh\nexec /opt/bin/sudo "$@"\n'})
+        os.chmod(self.root + "/usr/bin/sudo", 0o755)
+        self.good("privilege")
+        self.fill({"/usr/bin/sudo": '#!/bin/sh\nexec run0 "$@"\n'})
+        (found,) = self.findings("privilege")
+        self.assertEqual(found.level, "warning")
+        self.assertRegex(found.message, "^neither sudo nor doas")
+        self.assertNotIn("chmod", found.remedy)
+
     def test_files_refused_by_sudo(self) -> None:
         main, other = "/etc/sudoers", "/etc/sudoers.d/other"
         self.fill({main: "@includedir /etc/sudoers.d\n", other: "Defaults x\nbob ALL = ALL\nUser_Alias \\\n\tA = b\n"})

@@ -107,7 +107,8 @@ class PrivilegeTest(ToolTest):
     def test_sudo_is_doas(self) -> None:
         """Alpine's doas-sudo-shim is a script; others make a link. A sudo rule would have no effect."""
         shim = '#!/bin/sh\n# sudo by doas\nuser=root\nexec doas -u $user -- "$@"\n'
-        for sudo in ("-> doas", "-> /usr/bin/doas", "-> /etc/alternatives/sudo", shim):
+        run0 = '#!/bin/sh\n# in place of /usr/bin/sudo\nexec run0 "$@"\n'
+        for sudo in ("-> doas", "-> /usr/bin/doas", "-> /etc/alternatives/sudo", shim, run0):
             with self.subTest(sudo):
                 self.setUp()
                 self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": sudo})

@@ -34,6 +34,7 @@ DOAS_WORDS = ("permit", "deny", "as", "cmd", "args", "nopass", "persist", "nolog
 PROGRAM_LIMIT = 8 << 20  # bytes of sudo or doas that are searched
 ATTEMPT_SECONDS = 30.0
 SHIM_LIMIT = 64 << 10  # of a script
+WRAPPER = re.compile(rb"(?m)^[^#\n]*/sudo(?:-rs)?\b")  # a script that calls a sudo elsewhere
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
@@ -54,13 +55,19 @@ def grant(system: System, name: str) -> str:
 
 
 def find_sudo(system: System) -> "Optional[str]":
-    """The path of sudo; None if it is missing, or is a link or script for doas (Alpine's doas-sudo-shim)."""
+    """The path of sudo; None if it is missing, or is a link or script for another program (Alpine's doas-sudo-shim)."""
     for path in filter(None, map(system.find_program, SUDOS)):
-        head = system.read(path, limit=SHIM_LIMIT, head=True) or b""
-        is_shim = head.startswith(b"#!") and re.search(rb"(?m)^[^#]*\bdoas\b", head)
+        script = read_script(system, path)
+        is_shim = script and (re.search(rb"(?m)^[^#]*\bdoas\b", script) or not WRAPPER.search(script))
         if not is_shim and not system.chain(path)[-1].endswith("/doas"):
             return path
     return None
+
+
+def read_script(system: System, path: str) -> bytes:
+    """The text of a script, or what fits the limit; empty if it is another program."""
+    head = system.read(path, limit=SHIM_LIMIT, head=True) or b""
+    return head if head.startswith(b"#!") else b""
 
 
 def find_right(system: System, name: str) -> "Verdict":

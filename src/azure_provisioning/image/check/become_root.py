@@ -39,8 +39,11 @@ def check_privilege(image: Image) -> "Iterator[Finding]":
 
 
 def of_program(image: Image, program: str) -> "Iterator[Finding]":
-    """The bit and the owner that make it run as root. Copies that ordinary users made often lack them."""
-    if privilege.is_setuid(image.system, program):
+    """The bit and the owner that make it run as root. Copies that ordinary users made often lack them.
+
+    For a script the kernel ignores the bit: the program that it calls has it.
+    """
+    if privilege.is_setuid(image.system, program) or privilege.read_script(image.system, program):
         return
     place = image.place(program)
     owner = Command("chown", "%d:%d" % keeper(image.system)).on(place)  # this clears the bit
