@@ -203,7 +203,19 @@ class DiskTest(CheckTest):
             self.fstab("root-filesystem", level, pattern, "\n".join(lines))
         self.bad("root-filesystem", "error", "ROOTFS_READ_ONLY", {"/etc/default/rcS": "ROOTFS_READ_ONLY=yes\n"})
         self.bad("root-filesystem", "error", "overlayroot", {"/etc/overlayroot.conf": 'overlayroot="tmpfs"\n'})
-        self.bad("root-filesystem", "error", "in memory", {GRUB_CFG: GRUB.replace("ro ", "ro systemd.volatile=yes ")})
+        local, memory = "/etc/overlayroot.local.conf", "overlayroot keeps every change in memory"
+        self.bad("root-filesystem", "error", memory, {local: "overlayroot=tmpfs:recurse=0\n"})
+        for words in ("systemd.volatile=yes", "overlaytmpfs=yes", "overlaytmpfs"):
+            files = {GRUB_CFG: GRUB.replace("ro ", "ro %s " % words)}
+            self.bad("root-filesystem", "error", "in memory", files)
+        for files in (
+            {"/etc/overlayroot.conf": 'overlayroot="tmpfs"\n', local: 'overlayroot="disabled"\n'},
+            {local: "overlayroot=tmpfs\n", GRUB_CFG: GRUB.replace("ro ", "ro overlayroot=disabled ")},
+            {GRUB_CFG: GRUB.replace("ro ", "ro overlaytmpfs=no overlaytmpfsflags=size=1G ")},
+        ):
+            self.start()
+            self.fill(files)
+            self.good("root-filesystem")
         self.start()
         self.fill({FSTAB: "# tmpfs / tmpfs\ntmpfs /tmp tmpfs\nUUID=0 / ext4 errors=remount-ro 0 1\n"})
         self.good("root-filesystem")
@@ -213,9 +225,27 @@ class DiskTest(CheckTest):
             [upper % ("/", "/", "etc", "etc")],
             ["o /etc overlay upperdir=/home/x", "o /home overlay upperdir=/etc/x"],
             ["overlay / overlay", "overlay /etc overlay upperdir=", "overlay /home overlay upperdir=/home/x"],
+            ["/x / ext4 ro", upper % ("/etc", "/etc", "data/e", "w"), "/y /data ext4", "/y /home ext4", "/y /var ext4"],
         ):
             self.fill({FSTAB: "\n".join(lines) + "\n"})
             self.good("root-filesystem")
+
+    def test_root_with_mount_units(self) -> None:
+        """systemd prefers them to lines of fstab."""
+        folder, wants = "/usr/lib/systemd/system/", "/etc/systemd/system/local-fs.target.wants/"
+        home = "[Mount]\nWhat=%s\nWhere=/home\nType=%s\n"
+        files = {folder + "home.mount": home % ("tmpfs", "tmpfs"), wants + "home.mount": "-> %shome.mount" % folder}
+        remedy = self.bad("root-filesystem", "error", "by .*/home.mount /home is on a tmpfs.*nobody can log in", files)
+        self.assertEqual(remedy, "vi %s%shome.mount" % (self.root, folder))
+        self.fill({FSTAB: "UUID=0 / ext4\ntmpfs /home tmpfs\n", folder + "home.mount": home % ("/dev/x", "ext4")})
+        self.good("root-filesystem")
+        self.fill({FSTAB: "UUID=0 / ext4 ro\n", folder + "etc.mount": home.replace("home", "etc") % ("/dev/y", "ext4")})
+        self.fill({wants + "etc.mount": "-> %setc.mount" % folder})
+        self.good("root-filesystem")
+        self.fill({folder + "home.mount": home % ("tmpfs", "tmpfs")})
+        self.gone(wants + "home.mount")
+        (found,) = self.findings("root-filesystem")  # /home is a folder of the root again
+        self.assertRegex(found.message, "/etc/fstab has / read-only")
 
     def test_diskless(self) -> None:
         """On Alpine the root is a tmpfs, and `lbu` writes the archive from which the next boot builds it."""

@@ -13,6 +13,7 @@ from tests.sound import GRUB, CheckTest
 CONFIG = "/etc/ssh/sshd_config"
 DROP_IN = "/etc/ssh/sshd_config.d/x.conf"
 KEY = "/etc/ssh/ssh_host_ed25519_key"
+FSTAB, GRUB_CFG = "/etc/fstab", "/boot/grub/grub.cfg"
 OPTIONS = "/etc/azure-provisioning.conf"
 WANTS = "/etc/systemd/system/multi-user.target.wants/"
 KEEP = {OPTIONS: "host_keys = keep\n"}
@@ -705,6 +706,30 @@ class AdministratorTest(CheckTest):
         self.fill({OPTIONS: "grow_root = no\n"})
         self.assertEqual(self.findings("grow-root"), [])
 
+    def test_growth_of_the_kind_of_root(self) -> None:
+        """Each kind has its tool, and some cannot be grown, like a device of dm-crypt."""
+        crypt, mapped = "the root is encrypted", {FSTAB: "/dev/mapper/root / ext4\n"}
+        luks = {FSTAB: "/dev/mapper/luks-0a1b-2c / xfs\n", "/usr/sbin/xfs_growfs": ""}
+        for pattern, files in (
+            ("of type xfs, and there is no xfs_growfs", {FSTAB: "UUID=0 / xfs defaults 0 0\n"}),
+            ("of type btrfs, and there is no btrfs", {FSTAB: "UUID=0 / btrfs subvol=@\n"}),
+            ("of type f2fs cannot be grown", {FSTAB: "UUID=0 / f2fs\n"}),
+            (crypt, luks),
+            (crypt, dict(mapped, **{"/etc/crypttab": "# x\nroot UUID=1 none luks\n"})),
+            (crypt, dict(mapped, **{GRUB_CFG: GRUB.replace("ro ", "ro cryptdevice=UUID=1:root ")})),
+        ):
+            self.bad("grow-root", "warning", pattern, files)
+        self.start()
+        for files in (
+            mapped,
+            {"/etc/crypttab": "data UUID=1 none luks\n"},
+            {FSTAB: "UUID=0 / xfs\n", "/usr/sbin/xfs_growfs": ""},
+            {FSTAB: "UUID=0 / auto\n"},
+            {FSTAB: "overlay / overlay\n"},
+        ):
+            self.fill(files)
+            self.good("grow-root")
+
     def test_growth_with_lvm(self) -> None:
         """The volume is between the partition and the file system."""
         grub = "/boot/grub/grub.cfg"
@@ -719,7 +744,7 @@ class AdministratorTest(CheckTest):
                 remedy,
                 "chroot %s sh -c 'apt-get update && apt-get install -y --no-install-recommends lvm2'" % self.root,
             )
-            self.fill({"/usr/sbin/lvm": ""})
+            self.fill({"/usr/sbin/lvm": "", "/usr/sbin/xfs_growfs": ""})
             self.good("grow-root")
         for source in ("/dev/mapper/luks", "/dev/disk/by-uuid/0", "LABEL=x", "/dev/sda2"):
             self.start()

@@ -1,14 +1,16 @@
 """What the steps of a first boot need in the image: for host name, account, and the size of the disk."""
 
 import re
-from typing import Iterator
+from typing import Iterator, List, Set
 
 from ...config import PATH
+from ...door.text import words_in
 from ...errors import GuestError
 from ...guest.account import choose_shell
 from ...guest.accounts import GROUP, PASSWD
 from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
+from ...guest.root_disk import GROWERS
 from ..command import Command
 from . import home
 from .disk import read_fstab
@@ -16,6 +18,13 @@ from .finding import Finding, error, ok, warning
 from .interpreter import lack_of_all, who_runs
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
+
+# Of Arch's, systemd's and Alpine's initramfs: the name that the opened device gets.
+NAMED_BY_LOADER = re.compile(r"\b(?:cryptdevice=[^\s:]+:|rd\.luks\.name=[^\s=]+=|cryptdm=)([^\s:\"']+)")
+MAPPER = "/dev/mapper/"
+# File systems whose name in fstab says what the root is; `auto`, an overlay or a network's says nothing about the disk.
+KINDS = (*GROWERS, "ext2", "f2fs", "jfs", "reiserfs", "bcachefs")
+PACKAGES = {"ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs"}  # with the tools of `GROWERS`
 
 
 def check_hostname(image: Image) -> "Iterator[Finding]":
@@ -64,6 +73,7 @@ def check_growth(image: Image) -> "Iterator[Finding]":
     if not image.options.grow_root:
         return
     system = image.system
+    kind = next((line.kind for line in read_fstab(image) if line.point == "/"), "")
     if not system.find_program("growpart", "sfdisk"):
         yield warning("grow-root", "neither growpart nor sfdisk: the disk keeps the image's size", image.add("grow"))
     elif not system.find_program("resize2fs", "xfs_growfs", "btrfs"):
@@ -74,17 +84,43 @@ def check_growth(image: Image) -> "Iterator[Finding]":
         yield warning(
             "grow-root", "the root is on LVM, and there is no lvm: it keeps the image's size", image.add("lvm")
         )
+    elif is_encrypted(image):
+        yield warning("grow-root", "the root is encrypted by dm-crypt: it keeps the image's size")
+    elif kind in KINDS and kind not in GROWERS:
+        yield warning("grow-root", "a root of type %s cannot be grown: it keeps the image's size" % kind)
+    elif kind in GROWERS and not system.find_program(GROWERS[kind][0]):
+        message = "the root is of type %s, and there is no %s: it keeps the image's size" % (kind, GROWERS[kind][0])
+        yield warning("grow-root", message, image.add(PACKAGES[kind]))
     else:
         yield ok("grow-root", "the tools to grow the root file system are there")
 
 
-def is_on_lvm(image: Image) -> bool:
-    """Does fstab or the boot loader use a logical volume for `/`? Names of dm-crypt are similar, but without a dash."""
+def root_sources(image: Image) -> "List[str]":
+    """The devices that fstab and the boot loader name for `/`."""
     sources = [line.source for line in read_fstab(image) if line.point == "/"]
-    loaders = command_lines(image, LOADERS) or command_lines(image, SOURCES)
-    lines = [line for _, found in loaders for line in found]
-    sources += [word for line in lines for word in re.findall(r"\broot=(/dev/\S+)", line)]
-    lvm = any(
-        re.match(r"/dev/mapper/[^/-]+-|/dev/(?!mapper/|disk/|[hsv]d)[\w.+-]+/[\w.+-]+$", word) for word in sources
-    )
-    return lvm or any(re.search(r"\brd\.lvm\.lv=", line) for line in lines)
+    return sources + [word for line in loader_lines(image) for word in re.findall(r"\broot=(/dev/\S+)", line)]
+
+
+def loader_lines(image: Image) -> "List[str]":
+    """The command lines of the kernel."""
+    return [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+
+
+def is_encrypted(image: Image) -> bool:
+    """Is a root of dm-crypt used? Its name is in crypttab(5), on the command line, or of the form of Fedora's."""
+    names = {words[0] for words in map(words_in, image.active("/etc/crypttab").split("\n")) if words}
+    names |= {name for line in loader_lines(image) for name in NAMED_BY_LOADER.findall(line)}
+    return any(is_crypt(word, names) for word in root_sources(image))
+
+
+def is_crypt(source: str, names: "Set[str]") -> bool:
+    """Is the device one of these dm-crypt devices, or called like one?"""
+    name = source[len(MAPPER) :] if source.startswith(MAPPER) else ""
+    return name in names or name.startswith("luks-")
+
+
+def is_on_lvm(image: Image) -> bool:
+    """Is a logical volume used for `/`? Names of dm-crypt are similar, but without a dash, or with `luks-`."""
+    form = r"/dev/mapper/[^/-]+-|/dev/(?!mapper/|disk/|[hsv]d)[\w.+-]+/[\w.+-]+$"
+    lvm = any(re.match(form, word) for word in root_sources(image)) and not is_encrypted(image)
+    return lvm or any(re.search(r"\brd\.lvm\.lv=", line) for line in loader_lines(image))

@@ -2,36 +2,47 @@
 
 import re
 from functools import partial
-from typing import Iterator, List, NamedTuple
+from typing import Iterator, List, NamedTuple, Optional
 
 from ...door.files import is_below
 from ...door.text import words_in
+from ...init.systems import systemd
 from ...story.lasting import VOUCHED, find_mismatch
+from ...story.state import FOLDER
 from .. import diskless
 from .finding import Finding, error, ok, warning
 from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
+FSTAB = "/etc/fstab"
 FORGETFUL = ("tmpfs", "ramfs")
 NEVER = re.compile(r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d)")  # disk names of other clouds and boards
 CHANGING = re.compile(r"/dev/(?:sd[a-z]|nvme\d)")
 IN_MEMORY = "/run"  # whatever fstab says
+# Both are read as shell scripts, in this order. The command line counts more.
+OVERLAYROOT = ("/etc/overlayroot.conf", "/etc/overlayroot.local.conf")
+OVERLAYROOT_VALUE = re.compile(r"(?m)^[ \t]*overlayroot=[\"']?(\w*)")
+# Settings on the kernel's command line: of systemd, of overlayroot, and of Alpine's initramfs.
+FORGETTING = re.compile(
+    r"\b(?:systemd\.volatile=(?:yes|state|overlay)|overlayroot=tmpfs|overlaytmpfs(?:=yes)?(?![^\s\"']))"
+)
 LAYERS = 8  # nested overlays
 
 
 class Line(NamedTuple):
-    """A line of fstab(5)."""
+    """A line of fstab(5), or a mount unit at `path`."""
 
     source: str
     point: str
     kind: str
     options: "List[str]"
+    path: str = FSTAB
 
 
 def read_fstab(image: Image) -> "List[Line]":
     """The lines without comments and empty ones."""
     found = []
-    for line in image.text("/etc/fstab").split("\n"):
+    for line in image.text(FSTAB).split("\n"):
         words = words_in(line)
         if len(words) >= 3 and not words[0].startswith("#"):
             point = words[1].rstrip("/") or "/"
@@ -39,10 +50,29 @@ def read_fstab(image: Image) -> "List[Line]":
     return found
 
 
+def mount_units(image: Image) -> "List[Line]":
+    """The same for the mount units that systemd starts, which count more than lines of fstab: systemd.mount(5)."""
+    if image.init != "systemd":
+        return []
+    lines = []
+    for name in image.services or {}:
+        values = dict(systemd.unit_settings(image.system, name)) if name.endswith(".mount") else {}
+        if values.get("Where", "").startswith("/"):
+            what, kind, options = (values.get(key, "") for key in ("What", "Type", "Options"))
+            path = systemd.find_unit(image.system, name) or ""
+            lines.append(Line(what, values["Where"].rstrip("/") or "/", kind, options.split(","), path))
+    return lines
+
+
+def mount_over(image: Image, path: str) -> "Optional[Line]":
+    """The mount that has `path`; None if it is not known."""
+    above = [line for line in mount_units(image) + read_fstab(image) if is_below(path, line.point)]
+    return max((line for line in above if "noauto" not in line.options), key=lambda line: len(line.point), default=None)
+
+
 def kind_of(image: Image, path: str, layers: int = LAYERS) -> str:
-    """The kind of file system ("tmpfs") below `path` in fstab, if it is lost at reboot; empty if it lasts."""
-    above = [line for line in read_fstab(image) if is_below(path, line.point) and "noauto" not in line.options]
-    found = max(above, key=lambda line: len(line.point), default=None)
+    """The kind of file system ("tmpfs") that will be below `path`, if it is lost at reboot; empty if it lasts."""
+    found = mount_over(image, path)
     if is_below(path, IN_MEMORY):
         return "tmpfs"
     if found is None:
@@ -57,24 +87,25 @@ def kind_of(image: Image, path: str, layers: int = LAYERS) -> str:
 def check_root_filesystem(image: Image) -> "Iterator[Finding]":
     """A new account must still exist after the next boot."""
     problems = []
-    edit = image.edit("/etc/fstab")
     forgotten = find_mismatch(partial(kind_of, image))
     if forgotten:
-        grave = any(kind_of(image, path) for path in VOUCHED)
-        problems.append((error if grave else warning)("root-filesystem", "by fstab " + forgotten, edit))
-    for line in read_fstab(image):
-        if line.point in ("/", "/etc") and "ro" in line.options:
-            problems.append(
-                error("root-filesystem", "fstab has %s read-only: no account can be made" % line.point, edit)
-            )
+        lost = [path for path in (*VOUCHED, FOLDER) if kind_of(image, path)]
+        place = next((line.path for line in (mount_over(image, path) for path in lost) if line), FSTAB)
+        grave = lost[0] in VOUCHED
+        message = "by %s %s" % (place, forgotten)
+        problems.append((error if grave else warning)("root-filesystem", message, image.edit(place)))
+    over = [line for line in (mount_over(image, path) for path in VOUCHED) if line and "ro" in line.options]
+    for point, place in dict.fromkeys((line.point, line.path) for line in over):
+        message = "%s has %s read-only: no account can be made" % (place, point)
+        problems.append(error("root-filesystem", message, image.edit(place)))
     if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
         edit = image.edit("/etc/default/rcS")
         problems.append(error("root-filesystem", "the image has a read-only root (ROOTFS_READ_ONLY)", edit))
-    if re.search(r"(?m)^[ \t]*overlayroot=[\"']?tmpfs", image.text("/etc/overlayroot.conf")):
-        edit = image.edit("/etc/overlayroot.conf")
-        problems.append(error("root-filesystem", "overlayroot keeps every change in memory", edit))
     lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
-    if lines and all(re.search(r"\b(systemd\.volatile=(yes|state|overlay)|overlayroot=tmpfs)", line) for line in lines):
+    asked = [(path, value) for path in OVERLAYROOT for value in OVERLAYROOT_VALUE.findall(image.text(path))][-1:]
+    if asked and asked[0][1] == "tmpfs" and not (lines and all("overlayroot=disabled" in line for line in lines)):
+        problems.append(error("root-filesystem", "overlayroot keeps every change in memory", image.edit(asked[0][0])))
+    if lines and all(FORGETTING.search(line) for line in lines):
         problems.append(error("root-filesystem", "the kernel's command line keeps every change in memory"))
     problems += of_running(image)
     for problem in problems:

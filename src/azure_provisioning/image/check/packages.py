@@ -71,6 +71,8 @@ NAMES: "Dict[str, Tuple[str, Dict[str, str]]]" = {
         },
     ),  # fmt: skip
     "openrc": ("openrc", {"emerge": "sys-apps/openrc"}),
+    "xfs": ("xfsprogs", {"emerge": "sys-fs/xfsprogs", "apk": "xfsprogs-extra"}),
+    "btrfs": ("btrfs-progs", {"emerge": "sys-fs/btrfs-progs", "zypper": "btrfsprogs"}),
     "lvm": ("lvm2", {"emerge": "sys-fs/lvm2"}),
     "ext": (
         "e2fsprogs",
