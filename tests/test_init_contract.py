@@ -287,7 +287,7 @@ class ContractTest(ImageTest):
         for folder, _, names in os.walk(os.path.join(TOP, "src")):
             for each in names:
                 with open(os.path.join(folder, each), "rb") as file:
-                    if each.endswith((".py", ".sh")) and b"finit" in file.read():
+                    if each.endswith((".py", ".sh")) and re.search(rb"\bfinit\b", file.read()):
                         found.add(os.path.relpath(os.path.join(folder, each), os.path.join(TOP, "src")))
         init = "azure_provisioning/init/"
         self.assertEqual(found, {init + "systems/finit.py", init + "table.py", init + "detection.py"})

@@ -31,7 +31,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Dict[str, Kind] = {
-    "systemd": Kind("systemd", ("systemd-sysv",), ""),
+    "systemd": Kind("systemd", ("systemd-sysv", "sudo"), ""),
     "insserv": Kind("sysvinit", ("sysvinit-core", "sysv-rc"), ""),
     "plain": Kind("sysvinit", ("sysvinit-core", "sysv-rc"), WITHOUT_INSSERV),
     "openrc": Kind("openrc", ("sysvinit-core", "openrc"), ""),
