@@ -1,6 +1,8 @@
 """`check`: could you log in and become root? SSH, its keys and its configuration, the account, passwords."""
 
 import os
+import subprocess
+import unittest
 
 from azure_provisioning.errors import GuestError
 from azure_provisioning.guest.accounts import Account
@@ -575,6 +577,23 @@ class AdministratorTest(CheckTest):
         self.good("account", "made by useradd")
         self.gone("/etc/group")  # a VM from this image was booted: useradd created the account
         self.good("account", "made by useradd")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can make a file immutable: none was found")
+    def test_immutable_files(self) -> None:
+        """Hardened images have such; the remedy, executed, makes them writable again."""
+        for name, path in (("account", "/etc/shadow"), ("account", "/etc"), ("hostname", "/etc/hostname")):
+            self.start()
+            self.fill({path: "x\n"} if path == "/etc/hostname" else {"/etc/shadow": "root:*:1::::::\n"})
+            place = self.root + path
+            if subprocess.call(["chattr", "+i", place], stderr=subprocess.DEVNULL) != 0:
+                self.skipTest("this file system knows no immutable files: none was found")
+            try:
+                (found,) = self.findings(name)
+            finally:
+                subprocess.check_call(["chattr", "-ia", place])
+            self.assertEqual((found.level, found.remedy), ("error", "chattr -ia " + place))
+            self.assertIn("not even root can change %s (" % path, found.message)
+            self.good(name)
 
     def test_home(self) -> None:
         """The home is created below /home, which may be missing. `check` finds why a boot would fail, and the remedy is

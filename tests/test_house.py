@@ -54,6 +54,7 @@ FILE_CALLS = {
 OWN_FILES = {
     "door/attributes.py",
     "door/files.py",
+    "door/flags.py",
     "door/folder.py",
     "door/journal.py",
     "door/programs.py",

@@ -4,10 +4,11 @@ import re
 from typing import Iterator, List, Set
 
 from ...config import PATH
+from ...door.flags import is_fixed
 from ...door.text import words_in
 from ...errors import GuestError
 from ...guest.account import choose_shell
-from ...guest.accounts import GROUP, PASSWD
+from ...guest.accounts import GROUP, GSHADOW, PASSWD, SHADOW
 from ...guest.applets import find_applet, find_tool
 from ...guest.hostname import STORES
 from ...guest.root_disk import GROWERS
@@ -35,8 +36,21 @@ def check_hostname(image: Image) -> "Iterator[Finding]":
     if target.startswith(STORES):
         message = "/etc/hostname belongs to the distro's configuration (%s)" % target
         yield error("hostname", message, image.append(PATH, Command("echo", "hostname = no")))
+    elif find_fixed(image, "/etc", "/etc/hostname"):
+        yield fixed(image, "hostname", find_fixed(image, "/etc", "/etc/hostname"))
     else:
         yield ok("hostname", "/etc/hostname can be written")
+
+
+def find_fixed(image: Image, *paths: str) -> "List[str]":
+    """Those that not even root can change."""
+    return [path for path in paths if is_fixed(image.system, path)]
+
+
+def fixed(image: Image, name: str, paths: "List[str]") -> Finding:
+    """The finding about files that not even root can change."""
+    message = "not even root can change %s (chattr +i or +a)" % " and ".join(paths)
+    return error(name, message, Command("chattr", "-ia", *map(image.place, paths)))
 
 
 def check_account(image: Image) -> "Iterator[Finding]":
@@ -54,6 +68,10 @@ def check_account(image: Image) -> "Iterator[Finding]":
         return
     if missing:
         yield error("account", "no account can be made without %s" % " and ".join(missing))
+        return
+    unchangeable = find_fixed(image, "/etc", PASSWD, GROUP, SHADOW, GSHADOW)
+    if unchangeable:
+        yield fixed(image, "account", unchangeable)
         return
     try:
         shell = choose_shell(system)
