@@ -286,6 +286,7 @@ class AccountTest(EssentialTest):
         self.assertTrue(os.path.islink(self.root + "/etc/passwd"))
         self.fill({"/etc/group": "root:x:0:\n"})
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
     def test_odd_homes(self) -> None:
         """A trailing slash, a folder of root's inside it, and a home that is a file system of its own."""
         self.existing(home=HOME + "/")
@@ -302,6 +303,7 @@ class AccountTest(EssentialTest):
         self.assertEqual(shown.code, 0, shown)
         self.assertRegex(shown.err, r"(?m)^-rw------- +1 1000 +1000 .* authorized_keys$")
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
     def test_unreadable_keys(self) -> None:
         """The user, as whom sshd reads them, must get at them."""
         self.hasten()
@@ -316,6 +318,7 @@ class AccountTest(EssentialTest):
                 os.chown(self.root + HOME, *((0, 0) if closed == HOME else (1000, 1000)))
                 self.refused("nobody can log in|")
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another")
     def test_restricted_key_comes_later(self) -> None:
         """sshd takes the first line with a key: a `command` before ours would be all that it allows."""
         self.existing()
