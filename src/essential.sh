@@ -468,16 +468,16 @@ check_login() { # by the files as they are now: is $user not locked or expired, 
 	[ -z "$day" ] || [ "$day" -gt $(($(date +%s) / 86400)) ] || return
 	why='/etc/nologin lets nobody but root in' # systemd removes it later, after the one in /run
 	[ ! -f /etc/nologin ] || [ -L /etc/nologin ] || { [ -d /run/systemd/system ] && [ -f /run/nologin ]; } || return
-	why='sshd does not accept its configuration'
-	[ -z "$sshd" ] || ask_sshd -T >"$work/new" || ! grep -i -q 'bad configuration option' "$work/said" || return
+	why='sshd does not accept its configuration' file=$(key_file)
+	[ -z "$sshd" ] || ! grep -i -q 'bad configuration option' "$work/said" || return
 	if [ -s "$work/keys" ]; then
 		why='the keys are not where sshd looks for them'
-		merge_keys "$(key_file)" >"$work/new" && cmp -s "$(key_file)" "$work/new" || return
-		why="$user cannot read $(key_file)"
-		reads "$(key_file)"
+		merge_keys "$file" >"$work/new" && cmp -s "$file" "$work/new" || return
+		why="$user cannot read $file"
+		reads "$file"
 	elif wants password && wants ssh_keys; then
 		why='there is neither a key nor a password'
-		case ${1%%:*} in [$./A-Za-z0-9]?????????*) ;; *) grep -q '^[^#]' "$(key_file)" ;; esac 2>/dev/null
+		case ${1%%:*} in [$./A-Za-z0-9]?????????*) ;; *) grep -q '^[^#]' "$file" ;; esac 2>/dev/null
 	fi
 }
 is_sudo() { # PATH: false if it leads to doas, as Alpine's doas-sudo-shim does
