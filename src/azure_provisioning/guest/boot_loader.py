@@ -48,6 +48,11 @@ def command_lines(system: System, places: "Tuple[Tuple[str, str], ...]") -> "Lis
     return found
 
 
+def all_lines(system: System) -> "List[str]":
+    """All command lines in the loader's files, or else in their sources."""
+    return [line for _, found in command_lines(system, LOADERS) or command_lines(system, SOURCES) for line in found]
+
+
 def kernel_lines(system: System) -> "List[str]":
     """The lines for a kernel with a root, by the loader's files or else by their sources."""
     lines = [line for _, found in command_lines(system, LOADERS) for line in found]

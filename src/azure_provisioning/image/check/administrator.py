@@ -10,6 +10,7 @@ from ...errors import GuestError
 from ...guest.account import choose_shell
 from ...guest.accounts import GROUP, GSHADOW, PASSWD, SHADOW
 from ...guest.applets import find_applet, find_tool
+from ...guest.boot_loader import all_lines
 from ...guest.hostname import STORES
 from ...guest.root_disk import GROWERS
 from ..command import Command
@@ -17,7 +18,6 @@ from . import home
 from .disk import read_fstab
 from .finding import Finding, error, ok, warning
 from .interpreter import lack_of_all, who_runs
-from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
 # Of Arch's, systemd's and Alpine's initramfs: the name that the opened device gets.
@@ -33,11 +33,12 @@ def check_hostname(image: Image) -> "Iterator[Finding]":
     if not image.options.hostname:
         return
     target = image.system.readlink("/etc/hostname") or ""
+    unchangeable = find_fixed(image, "/etc", "/etc/hostname")
     if target.startswith(STORES):
         message = "/etc/hostname belongs to the distro's configuration (%s)" % target
         yield error("hostname", message, image.append(PATH, Command("echo", "hostname = no")))
-    elif find_fixed(image, "/etc", "/etc/hostname"):
-        yield fixed(image, "hostname", find_fixed(image, "/etc", "/etc/hostname"))
+    elif unchangeable:
+        yield fixed(image, "hostname", unchangeable)
     else:
         yield ok("hostname", "/etc/hostname can be written")
 
@@ -116,18 +117,13 @@ def check_growth(image: Image) -> "Iterator[Finding]":
 def root_sources(image: Image) -> "List[str]":
     """The devices that fstab and the boot loader name for `/`."""
     sources = [line.source for line in read_fstab(image) if line.point == "/"]
-    return sources + [word for line in loader_lines(image) for word in re.findall(r"\broot=(/dev/\S+)", line)]
-
-
-def loader_lines(image: Image) -> "List[str]":
-    """The command lines of the kernel."""
-    return [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+    return sources + [word for line in image.once(all_lines) for word in re.findall(r"\broot=(/dev/\S+)", line)]
 
 
 def is_encrypted(image: Image) -> bool:
     """Is a root of dm-crypt used? Its name is in crypttab(5), on the command line, or of the form of Fedora's."""
     names = {words[0] for words in map(words_in, image.active("/etc/crypttab").split("\n")) if words}
-    names |= {name for line in loader_lines(image) for name in NAMED_BY_LOADER.findall(line)}
+    names |= {name for line in image.once(all_lines) for name in NAMED_BY_LOADER.findall(line)}
     return any(is_crypt(word, names) for word in root_sources(image))
 
 
@@ -141,4 +137,4 @@ def is_on_lvm(image: Image) -> bool:
     """Is a logical volume used for `/`? Names of dm-crypt are similar, but without a dash, or with `luks-`."""
     form = r"/dev/mapper/[^/-]+-|/dev/(?!mapper/|disk/|[hsv]d)[\w.+-]+/[\w.+-]+$"
     lvm = any(re.match(form, word) for word in root_sources(image)) and not is_encrypted(image)
-    return lvm or any(re.search(r"\brd\.lvm\.lv=", line) for line in loader_lines(image))
+    return lvm or any(re.search(r"\brd\.lvm\.lv=", line) for line in image.once(all_lines))

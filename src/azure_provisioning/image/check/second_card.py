@@ -7,11 +7,11 @@ client that configures it as a separate card requests one lease twice, or waits 
 import re
 from typing import Callable, Dict, Iterator, NamedTuple
 
+from ...guest.boot_loader import all_lines
 from ...guest.sshd_config import matching
 from ..command import Command
 from . import dhcp, interfaces, netplan, networkd, networkmanager
 from .finding import NOTHING, Finding, ok, warning
-from .serial import LOADERS, SOURCES, command_lines
 from .subject import Image
 
 ID = "accelerated-networking"
@@ -57,7 +57,7 @@ def check_second_card(image: Image) -> "Iterator[Finding]":
 
 def card_name(image: Image) -> str:
     """The name of the second card: from its place on the bus, or eth1 without such names."""
-    lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+    lines = image.once(all_lines)
     plain = bool(lines) and all(re.search(r"\bnet\.ifnames=0\b", line) for line in lines)
     for path in ("/etc/udev/rules.d/80-net-setup-link.rules", "/etc/systemd/network/99-default.link"):
         plain = plain or image.system.chain(path)[-1] == "/dev/null"

@@ -7,6 +7,7 @@ from typing import Iterator, List, Tuple
 from ...guest import boot_loader
 from ...guest.boot_loader import LOADERS as LOADERS
 from ...guest.boot_loader import SOURCES as SOURCES
+from ...guest.boot_loader import all_lines
 from ...init.systems import openrc, systemd
 from ..command import Command
 from .finding import Finding, ok, warning
@@ -132,7 +133,7 @@ def find_getty(image: Image) -> str:
         place = (image.services or {})[service]
         return service if service in place else place
     if image.init == "systemd":
-        lines = [line for _, found in command_lines(image, LOADERS) or command_lines(image, SOURCES) for line in found]
+        lines = image.once(all_lines)
         unit = systemd.find_unit(image.system, "serial-getty@%s.service" % ports(image)[0])
         if unit and (has_console(image, lines) or not lines):
             return "systemd-getty-generator starts it where the kernel's console is"
