@@ -35,7 +35,7 @@ test: ## The whole suite, with one Python and nothing installed: no root, no net
 
 .PHONY: test-user
 test-user: ## The suite as an ordinary user, from a checkout that only root may write to (root)
-	sh tests/as_user.sh $(ONLY)
+	PYTHON="$(PYTHON)" sh tests/as_user.sh $(ONLY)
 
 .PHONY: hostile
 hostile: ## The attacks that .github/SECURITY.md promises about, races for longer than in the suite (root)

@@ -64,6 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.pythons", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="the whole suite on each of them")
     parser.add_argument("--others", action="store_true", help="not on the Python that runs this, which had its turn")
+    parser.add_argument("--user", action="store_true", help="the newest as an ordinary user, by `make test-user` (root)")
     chosen = parser.parse_args()
     everywhere, found = chosen.all, find_pythons()
     if chosen.others:
@@ -78,11 +79,14 @@ def main() -> int:
         name = ".".join(map(str, version))
         print("== %d of %d: Python %s, %s" % (number, len(found), name, what), flush=True)
         argv = [path, "-m", "tests"] + (modules if version in whole else dependent)
+        if chosen.user and version == max(found):
+            what += ", as an ordinary user"
+            argv = ["make", "test-user", "PYTHON=" + path, "ONLY=" + " ".join(modules)]
         started = time.monotonic()
         code = subprocess.call(argv, cwd=TOP, env=environment, timeout=CHILD_SECONDS)
         rows.append((name, what, not code, time.monotonic() - started))
     for name, what, good, seconds in rows:
-        print("%-6s %-50s %6.0f s  %s" % (name, what, seconds, "passed" if good else "FAILED"))
+        print("%-6s %-52s %6.0f s  %s" % (name, what, seconds, "passed" if good else "FAILED"))
     passed = sum(good for _, _, good, _ in rows)
     print("%d passed, %d failed" % (passed, len(rows) - passed))
     return 0 if passed == len(rows) else 1
