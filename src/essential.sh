@@ -69,7 +69,8 @@ edit() { # FILE SCRIPT...: replace it by the output of sed
 	file=$1 && shift
 	store "$work/edited" sed "$@" "$file" && { cmp -s "$work/edited" "$file" || replace "$file" <"$work/edited"; }
 }
-with_line() { { [ ! -s "$1" ] || grep '' "$1"; } && put "$2"; } # FILE LINE: its content, and the line
+whole_lines() { cat "$1" && { [ -z "$(tail -c 1 "$1" | tr '\000' x)" ] || echo; }; } # FILE: the last one ends, too
+with_line() { { [ ! -s "$1" ] || whole_lines "$1"; } && put "$2"; } # FILE LINE: its content, and the line
 append() { store "$work/edited" with_line "$1" "$2" && replace "$1" <"$work/edited"; } # FILE LINE
 owner() { ls -ldn "$1" | sed 's/^[^ ]* *[0-9]* *\([0-9]*\) .*/\1/'; } # PATH: the uid of its owner
 guard() ( # PATH: false, and says who, if others than root may write to it, a folder above it or a link's target
@@ -114,8 +115,8 @@ note() { # KEY=VALUE...: record the facts. From now on the state is about this V
 	{ [ -n "$vm_id" ] && replace $state 644 <"$work/facts"; } || say 'warning: the state cannot be saved'
 }
 
-bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: limits its log of headers, which a peer could send without end
-ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try, 1 MiB at most: $status, $work/body. True for a complete 2xx
+bounded() { ulimit -f 2048 && exec "$@"; } # COMMAND...: limits what it writes, which a peer could send without end
+ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try, 2 MiB at most: $status, $work/body. True for a complete 2xx
 	# Azure takes up to 30 s for an answer, and up to 60 s to answer a report. The deadline limits both.
 	tool=${tools%% *} peer=$1 url=http://$1$2 path=$2 document=$4 port=${1#*:} verb=${4:+POST} limit=${4:+6}5
 	[ "$limit" != 5 ] || limit=35
@@ -137,20 +138,24 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try, 1 MiB at most: $status, $wor
 			within $limit nc "${peer%:*}" "$port" <"$work/asked" ;;
 		esac 2>"$work/said"
 		echo $? >"$work/code"
-	} | head -c 1048576 >"$work/answer"
+	} | bounded cat >"$work/answer" 2>/dev/null # not every busybox has `head -c`
 	read -r code <"$work/code"
 	case $tool$code in # wget prints no headers, and succeeds only for 2xx: but busybox's follows redirects
 	wget0) status=$((200 + 102 * ($(grep -c -e '^Connecting' -e '^Redirect' -e ' HTTP/1.. 3' "$work/said") > 1))) ;;
 	wget*) status=$(sed -n 's/.*[Re01] \([1-9][0-9][0-9]\)[: ].*/\1/p' "$work/said" | sed q) ;;
 	*) status=$(sed -n '1s/^HTTP.1.. \([1-9][0-9][0-9]\).*/\1/p' "$work/answer") ;;
 	esac
+	if [ "$tool" = nc ]; then # which does not look whether the body is whole
+		length=$(sed -n '/^.\{0,1\}$/q; s/^[Cc]ontent-[Ll]ength: *\([0-9]\{1,9\}\).*/\1/p' "$work/answer")
+		[ $(($(wc -c <"$work/answer") - $(sed '/^.\{0,1\}$/q' "$work/answer" | wc -c))) -ge "${length:-0}" ] || code=half
+	fi
 	if [ "$tool" != wget ]; then tr -d '\r' <"$work/answer" | sed '1,/^$/d'; else cat "$work/answer"; fi >"$work/body"
 	case $code:$status in
 	0:2??) why="unusable answer from $who" && return ;;
 	*:2??) why="half an answer from $who" ;;
 	*:???) why="http error $status querying $who" ;;
 	*) why="no answer from $who"
-		cause=$(tail -n 1 "$work/said" | tr -d '\n' | tr -cs 'A-Za-z0-9 .,:()-' '?' | head -c 120) ;;
+		cause=$(tail -n 1 "$work/said" | tr -d '\n' | tr -cs 'A-Za-z0-9 .,:()-' '?' | cut -c1-120) ;;
 	esac
 	tools="${tools#* }$tool " # another tool may work better
 	return 1
@@ -190,7 +195,7 @@ fetch_value() { # PATH: that value of the instance, which is known to exist: at 
 	set -- "/metadata/instance/compute/$1?api-version=$api&format=text"
 	persist $fetch_ends IMDS ask_value "$1" ||
 		fail 'no usable answer from IMDS' "problem=$why${cause:+: $cause}"
-	head -c 16384 "$work/body" >"$work/value"
+	dd bs=16384 count=1 <"$work/body" >"$work/value" 2>/dev/null
 }
 element() { # NAME CHARACTERS [WHERE]: the first such element of the goal state
 	sed -n "$3s/^\([A-Za-z]*:\)\{0,1\}$1> *\([$2]\{1,255\}\) *$/\2/p" "$work/lines" | sed q
@@ -269,9 +274,9 @@ set_name() { # NAME: for the next boot, then in the kernel
 	hostname "$1" 2>/dev/null || echo "$1" >/proc/sys/kernel/hostname
 }
 sshd=$(command -v sshd || command -v sshd.pam || command -v sshd.krb5) # the others are Alpine's
-started_with() { # NAME: the value of this variable in the files that distros start sshd with
+started_with() { # NAME: the value of this variable in the files that distros start sshd with, if it needs no shell
 	sed -n "s/^$1=//p" /etc/default/ssh /etc/default/sshd /etc/sysconfig/sshd /etc/conf.d/sshd 2>/dev/null |
-		sed 's/ #.*//' | tr -d "\"'"
+		sed 's/ #.*//; /[$`]/d' | tr -d "\"'"
 }
 ask_sshd() { # OPTION...: what it prints; its start, which comes later, makes the folder that it requires
 	for path in $(started_with SSHD_CONFIG) $(started_with cfgfile); do set -- -f "$path" "$@"; done
@@ -319,9 +324,9 @@ find_account() { # $uid, $gid, $home and $shell of $user, from passwd; false if 
 	done </etc/passwd
 	false
 }
-choose_shell() { # an installed one, which /etc/shells lists if it lists any of them
+choose_shell() { # an installed one that /etc/shells lists, else /bin/sh, which counts as listed without that file
 	for path in /bin/bash /usr/bin/bash /bin/ash /bin/sh; do [ ! -x $path ] || echo $path; done >"$work/shells"
-	{ grep -x -F -f /etc/shells "$work/shells" || cat "$work/shells"; } 2>/dev/null | sed q
+	{ grep -x -F -f /etc/shells "$work/shells" || grep -x /bin/sh "$work/shells"; } 2>/dev/null | sed q
 }
 is_shell() { case $1 in '' | */nologin | */false | */sync | */true) false ;; *) [ -x "$1" ] ;; esac; } # PATH
 create_account() { # with the shadow suite, busybox, or the lines that these would write; the one in passwd is last
@@ -340,8 +345,8 @@ create_account() { # with the shadow suite, busybox, or the lines that these wou
 }
 own_group() { sed -n "s/^$pattern:[^:]*:\([0-9]*\).*/\1/p" /etc/group | sed q; } 2>/dev/null # its gid, if it exists
 uid_min() { # the first uid for people's accounts
-	sed -n 's/^UID_MIN[[:space:]]*\([1-9][0-9]\{0,8\}\)$/\1/p' /etc/login.defs 2>/dev/null | grep -m 1 . || echo 1000
-}
+	tr '\t' ' ' </etc/login.defs | sed -n 's/^ *UID_MIN *\([1-9][0-9]\{0,8\}\) *$/\1/p' | grep -m 1 . || echo 1000
+} 2>/dev/null
 make_account() { # one that accepts a key login; an existing one is completed, not replaced
 	why='no tool makes it, and the accounts cannot be written'
 	find_account || { create_account && find_account; } || return
@@ -359,6 +364,9 @@ make_account() { # one that accepts a key login; an existing one is completed, n
 		-e "s/^\($pattern:\*:\)0*\([0-9]*\):[^:]*:[^:]*:[^:]*:[^:]*:/\1\2:::::/" || return
 	[ -e /etc/shadow ] || edit /etc/passwd "$@" -e "s/^\($pattern\):x:/\1:*:/" || return
 	is_shell "$shell" || edit /etc/passwd "s|^\($pattern:.*:\)[^:]*\$|\1$(choose_shell)|" || return
+	# dropbear takes only a shell that is listed.
+	[ -n "$sshd" ] || [ ! -e /etc/shells ] || { find_account && grep -q -x -F "$shell" /etc/shells; } ||
+		append /etc/shells "$shell" || return
 	make_home
 }
 make_home() { # from the skeleton, whole or not at all; files in an existing one are not changed
@@ -379,7 +387,12 @@ make_home() { # from the skeleton, whole or not at all; files in an existing one
 is_whole() { # KIND BLOB: does this base64 have the fields of such a key, each after its length, and nothing else?
 	case $1 in ssh-ed25519) left=2 ;; sk-ecdsa*) left=4 ;; *) left=3 ;; esac
 	case $2 in *[!A-Za-z0-9+/=]* | *=[!=]* | *===) return 1 ;; esac
-	[ $((${#2} % 4)) = 0 ] && [ "$(echo "$2" | base64 -d 2>/dev/null | tail -c +5 | head -c ${#1})" = "$1" ] || return
+	case $1:${#2} in
+	*5519:68 | *256:140 | *384:184 | *521:232 | *rsa:* | sk-*) [ $((${#2} % 4)) = 0 ] || return ;;
+	*) return 1 ;;
+	esac
+	has base64 && has od || return 0 # not every busybox has them; without, an RSA key must not be wrapped
+	[ "$(echo "$2" | base64 -d 2>/dev/null | tail -c +5 | sed q | cut -c1-${#1})" = "$1" ] || return
 	set -- $(echo "$2" | base64 -d | od -An -v -tu1)
 	while [ $# -gt 4 ] && [ "$1$2" = 00 ] && [ $# -ge $((4 + $3 * 256 + $4)) ]; do
 		shift $((4 + $3 * 256 + $4))
@@ -403,15 +416,70 @@ read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each comp
 	done
 	set +f
 }
+ask_about_user() { # how sshd treats $user, into $work/sshd; false if it does not start
+	: >"$work/sshd"
+	[ -z "$sshd" ] || ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" >"$work/sshd" ||
+		grep -i -q 'no host *key' "$work/said" # its own start may make them
+}
+user_path() { echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"; } # PATH: as sshd reads it in its configuration
 key_file() { # the file in which this sshd looks for the keys of $user, or the default if sshd does not say
-	set -- $(ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" |
-		sed -n 's/^authorizedkeysfile //p') .ssh/authorized_keys
+	set -- $(sed -n 's/^authorizedkeysfile //p' "$work/sshd") .ssh/authorized_keys
 	case $1 in none) return 1 ;; /* | %h*) ;; *) set -- "%h/$1" ;; esac
-	echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"
+	user_path "$1" | sed -e :a -e 's|//|/|; s|/\./|/|; s|/[^/]*[^/.]/\.\./|/|; ta'
+}
+is_among() ( # NAMES PATTERNS: does one match, as sshd compares them?
+	set -f
+	for word in $1; do
+		# shellcheck disable=SC2254 # they are patterns
+		for names in $2; do case $word in $names) exit 0 ;; esac; done
+	done
+	false
+)
+find_bar() { # what keeps $user out, by what sshd and dropbear say; nothing if only a login could tell
+	set -f
+	for list in users:"$user" groups:"$(id -Gn "$user")"; do # a pattern with a host may match
+		set -- "${list%%:*}" "$(sed -n "s/^deny${list%%:*} //p" "$work/sshd" | sed 's/@\*$//' | grep -v @)" \
+			"$(sed -n "s/^allow${list%%:*} \([^@]*\).*/\1/p" "$work/sshd")"
+		! is_among "${list#*:}" "$2" || echo "deny$1" $2
+		[ -z "$3" ] || is_among "${list#*:}" "$3" || echo "allow$1" $3
+	done
+	while read -r key value; do
+		case $key:$value in
+		pubkeyauthentication:no | max*s:0 | forcecommand:*/nologin | forcecommand:*/false) ;;
+		authenticationmethods:*) case " $value " in *' any '* | *' publickey '*) continue ;; esac ;;
+		chrootdirectory:/*) [ ! -x "$(user_path "$value")$shell" ] || continue ;;
+		revokedkeys:/*) [ ! -e "$value" ] || continue ;;
+		pubkeyaccepted*:*)
+			value=$(echo "$value" | sed 's/rsa-sha2-[0-9]*/ssh-rsa/g' | tr , '\n')
+			! cut -d ' ' -f 1 "$work/keys" | grep -q -x -F -e "$value" || continue
+			value="without $(sed 's/ .*//; q' "$work/keys")" ;;
+		*) continue ;;
+		esac
+		echo "$key $value"
+	done <"$work/sshd"
+	[ -z "$sshd" ] && has dropbear || return 0
+	set -- $(sed -n 's/^DROPBEAR_[A-Z_]*=//p' /etc/default/dropbear /etc/conf.d/dropbear | tr -d "\"'") \
+		$(for pid in $(pidof dropbear); do tr '\000' ' ' <"/proc/$pid/cmdline"; done)
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-G) is_among "$(id -Gn "$user")" "$2" || echo "dropbear $1 $2" ;;
+		-t) echo "dropbear $1" ;;
+		-c) case $2 in */nologin | */false) echo "dropbear $1 $2" ;; esac ;;
+		esac
+		shift
+	done
+} 2>/dev/null
+is_strict() { # FILE: sshd takes one outside the home only if no group and nobody else may write above it
+	! grep -q '^strictmodes no' "$work/sshd" || return 0
+	set -- "$(readlink -f "$1")"
+	while [ -n "$1" ]; do
+		case $(ls -ld "$1") in ?????w* | ????????w*) return 1 ;; esac
+		set -- "${1%/*}"
+	done
 }
 merge_keys() { # FILE: print its content, and the keys of $work/keys that it lacks; before it those that it restricts
 	for with in yes no; do
-		[ $with = yes ] || [ ! -s "$1" ] || grep '' "$1" || return
+		[ $with = yes ] || [ ! -s "$1" ] || whole_lines "$1" || return
 		while read -r kind blob comment; do
 			! grep -q "^[[:space:]]*${kind}[[:space:]]*$blob" "$1" || continue
 			if grep -q "${kind}[[:space:]]*$blob" "$1"; then [ $with = yes ]; else [ $with = no ]; fi &&
@@ -422,14 +490,16 @@ merge_keys() { # FILE: print its content, and the keys of $work/keys that it lac
 } 2>/dev/null
 put_keys() { # into the file that sshd reads; its content stays
 	why='there is no such account'
-	find_account && file=$(key_file) || return
+	find_account || return
+	ask_about_user
+	file=$(key_file) || return
 	why="no place for keys: $file" place=$(cd -P "$home" && pwd -P) rest=${file#"$home"/}
 	if [ "$rest" = "$file" ]; then # outside the home
 		mkdir -p "${file%/*}" && guard "${file%/*}" && store "$work/new" merge_keys "$file" &&
 			replace "$file" 644 <"$work/new"
 		return
 	fi >/dev/null
-	cd -P "$place" || return
+	why=$(guard "${home%/*}") && cd -P "$place" || return
 	while [ "$rest" != "${rest#*/}" ]; do
 		place=$place/${rest%%/*}
 		mkdir -m 700 "./${rest%%/*}" 2>/dev/null
@@ -468,11 +538,14 @@ check_login() { # by the files as they are now: is $user not locked or expired, 
 	[ -z "$day" ] || [ "$day" -gt $(($(date +%s) / 86400)) ] || return
 	why='/etc/nologin lets nobody but root in' # systemd removes it later, after the one in /run
 	[ ! -f /etc/nologin ] || [ -L /etc/nologin ] || { [ -d /run/systemd/system ] && [ -f /run/nologin ]; } || return
-	why='sshd does not accept its configuration' file=$(key_file)
-	[ -z "$sshd" ] || ! grep -i -q 'bad configuration option' "$work/said" || return
+	ask_about_user || { why="sshd does not start: $(plain "$(sed -n '$p' "$work/said" | cut -c1-120)")" && return 1; }
+	file=$(key_file)
 	if [ -s "$work/keys" ]; then
 		why='the keys are not where sshd looks for them'
 		merge_keys "$file" >"$work/new" && cmp -s "$file" "$work/new" || return
+		why=$(find_bar | sed q) && [ -z "$why" ] || return
+		why="others may write to $file or above it"
+		[ "$file" != "${file#"$home"/}" ] || is_strict "$file" || return
 		why="$user cannot read $file"
 		reads "$file"
 	elif wants password && wants ssh_keys; then
@@ -482,7 +555,7 @@ check_login() { # by the files as they are now: is $user not locked or expired, 
 }
 is_sudo() { # PATH: false if it leads to doas, as Alpine's doas-sudo-shim does
 	case $(readlink -f "$1") in '' | */doas) return 1 ;; esac
-	! head -c 2 "$1" | grep -q '^#!' || ! grep -q -w '^[^#]*doas' "$1"
+	! sed q "$1" | grep -q '^#!' || ! grep -q -w '^[^#]*doas' "$1"
 } 2>/dev/null
 sudo=$(command -v sudo || command -v sudo-rs)
 becomes_root() { # COMMAND: does $user, with sudo or doas? Also true if that cannot be tried
@@ -547,7 +620,7 @@ apply() { # Azure's settings for this VM; everything is fetched before anything 
 		fail 'failure to read customData while hasCustomData=true' 'problem=it takes Python'
 	pattern=$(printf '%s\n' "$user" | sed 's/\./\\./g') # for sed and grep
 	printf '%s\n' "${user:-none}" | grep '^[A-Za-z0-9_][A-Za-z0-9_.-]\{0,63\}$' | grep '[^0-9]' | grep -q -v -x root ||
-		fail 'unsupported admin username' "name=$(echo "$user" | tr -cd 'A-Za-z0-9_.-' | head -c 64)"
+		fail 'unsupported admin username' "name=$(echo "$user" | tr -cd 'A-Za-z0-9_.-' | cut -c1-64)"
 	[ -z "$user" ] || ! wants ssh_keys || fetch_keys
 	if wants hostname; then
 		[ -n "$name" ] || { fetch_value name && name=$(valid_name <"$work/value"); }
@@ -628,7 +701,8 @@ else
 	[ "$(option platform)" = azure ] || [ -d /sys/bus/vmbus/devices ]
 fi || { say 'not on Azure, nothing to do' && release && exit 0; }
 case $(id -u) in [1-9]*) say 'only root can set this VM up' && exit 1 ;; esac
-work=$(mktemp -d /run/$agent.XXXXXX 2>/dev/null || mktemp -d) || exit 1
+work=$(mktemp -d /run/$agent.XXXXXX || mktemp -d || { mkdir -m 700 /run/$agent.$$ && echo /run/$agent.$$; }) 2>/dev/null
+[ -d "$work" ] || { say 'there is no place for temporary files: neither /run nor /tmp' && exit 1; }
 # shellcheck disable=SC3028 # without it there is no such child
 # A child of bash has these traps until it resets them, and `within` may signal it before that.
 is_first() { [ "${BASHPID:-$$}" = $$ ]; }

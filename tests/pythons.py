@@ -64,7 +64,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.pythons", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="the whole suite on each of them")
     parser.add_argument("--others", action="store_true", help="not on the Python that runs this, which had its turn")
-    parser.add_argument("--user", action="store_true", help="the newest as an ordinary user, by `make test-user` (root)")
+    parser.add_argument(
+        "--user", action="store_true", help="the newest as an ordinary user, by `make test-user` (root)"
+    )
     chosen = parser.parse_args()
     everywhere, found = chosen.all, find_pythons()
     if chosen.others:

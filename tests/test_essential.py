@@ -64,7 +64,7 @@ SEVERAL = re.compile(r";(?!;)(?! (do|then|done|fi|else|esac|\})\b)(?! \})")
 class SizeTest(EssentialTest):
     def test_script_size_is_limited(self) -> None:
         """Lines with statements: without comments and ends of blocks."""
-        for name, most in (("head.sh", 25), ("essential.sh", 575)):
+        for name, most in (("head.sh", 25), ("essential.sh", 640)):
             with open(os.path.join(TOP, "src", name), encoding="ascii") as file:
                 lines = file.read().splitlines()
             counted = lines if name == "head.sh" else [line for line in lines if not NO_STATEMENT.match(line)]

@@ -583,7 +583,8 @@ class AccountTest(EssentialTest):
         served = ("/etc/ssh/ssh_host_ed25519_key", "/etc/myapp/host_ecdsa_key", "/run/secret/rsa", "/etc/ssh/agent.pub")
         sshd = "#!/bin/sh\n"
         sshd += '[ -d /run/sshd ] || { echo "Missing privilege separation directory: /run/sshd" >&2; exit 255; }\n'
-        sshd += '[ "$1" = -T ] && [ -s "$3" ] && echo hostkeyagent none && echo "hostkey $3" || exit 1\n'
+        sshd += '[ "$1" = -T ] && [ -s "$3" ] && echo hostkeyagent none && echo "hostkey $3" ||\n'
+        sshd += '{ echo "sshd: no hostkeys available -- exiting." >&2; exit 1; }\n'
         sshd += "".join("echo hostkey %s\n" % path for path in served)
         files = {"/usr/sbin/sshd": sshd, "/etc/ssh/ssh_host_rsa_key": private, "/etc/ssh/agent.pub": "ssh-rsa x\n"}
         files["/etc/myapp/host_ecdsa_key"] = private
@@ -629,8 +630,57 @@ esac
                 self.assertEqual(self.text("/etc/words"), words, result)
                 self.assertIn("dropbear_ed25519_host_key", os.listdir(self.root + "/etc/dropbear"))
 
+    def test_options_that_keep_the_account_out(self) -> None:
+        """In the file from which distros start it. A group may have the account as a member."""
+        for name, options, detail in (
+            ("default", 'DROPBEAR_EXTRA_ARGS="-w -G staff"', "dropbear -G staff"),
+            ("default", "DROPBEAR_EXTRA_ARGS=-t", "dropbear -t"),
+            ("conf.d", "DROPBEAR_OPTS='-c /bin/false'", "dropbear -c /bin/false"),
+            ("conf.d", "DROPBEAR_OPTS='-G adm -p 22'", ""),
+        ):
+            with self.subTest(options):
+                files = {"/usr/sbin/dropbear": "#!/bin/sh\n", "/etc/%s/dropbear" % name: options + "\n"}
+                files["/etc/group"] = MACHINE["/etc/group"] + "staff:x:50:\n"
+                self.fill(MACHINE)
+                result = self.boot(files=files, options="deadline = 20\nhost_keys = keep\n")
+                os.unlink(self.root + "/etc/%s/dropbear" % name)
+                self.assertEqual(result.code, 1 if detail else 0, result)
+                self.assertIn("problem=%s|" % detail if detail else "", "".join(result.reports).replace("</D", "|"))
+
+    def test_shell_is_listed(self) -> None:
+        """dropbear takes no other; without the file, /bin/sh counts as listed."""
+        for listed, chosen, after in (
+            (None, "/bin/sh", None),
+            ("/bin/zsh", "/bin/sh", "/bin/zsh\n/bin/sh\n"),
+            ("/bin/zsh\n/usr/bin/bash\n", "/usr/bin/bash", "/bin/zsh\n/usr/bin/bash\n"),
+        ):
+            with self.subTest(listed):
+                self.fill(MACHINE)
+                if self.system.exists("/etc/shells"):
+                    os.unlink(self.root + "/etc/shells")
+                files = {"/usr/sbin/dropbear": "#!/bin/sh\n", "/usr/bin/bash": "#!/bin/sh\n"}
+                files = files if listed is None else dict(files, **{"/etc/shells": listed})
+                self.check_ready(self.boot(files=files, options="host_keys = keep\n"))
+                account = find_account(self.system, "azureuser")
+                self.assertEqual((account and account.shell, self.text("/etc/shells")), (chosen, after))
+
 
 class ClosedTest(EssentialTest):
+    def test_home_below_a_folder_of_others(self) -> None:
+        """Whoever may change the way to the home could lead us anywhere: also if the account is not ours to make."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a folder to another")
+        line = "azureuser:x:1000:1000::/srv/share/azureuser:/bin/sh\n"
+        self.fill({"/etc/passwd": MACHINE["/etc/passwd"] + line, "/root/.ssh/authorized_keys": "mine\n"})
+        os.makedirs(self.root + "/srv/share")
+        os.chown(self.root + "/srv/share", 1001, 1001)
+        os.symlink("/root", self.root + "/srv/share/azureuser")
+        result = self.boot(files=self.hook, options="account = no\ndeadline = 20\n")
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("problem=the user 1001 may write to /srv/share", result.reports[0])
+        self.assertEqual(self.text("/root/.ssh/authorized_keys"), "mine\n")
+        self.assertEqual(os.stat(self.root + "/root/.ssh").st_uid, 0)
+
     def test_nologin(self) -> None:
         """A file that keeps everybody but root out, unless systemd will remove it in this boot."""
         for files, code in (

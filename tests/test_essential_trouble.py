@@ -63,6 +63,22 @@ class TroubleTest(EssentialTest):
                 self.assertEqual(result.asked, ["imds 302"] + STORY)
                 self.assertFalse([target for _, target, _, _, _ in result.requests if "redirected" in target])
 
+    def test_partial_value(self) -> None:
+        """Half a name or key is not taken, also by nc, which does not compare the length."""
+        self.hasten()
+        cut_off = (
+            "from azure_provisioning.image.rehearse.faults import bytes_only, no_trouble\n"
+            "half = bytes_only(b'HTTP/1.0 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\nazureu')\n"
+            "azure.troubles['imds'] = [no_trouble] * 3 + [half]\n"
+        )
+        for client in self.clients:
+            with self.subTest(client):
+                self.choose(self.shell, client)
+                result = self.boot(setup=cut_off)
+                self.check_ready(result)
+                self.assertIn("waiting for IMDS: half an answer from IMDS", result.err)
+                self.assertEqual(self.state().facts["user"], "azureuser")
+
     def test_partial_answer_without_a_length(self) -> None:
         """Only the end of the connection shows that an answer is complete: nc does not count."""
         self.hasten()

@@ -310,7 +310,70 @@ def warned(case: Case, text: str) -> object:
     return test
 
 
+# -- the shell implementation: the same image without Python ----------------------------------------------------------
+
+# sshd admits the administrator.
+SHELL_LETS_IN = {
+    "untouched": "",
+    "a network is barred": APPEND % "DenyUsers *@192.168.0.0/16",
+    "its groups are allowed": APPEND % "AllowGroups admins sudo\nDenyGroups nogroup",
+    "it is allowed": APPEND % "AllowUsers bob ann@203.0.113.* root",
+    "a second factor for others": APPEND % "AuthenticationMethods publickey publickey,password",
+    "keys elsewhere, by a variable": "echo 'SSHD_OPTS=\"-p ${PORT:-22}\"' >/etc/default/ssh; mkdir /etc/ssh/keys;"
+    + APPEND % "AuthorizedKeysFile /etc/ssh/keys/%u",
+    "a path with dots": APPEND % "AuthorizedKeysFile .ssh/..//.ssh/./authorized_keys",
+    "blanks after UID_MIN": "sed -i 's/^UID_MIN.*/UID_MIN\\t\\t  500 /' /etc/login.defs",
+    "an old file with NUL": BAKED + "printf 'PUBLIC old\\n\\0\\0\\0' >%s; chown ann: %s" % (KEYS, KEYS),
+    "no base64": "rm /usr/bin/base64; echo exit 1 >/usr/bin/mktemp",
+}
+
+# It does not, by the detail that Azure gets.
+SHELL_SHUTS = {
+    text.partition(" ")[0]: (APPEND % text, text.lower() if detail is None else detail)
+    for text, detail in (
+        ("AllowUsers operator", None),
+        ("AllowGroups admins", None),
+        ("DenyUsers bob a*", None),
+        ("DenyGroups !sudo *", None),
+        ("PubkeyAuthentication no", None),
+        ("AuthenticationMethods publickey,password", None),
+        ("PubkeyAcceptedAlgorithms rsa-sha2-512", "without ssh-ed25519"),
+        ("ChrootDirectory /srv", None),
+        ("ForceCommand /usr/sbin/nologin", None),
+        ("MaxSessions 0", None),
+        ("RevokedKeys /etc/ssh/revoked", None),
+        ("PermitRootLogin maybe", "sshd does not start: "),
+    )
+}
+SHELL_SHUTS["StrictModes"] = (
+    "mkdir -p /srv/keys; chgrp staff /srv; chmod 775 /srv;" + APPEND % "AuthorizedKeysFile /srv/keys/%u",
+    "others may write to /srv/keys/ann or above it",
+)
+
+
+def shell_lets_in(setup: str) -> object:
+    def test(self: LockoutTest) -> None:
+        found = self.play(Case(setup, shell=True))
+        self.assertEqual(found.code, 0, found.said)
+        self.assertTrue(found.by_key and found.root, found.said)
+
+    return test
+
+
+def shell_shuts(setup: str, detail: str) -> object:
+    def test(self: LockoutTest) -> None:
+        found = self.play(Case(setup, shell=True))
+        self.assertFalse(found.by_key, found.said)
+        self.assertEqual((found.code, len(found.reports)), (1, 1), found.said)
+        for text in ("NotReady", "reason=nobody can log in|", detail):
+            self.assertIn(text, found.reports[0], found.said)
+
+    return test
+
+
 TESTS = {
+    **{"shell_lets_in " + title: shell_lets_in(setup) for title, setup in SHELL_LETS_IN.items()},
+    **{"shell_shuts " + title: shell_shuts(*row) for title, row in SHELL_SHUTS.items()},
     **{"let_in " + title: let_in(case) for title, case in LET_IN.items()},
     **{"shut " + title: shut(*row) for title, row in SHUT.items()},
     **{"warned " + title: warned(*row) for title, row in WARNED.items()},
