@@ -249,7 +249,7 @@ fail() { # REASON [KEY=VALUE [KEY=VALUE]]: report a failure to state, Azure and 
 	set -- "$1" "$(plain "$2")" "$(plain "$3")"
 	line="result=error|reason=$1|agent=$agent|vm_id=$(as_azure | grep . || echo unknown)"
 	line="$line|timestamp=$(now)${2:+|$2}${3:+|$3}"
-	set -- "$1" "$2" "$3" "error_at=$(now)" "error_boot=$(cat /proc/sys/kernel/random/boot_id)"
+	set -- "$1" "$2" "$3" "error_at=$(now)" "error_boot=${turn#*:}"
 	note "error_reason=$1" "$4" "$5" ${2:+"error.$2"} ${3:+"error.$3"}
 	[ -n "$reporting" ] || persist "$ends" 'the WireServer' report "$line" || say "warning: it could not be reported: $why"
 	announce "FAILED: $1${2:+ ($2${3:+, $3})}. $(advise "$1" "$2$3"). The next boot tries again"
@@ -416,10 +416,10 @@ read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each comp
 	done
 	set +f
 }
-ask_about_user() { # how sshd treats $user, into $work/sshd; false if it does not start
+ask_about_user() { # how sshd treats $user, into $work/sshd; false if it says why it does not start
 	: >"$work/sshd"
 	[ -z "$sshd" ] || ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" >"$work/sshd" ||
-		grep -i -q 'no host *key' "$work/said" # its own start may make them
+		[ ! -s "$work/said" ] || grep -i -q 'no host *key' "$work/said" # its own start may make them
 }
 user_path() { echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"; } # PATH: as sshd reads it in its configuration
 key_file() { # the file in which this sshd looks for the keys of $user, or the default if sshd does not say

@@ -211,14 +211,18 @@ class AgreementTest(ShellTest):
                         self.assertEqual(checked.code, rehearsal.code)
 
     def test_lock_outs_without_python(self) -> None:
-        """The shell implementation does not ask sshd: the boot reaches Ready, and no login works."""
-        for config, shut, _ in BARRED[:2]:
+        """The shell implementation asks sshd about the account, too."""
+        sshd = "#!/bin/sh\ncase $* in *-T*) tr A-Z a-z </etc/ssh/sshd_config ;; esac\n"
+        for config, shut, ready in BARRED[:7]:
             with self.subTest(config):
-                rehearsal, checked = self.verdicts(False, {**SYSTEMD, "/etc/ssh/sshd_config": config, "/bin/wget": ""})
-                self.assertTrue(self.booted(["/bin/sh", PROGRAM, "run"]).ready, self.boot_result)
-                who = ", but let nobody in: " if shut else " as "
-                self.assertRegex(rehearsal.err, r"would reach Ready in \d+\.\d s" + who)
-                self.assertEqual((rehearsal.code, checked.code), (int(shut), int(shut)), (rehearsal, checked))
+                files = {**SYSTEMD, "/etc/ssh/sshd_config": config, "/bin/wget": "", "/usr/sbin/sshd": sshd}
+                rehearsal, checked = self.verdicts(False, files)
+                self.assertEqual(self.booted(["/bin/sh", PROGRAM, "run"]).ready, ready, self.boot_result)
+                said = "would reach Ready in \\d+\\.\\d s as " if ready else "would not reach Ready: " + NOBODY
+                self.assertRegex(rehearsal.err, said)
+                self.assertEqual(rehearsal.code, int(shut), rehearsal)
+                if "ann" not in config:  # a name that `check` does not know
+                    self.assertEqual(checked.code, int(shut), checked)
 
     def test_no_ssh_server(self) -> None:
         """sshd is missing or not started: a boot reaches Ready."""

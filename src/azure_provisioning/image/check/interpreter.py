@@ -22,6 +22,10 @@ NEEDED = """
     itertools marshal math os posix pyexpat re select selectors signal socket stat struct subprocess sys threading time
     types typing zipimport
     """.split()  # noqa: SIM905
+# Commands without which the shell implementation fails; it does without base64, od and mktemp.
+TOOLS = """
+    cat chmod chown cmp cp cut date dd grep id ln ls mkdir mv readlink rm rmdir sed sleep sort sync tail tr wc
+    """.split()  # noqa: SIM905
 BINARY_LIMIT = 64 << 20  # bytes of an interpreter that are searched for built-in modules
 GONE = "the hook's Python is not a program of the image"
 ASK = (
@@ -70,6 +74,23 @@ def look_without(image: Image, lack: str, remedy: Command) -> "Iterator[Finding]
         yield warning("python", "%s: %s" % (lack, WITHOUT), remedy)
     if not image.system.find_program(*CLIENTS):
         yield error("python", lack + ", and no curl, wget or nc: a boot cannot ask Azure", image.add("curl"))
+    tools = missing_tools(image.system)
+    if tools:
+        yield warning("python", "%s, and the shell implementation needs %s" % (lack, " ".join(tools)), remedy)
+
+
+def missing_tools(system: System) -> "List[str]":
+    """The commands that the shell implementation needs and the image lacks.
+
+    Those in a busybox count as present without links: it may be its own shell's command, or be linked by a boot.
+    """
+    missing = [name for name in TOOLS if not system.find_program(name)]
+    busybox = system.find_program("busybox") if missing else None
+    try:
+        data = (system.read(busybox, limit=BINARY_LIMIT, head=True) or b"") if busybox else b""
+    except GuestError:
+        return []
+    return [name for name in missing if b"\0%s\0" % name.encode("ascii") not in data]
 
 
 def describe_lack(system: System, path: str) -> str:

@@ -22,12 +22,12 @@ from .scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Tuple
+    from typing import Iterator, List, Tuple
 
     from ...console import Console
 
 BASE = """
-    base64 cat chmod chown cmp cp cut date grep head hostname id kill ln ls mkdir mktemp mv od readlink rm rmdir sed sh
+    base64 cat chmod chown cmp cp cut date dd grep hostname id kill ln ls mkdir mktemp mv od readlink rm rmdir sed sh
     sleep sort tail tr true wc
     """.split()  # noqa: SIM905
 # The files of an image that the script reads; folders with everything in them.
@@ -49,6 +49,8 @@ FILES = (
     "/etc/default/sshd",
     "/etc/sysconfig/sshd",
     "/etc/conf.d/sshd",
+    "/etc/default/dropbear",
+    "/etc/conf.d/dropbear",
     "/etc/azure-provisioning.conf",
 )
 FOLDERS = (
@@ -57,6 +59,19 @@ FOLDERS = (
     "/etc/doas.d",
     "/etc/azure-provisioning/ready.d",
     "/var/lib/azure-provisioning",
+)
+SETTINGS = (
+    *sshd_config.LISTS,
+    "authorizedkeysfile",
+    "authenticationmethods",
+    "chrootdirectory",
+    "forcecommand",
+    "maxauthtries",
+    "maxsessions",
+    "maxstartups",
+    "pubkeyauthentication",
+    "revokedkeys",
+    "strictmodes",
 )
 DEPTH, NUMBER = 8, 1000  # nested folders, and files in all of them
 DEADLINE, SECONDS = 60, 90.0  # of the boot, and in total
@@ -224,14 +239,23 @@ def lay_tools(system: Scratch, here: System, shelf: System) -> None:
         stand_in(shelf, "/sudo", "")
     if system.find_program("doas"):
         stand_in(shelf, "/doas", "# %s\n" % privilege.DOAS_FOLDER if privilege.knows_folder(system) else "")
-    if system.find_program("sshd"):
+    if sshd_config.find_sshd(system):
         introduce(system)
-        keys = sshd_config.settings(system).get("authorizedkeysfile", "")
-        stand_in(shelf, "/sshd", "echo %s\n" % shlex.quote("authorizedkeysfile " + keys) if keys else "")
+        stand_in(shelf, "/sshd", "cat <<'.'\n%s\n.\n" % "\n".join(sshd_lines(system)))
+    elif system.find_program("dropbear"):
+        stand_in(shelf, "/dropbear", "")
+
+
+def sshd_lines(system: Scratch) -> "Iterator[str]":
+    """The settings of sshd that the script reads, as `sshd -T` prints them: each pattern on a line of its own."""
+    said = sshd_config.settings(system)
+    for key in SETTINGS:
+        values = said[key].split() if key in sshd_config.LISTS and key in said else [said.get(key, "")]
+        yield from ("%s %s" % (key, value) for value in values if value and "\n" not in value)
 
 
 def stand_in(shelf: System, path: str, text: str) -> None:
-    """A program that prints at most one line."""
+    """A program that prints a text."""
     shelf.write(path, "#!/bin/sh\n" + text, mode=0o755)
 
 

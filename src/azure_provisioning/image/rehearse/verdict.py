@@ -69,7 +69,7 @@ def judge_ready(done: "Rehearsal", case: "Case") -> Verdict:
     ways = presume(done, case)
     shut = bool(ways) and all(way.works is False for way in ways)
     options = config.load(done.system)[0]
-    asks = done.boot is not None and options.login == "require"  # the shell implementation does not ask sshd
+    asks = done.boot is not None and options.login == "require"  # the shell implementation asks sshd less
     if shut and asks and not any(finding.id == "host-keys" for finding in errors):
         text = "This image would let nobody in: %s. A boot would report `%s`, not Ready"
         return Verdict(text % (reasons(asked(ways, case)), NOBODY), 1)
