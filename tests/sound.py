@@ -59,6 +59,7 @@ GOOD: Dict[str, str] = {
     "/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n",
     "/bin/sh": "",
     "/usr/bin/mount": "",
+    **{"/usr/bin/" + name: "" for name in interpreter.TOOLS},
     "/usr/bin/sudo": "",
     "/usr/bin/ssh-keygen": "",
     "/usr/sbin/sshd": "",

@@ -136,6 +136,16 @@ class ImageTest(CheckTest):
         self.gone("/bin/wget")
         self.assertEqual([finding.level for finding in self.findings("python")], ["error", "error"])
 
+    def test_commands_of_the_shell(self) -> None:
+        """They may also be in busybox: it runs some without links, and a boot may make those."""
+        self.gone("/usr/bin/python3", "/usr/bin/python3.11", "/usr/bin/sed", "/usr/bin/tr")
+        self.fill({"/bin/sh": "x", "/bin/wget": "x"})
+        self.install()
+        self.assertRegex(self.findings("python")[1].message, "the shell implementation needs sed tr$")
+        self.fill({"/bin/busybox": "\0seq\0sed\0"})
+        self.make_program("/bin/busybox")
+        self.assertRegex(self.findings("python")[1].message, "the shell implementation needs tr$")
+
     def test_incomplete_library(self) -> None:
         """The shell continues if Python lacks a module; it needs an HTTP client."""
         wget = {"/bin/wget": "x"}
