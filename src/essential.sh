@@ -553,9 +553,9 @@ check_login() { # by the files as they are now: is $user not locked or expired, 
 		case ${1%%:*} in [$./A-Za-z0-9]?????????*) ;; *) grep -q '^[^#]' "$file" ;; esac 2>/dev/null
 	fi
 }
-is_sudo() { # PATH: false if it leads to doas, as Alpine's doas-sudo-shim does
-	case $(readlink -f "$1") in '' | */doas) return 1 ;; esac
-	! sed q "$1" | grep -q '^#!' || ! grep -q -w '^[^#]*doas' "$1"
+is_sudo() { # PATH: false if it leads to another program: doas, as Alpine's doas-sudo-shim does, or run0
+	case $(readlink -f "$1") in */sudo | */sudo[.-]*) ;; *) return 1 ;; esac
+	! sed q "$1" | grep -q '^#!' || ! grep -q -w -e '^[^#]*doas' -e '^[^#]*run0' "$1"
 } 2>/dev/null
 sudo=$(command -v sudo || command -v sudo-rs)
 becomes_root() { # COMMAND: does $user, with sudo or doas? Also true if that cannot be tried
@@ -597,7 +597,7 @@ grant_doas() {
 }
 grant() { # the right to become root without a password, by each tool that is there; true if one grants it
 	why='neither sudo nor doas is installed' granted=false
-	! has doas || ! grant_doas || granted=true
+	case $(readlink -f "$(command -v doas)") in */doas | */opendoas) ! grant_doas || granted=true ;; esac
 	! is_sudo "$sudo" || ! grant_sudo || granted=true
 	$granted
 }

@@ -522,6 +522,18 @@ class AccountTest(EssentialTest):
         self.assertEqual(self.text("/etc/doas.conf"), "permit nopass azureuser\n")
         self.assertFalse(self.system.exists("/etc/sudoers.d"))
 
+    def test_sudo_is_another_program(self) -> None:
+        """run0 asks systemd, which knows no such rule; the program itself is called sudo.ws on some distros."""
+        for target, warned in (("run0", True), ("sudo.ws", False)):
+            with self.subTest(target):
+                self.fill(dict(MACHINE, **{"/etc/sudoers": "", "/usr/bin/" + target: "#!/bin/sh\n"}))
+                os.chmod(self.root + "/usr/bin/" + target, 0o755)
+                os.symlink(target, self.root + "/usr/bin/sudo")
+                result = self.boot()
+                os.unlink(self.root + "/usr/bin/sudo")
+                self.check_account(result)
+                self.assertEqual("neither sudo nor doas is installed" in result.err, warned, result.err)
+
     def test_doas_accepts_the_rule(self) -> None:
         """Tried with the rights of the account, by all shells; rules that doas refuses are not written."""
         os.chmod(self.root, 0o755)
