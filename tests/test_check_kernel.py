@@ -11,7 +11,7 @@ from typing import Dict, List
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.check import initramfs
 from azure_provisioning.image.check.initramfs import UnreadableError, file_names
-from azure_provisioning.image.check.kernel import natural
+from azure_provisioning.image.check.kernel import CONFIG, natural
 from tests.images import call
 from tests.sound import DISK, DRIVERS, GRUB, INITRAMFS, KERNEL, MODULES, CheckTest, cpio, modules
 
@@ -202,6 +202,27 @@ class KernelTest(CheckTest):
         self.assertRegex(self.findings("dvd")[0].message, r"cannot use udf \(CONFIG_UDF_FS\)")
         self.fill({"/boot/config-" + KERNEL: config.replace("HYPERV_NET=y", "HYPERV_NET=n")})
         self.assertEqual([one.level for one in self.findings("kernel")], ["error"])
+
+    def test_configuration_is_no_proof_of_a_module(self) -> None:
+        """`=m` says what was built. The packages with those modules may not be in the image."""
+        config = "".join(option + "=m\n" for option in (*CONFIG.values(), "CONFIG_HYPERV"))
+        self.fill({"/boot/config-" + KERNEL: config})
+        self.good("kernel")
+        for name in ("hv_netvsc", "udf"):
+            self.gone(file_of(name))
+        self.assertRegex(self.findings("kernel")[0].message, "6.1.0-2 lacks hv_netvsc")
+        self.assertRegex(self.findings("dvd")[0].message, "cannot use udf")
+        self.gone(MODULES)
+        (found,) = self.findings("kernel")
+        self.assertEqual(found.level, "warning")
+        self.assertRegex(
+            found.message, "no modules.dep .*6.1.0-2: it cannot be determined whether hv_vmbus, hv_netvsc, "
+        )
+        (found,) = self.findings("dvd")
+        self.assertEqual(found.level, "warning")
+        self.assertRegex(found.message, "cannot be determined whether sr_mod, udf can be loaded")
+        self.assertEqual([one.level for one in self.findings("clock")], ["warning"])
+        self.good("initramfs")
 
     def test_no_kernel(self) -> None:
         self.gone(MODULES)

@@ -36,11 +36,12 @@ def check_clock(image: Image) -> "Iterator[Finding]":
                       image.inside(Command("hwclock", "--systohc", "--utc")))  # fmt: skip
     service = image.starts(*SERVICES)
     kernel = image.once(find_kernel)
-    if service in CHRONY and kernel is not None and kernel.has("hv_utils"):
+    utils = kernel is not None and kernel.has("hv_utils") and not kernel.unproven(("hv_utils",))
+    if service in CHRONY and utils:
         yield of_chrony(image, service)
     elif service:
         yield ok("clock", "%s sets it" % service)
-    elif kernel is not None and kernel.has("hv_utils"):
+    elif utils:
         yield ok("clock", "Azure sets it, by hv_utils")
     else:
         yield warning("clock", "no service that sets it is started, and hv_utils was not found", image.add("time"))

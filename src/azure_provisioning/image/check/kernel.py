@@ -28,6 +28,7 @@ CONFIG = {
 }
 NVME = ("pci_hyperv", "nvme")
 NVME_SIZES = "VM sizes of version 6 and later (Dsv6, Easv6, ...) have NVMe disks only"
+UNPROVEN = "there is no modules.dep of the kernel %s: it cannot be determined whether %s can be loaded"
 NO_KERNEL = "there is no kernel in the image: it cannot be determined whether %s"
 
 
@@ -39,6 +40,7 @@ class Kernel(NamedTuple):
     modules: Set[str]  # loadable modules; `-` is `_` in all names
     needs: Dict[str, List[str]]  # by module: the others that it needs
     config: Dict[str, str]  # of Hyper-V's options: "y", "m", or "n" if not set
+    listed: bool  # has the image a list of its modules? If not, `modules` are those of the configuration
 
     def has(self, name: str) -> bool:
         """Does it have this driver, built in or as a module?"""
@@ -47,6 +49,10 @@ class Kernel(NamedTuple):
     def has_all(self, names: "Sequence[str]") -> bool:
         """Does it have all of them?"""
         return all(map(self.has, names))
+
+    def unproven(self, names: "Sequence[str]") -> "List[str]":
+        """Those that its configuration makes modules, while the image has no list of modules."""
+        return [] if self.listed else [name for name in names if name in self.modules - self.built_in]
 
     def bars(self, image: Image, bars: "List[Bar]", name: str) -> "List[Bar]":
         """Those of the bars that keep it from loading a driver."""
@@ -71,8 +77,11 @@ def find_kernel(system: System) -> "Optional[Kernel]":
     config = read_config(system, version)
     built_in, modules = (drivers_of(version, config, value) for value in ("y", "m"))
     known, needs = bool(config), {}
-    for top in TOPS:
-        folder = "%s/%s" % (top, version)
+    folders = ["%s/%s" % (top, version) for top in TOPS]
+    listed_modules = any(system.exists(folder + "/modules.dep") for folder in folders)
+    if listed_modules:
+        modules = set()  # those of the configuration may be in a package that is not in the image
+    for folder in folders:
         listed = set(filter(None, map(module, read_lines(system, folder + "/modules.builtin"))))
         known = known or bool(listed)
         built_in |= listed
@@ -81,13 +90,12 @@ def find_kernel(system: System) -> "Optional[Kernel]":
             name = module(path)
             if name in CONFIG and not system.exists(path if path.startswith("/") else folder + "/" + path):
                 name = None  # listed, but not in the image
-            modules.discard(module(path) or "")
             if name:
                 modules.add(name)
                 needs[name] = list(filter(None, map(module, others.split())))
     if not known and "sd_mod" not in modules:
         built_in.add("sd_mod")  # in many kernels it is, and nothing here says what is
-    return Kernel(version, built_in, modules, needs, config)
+    return Kernel(version, built_in, modules, needs, config, listed_modules)
 
 
 def natural(version: str) -> "List[object]":
@@ -169,6 +177,16 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
     for finding in check_bars(image, kernel):
         yield finding
         lacking += [finding.message] * (finding.level == "error")
+    yield from check_useful(kernel, lacking)
+    unproven = kernel.unproven(("hv_vmbus", "hv_netvsc", "hv_storvsc", "sd_mod", *NVME, "hv_utils"))
+    if unproven:
+        yield warning("kernel", UNPROVEN % (kernel.version, ", ".join(unproven)))
+    elif not lacking:
+        yield ok("kernel", "the kernel %s has Hyper-V's drivers" % kernel.version)
+
+
+def check_useful(kernel: Kernel, lacking: "List[str]") -> "Iterator[Finding]":
+    """Drivers without which only some VMs do not come up, unless they are among the `lacking` ones."""
     for name in ("hv_storvsc", "sd_mod"):
         if not kernel.has(name) and name not in lacking:
             message = "the kernel %s lacks %s: most VM sizes need it for their disk" % (kernel.version, name)
@@ -180,8 +198,6 @@ def check_drivers(image: Image) -> "Iterator[Finding]":
     if not kernel.has("hv_utils"):
         message = "the kernel %s lacks hv_utils: Azure cannot shut the VM down cleanly, nor set its clock"
         yield warning("kernel", message % kernel.version)
-    if not lacking:
-        yield ok("kernel", "the kernel %s has Hyper-V's drivers" % kernel.version)
 
 
 def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
@@ -235,5 +251,8 @@ def check_dvd(image: Image) -> "Iterator[Finding]":
         else:
             message, remedy = "the kernel cannot use %s (%s)" % (name, CONFIG[name]), NOTHING
         yield warning("dvd", message + ": passwords and customData cannot be read", remedy)
-    if not set(lacking) - {"isofs"}:
+    unproven = kernel.unproven(("sr_mod", "udf"))
+    if unproven:
+        yield warning("dvd", UNPROVEN % (kernel.version, ", ".join(unproven)))
+    elif not set(lacking) - {"isofs"}:
         yield ok("dvd", "the kernel can read the provisioning DVD (%s)" % ", ".join(KINDS))
