@@ -2,11 +2,12 @@
 
 import bz2
 import gzip
+import itertools
 import lzma
 import os
 import re
 import unittest
-from typing import Dict, List
+from typing import Callable, Dict, List
 
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.check import initramfs
@@ -385,9 +386,54 @@ class InitramfsTest(CheckTest):
             self.put(cpio("kernel/x86/microcode/GenuineIntel.bin") + b"\0" * 2 + data + b"\0" * 100)
             self.good("initramfs", "has the disk's driver")
 
-    def test_several_archives_in_one_stream(self) -> None:
+    def test_several_archives(self) -> None:
         self.put(gzip.compress(cpio("init") + b"\0" * 64 + cpio(*ALL)))
         self.good("initramfs")
+        self.put(gzip.compress(cpio("init", *ALL[:2])) + gzip.compress(cpio(*ALL[2:])))
+        self.good("initramfs")
+        self.put(gzip.compress(cpio("init", *ALL[:2])) + b"some signature")  # where the kernel stops too
+        self.assertRegex(self.findings("initramfs")[0].message, "lacks sd_mod: the")
+
+    def test_modules_of_another_kernel(self) -> None:
+        """modprobe only looks in the folder of the running kernel; a script may load files from elsewhere by path."""
+        self.put(cpio("init", *(path.replace(KERNEL, "6.1.0-1") for path in ALL)))
+        (found,) = self.findings("initramfs")
+        self.assertEqual(found.level, "error")
+        self.assertEqual(
+            found.message,
+            INITRAMFS + " lacks hv_vmbus and hv_storvsc and sd_mod: the root disk is not found"
+            " (its modules are of the kernel 6.1.0-1)",
+        )
+        self.put(cpio("init", "lib/modules/6.1.0-1/x.ko", *ALL))
+        self.good("initramfs")
+        for folder in ("lib/modules/", "usr/lib/modules/", "", "modules/"):
+            self.put(cpio("init", *(folder + os.path.basename(path) for path in ALL)))
+            self.good("initramfs")
+        self.put(cpio("init", *(path.replace(KERNEL, "6.1.0-1") for path in ALL)))
+        self.fill({"/usr/lib/modules/6.1.0-1/modules.dep": ""})
+        os.rename(self.root + INITRAMFS, self.root + "/boot/initrd.gz")
+        (found,) = self.findings("initramfs")  # the kernel that boots may be the other one
+        self.assertEqual(found.level, "warning")
+        self.assertIn(
+            "cannot be determined whether /boot/initrd.gz, whose modules are of the kernel 6.1.0-1, ", found.message
+        )
+
+    def test_module_that_another_needs(self) -> None:
+        dep = "".join("kernel/%s.ko.xz:%s\n" % (path, {
+            "hv_storvsc": " kernel/scsi-mod.ko.xz", "nvme": " kernel/nvme-core.ko"}.get(name, ""))
+            for name, path in DRIVERS.items())  # fmt: skip
+        self.fill({MODULES + "/modules.dep": dep + "kernel/scsi-mod.ko.xz:\nkernel/nvme-core.ko:\n"})
+        others = ["usr/lib/modules/%s/kernel/%s" % (KERNEL, name) for name in ("nvme-core.ko", "scsi-mod.ko.xz")]
+        self.put(cpio("init", *ALL, *others))
+        self.good("initramfs")
+        self.put(cpio("init", *ALL, *others[:1]))
+        (found,) = self.findings("initramfs")
+        self.assertEqual(found.level, "error")
+        self.assertRegex(found.message, "lacks scsi_mod .for hv_storvsc.: the root disk is not found$")
+        self.put(cpio("init", *ALL, *others[1:]))
+        (found,) = self.findings("initramfs")
+        self.assertEqual(found.level, "warning")
+        self.assertIn("lacks nvme_core (for nvme): VM sizes of", found.message)
 
     def test_missing_driver(self) -> None:
         for data in (cpio("init", *modules("udf")), gzip.compress(cpio(*modules("hv_vmbus", "udf")))):
@@ -423,9 +469,30 @@ class InitramfsTest(CheckTest):
         os.rename(self.root + INITRAMFS, self.root + "/boot/initramfs-lts")
         self.good("initramfs", "/boot/initramfs-lts")
 
+    def test_folder_of_mkinitrd(self) -> None:
+        """Slackware's tool leaves the folder that it packs."""
+        os.rename(self.root + INITRAMFS, self.root + "/boot/initrd.gz")
+        os.mkdir(self.root + "/boot/initrd-tree")
+        self.good("initramfs", "/boot/initrd.gz")
+        self.system.write("/boot/initrd.gz", gzip.compress(cpio("init")))
+        self.assertRegex(self.findings("initramfs")[0].message, "/boot/initrd.gz has no modules")
+
+    def test_several_without_a_version(self) -> None:
+        """On Arch the folder of the modules has the name; else the one with modules of this kernel is its own."""
+        os.rename(self.root + INITRAMFS, self.root + "/boot/initramfs-linux.img")
+        self.fill({"/boot/initramfs-linux-fallback.img": "none"})
+        for data in (cpio("init"), cpio("init", "lib/modules/6.0/x.ko")):
+            self.system.write("/boot/initramfs-linux-lts.img", data)
+            self.good("initramfs", "/boot/initramfs-linux.img")
+        self.fill({MODULES + "/pkgbase": "linux-lts\n"})
+        self.assertRegex(self.findings("initramfs")[0].message, "/boot/initramfs-linux-lts.img lacks hv_vmbus")
+        self.fill({MODULES + "/pkgbase": "linux\n", "/boot/initramfs-linux-lts.img": "none"})
+        self.good("initramfs", "/boot/initramfs-linux.img")
+
     def test_name_by_flavour(self) -> None:
         """Alpine's kernels are only named by flavour; the initramfs of another flavour is ignored."""
         os.rename(self.root + MODULES, self.root + "/usr/lib/modules/6.6.58-0-lts")
+        self.put(cpio("init", *(path.replace(KERNEL, "6.6.58-0-lts") for path in ALL)))
         for before, after in ((INITRAMFS, "initramfs-lts"), ("/boot/vmlinuz-" + KERNEL, "vmlinuz-lts")):
             os.rename(self.root + before, self.root + "/boot/" + after)
         self.fill({"/usr/lib/modules/6.12.1-0-edge/modules.dep": "", "/boot/initramfs-edge": "none"})
@@ -485,6 +552,17 @@ class ArchiveTest(unittest.TestCase):
         self.assertEqual(names(cpio("a", "b/c")), ["a", "b/c"])
         self.assertEqual(names(b""), [])
         self.assertEqual(names(b"\0" * 100), [])
+
+    def test_several(self) -> None:
+        """Plain and packed ones in any order."""
+        forms: "List[Callable[[bytes], bytes]]" = [bytes, gzip.compress, lzma.compress, bz2.compress]
+        for form, other in itertools.product(forms, forms):
+            for gap in (b"", b"\0" * 7):
+                data = form(cpio("a", "b")) + gap + other(cpio("c")) + gap + form(cpio("d"))
+                self.assertEqual(names(data), ["a", "b", "c", "d"])
+        spent: "List[int]" = []
+        self.assertEqual(list(file_names(gzip.compress(b"") * 9, lambda files, size: spent.append(size))), [])
+        self.assertGreater(sum(spent), 9 << 17)  # work that has no output counts too
 
     def test_damage(self) -> None:
         whole = cpio("a", "b/c")

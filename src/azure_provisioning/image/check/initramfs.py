@@ -1,10 +1,10 @@
-"""The file names in an initramfs: cpio archives, of which the later ones are usually compressed.
+"""The file names in an initramfs: cpio archives, of which later ones are usually compressed.
 
 See the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 """
 
 import re
-from typing import TYPE_CHECKING, Callable, Iterator, Type, Union
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Type, Union
 
 if TYPE_CHECKING:
     from bz2 import BZ2Decompressor
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Unpacker = Union[BZ2Decompressor, LZMADecompressor]
     Spend = Callable[[int, int], None]
+    Ended = Callable[[int], None]
 
 MAGICS = (b"070701", b"070702")
 HEAD = 110  # bytes of a header: the magic number, and 13 numbers of 8 hexadecimal digits
@@ -82,20 +83,32 @@ class Source:
 
 def file_names(data: bytes, spend: "Spend") -> "Iterator[str]":
     """The paths of all its files. Calls `spend` with the number of files and bytes. Raises UnreadableError."""
-    plain = Source(slices(data, 0), spend)
+    place = 0
+    ends: "List[int]" = []
     while True:
-        plain.skip_zeros()
-        if plain.ended:
-            return
-        if not data.startswith(MAGICS, plain.count):
-            break
-        yield from read_archive(plain)
-    packed = Source(unpack(data, plain.count), spend)
+        plain = Source(slices(data, place), spend)
+        while True:
+            plain.skip_zeros()
+            if plain.ended:
+                return
+            if not data.startswith(MAGICS, place + plain.count):
+                break
+            yield from read_archive(plain)
+        place += plain.count
+        if ends and kind_at(data, place) is None:
+            return  # the kernel stops there too
+        spend(0, CHUNK)  # also for an empty archive
+        yield from read_archives(Source(unpack(data, place, ends.append), spend))
+        place = ends[-1]
+
+
+def read_archives(source: Source) -> "Iterator[str]":
+    """The names in all archives of a source. Raises UnreadableError."""
     while True:
-        packed.skip_zeros()
-        if packed.ended:
+        source.skip_zeros()
+        if source.ended:
             return
-        yield from read_archive(packed)
+        yield from read_archive(source)
 
 
 def slices(data: bytes, place: int) -> "Iterator[bytes]":
@@ -126,71 +139,90 @@ def read_archive(source: Source) -> "Iterator[str]":
         yield name.decode("utf-8", "replace")
 
 
-def unpack(data: bytes, place: int) -> "Iterator[bytes]":
-    """The unpacked data from an offset on. Raises UnreadableError if Python's library cannot unpack it."""
-    kind = next((name for magic, name in KINDS if data.startswith(magic, place)), None)
+def kind_at(data: bytes, place: int) -> "Optional[str]":
+    """The format of what is packed at an offset; None if it is unknown."""
+    return next((name for magic, name in KINDS if data.startswith(magic, place)), None)
+
+
+def unpack(data: bytes, place: int, at_end: "Ended") -> "Iterator[bytes]":
+    """What is packed at an offset. After the last piece `at_end` is called with the offset behind it.
+
+    Raises UnreadableError if Python's library cannot unpack it.
+    """
+    kind = kind_at(data, place)
     if kind is None:
         raise UnreadableError("its format is unknown")
     try:
         if kind == "gzip":
-            return gunzip(data, place)
+            return gunzip(data, place, at_end)
         if kind in ("xz", "lzma"):
-            return unxz(data, place)
+            return unxz(data, place, at_end)
         if kind == "bzip2":
-            return bunzip(data, place)
+            return bunzip(data, place, at_end)
     except ImportError:
         pass  # a minimal Python
     raise UnreadableError("it is packed with %s, which this Python cannot read" % kind)
 
 
-def gunzip(data: bytes, place: int) -> "Iterator[bytes]":
+def gunzip(data: bytes, place: int, at_end: "Ended") -> "Iterator[bytes]":
     """Unpack gzip in limited pieces."""
     import zlib
 
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def pieces() -> "Iterator[bytes]":
+        end = place
         try:
             for piece in slices(data, place):
                 packed = piece
                 while packed and not unpacker.eof:
                     yield unpacker.decompress(packed, CHUNK)
                     packed = unpacker.unconsumed_tail
+                end += len(piece)
+                if unpacker.eof:
+                    break
         except zlib.error:
             raise UnreadableError("it is damaged")
         if not unpacker.eof:
             raise UnreadableError("it is damaged")
+        at_end(end - len(unpacker.unused_data))
 
     return filter(None, pieces())
 
 
-def unxz(data: bytes, place: int) -> "Iterator[bytes]":
+def unxz(data: bytes, place: int, at_end: "Ended") -> "Iterator[bytes]":
     """Unpack xz and lzma."""
     import lzma
 
-    return pump(lzma.LZMADecompressor(), lzma.LZMAError, data, place)
+    return pump(lzma.LZMADecompressor(), lzma.LZMAError, data, place, at_end)
 
 
-def bunzip(data: bytes, place: int) -> "Iterator[bytes]":
+def bunzip(data: bytes, place: int, at_end: "Ended") -> "Iterator[bytes]":
     """Unpack bzip2."""
     import bz2
 
-    return pump(bz2.BZ2Decompressor(), OSError, data, place)
+    return pump(bz2.BZ2Decompressor(), OSError, data, place, at_end)
 
 
-def pump(unpacker: "Unpacker", failure: "Type[Exception]", data: bytes, place: int) -> "Iterator[bytes]":
+def pump(
+    unpacker: "Unpacker", failure: "Type[Exception]", data: bytes, place: int, at_end: "Ended"
+) -> "Iterator[bytes]":
     """The output of a decompressor of lzma or bz2, in limited pieces."""
 
     def pieces() -> "Iterator[bytes]":
+        end = place
         try:
             for packed in slices(data, place):
-                if not unpacker.eof:
-                    yield unpacker.decompress(packed, CHUNK)
+                yield unpacker.decompress(packed, CHUNK)
                 while not (unpacker.eof or unpacker.needs_input):
                     yield unpacker.decompress(b"", CHUNK)
+                end += len(packed)
+                if unpacker.eof:
+                    break
         except failure:
             raise UnreadableError("it is damaged")
         if not unpacker.eof:
             raise UnreadableError("it is damaged")
+        at_end(end - len(unpacker.unused_data))
 
     return filter(None, pieces())
