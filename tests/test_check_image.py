@@ -230,6 +230,18 @@ class DiskTest(CheckTest):
             self.fill({FSTAB: "\n".join(lines) + "\n"})
             self.good("root-filesystem")
 
+    def test_settings_of_the_everyday_entry(self) -> None:
+        """An entry for a rescue or a test of the memory has no such setting."""
+        other = "menuentry 'm' {\n\tlinux16 /boot/memtest86+.bin\n}\n" + GRUB.replace("ro ", "ro single ")
+        for words in ("systemd.volatile=yes", "overlayroot=tmpfs"):
+            files = {GRUB_CFG: GRUB.replace("ro ", "ro %s " % words) + other}
+            self.bad("root-filesystem", "error", "in memory", files)
+        self.fill({GRUB_CFG: GRUB + GRUB.replace("ro ", "ro single systemd.volatile=yes ")})
+        self.good("root-filesystem")
+        self.gone(GRUB_CFG)
+        self.fill({"/boot/loader/entries/a.conf": "options root=UUID=0\noptions systemd.volatile=yes\n"})
+        self.assertEqual([one.level for one in self.findings("root-filesystem")], ["error"])
+
     def test_root_with_mount_units(self) -> None:
         """systemd prefers them to lines of fstab."""
         folder, wants = "/usr/lib/systemd/system/", "/etc/systemd/system/local-fs.target.wants/"

@@ -335,6 +335,15 @@ class KernelTest(CheckTest):
         self.fill({entries + "a.conf": odd, entries + "0-rescue.conf": usual})
         self.assertRegex(self.findings("kernel")[0].message, "in %sa.conf keeps" % entries)
 
+    def test_blacklist_next_to_a_test_of_the_memory(self) -> None:
+        grub, entry = "/boot/grub/grub.cfg", "/boot/loader/entries/a.conf"
+        barred = GRUB.replace("ro ", "ro module_blacklist=hv_netvsc ")
+        self.fill({grub: barred + "menuentry 'm' {\n\tlinux16 /boot/memtest86+.bin\n}\n"})
+        self.assertRegex(self.findings("kernel")[0].message, "`module_blacklist=hv_netvsc` in " + grub)
+        self.gone(grub)  # lines of one entry are joined
+        self.fill({entry: "options root=UUID=0\noptions module_blacklist=hv_netvsc\n"})
+        self.assertRegex(self.findings("kernel")[0].message, "`module_blacklist=hv_netvsc` in " + entry)
+
     def test_overridden_blacklists_do_not_count(self) -> None:
         """A file hides others of its name in later folders, and the boot loader may also block a module."""
         self.bad("dvd", "warning", "udf", {"/usr/lib/modprobe.d/x.conf": "blacklist udf\n"})

@@ -6,7 +6,7 @@ from typing import Iterator, List, NamedTuple, Optional
 
 from ...door.files import is_below
 from ...door.text import words_in
-from ...guest.boot_loader import all_lines
+from ...guest.boot_loader import kernel_lines
 from ...init.systems import systemd
 from ...story.lasting import VOUCHED, find_mismatch
 from ...story.state import FOLDER
@@ -102,7 +102,7 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
     if re.search(r"(?m)^[ \t]*ROOTFS_READ_ONLY=[\"']?yes", image.text("/etc/default/rcS")):
         edit = image.edit("/etc/default/rcS")
         problems.append(error("root-filesystem", "the image has a read-only root (ROOTFS_READ_ONLY)", edit))
-    lines = image.once(all_lines)
+    lines = image.once(kernel_lines)
     asked = [(path, value) for path in OVERLAYROOT for value in OVERLAYROOT_VALUE.findall(image.text(path))][-1:]
     if asked and asked[0][1] == "tmpfs" and not (lines and all("overlayroot=disabled" in line for line in lines)):
         problems.append(error("root-filesystem", "overlayroot keeps every change in memory", image.edit(asked[0][0])))

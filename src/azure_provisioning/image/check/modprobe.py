@@ -4,8 +4,8 @@ import re
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ...door.pattern import matches
+from ...guest.boot_loader import loaders
 from ..command import Command
-from .serial import LOADERS, command_lines
 from .subject import Image
 
 FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
@@ -18,10 +18,6 @@ ALIASES = {"udf": "fs_udf", "isofs": "fs_iso9660"}
 IDLE = ("true", "false", ":", "exit", "echo", "printf", "logger")
 SHELLS = ("sh", "bash", "dash", "ash")
 LOADS = re.compile(r"\b(?:modprobe|insmod|kmod)\b")
-# An entry of a boot loader that is not for everyday use, by a word of its command line.
-RESCUE = re.compile(
-    r"(?:^|\s)(?:single|recovery|rescue|emergency|[sS1]|systemd\.unit=(?:rescue|emergency)\.target)(?=\s|$)"
-)
 PLAIN = re.compile(r"[\w:*?-]+\Z", re.ASCII)
 
 
@@ -84,13 +80,8 @@ def is_idle(command: str) -> bool:
 
 
 def bars_of_loader(image: Image) -> "Iterator[Bar]":
-    """The parameters that are on every command line of a boot loader, except those for a rescue."""
-    loaders: "Dict[str, List[Tuple[str, str]]]" = {}
-    for path, lines in command_lines(image, LOADERS):
-        folder = path.rpartition("/")[0]
-        loaders.setdefault(folder if folder.endswith("/entries") else path, []).extend((path, line) for line in lines)
-    for entries in loaders.values():
-        usual = [(path, line) for path, line in entries if "rescue" not in path and not RESCUE.search(line)] or entries
+    """The parameters that are on every command line of a boot loader for everyday use."""
+    for usual in image.once(loaders):
         every = [dict.fromkeys(parameters(line)) for _, line in usual]
         for name, module in every[0]:
             if all((name, module) in each for each in every):
