@@ -16,7 +16,7 @@ from azure_provisioning.image.check import check
 from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.command import Command
 from tests.images import built_file, cli, listing
-from tests.sound import INITRAMFS, KERNEL, MODULES, CheckTest
+from tests.sound import GRUB, INITRAMFS, KERNEL, MODULES, CheckTest
 
 
 class WholeTest(CheckTest):
@@ -119,6 +119,7 @@ class WholeTest(CheckTest):
     def test_unreadable_files_are_warnings(self) -> None:
         self.gone("/etc/fstab", "/etc/group")
         os.mkdir(self.root + "/etc/group")
+        self.fill({"/boot/grub/grub.cfg": GRUB.replace(" ro ", " rw ")})  # without fstab the root stays as it is
         found = [finding for finding in check.check(self.system) if finding.level != "ok"]
         self.assertEqual({finding.level for finding in found}, {"warning"}, found)
         self.assertIn(

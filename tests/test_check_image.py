@@ -175,7 +175,8 @@ class ConsoleTest(CheckTest):
 
 class DiskTest(CheckTest):
     def fstab(self, name: str, level: str, pattern: str, line: str) -> None:
-        self.bad(name, level, pattern, {FSTAB: line + "\n"})
+        root = "" if " / " in line else "UUID=0 / ext4 defaults 0 1\n"
+        self.bad(name, level, pattern, {FSTAB: root + line + "\n"})
 
     def test_root(self) -> None:
         self.fstab("root-filesystem", "error", "/ read-only", "UUID=0 / ext4 ro,noatime 0 1")
@@ -197,6 +198,8 @@ class DiskTest(CheckTest):
                 "/home is on a tmpfs",
                 ["t /v tmpfs", "o /o overlay upperdir=/v/u", upper % ("/home", "", "o", "")],
             ),
+            ("error", "/etc is on a tmpfs", ["/run/etc /etc none bind"]),
+            ("error", "/home is on a tmpfs", ["t /v tmpfs", "/v/x/ /y none rbind", "/y/home /home none bind,rw"]),
             ("warning", "%s is on a tmpfs.* what is set up stays" % own, ["tmpfs /var/lib/ tmpfs defaults 0 0"]),
             ("warning", "%s is on a tmpfs" % own, [upper % ("/var", "/var", "run/var", "run/var")]),
         ):
@@ -222,12 +225,14 @@ class DiskTest(CheckTest):
         for lines in (
             [upper % ("/etc", "/etc", "data/etc", "data/etc"), "UUID=1 /data ext4"],
             ["tmpfs /etc tmpfs noauto"],
+            ["/data/etc /etc none bind", "/etc /home none bind", "/x /data ext4"],
+            ["/etc /home none bind", "/home /etc none bind"],
             [upper % ("/", "/", "etc", "etc")],
             ["o /etc overlay upperdir=/home/x", "o /home overlay upperdir=/etc/x"],
             ["overlay / overlay", "overlay /etc overlay upperdir=", "overlay /home overlay upperdir=/home/x"],
             ["/x / ext4 ro", upper % ("/etc", "/etc", "data/e", "w"), "/y /data ext4", "/y /home ext4", "/y /var ext4"],
         ):
-            self.fill({FSTAB: "\n".join(lines) + "\n"})
+            self.fill({FSTAB: "\n".join(lines) + "\n", GRUB_CFG: GRUB.replace(" ro ", " rw ")})
             self.good("root-filesystem")
 
     def test_settings_of_the_everyday_entry(self) -> None:
@@ -241,6 +246,55 @@ class DiskTest(CheckTest):
         self.gone(GRUB_CFG)
         self.fill({"/boot/loader/entries/a.conf": "options root=UUID=0\noptions systemd.volatile=yes\n"})
         self.assertEqual([one.level for one in self.findings("root-filesystem")], ["error"])
+
+    def test_root_without_a_line_in_fstab(self) -> None:
+        """systemd and finit then leave it as the kernel mounts it; the scripts of other init systems do not."""
+        nothing, rw = {FSTAB: "# nothing\n"}, GRUB.replace(" ro ", " ro rw ")
+        remedy = self.bad(
+            "root-filesystem", "error", "`ro`, and /etc/fstab has no line for /, with which systemd", nothing
+        )
+        self.assertEqual(call(["sh", "-c", remedy]).code, 0)
+        self.assertEqual(self.text(FSTAB), "# nothing\nUUID=0 / auto defaults 0 1\n")
+        self.good("root-filesystem")
+        service = "/usr/lib/systemd/system/systemd-remount-fs.service"
+        drop_in = {service: "[Service]\n", service + ".d/x.conf": "[Service]\nEnvironment=SYSTEMD_REMOUNT_ROOT_RW=1\n"}
+        other = "/etc/systemd/system/local-fs.target.wants/remount-rw.service"
+        for files in (
+            {GRUB_CFG: rw},
+            {GRUB_CFG: rw + GRUB},
+            {GRUB_CFG: GRUB.replace(" ro ", " ")},
+            {GRUB_CFG: GRUB.replace("root=UUID=0 ", "")},
+            {GRUB_CFG: GRUB.replace(" ro ", " ro ostree=/x ")},
+            {GRUB_CFG: GRUB.replace("UUID=0", "ZFS=rpool/ROOT/x")},
+            {GRUB_CFG: GRUB.replace("root=", "cryptroot=")},
+            {GRUB_CFG: GRUB.replace(" ro ", " ro overlayroot=UUID=1 ")},
+            drop_in,
+            {
+                other: "-> /usr/lib/systemd/system/remount-rw.service",
+                service.replace("systemd-remount-fs", "remount-rw"): "x",
+            },
+            {FSTAB: "/x /etc ext4\n/y /home ext4\n"},
+        ):
+            self.start()
+            self.fill({**nothing, **files})
+            self.good("root-filesystem")
+        for name, levels in (("finit of debian", {"error"}), ("buildroot", {"ok"})):
+            self.empty()
+            self.image(name)
+            self.fill({GRUB_CFG: GRUB, **nothing})
+            self.assertEqual({one.level for one in self.findings("root-filesystem")}, levels)
+
+    def test_root_that_is_always_read_only(self) -> None:
+        self.fstab("root-filesystem", "warning", "squashfs, which is .*: it cannot be", "/dev/root / squashfs defaults")
+        files = {GRUB_CFG: GRUB.replace("ro ", "rootfstype=erofs ")}
+        self.bad("root-filesystem", "warning", "erofs, which is read-only: it cannot be", files)
+        self.fill({FSTAB: "", GRUB_CFG: GRUB.replace("ro ", "ro rootfstype=erofs ")})
+        self.assertEqual([one.level for one in self.findings("root-filesystem")], ["warning"])
+        self.start()
+        self.fill({GRUB_CFG: GRUB.replace("ro ", "rootfstype=erofs,ext4 ")})
+        self.good("root-filesystem")
+        self.fill({FSTAB: "/dev/root / squashfs\n/x /etc ext4\n/y /home ext4\n"})
+        self.good("root-filesystem")
 
     def test_root_with_mount_units(self) -> None:
         """systemd prefers them to lines of fstab."""
@@ -283,6 +337,8 @@ class DiskTest(CheckTest):
     def test_names(self) -> None:
         self.fstab("fstab", "error", "/dev/vda1 for /: Azure has no such disk", "/dev/vda1 / ext4 defaults 0 1")
         self.fstab("fstab", "error", "/dev/xvdb for /data", "/dev/xvdb /data ext4")
+        for name in ("by-id/virtio-abcd", "by-path/virtio-pci-0000:00:07.0-part1", "by-id/scsi-0QEMU_QEMU_HARDDISK_x"):
+            self.fstab("fstab", "error", "Azure has no such disk", "/dev/disk/%s /var ext4" % name)
         self.fstab("fstab", "warning", "the order of Azure's disks changes", "/dev/sda1 / ext4 defaults 0 1")
         self.fstab("fstab", "warning", "the order", "/dev/nvme0n1p1 /boot ext4 defaults 0 1")
         self.bad("fstab", "error", "root=/dev/vda1 in /boot/grub", {GRUB_CFG: GRUB.replace("UUID=0", "/dev/vda1")})
@@ -291,7 +347,7 @@ class DiskTest(CheckTest):
         lines = (
             "/dev/vdb /data ext4 defaults,nofail 0 0\n/dev/disk/by-uuid/0 / ext4\nLABEL=x /x ext4\n#/dev/vda1 / ext4\n"
         )
-        self.fill({FSTAB: lines + "/dev/mapper/vg-root / ext4\n"})
+        self.fill({FSTAB: lines + "/dev/mapper/vg-root / ext4\n/dev/disk/by-id/scsi-36 /y ext4\n"})
         self.good("fstab")
 
     def test_swap(self) -> None:

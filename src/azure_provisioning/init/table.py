@@ -65,6 +65,7 @@ NAMES = (  # the values of `--init`
     "slackware",
     "rc-local",
 )
+LEAVE_ROOT = ("systemd", "finit")  # they leave a root that fstab does not list as the kernel mounted it
 
 
 def load(name: str) -> "InitSystem":

@@ -8,17 +8,29 @@ from ...door.files import is_below
 from ...door.text import words_in
 from ...guest.boot_loader import kernel_lines
 from ...init.systems import systemd
+from ...init.table import LEAVE_ROOT
 from ...story.lasting import VOUCHED, find_mismatch
 from ...story.state import FOLDER
 from .. import diskless
+from ..command import Command
 from .finding import Finding, error, ok, warning
 from .serial import LOADERS, command_lines
 from .subject import Image
 
 FSTAB = "/etc/fstab"
 FORGETFUL = ("tmpfs", "ramfs")
-NEVER = re.compile(r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d)")  # disk names of other clouds and boards
+# Disk names of other clouds and boards.
+NEVER = re.compile(
+    r"/dev/(?:vd[a-z]|xvd[a-z]|hd[a-z]|mmcblk\d|nbd\d"
+    r"|disk/by-id/(?:virtio-|google-|nvme-Amazon_|(?:ata|scsi|nvme)-[^/\s]*QEMU)|disk/by-path/(?:virtio-|xen-))"
+)
 CHANGING = re.compile(r"/dev/(?:sd[a-z]|nvme\d)")
+UNWRITABLE = ("squashfs", "erofs", "cramfs", "romfs", "iso9660")
+KIND = re.compile(r"\brootfstype=([^\s\"']+)")
+DISK_ROOT = re.compile(r"root=(?:(?:PART)?(?:UUID|LABEL)=|/dev/(?!ram))")
+LAYERED = re.compile(r"\bostree=|overlay|systemd\.volatile=")
+REMOUNT = "systemd-remount-fs"  # for a root that fstab has, or if it is given this variable
+REMOUNT_VARIABLE = "SYSTEMD_REMOUNT_ROOT_RW=1"
 IN_MEMORY = "/run"  # whatever fstab says
 # Both are read as shell scripts, in this order. The command line counts more.
 OVERLAYROOT = ("/etc/overlayroot.conf", "/etc/overlayroot.local.conf")
@@ -27,7 +39,7 @@ OVERLAYROOT_VALUE = re.compile(r"(?m)^[ \t]*overlayroot=[\"']?(\w*)")
 FORGETTING = re.compile(
     r"\b(?:systemd\.volatile=(?:yes|state|overlay)|overlayroot=tmpfs|overlaytmpfs(?:=yes)?(?![^\s\"']))"
 )
-LAYERS = 8  # nested overlays
+LAYERS = 8  # nested overlays and binds
 
 
 class Line(NamedTuple):
@@ -82,6 +94,8 @@ def kind_of(image: Image, path: str, layers: int = LAYERS) -> str:
         upper = [word.partition("=")[2] for word in found.options if word.startswith("upperdir=")]
         outside = [place for place in upper if not is_below(place, found.point)]  # else it is below the overlay
         return kind_of(image, outside[0], layers - 1) if outside else ""
+    if {"bind", "rbind"} & set(found.options) and layers:
+        return kind_of(image, found.source.rstrip("/") + path[len(found.point.rstrip("/")) :], layers - 1)
     return found.kind if found.kind in FORGETFUL else ""
 
 
@@ -103,6 +117,8 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
         edit = image.edit("/etc/default/rcS")
         problems.append(error("root-filesystem", "the image has a read-only root (ROOTFS_READ_ONLY)", edit))
     lines = image.once(kernel_lines)
+    doubts = list(of_root(image, lines))
+    problems += doubts
     asked = [(path, value) for path in OVERLAYROOT for value in OVERLAYROOT_VALUE.findall(image.text(path))][-1:]
     if asked and asked[0][1] == "tmpfs" and not (lines and all("overlayroot=disabled" in line for line in lines)):
         problems.append(error("root-filesystem", "overlayroot keeps every change in memory", image.edit(asked[0][0])))
@@ -111,8 +127,46 @@ def check_root_filesystem(image: Image) -> "Iterator[Finding]":
     problems += of_running(image)
     for problem in problems:
         yield problem
-    if not any(problem.level == "error" for problem in problems):
+    if not doubts and not any(problem.level == "error" for problem in problems):
         yield ok("root-filesystem", "writable and persistent")
+
+
+def of_root(image: Image, lines: "List[str]") -> "Iterator[Finding]":
+    """The ways in which the root itself stays read-only, where no other mount has /etc or /home."""
+    over = [line for line in (mount_over(image, path) for path in VOUCHED) if line is None or line.point == "/"]
+    if not over or image.system.live:  # the mounts of a running system are known
+        return
+    kinds = {kind for line in lines for kind in (KIND.findall(line) or ["auto"])[-1].split(",")}
+    listed = [line for line in read_fstab(image) if line.point == "/"]
+    kinds = kinds if kinds and kinds <= set(UNWRITABLE) else {line.kind for line in listed} & set(UNWRITABLE)
+    if kinds:
+        message = "the root is %s, which is read-only: it cannot be determined whether an overlay makes it writable"
+        yield warning("root-filesystem", message % min(kinds))
+    roots = list(map(read_only_root, lines))
+    if lines and not kinds and not listed and all(roots) and leaves_unlisted_root(image):
+        message = "the kernel is given `ro`, and %s has no line for /, with which %s would make it writable"
+        add = image.append(FSTAB, Command("echo", "%s / auto defaults 0 1" % roots[0]))
+        remedy = add if len(set(roots)) == 1 else image.edit(FSTAB)
+        yield error("root-filesystem", message % (FSTAB, image.init), remedy)
+
+
+def read_only_root(line: str) -> str:
+    """The device of a root that a command line has mounted read-only; empty if it may be mounted otherwise.
+
+    The last of `ro` and `rw` counts. The scripts for ZFS ignore both.
+    """
+    words = re.findall(r"[^\s\"']+", line)
+    last = [word for word in words if word in ("ro", "rw")][-1:]
+    roots = [word[len("root=") :] for word in words if DISK_ROOT.match(word)]
+    return roots[-1] if roots and last == ["ro"] and not LAYERED.search(line) else ""
+
+
+def leaves_unlisted_root(image: Image) -> bool:
+    """Would nothing remount a root that fstab does not have? Scripts of other init systems do, without a line."""
+    settings = systemd.unit_settings(image.system, REMOUNT + ".service")
+    others = [name for name in image.services or {} if "remount" in name and name != REMOUNT]
+    named = image.init in LEAVE_ROOT and not others
+    return named and not any(REMOUNT_VARIABLE in value for _, value in settings)
 
 
 def of_running(image: Image) -> "List[Finding]":
