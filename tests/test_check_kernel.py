@@ -268,6 +268,7 @@ class KernelTest(CheckTest):
             "install udf /bin/sh -c 'exit 0'",
             'install udf /usr/bin/bash -c "/bin/true"',
             "install udf /bin/echo no; /bin/false",
+            "install udf /dev/null",
             "install ud? /bin/false",
             "install u* /bin/false",
             "alias fs-udf off",
@@ -283,10 +284,31 @@ class KernelTest(CheckTest):
         self.start()
         self.fill({path: "blacklist u*\nalias udf off\nalias fs-ext4 off\nalias fs-udf udf\nalias off fs-udf\n"
                    "install udf /sbin/modprobe --ignore-install udf\ninstall udf /bin/true\ninstall sr-mod\n"
-                   "install sr_mod /bin/true && /sbin/modprobe -i sr_mod\ninstall hv_utils /usr/local/bin/load\n"
-                   "install isofs /bin/sh -c\n"})  # fmt: skip
+                   "install sr_mod /bin/true && /sbin/modprobe -i sr_mod\ninstall isofs /bin/sh -c\n"})  # fmt: skip
         self.good("dvd")
         self.good("kernel")
+
+    def test_line_whose_effect_is_unknown(self) -> None:
+        """Another program may load the module or not: that of the list of security-misc does not."""
+        path, program = "/etc/modprobe.d/x.conf", "/usr/bin/disabled-filesys-by-security-misc"
+        line = "`install %s " + program + "` in " + path + " lets %s be loaded"
+        for name, check in (("udf", "dvd"), ("hv_netvsc", "kernel")):
+            text = "install %s %s\n" % (name, program)
+            remedy = self.bad(check, "warning", "cannot be determined whether " + line % (name, name), {path: text})
+            self.assertEqual(call(["sh", "-c", remedy]).code, 0)
+            self.good(check)
+        text = "install udf %s\ninstall udf /bin/true\ninstall ud* /bin/false\n" % program
+        self.bad("dvd", "warning", "`install ud\\* /bin/false` in .* keeps", {path: text})  # which is sure
+
+    def test_blacklist_of_dracut(self) -> None:
+        """It is for the initramfs, and a driver may be loaded by name there."""
+        files = {"/boot/grub/grub.cfg": GRUB.replace("ro ", "ro rd.driver.blacklist=hv_storvsc,hv_netvsc ")}
+        self.fill(files)
+        self.good("kernel")
+        files["/usr/bin/dracut"] = ""
+        self.bad(
+            "kernel", "warning", "cannot be .* `rd.driver.blacklist=hv_storvsc` in .* lets hv_storvsc be loaded", files
+        )
 
     def test_line_that_blocks_what_a_module_needs(self) -> None:
         path, dep = "/etc/modprobe.d/x.conf", MODULES + "/modules.dep"

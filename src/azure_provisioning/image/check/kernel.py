@@ -26,6 +26,7 @@ CONFIG = {
     "udf": "CONFIG_UDF_FS",
     "isofs": "CONFIG_ISO9660_FS",
 }
+PTP = "CONFIG_PTP_1588_CLOCK"  # without it hv_utils gives no clock to chrony
 NVME = ("pci_hyperv", "nvme")
 NVME_SIZES = "VM sizes of version 6 and later (Dsv6, Easv6, ...) have NVMe disks only"
 UNPROVEN = "there is no modules.dep of the kernel %s: it cannot be determined whether %s can be loaded"
@@ -142,7 +143,7 @@ def read_config(system: System, version: str) -> "Dict[str, str]":
     found: "Dict[str, str]" = {}
     for line in (line for path in paths for line in read_lines(system, path)):
         match = re.match(r"(?:# )?(CONFIG_\w+)(?:=([ym])$| (is not set)$)", line)
-        if match and (match.group(1) in CONFIG.values() or match.group(1).startswith("CONFIG_HYPERV")):
+        if match and (match.group(1) in (PTP, *CONFIG.values()) or match.group(1).startswith("CONFIG_HYPERV")):
             found.setdefault(match.group(1), match.group(2) or "n")
     return found
 
@@ -209,12 +210,14 @@ def check_bars(image: Image, kernel: Kernel) -> "Iterator[Finding]":
             message = describe_bar(bars[0], name)
             if name in NVME:
                 message += ": " + NVME_SIZES
-            level = warning if name == "hv_utils" or name in NVME else error
+            level = warning if name == "hv_utils" or name in NVME or not bars[0].sure else error
             yield level("kernel", message, let_in(image, bars))
 
 
 def describe_bar(bar: Bar, name: str) -> str:
     """The block in words."""
+    if not bar.sure:
+        return "it cannot be determined whether `%s` in %s lets %s be loaded" % (bar.line, bar.path, name)
     return "`%s` in %s keeps %s from being loaded" % (bar.line, bar.path, name)
 
 
