@@ -380,6 +380,17 @@ class ClockTest(CheckTest):
             self.assertIn("\nrefclock PHC /dev/%s poll" % device, self.system.read_text(conf) or "")
             self.good("clock", "chrony sets it$")
             self.assertEqual(self.findings("clock")[0].remedy, "")
+        self.fill({"/usr/lib/udev/rules.d/50-x.rules": "", "/etc/udev/rules.d/1-x.rules": ""})
+        (found,) = self.findings("clock")  # chronyd exits
+        self.assertEqual(found.level, "warning")
+        self.assertRegex(found.message, "chrony would exit without /dev/ptp_hyperv, and no udev rule")
+        self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)
+        self.good("clock", "chrony sets it$")
+        self.fill({"/boot/config-6.1.0-2": "# CONFIG_PTP_1588_CLOCK is not set\n"})
+        self.assertRegex(self.findings("clock")[0].message, "would exit: its configuration has /dev/ptp_hyperv")
+        self.fill({conf: "pool x\n"})
+        self.good("clock", "chrony sets it$")
+        self.assertEqual(self.findings("clock")[0].remedy, "")
 
 
 class OptionsTest(CheckTest):
