@@ -24,7 +24,9 @@ class ConsoleTest(CheckTest):
         self.bad(
             "serial-console", "warning", "grub.cfg has no console=ttyS0", {GRUB_CFG: GRUB.replace("ttyS0", "ttyS1")}
         )
-        self.bad("serial-console", "warning", "no boot loader in the image: it cannot be determined", gone=[GRUB_CFG])
+        self.bad(
+            "serial-console", "warning", "no boot loader that is known .*: it cannot be determined", gone=[GRUB_CFG]
+        )
         default = {"/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet"\n', "/usr/sbin/update-grub": ""}
         remedy = self.bad("serial-console", "warning", "/etc/default/grub has no", default, gone=[GRUB_CFG])
         self.assertRegex(remedy, r">>%s/etc/default/grub$" % self.root)
@@ -93,6 +95,8 @@ class ConsoleTest(CheckTest):
             (GRUB_CFG, silent, {}),
             ("/boot/grub2/grub.cfg", efi, {source: "GRUB_CMDLINE_LINUX=\n"}),
             ("/boot/loader/entries/x.conf", "title x\noptions root=UUID=0\n", {}),
+            ("/boot/limine.conf", "/x\n  kernel_cmdline: root=UUID=0\n", {}),
+            ("/boot/efi/limine.cfg", ":x\nCMDLINE=root=UUID=0\n", {}),
             ("/boot/extlinux.conf", "LABEL x\n  APPEND root=UUID=0\n", {"/etc/update-extlinux.conf": "x=y\n"}),
         ):
             with self.subTest(path=path, sources=sources):
@@ -122,6 +126,13 @@ class ConsoleTest(CheckTest):
             ("/boot/cmdline.txt", "root=UUID=0 %s\n"),
             ("/boot/grub2/grubenv", "# GRUB Environment Block\nkernelopts=root=UUID=0 %s\n"),
             ("/etc/lilo.conf", 'append = "%s"\n'),
+            (
+                "/etc/lilo.conf",
+                'append="%s"\nimage = /boot/vmlinuz\n root = /dev/sda1\nother = /dev/sda2\n label = x\n',
+            ),
+            ("/boot/efi/EFI/Slackware/elilo.conf", 'image=vmlinuz\n label=x\n append="root=/dev/sda2 %s ro"\n'),
+            ("/boot/limine.conf", "/Void\n  protocol: linux\n  cmdline: root=UUID=1 %s\n"),
+            ("/boot/efi/limine.cfg", ":Arch\n  PROTOCOL=linux\n  KERNEL_CMDLINE=root=UUID=1 %s\n"),
             ("/boot/startup.nsh", "# of UEFI's shell\nfs0:\n\\bzImage root=PARTUUID=0 %s\n"),
             ("/boot/efi/startup.nsh", "Image root=UUID=0 initrd=\\initrd %s\n"),
         ):
@@ -131,6 +142,30 @@ class ConsoleTest(CheckTest):
             self.good("serial-console", path)
             self.fill({path: text % "quiet"})
             self.assertRegex(self.findings("serial-console")[0].message, path + " has no")
+
+    def test_entries_without_it(self) -> None:
+        """That of a recovery does not count, and which of several boots cannot be determined."""
+        silent, entries = GRUB.replace(" console=ttyS0,115200", ""), "/boot/loader/entries/"
+        self.fill({GRUB_CFG: silent + GRUB.replace("ro ", "ro single ")})
+        self.assertRegex(self.findings("serial-console")[0].message, GRUB_CFG + " has no console=ttyS0")
+        self.assertRegex(self.findings("serial-getty")[0].message, "no login on ttyS0")
+        self.fill({GRUB_CFG: GRUB + silent.replace("ro ", "ro single ")})
+        self.good("serial-console", GRUB_CFG)
+        self.good("serial-getty")
+        for files in (
+            {GRUB_CFG: silent + GRUB},
+            {
+                entries + "a.conf": "options root=UUID=0\n",
+                entries + "b.conf": "options root=UUID=0\noptions console=ttyS0\n",
+            },
+        ):
+            self.start()
+            self.gone(GRUB_CFG)
+            self.fill(files)
+            (found,) = self.findings("serial-console")
+            self.assertRegex(found.message, "only some entries .*: it cannot be determined")
+            self.assertEqual(call(["sh", "-c", found.remedy]).code, 0)
+            self.good("serial-console")
 
     def test_getty(self) -> None:
         self.good("serial-getty", "systemd-getty-generator")
@@ -337,6 +372,8 @@ class DiskTest(CheckTest):
     def test_names(self) -> None:
         self.fstab("fstab", "error", "/dev/vda1 for /: Azure has no such disk", "/dev/vda1 / ext4 defaults 0 1")
         self.fstab("fstab", "error", "/dev/xvdb for /data", "/dev/xvdb /data ext4")
+        files = {"/etc/lilo.conf": "image = /boot/vmlinuz\n\troot = /dev/vda2\n"}
+        self.bad("fstab", "error", "root=/dev/vda2 in /etc/lilo.conf", files)
         for name in ("by-id/virtio-abcd", "by-path/virtio-pci-0000:00:07.0-part1", "by-id/scsi-0QEMU_QEMU_HARDDISK_x"):
             self.fstab("fstab", "error", "Azure has no such disk", "/dev/disk/%s /var ext4" % name)
         self.fstab("fstab", "warning", "the order of Azure's disks changes", "/dev/sda1 / ext4 defaults 0 1")

@@ -7,7 +7,7 @@ from typing import Iterator, List, Tuple
 from ...guest import boot_loader
 from ...guest.boot_loader import LOADERS as LOADERS
 from ...guest.boot_loader import SOURCES as SOURCES
-from ...guest.boot_loader import all_lines
+from ...guest.boot_loader import kernel_lines, loaders
 from ...init.systems import openrc, systemd
 from ..command import Command
 from .finding import Finding, ok, warning
@@ -22,6 +22,7 @@ EDITS = (
     ("/grub.cfg", "linux[16efi]*[[:space:]]"),
     ("/menu.lst", "kernel[[:space:]]"),
     ("/loader/entries/", "options[[:space:]]"),
+    ("/limine.c", "[A-Za-z_]*[Cc][Mm][Dd][Ll][Ii][Nn][Ee][[:space:]]*[:=]"),
     ("linux", "[Aa][Pp][Pp][Ee][Nn][Dd][[:space:]]"),  # extlinux, syslinux
 )
 # The tools that generate the loader's files from a source, on a system that runs.
@@ -55,19 +56,29 @@ def has_console(image: Image, lines: "List[str]") -> bool:
     return any(names_port(image, r"\bconsole=%s\b", line) for line in lines)
 
 
+def find_console(image: Image) -> str:
+    """The file of a boot loader of which all entries for everyday use do that; empty if there is none."""
+    for entries in image.once(loaders):
+        if all(has_console(image, [line]) for _, line in entries):
+            return entries[0][0]
+    return ""
+
+
 def check_console(image: Image) -> "Iterator[Finding]":
     """`console=ttyS0`, on ARM `ttyAMA0`, on the kernel's command line."""
-    port = ports(image)[0]
-    loaders, sources = command_lines(image, LOADERS), command_lines(image, SOURCES)
-    setting = "console=%s" % port
-    silent = [path for path, lines in loaders if not has_console(image, lines)]
-    if loaders and silent and len(silent) == len(loaders):
+    sources, entries = command_lines(image, SOURCES), [one for each in image.once(loaders) for one in each]
+    setting = "console=" + ports(image)[0]
+    named = find_console(image)
+    silent = list(dict.fromkeys(path for path, line in entries if not has_console(image, [line])))
+    if named:
+        yield ok("serial-console", "%s is in %s" % (setting, named))
+    elif entries and has_console(image, [line for _, line in entries]):
+        message = "only some entries of the boot loader have %s: it cannot be determined whether a boot uses one"
+        yield warning("serial-console", message % setting, fix(image, silent))
+    elif entries:
         yield warning(
             "serial-console", "%s has no %s: boot diagnostics stay empty" % (silent[0], setting), fix(image, silent)
         )
-    elif loaders:
-        named = next(path for path, lines in loaders if path not in silent)
-        yield ok("serial-console", "%s is in %s" % (setting, named))
     elif sources and not any(has_console(image, lines) for _, lines in sources):
         yield warning(
             "serial-console", "%s has no %s: boot diagnostics stay empty" % (sources[0][0], setting), fix(image, [])
@@ -75,7 +86,7 @@ def check_console(image: Image) -> "Iterator[Finding]":
     elif sources:
         yield ok("serial-console", "%s is in %s" % (setting, sources[0][0]))
     else:
-        message = "there is no boot loader in the image: it cannot be determined whether the kernel is given %s"
+        message = "no boot loader that is known is in the image: it cannot be determined whether the kernel is given %s"
         yield warning("serial-console", message % setting)
 
 
@@ -133,9 +144,10 @@ def find_getty(image: Image) -> str:
         place = (image.services or {})[service]
         return service if service in place else place
     if image.init == "systemd":
-        lines = image.once(all_lines)
+        lines = image.once(kernel_lines)
         unit = systemd.find_unit(image.system, "serial-getty@%s.service" % ports(image)[0])
-        if unit and (has_console(image, lines) or not lines):
+        asked = find_console(image) or (has_console(image, lines) and not image.once(loaders))
+        if unit and (asked or not lines):
             return "systemd-getty-generator starts it where the kernel's console is"
         return ""
     inittab = image.active("/etc/inittab")
