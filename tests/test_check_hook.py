@@ -4,12 +4,13 @@ import os
 from typing import Dict
 
 from azure_provisioning.image.check import check
+from azure_provisioning.image.check.subject import Image
 from azure_provisioning.init import table
 from azure_provisioning.init.table import disable
 from tests import images
 from tests.images import SUPPORTED, cli
 from tests.s6_database import resolve_cdb
-from tests.sound import CheckTest
+from tests.sound import GRUB, CheckTest
 
 WANTS = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
 UNIT = "/etc/systemd/system/azure-provisioning.service"
@@ -87,6 +88,53 @@ class SystemdTest(CheckTest):
     def test_no_unit(self) -> None:
         self.bad("hook", "error", "no unit behind", gone=[UNIT])
 
+    def test_command_line(self) -> None:
+        """kernel-command-line(7). What only one of several entries has may not be in effect."""
+        grub = "/boot/grub/grub.cfg"
+        for words, message in (
+            ("systemd.unit=rescue.target", "asks for rescue.target, which starts no services"),
+            ("single", "asks for rescue.target"),
+            ("3 emergency", "asks for emergency.target"),
+            ("systemd.mask=azure-provisioning", "masks the hook"),
+        ):
+            line = GRUB.replace("ro ", "ro %s " % words)
+            self.bad("hook", "error", "the kernel's command line " + message, {grub: line})
+            self.fill({grub: line + GRUB})
+            self.good("hook")
+        self.fill({grub: GRUB.replace("ro ", "ro single 3 ")})
+        self.good("hook")
+
+    def test_services_that_do_not_start(self) -> None:
+        """They do not count: those that the command line masks, of a target above, or with a condition."""
+        grub, name = "/boot/grub/grub.cfg", "systemd-networkd.service"
+        wants = "/etc/systemd/system/%s.target.wants/" + name
+        drop_in = "/etc/systemd/system/%s.d/x.conf" % name
+        link = {wants % "graphical": "-> /lib/systemd/system/" + name}
+        self.assertIn(name[:-8], Image(self.system).services or {})
+        for files, started in (
+            ({grub: GRUB.replace("ro ", "ro systemd.mask=%s " % name)}, False),
+            ({grub: GRUB.replace("ro ", "ro systemd.mask=%s " % name) + GRUB}, True),
+            ({drop_in: "[Unit]\nConditionVirtualization=!vm\n"}, False),
+            ({drop_in: "[Unit]\nConditionVirtualization=kvm\n"}, False),
+            ({drop_in: "[Unit]\nConditionVirtualization=!container\nConditionVirtualization=yes\n"}, True),
+            ({drop_in: "[Unit]\nConditionVirtualization=!vm\nConditionVirtualization=\n"}, True),
+            ({drop_in: "[Unit]\nConditionVirtualization=|!microsoft\nConditionPathExists=|/etc/x\n"}, True),
+            ({drop_in: "[Unit]\nConditionVirtualization=|no\nConditionVirtualization=|%x\n"}, True),
+            ({drop_in: "[Unit]\nConditionVirtualization=|no\nConditionPathExists=| !/etc/fstab\n"}, False),
+            ({drop_in: "[Unit]\nConditionPathExists=!/etc/fstab\n"}, False),
+            ({drop_in: "[Unit]\nConditionPathExists=/usr/bin/nosuch\n"}, False),
+            ({drop_in: "[Unit]\nConditionPathExists=/etc/made-in-a-boot\nConditionPathExists=!/run/x\n"}, True),
+            (link, False),
+            ({**link, "/etc/systemd/system/default.target": "-> /usr/lib/systemd/system/graphical.target"}, True),
+            ({**link, grub: GRUB.replace("ro ", "ro 5 ")}, True),
+        ):
+            with self.subTest(files):
+                self.start()
+                if files.keys() & link.keys():
+                    self.gone(wants % "multi-user")
+                self.fill(files)
+                self.assertEqual(name[:-8] in (Image(self.system).services or {}), started)
+
     def test_target(self) -> None:
         default = "/etc/systemd/system/default.target"
         remedy = self.bad(
@@ -99,6 +147,9 @@ class SystemdTest(CheckTest):
         self.assertRegex(self.findings("hook")[0].message, "mine.target: it cannot be determined")
         self.fill({"/etc/systemd/system/mine.target": "[Unit]\nRequires=multi-user.target\n"})
         self.good("hook")
+        self.bad("hook", "error", "only graphical.target wants the hook, and the image boots to multi-user.target", {
+            "/etc/systemd/system/graphical.target.wants/azure-provisioning.service": "-> " + UNIT,
+        }, gone=[WANTS])  # fmt: skip
         self.bad("hook", "error", "only graphics.target wants", {
             "/etc/systemd/system/graphics.target.wants/azure-provisioning.service": "-> " + UNIT,
         }, gone=[WANTS])  # fmt: skip

@@ -10,6 +10,7 @@ from ...init import manifest, table
 from ...init.detection import find_base
 from ...init.systems import runit, systemd
 from ..whole import digest_of, find_damage
+from . import command_line
 from .finding import Finding, error, ok, warning
 from .subject import Image
 
@@ -50,8 +51,20 @@ def check_hook(image: Image) -> "Iterator[Finding]":
     obstacles = list(table.load(name).unreached(system, links))
     for obstacle in obstacles:
         yield (error if obstacle.sure else warning)("hook", obstacle.message, image.mend(obstacle.remedy))
-    if not any(obstacle.sure for obstacle in obstacles):
+    prevented = why_prevented(image) if name == "systemd" else ""
+    if prevented:
+        yield error("hook", "the kernel's command line %s" % prevented)
+    elif not any(obstacle.sure for obstacle in obstacles):
         yield ok("hook", "%s starts it: %s" % (name, links[0]))
+
+
+def why_prevented(image: Image) -> str:
+    """What the kernel's command line does, if systemd then does not start the hook; else empty."""
+    target = command_line.find_target(image.system)
+    if target in ("rescue.target", "emergency.target"):
+        return "asks for %s, which starts no services" % target
+    masked = systemd.NAME in command_line.find_masked(image.system)
+    return "masks the hook" if masked else ""
 
 
 def why_not(system: System, name: str) -> str:

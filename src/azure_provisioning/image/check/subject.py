@@ -11,7 +11,7 @@ from ...init import table
 from ...init.detection import find_init
 from ...story.boot import introduce
 from ..command import PROGRAM, Command, own
-from . import packages
+from . import command_line, packages
 
 Found = TypeVar("Found")
 
@@ -47,6 +47,8 @@ class Image:
         return self.once(self._find_services)
 
     def _find_services(self, system: System) -> "Optional[Dict[str, str]]":
+        if self.init == "systemd":
+            return command_line.services(system)
         return table.load(self.init).services(system) if self.init in table.NAMES else None
 
     def starts(self, *patterns: str) -> "Optional[str]":

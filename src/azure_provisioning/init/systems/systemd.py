@@ -39,6 +39,8 @@ SYSTEM_TARGETS = ("multi-user.target", "graphical.target", "basic.target", "sysi
 )
 SETTING = re.compile(r"([A-Za-z]+)[ \t]*=[ \t]*(.*)\Z")
 YES = ("yes", "true", "on", "1")
+AZURE = (*YES, "y", "t", "vm", "microsoft")  # what ConditionVirtualization= may name there: systemd.unit(5)
+GRAPHICAL = ("graphical.target", "runlevel5.target")  # is above multi-user.target
 ALIASES = 8  # how many links from one unit name to another are followed
 
 
@@ -107,18 +109,20 @@ def remove(system: System) -> None:
         system.unlink(path)
 
 
-def services(system: System) -> "Dict[str, str]":
-    """The units wanted by any target that a boot can reach, unless masked or missing; `.service` is left out.
+def services(system: System, default: str = "") -> "Dict[str, str]":
+    """The units wanted by any target that a boot to `default`, or else to the target of the image, can reach, unless
+    masked or missing; `.service` is left out.
 
     A generator also starts System V scripts without a unit of their name.
     """
     from . import sysvinit
 
     found: "Dict[str, str]" = {}
+    default = default or default_target(system)
     for folder in FOLDERS:
         for wants in system.list(folder):
             target, _, ending = wants.rpartition(".")
-            if ending not in ("wants", "requires") or target.split(".")[0] in NOT_STARTED:
+            if ending not in ("wants", "requires") or target.split(".")[0] in NOT_STARTED or is_above(target, default):
                 continue
             if has_unit(system, target) and not find_unit(system, target):
                 continue  # it is masked, and so is what only it would start
@@ -188,7 +192,7 @@ def unreached(system: System, links: "List[str]") -> "Iterator[Obstacle]":
     if default in ("rescue.target", "emergency.target"):
         message = "the image boots to %s, which starts no services" % default
         yield Obstacle(message, ("systemctl", "set-default", "multi-user.target"), sure=True)
-    elif not any(target in SYSTEM_TARGETS or target == default for target in targets):
+    elif not any(target in SYSTEM_TARGETS or target == default for target in targets if not is_above(target, default)):
         message = "only %s wants the hook, and the image boots to %s" % (targets[0], default)
         yield Obstacle(message, INSTALL, sure=True)
     elif default not in SYSTEM_TARGETS:
@@ -239,6 +243,11 @@ def default_target(system: System) -> str:
     return "multi-user.target"
 
 
+def is_above(target: str, default: str) -> bool:
+    """Is it a target that a boot to multi-user.target does not reach?"""
+    return target in GRAPHICAL and default in SYSTEM_TARGETS and default not in GRAPHICAL
+
+
 def unit_text(system: System, name: str) -> str:
     """The text of a unit; empty if there is none."""
     return next(filter(None, (system.read_text(folder + "/" + name) for folder in FOLDERS)), "")
@@ -262,6 +271,33 @@ def unit_settings(system: System, name: str) -> "List[Tuple[str, str]]":
             if match:
                 pairs.append((match.group(1), match.group(2)))
     return pairs
+
+
+def never_starts(system: System, name: str) -> bool:
+    """Does a condition certainly keep a unit from being started on Azure? See systemd.unit(5)."""
+    regular: "List[Optional[bool]]" = []
+    triggering: "List[Optional[bool]]" = []  # one of them must be met
+    try:
+        settings = unit_settings(system, name)
+    except GuestError:
+        return False
+    for key, value in settings:
+        if key.startswith("Condition") and value:
+            (triggering if value.startswith("|") else regular).append(is_met(system, key, value.lstrip("| \t")))
+        elif key.startswith("Condition"):  # it resets all
+            regular, triggering = [], []
+    return False in regular or (bool(triggering) and set(triggering) == {False})
+
+
+def is_met(system: System, key: str, value: str) -> "Optional[bool]":
+    """Is a condition met on Azure? None if that is unknown: a boot may make a file in /etc."""
+    negated, word = value.startswith("!"), value.lstrip("! \t")
+    if key == "ConditionVirtualization" and "%" not in word:
+        return (word.lower() in AZURE) != negated
+    if key == "ConditionPathExists" and "%" not in word and word.startswith(("/etc/", "/usr/")):
+        there = system.exists(word)
+        return there != negated if there or word.startswith("/usr/") else None
+    return None
 
 
 def is_first_boot(system: System) -> bool:
