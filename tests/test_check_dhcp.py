@@ -228,6 +228,20 @@ class NetworkdTest(CheckTest):
             self.fill({"/usr/sbin/" + program: ""})
             self.good("dhcp", service)
 
+    def test_units_that_call_a_client(self) -> None:
+        for name, line, level in (
+            ("own", "ExecStart=/usr/sbin/dhclient -d eth0", "ok"),
+            ("own", "ExecStart=-/usr/sbin/dhclient -d wlan0", "error"),
+            ("own", "After=dhclient.service\nExecStart=/usr/sbin/own", "error"),
+            ("own", "ExecStop=/usr/sbin/dhclient -r eth0", "error"),
+            ("own@eth0", "ExecStart=/usr/sbin/dhclient -d %i", "ok"),
+            ("own@wlan0", "ExecStart=/usr/sbin/dhclient -d %I", "error"),
+        ):
+            self.client("other", "dhclient")
+            unit = "/usr/lib/systemd/system/%s.service" % (name.partition("@")[0] + "@" * ("@" in name))
+            self.fill({unit: "[Service]\n%s\n" % line, WANTS + name + ".service": "-> " + unit})
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], line)
+
     def client(self, service: str, program: str) -> None:
         """A client other than networkd."""
         self.start()
@@ -865,9 +879,62 @@ class ScriptsTest(CheckTest):
             ("killall udhcpc", "error"),
             ("command -v udhcpc >/dev/null", "error"),
             ("# udhcpc -i eth0", "error"),
+            ("udhcpc -i wlan0", "error"),
+            ("for i in eth0 wlan0; do udhcpc -i $i; done", "ok"),
+            ("udhcpc \\\n -b -i eth0", "ok"),
+            ("start-stop-daemon -K -x /sbin/udhcpc", "error"),
+            ("start-stop-daemon --stop --exec /sbin/udhcpc", "error"),
+            ("case $1 in stop) start-stop-daemon -K -x /sbin/udhcpc;; start) /sbin/udhcpc -i eth0;; esac", "ok"),
+            ("case $client in\n  dhclient|udhcpc) x;;\nesac", "error"),
+            ("log_daemon_msg Starting udhcpc", "error"),
         ):
             self.image_with("insserv", dict(files, **{"/etc/init.d/own": "#!/bin/sh\n%s\n" % line}))
             self.assertEqual(self.level(), level, line)
+
+    def test_clients_of_other_services(self) -> None:
+        """OpenRC's dependencies, and the options with which a client ends another, start none."""
+        files = {"/sbin/dhcpcd": "", "/sbin/dhclient": "", "/etc/runlevels/default/own": "-> /etc/init.d/own"}
+        for text, level in (
+            ("depend() {\n\tbefore dns dhcpcd net\n}\n", "error"),
+            ("depend() { after dhcpcd; }\n", "error"),
+            ("stop() {\n\tdhcpcd -k eth0\n}\n", "error"),
+            ("stop() {\n\tdhclient -v -r eth0\n}\n", "error"),
+            ("stop() {\n\t/etc/init.d/dhcpcd stop\n}\n", "error"),
+            ("start() {\n\tdhclient -v eth0\n}\n", "ok"),
+            ("start() {\n\tdhcpcd wlan0\n}\n", "error"),
+            ("command=/sbin/dhcpcd\ncommand_args='-B wlan0'\n", "error"),
+            ("command=/sbin/dhcpcd\ncommand_args='-B eth0'\n", "ok"),
+        ):
+            self.image_with("openrc on busybox", dict(files, **{"/etc/init.d/own": "#!/sbin/openrc-run\n" + text}))
+            self.assertEqual(self.level(), level, text)
+
+    def test_calls_of_supervisors(self) -> None:
+        """A service of any name calls a client, and one that is called like a client may be for another card."""
+        void = {"/sbin/init": "-> runit-init", "/sbin/runit-init": "", "/usr/bin/python3": "", "/etc/hostname": ""}
+        for name, text, conf, level in (
+            ("own", "exec busybox udhcpc -f -i eth0\n", "", "ok"),
+            ("own", "sv check dhcpcd >/dev/null || exit 1\nexec own\n", "", "error"),
+            ("udhcpc", "exec udhcpc -f -i eth0\n", "", "ok"),
+            ("udhcpc", "exec udhcpc -f -i wlan0\n", "", "error"),
+            ("dhclient", "exec dhclient -d wlan0\n", "", "error"),
+            ("dhcpcd", "exec dhcpcd -B wlan0\n", "", "error"),
+            ("dhcpcd", "exec dhcpcd -B ${OPTS:=-M} 2>&1\n", "", "ok"),
+            ("dhcpcd", "exec dhcpcd -B ${OPTS:=-M} 2>&1\n", "OPTS='-M wlan0'\n", "error"),
+        ):
+            self.empty()
+            self.fill(dict(void, **{"/sbin/dhcpcd": "", "/sbin/udhcpc": "", "/sbin/dhclient": ""}))
+            home = "/etc/sv/" + name
+            self.fill({home + "/run": "#!/bin/sh\n" + text, "/etc/runit/runsvdir/default/" + name: "-> " + home})
+            self.fill({home + "/conf": conf} if conf else {})
+            self.make_program(home + "/run")
+            self.assertEqual(self.level(), level, (name, text, conf))
+        for name, text, level in (
+            ("dinit of chimera", "type = process\ncommand = /usr/bin/dhcpcd -B\n", "ok"),
+            ("dinit of chimera", "type = process\nstop-command = dhcpcd -x\ncommand = /usr/bin/own\n", "error"),
+        ):
+            self.image_with(name, {"/sbin/dhcpcd": "", "/usr/lib/dinit.d/own": text})
+            self.fill({"/etc/dinit.d/boot.d/own": "-> /usr/lib/dinit.d/own"})
+            self.assertEqual(self.level(), level, text)
 
     def test_unknown_init(self) -> None:
         self.empty()

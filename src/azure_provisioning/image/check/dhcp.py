@@ -9,12 +9,12 @@ from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from ..command import Command
 from . import interfaces, netplan, networkd, networkmanager
+from .client_calls import INTERFACE, find_script, only_for
 from .coldplug import check_driver
 from .finding import Finding, error, ok, warning
 from .ifcfg import assigned
 from .subject import Image
 
-INTERFACE = "eth0"  # hv_netvsc has no slot or path from which udev could make another name
 NETWORKD = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
 CLIENTS = (
     ("dhclient",),
@@ -34,13 +34,6 @@ ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a p
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 DHCPCD = "/etc/dhcpcd.conf"
 BLOCKS = ("interface", "ssid", "profile")  # words that begin a block of that file, which ends at the next
-# A client in a script, by name or path: not eth0.dhclient, dhclient.conf or /run/dhclient.
-CALLED = re.compile(r"(?<![\w./$}-])(?:[\w./${}-]*(?:bin|init\.d|\$\{?\w+\}?)/)?(udhcpc|dhcpcd|dhclient)(?![\w./-])")
-# What stands before one that is only named: in a test, a message, or a command about files or processes.
-NAMED = re.compile(
-    r"(?:\[|\btest)\s(?:[^;&|]*\s)?-\w\s+[\"']?$"
-    r"|\b(?:echo|printf|log\w*|e(?:info|begin|warn|error)|killall5?|p?kill|pidof|pgrep|which|type|command\s+-v|rm)\s[^;&|]*$"
-)
 
 
 class Doubt(str):
@@ -76,7 +69,8 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
         return
     started = find_started(image, clients)
     good = next((one for one in started if not one.problem), None)
-    script = find_script(image, clients)
+    by_settings = (name for one in STARTERS if one.problem not in (of_ifupdown, of_network) for name in one.services)
+    script = None if good else find_script(image, clients, tuple(by_settings))
     enabled_later = None if good or script else find_preset(image, clients)
     if good:
         how = "is started" if good.service == good.client else "starts " + good.client
@@ -212,31 +206,15 @@ def mend(image: Image, starter: Starter) -> Command:
     return image.append(interfaces.PATH, Command("printf", "%s\\n", *lines)) if lines else Command()
 
 
-def find_script(image: Image, clients: "List[str]") -> "Optional[str]":
-    """The first service whose own script calls one of the clients, whatever the settings are."""
-    by_settings = {name for one in STARTERS if one.problem not in (of_ifupdown, of_network) for name in one.services}
-    for name, path in sorted((image.services or {}).items()):
-        if name not in by_settings and ("/init.d/" in image.system.chain(path)[-1] or "/rc.d/" in path):
-            if calls(image.active(path), clients):
-                return name
-    return None
-
-
-def calls(script: str, clients: "List[str]") -> bool:
-    """Does a script call one of the clients?"""
-    return any(
-        match.group(1) in clients and not NAMED.search(line[: match.start()])
-        for line in script.split("\n")
-        for match in CALLED.finditer(line)
-    )
-
-
 # -- what the settings of each lack; empty if nothing ------------------------------------------------------------------
 
 
-def nothing(_image: Image, _service: str) -> str:
-    """Nothing: it configures every card by default."""
-    return ""
+def of_call(image: Image, service: str) -> str:
+    """It configures the card of its instance or of its options, or by default every card."""
+    _, instance, card = service.partition("@")
+    client = next(client for client in LEASERS if service.startswith(client))
+    other = card if instance else only_for(image, service, client)
+    return "it is for %s only" % other if other not in ("", INTERFACE) else ""
 
 
 def find_netplan(image: Image) -> "Optional[str]":
@@ -331,9 +309,9 @@ def lack(network: networkd.Network) -> str:
 
 def of_dhcpcd(image: Image, service: str) -> str:
     """It configures every card, unless its settings exclude it or its address is from elsewhere. See dhcpcd.conf(5)."""
-    _, instance, card = service.partition("@")
-    if instance and card != INTERFACE:
-        return "it is for %s only" % card
+    problem = of_call(image, service)
+    if problem:
+        return problem
     if not takes(image, INTERFACE):
         return "%s excludes %s (denyinterfaces or allowinterfaces)" % (DHCPCD, INTERFACE)
     against: "Dict[str, str]" = {}
@@ -464,8 +442,8 @@ STARTERS = (
     Starter(("systemd-networkd",), ("systemd-networkd",), of_networkd),
     Starter(("NetworkManager", "networkmanager", "network-manager"), ("NetworkManager",), of_networkmanager),
     Starter(("dhcpcd", "dhcpcd5", *("dhcpcd%s" % one for one in (*INSTANCES, "@*"))), ("dhcpcd",), of_dhcpcd),
-    Starter(("dhclient", "dhclient@%s" % INTERFACE), ("dhclient",), nothing),
-    Starter(("udhcpc", "udhcpc@*"), ("udhcpc",), nothing),
+    Starter(("dhclient", "dhclient@%s" % INTERFACE), ("dhclient",), of_call),
+    Starter(("udhcpc", "udhcpc@*"), ("udhcpc",), of_call),
     Starter(("connman", "connmand"), ("connmand",), of_connman),
     Starter(("wicked", "wickedd"), ("wickedd",), of_network),
     Starter(("net.%s" % INTERFACE,), LEASERS, of_netifrc),

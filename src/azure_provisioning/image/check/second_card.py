@@ -11,6 +11,7 @@ from ...guest.boot_loader import kernel_lines
 from ...guest.sshd_config import matching
 from ..command import Command
 from . import dhcp, interfaces, netplan, networkd, networkmanager
+from .client_calls import INTERFACE
 from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
 
@@ -139,7 +140,7 @@ def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
     card, path = card_name(image), dhcp.DHCPCD
     if service.endswith(dhcp.INSTANCES) or not dhcp.takes(image, card):
         return
-    line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + dhcp.INTERFACE
+    line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + INTERFACE
     block = re.search(r"(?m)^[ \t]*(?:%s)\b" % "|".join(dhcp.BLOCKS), image.text(path))  # in one it would not count
     first = Command("sed", "-i", "1i " + line).on(image.place(path))
     remedy = first if block else image.append(path, Command("echo", line))
@@ -151,7 +152,7 @@ def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
     reader = interfaces.read_interfaces(image)
     for entry, name in reader.entries(card_name(image)):
         if reader.found.asks(name):
-            remedy = image.edit(interfaces.PATH).noting("auto %s" % dhcp.INTERFACE)
+            remedy = image.edit(interfaces.PATH).noting("auto %s" % INTERFACE)
             yield Problem("`%s` in %s is any card" % (entry, interfaces.PATH), remedy)
             return
 
@@ -184,8 +185,8 @@ def of_dhclient(image: Image, service: str) -> "Iterator[Problem]":
     conf = path.rpartition("/")[0] + "/conf"  # Void's script takes the options from there
     options = re.search(r"(?m)\bdhclient((?:[ \t]+(?:-\w+|\$\{?OPTS\S*))*)[ \t]*$", image.active(path))
     taken = bool(options and "OPTS" in options.group(1))
-    if options and not (taken and dhcp.INTERFACE in image.active(conf)):
-        write = image.put(conf, Command("echo", "OPTS='-d %s'" % dhcp.INTERFACE))
+    if options and not (taken and INTERFACE in image.active(conf)):
+        write = image.put(conf, Command("echo", "OPTS='-d %s'" % INTERFACE))
         yield Problem("dhclient takes every card", write if taken else image.edit(path))
 
 
