@@ -228,6 +228,37 @@ class NetworkdTest(CheckTest):
             self.fill({"/usr/sbin/" + program: ""})
             self.good("dhcp", service)
 
+    def test_modes_of_files(self) -> None:
+        """networkd is not root: what only root may read is not there for it."""
+        unit, folder = "/usr/lib/systemd/system/systemd-networkd.service", FILE.rpartition("/")[0]
+        drop_in = {FILE + ".d/a.conf": "[Network]\nDHCP=yes\n"}
+        for path, mode in ((FILE, 0o600), (folder, 0o750), ("/etc/systemd", 0o710), (FILE + ".d/a.conf", 0o640)):
+            self.start()
+            self.fill(drop_in)
+            os.chmod(self.root + path, mode)
+            (found,) = self.findings("dhcp")
+            self.assertEqual(found.level, "error", path)
+            self.assertIn("systemd-networkd is started, but it is not root and may not read %s" % path, found.message)
+            self.assertEqual(found.remedy, "chmod a+rX %s%s" % (self.root, path))
+            self.assertEqual(images.call(["sh", "-c", found.remedy]).code, 0)
+            self.good("dhcp")
+        self.fill({FILE + ".d/a.conf": "[Network]\nDHCP=no\n"})
+        os.chmod(self.root + FILE + ".d", 0o700)
+        self.good("dhcp")  # it does not see this one
+        self.gone(FILE + ".d")
+        os.chmod(self.root + FILE, 0o640)
+        account = "systemd-network:x:998:%d:::/usr/sbin/nologin\n" % os.stat(self.root + FILE).st_gid
+        self.fill({"/etc/passwd": GOOD["/etc/passwd"] + account})
+        self.good("dhcp")  # by its group
+        os.chmod(self.root + FILE, 0o600)
+        self.fill({unit: "[Service]\nUser=root\n"})
+        self.good("dhcp")
+        self.start()
+        self.gone(FILE)
+        remedy = self.findings("dhcp")[0].remedy
+        self.assertEqual(images.call(["sh", "-c", "umask 077; " + remedy]).code, 0)
+        self.good("dhcp")
+
     def test_units_that_call_a_client(self) -> None:
         for name, line, level in (
             ("own", "ExecStart=/usr/sbin/dhclient -d eth0", "ok"),

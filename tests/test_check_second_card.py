@@ -59,6 +59,9 @@ class SecondCardTest(CheckTest):
             self.start()
             self.fill({FILE: ANY.replace("Name=e*", text)})
             self.mended("50-dhcp.network")
+        self.start()
+        self.fill({FILE: ANY.replace("Name=e*", "Driver=hv_netvsc mlx5_core")})
+        self.mended("50-dhcp.network")  # the words of a second `Driver=` would be added
         for text in (ANY.replace("e*", "eth0"), ANY.replace("Name=e*", "Driver=hv_netvsc")):
             self.fill({FILE: text})
             self.good(ID)

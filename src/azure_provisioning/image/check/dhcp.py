@@ -182,13 +182,15 @@ def write_network(image: Image) -> Command:
     if first and first.path.rpartition("/")[2] <= path.rpartition("/")[2]:
         return image.edit(first.path)
     lines = ("[Match]", "Name=" + INTERFACE, "Driver=" + CARD.drivers[0], "[Network]", "DHCP=ipv4")
-    return image.put(path, Command("printf", "%s\\n", *lines))
+    return image.put_for_all(path, Command("printf", "%s\\n", *lines))
 
 
 def mend(image: Image, starter: Starter) -> Command:
     """The command that makes a started client configure Azure's card, if that is a new file or lines at an end."""
     if starter.problem is of_networkd:
-        return write_network(image)
+        unread = networkd.unread_for(image.system, CARD)
+        places = map(image.place, unread)
+        return Command("chmod", "a+rX").on(*places) if unread else write_network(image)
     if starter.problem is not of_ifupdown:
         return Command()
     reader = interfaces.read_interfaces(image)
@@ -278,12 +280,15 @@ def of_networkmanager(image: Image, _service: str) -> str:
 
 def of_networkd(image: Image, _service: str) -> str:
     """The first .network file for eth0 uses DHCP for IPv4."""
+    unread = networkd.unread_for(image.system, CARD)
     found = networkd.find_for(image.system, CARD)
     problems = [lack(network) for network, _ in found]
     if not any(certain for _, certain in found):
         problems.append("no file of systemd/network asks for DHCP on %s" % INTERFACE)
     if not any(problems):
         return ""
+    if unread:
+        return "it is not root and may not read %s" % unread[0]
     if not all(problems):
         path = next(network.path for network, certain in found if not certain)
         return Doubt("it cannot be determined whether %s is for %s" % (path, INTERFACE))

@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from ...door.pattern import matches
 from ...door.system import System
 from ...door.text import read_text
+from .daemon_user import user_of
 from .machine import machine_of
 
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -122,14 +123,25 @@ def meets_machine(key: str, value: str, system: System) -> "Optional[bool]":
 
 def find_networks(system: System) -> "List[Network]":
     """The files in the order in which networkd tries them; the first that matches a card counts."""
+    return [network for network, barriers in all_networks(system) if not barriers]
+
+
+def all_networks(system: System) -> "List[Tuple[Network, List[str]]]":
+    """The files, each with what keeps networkd, which is not root, from reading it: the files and folders."""
     found = []
+    user = user_of(system, "systemd-networkd.service", "systemd-network")
     for name, path in sorted(newest(system, "systemd/network", ".network").items()):
         own = read_text(system, path)
         if not own.strip():
             continue  # an empty file, or a link to /dev/null, hides others of its name
         drops = newest(system, "systemd/network/%s.d" % name, ".conf")
-        parts = [own] + [read_text(system, drops[drop]) for drop in sorted(drops)]
-        found.append(Network(path, [setting for part in parts for setting in read_settings(part)]))
+        settings, barriers = read_settings(own), user.barriers(system, path)
+        for part in (drops[drop] for drop in sorted(drops)):
+            more = user.barriers(system, part)
+            if not more or more == [part]:  # one in a folder that it cannot list is not there for it
+                settings += read_settings(read_text(system, part))
+                barriers += more
+        found.append((Network(path, settings), barriers))
     return found
 
 
@@ -171,6 +183,12 @@ def find_for(system: System, card: Card) -> "List[Tuple[Network, bool]]":
         if met:
             break
     return found
+
+
+def unread_for(system: System, card: Card) -> "List[str]":
+    """What keeps networkd from reading the first file that may be for a card and that it may not read."""
+    found = (barriers for network, barriers in all_networks(system) if barriers and network.is_for(card, system))
+    return next(found, [])
 
 
 def first_for(system: System, card: Card) -> "Optional[Network]":

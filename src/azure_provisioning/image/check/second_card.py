@@ -92,7 +92,7 @@ def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
     if found.get("ID_NET_MANAGED_BY") == "unmanaged" and release_of_systemd(image) >= IS_MANAGED_BY:
         return
     path = "/etc/systemd/network/%s.d/azure.conf" % network.path.rpartition("/")[2]
-    remedy = image.put(path, Command("printf", "%s\\n", "[Match]", "Driver=hv_netvsc"))
+    remedy = image.put_for_all(path, Command("printf", "%s\\n", "[Match]", "Driver=", "Driver=hv_netvsc"))
     yield Problem("%s is for any card, whatever its driver" % network.path, remedy)
 
 

@@ -100,6 +100,11 @@ class Image:
         folder = Command("mkdir", "-p").on(self.place(path.rpartition("/")[0]))
         return folder.then(printed.into(self.place(path)))
 
+    def put_for_all(self, path: str, printed: Command) -> Command:
+        """The same, for a file that a daemon without root reads: with a umask of 077 it would be root's alone."""
+        places = [self.place(place) for place in (path.rpartition("/")[0], path)]
+        return self.put(path, printed).then(Command("chmod", "a+rX").on(*places))
+
     def append(self, path: str, printed: Command) -> Command:
         """Append what a command prints to a file. A last line without its end would swallow the first of these."""
         place, text = self.place(path), self.text(path)
