@@ -347,6 +347,33 @@ class NetworkdTest(CheckTest):
             [one.level for one in self.findings("dhcp")], ["error"]
         )  # one of the same name in /etc hides it
 
+    def test_renderer_of_netplan(self) -> None:
+        """netplan writes for networkd, which it has systemd start, or for NetworkManager, which others must start."""
+        manager, unit = "/usr/sbin/NetworkManager", "/usr/lib/systemd/system/NetworkManager.service"
+        link = {WANTS + "NetworkManager.service": "-> " + unit}
+        eth0 = "    eth0: {dhcp4: true%s}\n"
+        usual, chosen = "network:\n  %s\n  ethernets:\n" + eth0 % "", "network:\n  ethernets:\n"
+        for text in (
+            usual % "renderer: NetworkManager",
+            chosen + "    renderer: NetworkManager\n" + eth0 % "",
+            "network:\n  renderer: networkd\n  ethernets:\n" + eth0 % ", renderer: NetworkManager",
+        ):
+            self.start()
+            self.gone(NETWORKD, FILE)
+            self.fill({"/etc/netplan/50-x.yaml": text, "/usr/lib/systemd/system-generators/netplan": ""})
+            self.assertIn("NetworkManager (renderer), which is not in the image", self.findings("dhcp")[0].message)
+            self.fill({manager: "", unit: "[Service]\n"})
+            self.assertIn("NetworkManager (renderer), which is not started", self.findings("dhcp")[0].message)
+            self.assertEqual(self.findings("dhcp")[0].level, "error")
+            self.assertIn("systemctl enable NetworkManager", self.findings("dhcp")[0].remedy)
+            self.fill(link)
+            self.good("dhcp", "^netplan starts NetworkManager$")
+        self.gone(WANTS + "NetworkManager.service")
+        self.fill({"/etc/netplan/50-x.yaml": usual % "version: 2"})
+        self.good("dhcp", "^netplan starts systemd-networkd$")
+        self.fill({"/etc/systemd/system/systemd-networkd.service": "-> /dev/null"})
+        self.assertIn("systemd-networkd, which is masked", self.findings("dhcp")[0].message)
+
     @unittest.skipIf(os.getuid() == 0, "root may read everything: a plain user's run of the suite tests it")
     def test_unreadable_netplan(self) -> None:
         path = "/etc/netplan/50-x.yaml"

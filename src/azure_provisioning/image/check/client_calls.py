@@ -6,10 +6,10 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from ...door.text import words_in
 from ...init.systems import systemd
+from .azure_card import INTERFACE
 from .ifcfg import assigned
 from .subject import Image
 
-INTERFACE = "eth0"  # hv_netvsc has no slot or path from which udev could make another name
 EXECUTED = ("ExecStart", "ExecStartPre", "ExecStartPost")
 # What a description has besides the command, by init system: only the command counts.
 COMMANDS = {

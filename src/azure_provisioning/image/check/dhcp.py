@@ -9,19 +9,19 @@ from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from ..command import Command
 from . import interfaces, netplan, networkd, networkmanager
-from .client_calls import INTERFACE, find_script, only_for
+from .azure_card import CARD, INTERFACE
+from .client_calls import find_script, only_for
 from .coldplug import check_driver
-from .finding import Finding, error, ok, warning
+from .finding import Doubt, Finding, error, ok, warning
 from .ifcfg import assigned
 from .subject import Image
 
-NETWORKD = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
 CLIENTS = (
     ("dhclient",),
     ("dhcpcd",),
     ("udhcpc",),
     ("NetworkManager",),
-    NETWORKD,
+    networkd.PROGRAM,
     ("connmand",),
     ("wickedd",),
 )
@@ -29,15 +29,10 @@ IFCFG = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
 IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
 STARTMODES = ("auto", "boot", "onboot", "on", "nfsroot", "hotplug", "ifplugd")  # with which SUSE brings up a card
 CONNMAN = "/etc/connman/main.conf"
-CARD = networkd.Card(INTERFACE, (networkd.NETVSC,))
 ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a part of, and has its address then
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
 DHCPCD = "/etc/dhcpcd.conf"
 BLOCKS = ("interface", "ssid", "profile")  # words that begin a block of that file, which ends at the next
-
-
-class Doubt(str):
-    """A problem that may be none: a warning."""
 
 
 class Starter(NamedTuple):
@@ -98,8 +93,11 @@ def find_started(image: Image, clients: "List[str]") -> "List[Started]":
     """The services that the boot starts and that can start one of the clients, in the order of STARTERS."""
     found = []
     for starter in STARTERS:
-        service = find_netplan(image) if starter.services == NETPLAN else image.starts(*starter.services)
         able = [client for client in clients if client in starter.clients]
+        if starter.services == NETPLAN:
+            service, able = netplan.find(image), [netplan.renderer(image)]
+        else:
+            service = image.starts(*starter.services)
         if service and able:
             other = awaited(image, service)
             problem = "it waits for %s, which is not started" % other if other else starter.problem(image, service)
@@ -191,6 +189,9 @@ def mend(image: Image, starter: Starter) -> Command:
         unread = networkd.unread_for(image.system, CARD)
         places = map(image.place, unread)
         return Command("chmod", "a+rX").on(*places) if unread else write_network(image)
+    if starter.problem is netplan.lack:
+        client = netplan.renderer(image)
+        return image.enable(client) if netplan.not_started(image, client) else Command()
     if starter.problem is not of_ifupdown:
         return Command()
     reader = interfaces.read_interfaces(image)
@@ -217,42 +218,6 @@ def of_call(image: Image, service: str) -> str:
     client = next(client for client in LEASERS if service.startswith(client))
     other = card if instance else only_for(image, service, client)
     return "it is for %s only" % other if other not in ("", INTERFACE) else ""
-
-
-def find_netplan(image: Image) -> "Optional[str]":
-    """netplan, if the image has files for it: its generator has systemd start a client, without a link in the image."""
-    places = ("/usr/lib/systemd/system-generators/netplan", "/lib/systemd/system-generators/netplan")
-    there = image.init == "systemd" and any(image.system.exists(path) for path in places)
-    return "netplan" if there and matching(image.system, "/etc/netplan/*.yaml") else None
-
-
-def of_netplan(image: Image, _service: str) -> str:
-    """`dhcp4: true` for a card that may be eth0."""
-    try:
-        found = netplan.definitions(image)
-    except netplan.Unclear:
-        return Doubt("it cannot be determined whether the files of /etc/netplan ask for DHCP on %s" % INTERFACE)
-    fit = [one for one in found if one.network.is_for(CARD, image.system)]
-    asking = [one for one in fit or found if one.network.value("Network", "DHCP")]
-    if not asking:
-        parts = [one.name for one in fit if one.part]
-        none = "no file of /etc/netplan asks for DHCP on %s" % INTERFACE
-        return Doubt("%s: it is a part of another card" % none) if parts else none
-    if not fit:
-        pinned = all(one.network.values("Match", "MACAddress") for one in asking)
-        return "the files of /etc/netplan are for " + (
-            "the card of one machine (macaddress)"
-            if pinned
-            else "%s, and Azure's card is %s" % (asking[0].name, INTERFACE)
-        )
-    first = fit[0]
-    if first is not asking[0]:
-        return Doubt("`%s` of /etc/netplan, the first for %s, does not ask for DHCP" % (first.name, INTERFACE))
-    policy = first.network.value("Link", "ActivationPolicy")
-    if policy:
-        problem = "`%s` of /etc/netplan does not bring %s up (activation-mode)" % (first.name, INTERFACE)
-        return Doubt(problem) if policy == "manual" else problem
-    return ""
 
 
 def of_networkmanager(image: Image, _service: str) -> str:
@@ -443,9 +408,9 @@ PACKAGED = ("systemd", "sysvinit", "openrc")  # for these a distro's packages ha
 ALONE = {"dhcpcd": of_dhcpcd, "NetworkManager": of_networkmanager, "systemd-networkd": of_networkd}
 NETPLAN = ("netplan",)
 STARTERS = (
-    Starter(NETPLAN, ("systemd-networkd", "NetworkManager"), of_netplan),
+    Starter(NETPLAN, ("systemd-networkd", "NetworkManager"), netplan.lack),
     Starter(("systemd-networkd",), ("systemd-networkd",), of_networkd),
-    Starter(("NetworkManager", "networkmanager", "network-manager"), ("NetworkManager",), of_networkmanager),
+    Starter(netplan.SERVICES, ("NetworkManager",), of_networkmanager),
     Starter(("dhcpcd", "dhcpcd5", *("dhcpcd%s" % one for one in (*INSTANCES, "@*"))), ("dhcpcd",), of_dhcpcd),
     Starter(("dhclient", "dhclient@%s" % INTERFACE), ("dhclient",), of_call),
     Starter(("udhcpc", "udhcpc@*"), ("udhcpc",), of_call),

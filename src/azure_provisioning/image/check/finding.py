@@ -10,6 +10,10 @@ NOTHING = Command()
 EVERYBODY, WITH_KEYS, SOME = "everybody", "with keys", "some"
 
 
+class Doubt(str):
+    """A problem that may be none: a warning."""
+
+
 class Finding(NamedTuple):
     """One finding.
 

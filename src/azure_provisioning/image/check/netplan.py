@@ -4,13 +4,20 @@ Of YAML only what such files use is read: mappings, lists, and scalars of one li
 """
 
 import re
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ...guest.sshd_config import matching
+from ...init.systems import systemd
+from . import networkd
+from .azure_card import CARD, INTERFACE
+from .finding import Doubt
 from .networkd import Network
 from .subject import Image
 
 PLACES = ("/usr/lib/netplan/*.yaml", "/lib/netplan/*.yaml", "/etc/netplan/*.yaml")  # a later one hides the same name
+GENERATORS = ("/usr/lib/systemd/system-generators/netplan", "/lib/systemd/system-generators/netplan")
+NETWORKD, NETWORKMANAGER = "systemd-networkd", "NetworkManager"
+SERVICES = ("NetworkManager", "networkmanager", "network-manager")  # what the second one is called
 TRUE = ("true", "yes", "on", "y")
 UNITED = ("bridges", "bonds", "vrfs")  # kinds of definitions that other cards are a part of
 DEPTH = 20
@@ -33,6 +40,69 @@ class Definition(NamedTuple):
     name: str
     network: Network
     part: bool  # of another card
+    client: str  # for which netplan writes its configuration
+
+
+# -- is it used, and does it configure Azure's card? -------------------------------------------------------------------
+
+
+def find(image: Image) -> "Optional[str]":
+    """netplan, if the image has files for it: its generator has systemd start a client, without a link in the image."""
+    there = image.init == "systemd" and any(image.system.exists(path) for path in GENERATORS)
+    return "netplan" if there and matching(image.system, "/etc/netplan/*.yaml") else None
+
+
+def renderer(image: Image) -> str:
+    """The client of Azure's card; networkd, the default, if that is not clear."""
+    try:
+        found = definitions(image)
+    except Unclear:
+        return NETWORKD
+    return next((one.client for one in found if one.network.is_for(CARD, image.system)), NETWORKD)
+
+
+def lack(image: Image, _service: str) -> str:
+    """Why it does not have a client ask on Azure's card: that takes `dhcp4: true` for a card that may be eth0."""
+    try:
+        found = definitions(image)
+    except Unclear:
+        return Doubt("it cannot be determined whether the files of /etc/netplan ask for DHCP on %s" % INTERFACE)
+    fit = [one for one in found if one.network.is_for(CARD, image.system)]
+    asking = [one for one in fit or found if one.network.value("Network", "DHCP")]
+    if not asking:
+        parts = [one.name for one in fit if one.part]
+        none = "no file of /etc/netplan asks for DHCP on %s" % INTERFACE
+        return Doubt("%s: it is a part of another card" % none) if parts else none
+    if not fit:
+        pinned = all(one.network.values("Match", "MACAddress") for one in asking)
+        return "the files of /etc/netplan are for " + (
+            "the card of one machine (macaddress)"
+            if pinned
+            else "%s, and Azure's card is %s" % (asking[0].name, INTERFACE)
+        )
+    first = fit[0]
+    if first is not asking[0]:
+        return Doubt("`%s` of /etc/netplan, the first for %s, does not ask for DHCP" % (first.name, INTERFACE))
+    policy = first.network.value("Link", "ActivationPolicy")
+    if policy:
+        problem = "`%s` of /etc/netplan does not bring %s up (activation-mode)" % (first.name, INTERFACE)
+        return Doubt(problem) if policy == "manual" else problem
+    return not_started(image, first.client)
+
+
+def not_started(image: Image, client: str) -> str:
+    """Why the client for which netplan writes is not started. It has systemd start networkd, but not NetworkManager."""
+    program = networkd.PROGRAM if client == NETWORKD else (client,)
+    if not image.system.find_program(*program):
+        return "it is for %s (renderer), which is not in the image" % client
+    if client == NETWORKD and systemd.has_unit(image.system, networkd.UNIT):
+        masked = not systemd.find_unit(image.system, networkd.UNIT)
+        return "it is for %s, which is masked" % client if masked else ""
+    started = client == NETWORKD or image.starts(*SERVICES)
+    return "" if started else "it is for %s (renderer), which is not started" % client
+
+
+# -- the definitions ---------------------------------------------------------------------------------------------------
 
 
 def definitions(image: Image) -> "List[Definition]":
@@ -47,8 +117,12 @@ def definitions(image: Image) -> "List[Definition]":
     lists = [one["interfaces"] for one in united if isinstance(one.get("interfaces"), list)]
     parts = {str(name) for names in lists for name in names}
     found = []
-    for name, settings in sorted(mapping(top.get("ethernets")).items()):
-        found.append(Definition(name, Network(name, translate(name, mapping(settings))), name in parts))
+    ethernets = dict(mapping(top.get("ethernets")))
+    usual = ethernets.pop("renderer", None) or top.get("renderer")
+    for name, value in sorted(ethernets.items()):
+        settings = mapping(value)
+        client = NETWORKMANAGER if (settings.get("renderer") or usual) == NETWORKMANAGER else NETWORKD
+        found.append(Definition(name, Network(name, translate(name, settings)), name in parts, client))
     return found
 
 

@@ -9,6 +9,8 @@ from ...door.text import read_text
 from .daemon_user import user_of
 from .machine import machine_of
 
+PROGRAM = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
+UNIT = "systemd-networkd.service"
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 YES = ("yes", "true", "on", "1", "y", "t")
 # What no network card of Azure has: a kind, which is of virtual cards, and what is of wireless ones.
@@ -129,7 +131,7 @@ def find_networks(system: System) -> "List[Network]":
 def all_networks(system: System) -> "List[Tuple[Network, List[str]]]":
     """The files, each with what keeps networkd, which is not root, from reading it: the files and folders."""
     found = []
-    user = user_of(system, "systemd-networkd.service", "systemd-network")
+    user = user_of(system, UNIT, "systemd-network")
     for name, path in sorted(newest(system, "systemd/network", ".network").items()):
         own = read_text(system, path)
         if not own.strip():

@@ -11,7 +11,7 @@ from ...guest.boot_loader import kernel_lines
 from ...guest.sshd_config import matching
 from ..command import Command
 from . import dhcp, interfaces, netplan, networkd, networkmanager
-from .client_calls import INTERFACE
+from .azure_card import INTERFACE
 from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
 
