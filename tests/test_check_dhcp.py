@@ -6,7 +6,7 @@ from typing import Dict
 
 from tests import images
 from tests.images import LINK
-from tests.sound import GOOD, MODULES, NETWORK, CheckTest
+from tests.sound import GOOD, GRUB, MODULES, NETWORK, CheckTest
 
 WANTS = "/etc/systemd/system/multi-user.target.wants/"
 NETWORKD = WANTS + "systemd-networkd.service"
@@ -258,6 +258,50 @@ class NetworkdTest(CheckTest):
         remedy = self.findings("dhcp")[0].remedy
         self.assertEqual(images.call(["sh", "-c", "umask 077; " + remedy]).code, 0)
         self.good("dhcp")
+
+    def test_names_of_links(self) -> None:
+        """systemd-udevd gives the card the name that the first .link file for it says: systemd.link(5)."""
+        udevd, link = "/usr/lib/systemd/systemd-udevd", "/etc/systemd/network/10-x.link"
+        policies = "[Match]\nOriginalName=*\n[Link]\nNamePolicy=keep kernel database onboard slot path%s\n"
+        lan0, ifnames = "[Match]\n%s\n[Link]\nName=lan0\n", GRUB.replace("ro ", "ro net.ifnames=0 ")
+        default = policies % "" + "AlternativeNamesPolicy=database onboard slot path mac\n"
+        for text, name, level in (
+            (policies % "", "eth0", "ok"),
+            (policies % " mac", "eth0", "error"),
+            (policies % " mac", "en*", "ok"),
+            (lan0 % "Driver=hv_netvsc", "lan0", "ok"),
+            (lan0 % "Type=ether", "eth0", "error"),
+            (lan0 % "OriginalName=eth0", "eth0", "error"),
+            (lan0 % "OriginalName=en*", "eth0", "ok"),
+            (lan0 % "Driver=mlx5_core", "eth0", "ok"),
+            (lan0 % "MACAddress=00:0d:3a:00:00:00", "eth0", "ok"),
+            (lan0 % "Path=acpi-*", "eth0", "warning"),
+            (lan0 % "Path=acpi-*", "lan0", "warning"),
+            (lan0 % "Path=acpi-*", "eth0 lan0", "ok"),
+            (default, "en*", "warning"),  # an alternative name
+            (default, "!en*", "ok"),
+            (default, "eth*", "ok"),
+            (default.replace(" mac", ""), "en*", "error"),
+        ):
+            with self.subTest(text, name=name):
+                self.start()
+                self.fill({udevd: "", link: text, FILE: NETWORK.replace("e*", name)})
+                self.make_program(udevd)
+                self.assertEqual([one.level for one in self.findings("dhcp")], [level])
+        self.fill({link: policies % " mac", FILE: NETWORK.replace("e*", "eth0"), "/boot/grub/grub.cfg": ifnames})
+        self.good("dhcp")  # the policies are off
+        self.fill({link: lan0 % "Type=ether"})
+        remedy = self.findings("dhcp")[0].remedy
+        self.assertEqual(images.call(["sh", "-c", remedy]).code, 0)
+        self.good("dhcp")
+        self.fill({"/etc/udev/rules.d/80-net-setup-link.rules": "-> /dev/null", FILE: NETWORK})
+        self.good("dhcp")
+        self.client("networking", "dhclient")
+        self.fill({udevd: "", link: lan0 % "Type=ether", INTERFACES: ASKING, "/sbin/ifup": ""})
+        self.make_program(udevd)
+        (found,) = self.findings("dhcp")
+        self.assertEqual(found.level, "warning")
+        self.assertIn("a .link file of systemd/network calls eth0 lan0", found.message)
 
     def test_units_that_call_a_client(self) -> None:
         for name, line, level in (

@@ -9,11 +9,12 @@ from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from ..command import Command
 from . import interfaces, netplan, networkd, networkmanager
-from .azure_card import CARD, INTERFACE
+from .azure_card import INTERFACE, find_card
 from .client_calls import find_script, only_for
 from .coldplug import check_driver
 from .finding import Doubt, Finding, error, ok, warning
 from .ifcfg import assigned
+from .networkd import Card
 from .subject import Image
 
 CLIENTS = (
@@ -74,7 +75,9 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
         yield from check_preset(image, good)
         yield from check_driver(image)
     elif script:
-        yield ok("dhcp", "%s starts a DHCP client" % script)
+        other = renamed(image)
+        starts = "%s starts a DHCP client" % script
+        yield warning("dhcp", "%s, but %s" % (starts, other)) if other else ok("dhcp", starts)
         yield from check_driver(image)
     elif enabled_later:
         message = "no DHCP client is started; presets enable %s in the first boot, if the root is writable then"
@@ -101,8 +104,17 @@ def find_started(image: Image, clients: "List[str]") -> "List[Started]":
         if service and able:
             other = awaited(image, service)
             problem = "it waits for %s, which is not started" % other if other else starter.problem(image, service)
+            if starter.problem in BY_NAME and renamed(image):
+                problem = Doubt(renamed(image))
             found.append(Started(starter, service, able[0], problem))
     return found
+
+
+def renamed(image: Image) -> str:
+    """That Azure's card may have another name than the settings of scripts say; empty if it has not."""
+    card = image.once(find_card)
+    names = [name for name in (card.name, *card.perhaps) if name != INTERFACE]
+    return "a .link file of systemd/network calls %s %s" % (INTERFACE, names[0]) if names else ""
 
 
 def awaited(image: Image, service: str) -> str:
@@ -174,19 +186,21 @@ def remedy(image: Image, clients: "List[str]") -> Command:
 def write_network(image: Image) -> Command:
     """The command that writes a .network file for Azure's card, or edits the file that would come before it."""
     path = networkd.FOLDERS[0] + "/systemd/network/00-azure.network"
-    first = networkd.first_for(image.system, CARD)
+    card = image.once(find_card)
+    first = networkd.first_for(image.system, card)
     if image.system.stat(path, follow=False) is not None:
         path = path.replace("00-azure", "00-azure-dhcp")
     if first and first.path.rpartition("/")[2] <= path.rpartition("/")[2]:
         return image.edit(first.path)
-    lines = ("[Match]", "Name=" + INTERFACE, "Driver=" + CARD.drivers[0], "[Network]", "DHCP=ipv4")
+    name = ["Name=" + INTERFACE] if card == Card(INTERFACE, card.drivers, also=card.also) else []
+    lines = ("[Match]", *name, "Driver=" + networkd.NETVSC, "[Network]", "DHCP=ipv4")
     return image.put_for_all(path, Command("printf", "%s\\n", *lines))
 
 
 def mend(image: Image, starter: Starter) -> Command:
     """The command that makes a started client configure Azure's card, if that is a new file or lines at an end."""
     if starter.problem is of_networkd:
-        unread = networkd.unread_for(image.system, CARD)
+        unread = networkd.unread_for(image.system, image.once(find_card))
         places = map(image.place, unread)
         return Command("chmod", "a+rX").on(*places) if unread else write_network(image)
     if starter.problem is netplan.lack:
@@ -222,10 +236,11 @@ def of_call(image: Image, service: str) -> str:
 
 def of_networkmanager(image: Image, _service: str) -> str:
     """It configures every card without a profile, unless its settings forbid that. See NetworkManager.conf(5)."""
-    problem = networkmanager.unmanaged(image, CARD)
+    card = image.once(find_card)
+    problem = networkmanager.unmanaged(image, card)
     if problem:
         return problem
-    found = networkmanager.profiles(image, CARD)
+    found = networkmanager.profiles(image, card)
     ignored = [profile for profile in found if networkmanager.is_ignored(image, profile)]
     profiles = [profile for profile in found if profile not in ignored]
     if any(profile.certain and not profile.refusal for profile in profiles):
@@ -235,7 +250,7 @@ def of_networkmanager(image: Image, _service: str) -> str:
         return Doubt("it cannot be determined whether %s is for %s" % (doubtful, INTERFACE))
     if profiles:  # with a profile for the card, none is created
         return "%s %s" % (profiles[0].path, profiles[0].refusal)
-    if not networkmanager.read(image).lists("main", "no-auto-default", CARD):
+    if not networkmanager.read(image).lists("main", "no-auto-default", card):
         return ""
     if ignored:
         problem = "it ignores %s, which others than root may read or write" % ignored[0].path
@@ -245,8 +260,9 @@ def of_networkmanager(image: Image, _service: str) -> str:
 
 def of_networkd(image: Image, _service: str) -> str:
     """The first .network file for eth0 uses DHCP for IPv4."""
-    unread = networkd.unread_for(image.system, CARD)
-    found = networkd.find_for(image.system, CARD)
+    card = image.once(find_card)
+    unread = networkd.unread_for(image.system, card)
+    found = networkd.find_for(image.system, card)
     problems = [lack(network) for network, _ in found]
     if not any(certain for _, certain in found):
         problems.append("no file of systemd/network asks for DHCP on %s" % INTERFACE)
@@ -282,10 +298,11 @@ def of_dhcpcd(image: Image, service: str) -> str:
     problem = of_call(image, service)
     if problem:
         return problem
-    if not takes(image, INTERFACE):
-        return "%s excludes %s (denyinterfaces or allowinterfaces)" % (DHCPCD, INTERFACE)
+    card = image.once(find_card).name
+    if not takes(image, card):
+        return "%s excludes %s (denyinterfaces or allowinterfaces)" % (DHCPCD, card)
     against: "Dict[str, str]" = {}
-    for words in lines_for(image, INTERFACE):
+    for words in lines_for(image, card):
         line = " ".join(words)
         if words[0] in ("dhcp", "ipv4", "ipv4only"):
             against.pop("ipv4", "")
@@ -386,7 +403,8 @@ def of_netifrc(image: Image, service: str) -> str:
 
 def of_connman(image: Image, _service: str) -> str:
     """It configures every card, except those whose names begin with a word of its list."""
-    return "%s excludes %s (NetworkInterfaceBlacklist)" % (CONNMAN, INTERFACE) if is_listed(image, INTERFACE) else ""
+    card = image.once(find_card).name
+    return "%s excludes %s (NetworkInterfaceBlacklist)" % (CONNMAN, card) if is_listed(image, card) else ""
 
 
 def is_listed(image: Image, card: str) -> bool:
@@ -406,6 +424,7 @@ LEASERS = ("dhclient", "dhcpcd", "udhcpc")
 PACKAGED = ("systemd", "sysvinit", "openrc")  # for these a distro's packages have services
 # The clients that are services of their own.
 ALONE = {"dhcpcd": of_dhcpcd, "NetworkManager": of_networkmanager, "systemd-networkd": of_networkd}
+BY_NAME = (of_ifupdown, of_network, of_netifrc, of_slackware)  # whose settings name the card
 NETPLAN = ("netplan",)
 STARTERS = (
     Starter(NETPLAN, ("systemd-networkd", "NetworkManager"), netplan.lack),

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from . import networkd
-from .azure_card import CARD, INTERFACE
+from .azure_card import INTERFACE, find_card
 from .finding import Doubt
 from .networkd import Network
 from .subject import Image
@@ -58,7 +58,7 @@ def renderer(image: Image) -> str:
         found = definitions(image)
     except Unclear:
         return NETWORKD
-    return next((one.client for one in found if one.network.is_for(CARD, image.system)), NETWORKD)
+    return next((one.client for one in found if one.network.is_for(image.once(find_card), image.system)), NETWORKD)
 
 
 def lack(image: Image, _service: str) -> str:
@@ -67,7 +67,8 @@ def lack(image: Image, _service: str) -> str:
         found = definitions(image)
     except Unclear:
         return Doubt("it cannot be determined whether the files of /etc/netplan ask for DHCP on %s" % INTERFACE)
-    fit = [one for one in found if one.network.is_for(CARD, image.system)]
+    card = image.once(find_card)
+    fit = [one for one in found if one.network.is_for(card, image.system) is not False]
     asking = [one for one in fit or found if one.network.value("Network", "DHCP")]
     if not asking:
         parts = [one.name for one in fit if one.part]
@@ -83,6 +84,8 @@ def lack(image: Image, _service: str) -> str:
     first = fit[0]
     if first is not asking[0]:
         return Doubt("`%s` of /etc/netplan, the first for %s, does not ask for DHCP" % (first.name, INTERFACE))
+    if first.network.is_for(card, image.system) is None:
+        return Doubt("it cannot be determined whether `%s` of /etc/netplan is for %s" % (first.name, INTERFACE))
     policy = first.network.value("Link", "ActivationPolicy")
     if policy:
         problem = "`%s` of /etc/netplan does not bring %s up (activation-mode)" % (first.name, INTERFACE)

@@ -1,7 +1,7 @@
 """systemd-networkd's files: which one applies to a network card, and its settings. See systemd.network(5)."""
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ...door.pattern import matches
 from ...door.system import System
@@ -29,6 +29,8 @@ class Card(NamedTuple):
     name: str
     drivers: Tuple[str, ...]  # possible ones
     properties: Tuple[str, ...] = ()  # from udev: "A=1"
+    also: Tuple[str, ...] = ()  # alternative names
+    perhaps: Tuple[str, ...] = ()  # names that it may have instead
 
 
 class Network(NamedTuple):
@@ -51,8 +53,12 @@ class Network(NamedTuple):
 
     def is_for(self, card: Card, system: System) -> "Optional[bool]":
         """Would networkd use this file for a card? None if it cannot be determined."""
-        conditions = {key for section, key, _ in self.settings if section == "Match" and self.values("Match", key)}
+        conditions = self.conditions()
         return bool(conditions) and together([self.meets(card, key, system) for key in conditions])
+
+    def conditions(self) -> "Set[str]":
+        """The keys of the [Match] section that have a value."""
+        return {key for section, key, _ in self.settings if section == "Match" and self.values("Match", key)}
 
     def meets(self, card: Card, key: str, system: System) -> "Optional[bool]":
         """Does a card match the [Match] section's condition with this key? None if it cannot be determined."""
@@ -66,6 +72,13 @@ class Network(NamedTuple):
         if key in LACKED:
             return listed(patterns, [])
         if key == "Name":
+            met = listed(patterns, [card.name])
+            doubtful = [name for name in card.perhaps if listed(patterns, [name]) != met]
+            doubtful += [
+                name for name in card.also if not met and listed(patterns, [name])
+            ]  # any that matches is enough
+            return None if doubtful else met
+        if key == "OriginalName":  # of .link files
             return listed(patterns, [card.name])
         if key == "Driver":
             return listed(patterns, list(card.drivers))
@@ -132,19 +145,29 @@ def all_networks(system: System) -> "List[Tuple[Network, List[str]]]":
     """The files, each with what keeps networkd, which is not root, from reading it: the files and folders."""
     found = []
     user = user_of(system, UNIT, "systemd-network")
-    for name, path in sorted(newest(system, "systemd/network", ".network").items()):
-        own = read_text(system, path)
-        if not own.strip():
-            continue  # an empty file, or a link to /dev/null, hides others of its name
-        drops = newest(system, "systemd/network/%s.d" % name, ".conf")
-        settings, barriers = read_settings(own), user.barriers(system, path)
-        for part in (drops[drop] for drop in sorted(drops)):
+    for path, drop_ins in files(system, ".network"):
+        settings, barriers = read_settings(read_text(system, path)), user.barriers(system, path)
+        for part in drop_ins:
             more = user.barriers(system, part)
             if not more or more == [part]:  # one in a folder that it cannot list is not there for it
                 settings += read_settings(read_text(system, part))
                 barriers += more
         found.append((Network(path, settings), barriers))
     return found
+
+
+def all_links(system: System) -> "Iterator[Network]":
+    """The .link files, which udevd, which is root, tries in this order."""
+    for path, drop_ins in files(system, ".link"):
+        yield Network(path, [one for part in (path, *drop_ins) for one in read_settings(read_text(system, part))])
+
+
+def files(system: System, ending: str) -> "Iterator[Tuple[str, List[str]]]":
+    """(path, paths of its drop-ins) of the files with an ending, in the order of their names."""
+    for name, path in sorted(newest(system, "systemd/network", ending).items()):
+        if read_text(system, path).strip():  # an empty file, or a link to /dev/null, hides others of its name
+            drops = newest(system, "systemd/network/%s.d" % name, ".conf")
+            yield path, [drops[drop] for drop in sorted(drops)]
 
 
 def newest(system: System, inside: str, ending: str) -> "Dict[str, str]":

@@ -7,11 +7,10 @@ client that configures it as a separate card requests one lease twice, or waits 
 import re
 from typing import Callable, Dict, Iterator, NamedTuple
 
-from ...guest.boot_loader import kernel_lines
 from ...guest.sshd_config import matching
 from ..command import Command
 from . import dhcp, interfaces, netplan, networkd, networkmanager
-from .azure_card import INTERFACE
+from .azure_card import INTERFACE, RENAMING, has_plain_names
 from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
 
@@ -58,9 +57,8 @@ def check_second_card(image: Image) -> "Iterator[Finding]":
 
 def card_name(image: Image) -> str:
     """The name of the second card: from its place on the bus, or eth1 without such names."""
-    lines = image.once(kernel_lines)
-    plain = bool(lines) and all(re.search(r"\bnet\.ifnames=0\b", line) for line in lines)
-    for path in ("/etc/udev/rules.d/80-net-setup-link.rules", "/etc/systemd/network/99-default.link"):
+    plain = image.once(has_plain_names)
+    for path in (RENAMING, "/etc/systemd/network/99-default.link"):
         plain = plain or image.system.chain(path)[-1] == "/dev/null"
     return "eth1" if plain or not image.system.find_program(*UDEVD) else "enP30832p0s2"
 
