@@ -90,10 +90,39 @@ class SecondCardTest(CheckTest):
         os.rename(self.root + "/usr/lib/systemd/libsystemd-shared-252.so",
                   self.root + "/usr/lib/systemd/libsystemd-shared-257.4-1.so")  # fmt: skip
         self.good(ID)  # it obeys ID_NET_MANAGED_BY
+        self.gone("/usr/lib/systemd/libsystemd-shared-257.4-1.so")
+        self.fill({"/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so": ""})
+        self.good(ID)
         self.client("NetworkManager", "NetworkManager")
         self.udev()
         self.fill(VM_UTILS)
         self.good(ID)
+
+    def test_each_driver(self) -> None:
+        """Which driver the card has depends on the size of the VM: all three must be excluded."""
+        self.udev()
+        ignored = "/etc/systemd/network/05-vf.network"
+        rule = 'SUBSYSTEM=="net", %s, ENV{AZURE_UNMANAGED_SRIOV}="1"\n'
+        marked = VM_UTILS["/usr/lib/systemd/network/01-azure-unmanaged-sriov.network"]
+        for files, drivers in (
+            ({FILE: ANY.replace("Name=e*", "Name=e*\nDriver=!mlx5_core mlx4_core")}, "mana"),
+            ({FILE: ANY.replace("Name=e*", "Name=e*\nDriver=!mlx5_core mlx4_core mana")}, ""),
+            ({ignored: "[Match]\nDriver=mlx5_core\n[Link]\nUnmanaged=yes\n"}, "mlx4_core or mana"),
+            ({ignored: "[Match]\nDriver=mlx?_* mana\n[Link]\nUnmanaged=yes\n"}, ""),
+            ({RULES: rule % 'DRIVERS=="mlx5_core"', ignored: marked}, "mlx4_core or mana"),
+            ({RULES: rule % 'DRIVERS=="mlx?_core|mana"', ignored: marked}, ""),
+            ({RULES: rule % 'ENV{ID_NET_DRIVER}=="mana"', ignored: marked}, "mlx5_core or mlx4_core"),
+            ({RULES: rule % 'DRIVERS!="hv_pci"', ignored: marked}, "any card"),
+            ({RULES: rule % 'DRIVERS=="hv_pci"', ignored: marked}, ""),
+        ):
+            with self.subTest(files):
+                self.start()
+                self.udev()
+                self.fill(dict({FILE: ANY}, **files))
+                if drivers:
+                    self.mended(drivers if " " in drivers and "or" not in drivers else "with the driver " + drivers)
+                else:
+                    self.good(ID)
 
     def test_networkmanager(self) -> None:
         self.client("NetworkManager", "NetworkManager")
@@ -107,7 +136,9 @@ class SecondCardTest(CheckTest):
             ("[keyfile]\nunmanaged-devices=driver:mlx4_core;driver:mlx5_core;driver:mana\n", "ok"),
             ("[keyfile]\nunmanaged-devices=interface-name:enP*\n", "ok"),
             ("[keyfile]\nunmanaged-devices=interface-name:docker*\n", "warning"),
-            ("[device-x]\nmatch-device=driver:mlx5_core\nmanaged=0\n", "ok"),
+            ("[device-x]\nmatch-device=driver:mlx5_core\nmanaged=0\n", "warning"),
+            ("[device-x]\nmatch-device=driver:mana,driver:mlx?_core\nmanaged=0\n", "warning"),  # no patterns
+            ("[device-x]\nmatch-device=except:driver:hv_netvsc\nmanaged=0\n", "ok"),
             ("[device-x]\nmatch-device=driver:mlx5_core\n", "warning"),
             ("[device-x]\nmatch-device=driver:mlx5_core\n[ifupdown]\nmanaged=false\n", "warning"),
             ("[keyfile]\nunmanaged-devices=enP*\n", "warning"),  # a name alone is no pattern

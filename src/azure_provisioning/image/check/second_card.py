@@ -5,8 +5,9 @@ client that configures it as a separate card requests one lease twice, or waits 
 """
 
 import re
-from typing import Callable, Dict, Iterator, NamedTuple
+from typing import Callable, Dict, Iterator, List, NamedTuple
 
+from ...door.pattern import matches
 from ...guest.sshd_config import matching
 from ..command import Command
 from . import dhcp, interfaces, netplan, networkd, networkmanager
@@ -15,7 +16,8 @@ from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
 
 ID = "accelerated-networking"
-DRIVERS = ("mlx5_core", "mlx4_core", "mana")
+# Which one a VM has depends on its size. The second has a name of its own for ethtool.
+KINDS = (("mlx5_core",), ("mlx4_core", "mlx4_en"), ("mana",))
 UDEVD = (
     "/usr/lib/systemd/systemd-udevd",
     "/lib/systemd/systemd-udevd",
@@ -31,6 +33,9 @@ RULE = (
     'ENV{%s}="1", ENV{ID_NET_MANAGED_BY}="unmanaged", ENV{NM_UNMANAGED}="1"' % MARK
 )
 MEANS_IT = re.compile(r"hv_pci|mlx[45]|\bmana\b|ATTR\{flags\}")
+BY_DRIVER = re.compile(r'\b(DRIVERS?|ENV\{ID_NET_DRIVER\})(==|!=)"([^"]*)"')  # conditions of a rule
+LIBRARIES = ("/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd")
+MULTIARCH = ("/usr/lib/x86_64-linux-gnu/systemd", "/usr/lib/aarch64-linux-gnu/systemd")  # of Debian
 IS_MANAGED_BY = 255  # the first release of systemd whose networkd respects ID_NET_MANAGED_BY
 
 
@@ -47,11 +52,15 @@ def check_second_card(image: Image) -> "Iterator[Finding]":
     if started is None:
         return  # check_dhcp has reported it, or a script configures only one card
     look = LOOKS.get(started.starter.services[0])
-    problems = list(look(image, started.service)) if look else []
-    for problem in problems:
-        message = "%s: with accelerated networking that sets up the second card, which has the address of eth0"
-        yield warning(ID, message % problem.message, problem.remedy)
-    if not problems:
+    found: "Dict[Problem, List[str]]" = {}
+    for drivers in KINDS if look else ():
+        for problem in look(image, started.service, networkd.Card(card_name(image), drivers)) if look else ():
+            found.setdefault(problem, []).append(drivers[0])
+    for problem, names in found.items():
+        some = " with the driver " + " or ".join(names) if len(names) < len(KINDS) else ""
+        message = "%s%s: with accelerated networking that sets up the second card, which has the address of eth0"
+        yield warning(ID, message % (problem.message, some), problem.remedy)
+    if not found:
         yield ok(ID, "%s ignores the second card" % started.service)
 
 
@@ -63,16 +72,23 @@ def card_name(image: Image) -> str:
     return "eth1" if plain or not image.system.find_program(*UDEVD) else "enP30832p0s2"
 
 
-def marks(image: Image) -> "Dict[str, str]":
+def marks(image: Image, card: networkd.Card) -> "Dict[str, str]":
     """The properties that udev's rules give such a card."""
     found: "Dict[str, str]" = {}
     if not image.system.find_program(*UDEVD):
         return found
     for path in networkd.newest(image.system, "udev/rules.d", ".rules").values():
         for line in image.active(path).replace("\\\n", " ").split("\n"):
-            if MEANS_IT.search(line):
+            if MEANS_IT.search(line) and all(meets(card, *one) for one in BY_DRIVER.findall(line)):
                 found.update(re.findall(r'ENV\{(\w+)\}="([^"]*)"', line))
     return found
+
+
+def meets(card: networkd.Card, key: str, operator: str, patterns: str) -> bool:
+    """Does such a card surely meet a rule's condition about drivers? One of DRIVERS is about a device above it, too."""
+    names = (*card.drivers, "hv_pci") if key == "DRIVERS" else card.drivers
+    met = any(matches(name, pattern) for name in names for pattern in patterns.split("|"))
+    return met if operator == "==" else not met and key != "DRIVERS"
 
 
 def add_rule(image: Image) -> Command:
@@ -80,23 +96,23 @@ def add_rule(image: Image) -> Command:
     return image.put(RULES, Command("printf", "%s\\n", RULE))
 
 
-def of_networkd(image: Image, _service: str) -> "Iterator[Problem]":
+def of_networkd(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
     """The first .network file for the second card makes networkd ignore it, or there is none."""
-    found = marks(image)
+    found = marks(image, card)
     properties = ("%s=1" % MARK,) if found.get(MARK) == "1" else ()
-    network = networkd.first_for(image.system, networkd.Card(card_name(image), DRIVERS, properties))
+    network = networkd.first_for(image.system, card._replace(properties=properties))
     if network is None or network.value("Link", "Unmanaged") in networkd.YES:
         return
     if found.get("ID_NET_MANAGED_BY") == "unmanaged" and release_of_systemd(image) >= IS_MANAGED_BY:
         return
     path = "/etc/systemd/network/%s.d/azure.conf" % network.path.rpartition("/")[2]
     remedy = image.put_for_all(path, Command("printf", "%s\\n", "[Match]", "Driver=", "Driver=hv_netvsc"))
-    yield Problem("%s is for any card, whatever its driver" % network.path, remedy)
+    yield Problem("%s is for any card" % network.path, remedy)
 
 
 def release_of_systemd(image: Image) -> int:
     """systemd's release number, from the name of its library; 0 if unknown."""
-    for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd"):
+    for folder in LIBRARIES + MULTIARCH:
         for name in image.system.list(folder):
             match = re.match(r"libsystemd-shared-([0-9]{3})\D", name)
             if match:
@@ -104,10 +120,9 @@ def release_of_systemd(image: Image) -> int:
     return 0
 
 
-def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
+def of_networkmanager(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
     """A udev rule, its configuration or its profiles exclude the second card."""
-    card = networkd.Card(card_name(image), DRIVERS)
-    if marks(image).get("NM_UNMANAGED") == "1" or networkmanager.unmanaged(image, card):
+    if marks(image, card).get("NM_UNMANAGED") == "1" or networkmanager.unmanaged(image, card):
         return
     profiles = networkmanager.profiles(image, card)
     used = [profile for profile in profiles if not networkmanager.is_ignored(image, profile)]
@@ -117,9 +132,8 @@ def of_networkmanager(image: Image, _service: str) -> "Iterator[Problem]":
     yield Problem("NetworkManager has no rule (NM_UNMANAGED) that excludes a card", remedy)
 
 
-def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
+def of_netplan(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
     """`match:` with only a name also matches the second card."""
-    card = networkd.Card(card_name(image), DRIVERS)
     try:
         found = netplan.definitions(image)
     except netplan.Unclear:  # check_dhcp has said so
@@ -130,12 +144,12 @@ def of_netplan(image: Image, _service: str) -> "Iterator[Problem]":
             (path for path in matching(image.system, "/etc/netplan/*.yaml") if first.name in image.text(path)), ""
         )
         remedy = image.edit(path).noting("match: {driver: hv_netvsc}") if path else NOTHING
-        yield Problem("`%s` in %s is for any card of that name, whatever its driver" % (first.name, path), remedy)
+        yield Problem("`%s` in %s is for any card of that name" % (first.name, path), remedy)
 
 
-def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
+def of_dhcpcd(image: Image, service: str, of: networkd.Card) -> "Iterator[Problem]":
     """It configures every card, except those that are denied."""
-    card, path = card_name(image), dhcp.DHCPCD
+    card, path = of.name, dhcp.DHCPCD
     if service.endswith(dhcp.INSTANCES) or not dhcp.takes(image, card):
         return
     line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + INTERFACE
@@ -145,19 +159,19 @@ def of_dhcpcd(image: Image, service: str) -> "Iterator[Problem]":
     yield Problem("dhcpcd takes every card", remedy)
 
 
-def of_ifupdown(image: Image, _service: str) -> "Iterator[Problem]":
+def of_ifupdown(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
     """No pattern that is brought up matches the second card."""
     reader = interfaces.read_interfaces(image)
-    for entry, name in reader.entries(card_name(image)):
+    for entry, name in reader.entries(card.name):
         if reader.found.asks(name):
             remedy = image.edit(interfaces.PATH).noting("auto %s" % INTERFACE)
             yield Problem("`%s` in %s is any card" % (entry, interfaces.PATH), remedy)
             return
 
 
-def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
+def of_connman(image: Image, _service: str, of: networkd.Card) -> "Iterator[Problem]":
     """It configures every card, except those whose names begin with a word of its list."""
-    path, card = dhcp.CONNMAN, card_name(image)
+    path, card = dhcp.CONNMAN, of.name
     if dhcp.is_listed(image, card):
         return
     text = image.active(path)
@@ -177,7 +191,7 @@ def of_connman(image: Image, _service: str) -> "Iterator[Problem]":
     yield Problem("connman takes every card", remedy)
 
 
-def of_dhclient(image: Image, service: str) -> "Iterator[Problem]":
+def of_dhclient(image: Image, service: str, _card: networkd.Card) -> "Iterator[Problem]":
     """Without the name of a card on its command line it configures every card: dhclient(8)."""
     path = (image.services or {}).get(service, "")
     conf = path.rpartition("/")[0] + "/conf"  # Void's script takes the options from there
@@ -189,7 +203,7 @@ def of_dhclient(image: Image, service: str) -> "Iterator[Problem]":
 
 
 # By the first service name in dhcp.STARTERS; the others only use eth0.
-LOOKS: "Dict[str, Callable[[Image, str], Iterator[Problem]]]" = {
+LOOKS: "Dict[str, Callable[[Image, str, networkd.Card], Iterator[Problem]]]" = {
     "netplan": of_netplan,
     "systemd-networkd": of_networkd,
     "NetworkManager": of_networkmanager,
