@@ -469,6 +469,35 @@ class NetworkdTest(CheckTest):
         self.fill_private(profile, "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\ndhcp-hostname=image\n")
         self.assertRegex(self.findings("dhcp")[1].message, "`dhcp-hostname=image` in ")
 
+    def test_profiles_of_networkmanager(self) -> None:
+        """Profiles for one user, of a part of another card, and in files for which a plugin may be missing."""
+        profile = "/etc/NetworkManager/system-connections/x.nmconnection"
+        ifcfg, plugins = "/etc/sysconfig/network-scripts/ifcfg-eth0", "/usr/lib64/NetworkManager/1.50.0-1/"
+        plugin, usual = plugins + "libnm-settings-plugin-ifcfg-rh.so", "DEVICE=eth0\nBOOTPROTO=dhcp\n"
+        conf = "/usr/lib/NetworkManager/conf.d/00-server.conf"
+        for text, level in (
+            ("permissions=user:alice:;\n", "error"),
+            ("permissions=\n", "ok"),
+            ("master=br0\nslave-type=bridge\n", "warning"),
+            ("controller=br0\nport-type=bridge\n", "warning"),
+            ("[ipv4]\nnever-default=true\n", "ok"),
+            ("[ipv4]\nnever-default=true\nignore-auto-routes=true\n", "warning"),
+        ):
+            self.client("NetworkManager", "NetworkManager")
+            self.fill_private(profile, "[connection]\ninterface-name=eth0\n" + text)
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], text)
+        for files, level in (
+            ({ifcfg: usual}, "warning"),
+            ({ifcfg: usual, conf: ""}, "ok"),  # without it, it makes a profile
+            ({ifcfg: usual, plugin: ""}, "ok"),
+            ({ifcfg: usual, plugins + "libnm-wwan.so": ""}, "error"),
+            ({ifcfg: usual, plugin: "", conf: "[main]\nplugins=keyfile\nno-auto-default=*\n"}, "error"),
+            ({ifcfg: usual + "BRIDGE=br0\n", plugin: ""}, "warning"),
+        ):
+            self.client("NetworkManager", "NetworkManager")
+            self.fill(dict({conf: "[main]\nno-auto-default=*\n"}, **files))
+            self.assertEqual([one.level for one in self.findings("dhcp")], [level], files)
+
     def test_configuration_of_networkmanager(self) -> None:
         """Which cards it manages: NetworkManager.conf(5)."""
         conf, packaged = "/etc/NetworkManager/conf.d/50-x.conf", "/usr/lib/NetworkManager/conf.d/50-x.conf"

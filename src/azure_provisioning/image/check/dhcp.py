@@ -245,12 +245,14 @@ def of_networkmanager(image: Image, _service: str) -> str:
     profiles = [profile for profile in found if profile not in ignored]
     if any(profile.certain and not profile.refusal for profile in profiles):
         return ""
-    doubtful = next((profile.path for profile in profiles if not profile.certain), None)
-    if doubtful:
-        return Doubt("it cannot be determined whether %s is for %s" % (doubtful, INTERFACE))
-    if profiles:  # with a profile for the card, none is created
-        return "%s %s" % (profiles[0].path, profiles[0].refusal)
-    if not networkmanager.read(image).lists("main", "no-auto-default", card):
+    makes = not networkmanager.read(image).lists("main", "no-auto-default", card)
+    unsure = [profile for profile in profiles if not profile.certain]
+    if unsure and (not makes or unsure != profiles or any(profile.refusal for profile in unsure)):
+        return Doubt("it cannot be determined whether %s is for %s" % (unsure[0].path, INTERFACE))
+    if profiles and not unsure:  # with a profile for the card, none is created
+        problem = "%s %s" % (profiles[0].path, profiles[0].refusal)
+        return Doubt(problem) if isinstance(profiles[0].refusal, Doubt) else problem
+    if makes:
         return ""
     if ignored:
         problem = "it ignores %s, which others than root may read or write" % ignored[0].path

@@ -5,12 +5,18 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ...door.pattern import matches
 from ...guest.sshd_config import matching
+from .finding import Doubt
 from .ifcfg import assigned
 from .networkd import Card, read_settings
 from .subject import Image
 
 FOLDERS = ("/etc", "/run", "/usr/lib")  # a file of conf.d in an earlier one hides the same name in later ones
 IFCFG = "/etc/sysconfig/network-scripts/ifcfg-"
+PLUGINS = ("/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+IFCFG_PLUGIN = "libnm-settings-plugin-ifcfg-rh.so"
+PARTS = ("master", "slave-type", "controller", "port-type")  # of another card, which has the address
+IFCFG_PARTS = ("MASTER", "BRIDGE", "TEAM_MASTER", "OVS_BRIDGE")
+PART = "makes it a part of another card"
 NO = ("false", "no", "off", "0")
 YES = ("true", "yes", "on", "1")
 PRIVATE = 0o077  # keyfiles that others may read or write are ignored: nm-settings-keyfile(5)
@@ -137,8 +143,25 @@ def is_in_interfaces(image: Image, card: Card) -> bool:
 def profiles(image: Image, card: Card) -> "List[Profile]":
     """The profiles that may be for a card."""
     found = [of_keyfile(path, image.text(path), card) for path in keyfiles(image)]
-    found += [of_ifcfg(path, image.text(path), card) for path in matching(image.system, IFCFG + "e*")]
+    read_too = reads_ifcfg(image)
+    if read_too is not False:
+        others = [of_ifcfg(path, image.text(path), card) for path in matching(image.system, IFCFG + "e*")]
+        found += [one._replace(certain=one.certain and read_too is True) for one in others if one]
     return [profile for profile in found if profile]
+
+
+def reads_ifcfg(image: Image) -> "Optional[bool]":
+    """Does it read ifcfg files, which takes a plugin? None if it cannot be determined."""
+    chosen = read(image).values.get(("main", "plugins"))
+    if chosen is not None and "ifcfg-rh" not in words_of(chosen):
+        return False
+    known = None
+    for folder in [top + "/NetworkManager" for top in PLUGINS]:
+        versions = ["%s/%s" % (folder, name) for name in image.system.list(folder) if name[:1].isdigit()]
+        if any(image.system.exists("%s/%s" % (place, IFCFG_PLUGIN)) for place in (folder, *versions)):
+            return True
+        known = False if versions else known
+    return known
 
 
 def keyfiles(image: Image) -> "List[str]":
@@ -171,8 +194,14 @@ def of_keyfile(path: str, text: str, card: Card) -> "Optional[Profile]":
     refusal = ""
     if values.get(("connection", "autoconnect"), "").lower() in NO:
         refusal = "is not activated at boot"
+    elif values.get(("connection", "permissions"), "").strip(";"):
+        refusal = "is only active while a user is logged in (permissions)"
+    elif any(values.get(("connection", key)) for key in PARTS):
+        refusal = Doubt(PART)
     elif values.get(("ipv4", "method"), "auto") != "auto":
         refusal = "does not ask by DHCP"
+    elif all(values.get(("ipv4", key), "").lower() in YES for key in ("never-default", "ignore-auto-routes")):
+        refusal = Doubt("takes no route from DHCP (never-default, ignore-auto-routes)")
     return Profile(path, certain, refusal)
 
 
@@ -202,6 +231,8 @@ def of_ifcfg(path: str, text: str, card: Card) -> "Optional[Profile]":
         return Profile(path, certain=False, refusal="is not for NetworkManager")  # if it reads such files at all
     if assigned(text, "ONBOOT").lower() in NO:
         refusal = "is not activated at boot"
+    elif any(assigned(text, key) for key in IFCFG_PARTS):
+        refusal = Doubt(PART)
     elif assigned(text, "BOOTPROTO").lower() not in ("", "dhcp", "dhcp4", "bootp"):
         refusal = "does not ask by DHCP"
     return Profile(path, certain=True, refusal=refusal)
