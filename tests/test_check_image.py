@@ -568,7 +568,14 @@ class LeftoversTest(CheckTest):
         for path, text in (
             ("/etc/udev/rules.d/70-persistent-net.rules", 'ATTR{address}=="00:0d:3a:00:00:00", NAME="eth0"\n'),
             ("/etc/sysconfig/network-scripts/ifcfg-eth0", "HWADDR=00:0D:3A:00:00:00\n"),
-            ("/etc/netplan/50-cloud-init.yaml", "      match:\n        macaddress: 00:0d:3a:00:00:00\n"),
+            (
+                "/etc/netplan/50-cloud-init.yaml",
+                "network:\n  ethernets:\n    eth0:\n      match:\n        macaddress: 00:0d:3a:00:00:00\n",
+            ),
+            (
+                "/etc/systemd/network/10-x.network",
+                "[Match]\nPermanentMACAddress=00:0d:3a:00:00:00\n[Network]\nDHCP=yes\n",
+            ),
             ("/etc/systemd/network/10-x.link", "[Match]\nMACAddress=00:0d:3a:00:00:00\n"),
             ("/etc/NetworkManager/system-connections/x.nmconnection", "[ethernet]\nmac-address=00:0D:3A:00:00:00\n"),
         ):
@@ -577,6 +584,21 @@ class LeftoversTest(CheckTest):
             generalize = "azure-provisioning generalize --root " + self.root
             self.assertEqual(remedy, generalize if ours else "rm " + self.root + path)
             self.fill({path: "" if "udev" in path else "#" + text.replace("\n", "\n#")})
+            self.good("network-pinned")
+
+    def test_addresses_that_cards_are_given(self) -> None:
+        """They are for every VM: MACAddress= in [Link], and the `macaddress` of a netplan definition itself."""
+        netplan = "network:\n  %s:\n    x0:\n      dhcp4: true\n      macaddress: 02:00:00:00:00:01\n"
+        for path, text in (
+            ("/etc/systemd/network/10-x.network", "[Match]\nName=eth0\n[Link]\nMACAddress=02:00:00:00:00:01\n"),
+            ("/etc/systemd/network/10-x.link", "[Match]\nName=eth0\n[Link]\nMACAddress=02:00:00:00:00:01\n"),
+            ("/etc/netplan/x.yaml", netplan % "ethernets"),
+            ("/etc/netplan/x.yaml", netplan % "bridges"),
+            ("/etc/NetworkManager/system-connections/x", "[bridge]\nmac-address=02:00:00:00:00:01\n"),
+            ("/etc/NetworkManager/system-connections/x", "[ethernet]\ncloned-mac-address=02:00:00:00:00:01\n"),
+        ):
+            self.start()
+            self.fill({path: text})
             self.good("network-pinned")
 
     def test_seed(self) -> None:

@@ -194,9 +194,14 @@ class RemedyTest(CheckTest, ShellTest):
         for name in FILE_NAMES:
             for form, text, id_, argv in (
                 ("/etc/modprobe.d/%s.conf", "blacklist hv_netvsc\n", "kernel", ["sed"]),
-                ("/etc/netplan/%s.yaml", "macaddress: 00\n", "network-pinned", ["rm"]),
-                ("/etc/systemd/network/%s.link", "MACAddress=00\n", "network-pinned", ["rm"]),
-                ("/etc/NetworkManager/system-connections/%s", "mac-address=00\n", "network-pinned", ["rm"]),
+                (
+                    "/etc/netplan/%s.yaml",
+                    "network: {ethernets: {x: {match: {macaddress: 00}}}}\n",
+                    "network-pinned",
+                    ["rm"],
+                ),
+                ("/etc/systemd/network/%s.link", "[Match]\nMACAddress=00\n", "network-pinned", ["rm"]),
+                ("/etc/NetworkManager/system-connections/%s", "[ethernet]\nmac-address=00\n", "network-pinned", ["rm"]),
                 ("/etc/azure-provisioning/ready.d/%s", "", "ready-gates", ["chmod", "+x"]),
             ):
                 path = self.root + form % name

@@ -1,6 +1,5 @@
 """Data of one machine that should not be in an image: everything that `generalize` would remove."""
 
-import re
 from typing import Callable, Iterator, Tuple
 
 from ...door.budget import limited
@@ -13,6 +12,7 @@ from ..generalize.network_cards import plan_network_cards
 from ..generalize.own_data import plan_own_data, plan_state
 from ..generalize.plan import Plan
 from ..generalize.random_seed import plan_random_seeds
+from . import netplan, networkd
 from .finding import Finding, ok, warning
 from .subject import Image
 
@@ -29,11 +29,14 @@ KINDS: "Tuple[Tuple[str, Callable[[Plan], None], str, str], ...]" = (
 )
 # Files that may name a card by its address, which `generalize` leaves to the user.
 NETWORK_FILES = (
-    ("/etc/netplan", "*.yaml", r"(?m)^[ \t]*macaddress\s*:"),
-    ("/etc/systemd/network", "*.network", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
-    ("/etc/systemd/network", "*.link", r"(?m)^[ \t]*(Permanent)?MACAddress\s*="),
-    ("/etc/NetworkManager/system-connections", "*", r"(?m)^[ \t]*mac-address\s*="),
+    ("/etc/netplan", "*.yaml"),
+    ("/etc/systemd/network", "*.network"),
+    ("/etc/systemd/network", "*.link"),
+    ("/etc/NetworkManager/system-connections", "*"),
 )
+# Sections in which an address chooses the card. In others the card is given that address.
+CHOOSING = ("Match", "ethernet", "802-3-ethernet", "wifi", "802-11-wireless")
+ADDRESSES = ("MACAddress", "PermanentMACAddress", "mac-address")
 SHOWN = 3  # leftovers in one message
 KEYS_SHOWN = 32  # accounts with keys, in one run
 KEYS_BYTES = 4096  # of a key file, enough to see that it is not empty
@@ -62,11 +65,22 @@ def check_leftovers(image: Image) -> "Iterator[Finding]":
 def check_network(image: Image) -> "Iterator[Finding]":
     """Network configuration for a card with one address: every VM has another."""
     plan = Plan(image.system)
-    for folder, names, form in NETWORK_FILES:
+    for folder, names in NETWORK_FILES:
         for path in plan.files(folder, names):
-            if re.search(form, image.active(path)):
+            if is_pinned(path, image.active(path)):
                 message = "%s is for the network card of one machine" % path
                 yield warning("network-pinned", message, image.remove(path))
+
+
+def is_pinned(path: str, text: str) -> bool:
+    """Does a file choose a card by its address?"""
+    if path.endswith(".yaml"):
+        try:
+            return netplan.has_address(text)
+        except netplan.Unclear:  # check_dhcp has said so
+            return False
+    found = networkd.read_settings(text)
+    return any(section in CHOOSING and key in ADDRESSES and value for section, key, value in found)
 
 
 def check_keys(image: Image) -> "Iterator[Finding]":

@@ -129,6 +129,15 @@ def definitions(image: Image) -> "List[Definition]":
     return found
 
 
+def has_address(text: str) -> bool:
+    """Does a file have a definition that chooses its card by the address? Raises Unclear."""
+    top = mapping(mapping(parse(text)).get("network"))
+    settings = [
+        one for kind in top.values() if isinstance(kind, dict) for one in kind.values() if isinstance(one, dict)
+    ]
+    return any(mapping(one.get("match")).get("macaddress") for one in settings)
+
+
 def translate(name: str, settings: "Dict[str, Any]") -> "List[Tuple[str, str, str]]":
     """The settings of the .network file for a definition."""
     match = mapping(settings.get("match"))
