@@ -887,6 +887,32 @@ class ScriptsTest(CheckTest):
             self.image_with("openrc on sysvinit", dict(files, **{"/etc/conf.d/net": text}))
             self.assertEqual(self.level(), level, text)
 
+    def test_bridges(self) -> None:
+        """DHCP on a bridge is right if eth0 is a part of it. No remedy gives eth0 an address of its own."""
+        files = {"/etc/init.d/net.lo": "#!/sbin/openrc-run\n", "/etc/init.d/net.br0": "-> net.lo", "/sbin/dhcpcd": ""}
+        files["/etc/runlevels/default/net.br0"] = "-> /etc/init.d/net.br0"
+        for text, level in (
+            ('bridge_br0="eth0"\nconfig_br0="dhcp"\nconfig_eth0="null"\n', "warning"),
+            ('bridge_br0="eth1"\nconfig_br0="dhcp"\n', "error"),
+        ):
+            self.image_with("openrc on sysvinit", dict(files, **{"/etc/conf.d/net": text}))
+            self.assertEqual(self.level(), level, text)
+        bridge = "auto br0\niface br0 inet dhcp\n\t%s\n"
+        for program in ("ifupdown", "busybox", "ifupdown-ng"):
+            for text, level in (
+                ("bridge_ports eth0", "warning"),
+                ("bridge-ports eth0 eth1", "warning"),
+                ("bridge_ports all", "warning"),
+                ("pre-up brctl addbr br0; brctl addif br0 eth0; ip link set eth0 up", "warning"),
+                ("up ip link set eth0 master br0", "warning"),
+                ("bridge_ports eth1", "error"),
+                ("up ip link set eth0 up", "error"),
+            ):
+                self.with_ifup(program, bridge % text)
+                self.assertEqual(self.level(), level, (program, text))
+                if level == "warning":
+                    self.assertEqual(self.findings("dhcp")[0].remedy, "vi %s%s" % (self.root, INTERFACES))
+
     def test_net_eth0_of_alpine(self) -> None:
         """A link to `networking`, which reads interfaces. It is not netifrc, which uses DHCP by default."""
         files = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/etc/init.d/net.eth0": "-> networking"}
@@ -988,6 +1014,14 @@ class ScriptsTest(CheckTest):
         self.assertEqual(self.level(), "error")
         self.make_program("/etc/rc.d/rc.inet1")
         script = "#!/bin/sh\nif_up() {\n  /sbin/dhcpcd -d -t 60 ${DHCP_OPTIONS} ${1}\n}\n"
+        for text, level in (
+            ('IFNAME[0]="eth1"\nUSE_DHCP[0]="yes"\n', "error"),
+            ('USE_DHCP[0]="yes"\nUSE_DHCP[0]=""\n', "error"),  # the last counts
+            ('IFNAME[1]="eth0"\nUSE_DHCP[1]="yes"\n', "ok"),
+            ('USE_DHCP[1]="yes"\n', "error"),
+        ):
+            self.fill({conf: text})
+            self.assertEqual(self.level(), level, text)
         for text in ('USE_DHCP[0]=""\n', 'IPADDR[0]="10.0.0.4"\n'):  # what its script calls depends on them
             self.fill({conf: text, "/etc/rc.d/rc.inet1": script})
             self.assertEqual(self.level(), "error")

@@ -213,6 +213,38 @@ class ScriptsTest(CheckTest):
             self.fill(dict(files, **{INTERFACES: text}))
             self.assertEqual([one.level for one in self.findings(ID)], [level], text)
 
+    def test_services_for_one_card(self) -> None:
+        """Services and settings for eth1, or for the card by its place on the bus."""
+        card = "enP30832p0s2"
+        netifrc = {"/etc/init.d/net.lo": "#!/sbin/openrc-run\n", "/sbin/dhcpcd": ""}
+        for name in ("eth0", "eth1", card):
+            netifrc["/etc/init.d/net." + name] = "-> net.lo"
+        run = "/etc/runlevels/default/net."
+        wicked = {"/etc/rc.d/rc3.d/S10wicked": images.LINK + "wicked", "/etc/rc.d/init.d/wicked": images.SCRIPT}
+        wicked["/sbin/wickedd"] = ""
+        ifcfg, asking = "/etc/sysconfig/network/ifcfg-", "BOOTPROTO=dhcp\nSTARTMODE=%s\n"
+        wicked[ifcfg + "eth0"] = asking % "auto"
+        slackware, conf = {"/sbin/dhcpcd": ""}, "/etc/rc.d/rc.inet1.conf"
+        for name, files, more, level in (
+            ("openrc on sysvinit", netifrc, {}, "ok"),
+            ("openrc on sysvinit", netifrc, {run + "eth1": "-> /etc/init.d/net.eth1"}, "warning"),
+            ("openrc on sysvinit", netifrc, {run + card: "-> /etc/init.d/net." + card}, "warning"),
+            ("chkconfig", wicked, {}, "ok"),
+            ("chkconfig", wicked, {ifcfg + "eth1": asking % "hotplug"}, "warning"),
+            ("chkconfig", wicked, {ifcfg + "eth1": asking % "manual"}, "ok"),
+            ("slackware", slackware, {conf: 'USE_DHCP[0]="yes"\n'}, "ok"),
+            ("slackware", slackware, {conf: 'USE_DHCP[0]="yes"\nUSE_DHCP[1]="yes"\n'}, "warning"),
+        ):
+            with self.subTest(name, files=more):
+                self.empty()
+                self.image(name)
+                self.fill(dict(files, **{UDEVD: ""}))
+                self.make_program(UDEVD)
+                if name.startswith("openrc"):
+                    self.fill({run + "eth0": "-> /etc/init.d/net.eth0"})
+                self.fill(more)
+                self.assertEqual([one.level for one in self.findings(ID)], [level])
+
     def test_dhclient(self) -> None:
         """Void's script names no card, unless its `conf` does."""
         run, conf = "/etc/sv/dhclient/run", "/etc/sv/dhclient/conf"

@@ -8,12 +8,11 @@ from ...door.text import words_in
 from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from ..command import Command
-from . import interfaces, netplan, networkd, networkmanager
+from . import ifcfg, interfaces, netplan, networkd, networkmanager
 from .azure_card import INTERFACE, find_card
 from .client_calls import find_script, only_for
 from .coldplug import check_driver
 from .finding import Doubt, Finding, error, ok, warning
-from .ifcfg import assigned
 from .networkd import Card
 from .subject import Image
 
@@ -26,9 +25,7 @@ CLIENTS = (
     ("connmand",),
     ("wickedd",),
 )
-IFCFG = ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network")
-IFCFG_FILES = tuple("%s/ifcfg-%s" % (folder, INTERFACE) for folder in IFCFG)
-STARTMODES = ("auto", "boot", "onboot", "on", "nfsroot", "hotplug", "ifplugd")  # with which SUSE brings up a card
+NETIFRC = "/etc/conf.d/net"
 CONNMAN = "/etc/connman/main.conf"
 ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a part of, and has its address then
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
@@ -101,6 +98,8 @@ def find_started(image: Image, clients: "List[str]") -> "List[Started]":
             service, able = netplan.find(image), [netplan.renderer(image)]
         else:
             service = image.starts(*starter.services)
+        if service is None and starter.problem is of_netifrc:
+            service = find_united(image)
         if service and able:
             other = awaited(image, service)
             problem = "it waits for %s, which is not started" % other if other else starter.problem(image, service)
@@ -210,6 +209,8 @@ def mend(image: Image, starter: Starter) -> Command:
         return Command()
     reader = interfaces.read_interfaces(image)
     found, names = reader.found, [name for _, name in reader.entries(INTERFACE)]
+    if INTERFACE in found.parts:  # with an address of its own it would not be one any more
+        return image.edit(interfaces.PATH)
     if lacks_program(image, reader):
         return image.add("dhcp")
     if found.excludes(INTERFACE) and not names:
@@ -352,6 +353,8 @@ def of_ifupdown(image: Image, service: str) -> str:
     names = [INTERFACE] if alone else [name for _, name in reader.entries(INTERFACE)]
     if not found.asks(*(names or [INTERFACE])):
         others = [name for name in found.with_dhcp() if name != INTERFACE]
+        if others and INTERFACE in found.parts:
+            return Doubt("/etc/network/interfaces makes %s a part of another card" % INTERFACE)
         if others:
             words = (others[0], INTERFACE)
             return "/etc/network/interfaces asks for DHCP on %s, and Azure's card is %s" % words
@@ -374,29 +377,29 @@ def lacks_program(image: Image, reader: interfaces.Reader) -> bool:
 
 def of_network(image: Image, service: str) -> str:
     """Scripts called `network`: those of chkconfig distros use ifcfg files, Buildroot's and others' interfaces."""
-    if not any(image.system.is_dir(folder) for folder in IFCFG):
+    if not any(image.system.is_dir(folder) for folder in ifcfg.FOLDERS):
         return of_ifupdown(image, service)
-    for path in IFCFG_FILES:
-        text = image.text(path)
-        if re.match(r"dhcp4?\b", assigned(text, "BOOTPROTO").lower()):
-            if assigned(text, "HWADDR"):
-                return "ifcfg-%s is for the card of one machine (HWADDR)" % INTERFACE
-            return "" if is_at_boot(path, text) else "ifcfg-%s is not brought up at boot" % INTERFACE
-    return "no ifcfg-%s asks for DHCP" % INTERFACE
+    return ifcfg.lack(image, INTERFACE)
 
 
-def is_at_boot(path: str, text: str) -> bool:
-    """Is the card of an ifcfg file brought up at boot? SUSE's default is `manual` (ifcfg(5)), that of others is yes."""
-    if path.startswith(IFCFG[1] + "/") and assigned(text, "STARTMODE").lower() not in STARTMODES:
-        return False
-    return not re.match("no|off|0", assigned(text, "ONBOOT").lower())
+def find_united(image: Image) -> "Optional[str]":
+    """The started service of netifrc for a card of which Azure's is a part: a bridge, for example."""
+    text = image.text(NETIFRC)
+    for name in (one[len("net.") :] for one in sorted(image.services or {}) if one.startswith("net.")):
+        parts = " ".join(ifcfg.assigned(text, key + name) for key in ("bridge_", "slaves_", "team_"))
+        if INTERFACE in parts.split():
+            return "net." + name
+    return None
 
 
 def of_netifrc(image: Image, service: str) -> str:
     """netifrc uses DHCP by default. Alpine's net.eth0 is a link to its `networking`."""
     if image.system.chain("/etc/init.d/" + service)[-1].rpartition("/")[2] == "networking":
         return of_ifupdown(image, service)
-    value = assigned(image.text("/etc/conf.d/net"), "config_" + INTERFACE)
+    text, name = image.text(NETIFRC), service.partition(".")[2]
+    if name != INTERFACE:
+        return Doubt("%s makes %s a part of %s" % (NETIFRC, INTERFACE, name))
+    value = ifcfg.assigned(text, "config_" + INTERFACE)
     if not value or re.search(r"dhcp(?!v6)|dhclient", value):
         return ""
     problem = "/etc/conf.d/net gives %s an address" % INTERFACE
@@ -416,9 +419,8 @@ def is_listed(image: Image, card: str) -> bool:
 
 
 def of_slackware(image: Image, _service: str) -> str:
-    """`USE_DHCP[0]="yes"`."""
-    asks = re.search(r"(?m)^[ \t]*(USE_DHCP\[0\]|IFOPTS\[0\])=[\"']?yes", image.text("/etc/rc.d/rc.inet1.conf"))
-    return "" if asks else "rc.inet1.conf does not ask for DHCP on %s" % INTERFACE
+    """`USE_DHCP[0]="yes"`, unless IFNAME[0] is another card."""
+    return "" if INTERFACE in ifcfg.asked(image) else "rc.inet1.conf does not ask for DHCP on %s" % INTERFACE
 
 
 INSTANCES = ("-" + INTERFACE, "@" + INTERFACE)  # ends of the names of services that are for Azure's card only
@@ -451,10 +453,10 @@ NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
     "dhclient": (("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"), r"send[ \t]+host-name[ \t]+\".+"),
     "dhcpcd": ((DHCPCD,), r"hostname[ \t]+[^\s#].*"),
     "NetworkManager": (
-        ("/etc/NetworkManager/system-connections/*", *IFCFG_FILES),
+        ("/etc/NetworkManager/system-connections/*", *ifcfg.files(INTERFACE)),
         r"(?:dhcp-hostname|DHCP_HOSTNAME)[ \t]*=[ \t]*\S.*",
     ),
-    of_network: (IFCFG_FILES, r"(?:DHCP_HOSTNAME|DHCLIENT_HOSTNAME_OPTION)=[\"']?(?!AUTO)[^\"'\s].*"),
+    of_network: (ifcfg.files(INTERFACE), r"(?:DHCP_HOSTNAME|DHCLIENT_HOSTNAME_OPTION)=[\"']?(?!AUTO)[^\"'\s].*"),
     of_slackware: (("/etc/rc.d/rc.inet1.conf",), r"DHCP_HOSTNAME\[0\]=[\"']?[^\"'\s].*"),
     of_networkd: (("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"), r"Hostname=\S.*"),
     of_ifupdown: ((interfaces.PATH, interfaces.PATH + ".d/*"), r"(?:dhcp-)?hostname[ \t]+(?![$`])\S.*"),

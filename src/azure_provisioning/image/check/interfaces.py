@@ -34,6 +34,7 @@ class Interfaces:
         self.excluded: "List[str]" = []  # patterns of cards that are not brought up, whatever has an `auto`
         self.mapped: "List[str]" = []  # patterns of names for which a script chooses another one
         self.methods: "Dict[str, Set[str]]" = {}  # by name: what gives a card its IPv4 address
+        self.parts: "Set[str]" = set()  # cards that are added to a bridge or the like
         self.refused = ""  # why the program reads nothing of it
         self.empty = True
 
@@ -92,6 +93,7 @@ class Reader:
             words = words_in(self.without_comment(line))
             if words:
                 self.found.empty = False
+                self.found.parts.update(parts_in(words))
                 self.take(path, words)
 
     def without_comment(self, line: str) -> str:
@@ -379,6 +381,15 @@ def find_reader(system: System) -> "Type[Reader]":
     if program.startswith(b"#!") or any("ifupdown2" in path for path in links):
         return Reader
     return Ifupdown if not program.startswith(b"\x7fELF") or b"interfaces file" in program else Reader
+
+
+def parts_in(words: "List[str]") -> "List[str]":
+    """The cards that a line makes a part of another one."""
+    option = words[0].replace("_", "-")
+    if option in ("bridge-ports", "bond-slaves", "slaves"):
+        return ["eth0"] if {"all", "regex"} & set(words) else words[1:]
+    script = option in REPEATED and (" addif " in " ".join(words) or "master" in words)
+    return [word.rstrip(";") for word in words[1:]] if script else []
 
 
 def excluded(image: Image) -> "List[str]":

@@ -10,7 +10,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple
 from ...door.pattern import matches
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import dhcp, interfaces, netplan, networkd, networkmanager
+from . import dhcp, ifcfg, interfaces, netplan, networkd, networkmanager
 from .azure_card import INTERFACE, RENAMING, has_plain_names
 from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
@@ -202,6 +202,30 @@ def of_dhclient(image: Image, service: str, _card: networkd.Card) -> "Iterator[P
         yield Problem("dhclient takes every card", write if taken else image.edit(path))
 
 
+def of_slackware(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
+    """The card has one of these names; which one, is udev's choice."""
+    for name in ifcfg.asked(image):
+        if name in ("eth1", card.name):
+            yield Problem("%s in rc.inet1.conf may be the second card" % name, image.edit(ifcfg.INET1))
+
+
+def of_ifcfg(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
+    """The same for ifcfg files, or for interfaces where scripts called `network` use that."""
+    if not any(image.system.is_dir(folder) for folder in ifcfg.FOLDERS):
+        yield from of_ifupdown(image, _service, card)
+    for path in (path for name in sorted({"eth1", card.name}) for path in ifcfg.files(name)):
+        if image.system.exists(path) and not ifcfg.lack(image, path.rpartition("/ifcfg-")[2]):
+            yield Problem("%s may be for the second card" % path, image.remove(path))
+
+
+def of_netifrc(image: Image, _service: str, card: networkd.Card) -> "Iterator[Problem]":
+    """The same for the services of netifrc."""
+    service = image.starts("net.eth1", "net." + card.name)
+    if service:
+        remedy = image.inside(Command("rc-update", "-a", "del", service))
+        yield Problem("%s may be for the second card" % service, remedy)
+
+
 # By the first service name in dhcp.STARTERS; the others only use eth0.
 LOOKS: "Dict[str, Callable[[Image, str, networkd.Card], Iterator[Problem]]]" = {
     "netplan": of_netplan,
@@ -211,4 +235,8 @@ LOOKS: "Dict[str, Callable[[Image, str, networkd.Card], Iterator[Problem]]]" = {
     "dhclient": of_dhclient,
     "connman": of_connman,
     "networking": of_ifupdown,
+    "net.eth0": of_netifrc,
+    "network": of_ifcfg,
+    "wicked": of_ifcfg,
+    "inet1": of_slackware,
 }
