@@ -191,6 +191,11 @@ class NetworkdTest(CheckTest):
             ("[Link]\nActivationPolicy=manual\n", "warning"),
             ("[Link]\nActivationPolicy=always-down\n", "error"),
             ("[Network]\nDHCP=v4\n", "ok"),
+            ("[DHCPv4]\nUseRoutes=no\nUseGateway=no\n", "error"),
+            ("[DHCPv4]\nUseRoutes=no\n", "error"),
+            ("[DHCPv4]\nUseRoutes=no\nUseGateway=yes\n", "ok"),
+            ("[DHCPv4]\nUseGateway=no\n", "ok"),  # Azure sends its routes also by option 121
+            ("[DHCPv4]\nUseRoutes=false\n[Route]\nGateway=10.0.0.1\n", "warning"),
             ("[Network]\nDHCP=no\nBridge=br0\n", "warning"),
         ):
             self.fill({FILE: NETWORK + text})
@@ -375,6 +380,8 @@ class NetworkdTest(CheckTest):
             (asking + "    all: {match: {name: e*}, dhcp4: no}\n", "warning"),  # that is the first
             (asking + "    other: {match: {name: e*}, dhcp4: no}\n", "ok"),
             (asking + "      activation-mode: manual\n", "warning"),
+            (asking + "      dhcp4-overrides:\n        use-routes: false\n", "warning"),
+            (asking + "      dhcp4-overrides: {use-routes: true}\n", "ok"),
             (asking.replace("true", "no\n  bridges: {br0: {interfaces: [eth0], dhcp4: true}}"), "warning"),
             (asking.replace("eth0:", "eth0: &x"), "warning"),  # a form that is not read
         ):
@@ -778,6 +785,15 @@ class ScriptsTest(CheckTest):
             (INTERFACES, ASKING + "  hostname localhost\n", "hostname localhost"),
             ("/etc/dhcp/dhclient.conf", 'send host-name "image";\n', 'send host-name "image";'),
             ("/etc/dhcp/dhclient.conf", "send host-name = gethostname();\n", ""),
+            ("/etc/dhcp/dhclient.conf", 'send host-name = "image";\n', 'send host-name = "image";'),
+            ("/etc/dhcp/dhclient.conf", '  send fqdn.fqdn "image";\n', 'send fqdn.fqdn "image";'),
+            (
+                "/etc/dhcp/dhclient.conf",
+                'interface "eth0" { send host-name "image"; }\n',
+                'interface "eth0" { send host-name "image"; }',
+            ),
+            (INTERFACES, ASKING + "  udhcpc_opts -t 9 -x hostname:image\n", "udhcpc_opts -t 9 -x hostname:image"),
+            (INTERFACES, ASKING + "  udhcpc_opts -t 9\n", ""),
             (INTERFACES, ASKING + "auto eth1\niface eth1 inet static\n", ""),
         ):
             self.image_with("insserv", dict(rest, **{path: text}))
@@ -824,6 +840,10 @@ class ScriptsTest(CheckTest):
         ):
             self.image_with("chkconfig", dict(wicked, **{"/etc/sysconfig/network/ifcfg-eth0": text}))
             self.assertEqual(self.level(), level, text)
+        self.fill({"/etc/sysconfig/network/ifcfg-eth0": "BOOTPROTO=dhcp\nSTARTMODE=auto\n"})
+        for value, count in (("AUTO", 1), ("", 1), ("image", 2)):
+            self.fill({"/etc/sysconfig/network/dhcp": 'DHCLIENT_HOSTNAME_OPTION="%s"\n' % value})
+            self.assertEqual(len(self.findings("dhcp")), count, value)
 
     def test_connman(self) -> None:
         connman = {"/etc/rcS.d/S10connman": LINK + "connman", "/etc/init.d/connman": images.SCRIPT}

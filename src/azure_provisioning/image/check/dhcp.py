@@ -3,14 +3,12 @@
 import re
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from ...door.pattern import matches
-from ...door.text import words_in
-from ...guest.sshd_config import matching
 from ...init.systems import systemd
 from ..command import Command
-from . import ifcfg, interfaces, netplan, networkd, networkmanager
+from . import dhcpcd, ifcfg, interfaces, netplan, networkd, networkmanager
 from .azure_card import INTERFACE, find_card
 from .client_calls import find_script, only_for
+from .client_names import check_names
 from .coldplug import check_driver
 from .finding import Doubt, Finding, error, ok, warning
 from .networkd import Card
@@ -29,8 +27,6 @@ NETIFRC = "/etc/conf.d/net"
 CONNMAN = "/etc/connman/main.conf"
 ENSLAVED = ("Bridge", "Bond", "VRF", "BatmanAdvanced")  # what a card can be a part of, and has its address then
 BUSYBOX_LIMIT = 4 << 20  # bytes of the program that are searched
-DHCPCD = "/etc/dhcpcd.conf"
-BLOCKS = ("interface", "ssid", "profile")  # words that begin a block of that file, which ends at the next
 
 
 class Starter(NamedTuple):
@@ -68,7 +64,7 @@ def check_dhcp(image: Image) -> "Iterator[Finding]":
     if good:
         how = "is started" if good.service == good.client else "starts " + good.client
         yield ok("dhcp", "%s %s" % (good.service, how))
-        yield from check_name(image, good)
+        yield from check_names(image, good.client, *READERS.get(good.starter.problem, ()))
         yield from check_preset(image, good)
         yield from check_driver(image)
     elif script:
@@ -291,6 +287,9 @@ def lack(network: networkd.Network) -> str:
     if network.value("Network", "DHCP") not in ("ipv4", "v4", "both", *networkd.YES):
         words = (INTERFACE, network.path)
         return "no file of systemd/network asks for DHCP on %s: %s is the first for it" % words
+    problem = networkd.lacks_routes(network)
+    if problem:
+        return problem
     if policy == "manual":
         return Doubt("%s leaves it to others to bring %s up (ActivationPolicy)" % (network.path, INTERFACE))
     return ""
@@ -302,10 +301,10 @@ def of_dhcpcd(image: Image, service: str) -> str:
     if problem:
         return problem
     card = image.once(find_card).name
-    if not takes(image, card):
-        return "%s excludes %s (denyinterfaces or allowinterfaces)" % (DHCPCD, card)
+    if not dhcpcd.takes(image, card):
+        return "%s excludes %s (denyinterfaces or allowinterfaces)" % (dhcpcd.PATH, card)
     against: "Dict[str, str]" = {}
-    for words in lines_for(image, card):
+    for words in dhcpcd.lines_for(image, card):
         line = " ".join(words)
         if words[0] in ("dhcp", "ipv4", "ipv4only"):
             against.pop("ipv4", "")
@@ -316,29 +315,7 @@ def of_dhcpcd(image: Image, service: str) -> str:
             against["ipv4"] = line
         elif words[0] == "inform" or line.startswith("static ip_address="):
             against["address"] = line
-    return "`%s` in %s keeps it from asking by DHCP" % (min(against.values()), DHCPCD) if against else ""
-
-
-def takes(image: Image, card: str) -> bool:
-    """Does dhcpcd configure a card? Its lists count only before the first block."""
-    lists: "Dict[str, List[str]]" = {"denyinterfaces": [], "allowinterfaces": []}
-    for words in lines_for(image, ""):
-        if words[0] in lists:
-            lists[words[0]] += " ".join(words[1:]).replace(",", " ").split()
-    if any(matches(card, word) for word in lists["denyinterfaces"]):
-        return False
-    return not lists["allowinterfaces"] or any(matches(card, word) for word in lists["allowinterfaces"])
-
-
-def lines_for(image: Image, card: str) -> "List[List[str]]":
-    """The words of the lines of dhcpcd.conf that count for a card: before the first block, and in its own blocks."""
-    found, counts = [], True
-    for words in (words_in(line.partition("#")[0]) for line in image.text(DHCPCD).split("\n")):
-        if words[:1] and words[0] in BLOCKS:
-            counts = bool(card) and words == ["interface", card]
-        elif counts and words:
-            found.append(words)
-    return found
+    return "`%s` in %s keeps it from asking by DHCP" % (min(against.values()), dhcpcd.PATH) if against else ""
 
 
 def of_ifupdown(image: Image, service: str) -> str:
@@ -444,30 +421,9 @@ STARTERS = (
     Starter(("network", "network-interface"), LEASERS, of_network),
     Starter(("inet1",), LEASERS, of_slackware),
 )
-
-
-# -- the name that a client sends by its own configuration, instead of the machine's name ------------------------------
-
-# By client or starter: the files, and the form of the line. Without a value the machine's name is sent.
-NAMES_SENT: "Dict[object, Tuple[Tuple[str, ...], str]]" = {
-    "dhclient": (("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"), r"send[ \t]+host-name[ \t]+\".+"),
-    "dhcpcd": ((DHCPCD,), r"hostname[ \t]+[^\s#].*"),
-    "NetworkManager": (
-        ("/etc/NetworkManager/system-connections/*", *ifcfg.files(INTERFACE)),
-        r"(?:dhcp-hostname|DHCP_HOSTNAME)[ \t]*=[ \t]*\S.*",
-    ),
-    of_network: (ifcfg.files(INTERFACE), r"(?:DHCP_HOSTNAME|DHCLIENT_HOSTNAME_OPTION)=[\"']?(?!AUTO)[^\"'\s].*"),
-    of_slackware: (("/etc/rc.d/rc.inet1.conf",), r"DHCP_HOSTNAME\[0\]=[\"']?[^\"'\s].*"),
-    of_networkd: (("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"), r"Hostname=\S.*"),
-    of_ifupdown: ((interfaces.PATH, interfaces.PATH + ".d/*"), r"(?:dhcp-)?hostname[ \t]+(?![$`])\S.*"),
+# What has a name to send besides the client itself: client_names.py.
+READERS: "Dict[Callable[[Image, str], str], Tuple[str, ...]]" = {
+    of_network: ("ifcfg", "interfaces"),
+    of_slackware: ("rc.inet1",),
+    of_ifupdown: ("interfaces",),
 }
-
-
-def check_name(image: Image, started: Started) -> "Iterator[Finding]":
-    """Azure's DNS keeps the name of the last request: the first boot publishes the VM's, the second sends this one."""
-    for key in {started.client, started.starter.problem}:
-        patterns, form = NAMES_SENT.get(key, ((), ""))
-        for path in (path for pattern in patterns for path in matching(image.system, pattern)):
-            for line in re.findall(r"(?m)^[ \t]*(%s)$" % form, image.text(path)):
-                message = "`%s` in %s: from the second boot on Azure's DNS has this name" % (line.strip(), path)
-                yield warning("dhcp", message, image.edit(path))

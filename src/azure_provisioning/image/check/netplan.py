@@ -90,7 +90,8 @@ def lack(image: Image, _service: str) -> str:
     if policy:
         problem = "`%s` of /etc/netplan does not bring %s up (activation-mode)" % (first.name, INTERFACE)
         return Doubt(problem) if policy == "manual" else problem
-    return not_started(image, first.client)
+    no_routes = networkd.lacks_routes(first.network._replace(path="`%s` of /etc/netplan" % first.name))
+    return Doubt(no_routes) if no_routes else not_started(image, first.client)
 
 
 def not_started(image: Image, client: str) -> str:
@@ -149,6 +150,9 @@ def translate(name: str, settings: "Dict[str, Any]") -> "List[Tuple[str, str, st
             found.append(("Match", key, " ".join(map(str, value)) if isinstance(value, list) else str(value)))
     if str(settings.get("dhcp4")).lower() in TRUE:
         found.append(("Network", "DHCP", "ipv4"))
+    routes = mapping(settings.get("dhcp4-overrides")).get("use-routes")
+    if routes is not None:
+        found.append(("DHCPv4", "UseRoutes", str(routes)))
     mode = str(settings.get("activation-mode") or "")
     return [*found, ("Link", "ActivationPolicy", "always-down" if mode == "off" else mode)]
 

@@ -7,11 +7,13 @@ from ...door.pattern import matches
 from ...door.system import System
 from ...door.text import read_text
 from .daemon_user import user_of
+from .finding import Doubt
 from .machine import machine_of
 
 PROGRAM = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
 UNIT = "systemd-networkd.service"
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+NO = ("no", "false", "off", "0", "n", "f")
 YES = ("yes", "true", "on", "1", "y", "t")
 # What no network card of Azure has: a kind, which is of virtual cards, and what is of wireless ones.
 LACKED = ("Kind", "WLANInterfaceType", "SSID", "BSSID")
@@ -134,6 +136,17 @@ def meets_machine(key: str, value: str, system: System) -> "Optional[bool]":
         return value.lower() in YES or value in ("vm", "microsoft")
     sure, perhaps = ARCHITECTURES[machine_of(system)]
     return True if value in sure or value == "native" else None if value in perhaps else False
+
+
+def lacks_routes(network: Network) -> str:
+    """Why a card has an address, but no way to Azure. UseGateway= is by default what UseRoutes= is."""
+    dhcp = [(key, value.lower()) for section, key, value in network.settings if section in ("DHCPv4", "DHCP")]
+    uses = dict(dhcp)
+    if uses.get("UseRoutes") not in NO or uses.get("UseGateway", "no") not in NO:
+        return ""
+    problem = "%s ignores the routes from DHCP (UseRoutes)" % network.path
+    static = network.values("Route", "Gateway") or network.values("Network", "Gateway")
+    return Doubt(problem) if static else problem
 
 
 def find_networks(system: System) -> "List[Network]":

@@ -10,7 +10,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple
 from ...door.pattern import matches
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import dhcp, ifcfg, interfaces, netplan, networkd, networkmanager
+from . import dhcp, dhcpcd, ifcfg, interfaces, netplan, networkd, networkmanager
 from .azure_card import INTERFACE, RENAMING, has_plain_names
 from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
@@ -149,11 +149,11 @@ def of_netplan(image: Image, _service: str, card: networkd.Card) -> "Iterator[Pr
 
 def of_dhcpcd(image: Image, service: str, of: networkd.Card) -> "Iterator[Problem]":
     """It configures every card, except those that are denied."""
-    card, path = of.name, dhcp.DHCPCD
-    if service.endswith(dhcp.INSTANCES) or not dhcp.takes(image, card):
+    card, path = of.name, dhcpcd.PATH
+    if service.endswith(dhcp.INSTANCES) or not dhcpcd.takes(image, card):
         return
     line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + INTERFACE
-    block = re.search(r"(?m)^[ \t]*(?:%s)\b" % "|".join(dhcp.BLOCKS), image.text(path))  # in one it would not count
+    block = re.search(r"(?m)^[ \t]*(?:%s)\b" % "|".join(dhcpcd.BLOCKS), image.text(path))  # in one it would not count
     first = Command("sed", "-i", "1i " + line).on(image.place(path))
     remedy = first if block else image.append(path, Command("echo", line))
     yield Problem("dhcpcd takes every card", remedy)
