@@ -25,8 +25,10 @@ def blob(kind: str, *fields: bytes) -> str:
 
 ED = "ssh-ed25519 " + blob("ssh-ed25519", b"e" * 32)
 RSA = "ssh-rsa " + blob("ssh-rsa", b"\1\0\1", b"\0" + b"n" * 256)
-ECDSA = "ecdsa-sha2-nistp256 " + blob("ecdsa-sha2-nistp256", b"nistp256", b"q" * 65)
-SK = "sk-ecdsa-sha2-nistp256@openssh.com " + blob("sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"q" * 65, b"ssh:")
+ECDSA = "ecdsa-sha2-nistp256 " + blob("ecdsa-sha2-nistp256", b"nistp256", b"\4" + b"q" * 64)
+SK = "sk-ecdsa-sha2-nistp256@openssh.com " + blob(
+    "sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\4" + b"q" * 64, b"ssh:"
+)
 FILE = "/home/azureuser/.ssh/authorized_keys"
 
 
@@ -82,6 +84,24 @@ class KeyTest(ToolTest):
                 keys, problems = read_keys(bad)
                 self.assertEqual(keys, [])
                 self.assertEqual(bool(problems), bool(bad.strip("- ")))
+
+    def test_sizes_that_sshd_refuses(self) -> None:
+        """Each is whole, and `ssh-keygen -l` does not load it."""
+        exponent, modulus, point = b"\1\0\1", b"\0" + b"\xf1" * 128, b"\4" + b"q" * 64
+        p256, sk = "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"
+        self.assertEqual(read_keys("ssh-rsa " + blob("ssh-rsa", exponent, b"\0" + modulus))[1], [])
+        for kind, *fields in (
+            ("ssh-ed25519", b"e" * 31), ("ssh-ed25519", b"e" * 33), (sk, b"e" * 31, b"ssh:"),
+            ("ssh-rsa", exponent, modulus[1:]), ("ssh-rsa", b"\x81", modulus), ("ssh-rsa", exponent, modulus[:-1]),
+            ("ssh-rsa", exponent, b"\1" + b"\xf1" * 2048),
+            (p256, b"nistp256", point[:-1]), (p256, b"nistp256", b"\2" + point[1:33]), (p256, b"nistp384", point),
+            (p256, b"nistp256", b"\6" + point[1:]), (p256, b"", point), (p256, b"256", point),
+            ("ecdsa-sha2-nistp384", b"nistp384", point), ("ecdsa-sha2-nistp521", b"nistp521", point),
+            ("sk-ecdsa-sha2-nistp256@openssh.com", b"nistp384", b"\4" + b"q" * 96, b"ssh:"),
+        ):  # fmt: skip
+            with self.subTest(kind, fields=fields):
+                damaged = ["an %s key is damaged" % kind]
+                self.assertEqual(read_keys("%s %s" % (kind, blob(kind, *fields))), ([], damaged))
 
     def test_comment_cannot_add_a_line(self) -> None:
         self.assertEqual(self.lines(ED + " a\x1b[2J\x0bb\x85c"), [ED + " a[2J b c"])

@@ -1,6 +1,5 @@
 """Would sshd let the administrator in with one of Azure's keys? Checks each file as sshd does."""
 
-import binascii
 import os
 import stat
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -10,7 +9,7 @@ from ..door.system import System
 from ..door.text import is_digits, words_in
 from .accounts import Account, all_groups, find_group
 from .authorized_keys import DEFAULT, key_path, keys_in, option_names
-from .ssh_key import SshKey
+from .ssh_key import SshKey, fields_of, rsa_bits
 
 ACL = "system.posix_acl_access"
 ALGORITHMS = ("pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes")  # the second before OpenSSH 8.5
@@ -48,7 +47,7 @@ def find_weakness(key: SshKey, sshd: "Dict[str, str]") -> str:
     if not takes(accepted, key.kind):
         return "PubkeyAcceptedAlgorithms without %s" % key.kind
     least = sshd.get("requiredrsasize", "")
-    if key.kind == "ssh-rsa" and is_digits(least, 6) and rsa_bits(key) < int(least):
+    if key.kind == "ssh-rsa" and is_digits(least, 6) and rsa_bits(fields_of(key.blob)) < int(least):
         return "RequiredRSASize %s" % least
     return ""
 
@@ -59,15 +58,6 @@ def takes(accepted: str, kind: str) -> bool:
         return True
     names = RSA if kind == "ssh-rsa" else (kind,)
     return any(matches(name, pattern, sets=False) for pattern in accepted.split(",") for name in names)
-
-
-def rsa_bits(key: SshKey) -> int:
-    """The length of an RSA key's modulus, the last of its fields (RFC 4253, 6.6)."""
-    data, place, field = binascii.a2b_base64(key.blob), 0, b""
-    while place + 4 <= len(data):
-        end = place + 4 + int.from_bytes(data[place : place + 4], "big")
-        field, place = data[place + 4 : end], end
-    return int.from_bytes(field, "big").bit_length()
 
 
 def look_into(

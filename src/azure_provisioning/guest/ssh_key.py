@@ -14,6 +14,10 @@ FIELDS = {
     "sk-ssh-ed25519@openssh.com": 3,
     "sk-ecdsa-sha2-nistp256@openssh.com": 4,
 }
+ED25519_SIZE = 32  # bytes of a public key
+POINTS = {"nistp256": 65, "nistp384": 97, "nistp521": 133}  # bytes of an uncompressed point on each curve
+UNCOMPRESSED = b"\4"
+RSA_BITS = range(1024, 16384 + 1)
 TEXT_LIMIT = 64 << 10  # characters of one text
 BLOB_LIMIT = 8 << 10  # base64 characters of one key; RSA with 16384 bits has 2800
 COMMENT_LIMIT = 200
@@ -73,19 +77,41 @@ def unfold(text: str) -> str:
 
 
 def is_complete(kind: str, blob: str) -> bool:
-    """Is this the base64 of a whole key of that kind, no byte less or more?"""
+    """Is this the base64 of a whole key of that kind, no byte less or more, which sshd would load?"""
     if len(blob) % 4 or not re.match(r"[A-Za-z0-9+/]+={0,2}\Z", blob):
         return False
+    fields = fields_of(blob)
+    return len(fields) == FIELDS[kind] and fields[0] == kind.encode() and all(fields) and is_valid(kind, fields[1:])
+
+
+def fields_of(blob: str) -> "List[bytes]":
+    """The fields of a key (RFC 4253, 6.6), at most one more than any kind has; none if a length is wrong."""
     data = binascii.a2b_base64(blob)
     fields: "List[bytes]" = []
     place = 0
-    while place < len(data) and len(fields) <= FIELDS[kind]:
+    while place < len(data) and len(fields) <= max(FIELDS.values()):
         end = place + 4 + int.from_bytes(data[place : place + 4], "big")
         if place + 4 > len(data) or end > len(data):
-            return False
+            return []
         fields.append(data[place + 4 : end])
         place = end
-    return len(fields) == FIELDS[kind] and fields[0] == kind.encode() and all(fields)
+    return fields
+
+
+def is_valid(kind: str, fields: "List[bytes]") -> bool:
+    """Do the fields after the kind have the sizes that OpenSSH demands (sshkey.c)? A number may not be negative."""
+    if kind == "ssh-rsa":
+        return all(field[0] < 0x80 for field in fields) and rsa_bits(fields) in RSA_BITS
+    if "ed25519" in kind:
+        return len(fields[0]) == ED25519_SIZE
+    curve = fields[0].decode("ascii", "replace")
+    size = POINTS.get(curve, 0)
+    return "-%s" % curve in kind and len(fields[1]) == size and fields[1].startswith(UNCOMPRESSED)
+
+
+def rsa_bits(fields: "List[bytes]") -> int:
+    """The length of an RSA key's modulus, the last of its fields."""
+    return int.from_bytes(fields[-1], "big").bit_length()
 
 
 def printable(comment: str) -> str:
