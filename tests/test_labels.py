@@ -157,6 +157,18 @@ class LabelTest(CheckTest):
         self.install()
         self.assertEqual(self.type_of(PROGRAM), "")  # the whole image is labelled later
 
+    def test_settings_as_libselinux_reads_them(self) -> None:
+        for text in ("SELINUX=Enforcing", "SELINUX= enforcing   # x", "SELINUX=PERMISSIVE\r",
+                     "SELINUX=x\nSELINUX=enforcing",
+                     "SELINUX=enforcing\nSELINUX=disabled", "SELINUX=enforcing\n SelinuxType=targeted \r",
+                     "SELINUX=enforcing\nSELINUXTYPE=x\nSELINUXTYPE=targeted"):  # fmt: skip
+            files = dict(POLICY, **{"/etc/selinux/config": text + "\n"})
+            self.bad("selinux", "warning", "its files have no labels", files)
+        for text in ("SELINUX=Disabled", "SELINUX=disabled\nSELINUX=enforcing", " SELINUX=enforcing",
+                     "selinux=enforcing", "SELINUX=enforcing\nSELINUXTYPE=targeted # x"):  # fmt: skip
+            self.fill({"/etc/selinux/config": text + "\n"})
+            self.good("selinux", "no policy is loaded")
+
     def test_own_file_without_a_label(self) -> None:
         self.fill(POLICY)
         self.label("/etc")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NAME = "security.selinux"
 CONFIG = "/etc/selinux/config"
+MODES = ("enforcing", "permissive", "disabled")
+USUAL = "targeted"
 FILE_LIMIT = 16 << 20  # bytes of a policy's list
 LABEL_LIMIT = 4096  # bytes
 NEIGHBOURS_LIMIT = 50
@@ -48,8 +50,10 @@ class Policy(namedtuple("Policy", "rules aliases")):
 
 def is_enabled(tree: Tree) -> bool:
     """Would a boot of this image load a policy? Raises GuestError."""
-    mode = setting(tree, "SELINUX")
-    return mode in ("enforcing", "permissive") and tree.is_dir("/etc/selinux/" + setting(tree, "SELINUXTYPE"))
+    lines = (tree.read_text(CONFIG) or "").split("\n")
+    values = [line.partition("=")[2].strip().lower() for line in lines if line.startswith("SELINUX=")]
+    modes = [mode for value in values for mode in MODES if value.startswith(mode)]  # whatever follows, as in libselinux
+    return modes[:1] not in ([], ["disabled"]) and tree.is_dir("/etc/selinux/" + policy_name(tree))
 
 
 def describe_missing(tree: Tree, labels: "Optional[Labels]") -> str:
@@ -63,19 +67,19 @@ def describe_missing(tree: Tree, labels: "Optional[Labels]") -> str:
     return what + " has no SELinux label: create /.autorelabel in the image, or an enforcing boot may refuse it"
 
 
-def setting(tree: Tree, key: str) -> str:
-    """A setting of SELinux, as its library reads it; empty if it is not set."""
-    found = ""
+def policy_name(tree: Tree) -> str:
+    """SELINUXTYPE as libselinux reads it: the last one counts, and a comment after it is part of the name."""
+    found = USUAL
     for line in (tree.read_text(CONFIG) or "").split("\n"):
         name, _, value = line.strip().partition("=")
-        if name == key:
+        if name.upper() == "SELINUXTYPE":
             found = value.strip()
     return found
 
 
 def read_policy(tree: Tree) -> Policy:
     """The rules of the policy that a boot loads; empty if there is none. Raises GuestError."""
-    name = setting(tree, "SELINUXTYPE")
+    name = policy_name(tree)
     base = "/etc/selinux/%s/contexts/files/file_contexts" % name
     if not name or "/" in name:
         return Policy([], [])
