@@ -689,6 +689,14 @@ class AdministratorTest(CheckTest):
         self.assertRegex(found.message, "^neither sudo nor doas")
         self.assertNotIn("chmod", found.remedy)
 
+    def test_sudo_is_a_link_to_another_program(self) -> None:
+        """No remedy gives the setuid bit to a program that is no sudo."""
+        self.gone("/usr/bin/sudo")
+        self.fill({"/usr/bin/systemd-run": "\x7fELF", "/usr/bin/run0": "-> systemd-run", "/usr/bin/sudo": "-> run0"})
+        (found,) = self.findings("privilege")
+        self.assertRegex(found.message, "^neither sudo nor doas")
+        self.assertNotIn("chmod", found.remedy)
+
     def test_files_refused_by_sudo(self) -> None:
         main, other = "/etc/sudoers", "/etc/sudoers.d/other"
         self.fill({main: "@includedir /etc/sudoers.d\n", other: "Defaults x\nbob ALL = ALL\nUser_Alias \\\n\tA = b\n"})

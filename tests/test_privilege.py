@@ -5,7 +5,16 @@ import stat
 from typing import List, Tuple
 
 from azure_provisioning.errors import GuestError
-from azure_provisioning.guest.privilege import CANDIDATE, DOAS_CONF, DOAS_RULE, SUDO_RULE, find_right, grant
+from azure_provisioning.guest.privilege import (
+    CANDIDATE,
+    DOAS_CONF,
+    DOAS_RULE,
+    SUDO_RULE,
+    find_doas,
+    find_right,
+    find_sudo,
+    grant,
+)
 from tests.tools import ToolTest
 
 SUDOERS = "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n"
@@ -121,6 +130,29 @@ class PrivilegeTest(ToolTest):
             grant(self.system, "azureuser")
         self.fill({"/usr/bin/sudo": '#!/bin/sh\n# not doas: the real one\nexec /opt/bin/sudo "$@"\n'})
         self.assertEqual(grant(self.system, "azureuser"), "azureuser may use sudo without a password")
+
+    def test_names_of_the_file_itself(self) -> None:
+        """A link to systemd-run, which is run0, is no sudo: with the setuid bit, it would make everybody root."""
+        real = ("/etc/alternatives/sudo", "/usr/bin/sudo.ws", "/usr/lib/cargo/bin/sudo", "/usr/bin/sudo-rs")
+        for target in (*real, "run0", "/usr/bin/systemd-run", "su", "sudoedit", "pseudo"):
+            with self.subTest(target):
+                self.setUp()
+                path = "/usr/bin/" + target if "/" not in target else target
+                self.fill({"/usr/bin/sudo": "-> " + target, "/usr/bin/doas": "-> " + target, path: ""})
+                self.system.write(path, "\x7fELF", mode=0o755)
+                if path == real[0]:
+                    self.system.unlink(path)
+                    self.fill({path: "-> " + real[1], real[1]: "\x7fELF"})
+                self.assertEqual(find_sudo(self.system), "/usr/bin/sudo" if target in real else None)
+                self.assertIsNone(find_doas(self.system))
+
+    def test_names_of_doas(self) -> None:
+        self.fill({"/usr/bin/opendoas": "\x7fELF"})
+        for text, found in (("-> opendoas", True), ("\x7fELF", True), ('#!/bin/sh\nexec sudo "$@"\n', False),
+                            ('#!/bin/sh\nexec /opt/bin/doas "$@"\n', True)):  # fmt: skip
+            self.system.unlink("/usr/bin/doas")
+            self.fill({"/usr/bin/doas": text})
+            self.assertEqual(bool(find_doas(self.system)), found, text)
 
     def test_sudo_and_doas(self) -> None:
         self.fill({"/usr/bin/doas": "doas.conf", "/usr/bin/sudo": "\x7fELF doas\n", "/etc/sudoers": ""})

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Verdict = Tuple[Optional[bool], str]
 
 SUDOS = ("sudo", "sudo-rs")
+DOAS = "doas"
+# What the file itself is called: sudo.ws of the alternatives of Debian, and opendoas. A link to another program, such as
+# run0, is none, whatever it does.
+OWN_NAMES = {SUDOS[0]: re.compile(r"sudo(?:[.-].*)?\Z"), DOAS: re.compile(r"(?:open)?doas(?:[.-].*)?\Z")}
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may contain one. The last of two
 # matching rules counts, so this name sorts after others.
 SUDO_FOLDER = "/etc/sudoers.d"
@@ -34,7 +38,8 @@ DOAS_WORDS = ("permit", "deny", "as", "cmd", "args", "nopass", "persist", "nolog
 PROGRAM_LIMIT = 8 << 20  # bytes of sudo or doas that are searched
 ATTEMPT_SECONDS = 30.0
 SHIM_LIMIT = 64 << 10  # of a script
-WRAPPER = re.compile(rb"(?m)^[^#\n]*/sudo(?:-rs)?\b")  # a script that calls a sudo elsewhere
+WRAPPER = rb"(?m)^[^#\n]*/%s\b"  # a script that calls a sudo or doas elsewhere
+MENTION = rb"(?m)^[^#\n]*\b%s\b"
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
@@ -44,7 +49,7 @@ def grant(system: System, name: str) -> str:
         raise GuestError("not a name for sudo or doas", name=ascii(name[:80]))
     done: "List[str]" = []
     problems: "List[GuestError]" = []
-    for program, give in ((find_sudo(system), grant_sudo), (system.find_program("doas"), grant_doas)):
+    for program, give in ((find_sudo(system), grant_sudo), (find_doas(system), grant_doas)):
         try:
             done += [give(system, program, name)] if program else []
         except GuestError as error:
@@ -56,12 +61,22 @@ def grant(system: System, name: str) -> str:
 
 def find_sudo(system: System) -> "Optional[str]":
     """The path of sudo; None if it is missing, or is a link or script for another program (Alpine's doas-sudo-shim)."""
-    for path in filter(None, map(system.find_program, SUDOS)):
-        script = read_script(system, path)
-        is_shim = script and (re.search(rb"(?m)^[^#]*\bdoas\b", script) or not WRAPPER.search(script))
-        if not is_shim and not system.chain(path)[-1].endswith("/doas"):
-            return path
-    return None
+    paths = filter(None, map(system.find_program, SUDOS))
+    return next((path for path in paths if is_own(system, path, SUDOS[0], DOAS)), None)
+
+
+def find_doas(system: System) -> "Optional[str]":
+    """The same for doas."""
+    path = system.find_program(DOAS)
+    return path if path and is_own(system, path, DOAS, SUDOS[0]) else None
+
+
+def is_own(system: System, path: str, name: str, other: str) -> bool:
+    """Is the program at `path` the one of that name, or a script for it, and not for the `other`?"""
+    script = read_script(system, path)
+    if script and (re.search(MENTION % other.encode(), script) or not re.search(WRAPPER % name.encode(), script)):
+        return False
+    return bool(OWN_NAMES[name].match(system.chain(path)[-1].rpartition("/")[2]))
 
 
 def read_script(system: System, path: str) -> bytes:
@@ -72,7 +87,7 @@ def read_script(system: System, path: str) -> bytes:
 
 def find_right(system: System, name: str) -> "Verdict":
     """(can `name` become root without a password, why not), as sudo or doas answers or does; None: unknown."""
-    sudo, doas = find_sudo(system), system.find_program("doas")
+    sudo, doas = find_sudo(system), find_doas(system)
     if not sudo and not doas:
         return False, "neither sudo nor doas is installed"
     works, why = ask(system, sudo, name) if sudo else (False, "")

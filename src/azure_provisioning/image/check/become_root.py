@@ -23,7 +23,7 @@ def check_privilege(image: Image) -> "Iterator[Finding]":
     if not image.options.sudo:
         return
     system = image.system
-    sudo, doas = privilege.find_sudo(system), system.find_program("doas")
+    sudo, doas = privilege.find_sudo(system), privilege.find_doas(system)
     if not sudo and not doas:
         yield warning(ID, "neither sudo nor doas: the administrator cannot become root", image.add("sudo"))
         return

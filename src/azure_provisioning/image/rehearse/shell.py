@@ -237,7 +237,7 @@ def lay_tools(system: Scratch, here: System, shelf: System) -> None:
         shelf.link(here.find_program(name) or "", "/" + name)
     if (privilege.find_sudo(system) or "").endswith("/sudo"):
         stand_in(shelf, "/sudo", "")
-    if system.find_program("doas"):
+    if privilege.find_doas(system):
         stand_in(shelf, "/doas", "# %s\n" % privilege.DOAS_FOLDER if privilege.knows_folder(system) else "")
     if sshd_config.find_sshd(system):
         introduce(system)
