@@ -13,6 +13,7 @@ from azure_provisioning.guest.privilege import (
     find_doas,
     find_right,
     find_sudo,
+    find_sudoers,
     grant,
 )
 from tests.tools import ToolTest
@@ -82,6 +83,35 @@ class PrivilegeTest(ToolTest):
                 grant(self.system, "azureuser")
                 first = text if text.endswith("\n") or not text else text + "\n"
                 self.assertEqual(self.text("/etc/sudoers"), first + "#includedir /etc/sudoers.d\n")
+
+    def test_sudoers_folder_is_included_by_another_form(self) -> None:
+        """Read twice, an alias in the folder would be defined twice, and sudo would refuse to work."""
+        other = "# x\n@include /etc/sudoers\n@includedir sudoers.d/\n"
+        for text in ("@includedir sudoers.d\n", "#includedir ../etc/sudoers.d \r\n", '@include "sudoers local"\n'):
+            with self.subTest(text=text):
+                self.fill({"/usr/bin/sudo": "", "/etc/sudoers": text, "/etc/sudoers local": other})
+                grant(self.system, "azureuser")
+                self.assertEqual(self.text("/etc/sudoers"), text)
+                self.assertIsNotNone(self.text(SUDO_RULE))
+
+    def test_sudo_conf_sets_another_file(self) -> None:
+        plugin = "Plugin sudoers_%s sudoers.so sudoers_mode=0440 sudoers_file=%s\n"
+        files = {"/etc/sudoers": SUDOERS, "/opt/sudoers": "root ALL=(ALL) ALL\n"}
+        for conf, expected in (
+            (plugin % ("policy", "/opt/sudoers"), "/opt/sudoers"),
+            (plugin % ("policy", "/opt/x") + plugin % ("audit", "/opt/sudoers:/opt/x"), "/opt/sudoers"),
+            ("#" + plugin % ("policy", "/opt/sudoers"), "/etc/sudoers"),
+            (plugin % ("policy", "sudoers"), "/etc/sudoers"),
+        ):
+            with self.subTest(conf):
+                self.fill({"/usr/bin/sudo": "", "/etc/sudo.conf": conf, **files})
+                self.assertEqual(find_sudoers(self.system, "/usr/bin/sudo"), expected)
+                self.fill({"/usr/bin/sudo": "\x7fELF /etc/sudoers-rs"})
+                self.assertEqual(find_sudoers(self.system, "/usr/bin/sudo"), "/etc/sudoers")
+        self.fill({"/usr/bin/sudo": "", "/etc/sudo.conf": plugin % ("policy", "/opt/sudoers")})
+        grant(self.system, "azureuser")
+        self.assertEqual(self.text("/opt/sudoers"), "root ALL=(ALL) ALL\n#includedir /etc/sudoers.d\n")
+        self.assertEqual(self.text("/etc/sudoers"), SUDOERS)
 
     def test_usr_etc(self) -> None:
         self.fill({"/usr/bin/sudo": "", "/usr/etc/sudoers": '#includedir "/etc/sudoers.d"\n'})

@@ -1,11 +1,12 @@
 """The right to become root without a password, with sudo or doas: with both if the image has both."""
 
+import os
 import re
 import stat
 
 from ..door.rights import keeper
 from ..door.system import System
-from ..door.text import lines_in, words_in
+from ..door.text import lines_in, read_text, words_in
 from ..door.tree import ROOT
 from ..errors import GuestError
 from .block import end_with
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 SUDOS = ("sudo", "sudo-rs")
 DOAS = "doas"
-# What the file itself is called: sudo.ws of the alternatives of Debian, and opendoas. A link to another program, such as
-# run0, is none, whatever it does.
-OWN_NAMES = {SUDOS[0]: re.compile(r"sudo(?:[.-].*)?\Z"), DOAS: re.compile(r"(?:open)?doas(?:[.-].*)?\Z")}
+# What the file itself is called: also sudo.ws, an alternative of Debian's, and opendoas. A link to another program, such
+# as run0, is none.
+OWN_NAMES = {"sudo": re.compile(r"sudo(?:[.-].*)?\Z"), DOAS: re.compile(r"(?:open)?doas(?:[.-].*)?\Z")}
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may contain one. The last of two
 # matching rules counts, so this name sorts after others.
 SUDO_FOLDER = "/etc/sudoers.d"
@@ -30,6 +31,11 @@ FORMER_RULE = SUDO_FOLDER + "/90-azure-provisioning"  # of older releases
 CANDIDATE = SUDO_RULE + ".candidate"
 SUDOERS = ("/etc/sudoers", "/usr/etc/sudoers")
 SUDOERS_RS = "/etc/sudoers-rs"  # what sudo-rs reads instead, if it exists
+SUDO_CONF = "/etc/sudo.conf"
+# With its argument, the plugin reads another file: the first of the two since sudo 1.9.1, if it is listed.
+PLUGINS, FILE_ARGUMENT = ("sudoers_audit", "sudoers_policy"), "sudoers_file=/"
+INCLUDE = re.compile(r"(?m)^[ \t]*[#@]include(dir)?[ \t]+(?:\"([^\"\n]*)\"|([^ \t\r\n\"]+))[ \t\r]*$")
+INCLUDES_LIMIT = 64  # files
 # doas uses the last rule that matches. Alpine's reads the files of doas.d in order: ours must follow doas.conf.
 DOAS_FOLDER = "/etc/doas.d"
 DOAS_RULE = DOAS_FOLDER + "/zz-azure-provisioning.conf"
@@ -111,7 +117,7 @@ def grant_sudo(system: System, sudo: str, name: str) -> str:
     system.unlink(CANDIDATE)  # what a killed run left
     main = find_sudoers(system, sudo)
     text = system.read_text(main) or ""
-    if not reads_folder(text):
+    if not reads_folder(system, main):
         if text and not text.endswith("\n"):
             text += "\n"
         text += "#includedir %s\n" % SUDO_FOLDER  # the form that every sudo reads
@@ -181,9 +187,29 @@ def attempt(system: System, program: str, name: str) -> "Verdict":
 
 def find_sudoers(system: System, sudo: str) -> str:
     """The path of the file that this sudo reads first."""
-    if system.exists(SUDOERS_RS) and SUDOERS_RS.encode() in (system.read(sudo, limit=PROGRAM_LIMIT, head=True) or b""):
-        return SUDOERS_RS
+    other, has_rs = chosen_sudoers(system), system.exists(SUDOERS_RS)
+    if other or has_rs:  # only then it matters whether it is sudo-rs, which does not read sudo.conf
+        is_rs = SUDOERS_RS.encode() in (system.read(sudo, limit=PROGRAM_LIMIT, head=True) or b"")
+        if is_rs and has_rs:
+            return SUDOERS_RS
+        if other and not is_rs:
+            return other
     return next((path for path in SUDOERS if system.exists(path)), SUDOERS[0])
+
+
+def chosen_sudoers(system: System) -> str:
+    """The file that sudo.conf(5) sets in place of the usual one; empty if it sets none."""
+    lines = [words_in(line) for line in lines_in(read_text(system, SUDO_CONF))]
+    plugins = [words for words in lines if len(words) > 2 and words[0].lower() == "plugin"]
+    found = [
+        word.partition("=")[2].partition(":")[0]
+        for name in PLUGINS
+        for words in plugins
+        if words[1] == name
+        for word in words[3:]
+        if word.startswith(FILE_ARGUMENT)
+    ]
+    return found[0] if found else ""
 
 
 def sudo_user(name: str) -> str:
@@ -204,9 +230,25 @@ def check_sudoers(system: System, rule: str) -> None:
         system.unlink(CANDIDATE)
 
 
-def reads_folder(text: str) -> bool:
-    """Does sudo's configuration include its folder? `#includedir` is not a comment."""
-    return bool(re.search(r"(?m)^[ \t]*[#@]includedir[ \t]+\"?/etc/sudoers\.d/?\"?[ \t\r]*$", text))
+def reads_folder(system: System, main: str) -> bool:
+    """Does sudo's configuration include its folder?"""
+    return SUDO_FOLDER in find_includes(system, main)[1]
+
+
+def find_includes(system: System, main: str) -> "Tuple[List[str], List[str]]":
+    """(the files, the folders) that sudo reads, from its main configuration on. `#includedir` is not a comment.
+
+    A relative path is one in the folder of the file that has it.
+    """
+    files, folders = [main], []
+    for path in files:
+        for found in INCLUDE.finditer(read_text(system, path)):
+            target = os.path.normpath(os.path.join(os.path.dirname(path), found.group(2) or found.group(3) or "."))
+            if found.group(1):
+                folders.append(target)
+            elif target not in files and len(files) < INCLUDES_LIMIT:
+                files.append(target)
+    return files, folders
 
 
 # -- doas ------------------------------------------------------------------------------------------------------------

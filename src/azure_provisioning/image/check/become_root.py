@@ -82,7 +82,7 @@ def find_writers(image: Image, path: str) -> "Iterator[Danger]":
 def of_folder(image: Image, sudo: str) -> "Iterator[Finding]":
     """The files that sudo includes: it ignores one that others can write to, and a line that it does not understand."""
     system, folder = image.system, privilege.SUDO_FOLDER
-    if not privilege.reads_folder(image.text(privilege.find_sudoers(system, sudo))):
+    if not privilege.reads_folder(system, privilege.find_sudoers(system, sudo)):
         return
     for name in system.list(folder):
         path = "%s/%s" % (folder, name)
