@@ -689,6 +689,45 @@ class AdministratorTest(CheckTest):
         self.assertRegex(found.message, "^neither sudo nor doas")
         self.assertNotIn("chmod", found.remedy)
 
+    def test_what_sudo_reads(self) -> None:
+        """Real sudo, built with SSSD, then answers that the administrator may run nothing."""
+        path, conf = "/etc/nsswitch.conf", "passwd: files\n sudoers: sss  # x\nsudoers: files\n"
+        remedy = self.bad("privilege", "warning", "line 2, has no files: it cannot be determined", {path: conf})
+        self.assertEqual(call(["sh", "-c", remedy]).code, 0)
+        self.good("privilege")
+        self.assertEqual(self.text(path), conf.replace(" sudoers:", " sudoers: files"))
+        for text in ("sudoers: files sss\n", "sudoers:\n", "#sudoers: sss\n"):
+            self.fill({path: text})
+            self.good("privilege")
+
+    def test_sudo_makes_another_user(self) -> None:
+        bad = "Defaults env_reset, runas_default=nobody\n"
+        main = {"/etc/sudoers": "@includedir sudoers.d\n@include more\n"}
+        for path in ("/etc/sudoers", "/etc/sudoers.d/a", "/etc/more"):
+            files = {**main, path: bad + main.get(path, "")}
+            remedy = self.bad("privilege", "warning", "%s: .* as nobody" % path, files)
+            self.assertEqual(remedy, "vi %s%s" % (self.root, path))
+        for line in ("Defaults runas_default=root\n", "Defaults:joe runas_default=nobody\n", "#" + bad, ""):
+            self.fill({"/etc/more": line})
+            self.good("privilege")
+
+    def test_pam_of_sudo(self) -> None:
+        modules = {"/usr/lib/security/pam_%s.so" % name: "" for name in ("deny", "permit", "unix")}
+        for text, pattern in (
+            ("account required pam_deny.so\n", "sudo: account required pam_deny.so: PAM lets nobody use sudo"),
+            ("account required pam_sss.so\n", "pam_sss.so: it cannot be determined whether PAM lets anybody use sudo"),
+            ("account required pam_listfile.so\n", "pam_listfile.so: it cannot be determined"),
+        ):
+            remedy = self.bad("privilege", "warning", pattern, {**modules, "/etc/pam.d/sudo": text})
+            self.assertEqual(remedy, "vi %s/etc/pam.d/sudo" % self.root)
+        sound = "account required pam_unix.so\n-account required pam_x.so\naccount optional pam_x.so\n"
+        for text in (sound, "account [success=ok default=ignore] pam_x.so\n", "auth required pam_deny.so\n"):
+            self.fill({"/etc/pam.d/sudo": text})
+            self.good("privilege")
+        self.gone("/usr/lib/security")  # the modules are elsewhere
+        self.fill({"/etc/pam.d/sudo": "account required pam_sss.so\n"})
+        self.good("privilege")
+
     def test_sudo_is_a_link_to_another_program(self) -> None:
         """No remedy gives the setuid bit to a program that is no sudo."""
         self.gone("/usr/bin/sudo")

@@ -21,7 +21,7 @@ LINE = re.compile(r"(?a)(-?)account\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)\Z")
 PLAIN = ("required", "requisite", "optional")  # none of these ends the stack with success
 HARMLESS = ("noaudit", "debug", "quiet_log")
 NSSWITCH, LOCAL_SOURCES = "/etc/nsswitch.conf", ("files", "compat", "systemd")
-MODULE, DENIES = "pam_access.so", "pam_deny.so"
+MODULE, DENIES, USUAL = "pam_access.so", "pam_deny.so", "pam_permit.so"
 # Modules that refuse no local account that is in order. What is left can refuse anybody, by rules that we do not read.
 LOCAL = (
     "access", "cap", "cracklib", "debug", "echo", "ecryptfs", "env", "faildelay", "faillock", "keyinit", "krb5",
@@ -56,12 +56,12 @@ def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[s
     return "", False
 
 
-def find_other(system: System) -> "Tuple[str, bool]":
+def find_other(system: System, service: str = "sshd") -> "Tuple[str, bool]":
     """(the line of another module that may keep everybody out, whether that is certain); empty if there is none.
 
     Only pam_deny is certain. Raises GuestError if a file cannot be read.
     """
-    stack, doubt = list(read_stack(system, "sshd", DEPTH_LIMIT)), ""
+    stack, doubt = list(read_stack(system, service, DEPTH_LIMIT)), ""
     for place, rule in enumerate(stack):
         if rule is None:
             continue
@@ -73,7 +73,7 @@ def find_other(system: System) -> "Tuple[str, bool]":
                 return line, True
         elif control == "sufficient" and module in ENDS:
             break
-        elif can_refuse(control) and not is_harmless(system, module):
+        elif can_refuse(control) and may_fail(system, control, path):
             doubt = doubt or line
     return doubt, False
 
@@ -89,6 +89,13 @@ def is_harmless(system: System, module: str) -> bool:
         rules = (line.split("#")[0].strip() for line in lines_in(system.read_text(SCHEDULE) or ""))
         return not any(rules)
     return module[len("pam_") : -len(".so")] in LOCAL
+
+
+def may_fail(system: System, control: str, module: str) -> bool:
+    """Can this module refuse a local account that is in order? One that is missing does, unless the line has a dash."""
+    if is_there(system, USUAL) and not is_there(system, module):
+        return control[0] != "-"
+    return not is_harmless(system, module.rpartition("/")[2])
 
 
 def asks(system: System, module: str) -> bool:
@@ -183,7 +190,7 @@ def is_there(system: System, module: str) -> bool:
         return system.exists(module)
     folders = [*MODULE_FOLDERS]
     for top in ("/lib", "/usr/lib"):
-        folders += ["%s/%s/security" % (top, name) for name in system.list(top) if name.endswith("-linux-gnu")]
+        folders += ["%s/%s/security" % (top, name) for name in system.list(top) if "-linux-" in name]
     return any(system.exists("%s/%s" % (folder, module)) for folder in folders)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUDOS = ("sudo", "sudo-rs")
 DOAS = "doas"
-# What the file itself is called: also sudo.ws, an alternative of Debian's, and opendoas. A link to another program, such
+# What the file itself is called: also sudo.ws, an alternative of Debian, and opendoas. A link to another program, such
 # as run0, is none.
 OWN_NAMES = {"sudo": re.compile(r"sudo(?:[.-].*)?\Z"), DOAS: re.compile(r"(?:open)?doas(?:[.-].*)?\Z")}
 # A fixed name, because sudo ignores files whose names contain a dot, and user names may contain one. The last of two
