@@ -463,6 +463,10 @@ class GeneralizeTest(ImageTest):
             "/var/mail/ann",
             "/var/spool/cron/crontabs/ann",
             "/var/lib/systemd/linger/ann",
+            "/var/spool/fcron/ann",
+            "/var/spool/fcron/ann.orig",
+            "/var/spool/incron/ann",
+            "/var/cron/tabs/ann",
             "/home/ann/deep/er/file",
         )
         self.fill(dict.fromkeys(kept, "x\n"))
@@ -609,6 +613,23 @@ class GeneralizeTest(ImageTest):
         self.assertEqual([self.text("/etc/doas.conf"), self.text("/etc/doas.d/a.conf")], [stays] * 2)
         self.assertIsNone(self.text("/etc/doas.d/b.conf"))
 
+    def test_rules_in_other_places(self) -> None:
+        """sudo-rs, an included file, which must stay, and the file of sudo.conf; doas also takes numbers."""
+        rule, other = "ann ALL=(ALL) ALL\n", "bob ALL=(ALL) ALL\n"
+        whole = ("/etc/sudoers-rs", "/usr/etc/sudoers", "/etc/more", "/opt/sudoers", "/opt/parts/other")
+        alone = ("/usr/etc/sudoers.d/ann", "/opt/parts/ann")
+        self.fill(dict.fromkeys(whole, rule + other))
+        self.fill(dict.fromkeys(alone, rule))
+        self.fill({"/etc/sudoers": "@include more\n@include only\n", "/etc/only": rule})
+        self.fill({"/opt/sudoers": rule + other + "@includedir parts\n"})
+        self.fill({"/etc/sudo.conf": "Plugin sudoers_policy sudoers.so sudoers_file=/opt/sudoers\n"})
+        self.fill({"/etc/doas.conf": "permit nopass 1000\npermit nopass :1000\npermit 1001\npermit ann as 1000\n"})
+        self.generalize("--user", "ann")
+        for path in whole:
+            self.assertEqual((self.text(path) or "").replace("@includedir parts\n", ""), other, path)
+        self.assertEqual([self.text(path) for path in alone], [None, None])
+        self.assertEqual((self.text("/etc/only"), self.text("/etc/doas.conf")), ("", "permit 1001\n"))
+
     def test_hostile_rules(self) -> None:
         for text in ("\\\n" * 50000 + "x", "a," * 50000, "!" * 100000, '"' * 99999, "permit {" * 9999, "a b\\" * 9999):
             started = time.monotonic()
@@ -673,10 +694,21 @@ class GeneralizeTest(ImageTest):
             "/etc/systemd/system/getty@tty1.service.d/auto.conf": "[Service]\nExecStart=-/sbin/agetty -a ann %I\n",
             "/etc/inittab": "1:2345:respawn:/sbin/agetty -a ann tty1 linux\n",
             "/etc/conf.d/agetty.tty1": 'agetty_options="--autologin ann"\n',
+            "/etc/systemd/system/app.service": "[Service]\nUser=ann\nExecStart=/bin/true\n",
+            "/usr/local/lib/systemd/system/app.service.d/x.conf": "[Service]\nUser = 1000\n",
+            "/etc/init.d/app": '#!/sbin/openrc-run\ncommand_user="ann:ann"\n',
+            "/etc/init.d/old": "start-stop-daemon --start --chuid ann --exec /bin/x\n",
+            "/etc/rc.local": "su - ann -c /bin/x\n",
+            "/etc/sv/app/run": "exec chpst -u ann:ann /bin/x\n",
+            "/etc/s6/sv/app/run": "s6-setuidgid ann\n/bin/x\n",
+            "/etc/dinit.d/app": "command = /bin/x\nrun-as = ann\n",
+            "/etc/finit.d/app.conf": "service [2345] @ann:ann /bin/x -- App\n",
         }
         others = {
             "/etc/crontab": "17 * * * * root cd / && run-parts ann\n# 1 * * * * ann x\n",
             "/etc/cron.d/anna": "1 1 1 1 1 anna /usr/bin/ann x\n",
+            "/etc/systemd/system/other.service": "  # User=ann\nUser=anna\nExecStart=/bin/true --user=ann\n",
+            "/etc/init.d/other": " # su ann\ncommand_user=anna\nexec su anna\n",
             "/etc/systemd/system/getty@tty2.service.d/x.conf": "[Service]\n#ExecStart=-/sbin/agetty --autologin ann\n",
         }
         self.fill(dict(named, **others))

@@ -197,6 +197,11 @@ def find_sudoers(system: System, sudo: str) -> str:
     return next((path for path in SUDOERS if system.exists(path)), SUDOERS[0])
 
 
+def main_sudoers(system: System) -> "List[str]":
+    """The paths of every file that some sudo reads first."""
+    return [path for path in (*SUDOERS, SUDOERS_RS, chosen_sudoers(system)) if path]
+
+
 def chosen_sudoers(system: System) -> str:
     """The file that sudo.conf(5) sets in place of the usual one; empty if it sets none."""
     lines = [words_in(line) for line in lines_in(read_text(system, SUDO_CONF))]

@@ -4,7 +4,6 @@ import os
 import re
 import stat
 from contextlib import suppress
-from fnmatch import fnmatchcase
 
 from ...door.system import System
 from ...door.text import read_bytes, read_text
@@ -28,16 +27,17 @@ from ...guest.accounts import (
     uid_min,
 )
 from ...guest.applets import find_applet, find_tool
-from ...guest.privilege import DOAS_CONF, DOAS_FOLDER, SUDOERS
+from ...guest.privilege import DOAS_CONF, DOAS_FOLDER, find_includes, main_sudoers
 from ...guest.stale_locks import clear_leftovers
 from .former_rules import is_idle, without_doas_rules, without_rules
 from .plan import Plan, join
+from .starters import note_starters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Set
+    from typing import List, Set, Tuple
 
-SUDO_FOLDER = "/etc/sudoers.d"
+SUDO_FOLDERS = ("/etc/sudoers.d", "/usr/etc/sudoers.d")
 # Folders in which other programs keep a file named after an account: mail, crontabs, and small notes.
 KEPT = (
     "/var/mail",
@@ -45,6 +45,9 @@ KEPT = (
     "/var/spool/cron/crontabs",
     "/var/spool/cron/tabs",
     "/var/spool/cron",
+    "/var/spool/fcron",
+    "/var/spool/incron",
+    "/var/cron/tabs",
     "/etc/crontabs",
     "/var/lib/systemd/linger",
     "/var/lib/AccountsService/users",
@@ -55,14 +58,6 @@ KEPT = (
 JOBS = ("/var/spool/cron/atjobs", "/var/spool/at", "/var/spool/atjobs")
 JOB = re.compile(rb"#!/bin/sh\n# atrun uid=([0-9]+) ")
 JOB_HEAD = 64  # bytes
-# Files that may start something as the account, and what such a line has.
-STARTERS = (
-    ("/etc", "crontab", r"(?:@\w+|\S+(?:[ \t]+\S+){4})[ \t]+%s[ \t]"),
-    ("/etc/cron.d", "*", r"(?:@\w+|\S+(?:[ \t]+\S+){4})[ \t]+%s[ \t]"),
-    ("/etc", "inittab", r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t]|$)"),
-    ("/etc/conf.d", "agetty*", r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t\"']|$)"),
-    ("/etc/systemd/system", "*getty*", r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t]|$)"),
-)
 FILES = (PASSWD, SHADOW, GROUP, GSHADOW, SUBUID, SUBGID)
 BACKUP = "-"  # the shadow suite's ending for the previous version
 
@@ -83,9 +78,10 @@ def plan_account(plan: Plan, name: str) -> bool:
     plan_home(plan, account)
     for folder in KEPT:
         plan.remove(join(folder, name))
+    plan.remove("/var/spool/fcron/%s.orig" % name)  # the text of the other one
     plan_jobs(plan, account)
     plan_privilege(plan, account)
-    note_starters(plan, name)
+    note_starters(plan, account)
     plan.add("remove the account %s (uid %d)" % (name, account.uid), lambda: remove_account(plan.system, account))
     return True
 
@@ -132,18 +128,6 @@ def plan_jobs(plan: Plan, account: Account) -> None:
                     plan.remove(path)
 
 
-def note_starters(plan: Plan, name: str) -> None:
-    """Name the files of others that still start something as the account: what that is for is not known."""
-    for folder, pattern, form in STARTERS:
-        paths = plan.files(folder, pattern)
-        paths += [path for below, _ in plan.look(folder) if fnmatchcase(below, pattern + ".d")
-                  for path in plan.files(join(folder, below), "*.conf")]  # fmt: skip
-        for path in paths:
-            with plan.looking():
-                if re.search(r"(?m)^[ \t]*(?!#)" + form % re.escape(name), read_text(plan.system, path)):
-                    plan.notes.append("%s stays, and still names the account %s" % (path, name))
-
-
 def plan_privilege(plan: Plan, account: Account) -> None:
     """Remove the rules of the account and its own group for sudo and doas; a file without other rules is removed."""
 
@@ -156,21 +140,34 @@ def plan_privilege(plan: Plan, account: Account) -> None:
         return without_rules(text, account.name, account.uid, members)
 
     def doas(text: str) -> str:
-        for name in [account.name, *(":" + name for name in groups)]:
+        own = [account.name, str(account.uid)] + [":" + name for name in groups]
+        for name in own + ([":%d" % account.gid] if groups else []):
             text = without_doas_rules(text, name)
         return text
 
-    kinds = ((sudo, SUDOERS, SUDO_FOLDER), (doas, (DOAS_CONF,), DOAS_FOLDER))
-    for change, mains, folder in kinds:
-        for path in [*mains, *plan.files(folder, "*")]:
+    mains, folders = find_sudo_rules(plan)
+    for change, whole, below in ((sudo, mains, folders), (doas, [DOAS_CONF], [DOAS_FOLDER])):
+        for path in whole + [path for folder in below for path in plan.files(folder, "*")]:
             with plan.looking():
-                text = plan.system.read_text(path) or ""
+                text = read_text(plan.system, path)
                 if change(text) == text:
                     continue
-                if path not in SUDOERS and is_idle(change(text)) and path != DOAS_CONF:
+                if path not in whole and is_idle(change(text)):
                     plan.remove(path)
                 else:
                     plan.rewrite(path, change)
+
+
+def find_sudo_rules(plan: Plan) -> "Tuple[List[str], List[str]]":
+    """(the files, the folders) with rules of sudo: the usual ones, and what they include."""
+    files: "List[str]" = []
+    folders = [*SUDO_FOLDERS]
+    with plan.looking():
+        for main in main_sudoers(plan.system):
+            more = find_includes(plan.system, main)
+            files += more[0]
+            folders += more[1]
+    return list(dict.fromkeys(files)), list(dict.fromkeys(folders))
 
 
 # -- its lines -------------------------------------------------------------------------------------------------------

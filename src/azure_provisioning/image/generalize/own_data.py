@@ -7,7 +7,7 @@ from ...azure.kvp import POOL
 from ...compiled.keep import KEPT, is_genuine, keep, own_path
 from ...console import Console
 from ...guest.block import without_block
-from ...guest.privilege import SUDOERS, SUDOERS_RS
+from ...guest.privilege import main_sudoers
 from ...guest.sshd import DROP_IN
 from ...guest.sshd_config import PATHS, find_config
 from ...init import manifest
@@ -37,10 +37,11 @@ def plan_decisions(plan: Plan) -> None:
     then, for the person who works here with sudo: that boot rewrites it for its own administrator.
     """
     plan.remove(DROP_IN)
-    own = None
+    paths = [*PATHS]
     with plan.looking():
         own = find_config(plan.system)
-    for path in dict.fromkeys([*PATHS, *([own] if own else []), *SUDOERS, SUDOERS_RS]):
+        paths += ([own] if own else []) + main_sudoers(plan.system)
+    for path in dict.fromkeys(paths):
         plan.rewrite(path, without_block)
 
 
