@@ -614,6 +614,29 @@ class LeftoversTest(CheckTest):
         self.fill({path: "\n"})
         self.good("authorized-keys")
 
+    def test_keys_elsewhere(self) -> None:
+        """Where sshd looks for them, also those of an account that is gone; and what a new home gets."""
+        key, setting = "ssh-ed25519 AAAA x\n", "AuthorizedKeysFile /etc/ssh/keys/%u %h/.keys\n"
+        for path, pattern in (
+            ("/etc/ssh/keys/user", "the key of user"),
+            ("/home/user/.keys", "the key of user"),
+            ("/etc/ssh/keys/gone", "a key of /etc/ssh/keys/gone can log in to every VM whose administrator has"),
+            ("/etc/skel/.keys", "a key of /etc/skel/.keys can log in to every VM: a new home is a copy"),
+        ):
+            remedy = self.bad(
+                "authorized-keys", "warning", pattern, {"/etc/ssh/sshd_config.d/x.conf": setting, path: key}
+            )
+            self.assertEqual(remedy, "rm " + self.root + path)
+        for path, pattern in (
+            ("/home/user/.ssh/authorized_keys2", "the key of user"),
+            ("/etc/skel/.ssh/authorized_keys", "a new home"),
+        ):
+            self.bad("authorized-keys", "warning", pattern, {path: key})
+        self.start()
+        unread = ("/home/user/.ssh/authorized_keys", "/etc/skel/.ssh/authorized_keys", "/etc/ssh/keys/sub/x")
+        self.fill({"/etc/ssh/sshd_config.d/x.conf": setting, **dict.fromkeys(unread, key)})
+        self.good("authorized-keys")
+
     def test_state(self) -> None:
         self.generalize("state", "was set up is left", STATE, "vm_id=%s\nready_at=x\n" % VM_ID)
         self.generalize("state", "userData", "/var/lib/azure-provisioning/userData", "x")

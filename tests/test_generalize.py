@@ -630,6 +630,32 @@ class GeneralizeTest(ImageTest):
         self.assertEqual([self.text(path) for path in alone], [None, None])
         self.assertEqual((self.text("/etc/only"), self.text("/etc/doas.conf")), ("", "permit 1001\n"))
 
+    def test_keys_outside_of_homes(self) -> None:
+        """The next administrator of that name would share them. Those of others, and of everybody, stay."""
+        folder, drop_in, key = "/etc/ssh/keys/", "/etc/ssh/sshd_config.d/20.conf", "ssh-ed25519 AAAA x\n"
+        self.fill({"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n"})
+        self.fill(
+            {drop_in: "AuthorizedKeysFile %s%%u /etc/ssh/all\nMatch User ann\nAuthorizedKeysFile /opt/%%U\n" % folder}
+        )
+        stay = (folder + "bob", folder + "eve", "/etc/ssh/all", "/opt/1001")
+        gone = (folder + "ann", "/opt/1000")
+        self.fill(dict.fromkeys((*stay, *gone), key))
+        said = self.generalize("--user", "ann").err
+        self.assertEqual([self.text(path) for path in stay], [key] * 4)
+        self.assertEqual([self.text(path) for path in gone], [None] * 2)
+        self.assertIn("the keys in /etc/ssh/all stay: it is not ann's alone\n", said)
+        self.assertIn(
+            "the keys in %seve stay, for new accounts: rm %s%seve removes" % (folder, self.root, folder), said
+        )
+        self.assertNotIn("the keys in %sbob" % folder, said)
+
+    def test_keys_of_the_skeleton(self) -> None:
+        path = "/etc/skel/.ssh/authorized_keys2"
+        self.fill({path: "ssh-ed25519 AAAA x\n", "/etc/skel/.ssh/authorized_keys": "\n"})
+        said = self.generalize().err
+        self.assertIn("the keys in %s stay, for new accounts: rm %s%s removes them\n" % (path, self.root, path), said)
+        self.assertNotIn("authorized_keys stay", said)
+
     def test_hostile_rules(self) -> None:
         for text in ("\\\n" * 50000 + "x", "a," * 50000, "!" * 100000, '"' * 99999, "permit {" * 9999, "a b\\" * 9999):
             started = time.monotonic()

@@ -1,6 +1,7 @@
 """Data of one machine that should not be in an image: everything that `generalize` would remove."""
 
-from typing import Callable, Iterator, Tuple
+from contextlib import suppress
+from typing import Callable, Dict, Iterator, Tuple
 
 from ...door.budget import limited
 from ...errors import GuestError
@@ -12,6 +13,7 @@ from ..generalize.network_cards import plan_network_cards
 from ..generalize.own_data import plan_own_data, plan_state
 from ..generalize.plan import Plan
 from ..generalize.random_seed import plan_random_seeds
+from ..key_files import find_copied, find_ownerless, find_patterns, has_keys, key_files
 from . import netplan, networkd
 from .finding import Finding, ok, warning
 from .subject import Image
@@ -39,7 +41,6 @@ CHOOSING = ("Match", "ethernet", "802-3-ethernet", "wifi", "802-11-wireless")
 ADDRESSES = ("MACAddress", "PermanentMACAddress", "mac-address")
 SHOWN = 3  # leftovers in one message
 KEYS_SHOWN = 32  # accounts with keys, in one run
-KEYS_BYTES = 4096  # of a key file, enough to see that it is not empty
 
 
 def check_leftovers(image: Image) -> "Iterator[Finding]":
@@ -86,19 +87,20 @@ def is_pinned(path: str, text: str) -> bool:
 def check_keys(image: Image) -> "Iterator[Finding]":
     """Keys with which somebody could log in to every VM."""
     system, first = image.system, uid_min(image.system)
-    found = []
+    patterns = image.once(find_patterns)
+    found: "Dict[str, str]" = {}
     for account in all_accounts(system):
-        if account.uid == 0 or account.uid >= first:
-            path = account.home.rstrip("/") + "/.ssh/authorized_keys"
-            try:
-                if account.home.startswith("/") and (system.read(path, KEYS_BYTES, head=True) or b"").strip():
-                    found.append((account.name, path))
-            except GuestError:
-                continue  # another user's home, if we are not root
-    for name, path in found[:KEYS_SHOWN]:
-        message = "people with the key of %s can log in to every VM" % name
-        yield warning("authorized-keys", message, image.remove(path))
-    if found[KEYS_SHOWN:]:
+        for path in key_files(account, patterns) if account.uid == 0 or account.uid >= first else ():
+            with suppress(GuestError):  # another user's home, if we are not root
+                if path not in found and has_keys(system, path):
+                    found[path] = "people with the key of %s can log in to every VM" % account.name
+    for path in find_copied(system, patterns):
+        found[path] = "people with a key of %s can log in to every VM: a new home is a copy of that folder" % path
+    for path in find_ownerless(system, patterns):
+        found[path] = "people with a key of %s can log in to every VM whose administrator has that name" % path
+    for path in list(found)[:KEYS_SHOWN]:
+        yield warning("authorized-keys", found[path], image.remove(path))
+    if len(found) > KEYS_SHOWN:
         yield warning("authorized-keys", "%d more accounts have keys" % (len(found) - KEYS_SHOWN))
     if not found:
         yield ok("authorized-keys", "no account of the image has any")

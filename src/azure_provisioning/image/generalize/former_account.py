@@ -29,6 +29,7 @@ from ...guest.accounts import (
 from ...guest.applets import find_applet, find_tool
 from ...guest.privilege import DOAS_CONF, DOAS_FOLDER, find_includes, main_sudoers
 from ...guest.stale_locks import clear_leftovers
+from .former_keys import plan_keys
 from .former_rules import is_idle, without_doas_rules, without_rules
 from .plan import Plan, join
 from .starters import note_starters
@@ -80,6 +81,7 @@ def plan_account(plan: Plan, name: str) -> bool:
         plan.remove(join(folder, name))
     plan.remove("/var/spool/fcron/%s.orig" % name)  # the text of the other one
     plan_jobs(plan, account)
+    plan_keys(plan, account)
     plan_privilege(plan, account)
     note_starters(plan, account)
     plan.add("remove the account %s (uid %d)" % (name, account.uid), lambda: remove_account(plan.system, account))

@@ -25,6 +25,7 @@ from ..root import check_root
 from ..whole import find_damage
 from .agent import plan_agents, stop
 from .former_account import people, plan_account
+from .former_keys import note_keys
 from .former_name import plan_former_name
 from .histories import plan_histories
 from .leases import plan_leases
@@ -164,6 +165,7 @@ def make_plan(
             if name not in users:
                 remedy = ": %s removes it" % Command("--user", name) if NAME.match(name) else ""
                 plan.notes.append("the account %s stays, with its keys and password%s" % (name, remedy))
+    note_keys(plan)
     return plan
 
 
