@@ -578,6 +578,20 @@ class AdministratorTest(CheckTest):
         self.gone("/etc/group")  # a VM from this image was booted: useradd created the account
         self.good("account", "made by useradd")
 
+    def test_no_uid_is_free(self) -> None:
+        full = {"/etc/login.defs": "UID_MIN 1000\nUID_MAX 1001\n"}
+        full["/etc/passwd"] = "root:x:0:0::/root:/bin/sh\njoe:x:1000:1000::/home/joe:/bin/sh\n"
+        full["/etc/group"] = "root:x:0:\njoe:x:1000:\nstaff:x:1001:\n"
+        remedy = self.bad("account", "error", "no uid is free", full)
+        self.assertEqual(remedy, "vi %s/etc/login.defs" % self.root)
+        self.fill({"/usr/sbin/useradd": ""})
+        self.good("account")  # the group gets another number
+        self.fill({"/etc/passwd": full["/etc/passwd"] + "ann:x:1001:1001::/home/ann:/bin/sh\n"})
+        self.assertEqual([one.level for one in self.findings("account")], ["error"])
+        self.gone("/usr/sbin/useradd")
+        self.fill({"/bin/busybox": "", "/usr/sbin/adduser": "-> /bin/busybox"})
+        self.good("account")  # its limits are not those of login.defs
+
     @unittest.skipIf(os.geteuid() != 0, "only root can make a file immutable: none was found")
     def test_immutable_files(self) -> None:
         """Hardened images have such; the remedy, executed, makes them writable again."""

@@ -8,7 +8,17 @@ from ...door.flags import is_fixed
 from ...door.text import words_in
 from ...errors import GuestError
 from ...guest.account import choose_shell
-from ...guest.accounts import GROUP, GSHADOW, PASSWD, SHADOW
+from ...guest.accounts import (
+    GROUP,
+    GSHADOW,
+    LOGIN_DEFS,
+    PASSWD,
+    SHADOW,
+    all_accounts,
+    all_groups,
+    uid_max,
+    uid_min,
+)
 from ...guest.applets import find_applet, find_tool
 from ...guest.boot_loader import all_lines
 from ...guest.hostname import STORES
@@ -79,12 +89,27 @@ def check_account(image: Image) -> "Iterator[Finding]":
     except GuestError as missing_shell:
         yield error("account", "the administrator would have no shell: %s" % missing_shell)
         return
+    tool = "useradd" if find_tool(system, "useradd") else "adduser" if find_applet(system, "adduser") else ""
+    if not has_free_uid(image, tool):
+        message = "no uid is free for the administrator: all from UID_MIN to UID_MAX are taken (%s)" % LOGIN_DEFS
+        yield error("account", message, image.edit(LOGIN_DEFS))
+        return
     problem = home.find_problem(image)
     if problem:
         yield error("account", "the administrator's home cannot be made: " + problem.message, problem.remedy)
         return
-    tool = "useradd" if find_tool(system, "useradd") else "adduser" if find_applet(system, "adduser") else ""
     yield ok("account", "made%s by %s, with %s" % (where, tool or "editing the files", shell))
+
+
+def has_free_uid(image: Image, tool: str) -> bool:
+    """Is there a uid for a new account? useradd may give its group another number; busybox has limits of its own."""
+    system = image.system
+    if tool == "adduser":
+        return True
+    taken = {account.uid for account in all_accounts(system)}
+    if not tool:
+        taken |= {group.gid for group in all_groups(system)}
+    return any(number not in taken for number in range(uid_min(system), uid_max(system) + 1))
 
 
 def check_growth(image: Image) -> "Iterator[Finding]":
