@@ -166,18 +166,36 @@ class FilesTest(AccountTest):
 
     def test_shells(self) -> None:
         self.fill({"/bin/bash": "", "/usr/bin/fish": ""})
-        for shells, expected in (
+        gone = "# x\n/bin/gone"
+        added = {"": "/bin/bash\n", gone: gone + "\n/bin/bash\n"}
+        rows: "List[Tuple[Optional[str], str]]" = [
             ("/bin/sh\n/bin/bash\n", "/bin/bash"),
             ("/bin/sh\n", "/bin/sh"),
             ("/usr/sbin/nologin\n/usr/bin/fish\n", "/usr/bin/fish"),
-            ("/bin/gone\n", "/bin/bash"),
+            (gone, "/bin/bash"),
             ("", "/bin/bash"),
-        ):
+            (None, "/bin/sh"),  # getusershell(3) then knows this one
+        ]
+        for shells, expected in rows:
             with self.subTest(shells=shells):
                 self.fill(IMAGE)
-                self.system.write("/etc/shells", shells)
+                self.system.unlink("/etc/shells")
+                if shells is not None:
+                    self.system.write("/etc/shells", shells)
                 ensure_account(self.system, NAME)
                 self.assertEqual(self.line("/etc/passwd").rpartition(":")[2], expected)
+                self.assertEqual(self.text("/etc/shells"), None if shells is None else added.get(shells, shells))
+
+    def test_shell_of_an_existing_account_is_listed(self) -> None:
+        """dropbear lets in nobody whose shell is not listed. Where another is, the list may be meant so."""
+        self.fill({"/opt/bin/zsh": "", "/etc/shells": "/bin/gone\n"})
+        self.system.write("/etc/passwd", IMAGE["/etc/passwd"] + NAME + ":x:1000:1000::/home/azureuser:/opt/bin/zsh\n")
+        for _ in range(2):
+            ensure_account(self.system, NAME)
+            self.assertEqual(self.text("/etc/shells"), "/bin/gone\n/opt/bin/zsh\n")
+        self.fill({"/etc/shells": "/bin/sh\n"})
+        ensure_account(self.system, NAME)
+        self.assertEqual(self.text("/etc/shells"), "/bin/sh\n")
 
 
 class StoppingSystem(FastSystem):

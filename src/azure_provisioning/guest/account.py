@@ -1,7 +1,7 @@
 """The administrator's account: created with the image's own tool, then completed by editing the files."""
 
 import re
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from ..door.system import System
 from ..door.text import is_digits
@@ -36,6 +36,7 @@ from .stale_locks import clear_leftovers
 GROUPS = ("wheel", "sudo", "adm", "systemd-journal")  # joined where they exist
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/ash", "/bin/sh", "/run/current-system/sw/bin/bash")
 NO_SHELLS = ("nologin", "false", "sync", "true")
+SHELLS_LIST, USUAL_SHELLS = "/etc/shells", ("/bin/sh", "/bin/csh")  # getusershell(3): those count without the file
 ASK_LIMIT, ASK_SECONDS = 500, 10.0  # how many numbers a directory is asked for, and the time limit for each
 UNSUPPORTED = "unsupported admin username"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")  # what both Azure and useradd accept
@@ -238,15 +239,28 @@ def sub_setting(system: System, kind: str, what: str, default: int) -> int:
 
 
 def choose_shell(system: System) -> str:
-    """An installed shell, preferably one that /etc/shells lists: dropbear and su require that."""
-    lines = (system.read_text("/etc/shells") or "").split("\n")
-    listed = [line.strip() for line in lines if line.startswith("/")]
+    """An installed shell, preferably one that is listed: dropbear and su require that."""
+    listed = listed_shells(system)
     there = [shell for shell in SHELLS if system.is_program(shell)]
     others = [shell for shell in listed if system.is_program(shell) and is_shell(shell)]
     best = [shell for shell in there if shell in listed] + others + there
     if not best:
         raise GuestError("no shell", tried=" ".join(SHELLS))
     return best[0]
+
+
+def listed_shells(system: System) -> "Sequence[str]":
+    """The shells of /etc/shells."""
+    text = system.read_text(SHELLS_LIST)
+    return USUAL_SHELLS if text is None else [line.strip() for line in text.split("\n") if line.startswith("/")]
+
+
+def list_shell(system: System, shell: str) -> bool:
+    """Add a shell to /etc/shells if no installed one is in there; True if that changed anything. Raises GuestError."""
+    if any(system.is_program(listed) and is_shell(listed) for listed in listed_shells(system)):
+        return False
+    text = system.read_text(SHELLS_LIST) or ""
+    return system.write(SHELLS_LIST, text + ("\n" if text and not text.endswith("\n") else "") + shell + "\n")
 
 
 def is_shell(path: str) -> bool:
@@ -282,6 +296,11 @@ def complete(system: System, account: Account) -> "List[str]":
         passwd.put(fields)
         passwd.save(system)
         done.append("shell %s" % fields[6])
+        account = account._replace(shell=fields[6])
+    try:
+        done += ["%s listed" % account.shell] if list_shell(system, account.shell) else []
+    except GuestError as error:  # only dropbear and su need it
+        done.append("%s not listed: %s" % (account.shell, error))
     return done
 
 
