@@ -145,6 +145,10 @@ class HostKeysTest(CheckTest):
         self.gone(KEY)
         self.fill({"/usr/lib/systemd/system/ssh.service": "[Service]\nExecStartPre=/usr/bin/ssh-keygen -A\n"})
         self.good("host-keys", "makes those that are missing")
+        self.fill({DROP_IN: "HostKey /etc/keys/a\n", CONFIG: "Include /etc/ssh/sshd_config.d/*.conf\n", KEY: "x"})
+        (found,) = self.findings("host-keys")
+        self.assertEqual(found.level, "warning")
+        self.assertRegex(found.message, "cannot be determined whether a boot makes /etc/keys/a")
 
     def test_dropbear(self) -> None:
         self.gone("/usr/sbin/sshd")

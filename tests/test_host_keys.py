@@ -55,7 +55,7 @@ class HostKeysTest(ToolTest):
             ({main: "# " + line % "rsa"}, []),
             ({main: line % "ed25519"}, ["ed25519"]),
             ({main: include + line % "rsa", other: "hostkey=" + '"/etc/ssh/ssh_host_ecdsa_key"\n'}, ["ecdsa", "rsa"]),
-            ({main: line % "ed25519" + "HostKey /etc/keys/mine\n"}, []),
+            ({main: line % "ed25519" + "HostKey /run/keys/mine\n"}, []),
         ):
             with self.subTest(files):
                 self.setUp()
@@ -85,9 +85,30 @@ class HostKeysTest(ToolTest):
         self.tools.add("ssh-keygen", keygen)
         renew_host_keys(self.system, restart_command)
         made = [argv[3:4] + argv[-1:] for argv in self.tools.ran if "-f" in argv]
-        self.assertEqual(made, [["rsa", own], ["ecdsa", other], ["ecdsa", missing]])
+        self.assertEqual(made, [["rsa", own], ["ecdsa", other], ["ecdsa", missing], ["ed25519", "/etc/nowhere/key"]])
         for path, text in kept.items():
             self.assertEqual(self.text(path), text)
+
+    def test_unusual_names(self) -> None:
+        """`ssh-keygen -A` does not make them again, although they look like the usual ones."""
+        odd, rsa = "/etc/ssh/ssh_host_key_ed25519", "/etc/ssh/ssh_host_rsa4096_key"
+        dsa = "/etc/ssh/ssh_host_dsa_key"
+        lines = "".join("HostKey %s\n" % path for path in (odd, rsa, dsa))
+        self.fill({"/etc/ssh/sshd_config": lines, "/usr/sbin/sshd": "", odd: PRIVATE, rsa: PRIVATE, dsa: PRIVATE})
+
+        def keygen(argv: "List[str]", _stdin: bytes) -> "Tuple[int, str]":
+            self.fill({argv[-1]: "new"} if "-f" in argv else {})
+            return 0, ""
+
+        self.tools.add("ssh-keygen", keygen)
+        renew_host_keys(self.system, restart_command)
+        made = [argv[3:4] + argv[-1:] for argv in self.tools.ran if "-f" in argv]
+        self.assertEqual(made, [["ed25519", odd], ["rsa", rsa]])
+
+    def test_folder_cannot_be_made(self) -> None:
+        self.fill({**IMAGE, "/etc/ssh/sshd_config": "HostKey /etc/file/key\n", "/etc/file": ""})
+        self.tools.add("ssh-keygen", self.keygen)
+        self.assertIn("ssh-keygen makes no ed25519", renew_host_keys(self.system, restart_command))
 
     def test_keys_of_an_agent(self) -> None:
         self.fill({"/etc/ssh/sshd_config": "HostKeyAgent /run/agent\nHostKey /etc/keys/a\n", "/etc/keys/a": PRIVATE})

@@ -177,6 +177,11 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "Azure gave none",
     ),
     "an sshd that does not start": (Case("echo FooBar yes >>" + CONFIG), "sshd does not start: ", "Azure gave none"),
+    "host keys that others can read": (
+        Case("chmod 644 /etc/ssh/ssh_host_*_key"),
+        "sshd does not start: ",
+        "Azure gave none",
+    ),
     "passwords off for the group": (
         Case(APPEND % "Match Group sudo\nPasswordAuthentication no", key=False, login="password"),
         "Azure gave none",

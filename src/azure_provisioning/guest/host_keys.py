@@ -20,6 +20,7 @@ FOREIGN = ("/nix/", "/gnu/", "/run/", "/var/run/", "/dev/", "/proc/", "/sys/")
 KEY_LIMIT = 64 << 10  # bytes
 PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 OPENSSH_KEY = re.compile(OPENSSH + r"/ssh_host_(rsa|ecdsa|ed25519)_key\Z")
+FORMER_KEY = re.compile(OPENSSH + r"/ssh_host_(dsa_)?key\Z")  # of kinds that are left to `ssh-keygen -A`
 DROPBEAR, DROPBEAR_KEYS = "/etc/dropbear", "dropbear_*_host_key*"
 DROPBEAR_KINDS = ("ed25519", "ecdsa", "rsa")
 MAKE_SECONDS = 120.0  # RSA on a slow machine
@@ -59,7 +60,7 @@ def renew_openssh(system: System) -> str:
         system.run([tool, "-A"], seconds=MAKE_SECONDS)
     wanted.update(others)
     refused = [kind for path, kind in wanted.items() if not any(make_key(system, tool, path, kind) for _ in range(2))]
-    made = keys_of(system, OPENSSH, "ssh_host_*_key") + [path for path in others if system.exists(path)]
+    made = {*keys_of(system, OPENSSH, "ssh_host_*_key"), *filter(system.exists, others)}
     if not made:
         raise GuestError("host keys cannot be made", problem="ssh-keygen made none")
     running = ", sshd reads its files again" if reload_sshd(system) else ""
@@ -89,7 +90,7 @@ def configured(system: System) -> "List[str]":
 
 
 def find_others(system: System) -> "Dict[str, str]":
-    """The keys of HostKey lines outside the usual folder, each with its kind.
+    """The keys of HostKey lines that `ssh-keygen -A` does not make, each with its kind.
 
     Keys in a store, or in a folder that is lost at reboot, are not this machine's to renew, and are left out. So is a
     file that is not a key.
@@ -100,9 +101,8 @@ def find_others(system: System) -> "Dict[str, str]":
     except GuestError:
         return {}
     for path in paths:
-        where = "%s/" % os.path.dirname(os.path.normpath(path))
-        usual = where == OPENSSH + "/" and fnmatchcase(os.path.basename(path), OPENSSH_KEYS)
-        if not usual and system.is_dir(where) and not is_foreign(system, path) and is_key(system, path):
+        usual = any(known.match(os.path.normpath(path)) for known in (OPENSSH_KEY, FORMER_KEY))
+        if not usual and not is_foreign(system, path) and is_key(system, path):
             found[path] = kind_of(system, path)
     return found
 
@@ -134,6 +134,10 @@ def kind_of(system: System, path: str) -> str:
 
 def make_key(system: System, tool: str, path: str, kind: str) -> bool:
     """Make one key, and replace what a killed ssh-keygen left. False if ssh-keygen cannot make this kind."""
+    try:
+        system.make_dirs(os.path.dirname(path))
+    except GuestError:
+        return False
     system.unlink(path)
     system.unlink(path + ".pub")
     return system.run([tool, "-q", "-t", kind, "-N", "", "-f", path], seconds=MAKE_SECONDS, check=False) == 0

@@ -186,11 +186,19 @@ def hear(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":
             break
         except GuestError as error:
             said = error.details.get("output", "")
-            if not said or NO_KEYS in said:
-                break  # no sshd to ask, or no host keys yet: its own start makes them
+            if not said or NO_KEYS in said and makes_keys(system):
+                break  # no sshd to ask, or no host keys yet
     else:
         return {}, "", "sshd does not start: %s" % said
     return settings(system, name), silent, ""
+
+
+def makes_keys(system: System) -> bool:
+    """May the start of an sshd without host keys make some? Not if all files are there, and it can use none."""
+    from .host_keys import KINDS, OPENSSH, configured
+
+    usual = ["%s/ssh_host_%s_key" % (OPENSSH, kind) for kind in KINDS]
+    return not all(map(system.exists, configured(system) or usual))
 
 
 def read_as_sshd(system: System, name: str) -> "Tuple[Dict[str, str], str, str]":

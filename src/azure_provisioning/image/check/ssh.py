@@ -1,6 +1,6 @@
 """Is an SSH server started, and does it have host keys?"""
 
-from typing import Iterator
+from typing import Iterator, List
 
 from ...guest import host_keys, sshd_config
 from ...init.systems.systemd import find_unit
@@ -39,16 +39,18 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
     """What makes the host keys? We do, before sshd starts, unless the options keep those of the image."""
     system = image.system
     if sshd_config.find_sshd(system):
-        keys = [path for path in host_keys.configured(system) if system.exists(path)]
+        paths = host_keys.configured(system)
+        keys = [path for path in paths if system.exists(path)]
+        unusual = "" if not paths or any(map(host_keys.OPENSSH_KEY.match, paths)) else paths[0]
         others = host_keys.find_others(system)
         for path in keys if image.options.host_keys == "new" else ():
             if path not in others and not path.startswith(host_keys.OPENSSH + "/ssh_host_"):
                 yield warning("host-keys", "HostKey %s is not renewed: every VM of this image has this key" % path)
-        keys = keys or host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
+        keys = keys if paths else host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
         tool, name = system.find_program("ssh-keygen"), "ssh-keygen"
     elif system.find_program("dropbear"):
         keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
-        tool, name = system.find_program("dropbearkey"), "dropbearkey"
+        unusual, tool, name = "", system.find_program("dropbearkey"), "dropbearkey"
     else:
         return  # check_server has reported it
     where = who_runs(image)
@@ -66,14 +68,20 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
             yield error("host-keys", "there are none, and no ssh-keygen to make some", image.add("ssh"))
         else:
             yield warning("host-keys", "there are none: dropbear must be started with -R to make them")
-    elif keys:
-        yield ok("host-keys", "host_keys = keep: every VM of this image has the same host keys")
-    elif makes_keys(image):
-        yield ok("host-keys", "host_keys = keep, and the start of the SSH server makes those that are missing")
     else:
-        message = "there are none, and with host_keys = keep nothing makes any"
-        make = Command("ssh-keygen", "-A") if name == "ssh-keygen" else Command()
-        yield error("host-keys", message, image.inside(make))
+        yield of_kept(image, keys, unusual, Command("ssh-keygen", "-A") if name == "ssh-keygen" else Command())
+
+
+def of_kept(image: Image, keys: "List[str]", unusual: str, make: Command) -> Finding:
+    """The keys that the image keeps. `unusual`: a path at which no usual start of sshd makes one; `make`: what does."""
+    if keys:
+        return ok("host-keys", "host_keys = keep: every VM of this image has the same host keys")
+    if unusual:
+        return warning("host-keys", "host_keys = keep: it cannot be determined whether a boot makes %s" % unusual)
+    if makes_keys(image):
+        return ok("host-keys", "host_keys = keep, and the start of the SSH server makes those that are missing")
+    message = "there are none, and with host_keys = keep nothing makes any"
+    return error("host-keys", message, image.inside(make))
 
 
 def makes_keys(image: Image) -> bool:
