@@ -153,10 +153,10 @@ class SshdTest(GuestTest):
             sshd_config.settings(self.system)
 
     def test_access_lists(self) -> None:
-        self.assertFalse(sshd_access.listed(["*a" * 30 + "b"], ["a" * 64]))
-        self.assertTrue(sshd_access.listed(["u%d" % number for number in range(100000)], ["u99999"]))
+        self.assertFalse(sshd_access.is_denied(["*a" * 30 + "b"], ["a" * 64], users=True))
+        self.assertTrue(sshd_access.is_denied(["u%d" % number for number in range(100000)], ["u99999"], users=True))
         with self.assertRaisesRegex(GuestError, "too long"):
-            sshd_access.listed(["*u%d" % number for number in range(100000)], ["a", "b"])
+            sshd_access.is_denied(["*u%d" % number for number in range(100000)], ["a", "b"], users=True)
 
     def test_very_deep_folders(self) -> None:
         account = Account("ann", "x", 1000, 1000, "", "/home/ann", "/bin/sh")

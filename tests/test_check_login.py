@@ -217,7 +217,12 @@ class ConfigTest(CheckTest):
         self.config("warning", "another administrator", "AllowUsers root\nAllowUsers azureuser@10.*\n")
         self.config("error", "DenyUsers bob [*]: nobody", "DenyUsers bob *\n")
         self.config("error", "nobody", "DenyUsers *@0.0.0.0/0\n")
-        self.config("warning", "with another administrator", "DenyUsers * !azureuser\n")
+        self.config("error", "nobody is let in$", "DenyUsers * !azureuser\n")
+        self.config("error", "nobody is let in$", "DenyUsers *@!10.0.0.0/8,*\n")
+        self.config("warning", "with another administrator", "DenyUsers q7*\n")
+        self.config("error", "nobody is let in from outside", "AllowUsers *@127.0.0.2\n")
+        self.config("warning", "cannot be determined whether the administrator", "AllowUsers *@10.0.0.0/8 root\n")
+        self.config("error", "the administrator is in sudo", "DenyGroups !sudo *\n")
         self.config("error", "in none of them", "AllowGroups root\n")
         self.config("warning", "unless it is also the administrator's name", "AllowGroups azureuser\n")
         self.config("error", "the administrator is in sudo", "DenyGroups sud*\n")
@@ -225,7 +230,11 @@ class ConfigTest(CheckTest):
             "AllowUsers *\n",
             "AllowGroups root sudo\n",
             "AllowGroups *\n",
+            "AllowGroups !sudo *\n",
+            "AllowUsers !azureuser *@*.*.*.*\n",
+            "DenyGroups !sudo\n",
             "DenyUsers bob\n",
+            "DenyUsers *@!10.0.0.0/8\n",
             "DenyUsers *@192.168.0.0/16\n",
             "DenyGroups x\n",
         ):

@@ -29,6 +29,7 @@ LET_IN: "Dict[str, Case]" = {
     "TCP wrappers": Case("echo 'ALL: ALL' >/etc/hosts.deny; echo 'sshd: 203.0.113.' >/etc/hosts.allow"),
     "its own address": Case(APPEND % "ListenAddress 127.0.0.1\nListenAddress 10.0.0.4"),
     "a network is barred": Case(APPEND % "DenyUsers *@192.168.0.0/16"),
+    "a name with a mark": Case(APPEND % "AllowGroups !sudo *\nAllowUsers !ann *\nDenyUsers !ann"),
     "pam_access": Case(ACCESS % "+:(sudo):ALL\\n-:ALL:ALL"),
     "another configuration": Case(
         "cp %s /etc/ssh/other; mkdir -p /srv/keys; sed -i '1i AuthorizedKeysFile /srv/keys/%%u' /etc/ssh/other;"
@@ -95,6 +96,8 @@ SERVED = "ssh-keyscan -t ed25519 10.0.0.4 2>/dev/null | ssh-keygen -l -f - | cut
 SHUT: "Dict[str, Tuple[Case, str, str]]" = {
     "DenyUsers": (Case(APPEND % "DenyUsers *"), "DenyUsers *", "Azure gave none"),
     "AllowUsers": (Case(APPEND % "AllowUsers deploy"), "AllowUsers deploy", "Azure gave none"),
+    "AllowUsers on loopback": (Case(APPEND % "AllowUsers *@127.0.0.2"), "AllowUsers *@127.0.0.2", "Azure gave none"),
+    "DenyGroups with a mark": (Case(APPEND % "DenyGroups !sudo *"), "DenyGroups !sudo *", "Azure gave none"),
     "AllowUsers, by password": (
         Case(APPEND % "AllowUsers deploy", key=False, login="password"),
         "Azure gave none",
@@ -215,6 +218,7 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
         Case("sed -i '1i account required pam_succeed_if.so quiet user ingroup nobody' /etc/pam.d/sshd"),
         "not let ann in: /etc/pam.d/sshd: account required pam_succeed_if.so",
     ),
+    "AllowUsers from elsewhere": (Case(APPEND % "AllowUsers *@10.0.0.0/8"), "not let ann in: AllowUsers"),
     "no shell": (Case(APPEND % "ForceCommand internal-sftp"), "not let ann in: ForceCommand internal-sftp"),
     "IPv6": (Case(APPEND % "AddressFamily inet6"), "not let ann in: AddressFamily inet6"),
     "another address": (Case(APPEND % "ListenAddress 192.168.77.5"), "not let ann in: ListenAddress 192.168.77.5:22"),

@@ -2,7 +2,7 @@
 
 from typing import Dict
 
-from azure_provisioning.guest.sshd_access import find_lock_out
+from azure_provisioning.guest.sshd_access import find_doubt, find_lock_out
 from tests.tools import ToolTest
 
 CONFIG = "/etc/ssh/sshd_config"
@@ -15,7 +15,12 @@ KEPT_OUT: Dict[str, str] = {
     "AllowUsers bob\nAllowUsers carol\n": "AllowUsers bob carol",
     "AllowUsers *,bob\n": "AllowUsers *,bob",
     "AllowUsers al[i]ce\n": "AllowUsers al[i]ce",
-    "AllowUsers * !alice\n": "AllowUsers * !alice",
+    "AllowUsers !alice\n": "AllowUsers !alice",
+    "AllowUsers *@127.0.0.2,::1\n": "AllowUsers *@127.0.0.2,::1",
+    "AllowUsers *@!10.0.0.0/8\n": "AllowUsers *@!10.0.0.0/8",
+    "DenyUsers !alice *\n": "DenyUsers !alice *",
+    "DenyUsers *@!10.0.0.0/8,*\n": "DenyUsers *@!10.0.0.0/8,*",
+    "DenyGroups !sudo *\n": "DenyGroups !sudo *",
     "DenyUsers a*\nAllowUsers alice\n": "DenyUsers a*",
     "AllowGroups guests\n": "AllowGroups guests",
     "DenyGroups sudo\n": "DenyGroups sudo",
@@ -29,7 +34,10 @@ LET_IN = (
     "AllowUsers alice@10.0.0.?\n",
     "AllowUsers al?ce\n",
     "DenyUsers bob\n",
-    "DenyUsers * !alice\n",
+    "AllowUsers * !alice\n",
+    "AllowGroups !sudo *\n",
+    "DenyUsers !alice\n",
+    "DenyUsers *@!203.0.113.0/24,!203.*,*\n",
     "AllowGroups sudo\n",
     "AllowGroups alice\n",
     "DenyGroups guests\n",
@@ -49,6 +57,13 @@ class SshdAccessTest(ToolTest):
             with self.subTest(text):
                 self.fill({CONFIG: text, **ACCOUNTS})
                 self.assertEqual(find_lock_out(self.system, "alice"), "")
+
+    def test_addresses(self) -> None:
+        """Who is let in from some addresses only may be let in."""
+        self.fill(ACCOUNTS)
+        for value, doubt in (("alice@10.0.0.? bob", True), ("*@10.* *@*", False), ("alice@!10.0.0.0/8,*", True)):
+            found = {"allowusers": value}
+            self.assertEqual(find_doubt(self.system, "alice", found), "AllowUsers " + value if doubt else "")
 
     def test_access_list_from_sshd_t(self) -> None:
         """Its output has a line for each name."""

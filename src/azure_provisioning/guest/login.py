@@ -14,7 +14,7 @@ from .accounts import Account, find_account, locked, password_field, set_passwor
 from .authorized_keys import DEFAULT, key_path
 from .key_login import ABSENT, MISSING, find_refusal, look_into
 from .ssh_key import read_keys
-from .sshd_access import find_barrier, find_lock_out, groups_of
+from .sshd_access import find_barrier, find_doubt, find_lock_out, groups_of
 from .sshd_config import (
     NO_KEYS,
     QUESTIONS,
@@ -234,7 +234,8 @@ def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dic
         ways = [Way("key", *parts["publickey"]), Way("password", *parts["password"])]
     else:
         ways = through_methods(methods, parts)
-    return ways if open_to else [Way(way.name, None, bar) if way.works else way for way in ways]
+    bar = bar or find_doubt(system, account.name, sshd)
+    return [Way(way.name, None, bar) if way.works else way for way in ways] if bar else ways
 
 
 def rank(works: "Optional[bool]") -> int:

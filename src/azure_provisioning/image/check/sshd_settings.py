@@ -13,7 +13,7 @@ from ...guest.accounts import Account, all_accounts, all_groups, uid_min
 from ...guest.authorized_keys import DEFAULT
 from ...guest.key_login import ALGORITHMS, find_laxity, resolve, steps_to, takes
 from ...guest.sshd import DROP_IN
-from ...guest.sshd_access import listed
+from ...guest.sshd_access import is_allowed, is_denied, is_nearby
 from ...guest.sshd_config import Line
 from ...guest.sshd_match import override, that_count
 from ...guest.sshd_options import UNKNOWN, are_known, find_ports
@@ -248,7 +248,7 @@ def of_names(settings: Settings) -> "Iterator[Finding]":
     """The lists of users. If all that may log in are system accounts, the administrator cannot be one of them."""
     system = settings.image.system
     denied = settings.value("denyusers").split()
-    usual, another = (listed(denied, [name], sshd_config.OUTSIDE) for name in (USUAL, ANOTHER))
+    usual, another = (is_denied(denied, [name], users=True) for name in (USUAL, ANOTHER))
     if usual and another:
         yield settings.error("denyusers", "DenyUsers %s: nobody is let in" % " ".join(denied), SOME)
     elif usual:
@@ -257,14 +257,20 @@ def of_names(settings: Settings) -> "Iterator[Finding]":
     elif another:
         message = "DenyUsers %s: a VM with another administrator lets nobody in" % " ".join(denied)
         yield settings.warning("denyusers", message)
-    names = [word.split("@")[0] for word in settings.value("allowusers").split()]
-    if not names or "*" in names:
+    allowed = settings.value("allowusers").split()
+    verdict = is_allowed(allowed, [ANOTHER], users=True)
+    if not allowed or verdict:
         return
     first = uid_min(system)
     systems = {account.name for account in all_accounts(system) if account.uid < first}
-    message = "AllowUsers %s: " % " ".join(names)
-    if systems.issuperset(names):
+    message = "AllowUsers %s: " % " ".join(allowed)
+    if verdict is None:
+        message += "it cannot be determined whether the administrator connects from there"
+        yield settings.warning("allowusers", message)
+    elif systems.issuperset(word.partition("@")[0] for word in allowed):
         yield settings.error("allowusers", message + "the administrator is none of them", SOME)
+    elif all(is_nearby(word.partition("@")[2] or "*") for word in allowed):
+        yield settings.error("allowusers", message + "nobody is let in from outside", SOME)
     else:
         yield settings.warning("allowusers", message + "a VM with another administrator lets nobody in")
 
@@ -273,14 +279,14 @@ def of_groups(settings: Settings) -> "Iterator[Finding]":
     """The lists of groups."""
     groups, joined = find_groups(settings.image)
     allowed, denied = settings.value("allowgroups").split(), settings.value("denygroups").split()
-    if allowed and not listed(allowed, joined):
+    if allowed and not is_allowed(allowed, joined, users=False):
         message = "AllowGroups %s: the administrator is in none of them" % " ".join(allowed)
         if groups.issuperset(allowed):
             yield error(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined), SOME)
-        elif "*" not in allowed:  # the administrator's future group may be in it
+        elif not is_allowed(allowed, [ANOTHER], users=False):  # the administrator's future group may be in it
             message += ", unless it is also the administrator's name"
             yield warning(ID, settings.words("allowgroups", message), add_group(settings, allowed, joined))
-    barred = [name for name in joined if listed(denied, [name])]
+    barred = [name for name in joined if is_denied(denied, [name], users=False)]
     if barred:
         message = "DenyGroups %s: the administrator is in %s" % (" ".join(denied), barred[0])
         yield settings.error("denygroups", message, SOME)
@@ -299,7 +305,7 @@ def find_groups(image: Image) -> "Tuple[Set[str], List[str]]":
 def add_group(settings: Settings, allowed: "List[str]", joined: "List[str]") -> Command:
     """The command that adds a group of the administrator's to AllowGroups; without one it makes comments of it."""
     lines = settings.at("allowgroups")
-    if not joined or any(word.startswith("!") for word in allowed):
+    if not joined:
         return comment_out(settings.image, lines)
     return change(settings.image, lines[:1], INSERT % joined[0])
 
