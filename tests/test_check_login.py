@@ -339,6 +339,52 @@ class ConfigTest(CheckTest):
             self.fill({**modules, pam + "sshd": text, "/etc/security/time.conf": "# nothing\n"})
             self.good("sshd-config")
 
+    def test_missing_modules_of_pam(self) -> None:
+        """A module that is missing fails, and a session that fails ends the connection."""
+        pam, lib = "/etc/pam.d/", "/usr/lib/x86_64-linux-gnu/security/"
+        files = {lib + name: "" for name in ("pam_unix.so", "pam_limits.so", "pam_sss.so")}
+        files[DROP_IN] = "UsePAM yes\n"
+        fine = "account required pam_unix.so\nsession required pam_unix.so\n-session optional pam_x.so\n"
+        limits = "session required pam_limits.so\n"
+        for text, level, pattern in (
+            (
+                fine + "account required pam_tally2.so\n",
+                "error",
+                "account required pam_tally2.so, which is missing: PAM",
+            ),
+            (fine + "session required pam_x.so\n", "error", "session required pam_x.so, which is missing: PAM lets n"),
+            (fine + "session requisite /opt/pam_x.so\n", "error", "session requisite /opt/pam_x.so, which is missing"),
+            ("session [success=ok default=bad] pam_x.so\n" + fine, "warning", "pam_x.so, which is missing: it cannot"),
+            ("account required pam_unix.so\naccount required pam_sss.so\n", "warning", "pam_sss.so.*: it cannot"),
+            (fine + limits, "warning", r"limits.d/x.conf: \* hard maxlogins 0: it cannot be determined"),
+        ):
+            nobody = {"/etc/security/limits.d/x.conf": "* hard maxlogins 0\n"}
+            self.bad("sshd-config", level, pattern, {**files, **nobody, pam + "sshd": text})
+        for text in (
+            fine + "session [success=ok module_unknown=ignore default=bad] pam_x.so\nsession optional pam_x.so\n",
+            fine + "account [default=ignore] pam_x.so\nauth required pam_x.so\nsession required $ISA/pam_x.so\n",
+            fine + "account sufficient pam_x.so\naccount required pam_sss.so ignore_unknown_user\n" + limits,
+        ):
+            self.start()
+            self.fill({**files, pam + "sshd": text, "/etc/security/limits.conf": "* - core 0\n"})
+            self.good("sshd-config")
+        self.fill({pam + "sshd": fine + "session required pam_x.so\n"})
+        self.gone(lib + "pam_unix.so")
+        self.good("sshd-config")
+
+    def test_service_of_pam(self) -> None:
+        """Without the rules of sshd, those of `other` count."""
+        pam, lib = "/etc/pam.d/", "/usr/lib/security/"
+        deny = "account required pam_deny.so\n"
+        files = {lib + "pam_deny.so": "", DROP_IN: "UsePAM yes\n", pam + "other": deny}
+        self.bad("sshd-config", "error", "^/etc/pam.d/other: account required pam_deny.so: PAM", files)
+        self.bad("sshd-config", "error", "other: ", {**files, pam + "sshd": "session optional pam_x.so\n"})
+        self.fill({pam + "sshd": "account required pam_unix.so\nsession required pam_unix.so\n"})
+        self.good("sshd-config")
+        self.gone(pam + "sshd")
+        self.fill({"/usr/lib/pam.d/sshd": "account required pam_unix.so\nsession required pam_unix.so\n"})
+        self.good("sshd-config")
+
     def test_match_blocks(self) -> None:
         """A block that is about everybody is as good as no block, and overrides what stands before it."""
         for criteria in (

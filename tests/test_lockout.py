@@ -152,6 +152,21 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "/etc/pam.d/sshd: account required pam_deny.so",
         "Azure gave none",
     ),
+    "a missing module of PAM": (
+        Case("echo 'account required pam_tally2.so' >>/etc/pam.d/common-account"),
+        "/etc/pam.d/common-account: account required pam_tally2.so",
+        "Azure gave none",
+    ),
+    "a session of PAM": (
+        Case("sed -i '1i session required pam_ck_connector.so' /etc/pam.d/sshd"),
+        "/etc/pam.d/sshd: session required pam_ck_connector.so",
+        "Azure gave none",
+    ),
+    "no service of PAM": (
+        Case("rm /etc/pam.d/sshd; echo 'account required pam_deny.so' >/etc/pam.d/other"),
+        "/etc/pam.d/other: account required pam_deny.so",
+        "Azure gave none",
+    ),
     "TCP wrappers": (Case("echo 'ALL: ALL' >/etc/hosts.deny"), "/etc/hosts.deny: ALL: ALL", "Azure gave none"),
     "an option of its start": (
         Case("echo \"SSHD_OPTS='-o DenyUsers=ann'\" >/etc/default/ssh"),
@@ -219,6 +234,10 @@ WARNED: "Dict[str, Tuple[Case, str]]" = {
         "not let ann in: /etc/pam.d/sshd: account required pam_succeed_if.so",
     ),
     "AllowUsers from elsewhere": (Case(APPEND % "AllowUsers *@10.0.0.0/8"), "not let ann in: AllowUsers"),
+    "no logins": (
+        Case("echo '* hard maxlogins 0' >/etc/security/limits.d/x.conf"),
+        "not let ann in: /etc/security/limits.d/x.conf: . hard maxlogins 0",
+    ),
     "no shell": (Case(APPEND % "ForceCommand internal-sftp"), "not let ann in: ForceCommand internal-sftp"),
     "IPv6": (Case(APPEND % "AddressFamily inet6"), "not let ann in: AddressFamily inet6"),
     "another address": (Case(APPEND % "ListenAddress 192.168.77.5"), "not let ann in: ListenAddress 192.168.77.5:22"),

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     Rule = Tuple[str, str, List[str], str]  # control, module, its words, and the file
 
-FOLDER, ACCESS = "/etc/pam.d", "/etc/security/access.conf"
+FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")  # the first that has the file counts
+SERVICE, OTHER = "sshd", "other"  # the second for a kind of rule that the service does not have: pam.d(5)
+ACCESS = "/etc/security/access.conf"
 DEPTH_LIMIT = 8  # files of PAM's that include one another
-LINE = re.compile(r"(?a)(-?)account\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)\Z")
+LINE = re.compile(r"(?a)(-?)(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)\Z")
 PLAIN = ("required", "requisite", "optional")  # none of these ends the stack with success
 HARMLESS = ("noaudit", "debug", "quiet_log")
 NSSWITCH, LOCAL_SOURCES = "/etc/nsswitch.conf", ("files", "compat", "systemd")
-MODULE, DENIES, USUAL = "pam_access.so", "pam_deny.so", "pam_permit.so"
+MODULE, DENIES = "pam_access.so", "pam_deny.so"
 # Modules that refuse no local account that is in order. What is left can refuse anybody, by rules that we do not read.
 LOCAL = (
     "access", "cap", "cracklib", "debug", "echo", "ecryptfs", "env", "faildelay", "faillock", "keyinit", "krb5",
@@ -30,6 +32,13 @@ LOCAL = (
     "shells", "sss", "systemd", "systemd_home", "tally", "tally2", "tcb", "umask", "unix", "unix2", "unix_acct",
     "usertype", "warn", "winbind", "xauth",
 )  # fmt: skip
+# Of these, what refuses an account that its directory does not know, if its failure counts: pam_sss(8), pam_ldap(8).
+DIRECTORIES = ("pam_sss.so", "pam_ldap.so", "pam_winbind.so")
+CALM = "ignore_unknown_user"
+USUAL = ("pam_unix.so", "pam_permit.so")  # where these are is where libpam looks for modules
+MISSING = ", which is missing"
+LIMITS, LIMITED = ("/etc/security/limits.conf", "/etc/security/limits.d"), "pam_limits.so"
+NO_LOGIN = re.compile(r"(?a)\*\s+(?:hard|soft|-)\s+max(?:sys)?logins\s+0+\Z")
 SCHEDULE = "/etc/security/time.conf"  # of pam_time, which refuses nobody without a rule
 # With success, these end the stack of a local account, if nothing refused it before.
 ENDS = ("pam_localuser.so", "pam_unix.so", "pam_permit.so")
@@ -42,7 +51,7 @@ NAME = re.compile(r"(?a)[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[str, bool]":
     """(the rule that keeps `name`, who is in these groups, out from wherever, whether that is certain); empty if none
     does. Raises GuestError if a file cannot be read."""
-    stack = list(read_stack(system, "sshd", DEPTH_LIMIT))
+    stack = find_stack(system, "account")
     for place, asked in enumerate(stack):
         if asked is None or asked[1].rpartition("/")[2] != MODULE:
             continue
@@ -56,26 +65,54 @@ def find_refusal(system: System, name: str, groups: "Sequence[str]") -> "Tuple[s
     return "", False
 
 
-def find_other(system: System, service: str = "sshd") -> "Tuple[str, bool]":
+def find_other(system: System, service: str = SERVICE) -> "Tuple[str, bool]":
     """(the line of another module that may keep everybody out, whether that is certain); empty if there is none.
 
-    Only pam_deny is certain. Raises GuestError if a file cannot be read.
+    Only pam_deny and a module that is missing are certain. Raises GuestError if a file cannot be read.
     """
-    stack, doubt = list(read_stack(system, service, DEPTH_LIMIT)), ""
+    found = [find_line(system, kind, service) for kind in ("account", "session")]
+    sure = [(line, sure) for line, sure in found if sure]
+    doubts = [line for line, _ in found if line] or [find_limit(system, service)]
+    return sure[0] if sure else (doubts[0], False)
+
+
+def find_line(system: System, kind: str, service: str) -> "Tuple[str, bool]":
+    """The same among the rules of one kind. A session is refused by hardly any other module."""
+    stack, doubt = find_stack(system, kind, service), ""
+    folders = find_folders(system)
     for place, rule in enumerate(stack):
         if rule is None:
             continue
         control, path, words, file = rule
         module = path.rpartition("/")[2]
-        line = "%s: %s" % (file, " ".join(["account", control, path, *words]))
-        if module == DENIES:
+        line = "%s: %s" % (file, " ".join([kind, control, path, *words]))
+        if is_missing(system, path, folders):
+            if refuses_missing(control):
+                if is_reached(stack, place):
+                    return line + MISSING, True
+                doubt = doubt or line + MISSING
+        elif module == DENIES:
             if is_asked(system, stack, place):
                 return line, True
+        elif kind == "session":
+            continue
         elif control == "sufficient" and module in ENDS:
             break
-        elif can_refuse(control) and may_fail(system, control, path):
+        elif can_refuse(control) and not is_harmless(system, control, module, words):
             doubt = doubt or line
     return doubt, False
+
+
+def find_limit(system: System, service: str) -> str:
+    """The line of pam_limits that lets nobody log in, unless another line is about the administrator."""
+    if not any(rule and rule[1].endswith(LIMITED) for rule in find_stack(system, "session", service)):
+        return ""
+    main, folder = LIMITS
+    for path in [main] + ["%s/%s" % (folder, name) for name in system.list(folder) if name.endswith(".conf")]:
+        for line in lines_in(system.read_text(path) or ""):
+            if NO_LOGIN.match(line.split("#")[0].strip()):
+                return "%s: %s" % (path, " ".join(line.split()))
+    return ""
 
 
 def can_refuse(control: str) -> bool:
@@ -83,24 +120,34 @@ def can_refuse(control: str) -> bool:
     return control.lstrip("-") in PLAIN[:2] or bool(re.search(r"=(bad|die)\b", control))
 
 
-def is_harmless(system: System, module: str) -> bool:
+def refuses_missing(control: str) -> bool:
+    """Does it refuse the login if the module is missing?"""
+    if not control.startswith("["):
+        return control in PLAIN[:2]
+    actions = dict(action.partition("=")[::2] for action in control.strip("[]").split())
+    return actions.get("module_unknown", actions.get("default")) in ("bad", "die")
+
+
+def is_missing(system: System, module: str, folders: "Sequence[str]") -> bool:
+    """Is there no file of this module, although there are others?"""
+    if "$" in module or is_there(system, module, folders):
+        return False
+    return any(is_there(system, name, folders) for name in USUAL)
+
+
+def is_harmless(system: System, control: str, module: str, words: "Sequence[str]") -> bool:
     """Does this module refuse no local account that is in order?"""
+    if module in DIRECTORIES and control in PLAIN:
+        return CALM in words
     if module == "pam_time.so":
         rules = (line.split("#")[0].strip() for line in lines_in(system.read_text(SCHEDULE) or ""))
         return not any(rules)
     return module[len("pam_") : -len(".so")] in LOCAL
 
 
-def may_fail(system: System, control: str, module: str) -> bool:
-    """Can this module refuse a local account that is in order? One that is missing does, unless the line has a dash."""
-    if is_there(system, USUAL) and not is_there(system, module):
-        return control[0] != "-"
-    return not is_harmless(system, module.rpartition("/")[2])
-
-
 def asks(system: System, module: str) -> bool:
     """Does sshd's own stack require this module? Raises GuestError if a file cannot be read."""
-    found = (rule for rule in read_stack(system, "sshd", DEPTH_LIMIT) if rule is not None)
+    found = (rule for rule in find_stack(system, "account") if rule is not None)
     return any(control in PLAIN[:2] and path.rpartition("/")[2] == module for control, path, *_ in found)
 
 
@@ -135,33 +182,56 @@ def judge(system: System, text: str, name: str, groups: "Sequence[str]", *, sure
 
 def is_asked(system: System, stack: "Sequence[Optional[Rule]]", place: int) -> bool:
     """Is the module at this place of the stack certain to be asked, and what it says to count?"""
+    rule = stack[place]
+    if rule is None or not is_reached(stack, place):
+        return False
+    known = all(word in HARMLESS or word.startswith("accessfile=/") for word in rule[2])
+    return known and is_there(system, rule[1], find_folders(system))
+
+
+def is_reached(stack: "Sequence[Optional[Rule]]", place: int) -> bool:
+    """Is the rule at this place of the stack certain to count?"""
     rules = [rule for rule in stack[: place + 1] if rule is not None]
     if len(rules) <= place or any(rule is None or "reset" in rule[0] for rule in stack):
         return False
-    control, module, words, _ = rules[place]
-    known = all(word in HARMLESS or word.startswith("accessfile=/") for word in words)
-    reached = all(goes_on(rules[before][0], before, place) for before in range(place))
-    return control in PLAIN[:2] and known and reached and is_there(system, module)
+    return rules[place][0] in PLAIN[:2] and all(goes_on(rules[before][0], before, place) for before in range(place))
 
 
-def read_stack(system: System, service: str, depth: int) -> "Iterator[Optional[Rule]]":
-    """The rules about accounts, those of included files in their place; None for what cannot be told."""
-    path = "%s/%s" % (FOLDER, service)
-    text = system.read_text(path) if depth else None
+def find_stack(system: System, kind: str, service: str = SERVICE) -> "List[Optional[Rule]]":
+    """The rules of one kind that count for a service."""
+    found: "List[Optional[Rule]]" = []
+    for name in (service, OTHER):
+        if not found and find_service(system, name):
+            found = list(read_stack(system, name, kind, DEPTH_LIMIT))
+    return found or [None]
+
+
+def find_service(system: System, name: str) -> str:
+    """The path of a service's file; empty without one."""
+    paths = ("%s/%s" % (folder, name) for folder in FOLDERS)
+    return next(filter(system.exists, paths), "")
+
+
+def read_stack(system: System, service: str, kind: str, depth: int) -> "Iterator[Optional[Rule]]":
+    """The rules of one kind, those of included files in their place; None for what cannot be told."""
+    path = find_service(system, service) if depth else ""
+    text = system.read_text(path) if path else None
     if text is None or "\\\n" in text:
         yield None
     for line in lines_in(text or ""):
         words = line.split("#")[0].split()
         included = words[1] if words[:1] == ["@include"] and len(words) == 2 else ""
         match = LINE.match(" ".join(words))
-        if match and match.group(2) in ("include", "substack"):
-            included = match.group(3)
+        if match is None or match.group(2).lower() != kind:
+            match = None
+        elif match.group(3) in ("include", "substack"):
+            included = match.group(4)
         if included and "/" not in included:
-            yield from read_stack(system, included, depth - 1)
+            yield from read_stack(system, included, kind, depth - 1)
         elif included:
             yield None
         elif match:  # a control of its own where a module that is missing is no failure
-            yield match.group(1) + match.group(2), match.group(3), match.group(4).split(), path
+            yield match.group(1) + match.group(3), match.group(4), match.group(5).split(), path
 
 
 def goes_on(control: str, place: int, wanted: int) -> bool:
@@ -169,7 +239,7 @@ def goes_on(control: str, place: int, wanted: int) -> bool:
 
     An account whose password must be changed is none that gets this far.
     """
-    if control in PLAIN:
+    if control.lstrip("-") in PLAIN:
         return True
     if not control.startswith("["):
         return False
@@ -184,14 +254,18 @@ def goes_on(control: str, place: int, wanted: int) -> bool:
     return True
 
 
-def is_there(system: System, module: str) -> bool:
+def is_there(system: System, module: str, folders: "Sequence[str]") -> bool:
     """Is there a file of this module?"""
-    if module.startswith("/"):
-        return system.exists(module)
+    paths = [module] if module.startswith("/") else ["%s/%s" % (folder, module) for folder in folders]
+    return any(map(system.exists, paths))
+
+
+def find_folders(system: System) -> "List[str]":
+    """The folders that may have modules."""
     folders = [*MODULE_FOLDERS]
     for top in ("/lib", "/usr/lib"):
         folders += ["%s/%s/security" % (top, name) for name in system.list(top) if "-linux-" in name]
-    return any(system.exists("%s/%s" % (folder, module)) for folder in folders)
+    return list(filter(system.is_dir, folders))
 
 
 # -- access.conf -----------------------------------------------------------------------------------------------------

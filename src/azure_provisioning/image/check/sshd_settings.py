@@ -321,7 +321,7 @@ def of_pam(settings: Settings) -> "Iterator[Finding]":
             message = "%s does not run: %s lets nobody but root in" % (nologin.OPENER, nologin.PASSING)
             yield error(ID, message, image.enable(nologin.OPENER.partition(".")[0]))
         other, sure = pam_access.find_other(system)
-        if other and sure:
+        if other and sure and (sshd_config.find_sshd(system) or "").endswith("/sshd"):
             yield error(ID, "%s: PAM lets nobody in" % other, image.edit(other.partition(": ")[0]))
         elif other:
             message = "%s: it cannot be determined whether PAM lets the administrator in" % other
