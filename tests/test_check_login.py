@@ -535,11 +535,16 @@ class ConfigTest(CheckTest):
             self.config("error", "without ssh-rsa and ssh-ed25519: such keys let nobody in", keyword + " ssh-dss\n")
             self.config("warning", "without ssh-rsa: such keys", keyword + " ssh-ed25519,ecdsa-sha2-*\n")
             self.config("warning", "without ssh-ed25519: such keys", keyword + " rsa-sha2-512,rsa-sha2-256\n")
+            self.config("warning", "without ssh-ed25519: such keys", keyword + " -ssh-ed25519*\n")
+            self.config("warning", "without ssh-rsa: such keys", keyword + " -rsa-sha2-*\n")
+        self.config("error", "without ssh-rsa and ssh-ed25519", "PubkeyAcceptedAlgorithms -rsa-*,ssh-ed25519*\n")
         self.config("warning", "the usual RSA keys, of 3072 bits", "RequiredRSASize 8192\n")
         authority = "TrustedUserCAKeys /etc/ssh/ca.pub\n"
         self.config("warning", "such keys", "PubkeyAcceptedAlgorithms ecdsa-*\n" + authority)
         for text in (
             "PubkeyAcceptedAlgorithms +ssh-dss\n",
+            "PubkeyAcceptedAlgorithms -ssh-rsa,rsa-sha2-256,ecdsa-*\n",
+            "PubkeyAcceptedAlgorithms -*,!ssh-ed25519\n",
             "PubkeyAcceptedAlgorithms rsa-sha2-*,ssh-ed25519*\nRequiredRSASize 3072\n",
         ):
             self.start()

@@ -54,10 +54,14 @@ def find_weakness(key: SshKey, sshd: "Dict[str, str]") -> str:
 
 def takes(accepted: str, kind: str) -> bool:
     """Has PubkeyAcceptedAlgorithms an algorithm for keys of this kind?"""
-    if not accepted or accepted[0] in "+-^":  # only a file has a difference: sshd prints the whole list
+    if not accepted or accepted[0] in "+^":  # only a file has a difference: sshd prints the whole list
         return True
-    names = RSA if kind == "ssh-rsa" else (kind,)
-    return any(matches(name, pattern, sets=False) for pattern in accepted.split(",") for name in names)
+    patterns, less = accepted.lstrip("-").split(","), accepted[0] == "-"
+    names = [name for name in RSA if name != kind or not less] if kind == "ssh-rsa" else [kind]  # new programs: no SHA-1
+    taken = [name for name in names if any(matches(name, pattern, sets=False) for pattern in patterns)]
+    if less:  # the default without these
+        return len(taken) < len(names) or any(pattern.startswith("!") for pattern in patterns)
+    return bool(taken)
 
 
 def look_into(
