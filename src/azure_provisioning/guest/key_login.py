@@ -57,7 +57,9 @@ def takes(accepted: str, kind: str) -> bool:
     if not accepted or accepted[0] in "+^":  # only a file has a difference: sshd prints the whole list
         return True
     patterns, less = accepted.lstrip("-").split(","), accepted[0] == "-"
-    names = [name for name in RSA if name != kind or not less] if kind == "ssh-rsa" else [kind]  # new programs: no SHA-1
+    names = [*RSA] if kind == "ssh-rsa" else [kind]
+    if less and len(names) > 1:
+        names.remove(kind)  # no program of today signs with SHA-1 by default
     taken = [name for name in names if any(matches(name, pattern, sets=False) for pattern in patterns)]
     if less:  # the default without these
         return len(taken) < len(names) or any(pattern.startswith("!") for pattern in patterns)
