@@ -448,7 +448,9 @@ class ConfigTest(CheckTest):
             ("sshd, in.ftpd: bob, \\\n ALL\n", "", "error"),
             ("ALL: 10.\nALL: ALL\n", "", "error"),
             ("ALL: ALL\n", "sshd: 10.0.0.0/8\n", "warning"),
-            ("ALL: ALL\n", "ALL: ALL EXCEPT .bad.example\n", "warning"),
+            ("ALL EXCEPT in.ftpd: ALL EXCEPT 10.\n", "", "warning"),
+            ("sshd: ALL: twist /bin/echo ALL\n", "", "error"),
+            ("ALL: ALL: spawn (echo deny)\n", "", "error"),
             ("sshd: 10.: allow\nALL: ALL\n", "", "warning"),
         ):
             files = {deny: denied, allow: allowed, **sshd}
@@ -456,12 +458,19 @@ class ConfigTest(CheckTest):
             self.assertEqual(remedy, "vi %s%s" % (self.root, deny if level == "error" else allow))
             self.fill({"/usr/sbin/sshd": ""})
             self.good("sshd-config")
+        allowed = "sshd: 10.0.0.0/255.0.0.0: allow\nALL: ALL: deny\n"
+        remedy = self.bad("sshd-config", "warning", "^/etc/hosts.allow: ALL: ALL: deny: sshd", {allow: allowed, **sshd})
+        self.assertEqual(remedy, "vi %s%s" % (self.root, allow))
+        for denied in ("sshd: UNKNOWN\n", "sshd: *.*.*.*\n", "ssh*: ALL\n", "sshd: ALL: aclexec /bin/x\n"):
+            self.bad("sshd-config", "warning", "^/etc/hosts.deny: ss.*: it cannot be det", {deny: denied, **sshd})
         for denied, allowed in (
             ("# ALL: ALL\n", ""),
+            ("ALL: ALL\n", "ALL: ALL EXCEPT .bad.example\n"),
+            ("sshd: UNKNOWN: allow\nsshd: ALL: banners /x: allow\n", ""),
             ("ALL: ALL\n", "sshd: ALL\n"),
             ("ALL: ALL\n", "ALL: ALL\n"),
-            ("ALL: ALL EXCEPT 10.\nALL: 192.168.\nin.ftpd: ALL\nALL: PARANOID\n", ""),
-            ("ALL EXCEPT sshd: ALL\nnonsense\n", ""),
+            ("in.ftpd: ALL EXCEPT 10.\nALL: 192.168.\nin.ftpd: ALL\nALL: PARANOID\n", ""),
+            ("ALL EXCEPT sshd: ALL\nnonsense\nALL: 10. EXCEPT 10.1.\n", ""),
         ):
             self.start()
             self.fill({deny: denied, allow: allowed, **sshd})

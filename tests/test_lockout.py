@@ -168,6 +168,11 @@ SHUT: "Dict[str, Tuple[Case, str, str]]" = {
         "Azure gave none",
     ),
     "TCP wrappers": (Case("echo 'ALL: ALL' >/etc/hosts.deny"), "/etc/hosts.deny: ALL: ALL", "Azure gave none"),
+    "TCP wrappers with options": (
+        Case("echo 'ALL: ALL: deny' >/etc/hosts.allow"),
+        "/etc/hosts.allow: ALL: ALL: deny",
+        "Azure gave none",
+    ),
     "an option of its start": (
         Case("echo \"SSHD_OPTS='-o DenyUsers=ann'\" >/etc/default/ssh"),
         "DenyUsers ann",

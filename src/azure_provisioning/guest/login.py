@@ -234,7 +234,7 @@ def judge(system: System, account: Account, keys: "Sequence[SshKey]", sshd: "Dic
         ways = [Way("key", *parts["publickey"]), Way("password", *parts["password"])]
     else:
         ways = through_methods(methods, parts)
-    bar = bar or find_doubt(system, account.name, sshd)
+    bar = bar or find_doubt(system, account.name, sshd) or (wrapped if sure is None else "")
     return [Way(way.name, None, bar) if way.works else way for way in ways] if bar else ways
 
 

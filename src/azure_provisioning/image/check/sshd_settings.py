@@ -121,12 +121,15 @@ def of_lines(image: Image) -> "Iterator[Finding]":
 
 
 def of_wrappers(image: Image) -> "Iterator[Finding]":
-    """hosts.deny, which an sshd with libwrap reads."""
+    """hosts.allow and hosts.deny, which an sshd with libwrap reads."""
     rule, sure = tcp_wrappers.find_refusal(image.system)
     if rule and sure:
-        yield error(ID, "%s: sshd hangs up on everybody" % rule, image.edit(tcp_wrappers.DENY))
+        yield error(ID, "%s: sshd hangs up on everybody" % rule, image.edit(rule.partition(": ")[0]))
+    elif rule and sure is None:
+        message = "%s: it cannot be determined whether sshd hangs up on strangers" % rule
+        yield warning(ID, message, image.edit(rule.partition(": ")[0]))
     elif rule:
-        message = "%s: sshd hangs up on all that %s does not name" % (rule, tcp_wrappers.ALLOW)
+        message = "%s: sshd hangs up on all but those that a rule lets in" % rule
         yield warning(ID, message, image.edit(tcp_wrappers.ALLOW))
 
 
