@@ -84,6 +84,45 @@ class ServerTest(CheckTest):
         self.good("sshd")
         self.good("sshd-config")
 
+    def test_options_of_dropbear(self) -> None:
+        unit = "/usr/lib/systemd/system/dropbear.service"
+        line = '[Service]\nEnvironmentFile=-/etc/default/dropbear\nExecStart=/usr/sbin/dropbear -EF -p "$PORT" $EXTRA\n'
+        self.gone("/usr/sbin/sshd", WANTS + "ssh.service", CONFIG)
+        self.fill({"/usr/sbin/dropbear": "", WANTS + "dropbear.service": "-> " + unit, unit: line})
+        for words, level, pattern in (
+            ("-t", "error", "-t: a key alone lets nobody in"),
+            ("-R -G ops", "error", "-G ops: the administrator is not let in"),
+            ("-wc/bin/false", "error", "-c /bin/false: the administrator is not let in"),
+            ("-s", "warning", "-s: a VM with only a password"),
+            ("-c /usr/bin/menu", "warning", "-c /usr/bin/menu: the administrator may get no shell"),
+            ("$(x)", "warning", "cannot be determined with which options dropbear"),
+        ):
+            self.fill({"/etc/default/dropbear": 'PORT=22\nEXTRA="%s"\n' % words})
+            found = self.findings("sshd-config")
+            self.assertEqual([one.level for one in found], [level], found)
+            self.assertRegex(found[0].message, pattern)
+        for port, level in (("127.0.0.1:22", "error"), ("[::1]:22", "error"), ("2222", "warning")):
+            self.fill({"/etc/default/dropbear": "PORT=%s\n" % port})
+            self.assertEqual([one.level for one in self.findings("sshd-config")], [level])
+        for words in ("-G sudo -b /c", "-g -w -p 127.0.0.1:22 -T 3"):
+            self.fill({"/etc/default/dropbear": "PORT=22\nEXTRA='%s'\n" % words})
+            self.good("sshd-config")
+
+    def test_options_of_dropbear_in_scripts(self) -> None:
+        for name, script, text in (
+            ("yocto", "/etc/init.d/dropbear", "DROPBEAR_EXTRA_ARGS=-t\n"),
+            ("buildroot", "/etc/init.d/S50dropbear", "DROPBEAR_ARGS='-R -t'\n"),
+        ):
+            self.empty()
+            self.image(name)
+            path = "/etc/default/dropbear"
+            if name == "yocto":
+                self.gone("/etc/rc5.d/S09sshd")
+            body = "#!/bin/sh\n. %s\nDAEMON=dropbear\nstart-stop-daemon -S -x $DAEMON -- $%s\n"
+            self.fill({"/usr/sbin/dropbear": "", path: text, script: body % (path, text.partition("=")[0])})
+            os.chmod(self.root + script, 0o755)
+            self.assertEqual([one.message[:12] for one in self.findings("sshd-config")], ["dropbear -t:"])
+
     def test_other_inits(self) -> None:
         for name, gone, remedy in (
             ("insserv", "/etc/rc2.d/S03ssh", "update-rc.d ssh defaults"),

@@ -44,6 +44,24 @@ class VerifyTest(GuestTest):
                 self.assertEqual((self.code, self.facts()["login.key"]), (0, "yes"))
                 self.assertNotIn("warning: ", self.story.replace("warning: no DVD", ""))
 
+    def test_options_of_dropbear(self) -> None:
+        """They are a plain fact of what starts it."""
+        unit = {path: text for path, text in IMAGES["systemd"].items() if path.startswith("/etc/")}
+        wants = "/etc/systemd/system/multi-user.target.wants/dropbear.service"
+        unit.update({"/run/systemd/system/x": "", "/usr/sbin/dropbear": "", "/etc/group": "ops:x:50:\n"})
+        path = "/lib/systemd/system/dropbear.service"
+        unit[wants] = "-> " + path
+        for words, said in (
+            ("-t", "no: dropbear -t: the account has none"),
+            ("-R -G ops", "no: dropbear -G ops"),
+            ("-p 127.0.0.1:22", "no: dropbear -p 127.0.0.1:22"),
+            ("-c /bin/menu", "unknown: dropbear -c /bin/menu"),
+            ("-s -p 22 -G ann", "yes"),
+        ):
+            unit[path] = "[Service]\nExecStart=/usr/sbin/dropbear -F %s\n" % words
+            self.play(unit)
+            self.assertEqual((self.facts()["login.key"], self.code), (said, int(said.startswith("no"))), self.story)
+
     def test_suspicion_does_not_fail(self) -> None:
         files = {**SSHD, "/etc/ssh/sshd_config.d/x.conf": "DenyUsers ann\n"}
         self.assertIn("warning: this image's sshd will not let ann in: DenyUsers ann", self.play(files))

@@ -157,10 +157,22 @@ def both(why: str, *, works: "Optional[bool]") -> "List[Way]":
 
 
 def judge_dropbear(system: System, account: Account, keys: "Sequence[SshKey]") -> "List[Way]":
-    """The two ways through dropbear. It has no configuration and answers no questions: only a lack is certain."""
+    """The two ways through dropbear. It answers no questions: only a lack, and an option of its start, are certain."""
+    from . import dropbear_options
+
     verdict, why = look_into(system, account, key_path(account, DEFAULT), keys, {})
     known = has_password(system, account.name)
-    return [doubt(Way("key", verdict, why)), Way("password", known, "" if known else LACKING)]
+    key, password = doubt(Way("key", verdict, why)), Way("password", known, "" if known else LACKING)
+    options = dropbear_options.find_options(system) or {}
+    open_to, bar = dropbear_options.find_bar(options, groups_of(system, account.name))
+    if open_to is False:
+        return both(bar, works=False)
+    if "t" in options:
+        key = key if known or key.works is False else key._replace(works=False, why="dropbear -t: %s" % LACKING)
+    option = next((letter for letter in "ts" if letter in options), "")
+    if option and known:
+        password = password._replace(works=False, why="dropbear -" + option)
+    return [key, password] if open_to else [Way(way.name, None, bar) if way.works else way for way in (key, password)]
 
 
 def find_problem(system: System, name: str, account: "Optional[Account]") -> str:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 ASSIGNMENT = re.compile(r"(?am)^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(.*)$")
 SETTINGS = re.compile(r"/etc/(?:default|conf\.d|sysconfig|crypto-policies)/[\w./-]+")  # files that a script reads
 VARIABLE = re.compile(r"(?a)\$(?:\{(\w+)\}|(\w+))")
-# What the scripts of distros call what they give sshd, and the file that they have it read.
-WORDS = ("SSHD_OPTS", "SSHD_OPTIONS", "SSHD_ARGS", "OPTIONS", "OPTS", "sshd_args", "command_args")
+# What the scripts of distros call what they give sshd or dropbear, and the file that they have it read.
+WORDS = (
+    "SSHD_OPTS", "SSHD_OPTIONS", "SSHD_ARGS", "OPTIONS", "OPTS", "sshd_args", "command_args",
+    "DROPBEAR_EXTRA_ARGS", "DROPBEAR_OPTS", "DROPBEAR_ARGS",
+)  # fmt: skip
 FILES, FOLDER = ("cfgfile", "SSHD_CONFIG"), "SSHD_CONFDIR"
 WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+""")
 QUOTED = re.compile(r"""\"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)""")

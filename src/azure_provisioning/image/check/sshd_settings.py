@@ -19,7 +19,7 @@ from ...guest.sshd_match import override, that_count
 from ...guest.sshd_options import UNKNOWN, are_known, find_ports
 from ...guest.sshd_session import SETTINGS, has_own_addresses
 from ..command import Command
-from . import packet_filter, ssh_socket, sshd_start
+from . import dropbear, packet_filter, ssh_socket, sshd_start
 from .finding import EVERYBODY, SOME, WITH_KEYS, Finding, error, ok, warning
 from .sshd_lines import change, comment_out, place_of
 from .subject import Image
@@ -94,6 +94,8 @@ def check_config(image: Image) -> "Iterator[Finding]":
     if sshd:
         problems += sshd_start.find_problems(image, sshd)
         problems += of_wrappers(image)
+    elif system.find_program("dropbear"):
+        problems += dropbear.find_problems(image, find_groups(image)[1])
     if path and sshd:
         problems += of_lines(image)
     yield from problems
