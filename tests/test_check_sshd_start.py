@@ -15,7 +15,8 @@ UNIT = "/usr/lib/systemd/system/ssh.service"
 # The strings of an sshd that matter here. A linker keeps `match` only as the end of `nomatch`.
 WORDS = (
     "pubkeyauthentication passwordauthentication port usepam include nomatch hostkey debianbanner x11forwarding "
-    "authorizedkeysfile allowusers protocol strictmodes"
+    "authorizedkeysfile allowusers protocol strictmodes permitrootlogin loglevel ciphers subsystem localaddress "
+    "authorizedkeyscommand authorizedkeyscommanduser"
 )
 PROGRAM = (
     "\x7fELF\0" + WORDS.replace(" ", "\0") + "\0/etc/ssh/sshd_config\0Privilege separation user %s does not exist\0"
@@ -72,6 +73,57 @@ class StartTest(CheckTest):
             "AllowUsers\n",
         ):
             self.start()
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_choices(self) -> None:
+        for text, why in (
+            ("PermitRootLogin nope\n", "permitrootlogin nope is not one of: yes no"),
+            ("LogLevel FOO\n", "loglevel foo is not"),
+            ("PasswordAuthentication no yes\n", "passwordauthentication has more than one value"),
+            ("PermitRootLogin no no\n", "permitrootlogin has more than one value"),
+        ):
+            self.stops("line 1: " + why, {DROP_IN: text})
+        self.fill({DROP_IN: "PermitRootLogin Prohibit-Password # x\nLogLevel debug1\nPasswordAuthentication no #\n"})
+        self.good("sshd-config")
+
+    def test_quotes(self) -> None:
+        newer = PROGRAM + "%s line %d: invalid quotes\0"
+        self.stops("line 1: a quote does not end", {SSHD: newer, DROP_IN: "AuthorizedKeysFile .a '.b\n"})
+        self.stops("line 1: a quote does not end", {SSHD: newer, DROP_IN: 'AuthorizedKeysFile "a\\" b\n'})
+        self.fill({SSHD: newer, DROP_IN: "AuthorizedKeysFile \"a'\" b\\' '\\'' # don't\n"})
+        self.good("sshd-config")
+        self.fill({SSHD: PROGRAM, DROP_IN: "AllowUsers o'neill *\n"})
+        self.good("sshd-config")
+
+    def test_algorithms(self) -> None:
+        program = PROGRAM + "aes128-ctr\x00aes256-gcm@openssh.com\0"
+        self.stops("ciphers has arcfour256, which this", {SSHD: program, DROP_IN: "Ciphers +aes128-ctr,arcfour256\n"})
+        for text, known in (("aes128-ctr,aes256-gcm@openssh.com", program), ("-arcfour*", program), ("x", PROGRAM)):
+            self.fill({SSHD: known, DROP_IN: "Ciphers %s\n" % text})
+            self.good("sshd-config")
+
+    def test_subsystem(self) -> None:
+        """Versions before 9.5 refuse the second, except in a Match block."""
+        older = PROGRAM + "%s line %d: too many subsystems defined.\0"
+        line = "Subsystem sftp internal-sftp\n"
+        self.stops("x.conf, line 2: subsystem sftp is defined twice", {SSHD: older, DROP_IN: line * 2})
+        for program, text in ((older, line + "Match User bob\n" + line), (PROGRAM, line * 2)):
+            self.fill({SSHD: program, DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_command_without_a_user(self) -> None:
+        self.stops(
+            "line 1: authorizedkeyscommand needs authorizedkeyscommanduser", {DROP_IN: "AuthorizedKeysCommand /x\n"}
+        )
+        for text in ("AuthorizedKeysCommand none\n", "AuthorizedKeysCommand /x\nAuthorizedKeysCommandUser nobody\n"):
+            self.fill({DROP_IN: text})
+            self.good("sshd-config")
+
+    def test_criteria(self) -> None:
+        for text in ("Match Users bob\n", "Match Nonsense bob\n"):
+            self.stops("line 1: .* is no criterion of Match", {DROP_IN: text})
+        for text in ("Match LocalAddress 10.0.0.1\n", "Match user=bob\n", "Match all\n", "Match Version x\n"):
             self.fill({DROP_IN: text})
             self.good("sshd-config")
 

@@ -5,7 +5,7 @@ about versions and what distros add.
 """
 
 import re
-from typing import Iterator
+from typing import Iterator, List, Tuple
 
 from ...door.text import is_digits
 from ...guest import sshd_config
@@ -31,8 +31,28 @@ SWITCHES = (
     "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication",
     "challengeresponseauthentication", "printmotd", "x11forwarding", "x11uselocalhost",
     "permittty", "strictmodes", "tcpkeepalive", "permitemptypasswords", "usedns",
-    "hostbasedauthentication", "ignoreuserknownhosts",
+    "hostbasedauthentication", "ignoreuserknownhosts", "allowagentforwarding", "disableforwarding",
+    "permituserrc", "exposeauthinfo",
 )  # fmt: skip
+# The same with other words, in lower case.
+CHOICES = {
+    "permitrootlogin": "yes no prohibit-password without-password forced-commands-only",
+    "addressfamily": "any inet inet6",
+    "gatewayports": "yes no clientspecified",
+    "allowtcpforwarding": "yes no all local remote",
+    "compression": "yes no delayed",
+    "loglevel": "silent quiet fatal error info verbose debug debug1 debug2 debug3",
+    "syslogfacility": "daemon user auth authpriv local0 local1 local2 local3 local4 local5 local6 local7",
+}
+CRITERIA = (
+    "all", "user", "group", "host", "address", "localaddress", "localport", "rdomain", "invalid-user", "version",
+)  # fmt: skip
+NO_CRITERIA = ("users", "groups")  # although the program has them as the ends of keywords
+# Lists of algorithms, each with one that every program has which knows these lists.
+ALGORITHMS = {"ciphers": b"aes128-ctr\0", "macs": b"hmac-sha2-256\0", "kexalgorithms": b"curve25519-sha256\0"}
+ALGORITHM = re.compile(r"(?a)[a-z0-9][a-z0-9@.-]+\Z")
+BEFORE_9_5, SINCE_8_7 = b"too many subsystems defined", b"invalid quotes"  # messages
+COMMANDS = ("authorizedkeyscommand", "authorizedprincipalscommand")
 # Options that no version accepts in a Match block.
 GENERAL = (
     "port", "hostkey", "listenaddress", "addressfamily", "pidfile", "logingracetime", "syslogfacility",
@@ -86,34 +106,86 @@ def of_config(image: Image, program: bytes) -> "Iterator[Finding]":
 def of_lines(image: Image, program: bytes) -> "Iterator[Finding]":
     """The lines that sshd refuses."""
     known = b"".join(re.findall(STRINGS, program))
-    left = SHOWN
-    for line in sshd_config.walk_lines(image.system):
-        problem = find_mistake(line, known if WELL_KNOWN in known else b"", strict=NEEDS_VALUE in program)
-        if problem and left:
-            left -= 1
-            message = "%s: %s, so sshd does not start: nobody can log in" % (place_of(line), problem)
-            yield error(ID, message, comment_out(image, [line]))
+    lines = list(sshd_config.walk_lines(image.system))
+    problems = [(line, find_mistake(line, known if WELL_KNOWN in known else b"", program)) for line in lines]
+    problems += find_pairs([line for line in lines if line.general], program)
+    for line, problem in [pair for pair in problems if pair[1]][:SHOWN]:
+        message = "%s: %s, so sshd does not start: nobody can log in" % (place_of(line), problem)
+        yield error(ID, message, comment_out(image, [line]))
 
 
-def find_mistake(line: Line, known: bytes, *, strict: bool) -> str:
+def find_pairs(lines: "List[Line]", program: bytes) -> "Iterator[Tuple[Line, str]]":
+    """The lines for everybody that sshd refuses because of another that is there, or is not."""
+    keys, subsystems = {line.key for line in lines}, set()
+    for line in lines:
+        values = sshd_config.arguments(line.text)
+        if line.key == "subsystem" and BEFORE_9_5 in program:
+            if values[:1] and values[0] in subsystems:
+                yield line, "subsystem %s is defined twice" % ascii(values[0])[1:-1]
+            subsystems.update(values[:1])
+        if line.key in COMMANDS and values[:1] and values[0].lower() != "none" and line.key + "user" not in keys:
+            yield line, "%s needs %suser" % (line.key, line.key)
+
+
+def find_mistake(line: Line, known: bytes, program: bytes) -> str:
     """What sshd refuses in a line, for certain; empty if nothing.
 
-    `known`: the strings of the program, or empty; `strict`: does it refuse every keyword without a value?
+    `known`: the strings of the program, or empty.
     """
     words = line.text.replace("=", " ").split()
     key = line.key or (words[0].strip('"').lower() if words else "=")
     if known and not (key.isalnum() and key.encode("utf-8", "replace") + b"\0" in known):
         return "%s is no keyword of this sshd" % ascii(key)[1:-1]
-    if not line.key:
-        return "%s has no value" % key if len(words) == 1 and (strict or key in SWITCHES) else ""
-    values = sshd_config.arguments(line.text)
-    if key in SWITCHES and values[:1] and values[0].lower() not in ("yes", "no"):
-        return "%s is neither yes nor no" % key
-    if key == "port" and values and not is_digits(values[0], 5) and not values[0].isalpha():
-        return "%s is no port" % ascii(values[0])[1:-1]
+    if not line.key:  # some versions refuse every keyword without a value
+        return "%s has no value" % key if len(words) == 1 and (NEEDS_VALUE in program or key in SWITCHES) else ""
+    if SINCE_8_7 in program and has_open_quote(line.text):
+        return "a quote does not end"
     if not line.general and key in GENERAL:
         return "%s must not be in a Match block" % key
+    return find_wrong_value(key, sshd_config.arguments(line.text), known, program)
+
+
+def find_wrong_value(key: str, values: "List[str]", known: bytes, program: bytes) -> str:
+    """The same about the words after the keyword."""
+    if not values:
+        return ""
+    value = values[0].lower()
+    if key in SWITCHES and value not in ("yes", "no"):
+        return "%s is neither yes nor no" % key
+    if key in CHOICES and value not in CHOICES[key].split():
+        return "%s %s is not one of: %s" % (key, ascii(value)[1:-1], CHOICES[key])
+    if (key in SWITCHES or key in CHOICES) and len(values) > 1:
+        return "%s has more than one value" % key
+    if key == "port" and not is_digits(value, 5) and not value.isalpha():
+        return "%s is no port" % ascii(value)[1:-1]
+    if key == "match":
+        word = value.partition("=")[0]
+        end = word.encode("utf-8", "replace") + b"\0"
+        if word not in CRITERIA and known and (word in NO_CRITERIA or end not in known):
+            return "%s is no criterion of Match" % ascii(word)[1:-1]
+    if key in ALGORITHMS and ALGORITHMS[key] in program and value[0] != "-":
+        for name in values[0].lstrip("+^").split(","):
+            if ALGORITHM.match(name) and not name.startswith("gss-") and name.encode() + b"\0" not in program:
+                return "%s has %s, which this sshd does not know" % (key, name)
     return ""
+
+
+def has_open_quote(text: str) -> bool:
+    """Does a quote in the words before a comment not end? As in argv_split of OpenSSH's misc.c."""
+    quote, in_word, place = "", False, 0
+    while place < len(text):
+        char = text[place]
+        if char == "#" and not in_word:
+            break
+        in_word = bool(quote) or char not in " \t"
+        if char == "\\" and text[place + 1 : place + 2] in ("'", '"', "\\"):
+            place += 1
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        place += 1
+    return bool(quote)
 
 
 def of_user(image: Image, program: bytes) -> "Iterator[Finding]":
