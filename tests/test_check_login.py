@@ -523,6 +523,10 @@ class ConfigTest(CheckTest):
         chain = "table inet x {\n chain input {\n type filter hook input priority 0; policy drop;\n %s\n }\n}\n"
         tables = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n%s\nCOMMIT\n"
         ufw = {"/etc/ufw/ufw.conf": "ENABLED=yes\n", "/etc/default/ufw": 'DEFAULT_INPUT_POLICY="DROP"\n'}
+        last = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp %s\n-A INPUT -j REJECT\nCOMMIT\n"
+        rest = '-A INPUT -i eth0 -m comment --comment "the rest" -j DROP\n'
+        ssh, zone = "-A INPUT -p tcp --dport 22 -j ACCEPT\n", "/usr/lib/firewalld/zones/"
+        accept = chain.replace("drop", "accept")
         cases = (
             ("nftables", "/etc/nftables.conf", chain, "tcp dport 80 accept", "tcp dport { ssh, 80 } accept"),
             ("nftables", "/etc/sysconfig/nftables.conf", chain, "iif lo accept", "tcp dport 20-25 accept"),
@@ -534,6 +538,14 @@ class ConfigTest(CheckTest):
                 "-p tcp --dport 22 -j ACCEPT",
             ),
             ("iptables", "/etc/sysconfig/iptables", tables, "--dport 443", "-A INPUT -i eth0 -j ACCEPT"),
+            ("iptables", "/etc/sysconfig/iptables", tables, "-A INPUT -p tcp --dport 22 -j DROP", "-A x --dport 22"),
+            ("iptables", "/etc/iptables/rules.v4", last, "--dport 443 -j ACCEPT", "--dport 22 -j ACCEPT"),
+            ("iptables", "/etc/iptables/rules.v4", "%s\n", rest + ssh, ssh + rest),
+            ("nftables", "/etc/nftables.conf", accept, "tcp dport 80 accept; reject", "tcp dport 22 accept; reject"),
+            ("nftables", "/etc/nftables.conf", accept, "counter log drop", "ip saddr 10.0.0.0/8 drop"),
+            ("nftables", "/etc/nftables.conf", chain, "tcp dport 22 drop", "policy drop; tcp dport 22 accept"),
+            ("firewalld", zone + "public.xml", "<zone>%s</zone>", "<!-- ssh -->", '<service name="ssh"/>'),
+            ("firewalld", zone + "public.xml", "<zone%s</zone>", ">", ' target="ACCEPT">'),
             (
                 "ufw",
                 "/etc/ufw/user.rules",
@@ -549,6 +561,15 @@ class ConfigTest(CheckTest):
             self.good("sshd-config")
             self.fill({**files, path: text % good if good[0] != "#" else good})
             self.good("sshd-config")
+        files = {**enabled("firewalld"), zone + "drop.xml": "<zone/>", zone + "public.xml": '<zone a="ssh"/>'}
+        self.start()
+        self.fill(files)
+        self.good("sshd-config")
+        files["/etc/firewalld/firewalld.conf"] = "DefaultZone=drop\n"
+        remedy = self.bad("sshd-config", "warning", "zone drop drops", files)
+        self.assertTrue(remedy.endswith("firewall-offline-cmd --zone=drop --add-service=ssh"), remedy)
+        self.fill({"/etc/firewalld/zones/my.xml": '<zone><interface name="eth0"/></zone>'})
+        self.good("sshd-config")
 
     def test_no_session(self) -> None:
         """Settings with which nobody gets a session, or perhaps no shell."""

@@ -3,6 +3,7 @@
 from typing import Iterator, Sequence
 
 from ...guest.dropbear_options import UNKNOWN, find_bar, find_options
+from . import packet_filter
 from .finding import EVERYBODY, SOME, WITH_KEYS, Finding, error, warning
 from .subject import Image
 
@@ -25,5 +26,6 @@ def find_problems(image: Image, groups: "Sequence[str]") -> "Iterator[Finding]":
     elif "s" in options and image.options.password_login:
         yield warning(ID, "dropbear -s: a VM with only a password lets nobody in")
     ports = {place.rpartition(":")[2] for place in options.get("p", []) if "i" not in options}
+    yield from packet_filter.find_problems(image, sorted(ports))
     if ports and "22" not in ports:
         yield warning(ID, "dropbear -p %s: Azure's usual rules let only 22 in" % min(ports))
