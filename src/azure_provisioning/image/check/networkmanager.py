@@ -4,6 +4,7 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ...door.pattern import matches
+from ...door.text import is_digits
 from ...guest.sshd_config import matching
 from .finding import Doubt
 from .ifcfg import assigned
@@ -157,7 +158,7 @@ def reads_ifcfg(image: Image) -> "Optional[bool]":
         return False
     known = None
     for folder in [top + "/NetworkManager" for top in PLUGINS]:
-        versions = ["%s/%s" % (folder, name) for name in image.system.list(folder) if name[:1].isdigit()]
+        versions = ["%s/%s" % (folder, name) for name in image.system.list(folder) if is_digits(name[:1])]
         if any(image.system.exists("%s/%s" % (place, IFCFG_PLUGIN)) for place in (folder, *versions)):
             return True
         known = False if versions else known
