@@ -44,7 +44,7 @@ DOAS_WORDS = ("permit", "deny", "as", "cmd", "args", "nopass", "persist", "nolog
 PROGRAM_LIMIT = 8 << 20  # bytes of sudo or doas that are searched
 ATTEMPT_SECONDS = 30.0
 SHIM_LIMIT = 64 << 10  # of a script
-WRAPPER = rb"(?m)^[^#\n]*/%s\b"  # a script that calls a sudo or doas elsewhere
+WRAPPER = re.compile(rb"(?m)^[^#\n]*/sudo\b")  # a script that calls a sudo elsewhere
 MENTION = rb"(?m)^[^#\n]*\b%s\b"
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
@@ -67,20 +67,22 @@ def grant(system: System, name: str) -> str:
 
 def find_sudo(system: System) -> "Optional[str]":
     """The path of sudo; None if it is missing, or is a link or script for another program (Alpine's doas-sudo-shim)."""
-    paths = filter(None, map(system.find_program, SUDOS))
-    return next((path for path in paths if is_own(system, path, SUDOS[0], DOAS)), None)
+    for path in filter(None, map(system.find_program, SUDOS)):
+        script = read_script(system, path)
+        if is_own(system, path, SUDOS[0], DOAS) and (not script or WRAPPER.search(script)):
+            return path
+    return None
 
 
 def find_doas(system: System) -> "Optional[str]":
-    """The same for doas."""
+    """The path of doas; None if it is missing, or is a link to another program or a script that calls sudo."""
     path = system.find_program(DOAS)
     return path if path and is_own(system, path, DOAS, SUDOS[0]) else None
 
 
 def is_own(system: System, path: str, name: str, other: str) -> bool:
-    """Is the program at `path` the one of that name, or a script for it, and not for the `other`?"""
-    script = read_script(system, path)
-    if script and (re.search(MENTION % other.encode(), script) or not re.search(WRAPPER % name.encode(), script)):
+    """Is the program at `path` the one of that name, and no script that has the `other`?"""
+    if re.search(MENTION % other.encode(), read_script(system, path)):
         return False
     return bool(OWN_NAMES[name].match(system.chain(path)[-1].rpartition("/")[2]))
 
