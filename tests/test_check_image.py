@@ -4,6 +4,7 @@ import io
 import os
 
 from azure_provisioning.console import Console
+from azure_provisioning.guest.boot_loader import kernel_lines
 from azure_provisioning.image import diskless
 from azure_provisioning.image.check import check, packages
 from azure_provisioning.image.generalize.agent import plan_agents
@@ -142,6 +143,13 @@ class ConsoleTest(CheckTest):
             self.good("serial-console", path)
             self.fill({path: text % "quiet"})
             self.assertRegex(self.findings("serial-console")[0].message, path + " has no")
+
+    def test_large_lilo_conf(self) -> None:
+        """Each image has the lines that are for all, which many of both would multiply."""
+        self.gone(GRUB_CFG)
+        self.fill({"/etc/lilo.conf": 'append="console=ttyS0"\n' * 40 + "image=x\n" * 4000})
+        self.good("serial-console", "lilo.conf")
+        self.assertEqual(len(kernel_lines(self.system)), 27)
 
     def test_entries_without_it(self) -> None:
         """That of a recovery does not count, and which of several boots cannot be determined."""

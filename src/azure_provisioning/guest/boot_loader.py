@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Tuple
 
 LILO = r"(?m)^[ \t]*(?:append|root)[ \t]*=.*$"
+IMAGES = 27  # that lilo can have
 LIMINE = ("/boot", "/boot/limine", "/boot/EFI/*", "/boot/efi", "/boot/efi/EFI/*", "/efi", "/efi/EFI/*")
 # The boot loader's files: (path, the lines with a kernel's command line).
 LOADERS = (
@@ -64,7 +65,7 @@ def lines_of(path: str, form: str, text: str) -> "List[str]":
     if ENTRIES in path:  # the specification joins several lines
         return list(filter(None, [" ".join(re.findall(form, text))]))
     if path.endswith("lilo.conf"):
-        usual, *images = re.split(r"(?m)^[ \t]*(?:image|other)[ \t]*=", text)
+        usual, *images = re.split(r"(?m)^[ \t]*(?:image|other)[ \t]*=", text, maxsplit=IMAGES)
         lines = [re.findall(form, usual) + re.findall(form, image) for image in images or [""]]
         return [" ".join(re.sub(r"[ \t]*=[ \t]*", "=", line, count=1) for line in words) for words in lines if words]
     return re.findall(form, text)
