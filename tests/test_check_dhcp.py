@@ -954,6 +954,29 @@ class ScriptsTest(CheckTest):
         self.gone(script)
         self.assertEqual(self.level(), "error")
 
+    def test_script_of_udhcpc(self) -> None:
+        """udhcpc only asks: a script gives the card its address. Its path is in the program, or in the settings."""
+        path = "/usr/share/udhcpc/default.script"
+        alpine = {"/etc/init.d/networking": "#!/sbin/openrc-run\n", "/sbin/udhcpc": "-> /bin/busybox"}
+        alpine["/etc/runlevels/boot/networking"] = "-> /etc/init.d/networking"
+        alpine["/bin/busybox"] = images.BUSYBOX + "\0udhcpc\0%s\0" % path
+        own = "/etc/init.d/S40network"
+        for name, files, level in (
+            ("openrc on busybox", dict(alpine, **{INTERFACES: ASKING}), "error"),
+            ("openrc on busybox", dict(alpine, **{INTERFACES: ASKING + "\tscript /etc/own\n"}), "ok"),
+            ("openrc on busybox", dict(alpine, **{INTERFACES: ASKING + "\tudhcpc_opts -s /etc/own\n"}), "ok"),
+            ("openrc on busybox", dict(alpine, **{INTERFACES: ASKING, "/sbin/udhcpc": "\x7fELF"}), "ok"),
+            ("buildroot", {"/bin/busybox": alpine["/bin/busybox"], own: "udhcpc -i eth0\n"}, "error"),
+            ("buildroot", {"/bin/busybox": alpine["/bin/busybox"], own: "udhcpc -i eth0 -s /etc/own\n"}, "ok"),
+        ):
+            with self.subTest(name, files=files):
+                self.image_with(name, files)
+                self.assertEqual(self.level(), level)
+                self.fill({path: "#!/bin/sh\n"})
+                self.assertEqual(self.level(), level)  # it is run
+                self.make_program(path)
+                self.assertEqual(self.level(), "ok")
+
     def test_yocto(self) -> None:
         files = {"/etc/rc5.d/S01networking": LINK + "networking", "/etc/init.d/networking": images.SCRIPT}
         self.image_with("yocto busybox", dict(files, **{INTERFACES: ASKING, "/sbin/udhcpc": ""}))

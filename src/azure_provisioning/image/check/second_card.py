@@ -10,7 +10,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple
 from ...door.pattern import matches
 from ...guest.sshd_config import matching
 from ..command import Command
-from . import dhcp, dhcpcd, ifcfg, interfaces, netplan, networkd, networkmanager
+from . import dhcp, dhcpcd, ifcfg, interfaces, netplan, networkd, networkmanager, starters
 from .azure_card import INTERFACE, RENAMING, has_plain_names
 from .finding import NOTHING, Finding, ok, warning
 from .subject import Image
@@ -150,7 +150,7 @@ def of_netplan(image: Image, _service: str, card: networkd.Card) -> "Iterator[Pr
 def of_dhcpcd(image: Image, service: str, of: networkd.Card) -> "Iterator[Problem]":
     """It configures every card, except those that are denied."""
     card, path = of.name, dhcpcd.PATH
-    if service.endswith(dhcp.INSTANCES) or not dhcpcd.takes(image, card):
+    if service.endswith(starters.INSTANCES) or not dhcpcd.takes(image, card):
         return
     line = "denyinterfaces enP*" if card.startswith("enP") else "allowinterfaces " + INTERFACE
     block = re.search(r"(?m)^[ \t]*(?:%s)\b" % "|".join(dhcpcd.BLOCKS), image.text(path))  # in one it would not count
@@ -171,8 +171,8 @@ def of_ifupdown(image: Image, _service: str, card: networkd.Card) -> "Iterator[P
 
 def of_connman(image: Image, _service: str, of: networkd.Card) -> "Iterator[Problem]":
     """It configures every card, except those whose names begin with a word of its list."""
-    path, card = dhcp.CONNMAN, of.name
-    if dhcp.is_listed(image, card):
+    path, card = starters.CONNMAN, of.name
+    if starters.is_listed(image, card):
         return
     text = image.active(path)
     prefix, place = card[:3] if card.startswith("enP") else card, image.place(path)
@@ -226,7 +226,7 @@ def of_netifrc(image: Image, _service: str, card: networkd.Card) -> "Iterator[Pr
         yield Problem("%s may be for the second card" % service, remedy)
 
 
-# By the first service name in dhcp.STARTERS; the others only use eth0.
+# By the first service name in STARTERS; the others only use eth0.
 LOOKS: "Dict[str, Callable[[Image, str, networkd.Card], Iterator[Problem]]]" = {
     "netplan": of_netplan,
     "systemd-networkd": of_networkd,
