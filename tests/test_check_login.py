@@ -223,7 +223,7 @@ class ConfigTest(CheckTest):
         self.config("error", "AuthorizedKeysFile /dev/null: SSH keys let", "AuthorizedKeysFile /dev/null\n")
         authority = "AuthorizedKeysFile /dev/null\nTrustedUserCAKeys /etc/ssh/ca.pub\n"
         self.config("error", "as /etc/ssh/ca.pub has the keys: a boot has no file", authority)
-        command = "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/keys %u\n"
+        command = "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/keys %u\nAuthorizedKeysCommandUser nobody\n"
         self.config("error", "as /usr/bin/keys %u has the keys: a boot has no file", command)
         self.config("warning", "cannot write keys", "AuthorizedKeysFile /etc/keys/%G\n")
         self.config("error", "AuthenticationMethods", "AuthenticationMethods publickey,keyboard-interactive\n")
@@ -859,7 +859,7 @@ class AdministratorTest(CheckTest):
             self.good("privilege")
 
     def test_pam_of_sudo(self) -> None:
-        modules = {"/usr/lib/security/pam_%s.so" % name: "" for name in ("deny", "permit", "unix")}
+        modules = {"/usr/lib/security/pam_%s.so" % name: "" for name in ("deny", "permit", "unix", "sss", "listfile")}
         for text, pattern in (
             ("account required pam_deny.so\n", "sudo: account required pam_deny.so: PAM lets nobody use sudo"),
             ("account required pam_sss.so\n", "pam_sss.so: it cannot be determined whether PAM lets anybody use sudo"),
@@ -872,7 +872,7 @@ class AdministratorTest(CheckTest):
             self.fill({"/etc/pam.d/sudo": text})
             self.good("privilege")
         self.gone("/usr/lib/security")  # the modules are elsewhere
-        self.fill({"/etc/pam.d/sudo": "account required pam_sss.so\n"})
+        self.fill({"/etc/pam.d/sudo": "account required pam_tally2.so\n"})
         self.good("privilege")
 
     def test_sudo_is_a_link_to_another_program(self) -> None:
