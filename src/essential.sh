@@ -125,7 +125,7 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try, 2 MiB at most: $status, $wor
 	[ "$path" = "${path#/metadata}" ] || who=IMDS
 	[ "$port" != "$peer" ] || port=80
 	set -- --header "$3" ${4:+--header "x-ms-agent-name: $agent" --header 'Content-Type: text/xml;charset=utf-8'}
-	{
+	{ {
 		case $tool in
 		curl) set -- "$@" ${document:+--data-binary "$document"} "$url"
 			within $limit curl -q -sSi --connect-timeout 5 --noproxy '*' "$@" ;;
@@ -138,7 +138,7 @@ ask() { # ENDPOINT PATH HEADER [DOCUMENT]: one try, 2 MiB at most: $status, $wor
 			within $limit nc "${peer%:*}" "$port" <"$work/asked" ;;
 		esac 2>"$work/said"
 		echo $? >"$work/code"
-	} | bounded cat >"$work/answer" 2>/dev/null # not every busybox has `head -c`
+	} | bounded cat >"$work/answer"; } 2>/dev/null # not every busybox has `head -c`
 	read -r code <"$work/code"
 	case $tool$code in # wget prints no headers, and succeeds only for 2xx: but busybox's follows redirects
 	wget0) status=$((200 + 102 * ($(grep -c -e '^Connecting' -e '^Redirect' -e ' HTTP/1.. 3' "$work/said") > 1))) ;;

@@ -917,6 +917,9 @@ class ScriptsTest(CheckTest):
         ):
             self.image_with("openrc on sysvinit", dict(files, **{"/etc/conf.d/net": text}))
             self.assertEqual(self.level(), level, text)
+        self.fill({"/etc/init.d/net.eth0": "-> net.lo", "/etc/runlevels/default/net.eth0": "-> /etc/init.d/net.eth0"})
+        self.fill({"/etc/conf.d/net": 'bridge_br0="eth0"\nconfig_br0="dhcp"\nconfig_eth0="null"\n'})
+        self.assertEqual(self.level(), "warning")
         bridge = "auto br0\niface br0 inet dhcp\n\t%s\n"
         for program in ("ifupdown", "busybox", "ifupdown-ng"):
             for text, level in (
@@ -1062,6 +1065,7 @@ class ScriptsTest(CheckTest):
             ('USE_DHCP[0]="yes"\nUSE_DHCP[0]=""\n', "error"),  # the last counts
             ('IFNAME[1]="eth0"\nUSE_DHCP[1]="yes"\n', "ok"),
             ('USE_DHCP[1]="yes"\n', "error"),
+            ('IFNAME[0]="br0"\nBRNICS[0]="eth0"\nUSE_DHCP[0]="yes"\n', "warning"),
         ):
             self.fill({conf: text})
             self.assertEqual(self.level(), level, text)

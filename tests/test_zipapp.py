@@ -232,7 +232,7 @@ class ContentTest(unittest.TestCase):
             self.assertEqual(self.data[entry.header_offset : entry.header_offset + 4], b"PK\x03\x04", entry.filename)
 
     def test_size(self) -> None:
-        self.assertLess(len(self.data), 1260000)
+        self.assertLess(len(self.data), 1280000)
 
 
 class StartTest(unittest.TestCase):

@@ -42,14 +42,10 @@ def key_files(account: Account, patterns: "Sequence[str]") -> "List[str]":
 
 def find_ownerless(system: System, patterns: "Sequence[str]") -> "List[str]":
     """The files with keys for names that no account has: the next account of that name gets them."""
-    known = {path for account in all_accounts(system) for path in key_files(account, patterns)}
-    return [
-        path
-        for pattern in patterns
-        if pattern.startswith("/") and "%u" in pattern and not any(mark in pattern for mark in SPECIAL)
-        for path in matching(system, pattern.replace("%u", "*").replace("%%", "%"))
-        if path not in known and has_keys(system, path)
-    ]
+    named = [word for word in patterns if word[0] == "/" and "%u" in word and not any(mark in word for mark in SPECIAL)]
+    paths = [path for word in named for path in matching(system, word.replace("%u", "*").replace("%%", "%"))]
+    known = {path for account in all_accounts(system) for path in key_files(account, named)} if paths else set()
+    return [path for path in paths if path not in known and has_keys(system, path)]
 
 
 def find_copied(system: System, patterns: "Sequence[str]") -> "List[str]":

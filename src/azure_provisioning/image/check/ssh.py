@@ -40,13 +40,12 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
     system = image.system
     if sshd_config.find_sshd(system):
         paths = host_keys.configured(system)
-        keys = [path for path in paths if system.exists(path)]
+        keys = find_keys(image, paths)
         unusual = "" if not paths or any(map(host_keys.OPENSSH_KEY.match, paths)) else paths[0]
         others = host_keys.find_others(system)
         for path in keys if image.options.host_keys == "new" else ():
             if path not in others and not path.startswith(host_keys.OPENSSH + "/ssh_host_"):
                 yield warning("host-keys", "HostKey %s is not renewed: every VM of this image has this key" % path)
-        keys = keys if paths else host_keys.keys_of(system, host_keys.OPENSSH, "ssh_host_*_key")
         tool, name = system.find_program("ssh-keygen"), "ssh-keygen"
     elif system.find_program("dropbear"):
         keys = host_keys.keys_of(system, host_keys.DROPBEAR, "dropbear_*_host_key")
@@ -70,6 +69,14 @@ def check_host_keys(image: Image) -> "Iterator[Finding]":
             yield warning("host-keys", "there are none: dropbear must be started with -R to make them")
     else:
         yield of_kept(image, keys, unusual, Command("ssh-keygen", "-A") if name == "ssh-keygen" else Command())
+
+
+def find_keys(image: Image, paths: "List[str]") -> "List[str]":
+    """The keys at sshd's `paths`, or those of the usual folder if none is there and a boot may change that."""
+    found = [path for path in paths if image.system.exists(path)]
+    if found or (paths and image.options.host_keys == "keep"):
+        return found
+    return host_keys.keys_of(image.system, host_keys.OPENSSH, "ssh_host_*_key")
 
 
 def of_kept(image: Image, keys: "List[str]", unusual: str, make: Command) -> Finding:

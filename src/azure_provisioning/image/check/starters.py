@@ -172,10 +172,10 @@ def of_netifrc(image: Image, service: str) -> str:
     """netifrc uses DHCP by default. Alpine's net.eth0 is a link to its `networking`."""
     if image.system.chain("/etc/init.d/" + service)[-1].rpartition("/")[2] == "networking":
         return of_ifupdown(image, service)
-    text, name = image.text(NETIFRC), service.partition(".")[2]
-    if name != INTERFACE:
-        return Doubt("%s makes %s a part of %s" % (NETIFRC, INTERFACE, name))
-    value = ifcfg.assigned(text, "config_" + INTERFACE)
+    value = ifcfg.assigned(image.text(NETIFRC), "config_" + INTERFACE)
+    united = find_united(image)
+    if united and not re.search("dhcp", value):
+        return Doubt("%s makes %s a part of %s" % (NETIFRC, INTERFACE, united.partition(".")[2]))
     if not value or re.search(r"dhcp(?!v6)|dhclient", value):
         return ""
     problem = "/etc/conf.d/net gives %s an address" % INTERFACE
@@ -196,7 +196,11 @@ def is_listed(image: Image, card: str) -> bool:
 
 def of_slackware(image: Image, _service: str) -> str:
     """`USE_DHCP[0]="yes"`, unless IFNAME[0] is another card."""
-    return "" if INTERFACE in ifcfg.asked(image) else "rc.inet1.conf does not ask for DHCP on %s" % INTERFACE
+    if INTERFACE in ifcfg.asked(image):
+        return ""
+    problem = "rc.inet1.conf does not ask for DHCP on %s" % INTERFACE
+    part = re.search(r"(?m)^[ \t]*(?:BRNICS|BONDNICS)\[[0-9]+\]=[^#\n]*\b%s\b" % INTERFACE, image.text(ifcfg.INET1))
+    return Doubt(problem + ": it is a part of another card") if part else problem
 
 
 INSTANCES = ("-" + INTERFACE, "@" + INTERFACE)  # ends of the names of services that are for Azure's card only
