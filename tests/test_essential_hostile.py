@@ -85,6 +85,26 @@ class RedirectTest(EssentialTest):
         self.check_ready(result)
         self.assertLess(result.seconds, 10)
 
+    def test_endless_body(self) -> None:
+        """Each client is stopped after a few MiB."""
+        flood = (
+            "def flood(handler):\n"
+            "    handler.note(200)\n"
+            "    sent = 0\n"
+            "    try:\n"
+            "        handler.wfile.write(b'HTTP/1.1 200 OK' + bytes([13, 10, 13, 10]))\n"
+            "        while True: sent += handler.wfile.write(b'x' * 65536)\n"
+            "    except OSError: handler.close_connection = True\n"
+            "    open(root + '/var/sent', 'w').write(str(sent))\n"
+            "    return True\n"
+            "azure.troubles['imds'] = [flood]\n"
+        )
+        for client in ("busybox wget", "wget", "curl", "busybox nc"):
+            with self.subTest(client):
+                self.choose(self.shell, client)
+                self.check_ready(self.boot(setup=flood))
+                self.assertLess(int(self.text("/var/sent") or 0), 32 << 20)
+
 
 class FixedNameTest(EssentialTest):
     """Another file already exists at a path that the shell writes to as root."""
