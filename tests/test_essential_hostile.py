@@ -93,7 +93,7 @@ class RedirectTest(EssentialTest):
             "    sent = 0\n"
             "    try:\n"
             "        handler.wfile.write(b'HTTP/1.1 200 OK' + bytes([13, 10, 13, 10]))\n"
-            "        while True: sent += handler.wfile.write(b'x' * 65536)\n"
+            "        while sent < 64 << 20: sent += handler.wfile.write(b'x' * 65536)\n"
             "    except OSError: handler.close_connection = True\n"
             "    open(root + '/var/sent', 'w').write(str(sent))\n"
             "    return True\n"
