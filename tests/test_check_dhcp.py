@@ -1029,6 +1029,8 @@ class ScriptsTest(CheckTest):
             ({"/etc/init.d/hwdrivers": script, "/etc/runlevels/sysinit/hwdrivers": "-> /etc/init.d/hwdrivers"}, ["ok"]),
             ({"/etc/init.d/mdev": script, "/etc/runlevels/sysinit/mdev": "-> /etc/init.d/mdev"}, ["ok"]),
             ({"/etc/modules": "af_packet\nhv_netvsc\n"}, ["ok"]),
+            ({"/boot/extlinux.conf": "LABEL x\nAPPEND modules=ext4,hv_netvsc\n"}, ["ok"]),
+            ({"/boot/extlinux.conf": "LABEL x\nAPPEND rd.driver.blacklist=hv_netvsc\n"}, ["ok", "warning"]),
             ({"/etc/mkinitfs/mkinitfs.conf": 'features="base scsi network"\n'}, ["ok"]),
             ({MODULES + "/modules.builtin": "kernel/drivers/net/hyperv/hv_netvsc.ko\n"}, ["ok"]),
         ):

@@ -181,6 +181,8 @@ class ConsoleTest(CheckTest):
         remedy = self.bad("serial-getty", "warning", "no login on ttyS0", silent)
         self.assertEqual(remedy, "chroot %s systemctl enable serial-getty@ttyS0.service" % self.root)
         link = "/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service"
+        masked = {"/etc/systemd/system-generators/systemd-getty-generator": "-> /dev/null"}
+        self.bad("serial-getty", "warning", "no login on ttyS0", masked)
         self.fill({link: "-> /usr/lib/systemd/system/serial-getty@.service"})
         self.good("serial-getty", "serial-getty@ttyS0")
 

@@ -40,8 +40,9 @@ def is_loaded(image: Image) -> bool:
     paths = [path for pattern in (*LISTS, *SCRIPTS) for path in matching(image.system, pattern)]
     if IN_SCRIPTS.search(image.active(*paths, *services.values())):
         return True
-    lines = [line for _, found in command_lines(image, LOADERS) for line in found]
-    return any(DRIVER in line for line in lines) or bool(FEATURES.search(image.active("/etc/mkinitfs/mkinitfs.conf")))
+    words = [word for _, found in command_lines(image, LOADERS) for line in found for word in line.split()]
+    asked = any(DRIVER in word and "blacklist" not in word for word in words)
+    return asked or bool(FEATURES.search(image.active("/etc/mkinitfs/mkinitfs.conf")))
 
 
 def load(image: Image) -> Command:

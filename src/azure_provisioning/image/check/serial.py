@@ -147,7 +147,7 @@ def find_getty(image: Image) -> str:
         lines = image.once(kernel_lines)
         unit = systemd.find_unit(image.system, "serial-getty@%s.service" % ports(image)[0])
         asked = find_console(image) or (has_console(image, lines) and not image.once(loaders))
-        if unit and (asked or not lines):
+        if unit and (asked or not lines) and not image.once(systemd.masks_generator):
             return "systemd-getty-generator starts it where the kernel's console is"
         return ""
     inittab = image.active("/etc/inittab")

@@ -87,6 +87,12 @@ def find_mask(system: System) -> "Optional[str]":
     return "%s is a link to /dev/null" % links[0] if links and all(is_mask(system, path) for path in links) else None
 
 
+def masks_generator(system: System) -> bool:
+    """Does a link to /dev/null keep systemd from starting logins on the kernel's consoles? See systemd.generator(7)."""
+    folders = ("/etc/systemd", "/usr/local/lib/systemd")
+    return any(is_mask(system, "%s/system-generators/systemd-getty-generator" % folder) for folder in folders)
+
+
 def is_mask(system: System, path: str) -> bool:
     """Is it a link to /dev/null? A mounted image may lack that device."""
     return system.readlink(path) == "/dev/null"
