@@ -5,17 +5,13 @@ from fnmatch import fnmatchcase
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from ...door.text import words_in
+from ...init import table
 from ...init.systems import systemd
 from .azure_card import INTERFACE
 from .ifcfg import assigned
 from .subject import Image
 
 EXECUTED = ("ExecStart", "ExecStartPre", "ExecStartPost")
-# What a description has besides the command, by init system: only the command counts.
-COMMANDS = {
-    "dinit": re.compile(r"(?m)^[ \t]*command[ \t]*[:=](.*)$"),
-    "finit": re.compile(r"(?m)^[ \t]*(?:service|task|run)[ \t](.*)$"),
-}
 # A client by name or path: not eth0.dhclient, dhclient.conf or /run/dhclient.
 CALLED = re.compile(r"(?:.*[^\w./$}-])?(?:[\w./${}-]*(?:bin|init\.d|\$\{?\w+\}?)/)?(udhcpc|dhcpcd|dhclient)\Z")
 # The patterns of `case`, which may be names of clients. (The limits keep the search from taking long.)
@@ -83,7 +79,8 @@ def script_of(image: Image, service: str) -> str:
         settings = systemd.unit_settings(image.system, systemd.unit_name(service))
         instance = service.partition("@")[2]
         return "\n".join(re.sub("%[iI]", lambda _: instance, value) for key, value in settings if key in EXECUTED)
-    form = COMMANDS.get(image.init or "")
+    # Of a description that is no script only the command counts.
+    form = getattr(table.load(image.init), "COMMAND", None) if image.init in table.NAMES else None
     if form:
         return "\n".join(command.partition(" -- ")[0] for command in form.findall(image.active(path)))
     is_script = path.endswith(("/run", "/up")) or "/rc.d/" in path or "/init.d/" in image.system.chain(path)[-1]

@@ -13,7 +13,6 @@ from ...guest.accounts import GROUP, PASSWD
 from ...guest.applets import find_applet
 from ...guest.sshd_config import Line
 from ...guest.sshd_options import find_options
-from ...init import table
 from ..command import Command
 from .finding import Finding, error, warning
 from .sshd_lines import comment_out, place_of
@@ -81,8 +80,7 @@ def of_marker(image: Image) -> "Iterator[Finding]":
     """Debian's file by which an administrator says that sshd must not start."""
     if not image.system.exists(NOT_TO_BE_RUN):
         return
-    # Also those that have this condition, and thus do not start.
-    services = (table.load(image.init).services(image.system) if image.init in table.NAMES else None) or {}
+    services = image.services or {}
     texts = [image.text(services[name]) for name in ("ssh", "ssh.socket", "sshd", "sshd.socket") if name in services]
     if any(NOT_TO_BE_RUN in text for text in texts):
         message = "%s keeps the boot from starting sshd: nobody can log in" % NOT_TO_BE_RUN

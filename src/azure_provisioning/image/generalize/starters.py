@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from ...door.text import BLANKS, LINE_LIMIT, lines_in, read_text
 from ...guest.accounts import Account
+from ...init import table
 from .plan import Plan, join
 
 TYPE_CHECKING = False
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 CRON = r"(?:@\w+|\S+(?:[ \t]+\S+){4})[ \t]+%s[ \t]"
 AUTOLOGIN = r".*(?:-a|--autologin)[ \t=]*%s(?:[ \t\"']|\Z)"
 UNIT = r"(?:Socket)?User[ \t]*=[ \t]*%s\Z"
-DINIT = r"run-as[ \t]*[=:][ \t]*%s(?::|\Z)"
-FINIT = r".*[ \t]@%s[: \t]"
 # In scripts: start-stop-daemon, runuser, sudo, chpst; su and s6-setuidgid; OpenRC's setting.
 SCRIPT = r".*(?:[ \t](?:-u|-c|--user|--chuid)[ \t=]+|\b(?:su|setuidgid)[ \t]+(?:-l?[ \t]+)?|command_user=[\"']?)" \
     r"%s(?:[:\"' \t]|\Z)"  # fmt: skip
@@ -28,9 +27,6 @@ STARTERS = (
     ("/etc/systemd/system", "*getty*", AUTOLOGIN),
     ("/etc/systemd/system", "*", UNIT),
     ("/usr/local/lib/systemd/system", "*", UNIT),
-    ("/etc/dinit.d", "*", DINIT),
-    ("/etc", "finit.conf", FINIT),
-    ("/etc/finit.d", "*.conf", FINIT),
     ("/etc", "rc.local", SCRIPT),
     ("/etc/rc.d", "rc.local", SCRIPT),
     ("/etc/local.d", "*.start", SCRIPT),
@@ -44,7 +40,8 @@ STARTERS = (
 def note_starters(plan: Plan, account: Account) -> None:
     """Name the files that start something as the account, by its name or uid."""
     who = r"(?:%s|%d)" % (re.escape(account.name), account.uid)
-    for folder, pattern, form in STARTERS:
+    rows = [row for name in table.NAMES for row in getattr(table.load(name), "RUNNING_AS", ())]
+    for folder, pattern, form in (*STARTERS, *rows):
         wanted = re.compile(form % who)
         for path in find_files(plan, folder, pattern):
             with plan.looking():

@@ -23,6 +23,8 @@ ENVIRONMENT = "/etc/dinit/environment"
 # The service that mounts the file systems: Chimera's; Artix's; that of dinit's own examples. Name only what exists: a
 # missing dependency would keep dinit from loading us.
 MOUNTED = ("local.target", "loginready", "filesystems")
+COMMAND = re.compile(r"(?m)^[ \t]*command[ \t]*[:=](.*)$")
+RUNNING_AS = ((FOLDERS[0], "*", r"run-as[ \t]*[=:][ \t]*%s(?::|\Z)"),)
 STARTS = ("depends-on", "depends-ms", "waits-for", "prepared-by")  # each takes a name; with `.d` a folder of names
 VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"?|\\(.)|(\s*#.*)|([^"\\#]+|#)', re.DOTALL)
 VARIABLE = re.compile(r"\$(?:(\$)|/?\{([A-Za-z0-9_]+)(?:(:?[-+])([^}\s]*))?\}|/?([A-Za-z0-9_]+))")

@@ -28,6 +28,10 @@ AVAILABLE = FOLDER + "/available"
 ENABLED = FOLDER + "/enabled"  # on some distros; else the links are in the folder itself
 MAIN = "/etc/finit.conf"
 KINDS = ("service", "task", "run", "sysv")
+COMMAND = re.compile(r"(?m)^[ \t]*(?:service|task|run)[ \t](.*)$")
+RUNNING_AS = tuple(
+    (folder, names, r".*[ \t]@%s[: \t]") for folder, names in (("/etc", "finit.conf"), (FOLDER, "*.conf"))
+)
 OPTION = re.compile(r"[\[<:@]|(log|pid|cgroup|nowarn|norestart|respawn)([:.]|$)|[a-z_]+:")  # its src/service.c
 
 

@@ -296,13 +296,13 @@ def never_starts(system: System, name: str) -> bool:
 
 
 def is_met(system: System, key: str, value: str) -> "Optional[bool]":
-    """Is a condition met on Azure? None if that is unknown: a boot may make a file in /etc."""
+    """Is a condition met on Azure? None if that is unknown: a boot may make or remove a file in /etc."""
     negated, word = value.startswith("!"), value.lstrip("! \t")
     if key == "ConditionVirtualization" and "%" not in word:
         return (word.lower() in AZURE) != negated
     if key == "ConditionPathExists" and "%" not in word and word.startswith(("/etc/", "/usr/")):
         there = system.exists(word)
-        return there != negated if there or word.startswith("/usr/") else None
+        return there != negated if there != negated or word.startswith("/usr/") else None
     return None
 
 
