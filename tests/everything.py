@@ -1,7 +1,7 @@
 """`python3 -m tests.everything [NAME ...]`: every test command, one after another, with a table at the end.
 
-`.ci/run` runs a part of this in half an hour; the whole takes hours. It prints its progress, and keeps the output of each
-command in dist/release-test/. It needs root, and Debian's packages (see .ci/run).
+`.ci/run` runs a part of this in half an hour; the whole takes hours. It prints its progress, and keeps the output of
+each command in dist/release-test/. It needs root, and Debian's packages (see .ci/run).
 """
 
 import os
