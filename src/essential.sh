@@ -14,7 +14,7 @@ true 3>&2 || exec 2>/dev/null
 agent=azure-provisioning dmi=/sys/class/dmi/id folder=/var/lib/azure-provisioning
 options=/etc/$agent.conf state=$folder/state log=/var/log/$agent.log api=2021-08-01 wget=wget
 lock=/run/$agent.essential turn=$$:$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
-logging='' reporting='' why='' first='' user='' stop=0
+logging='' reporting='' why='' refusal='' first='' user='' stop=0
 address='^[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{3\}\(:[0-9]\{1,5\}\)\{0,1\}$' # IPv4, with an optional port
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
@@ -431,7 +431,7 @@ is_among() ( # NAMES PATTERNS: does one match, as sshd compares them?
 	set -f
 	for word in $1; do
 		# shellcheck disable=SC2254 # they are patterns
-		for names in $2; do case $word in $names) exit 0 ;; esac; done
+		for like in $2; do case $word in $like) exit 0 ;; esac; done
 	done
 	false
 )
@@ -490,9 +490,7 @@ merge_keys() { # FILE: print its content, and the keys of $work/keys that it lac
 } 2>/dev/null
 put_keys() { # into the file that sshd reads; its content stays
 	why='there is no such account'
-	find_account || return
-	ask_about_user
-	file=$(key_file) || return
+	find_account && file=$(key_file) || return
 	why="no place for keys: $file" place=$(cd -P "$home" && pwd -P) rest=${file#"$home"/}
 	if [ "$rest" = "$file" ]; then # outside the home
 		mkdir -p "${file%/*}" && guard "${file%/*}" && store "$work/new" merge_keys "$file" &&
@@ -538,7 +536,7 @@ check_login() { # by the files as they are now: is $user not locked or expired, 
 	[ -z "$day" ] || [ "$day" -gt $(($(date +%s) / 86400)) ] || return
 	why='/etc/nologin lets nobody but root in' # systemd removes it later, after the one in /run
 	[ ! -f /etc/nologin ] || [ -L /etc/nologin ] || { [ -d /run/systemd/system ] && [ -f /run/nologin ]; } || return
-	ask_about_user || { why="sshd does not start: $(plain "$(sed -n '$p' "$work/said" | cut -c1-120)")" && return 1; }
+	why=$refusal && [ -z "$refusal" ] || return
 	file=$(key_file)
 	if [ -s "$work/keys" ]; then
 		why='the keys are not where sshd looks for them'
@@ -628,6 +626,7 @@ apply() { # Azure's settings for this VM; everything is fetched before anything 
 	fi
 	[ -n "$user" ] || return 0
 	! wants account || thrice make_account || fail 'the account cannot be made' "name=$user" "problem=$why"
+	ask_about_user || refusal="sshd does not start: $(plain "$(sed -n '$p' "$work/said" | cut -c1-120)")"
 	[ ! -s "$work/keys" ] || thrice put_keys || fail 'the ssh keys cannot be added' "path=$file" "problem=$why"
 	if wants account && ! check_login; then
 		[ "$(option login)" = warn ] || fail 'nobody can log in' "name=$user" "problem=$why"
