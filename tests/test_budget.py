@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from fnmatch import fnmatchcase
 from typing import Callable, Dict, List, Tuple
@@ -74,6 +75,14 @@ class BudgetTest(GuestTest):
             Budget(Limits(10, 100, 60.0)).spend("/a", 0, 101)
         with self.assertRaisesRegex(GuestError, "too much work"):
             Budget(Limits(10, 100, -1.0)).spend("/a")
+
+    def test_seconds(self) -> None:
+        budget = Budget(Limits(sys.maxsize, sys.maxsize, 0.3))
+        started = time.process_time()
+        with self.assertRaisesRegex(GuestError, "too much work"):
+            while time.process_time() < started + 10:
+                budget.spend("/a")
+        self.assertGreater(time.process_time(), started + 0.2)  # and not before its time
 
     def test_every_read_is_counted(self) -> None:
         self.fill({"/etc/a": "x" * 100, "/etc/b": "", "/etc/c": "-> a"})

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .tree import Tree
 
+# Between two looks at the processor time, which is a system call; spend() is called at every step of a path.
+CLOCK_SECONDS = 0.1
+
 
 class Limits(namedtuple("Limits", "steps size seconds")):
     """The limits for one piece of work."""
@@ -39,16 +42,23 @@ class Budget:
         self.steps = 0
         self.size = 0
         self.ends = time.process_time() + limits.seconds
+        self.next_look = time.monotonic() + min(limits.seconds, CLOCK_SECONDS)
         self.problem: "Optional[GuestError]" = None
 
     def spend(self, what: str, steps: int = 1, size: int = 0) -> None:
         """Count work on `what`. Raises GuestError when it exceeds a limit, and at every later call."""
         self.steps += steps
         self.size += size
-        over = self.steps > self.limits.steps or self.size > self.limits.size or time.process_time() > self.ends
-        if over and self.problem is None:
+        if (self.steps > self.limits.steps or self.size > self.limits.size or self._is_late()) and self.problem is None:
             self.problem = GuestError("too much work", path=what)
         self.settle()
+
+    def _is_late(self) -> bool:
+        now = time.monotonic()
+        if now < self.next_look:
+            return False
+        self.next_look = now + CLOCK_SECONDS
+        return time.process_time() > self.ends
 
     def settle(self) -> None:
         """Raises GuestError if a limit was exceeded: some callers treat a file that cannot be read as empty."""
