@@ -1,8 +1,8 @@
 """Runs the suite on each Python 3.6+ that it finds: `python3 -m tests.pythons [--all]`. A table at the end.
 
-The whole suite runs on the oldest, the newest and the running Python; with --all on every one. The others run only the
-tests that depend on the Python. Tests of a shell, sshd or sudo are left out, because they are the same for all:
-`python3 -m tests` has them.
+The whole suite runs on the oldest, the newest and the running Python; the others run only the tests that depend on the
+Python. With --all, every one runs the whole suite, and the oldest and the newest also the attacks of `make hostile`.
+Tests of a shell, sshd or sudo are left out: all Pythons build the same file, and `python3 -m tests` has these tests.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def main() -> int:
     if chosen.others:
         del found[sys.version_info[:2]]
     whole = set(found) if everywhere else {min(found), max(found), sys.version_info[:2]} & set(found)
-    modules = [name for name in find_modules(attacks=everywhere) if everywhere or not SAME.search(name)]
+    edges = {min(found), max(found)} if everywhere else set()  # with the attacks
     dependent = ["tests." + name for name in DEPENDENT]
     rows = [("made", "the same file, man page and help from all of them", make_the_same(list(found.values())), 0.0)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONS"}  # this loop runs each
@@ -80,6 +80,7 @@ def main() -> int:
         what = "whole suite" if version in whole else "what depends on the Python"
         name = ".".join(map(str, version))
         print("== %d of %d: Python %s, %s" % (number, len(found), name, what), flush=True)
+        modules = [name for name in find_modules(attacks=version in edges) if not SAME.search(name)]
         argv = [path, "-m", "tests"] + (modules if version in whole else dependent)
         if chosen.user and version == max(found):
             what += ", as an ordinary user"
