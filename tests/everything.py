@@ -15,6 +15,7 @@ from typing import Dict, List, NamedTuple, Tuple
 from tests import TOP
 
 FOLDER = os.path.join("dist", "release-test")
+MAKES = ("make: ", "make[")  # lines of its own
 TABLE = os.path.join(FOLDER, "table.txt")
 
 # Those in a pair of braces use one processor each, and run at the same time. Otherwise the cheap ones are first, so
@@ -81,7 +82,7 @@ def prove(name: str, words: "List[str]") -> Proved:
             ["make", *words], cwd=TOP, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     with open(path, encoding="utf-8", errors="replace") as log_text:
-        lines = [line.strip() for line in log_text if line.strip() and not line.startswith("make: ")]
+        lines = [line.strip() for line in log_text if line.strip() and not line.startswith(MAKES)]
     return Proved(name, code, time.monotonic() - started, lines[-1] if lines else "nothing printed")
 
 
