@@ -9,6 +9,8 @@ from typing import Dict, List, NamedTuple, Tuple
 
 RELEASES = ("bullseye", "bookworm", "trixie", "sid")
 COMMON = ("python3", "openssh-server", "ifupdown")
+# By default mmdebstrap adds the security archive. It lists packages of a release without support that are gone.
+SOURCES = {"bullseye": ("deb http://deb.debian.org/debian bullseye main",)}
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 # sysv-rc depends on insserv, but a tree without startpar's files boots by the numbers of its links.
@@ -71,7 +73,7 @@ def recipe_commands(release: str, kind: Kind, root: Path) -> List[List[str]]:
     make += ["--dpkgopt=path-exclude=" + path for path in EXCLUDED]
     if release == "sid":
         make.append('--aptopt=Acquire::Check-Valid-Until "false"')
-    commands = [make + [release, str(root)]]
+    commands = [make + [release, str(root), *SOURCES.get(release, ())]]
     if kind.setup:
         commands.append(inside(root, "/bin/sh", "-e", "-c", kind.setup))
     return commands
