@@ -10,13 +10,14 @@ import sys
 import tempfile
 import termios
 import time
+from unittest import mock
 
 from azure_provisioning.config import PATH as OPTIONS
 from azure_provisioning.image.check import check
 from azure_provisioning.image.check.finding import Finding
 from azure_provisioning.image.command import Command
 from tests.images import built_file, cli, listing
-from tests.sound import GRUB, INITRAMFS, KERNEL, MODULES, CheckTest
+from tests.sound import GRUB, INITRAMFS, KERNEL, MODULES, CheckTest, checks_for
 
 
 class WholeTest(CheckTest):
@@ -136,6 +137,22 @@ class WholeTest(CheckTest):
         self.assertIn("error", [finding.level for finding in self.findings("account")])
         self.fill({"/etc/passwd": "-> ../../../../../../.." + outside + "/passwd"})
         self.assertIn("error", [finding.level for finding in self.findings("account")])
+
+
+class FindingsTest(CheckTest):
+    """Tests of one finding run only some checks: see `checks_for` in tests/sound.py."""
+
+    def test_checks_left_out_are_noticed(self) -> None:
+        names = {finding.id for finding in check.check(self.system)}
+        self.assertGreater(len(names), 20)
+        for name in names:
+            self.compared = False
+            with mock.patch("tests.sound.checks_for", lambda _: ()), self.assertRaises(AssertionError, msg=name):
+                self.findings(name)
+
+    def test_some_are_left_out(self) -> None:
+        for name in ("clock", "dhcp", "initramfs", "hook"):
+            self.assertLess(len(checks_for(name)), len(check.CHECKS) * 0.6, name)
 
 
 class HostileTest(CheckTest):
