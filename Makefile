@@ -30,8 +30,12 @@ demo: $(FILE) ## Build, and rehearse a first boot against an Azure on loopback: 
 	$(PYTHON) -I $(FILE) rehearse
 
 .PHONY: test
-test: ## The whole suite, with one Python and nothing installed: no root, no network
-	$(PYTHON) -m tests
+test: ## The suite, with one Python and nothing installed: no root, no network
+	$(PYTHON) -m tests $(ONLY)
+
+.PHONY: test-shell
+test-shell: ## Tests in which a shell, sshd or sudo answers: the part without Python, and logins on a Debian tree
+	$(PYTHON) -m tests --only shell
 
 .PHONY: test-user
 test-user: ## The suite as an ordinary user, from a checkout that only root may write to (root)

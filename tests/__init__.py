@@ -1,4 +1,4 @@
-"""The suite: `python3 -m tests` runs all of it, with any Python from 3.6 on and nothing installed.
+"""The suite: `python3 -m tests` runs it, with any Python from 3.6 on and nothing installed; slow.py says what it omits.
 
 Tests check files, argv and bytes on the wire. No test changes the machine, and no packet leaves loopback.
 """

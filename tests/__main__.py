@@ -12,12 +12,12 @@ import signal
 import sys
 import time
 import unittest
-from typing import Dict, List
+from typing import Any, Dict, List, Sequence
 
 from . import TOP, skips
 from .forks import FAILED, PASSED, SKIPPED, Group, Outcome, flatten, play
 from .server import server
-from .slow import ATTACKS, SECONDS
+from .slow import GROUPS, SECONDS
 
 LIMIT = 600  # seconds for a group of tests
 SHOWN = 10  # of the slowest tests
@@ -28,7 +28,11 @@ def main() -> int:
     started = time.monotonic()
     chosen = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # running groups are ended too
-    names = chosen.names or find_modules(attacks=chosen.attacks)
+    names = chosen.names or find_modules(also=chosen.also, only=chosen.only)
+    if chosen.complete:
+        from . import sound
+
+        sound.COMPLETE = True
     keep_byte_code()
     version = ".".join(map(str, sys.version_info[:3]))
     kind = ("name" if chosen.names else "module") + ("" if len(names) == 1 else "s")
@@ -70,7 +74,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-x", action="store_true", help="stop at the first failure")
     strict = os.environ.get("CI") == "true"
     parser.add_argument("--strict", action="store_true", default=strict, help="a skip must be on the list (CI=true)")
-    parser.add_argument("--attacks", action="store_true", help="also the modules of `make hostile`")
+    groups: "Dict[str, Any]" = {"choices": sorted(GROUPS), "action": "append", "default": []}
+    parser.add_argument("--also", help="also the modules of `make hostile`, or of `make test-shell`", **groups)
+    parser.add_argument("--only", help="nothing but these", **groups)
+    parser.add_argument("--complete", action="store_true", help="every test of `check` runs all checks each time")
     parser.add_argument("--no-skips", action="store_true", help="a skip is a failure")
     jobs = (os.cpu_count() or 1) + 2  # some tests only wait
     parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help="so many groups of tests at a time")
@@ -85,11 +92,13 @@ def keep_byte_code() -> None:
         setattr(sys, "pycache_prefix", folder)  # noqa: B010 # older ones have no such attribute
 
 
-def find_modules(*, attacks: bool = False) -> "List[str]":
-    """The names of all test modules; the modules of `make hostile` only with `attacks`."""
+def find_modules(*, also: "Sequence[str]" = (), only: "Sequence[str]" = ()) -> "List[str]":
+    """The names of the test modules. Those in the groups of tests/slow.py need `also` or `only`."""
     paths = sorted(glob.glob(os.path.join(TOP, "tests", "test_*.py")))
     names = [os.path.basename(path)[: -len(".py")] for path in paths]
-    return ["tests." + name for name in names if attacks or name not in ATTACKS]
+    group_of = {name: group for group, members in GROUPS.items() for name in members}
+    wanted = only or ["", *also]
+    return ["tests." + name for name in names if group_of.get(name, "") in wanted]
 
 
 def load(names: "List[str]") -> "List[unittest.TestCase]":

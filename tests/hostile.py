@@ -1,7 +1,7 @@
 """`python3 -m tests.hostile [NAME ...]`: the attacks behind the promises of .github/SECURITY.md.
 
-The suite would take three times as long with them; `python3 -m tests --attacks` includes them. Races run longer here,
-and a skip is a failure. This needs root and Linux.
+`python3 -m tests --also attacks` includes them in the suite. Races run longer here, and a skip is a failure. This needs
+root and Linux.
 """
 
 import sys

@@ -2,7 +2,8 @@
 
 The whole suite runs on the oldest, the newest and the running Python; the others run only the tests that depend on the
 Python. With --all, every one runs the whole suite, and the oldest and the newest also the attacks of `make hostile`.
-Tests of a shell, sshd or sudo are left out: all Pythons build the same file, and `python3 -m tests` has these tests.
+Tests in which a shell, sshd or sudo answers are left out: all Pythons build the same file, and `make test-shell` has
+these tests.
 """
 
 import argparse
@@ -38,9 +39,6 @@ DEPENDENT = {
     "test_system": "subprocess, and how the system's errors are raised",
     "test_console": "codecs, and a stdout that takes nothing",
 }
-
-# A shell, or sshd and sudo, answers in these tests: the same with every Python.
-SAME = re.compile("essential|test_agreement|test_lockout")
 
 # Prints the output that must be equal on every Python: the built file, the files released with it, and each help text.
 MADE = """
@@ -80,7 +78,7 @@ def main() -> int:
         what = "whole suite" if version in whole else "what depends on the Python"
         name = ".".join(map(str, version))
         print("== %d of %d: Python %s, %s" % (number, len(found), name, what), flush=True)
-        modules = [name for name in find_modules(attacks=version in edges) if not SAME.search(name)]
+        modules = find_modules(also=["attacks"] if version in edges else [])
         argv = [path, "-m", "tests"] + (modules if version in whole else dependent)
         if chosen.user and version == max(found):
             what += ", as an ordinary user"

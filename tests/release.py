@@ -156,7 +156,8 @@ def check(version: str) -> None:
 
 def prove(tests: "List[str]") -> None:
     """Run the suite, or the named tests. Raises Refused."""
-    if subprocess.call([sys.executable, "-m", "tests"] + tests, cwd=TOP, stdin=subprocess.DEVNULL):
+    argv = [sys.executable, "-m", "tests", *(tests or ["--also", "shell"])]
+    if subprocess.call(argv, cwd=TOP, stdin=subprocess.DEVNULL):
         raise Refused("the tests fail")
 
 

@@ -71,6 +71,15 @@ SECONDS: "Dict[str, float]" = {
     "test_root_disk.RealDiskTest.test_image": 3,
 }
 
+# Tests that only `make test-shell` runs: a shell, sshd or sudo answers, so they are the same with every Python.
+SHELL = (
+    "test_essential",  # the shell implementation: a first boot, once only, options, gates
+    "test_essential_account",  # its accounts, keys and rights
+    "test_essential_trouble",  # with an Azure that is slow, broken or absent
+    "test_agreement",  # it does what Python does, on every kind of image
+    "test_lockout",  # logins on a tree of real packages
+)
+
 # Tests that only `make hostile` runs: attempts to break a promise of .github/SECURITY.md.
 ATTACKS = (
     "test_races",  # the owner of an image swaps its files
@@ -89,3 +98,6 @@ ATTACKS = (
     "test_text",  # line ends that only Python accepts
     "test_essential_hostile",  # the shell implementation: redirects, links and pipes
 )
+
+# The modules that a plain `python3 -m tests` leaves out: `--also NAME` adds them, and `--only NAME` runs only them.
+GROUPS = {"attacks": ATTACKS, "shell": SHELL}

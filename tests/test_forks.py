@@ -8,9 +8,10 @@ import unittest
 from typing import Dict, List
 
 from tests import TOP, skips
+from tests.__main__ import find_modules
 from tests.forks import FAILED, PASSED, SKIPPED, Outcome, flatten, play
 from tests.guests import GuestTest
-from tests.slow import SECONDS
+from tests.slow import GROUPS, SECONDS
 
 SAMPLE = """
 import os, sys, unittest
@@ -54,6 +55,18 @@ class Good(unittest.TestCase):
     def test_left_out(self):
         self.skipTest("the moon is full")
 """
+
+
+class GroupsTest(unittest.TestCase):
+    def test_every_module_has_one_place(self) -> None:
+        grouped = [name for members in GROUPS.values() for name in members]
+        files = {
+            "tests." + name[: -len(".py")] for name in os.listdir(os.path.dirname(__file__)) if name[:5] == "test_"
+        }
+        self.assertEqual(len(find_modules()) + len(grouped), len(files))
+        self.assertEqual(set(find_modules(also=list(GROUPS))), files)
+        for group, members in GROUPS.items():
+            self.assertEqual(find_modules(only=[group]), sorted("tests." + name for name in members))
 
 
 class RunnerTest(GuestTest):
