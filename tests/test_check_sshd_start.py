@@ -183,9 +183,32 @@ class StartTest(CheckTest):
         remedy = self.stops("the user sshd", {"/usr/sbin/adduser": "-> /bin/busybox", "/bin/busybox": "", **alone},
                               mended=False)  # fmt: skip
         self.assertIn("adduser -S -D -H", remedy)
-        rules = {"/usr/lib/sysusers.d/x.conf": 'u sshd - "sshd" /run/sshd\n', **alone}
+        rules = {"/usr/lib/sysusers.d/x.conf": 'u sshd - "sshd" /run/sshd\n', "/usr/bin/systemd-sysusers": "", **alone}
         remedy = self.bad("sshd-config", "warning", "unless the boot starts systemd-sysusers", rules)
         self.assertEqual(remedy, "chroot %s systemd-sysusers" % self.root)
+
+    def test_user_of_sysusers(self) -> None:
+        """systemd-sysusers runs at boot on systemd only, and there only after an update of /usr."""
+        rules = {
+            "/usr/lib/sysusers.d/x.conf": 'u sshd - "sshd" /run/sshd\n',
+            "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+            "/usr/bin/systemd-sysusers": "",
+        }
+        for age, level in ((-60, "warning"), (60, "error")):
+            self.start()
+            self.fill({"/etc/.updated": "", **rules})
+            usr = os.stat(self.root + "/usr").st_mtime
+            os.utime(self.root + "/etc/.updated", (usr + age, usr + age))
+            (found,) = self.findings("sshd-config")
+            self.assertEqual((found.level, found.remedy), (level, "chroot %s systemd-sysusers" % self.root), age)
+        for image in ("insserv", "openrc of debian", "openrc on busybox", "runit of void", "s6 of artix", "slackware"):
+            with self.subTest(image):
+                self.empty()
+                self.image(image)
+                self.fill({SSHD: PROGRAM, CONFIG: "", "/etc/group": "root:x:0:\n", **rules})
+                self.install()
+                found = self.findings("sshd-config")[0]
+                self.assertEqual((found.level, found.remedy), ("error", "chroot %s systemd-sysusers" % self.root))
 
     def test_user_elsewhere(self) -> None:
         alone = {"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"}

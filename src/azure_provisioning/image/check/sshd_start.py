@@ -64,6 +64,7 @@ NEEDS_VALUE = b"no argument after keyword"  # of newer versions, whatever the ke
 NEEDS_USER = b"Privilege separation user %s does not exist"
 ACCOUNTS = (PASSWD, "/usr/lib/passwd", "/var/lib/extrausers/passwd")  # the last two are read by NSS modules
 DIRECTORIES = ("/etc/userdb", "/run/userdb", "/usr/lib/userdb")
+UPDATED = "/etc/.updated"  # ConditionNeedsUpdate=/etc compares its time
 SYSUSERS = ("/etc/sysusers.d/*.conf", "/usr/lib/sysusers.d/*.conf")
 
 
@@ -199,11 +200,20 @@ def of_user(image: Image, program: bytes) -> "Iterator[Finding]":
         return
     message = "the user %s is missing: sshd does not start, and nobody can log in" % USER
     rules = [path for pattern in SYSUSERS for path in sshd_config.matching(system, pattern)]
-    if any(re.search(r"(?m)^[ \t]*u!?[ \t]+%s[ \t]" % USER, image.text(path)) for path in rules):
-        remedy = image.inside(Command("systemd-sysusers"))
-        yield warning(ID, message + ", unless the boot starts systemd-sysusers", remedy)
+    ruled = any(re.search(r"(?m)^[ \t]*u!?[ \t]+%s[ \t]" % USER, image.text(path)) for path in rules)
+    maker = Command("systemd-sysusers") if ruled and system.find_program("systemd-sysusers") else make_user(image)
+    if ruled and may_run_sysusers(image):
+        yield warning(ID, message + ", unless the boot starts systemd-sysusers", image.inside(maker))
     else:
-        yield error(ID, message, image.inside(make_user(image)))
+        yield error(ID, message, image.inside(maker))
+
+
+def may_run_sysusers(image: Image) -> bool:
+    """May the boot make users by sysusers.d? systemd does if /usr is newer than the last update of /etc."""
+    if image.init == "systemd":
+        updated, usr = image.system.stat(UPDATED), image.system.stat("/usr")
+        return updated is None or usr is None or usr.st_mtime > updated.st_mtime
+    return image.services is None or image.starts("*sysusers*") is not None
 
 
 def make_user(image: Image) -> Command:
