@@ -30,7 +30,7 @@ ROUNDS: "Tuple[Dict[str, List[str]], ...]" = (
     {"hostile": ["hostile"]},
     {"crash": ["crash"]},
     {"mutate": ["mutate"]},
-    {"fuzz": ["fuzz", "MINUTES=10"], "chaos": ["chaos"], "recipe-test": ["recipe-test"]},
+    {"fuzz": ["fuzz", "MINUTES=5"], "chaos": ["chaos"], "recipe-test": ["recipe-test"]},
     {"boot-test": ["boot-test", "ONLY=--again 1"]},
     {"test-pythons": ["test-pythons", "ONLY=--all --others"]},
 )
