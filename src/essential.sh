@@ -285,8 +285,11 @@ ask_sshd() { # OPTION...: what it prints; its start, which comes later, makes th
 	path=$(sed -n 's/.*[Mm]issing privilege separation directory: \(\/run\/[A-Za-z0-9_-]*\).*/\1/p' "$work/said")
 	[ -n "$path" ] && mkdir -p "$path" && "$sshd" "$@" 2>"$work/said"
 }
+lower_names() { # stdin: settings as sshd prints them, since OpenSSH 10.6 with names in mixed case
+	sed 'h; s/ .*//; y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/; G; s/\n[^ ]*//'
+}
 served_keys() { # the paths of sshd's host keys, if it reports them; it needs a key to report anything
-	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" |
+	rm -f "$work/key" && ssh-keygen -q -t ed25519 -N '' -f "$work/key" && ask_sshd -T -h "$work/key" | lower_names |
 		sed -n '/^hostkeyagent \//q; s/^hostkey \//\//p' | grep -v -x "$work/key"
 }
 make_host_keys() { # new ones, in place of the image's; a running sshd reads them again
@@ -417,9 +420,12 @@ read_keys() { # stdin: a text with keys, which may be wrapped; stdout: each comp
 	set +f
 }
 ask_about_user() { # how sshd treats $user, into $work/sshd; false if it says why it does not start
-	: >"$work/sshd"
-	[ -z "$sshd" ] || ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" >"$work/sshd" ||
+	: >"$work/answer"
+	[ -z "$sshd" ] || ask_sshd -T -C "user=$user,host=h,addr=203.0.113.9,laddr=10.0.0.4,lport=22" >"$work/answer" ||
 		[ ! -s "$work/said" ] || grep -i -q 'no host *key' "$work/said" # its own start may make them
+	set -- $?
+	lower_names <"$work/answer" >"$work/sshd"
+	return "$1"
 }
 user_path() { echo "$1" | sed "s|%h|$home|g; s|%u|$user|g; s|%U|$uid|g"; } # PATH: as sshd reads it in its configuration
 key_file() { # the file in which this sshd looks for the keys of $user, or the default if sshd does not say

@@ -575,6 +575,14 @@ class InitramfsTest(CheckTest):
             self.assertRegex(remedy, r"\bhv_storvsc(\.ko\*'?)? \S*\bsd_mod\b")
             self.gone("/usr/sbin/" + tool)
 
+    def test_dracut_has_an_update_initramfs(self) -> None:
+        """Debian's, which reads nothing of initramfs-tools; with that package both are there."""
+        self.put(cpio("init"))
+        self.fill({"/usr/sbin/update-initramfs": "", "/usr/bin/dracut": ""})
+        self.assertIn("dracut --force", self.findings("initramfs")[0].remedy)
+        self.fill({"/usr/sbin/mkinitramfs": ""})
+        self.assertIn("update-initramfs -u", self.findings("initramfs")[0].remedy)
+
 
 class ArchiveTest(unittest.TestCase):
     """A file of this name is input: its content may be anything."""

@@ -50,6 +50,15 @@ class StartTest(CheckTest):
         self.stops("yes is no keyword", {CONFIG: "yes\n"})
         self.stops(r"ma\\xdf is no keyword", {CONFIG: "ma\xdf no\n"})
 
+    def test_program_with_keywords_in_mixed_case(self) -> None:
+        """OpenSSH from 10.6 on; a word that only other text of the program has in capitals is none."""
+        mixed = PROGRAM.replace("pubkeyauthentication", "PubkeyAuthentication").replace("usepam", "UsePAM")
+        files = {SSHD: mixed.replace("permitrootlogin", "PermitRootLogin").replace("match", "Match")}
+        self.fill({DROP_IN: "UsePAM yes\npermitrootlogin no\nPermitRootLogin no\nMatch User bob\n", **files})
+        self.good("sshd-config")
+        self.stops("permitrotlogin is no keyword", {DROP_IN: "PermitRotLogin no\n", **files})
+        self.stops("usebanner is no keyword", {DROP_IN: "UseBanner no\n", SSHD: PROGRAM + "UseBanner\0"})
+
     def test_known_keyword(self) -> None:
         """Also an old option, one of the distro, in capitals, quoted, or with an equals sign."""
         text = 'Protocol 2\nDEBIANBANNER no\n"UsePAM" yes\nPort=22\nMatch User bob\n\tX11Forwarding no\n'

@@ -463,6 +463,19 @@ class AccountTest(EssentialTest):
                 self.assertEqual(self.text("/etc/keys/azureuser"), KEY + "\n", self.text("/var/asked"))
                 self.system.unlink("/etc/keys/azureuser")
 
+    def test_names_of_options_in_mixed_case(self) -> None:
+        """As OpenSSH prints them from 10.6 on; before, in lower case."""
+        lines = ("DenyUsers azureuser", "pubkeyauthentication no", "ForceCommand /bin/false")
+        for line, shell in zip(lines, ("busybox ash", "dash", "bash")):
+            with self.subTest(line, shell=shell):
+                self.choose(shell, *self.clients)
+                said = "#!/bin/sh\necho Port 22\necho AuthorizedKeysFile /etc/Keys/%u\necho Banner\necho " + line
+                result = self.boot(files={"/usr/sbin/sshd": said})
+                self.assertEqual(self.text("/etc/Keys/azureuser"), KEY + "\n", result)
+                self.assertEqual(result.code, 1, result)
+                self.assertIn("nobody can log in (name=azureuser, problem=%s" % line.lower(), result.err)
+                self.system.unlink("/etc/Keys/azureuser")
+
     def test_sudo_accepts_the_rule(self) -> None:
         """The question goes to sudo itself: to this machine's, in the room. A rule after ours is one too many."""
         if os.geteuid() != 0:
@@ -595,9 +608,9 @@ class AccountTest(EssentialTest):
         served = ("/etc/ssh/ssh_host_ed25519_key", "/etc/myapp/host_ecdsa_key", "/run/secret/rsa", "/etc/ssh/agent.pub")
         sshd = "#!/bin/sh\n"
         sshd += '[ -d /run/sshd ] || { echo "Missing privilege separation directory: /run/sshd" >&2; exit 255; }\n'
-        sshd += '[ "$1" = -T ] && [ -s "$3" ] && echo hostkeyagent none && echo "hostkey $3" ||\n'
+        sshd += '[ "$1" = -T ] && [ -s "$3" ] && echo HostKeyAgent none && echo "hostkey $3" ||\n'
         sshd += '{ echo "sshd: no hostkeys available -- exiting." >&2; exit 1; }\n'
-        sshd += "".join("echo hostkey %s\n" % path for path in served)
+        sshd += "".join("echo HostKey %s\n" % path for path in served)
         files = {"/usr/sbin/sshd": sshd, "/etc/ssh/ssh_host_rsa_key": private, "/etc/ssh/agent.pub": "ssh-rsa x\n"}
         files["/etc/myapp/host_ecdsa_key"] = private
         for shell in SHELLS:

@@ -26,7 +26,8 @@ def rebuild(image: Image, version: str, modules: "Sequence[str]", *, there: bool
     `there`: does it exist now? In a chroot no tool may ask for the running kernel, which is the host's.
     """
     system = image.system
-    if system.find_program("update-initramfs"):
+    of_dracut = system.find_program("dracut") and not system.find_program("mkinitramfs")
+    if system.find_program("update-initramfs") and not of_dracut:  # Debian's dracut has one, too
         added = image.append("/etc/initramfs-tools/modules", Command("printf", "%s\\n", *modules))
         return added.then(image.inside(Command("update-initramfs", "-u" if there else "-c", "-k", version)))
     if system.find_program("dracut"):

@@ -1,6 +1,6 @@
 """Does OpenSSH's server start at all: what it refuses in its configuration, and what it cannot do without.
 
-The program itself has the list of keywords that it knows, as strings in lower case. So nothing has to be known here
+The program itself has the list of keywords that it knows, as strings. So nothing has to be known here
 about versions and what distros add.
 """
 
@@ -20,7 +20,7 @@ from .subject import Image
 
 ID = "sshd-config"
 PROGRAM_LIMIT = 8 << 20  # bytes of sshd that are searched
-STRINGS = rb"[a-z0-9]{3,64}\0"
+STRINGS, MIXED = rb"[a-z0-9]{3,64}\0", rb"[A-Za-z0-9]{3,64}\0"  # since OpenSSH 10.6 its keywords are in mixed case
 WELL_KNOWN = b"pubkeyauthentication\0"  # a program without it is none that can be understood, such as a script
 CONFIGS = rb"(/[A-Za-z0-9_./+-]{1,200}/sshd_config)\0"
 TEMPLATE = "/usr/share/openssh/sshd_config"  # Debian's, from which its package makes the configuration
@@ -107,6 +107,8 @@ def of_config(image: Image, program: bytes) -> "Iterator[Finding]":
 def of_lines(image: Image, program: bytes) -> "Iterator[Finding]":
     """The lines that sshd refuses."""
     known = b"".join(re.findall(STRINGS, program))
+    if WELL_KNOWN not in known:
+        known = b"".join(re.findall(MIXED, program)).lower()
     lines = list(sshd_config.walk_lines(image.system))
     problems = [(line, find_mistake(line, known if WELL_KNOWN in known else b"", program)) for line in lines]
     problems += find_pairs([line for line in lines if line.general], program)
