@@ -539,11 +539,11 @@ class AccountTest(EssentialTest):
         """run0 asks systemd, which knows no such rule; the program itself is called sudo.ws on some distros."""
         for target, warned in (("run0", True), ("sudo.ws", False)):
             with self.subTest(target):
-                self.fill(dict(MACHINE, **{"/etc/sudoers": "", "/usr/bin/" + target: "#!/bin/sh\n"}))
+                self.system.unlink("/usr/bin/sudo")
+                programs = {"/usr/bin/sudo": "-> " + target, "/usr/bin/" + target: "#!/bin/sh\n"}
+                self.fill(dict(MACHINE, **{"/etc/sudoers": ""}, **programs))
                 os.chmod(self.root + "/usr/bin/" + target, 0o755)
-                os.symlink(target, self.root + "/usr/bin/sudo")
                 result = self.boot()
-                os.unlink(self.root + "/usr/bin/sudo")
                 self.check_account(result)
                 self.assertEqual("neither sudo nor doas is installed" in result.err, warned, result.err)
 
