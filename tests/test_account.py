@@ -531,6 +531,24 @@ class LeftoversTest(AccountTest):
                 if stays:
                     self.system.unlink(path)
 
+    def test_claim_without_its_number(self) -> None:
+        """Its tool was killed before it wrote the number. A date is no process, and a tool's file is private."""
+        self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/proc/77/status": self.TOOL})
+        for path, text, mode, stays in (
+            ("/etc/passwd.78", "", 0o600, False),
+            ("/etc/gshadow.4194304", "\0\0\0", 0o600, False),
+            ("/etc/passwd.78", "", 0o644, True),
+            ("/etc/passwd.77", "", 0o600, True),  # its process is alive
+            ("/etc/passwd.20240101", "", 0o600, True),
+            ("/etc/passwd.078", "", 0o600, True),
+        ):
+            with self.subTest(path=path, mode=oct(mode)):
+                self.leave(path, text, 1.0)
+                os.chmod(self.root + path, mode)
+                clear_leftovers(self.system)
+                self.assertEqual(self.text(path), text if stays else None)
+                self.system.unlink(path)
+
     def test_kind(self) -> None:
         self.fill({"/proc/uptime": "1000.5 1.0\n", "/proc/1/comm": "init\n", "/x": "78", "/y": "78"})
         os.utime(self.root + "/x", (5, 5))

@@ -40,7 +40,9 @@ LONGEST_LIFE = 3  # boots
 SPARE = re.compile(
     r"/\.[^/]*\.azure-provisioning$|[+]$|\.lock$|\.candidate$|/(passwd|shadow|group|gshadow|sub[ug]id)\.\d+$"
 )
-BACKUP = re.compile(r"/etc/(passwd|shadow|group|gshadow|sub[ug]id)-$")  # backup files of the account tools
+# Backup files of the account tools; and what sudo writes when a user of its group first becomes root, which the account
+# does once if the sudo that was to list its rights is killed.
+BACKUP = re.compile(r"/etc/(passwd|shadow|group|gshadow|sub[ug]id)-$|.*/\.sudo_as_admin_successful$")
 
 Point = Tuple[int, str]
 

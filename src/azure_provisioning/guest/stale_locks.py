@@ -23,7 +23,9 @@ FILES = (PASSWD, GROUP, SHADOW, GSHADOW, SUBUID, SUBGID)
 LOCKS = tuple(path + ".lock" for path in FILES)
 # Half-written files, and what they were to become: the shadow suite and busybox write `+`, PAM the others.
 DRAFTS = dict([(path + "+", path) for path in FILES] + [("/etc/npasswd", PASSWD), ("/etc/nshadow", SHADOW)])
-CLAIM = re.compile(r"(?:passwd|group|shadow|gshadow|subuid|subgid)\.([0-9]+)\Z")  # the shadow suite's own lock files
+# The shadow suite's own files, which it links to the locks.
+CLAIM = re.compile(r"(?:passwd|group|shadow|gshadow|subuid|subgid)\.([1-9][0-9]*)\Z")
+PIDS = 1 << 22  # the most that a kernel has; a date, such as 20240101, is none
 NUMBER_BYTES = 16  # of a lock: a pid, and perhaps a zero byte or newline
 WAIT_SECONDS = 30.0
 WRITE_SECONDS = 2.0  # after this time a half-written file that no process has open is stale
@@ -41,8 +43,15 @@ def clear_leftovers(system: System) -> None:
             system.sleep(0.5)
     for name in system.list("/etc"):
         claim = CLAIM.match(name)
-        if claim and owner_of(system, "/etc/" + name) == claim.group(1) and is_gone(system, claim.group(1)):
+        if claim and is_claim_of(system, "/etc/" + name, claim.group(1)) and is_gone(system, claim.group(1)):
             system.unlink("/etc/" + name)
+
+
+def is_claim_of(system: System, path: str, pid: str) -> bool:
+    """Is it what the shadow suite makes for a lock? Empty if its process ended before it wrote the number there."""
+    owner, found = owner_of(system, path), system.stat(path, follow=False)
+    private = found is not None and stat.S_IMODE(found.st_mode) == 0o600
+    return owner == pid or (owner == "" and private and int(pid) <= PIDS)
 
 
 def is_there(system: System, path: str) -> bool:
