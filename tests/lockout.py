@@ -5,6 +5,7 @@ The tree lies under an overlay in namespaces for mounts, processes, network and 
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -152,7 +153,9 @@ class Found(NamedTuple):
 
 
 def find_tree(*programs: str) -> "Optional[Path]":
-    """A tree of real packages that has these programs, if one exists."""
+    """A tree of real packages that has these programs, if one exists; LOGIN_TREE names another than the first."""
+    if "LOGIN_TREE" in os.environ:
+        return Path(os.environ["LOGIN_TREE"])
     found = sorted(cache().iterdir()) if cache().is_dir() else []
     return next((root for root in found if all((root / name).exists() for name in programs)), None)
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
+from tests import TOP
+
 from .trees import KINDS, inside, tree
 
 NAME = "azure-provisioning"
@@ -454,6 +456,25 @@ def verdict(bench: Bench) -> None:
     must(bench.ours("uninstall", "--root", str(bench.offline)))
 
 
+def logins(bench: Bench) -> None:
+    """Every login of tests/test_lockout.py, which `make test-shell` plays on bookworm: sshd, PAM and sudo differ."""
+    release = bench.name.partition("-")[0]
+    if bench.kind != "systemd" or release not in ("trixie", "sid"):  # bullseye's sshd lacks options that are played
+        return
+    root = tree(release, bench.kind, ("openssh-client",))
+    child = subprocess.run(
+        [sys.executable, "-m", "tests", "tests.test_lockout"],
+        cwd=TOP,
+        env=dict(os.environ, LOGIN_TREE=str(root)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
+    failed = re.findall("(?m)^FAILED: .*", child.stdout)
+    end = child.stdout.split("\n")[-2:]
+    check(child.returncode == 0 and ", 0 failed, 0 skipped" in end[0], *failed, *end)
+
+
 def faults(bench: Bench) -> Set[str]:
     """The ids of the errors that `check` finds from outside. The exit code shows that there are some."""
     code, printed, _ = bench.ours("check", "--json", "--root", str(bench.offline))
@@ -519,6 +540,7 @@ CHECKS: Dict[str, Callable[[Bench], None]] = {
     "remedied": remedied,
     "again": enabled_again,
     "mended": mended,
+    "logins": logins,
     "order": ordered,  # last: it replaces every service with a stand-in
 }
 
