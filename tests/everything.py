@@ -58,10 +58,10 @@ def main() -> int:
 
     def show(name: str, words: "List[str]") -> None:
         number = wanted.index(name) + 1
-        print("%s  %d of %d: make %s" % (time.strftime("%H:%M:%S"), number, len(wanted), " ".join(words)), flush=True)
+        tell("%s  %d of %d: make %s" % (time.strftime("%H:%M:%S"), number, len(wanted), " ".join(words)))
         proved.append(prove(name, words))
         write_table(proved)
-        print("          %s" % row(proved[-1]), flush=True)
+        tell("          %s" % row(proved[-1]))
 
     for proofs in ROUNDS:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -71,6 +71,12 @@ def main() -> int:
     print("the table is in %s" % TABLE)
     print("%d passed, %d failed" % (len(proved) - failed, failed))
     return 1 if failed else 0
+
+
+def tell(line: str) -> None:
+    """Print a line in one piece: others may be printing, too."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def prove(name: str, words: "List[str]") -> Proved:

@@ -1,5 +1,6 @@
 """The account that the shell creates on a machine without Python: the same as Python's, and never through a link."""
 
+import base64
 import os
 import re
 import shutil
@@ -174,7 +175,11 @@ class AccountTest(EssentialTest):
         """A text without a complete key is a reported failure, as in Python."""
         self.hasten()
         kind, blob, _ = KEY.split()
+        fields = (b"ssh-rsa", b"\1\0\1", b"\0\xaa" + b"\x55" * 255)
+        rsa = base64.b64encode(b"".join(len(field).to_bytes(4, "big") + field for field in fields)).decode("ascii")
+        self.assertTrue(read_keys("ssh-rsa " + rsa)[0])
         for text in (
+            "ssh-rsa " + rsa[:-4], "ssh-rsa %sAAAA" % rsa,
             kind, "%s %s" % (kind, blob[:-4]), "%s %s" % (kind, blob[:-1]), "%s %sAAAA" % (kind, blob),
             "ssh-rsa " + blob,
             "%s %s" % (kind, blob.replace("A", "*", 1)), "%s %s" % (kind, blob.replace("IHJl", "====")), "x" * 20000,
@@ -472,9 +477,10 @@ class AccountTest(EssentialTest):
                 said = "#!/bin/sh\necho Port 22\necho AuthorizedKeysFile /etc/Keys/%u\necho Banner\necho " + line
                 result = self.boot(files={"/usr/sbin/sshd": said})
                 self.assertEqual(self.text("/etc/Keys/azureuser"), KEY + "\n", result)
+                self.assertEqual(os.stat(self.root + "/etc/Keys").st_mode & 0o777, 0o755)
                 self.assertEqual(result.code, 1, result)
                 self.assertIn("nobody can log in (name=azureuser, problem=%s" % line.lower(), result.err)
-                self.system.unlink("/etc/Keys/azureuser")
+                shutil.rmtree(self.root + "/etc/Keys")
 
     def test_sudo_accepts_the_rule(self) -> None:
         """The question goes to sudo itself: to this machine's, in the room. A rule after ours is one too many."""
