@@ -106,15 +106,22 @@ def of_config(image: Image, program: bytes) -> "Iterator[Finding]":
 
 def of_lines(image: Image, program: bytes) -> "Iterator[Finding]":
     """The lines that sshd refuses."""
-    known = b"".join(re.findall(STRINGS, program))
-    if WELL_KNOWN not in known:
-        known = b"".join(re.findall(MIXED, program)).lower()
+    known = find_keywords(program)
     lines = list(sshd_config.walk_lines(image.system))
-    problems = [(line, find_mistake(line, known if WELL_KNOWN in known else b"", program)) for line in lines]
+    problems = [(line, find_mistake(line, known, program)) for line in lines]
     problems += find_pairs([line for line in lines if line.general], program)
     for line, problem in [pair for pair in problems if pair[1]][:SHOWN]:
         message = "%s: %s, so sshd does not start: nobody can log in" % (place_of(line), problem)
         yield error(ID, message, comment_out(image, [line]))
+
+
+def find_keywords(program: bytes) -> bytes:
+    """The program's strings in lower case, the keywords among them; empty if it cannot be understood."""
+    for pattern in STRINGS, MIXED:
+        known = b"".join(re.findall(pattern, program)).lower()
+        if WELL_KNOWN in known:
+            return known
+    return b""
 
 
 def find_pairs(lines: "List[Line]", program: bytes) -> "Iterator[Tuple[Line, str]]":
@@ -133,7 +140,7 @@ def find_pairs(lines: "List[Line]", program: bytes) -> "Iterator[Tuple[Line, str
 def find_mistake(line: Line, known: bytes, program: bytes) -> str:
     """What sshd refuses in a line, for certain; empty if nothing.
 
-    `known`: the strings of the program, or empty.
+    `known`: see find_keywords.
     """
     words = line.text.replace("=", " ").split()
     key = line.key or (words[0].strip('"').lower() if words else "=")
