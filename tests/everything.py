@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 from tests import TOP
 
@@ -18,21 +18,21 @@ FOLDER = os.path.join("dist", "release-test")
 MAKES = ("make: ", "make[")  # lines of its own
 TABLE = os.path.join(FOLDER, "table.txt")
 
-# Those in a pair of braces use one processor each, and run at the same time. Otherwise the cheap ones are first, so
-# that a failure is known early; distro-test makes the trees that tests of the suite use.
-ROUNDS: "Tuple[Dict[str, List[str]], ...]" = (
-    {"lint": ["lint"]},
-    {"demo": ["demo"]},
-    {"distro-test": ["distro-test"]},
-    {"test": ["test", "ONLY=--complete"]},
-    {"test-shell": ["test-shell"]},
-    {"test-user": ["test-user"]},
-    {"hostile": ["hostile"]},
-    {"crash": ["crash"]},
-    {"mutate": ["mutate"]},
-    {"fuzz": ["fuzz", "MINUTES=5"], "chaos": ["chaos"], "recipe-test": ["recipe-test"]},
-    {"boot-test": ["boot-test", "ONLY=--again 1"]},
-    {"test-pythons": ["test-pythons", "ONLY=--all --others"]},
+# The commands of one round run at the same time, since each uses one processor. The cheap ones are first, so that a
+# failure is known early; distro-test makes the trees that tests of the suite use.
+ROUNDS: "Tuple[List[List[str]], ...]" = (
+    [["lint"]],
+    [["demo"]],
+    [["distro-test"]],
+    [["test", "ONLY=--complete"]],
+    [["test-shell"]],
+    [["test-user"]],
+    [["hostile"]],
+    [["crash"]],
+    [["mutate"]],
+    [["fuzz", "MINUTES=5"], ["chaos"], ["recipe-test"]],
+    [["boot-test", "ONLY=--again 1"]],
+    [["test-pythons", "ONLY=--all --others"]],
 )
 
 
@@ -47,7 +47,7 @@ class Proved(NamedTuple):
 
 def main() -> int:
     """Exit code 0 if all of them passed, 2 for an unknown name."""
-    names = [name for proofs in ROUNDS for name in proofs]
+    names = [words[0] for proofs in ROUNDS for words in proofs]
     unknown = sorted(set(sys.argv[1:]) - set(names))
     if unknown:
         print("no such proof: %s; there are %s" % (" ".join(unknown), " ".join(names)))
@@ -56,16 +56,16 @@ def main() -> int:
     wanted = [name for name in names if name in (sys.argv[1:] or names)]
     proved: "List[Proved]" = []
 
-    def show(name: str, words: "List[str]") -> None:
-        number = wanted.index(name) + 1
+    def show(words: "List[str]") -> None:
+        number = wanted.index(words[0]) + 1
         tell("%s  %d of %d: make %s" % (time.strftime("%H:%M:%S"), number, len(wanted), " ".join(words)))
-        proved.append(prove(name, words))
+        proved.append(prove(words))
         write_table(proved)
         tell("          %s" % row(proved[-1]))
 
     for proofs in ROUNDS:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for shown in [pool.submit(show, name, words) for name, words in proofs.items() if name in wanted]:
+            for shown in [pool.submit(show, words) for words in proofs if words[0] in wanted]:
                 shown.result()
     failed = sum(one.code != 0 for one in proved)
     print("the table is in %s" % TABLE)
@@ -79,10 +79,10 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def prove(name: str, words: "List[str]") -> Proved:
+def prove(words: "List[str]") -> Proved:
     """Run one command; its output goes to its own file. A skip that is not in tests/skips.py is a failure."""
     started = time.monotonic()
-    path = os.path.join(TOP, FOLDER, name + ".log")
+    path = os.path.join(TOP, FOLDER, words[0] + ".log")
     with open(path, "wb") as log:
         environment = dict(os.environ, CI="true")
         code = subprocess.call(
@@ -90,7 +90,7 @@ def prove(name: str, words: "List[str]") -> Proved:
         )
     with open(path, encoding="utf-8", errors="replace") as log_text:
         lines = [line.strip() for line in log_text if line.strip() and not line.startswith(MAKES)]
-    return Proved(name, code, time.monotonic() - started, lines[-1] if lines else "nothing printed")
+    return Proved(words[0], code, time.monotonic() - started, lines[-1] if lines else "nothing printed")
 
 
 def row(one: Proved) -> str:
