@@ -464,7 +464,7 @@ class Copies:
         """("passed", "failed" or "skipped", the output) of a test in the copy of this thread."""
         try:
             done = subprocess.run(
-                [sys.executable, "-B", "-m", "tests", "tests.test_" + test],
+                [sys.executable, "-B", "-m", "tests", "-x", "tests.test_" + test],
                 cwd=self.top(),
                 env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"),  # two versions of a file may have the same second
                 stdin=subprocess.DEVNULL,
