@@ -13,7 +13,7 @@ ANYBODY: "Dict[str, str]" = {
     "this Python has no crypt": "the suite on a Python before 3.13",
     "this Python has no extended attributes": "the suite on any Python but one before 3.11.3 for musl",
     "only Pythons from 3.10 on": "the suite on the newest Python",
-    "the boot lab, which makes the disk, takes Python 3.8": "the suite on a Python from 3.8 on",
+    "the boot lab takes Python 3.8": "the suite on a Python from 3.8 on",
     "audit hooks take Python 3.8": "the suite on a Python from 3.8 on",
     "no shellcheck": "make lint",
     "no tree of real packages is there": "the suite on a machine where make distro-test has left some",

@@ -357,7 +357,7 @@ def _parent(stat: str) -> int:
         return 0
 
 
-@unittest.skipIf(sys.version_info < (3, 8), "the boot lab, which makes the disk, takes Python 3.8")
+@unittest.skipIf(sys.version_info < (3, 8), "the boot lab takes Python 3.8")
 class DiskTest(unittest.TestCase):
     """The uploaded disk, built from a small tree."""
 

@@ -17,7 +17,7 @@ from . import machine, needs, sealed, trees
 from .images import IMAGES, Image
 from .scene import Disks, Quiet, Scene, Wrong
 from .stories import STORIES, Story
-from .table import Played, is_held_by_others, judge, show
+from .table import Played, is_held_by_others, judge, quicker, show
 
 _started = time.monotonic()
 _printing = threading.Lock()
@@ -50,6 +50,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="azure-provisioning-boot-") as scratch:
         try:
             played = judge(play(options, Path(scratch)))
+            for one in played:
+                keep_logs(one, Path(scratch))
         finally:
             machine.sweep()
             sealed.sweep()
@@ -111,7 +113,7 @@ def _play_again(times: int, story: Story, image: Image, disks: Dict[str, Disks],
 def _measure_again(played: List[Played], disks: Dict[str, Disks], scratch: Path) -> None:
     """Replay each late boot alone, and the boot that it is compared with.
 
-    The smaller figures count: a real delay appears in every boot. The late boots without us come first.
+    The quicker one counts: a real delay appears in every boot. The late boots without us come first.
     """
     for number, one in enumerate(played):
         if is_held_by_others(one, played):
@@ -128,8 +130,7 @@ def _quickest(one: Played, disks: Dict[str, Disks], scratch: Path) -> Played:
     again = _play(STORIES[one.story], one.image, disks, scratch)
     if again.verdict != "ok":
         return again
-    figures = {name: min(figure, again.figures.get(name, figure)) for name, figure in one.figures.items()}
-    return one._replace(figures=figures, why="measured again, alone")
+    return quicker(one, again)._replace(why="measured again, alone")
 
 
 def _play(story: Story, image: Image, disks: Dict[str, Disks], scratch: Path) -> Played:
@@ -150,12 +151,19 @@ def _play(story: Story, image: Image, disks: Dict[str, Disks], scratch: Path) ->
         (stage / "traceback.log").write_text(traceback.format_exc())
     seconds = time.monotonic() - started
     trees.remove(logs)
-    if error is not None:
-        logs.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(str(stage), str(logs))
     verdict = "ok" if error is None else "FAILED"
     say("%-6s %-24s %4d s  %s" % (verdict, name, seconds, error or ""))
-    return Played(image, story.name, verdict, error or "", str(logs), figures, seconds)
+    played = Played(image, story.name, verdict, error or "", str(logs), figures, seconds)
+    keep_logs(played, scratch)
+    return played
+
+
+def keep_logs(played: Played, scratch: Path) -> None:
+    """Move the folder of a failed story out of `scratch`. A boot that was only late fails when all are compared."""
+    stage = scratch / Path(played.logs).name
+    if played.verdict != "ok" and stage.is_dir():
+        Path(played.logs).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(str(stage), played.logs)
 
 
 def _options() -> argparse.Namespace:

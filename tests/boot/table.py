@@ -76,6 +76,11 @@ def _judged(one: Played, plain: Dict[str, float]) -> Played:
     return one
 
 
+def quicker(one: Played, other: Played) -> Played:
+    """The one of two plays of a story that came to its login first. Its figures belong together."""
+    return min(one, other, key=lambda played: played.figures["login"])
+
+
 def is_held_by_others(one: Played, played: List[Played]) -> bool:
     """Was the image without us so late that other machines must have delayed it? That would hide our own delay."""
     ours = {other.story: other for other in played if other.image == one.image and other.verdict == "ok"}
