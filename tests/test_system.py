@@ -620,7 +620,8 @@ class RunTest(GuestTest):
         able = subprocess.run(argv + ["sh", "-c", mounts + "true"], stderr=subprocess.PIPE)
         if able.returncode:
             self.skipTest("no mount namespace (%r): output without any room was not tried" % able.stderr)
-        argv += ["sh", "-c", mounts + 'exec "$@"', "sh", sys.executable, "-c", code]
+        python = os.path.realpath(sys.executable)  # that of a venv may be hidden, too
+        argv += ["sh", "-c", mounts + 'exec "$@"', "sh", python, "-c", code]
         self.assertEqual(subprocess.check_output(argv, cwd=TOP).strip(), b"1048576")
 
     def test_secret_is_not_read(self) -> None:
