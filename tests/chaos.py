@@ -24,6 +24,7 @@ from azure_provisioning.image.rehearse.rehearse import FIRMWARE, IMAGE
 from azure_provisioning.story.boot import begin
 from azure_provisioning.story.provision import provision
 from azure_provisioning.story.state import State
+from tests.server import SCRATCH
 from tests.simulation import HASH, PASSWORD, TOOL_FILES, Killed, Trouble, VirtualSystem
 
 LINK = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
@@ -142,9 +143,7 @@ def run(boots: int, first_seed: int) -> int:
     started = time.monotonic()
     counts: Counter[str] = collections.Counter()
     seed = first_seed
-    scratch = tempfile.mkdtemp(
-        prefix="azure-provisioning-chaos-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
-    )
+    scratch = tempfile.mkdtemp(prefix="azure-provisioning-chaos-", dir=SCRATCH)
     try:
         while counts["boots"] < boots:
             root = os.path.join(scratch, "root")

@@ -25,7 +25,8 @@ NEEDED = {
     "systemctl": "systemd",
     "systemd-analyze": "systemd",
 }
-ROOM = 6 << 30  # bytes: the copies of two trees at a time, several of each
+WORKERS = os.cpu_count() or 1  # trees at a time, each with its own copies and namespaces
+ROOM = WORKERS * (3 << 30)  # bytes: several copies of each tree
 
 
 def main() -> int:
@@ -41,7 +42,7 @@ def main() -> int:
         return 2
     started = time.monotonic()
     chosen = sys.argv[1:] or names
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # its own copies and namespaces for each tree
+    with ThreadPoolExecutor(WORKERS) as pool:
         results = dict(zip(chosen, pool.map(run_checks, chosen)))
     show(results)
     cells = [cell for row in results.values() for cell in row]
